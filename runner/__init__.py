@@ -1,0 +1,1 @@
+"""wps-run: run batches of Azure Web PubSub actions, written as YAML playbooks."""

@@ -1,0 +1,58 @@
+"""The rules for the names of users, groups, connections and hubs, and why each stands."""
+
+import re
+import unicodedata
+
+HUB_PATTERN = r"^[A-Za-z][A-Za-z0-9_`,.\[\]]{0,127}$"
+"""What a hub may be called. Source: the OpenAPI document."""
+
+NAME_PATTERN = r"^(?!\.{1,2}$)(?!\s+$)[^\u0000-\u001f\u007f-\u009f]+$"
+"""What a JSON Schema can say of a name: not `.` or `..`, not blank, no control characters."""
+
+NO_SLASH_PATTERN = r"^[^/]*$"
+"""What it says of a name in a path, unless the playbook has `slashInNames: allow`."""
+
+_HUB = re.compile(HUB_PATTERN)
+
+
+def name_fault(name: str, limit: int | None) -> str | None:
+    """What is wrong with a name, as the end of a sentence, or None.
+
+    Args:
+        name: The name, variables filled in.
+        limit: The most UTF-16 units it may have, or None.
+
+    Source: limits of the service; `.` and `..` because HTTP stacks fold them away, so that a
+    send to the group `..` would reach the whole hub.
+    """
+    if not name.strip():
+        return "is empty" if not name else "is blank"
+    if name in {".", ".."}:
+        return f"is `{name}`, which HTTP stacks fold away, so the request would go elsewhere"
+    for character in name:
+        if unicodedata.category(character) == "Cc":
+            return f"has a control character (U+{ord(character):04X})"
+        if unicodedata.category(character) == "Cs":
+            return f"has half of a surrogate pair (U+{ord(character):04X}), which is no character"
+    units = len(name) + sum(character > "\uffff" for character in name)
+    if limit is not None and units > limit:
+        return f"is {units} UTF-16 units long, at most {limit} are allowed"
+    return None
+
+
+SLASH_FAULT = (
+    "has a `/`: the service reads it as `%2F`, so nobody who joined under this name would be "
+    "reached (`slashInNames: allow` sends it all the same)"
+)
+"""What is wrong with a `/` in a name that travels in a path."""
+
+
+def hub_fault(hub: str) -> str | None:
+    """What is wrong with a hub's name, as the end of a sentence, or None."""
+    if _HUB.fullmatch(hub):
+        return None
+    return (
+        "must begin with a letter and hold at most 128 letters, digits and ``_`,.[]``"
+        if hub
+        else "is empty"
+    )

@@ -1,0 +1,93 @@
+"""From `data` and `dataType` to the bytes of a message and their content type."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from typing import Never
+
+CONTENT_TYPES: Mapping[str, str] = {
+    "text": "text/plain",
+    "json": "application/json",
+    "binary": "application/octet-stream",
+}
+"""`dataType` to the media type of the body. Source: the three types of the send operations."""
+
+
+class Base64(str):
+    """The base64 text of what YAML wrote as `!!binary`, told apart from a plain string."""
+
+    __slots__ = ()
+
+
+def message_bytes(data: object, data_type: str) -> bytes:
+    """The bytes that go out for `data`.
+
+    Args:
+        data: A string, a `Base64`, or for `binary` also `{"type": "Buffer", "data": [0..255]}`,
+            which is what a Node Buffer serialises to.
+        data_type: `text`, `json` or `binary`.
+
+    Raises:
+        ValueError: The data does not fit the type. The message says what to write instead.
+
+    Source: the output binding's rules for `data`; JSON is checked here so that a bad message
+    is found before anything is sent.
+    """
+    if data_type == "binary":
+        return _binary(data)
+    if isinstance(data, Base64):
+        raise ValueError("`data` is `!!binary`, so `dataType: binary` is needed")  # noqa: TRY004
+    if not isinstance(data, str):
+        raise ValueError(  # noqa: TRY004 -- a ValueError is the one answer for a bad playbook value
+            f"`data` must be a string; write {as_written(data)}"
+        )
+    if data_type == "json":
+        _require_json(data)
+    try:
+        return data.encode()
+    except UnicodeEncodeError:
+        raise ValueError("`data` holds half of a surrogate pair, which is no character") from None
+
+
+def as_written(data: object) -> str:
+    """The JSON string to write, as YAML takes it: single-quoted, quotes doubled."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _binary(data: object) -> bytes:
+    if isinstance(data, str):
+        try:
+            return base64.b64decode("".join(data.split()), validate=True)
+        except (binascii.Error, ValueError):
+            raise ValueError(
+                "`data` is not base64; for `dataType: binary` write `!!binary`, base64, "
+                "or what a Node Buffer serialises to"
+            ) from None
+    if isinstance(data, Mapping) and str(data.get("type", "")).casefold() == "buffer":
+        try:
+            return bytes(data["data"])
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(
+                'a Buffer is {"type":"Buffer","data":[…]} with numbers from 0 to 255'
+            ) from None
+    raise ValueError('`data` must be `!!binary`, base64, or {"type":"Buffer","data":[…]}')
+
+
+def _require_json(text: str) -> None:
+    try:
+        json.loads(text, parse_constant=_not_json, parse_int=str, parse_float=str)
+    except RecursionError:
+        raise ValueError("`data` is nested too deeply to be checked as JSON") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"`data` is not JSON ({error.msg} at character {error.pos + 1}); "
+            f"a plain text in JSON is written {as_written(text)}"
+            if len(text) <= 60  # noqa: PLR2004 -- what still fits in a message
+            else f"`data` is not JSON ({error.msg} at character {error.pos + 1})"
+        ) from None
+
+
+def _not_json(constant: str) -> Never:
+    raise ValueError(f"`data` is not JSON: it has no {constant}")

@@ -1,0 +1,50 @@
+"""A step: one action, checked and ready to be carried out."""
+
+from dataclasses import dataclass
+
+from runner.actions.claims import Claim
+from runner.actions.table import Action
+from runner.actions.wire import Request, Value, Values
+from runner.playbook.options import Delivery, OnError
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One action of a run, after variables are filled in and rows expanded.
+
+    Attributes:
+        index: Its number among all expanded actions of the run, from 0.
+        written: Its place in the playbook's list of actions, from 0.
+        item: The row it was made from, from 0, or None when it is not made from rows.
+        action: Its row of the action table.
+        values: Its checked values.
+        request: The REST call; `plan` shows it and `run` sends it.
+        claims: What it touches, for the ordering.
+        source: `file:line` of the action, or of the row it was made from.
+        name: The author's label, or None.
+        on_error: Whether its failure stops the run.
+        delivery: Whether it is sent again when the outcome is unknown.
+        timeout: Seconds that one attempt may take.
+    """
+
+    index: int
+    written: int
+    item: int | None
+    action: Action
+    values: Values
+    request: Request
+    claims: tuple[Claim, ...]
+    source: str
+    name: str | None
+    on_error: OnError
+    delivery: Delivery
+    timeout: float
+
+    @property
+    def target(self) -> dict[str, Value]:
+        """Whom it is done to: its target properties, in the order of the table."""
+        return {
+            one.name: self.values[one.name]
+            for one in self.action.fields
+            if one.target and one.name in self.values
+        }

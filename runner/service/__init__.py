@@ -1,0 +1,1 @@
+"""The embedded service: a Web PubSub compatible stand-in that runs in this process."""
