@@ -1,1 +1,26 @@
-"""wps-run: run batches of Azure Web PubSub actions, written as YAML playbooks."""
+"""wps-run: run batches of Azure Web PubSub actions, written as YAML playbooks.
+
+For programs::
+
+    from runner import Given, load_playbook, plan, run
+
+    plans = plan([load_playbook("rooms.yaml")], Given(environment=os.environ))
+    async for result in run(plans):
+        print(result.status, result.target)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runner.api import Given, Plan, load_playbook, plan, run, validate
+
+__all__ = ["Given", "Plan", "load_playbook", "plan", "run", "validate"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 -- whatever the name stands for
+    """Import the public names when they are first asked for, so that `--help` stays quick."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from runner import api  # noqa: PLC0415 -- the point of this function
+
+    return getattr(api, name)

@@ -3,11 +3,17 @@
 import re
 import unicodedata
 
-HUB_PATTERN = r"^[A-Za-z][A-Za-z0-9_`,.\[\]]{0,127}$"
+HUB_PATTERN = r"^[A-Za-z][A-Za-z0-9_`,.\[\]]{0,127}$(?!\n)"
 """What a hub may be called. Source: the OpenAPI document."""
 
-NAME_PATTERN = r"^(?!\.{1,2}$)(?!\s+$)[^\u0000-\u001f\u007f-\u009f]+$"
-"""What a JSON Schema can say of a name: not `.` or `..`, not blank, no control characters."""
+BLANKS = r"\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+r"""White space that is no control character; `\s` is not the same in Python and ECMAScript."""
+
+NAME_PATTERN = rf"^(?!\.{{1,2}}$(?!\n))(?![{BLANKS}]+$(?!\n))[^\u0000-\u001f\u007f-\u009f]+$(?!\n)"
+"""What a JSON Schema can say of a name: not `.` or `..`, not blank, no control characters.
+
+`$(?!\\n)` is the very end in Python too, whose bare `$` also matches before a last line break.
+"""
 
 NO_SLASH_PATTERN = r"^[^/]*$"
 """What it says of a name in a path, unless the playbook has `slashInNames: allow`."""

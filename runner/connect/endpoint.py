@@ -1,12 +1,17 @@
 """Where the service is and the key to it: the connection string, read."""
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from runner.problems import SettingsError
 
 _SHAPE = "`Endpoint=https://…;AccessKey=…;Version=1.0;`"
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?|[0-9a-f:.]*:[0-9a-f:.]*")
+"""A host name in ASCII with labels that DNS takes, or an IPv6 address without its brackets."""
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +20,7 @@ class Endpoint:
 
     Attributes:
         origin: Scheme, host and port as they go into URL and token: `https://host[:port]`,
-            lower-case, no trailing slash.
+            lower-case, no trailing slash, no port that the scheme implies.
         key: The access key. It is left out of the repr, and must be of every message.
     """
 
@@ -26,6 +31,11 @@ class Endpoint:
     def host(self) -> str:
         """Host and port, for headers and reports."""
         return self.origin.partition("://")[2]
+
+    @property
+    def loopback(self) -> bool:
+        """Whether it is on this machine."""
+        return _is_loopback(urlsplit(self.origin).hostname or "")
 
 
 def parse_connection_string(text: str) -> Endpoint:
@@ -68,18 +78,23 @@ def _origin(endpoint: str, port: str | None) -> str:
         own_port = url.port
     except ValueError:
         raise SettingsError("the `Endpoint` of the connection string is not a URL") from None
-    if url.scheme not in {"http", "https"} or not url.hostname or url.username is not None:
+    host = url.hostname or ""
+    if url.scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(host) or url.username is not None:
         raise SettingsError("the `Endpoint` of the connection string is not an http(s) URL")
     if url.path.strip("/") or url.query or url.fragment:
         raise SettingsError("the `Endpoint` of the connection string must end after the host")
-    if port is not None:
-        if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):  # noqa: PLR2004
-            raise SettingsError("the `Port` of the connection string is not between 1 and 65535")
-        own_port = int(port)
-    if url.scheme == "http" and not _is_loopback(url.hostname):
+    if url.scheme == "http" and not _is_loopback(host):
         raise SettingsError("plain http is only for this machine; use an https `Endpoint`")
-    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-    return f"{url.scheme}://{host}" + (f":{own_port}" if own_port else "")
+    wanted = own_port if port is None else port
+    number = None if wanted is None else _port(str(wanted))
+    shown = "" if number in {None, _DEFAULT_PORTS[url.scheme]} else f":{number}"
+    return f"{url.scheme}://" + (f"[{host}]" if ":" in host else host) + shown
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:  # noqa: PLR2004
+        raise SettingsError("the port of the connection string must be between 1 and 65535")
+    return int(text)
 
 
 def _is_loopback(host: str) -> bool:

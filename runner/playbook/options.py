@@ -74,14 +74,28 @@ class RunOptions:
 Schema = Mapping[str, Any]
 """A JSON Schema, or a part of one."""
 
-DURATION_PATTERN = r"^[0-9]+(\.[0-9]+)?(ms|s|m)$"
+DURATION_PATTERN = r"^[0-9]+(\.[0-9]+)?(ms|s|m)$(?!\n)"
 DURATION: Schema = MappingProxyType(
     {
-        "type": ["string", "number"],
-        "pattern": DURATION_PATTERN,
-        "minimum": 0,
+        "anyOf": [
+            {"type": "string", "pattern": DURATION_PATTERN},
+            {"type": "number", "minimum": 0},
+        ]
     }
 )
+TIMEOUT: Schema = MappingProxyType(
+    {
+        "anyOf": [
+            {
+                "type": "string",
+                "pattern": r"^(?=[0-9.]*[1-9])" + DURATION_PATTERN.removeprefix("^"),
+            },
+            {"type": "number", "exclusiveMinimum": 0},
+        ]
+    }
+)
+"""A duration longer than nothing."""
+
 _DURATION = re.compile(DURATION_PATTERN)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
@@ -158,7 +172,7 @@ OPTIONS: Mapping[str, Option] = MappingProxyType(
             Option(
                 "timeout",
                 "How long one attempt may take: `250ms`, `10s`, `2m` or seconds; default 30s.",
-                DURATION,
+                TIMEOUT,
                 per_action=True,
             ),
             Option(

@@ -1,0 +1,243 @@
+"""The pieces put together, once: load playbooks, plan them, run them.
+
+The command line and library users come through here. The edge (HTTP, the embedded service)
+is imported inside the functions that need it, so that validating a playbook loads none of it.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.connect.endpoint import Endpoint
+from runner.connect.settings import resolve_endpoint, resolve_hub
+from runner.playbook.binding import beyond_binding
+from runner.playbook.model import Playbook, read_playbook
+from runner.playbook.options import Mode, RunOptions, merged
+from runner.playbook.step import Step
+from runner.playbook.steps import check, count, steps
+from runner.playbook.variables import Scope, variables_in
+from runner.playbook.yaml12 import decode, load
+from runner.problems import PlaybookError, Problem, Severity, UsageError, in_order
+from runner.report.heading import Destination, Heading
+
+if TYPE_CHECKING:
+    from runner.execution.executor import Stop
+    from runner.execution.result import Result
+    from runner.rehearsal import Rehearsal
+
+LOCAL_HUB = "local"
+"""The hub of a rehearsal when nothing names one."""
+
+DEFAULT_CONNECTION = "WebPubSubConnectionString"
+"""The setting that holds the connection string unless the playbook names another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the command line, or the caller, adds to the playbooks.
+
+    Attributes:
+        options: Values under the playbook's own keys (`mode`, `concurrency`, …); they win.
+        variables: Name to value; they win over the playbook's `vars`.
+        environment: Settings by name, and what `${env.NAME}` reads.
+        hub: The hub, or None for the playbook's own or the setting's.
+        connection: The name of the setting that holds the connection string, or None.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    hub: str | None = None
+    connection: str | None = None
+
+    def scope(self, playbook: Playbook) -> Scope:
+        """What `${…}` may name in this playbook."""
+        return Scope({**playbook.variables, **self.variables}, self.environment)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One playbook, checked and ready to run.
+
+    Attributes:
+        playbook: The playbook.
+        hub: The hub its actions are for.
+        connection: The name of the setting that holds its connection string.
+        options: How it is run.
+        scope: What its `${…}` name.
+        first: The number of its first step among all steps of the run.
+        total: How many steps it has.
+    """
+
+    playbook: Playbook
+    hub: str
+    connection: str
+    options: RunOptions
+    scope: Scope
+    first: int
+    total: int
+
+    def steps(self) -> Iterator[Step]:
+        """Its steps, made anew at each call, one at a time."""
+        return steps(self.playbook, self.scope, self.options, self.hub, first=self.first)
+
+
+def load_playbook(path: str | Path) -> Playbook:
+    """Read one playbook, or a bare batch of actions, from a YAML or JSON file.
+
+    Raises:
+        UsageError: The file cannot be read.
+        PlaybookError: It is wrong; holds every problem that can be found without its variables.
+    """
+    playbook = read_playbook(decode(read_file(path), str(path)), str(path))
+    refuse(playbook.problems)
+    return playbook
+
+
+def load_variables(path: str | Path) -> dict[str, str]:
+    """Read variables from a YAML or JSON file: one mapping of names to single values.
+
+    Raises:
+        UsageError: The file cannot be read.
+        PlaybookError: It is not such a mapping.
+    """
+    return variables_in(load(decode(read_file(path), str(path)), str(path)))
+
+
+def read_file(path: str | Path) -> bytes:
+    """The bytes of a file that the user named.
+
+    Raises:
+        UsageError: It cannot be read; says why.
+    """
+    try:
+        return Path(path).read_bytes()
+    except IsADirectoryError:
+        raise UsageError(f"`{path}` is a folder; name the playbooks in it") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"cannot read `{path}`: {reason}") from None
+
+
+def validate(
+    playbook: Playbook, variables: Mapping[str, str], *, binding_only: bool = False
+) -> tuple[Problem, ...]:
+    """Every problem of a playbook, in order; the environment's values are not judged.
+
+    Args:
+        playbook: As `read_playbook` gives it.
+        variables: Name to value; they win over the playbook's `vars`.
+        binding_only: Whether what the Functions output binding does not have is a problem.
+    """
+    scope = Scope({**playbook.variables, **variables}, None)
+    beyond = beyond_binding(playbook) if binding_only else ()
+    return in_order((*playbook.problems, *check(playbook, scope), *beyond))
+
+
+def plan(playbooks: Sequence[Playbook], given: Given, *, default_hub: str = "") -> tuple[Plan, ...]:
+    """Check playbooks with their variables and make them ready to run, in the order given.
+
+    Args:
+        playbooks: The playbooks of one run.
+        given: What the caller adds.
+        default_hub: The hub when neither playbook, caller nor settings name one; "" for none.
+
+    Raises:
+        PlaybookError: A value is wrong once variables are filled in; holds every problem.
+        SettingsError: No hub is named, or its name is none.
+    """
+    plans: list[Plan] = []
+    problems: list[Problem] = []
+    first = 0
+    for playbook in playbooks:
+        scope = given.scope(playbook)
+        problems += check(playbook, scope)
+        hub = resolve_hub(given.hub or playbook.hub, given.environment, default=default_hub)
+        options = merged(playbook.options, given.options)
+        total = count(playbook)
+        connection = given.connection or playbook.connection or DEFAULT_CONNECTION
+        plans.append(Plan(playbook, hub, connection, options, scope, first, total))
+        first += total
+    refuse(problems)
+    return tuple(plans)
+
+
+def heading(
+    plans: Sequence[Plan], destination: Destination, endpoints: Sequence[str] = ()
+) -> Heading:
+    """What is run and where, for reports. An endpoint is a host and port."""
+    options = [one.options for one in plans]
+    paces = [
+        f"concurrent, at most {one.concurrency} in flight"
+        if one.mode is Mode.CONCURRENT
+        else "sequential"
+        for one in options
+    ]
+    return Heading(
+        destination=destination,
+        endpoints=tuple(endpoints),
+        hubs=tuple(dict.fromkeys(one.hub for one in plans)),
+        playbooks=tuple(one.playbook.name or one.playbook.document.file for one in plans),
+        total=sum(one.total for one in plans),
+        pace=" / ".join(dict.fromkeys(paces)),
+    )
+
+
+def endpoint_of(plan: Plan) -> Endpoint:
+    """Where a plan's actions go, by the setting that it names.
+
+    Raises:
+        SettingsError: The setting is missing or holds no connection string.
+    """
+    return resolve_endpoint(plan.connection, plan.scope.environment or {})
+
+
+def rehearsal(plans: Sequence[Plan]) -> "Rehearsal":
+    """A fresh embedded service, with a simulated client for everybody whom the plans name."""
+    from runner.rehearsal import Rehearsal
+
+    return Rehearsal((one.hub, one.steps()) for one in plans)
+
+
+async def run(
+    plans: Sequence[Plan],
+    endpoint: Callable[[Plan], Endpoint] = endpoint_of,
+    stop: "Stop | None" = None,
+) -> "AsyncGenerator[Result]":
+    """Carry plans out, one after the other, and yield a result for every action.
+
+    Results come as actions end, each action's once. An `ok` means accepted by the service,
+    not delivered.
+
+    Args:
+        plans: What `plan` made.
+        endpoint: Where each plan's actions go; asked for all of them before anything is sent.
+        stop: Ends the run early when asked to.
+
+    Raises:
+        SettingsError: An endpoint is missing or cannot be used. Nothing was sent.
+    """
+    from runner.connect.client import Client
+    from runner.execution.executor import Executor, Stop
+
+    # All clients first: a key or proxy that cannot be used is found before anything is sent.
+    jobs = [(one, Client(endpoint(one), concurrency=one.options.concurrency)) for one in plans]
+    stop = stop or Stop()
+    for one, client in jobs:
+        async with client:
+            results = Executor(client, one.options, stop).run(one.steps())
+            async with aclosing(results):
+                async for result in results:
+                    yield result
+
+
+def refuse(problems: Sequence[Problem]) -> None:
+    """Raise what is wrong, if anything is.
+
+    Raises:
+        PlaybookError: One of the problems is an error; holds all of them, in order.
+    """
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        raise PlaybookError(in_order(problems))

@@ -1,0 +1,174 @@
+"""`wps-run run`: carry playbooks out, or rehearse them, and report every action."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner import api
+from runner.cli.options import given, read_all, run_options
+from runner.execution.result import Skip, Summary
+from runner.report.heading import Destination, Heading
+from runner.report.outlook import Outlook
+from runner.report.reporters import REPORTERS, Quiet, Reporter
+
+if TYPE_CHECKING:
+    from runner.connect.endpoint import Endpoint
+    from runner.execution.executor import Stop
+
+
+@click.command("run")
+@click.argument("playbooks", nargs=-1, metavar="PLAYBOOK…")
+@click.option(
+    "--local",
+    is_flag=True,
+    help="Rehearse against the embedded service; show what would happen. Needs no setting.",
+)
+@click.option(
+    "--connection",
+    metavar="NAME",
+    help="The NAME of the setting that holds the connection string. Overrides `connection:`.  "
+    "[default: WebPubSubConnectionString]",
+)
+@click.option(
+    "--settings",
+    metavar="FILE",
+    help="Read settings from a Functions local.settings.json; the environment wins.",
+)
+@run_options
+@click.option(
+    "--output",
+    type=click.Choice(list(REPORTERS)),
+    default="text",
+    show_default=True,
+    help="How results go to stdout: for people, a record a line, one object, or not at all.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Show only what is not ok, and the totals.")
+def command(
+    playbooks: tuple[str, ...],
+    output: str,
+    settings: str | None,
+    connection: str | None,
+    *,
+    local: bool,
+    quiet: bool,
+    **said: Any,
+) -> int:
+    """Run PLAYBOOK… in the order given, as one run; `-` is standard input.
+
+    Every action gets a result: ok (accepted by the service, not: delivered), failed, unknown
+    (it may or may not have happened) or skipped. Everything is checked before the first
+    request goes out.
+
+    \b
+    Examples:
+      wps-run --local playbooks/group-setup.yaml
+      wps-run --mode concurrent --concurrency 64 playbook.yaml
+      wps-run --output ndjson playbook.yaml > results.ndjson
+    """
+    from runner.execution.executor import Stop  # noqa: PLC0415 -- asyncio and aiohttp come late
+
+    add = given(settings=settings, connection=connection, **said)
+    plans = api.plan(read_all(playbooks), add, default_hub=api.LOCAL_HUB if local else "")
+    report = Report(Quiet() if quiet and output == "text" else REPORTERS[output]())
+    stop = Stop()
+    if local:
+        return asyncio.run(_rehearse(plans, report, stop))
+    where = {plan.first: api.endpoint_of(plan) for plan in plans}
+    hosts = tuple(dict.fromkeys(endpoint.host for endpoint in where.values()))
+    heading = api.heading(plans, Destination.SERVICE, hosts)
+    stage = Stage(heading, lambda plan: where[plan.first])
+    return asyncio.run(_carry_out(plans, stage, report, stop))
+
+
+class Report:
+    """Writes a run's report to stdout as it comes.
+
+    When nobody reads any longer (a closed pipe), it falls silent; the run is told by `closed`.
+    """
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+        self.closed = False
+
+    def write(self, text: str) -> None:
+        """Write and flush, so that readers of a pipe see results as they come."""
+        if text and not self.closed:
+            try:
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                self.closed = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where a run takes place.
+
+    Attributes:
+        heading: What is run and where, for the report.
+        endpoint: Where the actions of a plan go.
+        outlooks: What would happen, asked for at the end; nothing unless it is a rehearsal.
+    """
+
+    heading: Heading
+    endpoint: "Callable[[api.Plan], Endpoint]"
+    outlooks: Callable[[], Sequence[Outlook]] = tuple
+
+
+async def _rehearse(plans: Sequence[api.Plan], report: Report, stop: "Stop") -> int:
+    async with api.rehearsal(plans) as local:
+        heading = api.heading(plans, Destination.LOCAL, (local.endpoint.host,))
+        stage = Stage(heading, lambda _: local.endpoint, local.outlooks)
+        return await _carry_out(plans, stage, report, stop)
+
+
+async def _carry_out(plans: Sequence[api.Plan], stage: Stage, report: Report, stop: "Stop") -> int:
+    summary = Summary(Counter())
+    _Signals(stop, summary).listen(asyncio.get_running_loop())
+    report.write(report.reporter.begin(stage.heading))
+    began = time.monotonic()
+    async with aclosing(api.run(plans, stage.endpoint, stop)) as results:
+        async for result in results:
+            summary.add(result)
+            report.write(report.reporter.result(result))
+            if report.closed:
+                stop.request(Skip.INTERRUPTED)
+    summary.duration = time.monotonic() - began
+    report.write(report.reporter.end(summary, stage.outlooks()))
+    if report.closed:
+        raise BrokenPipeError
+    return summary.exit_code
+
+
+class _Signals:
+    """The first interrupt lets what is in flight end; a second one leaves at once."""
+
+    def __init__(self, stop: "Stop", summary: Summary) -> None:
+        self._stop = stop
+        self._summary = summary
+
+    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take over SIGINT and SIGTERM for as long as the loop runs."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, self._heard, number)
+            except NotImplementedError:  # Windows' loop has no signal handlers of its own
+                signal.signal(number, lambda got, _: loop.call_soon_threadsafe(self._heard, got))
+
+    def _heard(self, number: int) -> None:
+        if self._summary.interrupted_by is None:
+            self._summary.interrupted_by = int(number)
+            self._stop.request(Skip.INTERRUPTED)
+            click.echo(
+                "wps-run: stopping; what is in flight may end (again: leave at once)", err=True
+            )
+        else:
+            self._stop.abandon()

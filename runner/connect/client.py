@@ -1,0 +1,191 @@
+"""One HTTP session with the service: a Request goes out, a Reply or a NoReply comes back."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from yarl import URL
+
+from runner.actions.wire import NoReply, Outcome, Request
+from runner.connect.auth import Signer, TokenSource
+from runner.connect.endpoint import Endpoint
+from runner.connect.proxy import proxy_for
+from runner.connect.reply import read_reply
+
+BODY_LIMIT = 64 * 1024
+"""The most bytes of an answer that are read; errors of the service are far shorter."""
+
+_GRACE = 0.05
+"""Seconds between the end of connecting and the end of an attempt.
+
+Both are bounded by the same timeout. The connection's runs out first, so that a connection
+that never came is known as one: nothing was sent, and every action may be tried again.
+"""
+
+_EXACT = float("inf")
+"""aiohttp rounds timeouts above this many seconds up to whole seconds; ours are not."""
+
+
+class Client:
+    """Sends requests to one endpoint. An async context manager; usable while it is open.
+
+    Every attempt is the caller's and visible to it: nothing is sent again in silence, no
+    redirect is followed, no cookie is kept.
+
+    Args:
+        endpoint: Where the service is, and its key.
+        concurrency: The most connections, and so requests in flight.
+        tokens: Who makes the tokens; the endpoint's key unless given.
+        tls: The TLS context, such as one with a CA bundle added; the system's unless given.
+        trust_env: Whether `HTTPS_PROXY` and `NO_PROXY` are heeded.
+        now: The clock of tokens and dates: seconds since the epoch.
+
+    Raises:
+        SettingsError: The endpoint's key or the proxy cannot be used.
+        ValueError: The TLS context does not verify the server.
+    """
+
+    def __init__(  # noqa: PLR0913 -- one endpoint; the rest has defaults and goes by name
+        self,
+        endpoint: Endpoint,
+        *,
+        concurrency: int,
+        tokens: TokenSource | None = None,
+        tls: ssl.SSLContext | None = None,
+        trust_env: bool = True,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        if tls and not (tls.check_hostname and tls.verify_mode is ssl.CERT_REQUIRED):
+            raise ValueError("the TLS context must verify certificates and host names")
+        self._endpoint = endpoint
+        self._concurrency = concurrency
+        self._tokens = tokens or Signer(endpoint)
+        self._tls = tls
+        self._proxy = proxy_for(endpoint) if trust_env else None
+        self._now = now
+        self._agent = f"wps-run/{version('wps-run')}"
+
+    async def __aenter__(self) -> Self:
+        self._session = ClientSession(
+            connector=TCPConnector(limit=self._concurrency, ssl=self._tls or True),
+            cookie_jar=DummyCookieJar(),
+            headers={"Accept": "application/json", "User-Agent": self._agent},
+            skip_auto_headers=("Accept-Encoding", "Content-Type"),
+            auto_decompress=False,
+        )
+        # aiohttp sends a PUT or DELETE again when a kept-alive connection drops; there is no
+        # public switch for it. A test proves that this one works.
+        self._session._retry_connection = False  # noqa: SLF001
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+
+    async def send(self, request: Request, *, timeout: float, request_id: str) -> Outcome:  # noqa: ASYNC109 -- it bounds connecting and answering apart, and is an outcome
+        """Send one request, once.
+
+        A status line is an answer, even when the body after it breaks off or does not end in
+        time: the service has decided by then, and the body is only words about it.
+
+        Args:
+            request: What to send; its path goes out byte for byte.
+            timeout: Seconds for connection and answer together.
+            request_id: The `x-ms-client-request-id`, the same for each attempt of an action.
+
+        Returns:
+            The reply, or why there is none. Neither holds a secret.
+        """
+        token = self._tokens.token(request.path, self._now())
+        response: aiohttp.ClientResponse | None = None
+        body = bytearray()
+        try:
+            async with asyncio.timeout(timeout + _GRACE):
+                response = await self._start(request, token, timeout, request_id)
+                while len(body) < BODY_LIMIT and (chunk := await response.content.readany()):
+                    body += chunk
+        except (aiohttp.ClientError, OSError) as error:
+            if response is None:
+                return no_reply(error)
+        finally:
+            if response is not None:
+                response.release()
+        return read_reply(
+            response.status,
+            response.headers,
+            bytes(body[:BODY_LIMIT]),
+            now=self._now(),
+            secrets=(token, self._endpoint.key),
+        )
+
+    async def _start(
+        self, request: Request, token: str, seconds: float, request_id: str
+    ) -> aiohttp.ClientResponse:
+        """Send the request and wait for the status line and the headers."""
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "x-ms-client-request-id": request_id,
+            "Content-Length": str(len(request.body)),
+        }
+        if request.content_type is not None:
+            headers["Content-Type"] = request.content_type
+        return await self._session.request(
+            request.method,
+            URL(self._endpoint.origin + request.target(), encoded=True),
+            headers=headers,
+            data=request.body or None,
+            allow_redirects=False,
+            timeout=ClientTimeout(total=None, connect=seconds, ceil_threshold=_EXACT),
+            proxy=self._proxy.url if self._proxy else None,
+            proxy_headers=self._proxy.headers if self._proxy else None,
+        )
+
+
+_NEVER_SENT: tuple[tuple[type[Exception], str, str], ...] = (
+    (aiohttp.ConnectionTimeoutError, "timeout", "no connection came about in time"),
+    (aiohttp.ClientConnectorDNSError, "dns", "the name of the service could not be resolved"),
+    (aiohttp.ClientProxyConnectionError, "connect", "the proxy could not be reached"),
+    (aiohttp.ClientHttpProxyError, "connect", "the proxy refused the way to the service"),
+    (aiohttp.ClientSSLError, "tls", "no secure connection to the service"),
+    (aiohttp.ClientConnectorError, "connect", "the service could not be reached"),
+)
+"""Failures before the first byte: error, code and words. The first that fits is taken."""
+
+_MAYBE_SENT: tuple[tuple[type[Exception], str, str], ...] = (
+    (TimeoutError, "timeout", "no answer came in time"),
+    (aiohttp.ClientResponseError, "disconnected", "the answer was not HTTP"),
+)
+
+
+def no_reply(error: Exception) -> NoReply:
+    """Why no answer came, and whether the request may have left.
+
+    Only failures that lie certainly before the first byte count as not sent. The texts are
+    ours, with the system's reason: those of aiohttp hold URLs, and what a server sent.
+    """
+    for kinds, sent in ((_NEVER_SENT, False), (_MAYBE_SENT, True)):
+        for kind, code, words in kinds:
+            if isinstance(error, kind):
+                return NoReply(sent, code, words + _reason(error))
+    return NoReply(sent=True, code="disconnected", message="the connection broke before an answer")
+
+
+def _reason(error: Exception) -> str:
+    """` (reason)` as the system, TLS or the proxy gives it, else an empty text."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f" ({getattr(error.certificate_error, 'verify_message', 'bad certificate')})"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f" (status {error.status})"
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.strerror:
+        return f" ({error.os_error.strerror})"
+    return ""

@@ -1,0 +1,103 @@
+"""The scoreboard: which step may start now. Claims in, decisions out.
+
+Each key that is claimed has a queue of generations: groups of steps, in written order, that may
+hold the key together. A step is ready when it is in the first generation of each of its keys.
+So two steps that conflict keep their written order, and all others overlap. A step joins the
+last generation of a queue or opens a new one, and leaves the first one: each is O(1).
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from runner.actions.claims import Claim
+
+_Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Generation:
+    """Steps that may hold one key together.
+
+    Attributes:
+        use: What they hold it for.
+        open: Whether another step of the same use may join.
+        left: How many of them have not finished.
+        waiting: Those that came while it was not the first; empty once it is.
+    """
+
+    use: str
+    open: bool
+    left: int = 0
+    waiting: list[int] = field(default_factory=list)
+
+
+class Scoreboard:
+    """Keeps the order of steps that conflict; forgets each step once it is finished."""
+
+    def __init__(self) -> None:
+        self._queues: dict[_Key, deque[_Generation]] = {}
+        self._keys: dict[int, tuple[_Key, ...]] = {}
+        self._blocked: dict[int, int] = {}
+        self._ready: list[int] = []
+
+    @property
+    def pending(self) -> int:
+        """How many steps were added and have not finished."""
+        return len(self._keys)
+
+    @property
+    def ready(self) -> int:
+        """How many steps may start now."""
+        return len(self._ready)
+
+    def add(self, number: int, claims: Iterable[Claim]) -> None:
+        """Add the next step in written order.
+
+        Args:
+            number: Its number, greater than all before.
+            claims: What it claims, each key at most once.
+        """
+        behind = 0
+        keys = []
+        for claim in claims:
+            keys.append(claim.key)
+            queue = self._queues.setdefault(claim.key, deque())
+            last = queue[-1] if queue else None
+            if last is None or not (last.open and claim.shared and last.use == claim.use):
+                last = _Generation(claim.use, claim.shared)
+                queue.append(last)
+            last.left += 1
+            if last is not queue[0]:
+                last.waiting.append(number)
+                behind += 1
+        self._keys[number] = tuple(keys)
+        if behind:
+            self._blocked[number] = behind
+        else:
+            heapq.heappush(self._ready, number)
+
+    def take(self) -> int | None:
+        """The first step, in written order, that may start now; None when there is none."""
+        return heapq.heappop(self._ready) if self._ready else None
+
+    def finish(self, number: int) -> None:
+        """Let go of what a step holds that was taken before."""
+        for key in self._keys.pop(number):
+            queue = self._queues[key]
+            queue[0].left -= 1
+            if queue[0].left == 0:
+                queue.popleft()
+                if queue:
+                    self._advance(queue[0])
+                else:
+                    del self._queues[key]
+
+    def _advance(self, generation: _Generation) -> None:
+        waiting, generation.waiting = generation.waiting, []
+        for number in waiting:
+            self._blocked[number] -= 1
+            if self._blocked[number] == 0:
+                del self._blocked[number]
+                heapq.heappush(self._ready, number)

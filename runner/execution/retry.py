@@ -1,0 +1,144 @@
+"""What follows from the outcome of an attempt: another one after a pause, or an end."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from http import HTTPStatus
+
+from runner.actions.table import Action
+from runner.actions.wire import Outcome, Reply
+from runner.execution.faults import fault_of
+from runner.execution.result import Fault, Status
+from runner.playbook.options import Delivery, RetryOptions
+
+
+class Verdict(Enum):
+    """What an outcome says about the action.
+
+    Attributes:
+        DONE: It was accepted.
+        NOTHING: Nothing was done, and it may work later.
+        DOUBT: It may or may not have been done.
+        FINAL: It was refused, and would be again.
+    """
+
+    DONE = auto()
+    NOTHING = auto()
+    DOUBT = auto()
+    FINAL = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """The attempts of one action so far.
+
+    Attributes:
+        attempts: How many there were.
+        doubt: Whether one of them may have been carried out without our knowing.
+        last: What the last one ended in, or None before the first.
+    """
+
+    attempts: int = 0
+    doubt: bool = False
+    last: Outcome | None = None
+
+    def after(self, outcome: Outcome) -> "Trail":
+        """The trail with one more attempt."""
+        return Trail(self.attempts + 1, self.doubt or verdict(outcome) is Verdict.DOUBT, outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The action ends here, and how."""
+
+    status: Status
+    fault: Fault | None
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Another attempt, after a pause in seconds."""
+
+    after: float
+
+
+def verdict(outcome: Outcome) -> Verdict:
+    """What one outcome says.
+
+    TLS failures are final: a certificate that does not verify will not at the next attempt.
+    A 503 may come from behind the point where the action took effect, so it leaves doubt, as
+    each 5xx does. A redirect is not followed, so it is a refusal.
+    """
+    if isinstance(outcome, Reply):
+        return _answered(outcome.status)
+    if outcome.sent:
+        return Verdict.DOUBT
+    return Verdict.FINAL if outcome.code == "tls" else Verdict.NOTHING
+
+
+def _answered(status: int) -> Verdict:
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return Verdict.DONE
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Verdict.NOTHING
+    if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Verdict.DOUBT
+    return Verdict.FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Decides what follows from an attempt.
+
+    Attributes:
+        options: How often and after what pause.
+    """
+
+    options: RetryOptions
+
+    def decide(
+        self, action: Action, delivery: Delivery, trail: Trail, chance: float
+    ) -> Done | Again:
+        """Another attempt, or the end.
+
+        Where nothing was done, every action is tried again. Where it may have been done, only
+        what is idempotent is, or what the playbook wants delivered at least once.
+
+        Args:
+            action: What is attempted.
+            delivery: What the playbook says about sends with an unknown outcome.
+            trail: The attempts so far, with at least one.
+            chance: From 0 to below 1, drawn anew for each call.
+        """
+        if trail.last is None or trail.attempts >= self.options.attempts:
+            return ending(action, trail)
+        last = verdict(trail.last)
+        twice = action.idempotent or delivery is Delivery.AT_LEAST_ONCE
+        if last is Verdict.NOTHING or (last is Verdict.DOUBT and twice):
+            return Again(self._pause(trail, chance))
+        return ending(action, trail)
+
+    def _pause(self, trail: Trail, chance: float) -> float:
+        """Full jitter under a bound that doubles; what the service asks for comes on top.
+
+        On top, not instead: many actions are told the same time, and must not all return at it.
+        """
+        bound = min(self.options.max_backoff, self.options.backoff * 2.0 ** (trail.attempts - 1))
+        asked = trail.last.retry_after if isinstance(trail.last, Reply) else None
+        return (asked or 0.0) + chance * bound
+
+
+def ending(action: Action, trail: Trail) -> Done:
+    """How an action ends when there is no further attempt.
+
+    It is `failed` only when no attempt can have been carried out. A refusal after an attempt in
+    doubt leaves the doubt; for an idempotent action too, since nobody has seen its effect.
+
+    Raises:
+        ValueError: There was no attempt.
+    """
+    if trail.last is None:
+        raise ValueError("an action without an attempt has no ending")
+    if verdict(trail.last) is Verdict.DONE:
+        return Done(Status.OK, None)
+    status = Status.UNKNOWN if trail.doubt else Status.FAILED
+    return Done(status, fault_of(action, trail.last, doubt=trail.doubt))

@@ -1,0 +1,44 @@
+"""What a run is and where it goes, as every report says it loudly."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Destination(StrEnum):
+    """Where the actions go."""
+
+    LOCAL = "LOCAL"
+    PLAN = "PLAN"
+    SERVICE = "SERVICE"
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What is run, and where.
+
+    Attributes:
+        destination: The embedded service, nowhere, or the real service.
+        endpoints: Host and port of each service, without repeats.
+        hubs: The hubs, without repeats.
+        playbooks: What the playbooks are called, in order.
+        total: How many actions there are.
+        pace: How they are run, in words.
+    """
+
+    destination: Destination
+    endpoints: tuple[str, ...]
+    hubs: tuple[str, ...]
+    playbooks: tuple[str, ...]
+    total: int
+    pace: str
+
+    def __str__(self) -> str:
+        """One line: destination, hub, playbooks, size and pace."""
+        where = {
+            Destination.LOCAL: "LOCAL rehearsal (nothing leaves this machine)",
+            Destination.PLAN: "PLAN (nothing is sent)",
+            Destination.SERVICE: f"SERVICE {', '.join(self.endpoints)}",
+        }[self.destination]
+        hubs = f"hub {', '.join(self.hubs)}"
+        size = f"{self.total} {'action' if self.total == 1 else 'actions'}"
+        return f"{where} · {hubs} · {', '.join(self.playbooks)} · {size}, {self.pace}"

@@ -1,0 +1,51 @@
+"""Results as text for people."""
+
+import json
+
+from runner.actions.wire import Value
+from runner.execution.result import Result, Status, Summary
+from runner.report.heading import Heading
+
+SHOWN = 60
+"""Longer values are cut for the eye; machine formats have them whole."""
+
+
+def result_lines(result: Result) -> str:
+    """One line for a result; below it, when it is not ok, why and what to do about it."""
+    step = result.step
+    took = f"{result.http_status or '-':>4}  {result.duration * 1000:8.1f} ms"
+    label = f"  ({cut(step.name)})" if step.name else ""
+    head = f"{result.status:<7} {took}  {step.action.name} {target_text(step.target)}{label}\n"
+    if result.fault is None:
+        return head
+    tries = f", {result.attempts} attempts" if result.attempts > 1 else ""
+    lines = [head, f"        {step.source}: {result.fault.code}: {result.fault.message}{tries}\n"]
+    if result.fault.hint:
+        lines.append(f"        hint: {result.fault.hint}\n")
+    return "".join(lines)
+
+
+def target_text(target: dict[str, Value]) -> str:
+    """Whom an action is done to, on one line: `userId=ada group=launch`."""
+    return " ".join(f"{name}={value_text(value)}" for name, value in target.items())
+
+
+def value_text(value: Value) -> str:
+    """A value on one line; quoted where it would not be read as one word."""
+    if isinstance(value, tuple):
+        return "[" + ", ".join(value_text(item) for item in value) + "]"
+    text = str(value)
+    plain = text.isprintable() and not set(text) & set(" \"'=,[]")
+    return cut(text if plain and text else json.dumps(text, ensure_ascii=False))
+
+
+def cut(text: str) -> str:
+    """The text, or its beginning and an ellipsis."""
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def summary_lines(heading: Heading, summary: Summary) -> str:
+    """How a run ended, on one line that says where it went."""
+    counts = ", ".join(f"{summary.counts[status]} {status}" for status in Status)
+    size = f"{summary.total} {'action' if summary.total == 1 else 'actions'}"
+    return f"\n{heading.destination}: {size}: {counts} in {summary.duration:.2f} s\n"

@@ -1,0 +1,35 @@
+"""The docs table, the listing and the examples come out of the action table."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runner.actions.reference import description, example, listing, markdown
+from runner.actions.table import ACTIONS
+
+
+def test_a_row_added_to_the_table_shows_up_in_page_and_listing() -> None:
+    """Adding an action is one row."""
+    row = replace(ACTIONS["sendToAll"], name="sendToMoon", summary="Send a message to the moon.")
+    table = {**ACTIONS, row.name: row}
+
+    assert "| `sendToMoon` | Send a message to the moon. |" in markdown(table)
+    assert "## sendToMoon" in markdown(table)
+    assert "Send a message to the moon." in listing(table)
+    assert example(row) == "- actionName: sendToMoon\n  data: Welcome\n"
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_an_action_is_described_with_every_property_and_an_example(name: str) -> None:
+    """What a person needs to write it stands on one screen."""
+    text = description(ACTIONS[name])
+
+    assert all(one.name in text and one.summary in text for one in ACTIONS[name].fields)
+    assert example(ACTIONS[name]) in text
+    assert len(text.splitlines()) < 40
+
+
+def test_the_page_in_the_docs_is_the_one_that_the_table_makes(project: Path) -> None:
+    """`python docs/generate.py` writes it."""
+    assert (project / "docs" / "actions.md").read_text("utf-8") == markdown(ACTIONS)

@@ -1,0 +1,70 @@
+"""The hook works in the real pre-commit."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GIT = shutil.which("git")
+BAD = "hub: chat\nactions:\n  - {actionName: addUserToGroup, userId: ada}\n"
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git in a folder, as somebody."""
+    assert GIT is not None
+    command = [GIT, "-c", "user.name=t", "-c", "user.email=t@example.invalid", *words]
+    return subprocess.run(
+        command, cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.mark.skipif(GIT is None, reason="pre-commit needs git")
+@pytest.mark.timeout(300)
+def test_the_hook_checks_the_playbooks_of_a_repository(project: Path, tmp_path: Path) -> None:
+    """It installs from the project, looks at playbooks only, and shows what is wrong."""
+    tool, user = tmp_path / "tool", tmp_path / "user"
+    tool.mkdir()
+    for name in ("pyproject.toml", "README.md", ".pre-commit-hooks.yaml"):
+        shutil.copy(project / name, tool / name)
+    shutil.copytree(project / "runner", tool / "runner")
+    git(tool, "init", "--quiet")
+    git(tool, "add", "--all")
+    git(tool, "commit", "--quiet", "--message", "The tool.")
+    (user / "playbooks").mkdir(parents=True)
+    git(user, "init", "--quiet")
+    (user / ".pre-commit-config.yaml").write_text(
+        f"repos:\n  - repo: {tool}\n    rev: {git(tool, 'rev-parse', 'HEAD')}\n"
+        "    hooks:\n      - id: wps-run-validate\n"
+    )
+    (user / "playbooks" / "good.yaml").write_text(BAD.replace("ada}", "ada, group: red}"))
+    (user / "other.yaml").write_text("not: a playbook\n")
+    (user / "bad.wps.yaml").write_text(BAD)
+    git(user, "add", "--all")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pre_commit", "run", "--all-files", "--color", "never"],
+        cwd=user,
+        env={**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "bad.wps.yaml:3:5: `addUserToGroup` needs `group`" in done.stdout
+    assert "other.yaml" not in done.stdout
+    (user / "bad.wps.yaml").unlink()
+    git(user, "add", "--all")
+    assert (
+        subprocess.run(
+            [sys.executable, "-m", "pre_commit", "run", "--all-files"],
+            cwd=user,
+            env={**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "cache")},
+            capture_output=True,
+            check=False,
+        ).returncode
+        == 0
+    )

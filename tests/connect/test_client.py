@@ -1,0 +1,445 @@
+"""One request over real sockets: the bytes that leave, and what each way of ending means."""
+
+import asyncio
+import socket
+import ssl
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import jwt
+import pytest
+
+from runner.actions.wire import NoReply, Reply, Request
+from runner.connect.client import BODY_LIMIT, Client, no_reply
+from runner.connect.endpoint import Endpoint
+
+JOIN = Request("PUT", "/api/hubs/chat/users/ada/groups/red")
+SEND = Request("POST", "/api/hubs/chat/:send", "excluded=a", b"hi", "text/plain")
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+async def send(endpoint: Endpoint, request: Request = JOIN, **more: Any) -> Reply | NoReply:
+    """One request with a client of its own."""
+    seconds = more.pop("timeout", 10.0)
+    async with Client(endpoint, concurrency=1, **more) as client:
+        return await client.send(request, timeout=seconds, request_id="id-1")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/hubs/chat/groups/a%2Fb/:send",
+        "/api/hubs/chat/groups/../:send",
+        "/api/hubs/chat/groups/%2E%2E/:send",
+        "/api/hubs/chat//groups/./x",
+        "/a!'()*,;=@%7e%2f%20+",
+    ],
+)
+async def test_the_path_reaches_the_wire_as_it_stands(server: Any, path: str) -> None:
+    """Nothing is folded, decoded or quoted again on the way."""
+    query = "filter=a%2Cb%20c%27&excluded=%2B"
+
+    await send(server.endpoint, Request("PUT", path, query))
+
+    assert server.seen[0].target == f"{path}?{query}&api-version=2024-12-01"
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
+async def test_a_request_without_a_body_says_so(server: Any, method: str) -> None:
+    """The service refuses a request of unknown length; no body has no type."""
+    await send(server.endpoint, Request(method, "/x"))
+
+    assert server.seen[0].header("content-length") == ["0"]
+    assert server.seen[0].header("content-type") == []
+    assert server.seen[0].header("transfer-encoding") == []
+
+
+async def test_the_headers_are_these_and_no_others(server: Any) -> None:
+    """What goes out is known; the media type is exact, without a charset."""
+    await send(server.endpoint, SEND)
+
+    headers = dict(server.seen[0].headers)
+    token = headers.pop("Authorization").removeprefix("Bearer ")
+    assert headers == {
+        "Host": server.endpoint.host,
+        "Accept": "application/json",
+        "User-Agent": f"wps-run/{version('wps-run')}",
+        "x-ms-client-request-id": "id-1",
+        "Content-Length": "2",
+        "Content-Type": "text/plain",
+    }
+    assert server.seen[0].body == b"hi"
+    jwt.decode(
+        token,
+        server.endpoint.key,
+        algorithms=["HS256"],
+        audience=f"{server.endpoint.origin}/api/hubs/chat/:send",
+    )
+
+
+async def test_a_token_is_made_for_each_attempt(server: Any) -> None:
+    """A token never outlives a pause between attempts."""
+    times = iter([1000.0, 1000.0, 5000.0, 5000.0])
+    async with Client(server.endpoint, concurrency=1, now=lambda: next(times)) as client:
+        await client.send(JOIN, timeout=10, request_id="a")
+        await client.send(JOIN, timeout=10, request_id="a")
+
+    tokens = [seen.header("authorization")[0].removeprefix("Bearer ") for seen in server.seen]
+    expiries = [jwt.decode(one, options={"verify_signature": False})["exp"] for one in tokens]
+    assert expiries == [1060, 5060]
+
+
+async def test_connections_are_kept_and_cookies_are_not(server: Any) -> None:
+    """The second request uses the first one's connection, and brings nothing back."""
+    server.says(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=b; Path=/\r\n\r\n"))
+    async with Client(server.endpoint, concurrency=1) as client:
+        await client.send(JOIN, timeout=10, request_id="a")
+        await client.send(JOIN, timeout=10, request_id="b")
+
+    assert server.connections == 1
+    assert server.seen[1].header("cookie") == []
+
+
+async def test_a_redirect_is_not_followed(server: Any) -> None:
+    """The token is for this endpoint; whoever redirects gets no second request."""
+    server.says(b"HTTP/1.1 307 X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
+
+    assert await send(server.endpoint) == Reply(307)
+    assert len(server.seen) == 1
+
+
+async def test_no_more_connections_than_concurrency(server: Any) -> None:
+    """The connector keeps the ceiling too, should a caller ask for more at once."""
+    both, gate = asyncio.Event(), asyncio.Event()
+
+    async def answer(_: object, writer: asyncio.StreamWriter) -> None:
+        if len(server.seen) == 2:
+            both.set()
+        await gate.wait()
+        writer.write(OK)
+
+    server.answers_with(answer)
+    async with Client(server.endpoint, concurrency=2) as client:
+        sends = [client.send(JOIN, timeout=10, request_id=str(n)) for n in range(5)]
+        running = asyncio.gather(*sends)
+        await both.wait()
+        gate.set()
+        replies = await running
+
+    assert replies == [Reply(200)] * 5
+    assert server.most_open == 2
+
+
+async def test_a_dropped_kept_alive_connection_is_told_not_papered_over(server: Any) -> None:
+    """Left alone, aiohttp sends a PUT again; each attempt must be ours and counted."""
+
+    async def answer(_: object, writer: asyncio.StreamWriter) -> None:
+        if len(server.seen) == 2:
+            writer.close()
+        else:
+            writer.write(OK)
+
+    server.answers_with(answer)
+    async with Client(server.endpoint, concurrency=1) as client:
+        first = await client.send(JOIN, timeout=10, request_id="a")
+        second = await client.send(JOIN, timeout=10, request_id="b")
+
+    assert first == Reply(200)
+    assert isinstance(second, NoReply)
+    assert (second.sent, second.code) == (True, "disconnected")
+    assert len(server.seen) == 2
+
+
+def test_aiohttp_still_has_the_switch_for_sending_again() -> None:
+    """The attribute is not public: when a release drops it, this must fail, not the user."""
+    assert "_retry_connection" in aiohttp.ClientSession.ATTRS
+
+
+async def test_a_refused_connection_sent_nothing() -> None:
+    """Nobody listens: it is certain that nothing happened."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        outcome = await send(Endpoint(f"http://127.0.0.1:{port}", "k" * 44))
+
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (False, "connect")
+    assert outcome.message.startswith("the service could not be reached (")
+
+
+async def test_a_name_that_does_not_resolve_sent_nothing() -> None:
+    """`.invalid` never resolves (RFC 6761)."""
+    outcome = await send(Endpoint("https://wps.invalid", "k" * 44))
+
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (False, "dns")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="full queues are refused elsewhere")
+async def test_a_connection_that_never_comes_sent_nothing() -> None:
+    """A listener whose queue is full lets connects hang; the timeout of an attempt ends that."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.settimeout(0)
+            filler.connect_ex(address)
+        outcome = await send(Endpoint(f"http://127.0.0.1:{address[1]}", "k" * 44), timeout=0.2)
+        for filler in fillers:
+            filler.close()
+
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (False, "timeout")
+
+
+async def test_a_tls_handshake_that_stalls_sent_nothing(server: Any) -> None:
+    """The request goes out only after the handshake, so a plain-text server never sees it."""
+    outcome = await send(
+        Endpoint(server.endpoint.origin.replace("http", "https"), "k" * 44), timeout=0.2
+    )
+
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (False, "timeout")
+
+
+async def test_an_answer_that_never_comes_may_have_been_sent(server: Any) -> None:
+    """The request was read, then silence: nobody knows."""
+    silence = asyncio.Event()
+
+    async def answer(_: object, __: asyncio.StreamWriter) -> None:
+        await silence.wait()
+
+    server.answers_with(answer)
+    outcome = await send(server.endpoint, SEND, timeout=0.2)
+    silence.set()
+
+    assert outcome == NoReply(sent=True, code="timeout", message="no answer came in time")
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 20"])
+async def test_a_connection_that_breaks_before_an_answer_may_have_been_sent(
+    server: Any, answer: bytes
+) -> None:
+    """Closed at once, or in the midst of the status line."""
+
+    async def cut(_: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        writer.close()
+
+    server.answers_with(cut)
+    outcome = await send(server.endpoint, SEND)
+
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (True, "disconnected")
+
+
+async def test_a_reset_may_have_been_sent(server: Any) -> None:
+    """A reset connection says nothing about what was read from it."""
+
+    async def reset(_: object, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    server.answers_with(reset)
+    outcome = await send(server.endpoint, SEND)
+
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (True, "disconnected")
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [b"SSH-2.0-OpenSSH_9.6\r\n\r\n", b"HTTP/1.1 abc X\r\n\r\n", b"\x15\x03\x01\x00\x02\x02P"],
+)
+async def test_what_is_not_http_may_have_been_sent(server: Any, noise: bytes) -> None:
+    """Another protocol at this port: no answer, and its bytes are not shown."""
+
+    async def answer(_: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(noise)
+        writer.close()
+
+    server.answers_with(answer)
+    outcome = await send(server.endpoint, SEND)
+
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (True, "disconnected")
+    assert "SSH" not in outcome.message
+
+
+HALF = b'HTTP/1.1 404 X\r\nx-ms-error-code: E\r\nContent-Length: 99\r\n\r\n{"message": "ha'
+
+
+async def test_a_status_line_is_an_answer_even_when_the_body_breaks_off(server: Any) -> None:
+    """The service has decided by then; the body is only words about it."""
+
+    async def answer(_: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(HALF)
+        writer.close()
+
+    server.answers_with(answer)
+
+    assert await send(server.endpoint) == Reply(404, "E", '{"message": "ha')
+
+
+async def test_a_status_line_is_an_answer_even_when_the_body_never_ends(server: Any) -> None:
+    """The timeout of an attempt bounds the reading of the body."""
+    silence = asyncio.Event()
+
+    async def answer(_: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(HALF)
+        await writer.drain()
+        await silence.wait()
+
+    server.answers_with(answer)
+    outcome = await send(server.endpoint, timeout=0.2)
+    silence.set()
+
+    assert outcome == Reply(404, "E", '{"message": "ha')
+
+
+async def test_an_endless_body_is_not_read_to_its_end(server: Any) -> None:
+    """A bounded beginning is enough for an error; the connection is dropped then."""
+    chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    wrote = 0
+
+    async def answer(_: object, writer: asyncio.StreamWriter) -> None:
+        nonlocal wrote
+        writer.write(b"HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            writer.write(chunk)
+            wrote += len(chunk)
+            await writer.drain()
+
+    server.answers_with(answer)
+    outcome = await send(server.endpoint)
+
+    assert isinstance(outcome, Reply)
+    assert (outcome.status, outcome.message) == (500, "x" * 299 + "…")
+    assert wrote < 1000 * BODY_LIMIT
+
+
+async def test_a_server_that_echoes_the_token_gives_nothing_away(server: Any) -> None:
+    """Neither the token nor the key is in what comes out."""
+
+    async def answer(seen: Any, writer: asyncio.StreamWriter) -> None:
+        body = f"{seen.header('authorization')[0]} and {server.endpoint.key}".encode()
+        writer.write(b"HTTP/1.1 401 X\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    server.answers_with(answer)
+
+    assert await send(server.endpoint) == Reply(401, None, "Bearer *** and ***")
+
+
+async def test_retry_after_is_read_against_the_given_clock(server: Any) -> None:
+    """A date is seconds from now, by the clock that is handed in."""
+    server.says(
+        b"HTTP/1.1 503 X\r\nRetry-After: Thu, 01 Jan 1970 00:01:30 GMT\r\nContent-Length: 0\r\n\r\n"
+    )
+
+    assert await send(server.endpoint, now=lambda: 60.0) == Reply(503, retry_after=30.0)
+
+
+async def test_a_certificate_that_nobody_trusts_is_refused(tls_server: Any) -> None:
+    """TLS is verified, always; and it is said why it failed."""
+    outcome = await send(
+        Endpoint(tls_server.endpoint.origin.replace("127.0.0.1", "localhost"), "k" * 44)
+    )
+
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (False, "tls")
+    assert "self-signed certificate" in outcome.message
+    assert tls_server.seen == []
+
+
+@pytest.mark.parametrize(
+    ("host", "outcome"), [("localhost", Reply(200)), ("127.0.0.1", "not valid for '127.0.0.1'")]
+)
+async def test_a_given_ca_is_trusted_for_its_host_only(
+    tls_server: Any, certificate: Path, host: str, outcome: Reply | str
+) -> None:
+    """A CA bundle adds trust; the name is still checked."""
+    context = ssl.create_default_context(cafile=certificate)
+    endpoint = Endpoint(tls_server.endpoint.origin.replace("127.0.0.1", host), "k" * 44)
+
+    got = await send(endpoint, tls=context)
+
+    assert got == outcome if isinstance(outcome, Reply) else outcome in str(got)
+
+
+def test_a_context_that_does_not_verify_is_refused(server_tls: ssl.SSLContext) -> None:
+    """There is no way to switch verification off."""
+    with pytest.raises(ValueError, match="must verify"):
+        Client(Endpoint("https://localhost", "k" * 44), concurrency=1, tls=server_tls)
+
+
+async def test_https_asks_the_proxy_for_a_tunnel(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy sees host and port, never the token; when it refuses, nothing was sent."""
+    monkeypatch.setenv("HTTPS_PROXY", server.endpoint.origin.replace("//", "//ada:pw@"))
+    server.says(b"HTTP/1.1 407 X\r\nContent-Length: 0\r\n\r\n")
+
+    outcome = await send(Endpoint("https://a.example", "k" * 44))
+
+    assert outcome == NoReply(
+        sent=False, code="connect", message="the proxy refused the way to the service (status 407)"
+    )
+    assert (server.seen[0].method, server.seen[0].target) == ("CONNECT", "a.example:443")
+    assert server.seen[0].header("proxy-authorization") == ["Basic YWRhOnB3"]
+    assert server.seen[0].header("authorization") == []
+
+
+async def test_a_proxy_that_is_not_there_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said that the proxy is the one who is missing."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        outcome = await send(Endpoint("https://a.example", "k" * 44))
+
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (False, "connect")
+    assert outcome.message.startswith("the proxy could not be reached")
+
+
+async def test_this_machine_is_reached_directly(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy in the environment does not come between us and loopback."""
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:1")
+
+    assert await send(server.endpoint) == Reply(200)
+
+
+async def test_a_cancelled_send_leaves_no_connection_behind(server: Any) -> None:
+    """What was cancelled in flight must not answer the next request."""
+    asked, silence = asyncio.Event(), asyncio.Event()
+
+    async def answer(_: object, writer: asyncio.StreamWriter) -> None:
+        if len(server.seen) == 1:
+            asked.set()
+            await silence.wait()
+        writer.write(OK)
+
+    server.answers_with(answer)
+    async with Client(server.endpoint, concurrency=1) as client:
+        task = asyncio.create_task(client.send(JOIN, timeout=10, request_id="a"))
+        await asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await client.send(JOIN, timeout=10, request_id="b") == Reply(200)
+        silence.set()
+
+    assert server.connections == 2
+
+
+def test_an_unheard_of_failure_counts_as_maybe_sent() -> None:
+    """When in doubt, it may have happened."""
+    assert no_reply(aiohttp.ClientError("Bearer x")) == NoReply(
+        sent=True, code="disconnected", message="the connection broke before an answer"
+    )

@@ -1,0 +1,146 @@
+"""Answers of every shape: what is read from them, and what must never be."""
+
+import json
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.actions.wire import Reply
+from runner.connect.reply import (
+    CODE_LENGTH,
+    LONGEST_PAUSE,
+    MASK,
+    MESSAGE_LENGTH,
+    read_reply,
+    retry_after,
+)
+
+NOW = 1_900_000_000.0
+SECRET = "eyJhbGciOiJIUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"  # noqa: S105 -- of nobody
+JSON = {"content-type": "application/json"}
+
+
+def read(body: bytes, headers: dict[str, str] | None = None, status: int = 400) -> Reply:
+    return read_reply(status, headers or {}, body, now=NOW, secrets=[SECRET, ""])
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "code", "message"),
+    [
+        (JSON, b'{"code":"Error.X","message":"No.","target":"User"}', "Error.X", "No."),
+        ({"x-ms-error-code": "Head", **JSON}, b'{"code":"Body","message":"No."}', "Head", "No."),
+        (JSON, b'{"error":{"code":"Inner","message":"In."}}', "Inner", "In."),
+        (JSON, b'{"error":"plain words"}', None, "plain words"),
+        ({"content-type": "application/problem+json"}, b'{"title":"T","detail":"D"}', None, "D"),
+        ({}, b'{"code":7,"message":""}', None, None),
+        (JSON, b'["a"]', None, '["a"]'),
+        (JSON, b"[" * 60_000, None, "[" * (MESSAGE_LENGTH - 1) + "…"),
+        (JSON, b"9" * 60_000, None, "9" * (MESSAGE_LENGTH - 1) + "…"),
+        ({"content-type": "text/plain"}, "schön\r\nalt\x07".encode(), None, "schön alt"),
+        ({}, b"<html><title>502 Bad &amp; ugly</title><p>x</html>", None, "502 Bad & ugly"),
+        ({"content-type": "text/html"}, b"<h1>Sorry</h1><p>gone", None, "Sorry gone"),
+        ({}, b"<" * 65_536, None, "<" * (MESSAGE_LENGTH - 1) + "…"),
+        ({}, b"", None, None),
+        ({}, b"\xff\xfe", None, "\ufffd\ufffd"),
+        (JSON, b'{"message":"half \\ud800 \\u202eturned\\u200b"}', None, "half turned"),
+    ],
+)
+def test_code_and_words_are_read_from_every_shape(
+    headers: dict[str, str], body: bytes, code: str | None, message: str | None
+) -> None:
+    """Header before body, JSON and problem+json, HTML's title, text; never an exception."""
+    assert read(body, headers) == Reply(400, code, message)
+
+
+def test_a_success_has_no_words() -> None:
+    """What a success says in its body is no error."""
+    assert read(b'{"code":"x"}', JSON, status=202) == Reply(202)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SECRET,
+        f"bad token Bearer {SECRET}!",
+        "x" * (MESSAGE_LENGTH - 10) + SECRET,
+        SECRET[:20] + "\x00" + SECRET[20:],
+        SECRET[:20] + "\u200b" + SECRET[20:],
+        SECRET[:20] + "\n" + SECRET[20:],
+        SECRET[:5] + " " + SECRET[5:30] + "\r\n" + SECRET[30:],
+    ],
+)
+def test_a_secret_that_the_server_echoes_is_masked(text: str) -> None:
+    """In the message and in the code, whole, at the cut, or broken by characters unseen."""
+    reply = read(json.dumps({"code": text, "message": text}).encode(), JSON)
+
+    for said in (reply.code, reply.message):
+        assert said is not None
+        packed = said.replace(" ", "")
+        assert all(SECRET[i : i + 11] not in packed for i in range(len(SECRET) - 10))
+    assert MASK in (reply.message or "") or (reply.message or "").endswith("…")
+
+
+@given(
+    status=st.integers(100, 599),
+    headers=st.dictionaries(
+        st.sampled_from(["content-type", "x-ms-error-code", "retry-after", "retry-after-ms"]),
+        st.text(max_size=40),
+    ),
+    body=st.binary(max_size=400),
+)
+def test_no_answer_breaks_the_reader(status: int, headers: dict[str, str], body: bytes) -> None:
+    """Whatever comes, there is a reply, short and printable."""
+    reply = read_reply(status, headers, body, now=NOW, secrets=[SECRET])
+
+    assert reply.status == status
+    assert len(reply.code or "") <= CODE_LENGTH
+    assert len(reply.message or "") <= MESSAGE_LENGTH
+    (reply.code or "").encode()
+    (reply.message or "").encode()
+    assert not set(reply.message or "") & set(map(chr, range(32)))
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": " 1.5 "}, 1.5),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "-3"}, 0.0),
+        ({"retry-after": "1e300"}, LONGEST_PAUSE),
+        ({"retry-after": "inf"}, LONGEST_PAUSE),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": ""}, None),
+        ({"retry-after": formatdate(NOW + 12, usegmt=True)}, 12.0),
+        ({"retry-after": formatdate(NOW + 12)}, 12.0),
+        ({"retry-after": formatdate(NOW - 99, usegmt=True)}, 0.0),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2359"}, LONGEST_PAUSE),
+        ({"retry-after": "Mon, 01 Jan 0001 00:00:00 +2359"}, 0.0),
+        ({"retry-after": "Fri, 31 Dec 99999 23:59:59 GMT"}, None),
+        ({"retry-after-ms": "250", "retry-after": "7"}, 0.25),
+        ({"x-ms-retry-after-ms": "1500"}, 1.5),
+        ({"retry-after-ms": "soon", "retry-after": "7"}, 7.0),
+    ],
+)
+def test_pauses_are_seconds_from_now_and_bounded(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    """Seconds, dates and milliseconds; nothing negative, nothing beyond an hour."""
+    assert retry_after(headers, NOW) == seconds
+
+
+@given(
+    st.text(max_size=40)
+    | st.from_regex(
+        r"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{1,5} \d\d:\d\d:\d\d [+-]\d{4}", fullmatch=True
+    )
+)
+def test_any_retry_after_is_a_bounded_number_or_nothing(text: str) -> None:
+    """A header that makes no sense is as none."""
+    pause = retry_after({"retry-after": text}, NOW)
+
+    assert pause is None or 0 <= pause <= LONGEST_PAUSE

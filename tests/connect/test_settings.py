@@ -1,0 +1,114 @@
+"""Settings by name: where they come from, and what is said when they are missing."""
+
+import json
+
+import pytest
+
+from runner.connect.endpoint import Endpoint
+from runner.connect.settings import resolve_endpoint, resolve_hub, settings_from_json
+from runner.problems import SettingsError
+
+NAME = "WebPubSubConnectionString"
+KEY = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789+/AbCdE="
+STRING = f"Endpoint=https://a.example;AccessKey={KEY};Version=1.0;"
+
+
+def test_the_named_setting_holds_the_connection_string() -> None:
+    """The name is looked up in the environment that is handed in."""
+    assert resolve_endpoint("Mine", {"Mine": STRING}) == Endpoint("https://a.example", KEY)
+
+
+@pytest.mark.parametrize("environment", [{}, {NAME: ""}, {NAME: "  "}, {"Other": STRING}])
+def test_a_missing_setting_is_named_with_the_ways_to_set_it(environment: dict[str, str]) -> None:
+    """The author learns which setting is looked for and where it may be."""
+    with pytest.raises(SettingsError) as caught:
+        resolve_endpoint(NAME, environment)
+
+    assert f"setting `{NAME}` is missing; set it to" in str(caught.value)
+    assert "--settings" in str(caught.value)
+    assert KEY not in str(caught.value)
+
+
+def test_a_setting_in_another_case_is_pointed_out() -> None:
+    """Environments of other systems ignore case; here the name must be to the letter."""
+    with pytest.raises(SettingsError) as caught:
+        resolve_endpoint(NAME, {NAME.lower(): STRING})
+
+    assert f"`{NAME.lower()}` is there" in str(caught.value)
+    assert KEY not in str(caught.value)
+
+
+def test_a_bad_connection_string_names_its_setting() -> None:
+    """Which of several settings is wrong is said."""
+    with pytest.raises(SettingsError, match=r"setting `Mine`: .*no `AccessKey`"):
+        resolve_endpoint("Mine", {"Mine": "Endpoint=https://a.example"})
+
+
+def test_a_connection_string_in_place_of_a_name_is_refused_unseen() -> None:
+    """Somebody who writes the secret itself must not find it in the error."""
+    with pytest.raises(SettingsError, match="name of a setting") as caught:
+        resolve_endpoint(STRING, {})
+
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("named", "environment", "default", "hub"),
+    [
+        ("chat", {"WebPubSubHub": "other"}, "local", "chat"),
+        (None, {"WebPubSubHub": "other"}, "local", "other"),
+        (None, {"WebPubSubHub": " "}, "local", "local"),
+        ("", {}, "local", "local"),
+    ],
+)
+def test_the_hub_is_the_first_that_is_named(
+    named: str | None, environment: dict[str, str], default: str, hub: str
+) -> None:
+    """Playbook or option, then the setting, then the default."""
+    assert resolve_hub(named, environment, default=default) == hub
+
+
+@pytest.mark.parametrize(
+    ("named", "environment", "says"),
+    [
+        (None, {}, "no hub is named"),
+        (None, {"WEBPUBSUBHUB": "chat"}, "`WEBPUBSUBHUB` is there"),
+        ("9lives", {}, "the hub's name must begin with a letter"),
+        (None, {"WebPubSubHub": "a/b"}, "in the setting `WebPubSubHub` must begin"),
+    ],
+)
+def test_a_hub_that_is_none_is_refused(
+    named: str | None, environment: dict[str, str], says: str
+) -> None:
+    """Missing or misnamed, the message says what to do."""
+    with pytest.raises(SettingsError) as caught:
+        resolve_hub(named, environment)
+
+    assert says in str(caught.value)
+
+
+def test_settings_are_read_from_a_functions_file() -> None:
+    """`Values` of local.settings.json, with or without a byte order mark."""
+    text = json.dumps({"IsEncrypted": False, "Values": {NAME: STRING}, "Host": {}})
+
+    assert settings_from_json("\ufeff" + text, "local.settings.json") == {NAME: STRING}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "`s.json` is not JSON at line 1"),
+        ("[" * 100_000, "`s.json` is not JSON"),
+        ("[]", "has no `Values`"),
+        ('{"Values": []}', "has no `Values`"),
+        (json.dumps({"IsEncrypted": True, "Values": {"A": KEY}}), "is encrypted"),
+        (json.dumps({"Values": {"A": [KEY]}}), "`A` in `Values` of `s.json` must be a string"),
+    ],
+)
+def test_a_bad_settings_file_is_refused_without_its_values(text: str, says: str) -> None:
+    """The file and the place are named, no value is."""
+    with pytest.raises(SettingsError) as caught:
+        settings_from_json(text, "s.json")
+
+    assert says in str(caught.value)
+    assert KEY not in str(caught.value)

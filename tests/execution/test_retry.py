@@ -1,0 +1,163 @@
+"""The retry policy: a table of outcomes, and what must hold for every history."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.actions.table import ACTIONS, Action
+from runner.actions.wire import NoReply, Outcome, Reply
+from runner.execution.result import Status
+from runner.execution.retry import Again, Done, RetryPolicy, Trail, Verdict, ending, verdict
+from runner.playbook.options import Delivery, RetryOptions
+
+JOIN, SEND, CLOSE = (
+    ACTIONS[name] for name in ("addUserToGroup", "sendToAll", "closeGroupConnections")
+)
+ONCE, REPEATED = Delivery.AT_MOST_ONCE, Delivery.AT_LEAST_ONCE
+REFUSED = NoReply(sent=False, code="connect", message="m")
+SILENT = NoReply(sent=True, code="timeout", message="m")
+POLICY = RetryPolicy(RetryOptions(attempts=4, backoff=0.5, max_backoff=1.5))
+
+
+def trail(*outcomes: Outcome) -> Trail:
+    one = Trail()
+    for outcome in outcomes:
+        one = one.after(outcome)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        *((Reply(status), Verdict.DONE) for status in (200, 202, 204, 299)),
+        *((Reply(status), Verdict.NOTHING) for status in (429,)),
+        *((Reply(status), Verdict.DOUBT) for status in (408, 500, 502, 503, 504, 599)),
+        *((Reply(status), Verdict.FINAL) for status in (101, 300, 307, 400, 401, 404, 409, 413)),
+        (REFUSED, Verdict.NOTHING),
+        (NoReply(sent=False, code="dns", message="m"), Verdict.NOTHING),
+        (NoReply(sent=False, code="timeout", message="m"), Verdict.NOTHING),
+        (NoReply(sent=False, code="tls", message="m"), Verdict.FINAL),
+        (SILENT, Verdict.DOUBT),
+        (NoReply(sent=True, code="tls", message="m"), Verdict.DOUBT),
+    ],
+)
+def test_what_an_outcome_says(outcome: Outcome, expected: Verdict) -> None:
+    """Done, nothing done, in doubt, or refused for good."""
+    assert verdict(outcome) is expected
+
+
+@pytest.mark.parametrize("action", [JOIN, SEND, CLOSE], ids=lambda action: action.name)
+@pytest.mark.parametrize("outcome", [REFUSED, Reply(429)], ids=["refused", "429"])
+def test_where_nothing_was_done_every_action_is_tried_again(
+    action: Action, outcome: Outcome
+) -> None:
+    """A send too: it cannot come twice. At the end it is failed, since it never happened."""
+    for attempts in (1, 2, 3):
+        assert isinstance(POLICY.decide(action, ONCE, trail(*[outcome] * attempts), 0.0), Again)
+    last = POLICY.decide(action, ONCE, trail(*[outcome] * 4), 0.0)
+    assert isinstance(last, Done)
+    assert last.status is Status.FAILED
+
+
+@pytest.mark.parametrize("outcome", [SILENT, Reply(500), Reply(503), Reply(408)])
+def test_where_it_may_have_happened_only_what_is_idempotent_is_tried_again(
+    outcome: Outcome,
+) -> None:
+    """A send or the close of a scope ends as unknown at once, unless the playbook says twice."""
+    once = trail(outcome)
+
+    assert isinstance(POLICY.decide(JOIN, ONCE, once, 0.0), Again)
+    for action in (SEND, CLOSE):
+        end = POLICY.decide(action, ONCE, once, 0.0)
+        assert isinstance(end, Done)
+        assert end.status is Status.UNKNOWN
+        assert isinstance(POLICY.decide(action, REPEATED, once, 0.0), Again)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status"),
+    [
+        ((Reply(200),), Status.OK),
+        ((Reply(500), Reply(204)), Status.OK),
+        ((Reply(404),), Status.FAILED),
+        ((Reply(307),), Status.FAILED),
+        ((REFUSED, Reply(429), Reply(400)), Status.FAILED),
+        ((Reply(500),) * 4, Status.UNKNOWN),
+        ((SILENT, Reply(404)), Status.UNKNOWN),
+        ((SILENT, Reply(401)), Status.UNKNOWN),
+        ((SILENT, REFUSED, REFUSED, REFUSED), Status.UNKNOWN),
+    ],
+)
+@pytest.mark.parametrize(("action", "delivery"), [(JOIN, ONCE), (SEND, REPEATED)])
+def test_failed_means_that_no_attempt_can_have_been_carried_out(
+    action: Action, delivery: Delivery, outcomes: tuple[Outcome, ...], status: Status
+) -> None:
+    """One attempt in doubt leaves the action in doubt, whatever comes after it but a success."""
+    end = POLICY.decide(action, delivery, trail(*outcomes), 0.0)
+
+    assert isinstance(end, Done)
+    assert end.status is status
+    assert (end.fault is None) == (status is Status.OK)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "chance", "after"),
+    [(1, 0.0, 0.0), (1, 0.5, 0.25), (2, 0.5, 0.5), (3, 0.5, 0.75), (1, 0.999, 0.4995)],
+)
+def test_a_pause_is_random_under_a_bound_that_doubles(
+    attempts: int, chance: float, after: float
+) -> None:
+    """Full jitter: from nothing to the bound, the bound up to `maxBackoff`."""
+    again = POLICY.decide(JOIN, ONCE, trail(*[REFUSED] * attempts), chance)
+
+    assert again == Again(pytest.approx(after))  # type: ignore[arg-type] # stands for a float
+
+
+def test_retry_after_is_the_least_that_is_waited() -> None:
+    """The random pause comes on top, so that those who were told the same do not meet again."""
+    told = trail(Reply(429, retry_after=7.0))
+
+    assert POLICY.decide(SEND, ONCE, told, 0.0) == Again(7.0)
+    assert POLICY.decide(SEND, ONCE, told, 0.5) == Again(7.25)
+
+
+OUTCOMES = st.one_of(
+    st.builds(Reply, st.integers(100, 599), retry_after=st.none() | st.floats(0, 3600)),
+    st.builds(
+        NoReply, sent=st.booleans(), code=st.sampled_from(["connect", "tls"]), message=st.just("m")
+    ),
+)
+
+
+@given(
+    action=st.sampled_from(sorted(ACTIONS)),
+    delivery=st.sampled_from(Delivery),
+    outcomes=st.lists(OUTCOMES, min_size=1, max_size=8),
+    attempts=st.integers(1, 100),
+    chance=st.floats(0, 1, exclude_max=True),
+)
+def test_for_every_history_the_rules_hold(
+    action: str, delivery: Delivery, outcomes: list[Outcome], attempts: int, chance: float
+) -> None:
+    """Bounded attempts, bounded pauses, no send twice, no false certainty."""
+    options = RetryOptions(attempts, 0.5, 30.0)
+    so_far = trail(*outcomes)
+    decision = RetryPolicy(options).decide(ACTIONS[action], delivery, so_far, chance)
+
+    if isinstance(decision, Again):
+        told = outcomes[-1].retry_after if isinstance(outcomes[-1], Reply) else None
+        assert len(outcomes) < attempts
+        assert (told or 0) <= decision.after <= 30 + (told or 0)
+        in_doubt = verdict(outcomes[-1]) is Verdict.DOUBT
+        assert not in_doubt or ACTIONS[action].idempotent or delivery is REPEATED
+    else:
+        doubts = [verdict(one) is Verdict.DOUBT for one in outcomes]
+        done = verdict(outcomes[-1]) is Verdict.DONE
+        assert (decision.status is Status.OK) == done
+        assert (decision.status is Status.FAILED) == (not done and not any(doubts))
+
+
+def test_no_attempt_has_no_ending() -> None:
+    """Whoever asks has made a mistake."""
+    with pytest.raises(ValueError, match="no ending"):
+        ending(JOIN, Trail())

@@ -1,0 +1,59 @@
+"""Options are merged from default, playbook and command line; durations are read once."""
+
+import pytest
+
+from runner.playbook.options import (
+    Delivery,
+    Mode,
+    OnError,
+    RetryOptions,
+    RunOptions,
+    merged,
+    seconds,
+)
+
+
+def test_without_a_word_the_defaults_of_the_contract_hold() -> None:
+    """Sequential, stop at the first failure, at most once."""
+    assert merged({}, {}) == RunOptions(
+        mode=Mode.SEQUENTIAL,
+        concurrency=16,
+        on_error=OnError.STOP,
+        delivery=Delivery.AT_MOST_ONCE,
+        rate=None,
+        timeout=30.0,
+        retry=RetryOptions(attempts=4, backoff=0.5, max_backoff=30.0),
+    )
+
+
+def test_the_command_line_wins_over_the_playbook() -> None:
+    """Key by key, within `retry` as well."""
+    written = {
+        "mode": "concurrent",
+        "concurrency": 32,
+        "timeout": "5s",
+        "retry": {"attempts": 2, "backoff": "100ms"},
+    }
+
+    options = merged(written, {"concurrency": 64, "retry": {"attempts": 9}})
+
+    assert options.mode is Mode.CONCURRENT
+    assert options.concurrency == 64
+    assert options.timeout == 5.0
+    assert options.retry == RetryOptions(attempts=9, backoff=0.1, max_backoff=30.0)
+
+
+@pytest.mark.parametrize(
+    ("duration", "expected"),
+    [("250ms", 0.25), ("10s", 10.0), ("2m", 120.0), ("1.5s", 1.5), (3, 3.0), (0.5, 0.5)],
+)
+def test_durations(duration: str | float, expected: float) -> None:
+    """A number is seconds."""
+    assert seconds(duration) == expected
+
+
+@pytest.mark.parametrize("duration", ["", "10", "s", "-1s", "1h", "10 s", "1e3s", "٣s", "10s\n"])
+def test_what_is_no_duration(duration: str) -> None:
+    """The message says how one is written."""
+    with pytest.raises(ValueError, match="250ms"):
+        seconds(duration)

@@ -1,0 +1,158 @@
+"""A playbook becomes a lazy stream of checked steps."""
+
+from typing import Any
+
+import pytest
+
+from runner.actions.claims import ALONE, claims_of
+from runner.actions.table import ACTIONS
+from runner.actions.wire import Request
+from runner.playbook.model import Playbook, read_playbook
+from runner.playbook.options import Delivery, Mode, OnError, RunOptions
+from runner.playbook.step import Step
+from runner.playbook.steps import check, count, steps
+from runner.playbook.variables import Scope
+from runner.problems import PlaybookError, one_line
+
+
+def read(actions: str) -> Playbook:
+    """A playbook of these actions, without problems so far."""
+    playbook = read_playbook(f"vars: {{room: launch}}\nactions:\n{actions}", "p.yaml")
+    assert playbook.problems == ()
+    return playbook
+
+
+def made(playbook: Playbook, first: int = 0, **changes: Any) -> list[Step]:
+    """Its steps in hub `chat`."""
+    scope = Scope(playbook.variables, {"TEAM": "red"})
+    return list(steps(playbook, scope, RunOptions(**changes), "chat", first=first))
+
+
+def found(playbook: Playbook) -> list[str]:
+    """What filling in the variables brings to light."""
+    scope = Scope(playbook.variables, {"TEAM": "red", "SLASH": "a/b", "LONG": "x" * 1025})
+    return [one_line(problem) for problem in check(playbook, scope)]
+
+
+def test_a_step_has_everything_that_the_executor_needs() -> None:
+    """Variables are filled in, the request is built, the source is the action's line."""
+    playbook = read(
+        "  - {name: 'Seat ${env.TEAM}', actionName: addUserToGroup, userId: ada,\n"
+        "     group: '${room}-${env.TEAM}', onError: continue, timeout: 2s,\n"
+        "     delivery: atLeastOnce}\n"
+    )
+
+    values = {"userId": "ada", "group": "launch-red"}
+    assert made(playbook, first=7, mode=Mode.CONCURRENT) == [
+        Step(
+            index=7,
+            written=0,
+            item=None,
+            action=ACTIONS["addUserToGroup"],
+            values=values,
+            request=Request("PUT", "/api/hubs/chat/users/ada/groups/launch-red"),
+            claims=claims_of(ACTIONS["addUserToGroup"], values),
+            source="p.yaml:3",
+            name="Seat red",
+            on_error=OnError.CONTINUE,
+            delivery=Delivery.AT_LEAST_ONCE,
+            timeout=2.0,
+        )
+    ]
+
+
+def test_in_a_sequential_run_every_step_is_alone() -> None:
+    """One at a time is the claim on everything."""
+    (step,) = made(read("  - {actionName: sendToAll, data: x}\n"))
+
+    assert step.claims == ALONE
+
+
+def test_data_becomes_bytes_and_lists_become_tuples() -> None:
+    """`dataType` is text unless it is said."""
+    (step,) = made(
+        read("  - {actionName: sendToAll, data: '${room}!', excluded: [a, '${room}']}\n")
+    )
+
+    assert step.values == {
+        "data": b"launch!",
+        "dataType": "text",
+        "excluded": ("a", "launch"),
+    }
+    assert step.request == Request(
+        "POST", "/api/hubs/chat/:send", "excluded=a&excluded=launch", b"launch!", "text/plain"
+    )
+
+
+def test_a_whole_number_may_come_from_a_variable() -> None:
+    """Variables are strings; where a number is needed it is read as one."""
+    playbook = read_playbook(
+        "vars: {ttl: 60}\nactions: [{actionName: sendToAll, data: x, messageTtlSeconds: '${ttl}'}]",
+        "p.yaml",
+    )
+
+    assert made(playbook)[0].values["messageTtlSeconds"] == 60
+
+
+def test_an_undefined_variable_is_pointed_at() -> None:
+    """Line and column are those of the `${…}`, in a list and behind other text too."""
+    playbook = read(
+        "  - {actionName: sendToAll, data: 'to ${rooom}'}\n"
+        "  - actionName: sendToAll\n"
+        "    data: x\n"
+        "    excluded:\n"
+        "      - a\n"
+        "      - ${nobody}\n"
+    )
+
+    assert found(playbook) == [
+        "p.yaml:3:39: `${rooom}` names no variable; did you mean `room`?",
+        "p.yaml:8:9: `${nobody}` names no variable; add it to `vars`, or give --var",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("action", "complaint"),
+    [
+        ("{actionName: addUserToGroup, userId: ada, group: '${env.SLASH}'}", "has a `/`"),
+        ("{actionName: addUserToGroup, userId: ada, group: '${env.LONG}'}", "1025 UTF-16"),
+        ("{actionName: sendToAll, data: '${room}', dataType: json}", "not JSON"),
+        ("{actionName: sendToAll, data: x, dataType: '${room}'}", "dataType"),
+        ("{actionName: sendToAll, data: x, messageTtlSeconds: '${room}'}", "messageTtlSeconds"),
+        (
+            "{actionName: grantPermission, connectionId: c, permission: '${room}', targetName: g}",
+            "permission",
+        ),
+    ],
+)
+def test_what_is_filled_in_is_checked_like_what_is_written(action: str, complaint: str) -> None:
+    """Nothing bad comes in through a variable."""
+    (problem,) = found(read(f"  - {action}\n"))
+
+    assert problem.startswith("p.yaml:3:")
+    assert complaint in problem
+
+
+def test_nothing_is_judged_that_only_run_time_knows() -> None:
+    """Validation is offline; an environment variable may be set where the playbook runs."""
+    playbook = read("  - {actionName: sendToAll, data: x, dataType: '${env.TYPE}'}\n")
+
+    assert check(playbook, Scope(playbook.variables, None)) == ()
+
+
+def test_a_bad_value_never_becomes_a_step() -> None:
+    """Even a caller who did not check is safe."""
+    playbook = read("  - {actionName: sendToAll, data: '${nope}'}\n")
+
+    with pytest.raises(PlaybookError, match="names no variable"):
+        made(playbook)
+
+
+def test_steps_are_made_one_at_a_time() -> None:
+    """A long playbook does not have all its requests in memory."""
+    playbook = read("  - {actionName: sendToAll, data: x}\n" * 1000)
+    stream = steps(playbook, Scope(), RunOptions(), "chat")
+
+    assert count(playbook) == 1000
+    assert next(stream).index == 0
+    assert next(stream).index == 1

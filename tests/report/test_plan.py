@@ -1,0 +1,59 @@
+"""A plan says what each step waits for."""
+
+from collections.abc import Callable
+
+from runner.actions.claims import claims_of
+from runner.actions.table import ACTIONS
+from runner.actions.wire import Value
+from runner.playbook.step import Step
+from runner.report.plan import Waits, step_line, step_record
+
+
+def test_a_send_waits_for_the_joins_of_its_group(make_step: Callable[..., Step]) -> None:
+    """Joins wait for nothing, and those of other groups are no matter."""
+    waits = Waits()
+    lines = []
+    listed: list[tuple[str, dict[str, Value]]] = [
+        ("addUserToGroup", {"userId": "ada", "group": "red"}),
+        ("addUserToGroup", {"userId": "bob", "group": "red"}),
+        ("addUserToGroup", {"userId": "cy", "group": "blue"}),
+        ("sendToGroup", {"group": "red", "data": b"x", "dataType": "text"}),
+    ]
+    for index, (name, values) in enumerate(listed):
+        step = make_step(
+            index=index,
+            action=ACTIONS[name],
+            values=values,
+            claims=claims_of(ACTIONS[name], values),
+            name=None,
+        )
+        lines.append(step_line(step, waits.of(step)))
+
+    assert [line.splitlines()[2] for line in lines] == [
+        "        rooms.yaml:5; waits for nothing",
+        "        rooms.yaml:5; waits for nothing",
+        "        rooms.yaml:5; waits for nothing",
+        "        rooms.yaml:5; waits for 2 from #0 (join, group red)",
+    ]
+    assert lines[3].splitlines()[:2] == [
+        "     3  sendToGroup group=red",
+        "        POST /api/hubs/chat/groups/red/:send?api-version=2024-12-01  1 B text/plain",
+    ]
+
+
+def test_a_sequential_step_waits_for_the_one_before_it(make_step: Callable[..., Step]) -> None:
+    """One at a time, as written."""
+    waits = Waits()
+    before = [waits.of(make_step(index=index)) for index in range(3)]
+
+    assert [[wait.last for wait in found] for found in before] == [[], [0], [1]]
+
+
+def test_a_plan_holds_no_payload(make_step: Callable[..., Step]) -> None:
+    """Only its size, since plans are shown to many."""
+    values = {"data": b"secret", "dataType": "text"}
+    step = make_step(action=ACTIONS["sendToAll"], values=values)
+
+    assert "secret" not in step_line(step, ())
+    assert "secret" not in str(step_record(step, ()))
+    assert step_record(step, ())["bodyBytes"] == 6

@@ -1,0 +1,34 @@
+"""The record of a result is the contract's, to the letter."""
+
+import json
+
+from runner.execution.result import Result
+from runner.report.records import line, result_record
+
+
+def test_the_record_of_an_action_that_is_ok(results: list[Result]) -> None:
+    """These keys, in this order; times in milliseconds."""
+    assert line(result_record(results[0])) == (
+        '{"type":"result","index":3,"action":0,"item":null,"actionName":"addUserToGroup",'
+        '"name":"Seat the members","target":{"userId":"ada","group":"launch-red"},'
+        '"source":"rooms.yaml:5","status":"ok","httpStatus":200,"attempts":1,"durationMs":3.1,'
+        '"requestId":"id-1","error":null}\n'
+    )
+
+
+def test_the_record_of_a_failure_says_why_and_what_to_do(results: list[Result]) -> None:
+    """The error has a code, a message and a hint."""
+    assert result_record(results[1])["error"] == {
+        "code": "Warning.User.NotExisted",
+        "message": "User `ada` is not found.",
+        "hint": "Let the user connect.",
+    }
+
+
+def test_a_record_is_one_line_whatever_the_names_hold() -> None:
+    """A line break in a value is escaped, other characters stay readable."""
+    text = line({"name": "a\nb\u2028 ü"})
+
+    assert text.count("\n") == 1
+    assert "ü" in text
+    assert json.loads(text) == {"name": "a\nb\u2028 ü"}

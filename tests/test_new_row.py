@@ -1,0 +1,55 @@
+"""Adding an action is one row: everything else comes out of the table."""
+
+import jsonschema
+
+from runner.actions.claims import HUB, claims_of
+from runner.actions.fields import GROUP, REASON, optional
+from runner.actions.reference import description, listing, markdown
+from runner.actions.table import ACTIONS, Action, Kind, Origin, Overlap, Phase, Repeat
+from runner.actions.wire import Request, build_request
+from runner.playbook.schema import actions_schema, playbook_schema
+
+FREEZE = Action(
+    name="freezeGroup",
+    summary="Let nobody join a group.",
+    method="POST",
+    path="/api/hubs/{hub}/groups/{group}/:freeze",
+    fields=(GROUP, optional(REASON)),
+    success=(204,),
+    overlap=Overlap(Phase.USE, Kind.GRANT),
+    repeat=Repeat.IDEMPOTENT,
+    origin=Origin.REST,
+    operation="WebPubSub_FreezeGroup",
+)
+TABLE = {**ACTIONS, FREEZE.name: FREEZE}
+
+
+def test_a_new_row_is_in_both_schemas() -> None:
+    """Known by name, with its properties, and strict about them."""
+    good = {"actionName": "freezeGroup", "group": "red", "reason": "late"}
+    bad = {"actionName": "freezeGroup", "userId": "ada"}
+    playbook = jsonschema.Draft7Validator(playbook_schema(TABLE))
+    batch = jsonschema.Draft7Validator(actions_schema(TABLE))
+
+    assert playbook.is_valid({"actions": [good]})
+    assert batch.is_valid([good])
+    assert not playbook.is_valid({"actions": [bad]})
+    assert not batch.is_valid([bad])
+    assert not jsonschema.Draft7Validator(playbook_schema()).is_valid({"actions": [good]})
+
+
+def test_a_new_row_is_in_docs_and_listing() -> None:
+    """With its request, its properties and an example."""
+    assert "| `freezeGroup` † | Let nobody join a group. |" in markdown(TABLE)
+    assert "freezeGroup" in listing(TABLE)
+    assert "- actionName: freezeGroup\n  group: launch\n" in description(FREEZE)
+
+
+def test_a_new_row_has_its_request_and_its_place_in_the_order() -> None:
+    """No code is written for it."""
+    values = {"group": "a b", "reason": "late"}
+
+    assert build_request(FREEZE, values, "chat") == Request(
+        "POST", "/api/hubs/chat/groups/a%20b/:freeze", "reason=late"
+    )
+    assert [claim.key for claim in claims_of(FREEZE, values)] == [HUB, ("group", "a b")]
