@@ -3,12 +3,14 @@
 import yaml
 
 from runner.playbook.jsontext import fault_of, may_be_json
+from runner.playbook.tree import TOO_DEEP
 
 _UNCLOSED = (
     "the quote that begins here is not closed; inside single quotes a `'` is written `''`, "
     'inside double quotes a `"` is written `\\"`'
 )
 _MESSAGES = (
+    ("maximum nesting depth", TOO_DEEP),  # libyaml's own limit, since 0.2.6
     (
         "mapping values are not allowed",
         (

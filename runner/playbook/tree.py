@@ -11,6 +11,8 @@ from runner.problems import PlaybookError, Problem, did_you_mean, in_order
 DEPTH_LIMIT = 64
 """How deep lists and mappings may lie in one another; a playbook needs five."""
 
+TOO_DEEP = f"lists and mappings lie more than {DEPTH_LIMIT} deep in one another"
+
 ALIAS_FLOOR = 100_000
 ALIAS_RATIO = 10
 """Aliases may stand for so many values, or for so many times those written out if that is more.
@@ -106,8 +108,7 @@ class Tree:
             PlaybookError: It lies too deep.
         """
         if len(self._stack) >= DEPTH_LIMIT:
-            message = f"lists and mappings lie more than {DEPTH_LIMIT} deep in one another"
-            raise self.stop(message, "too-deep", start, start + 1)
+            raise self.stop(TOO_DEEP, "too-deep", start, start + 1)
         if anchor is not None:
             self._anchors[anchor] = _OPEN
         self._stack.append(self._frame)

@@ -23,7 +23,7 @@ from runner.playbook import complaints, jsontext
 from runner.playbook.document import Document, Path
 from runner.playbook.scalars import TagError, plain, shown, tagged
 from runner.playbook.source import Source
-from runner.playbook.tree import MERGE, Tree
+from runner.playbook.tree import MERGE, TOO_DEEP, Tree
 from runner.problems import PlaybookError
 
 __all__ = ["Document", "Path", "decode", "load"]
@@ -129,7 +129,8 @@ def _compose(source: Source, tree: Tree) -> None:
                 _structure(event, tree)
     except yaml.MarkedYAMLError as error:
         message, offset = complaints.explained(error, source.text)
-        raise tree.stop(message, "syntax", offset, offset + 1) from None
+        rule = "too-deep" if message == TOO_DEEP else "syntax"
+        raise tree.stop(message, rule, offset, offset + 1) from None
     if not documents:
         raise tree.stop(_EMPTY, "empty", 0, 1)
 

@@ -1,7 +1,6 @@
 """The docs table, the listing and the examples come out of the action table."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -28,8 +27,3 @@ def test_an_action_is_described_with_every_property_and_an_example(name: str) ->
     assert all(one.name in text and one.summary in text for one in ACTIONS[name].fields)
     assert example(ACTIONS[name]) in text
     assert len(text.splitlines()) < 40
-
-
-def test_the_page_in_the_docs_is_the_one_that_the_table_makes(project: Path) -> None:
-    """`python docs/generate.py` writes it."""
-    assert (project / "docs" / "actions.md").read_text("utf-8") == markdown(ACTIONS)

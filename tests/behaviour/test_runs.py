@@ -201,3 +201,20 @@ def test_a_refused_connection_fails_every_action_with_a_hint(wps_run: Script) ->
     (result,) = json.loads(done.stdout)["results"]
     assert (done.returncode, result["status"], result["attempts"]) == (1, "failed", 1)
     assert "topsecretkey" not in done.stdout + done.stderr
+
+
+BAD = sorted((Path(__file__).parents[1] / "playbooks" / "bad").glob("*.yaml"))
+
+
+def test_no_bad_playbook_is_run_and_none_shows_a_traceback(wps_run: Script) -> None:
+    """A run of all of them sends nothing and tells the problems of each."""
+    done = wps_run("--local", *BAD)
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert all(f"{file}:" in done.stderr for file in BAD)
+    checked = wps_run("validate", *BAD)
+    assert checked.returncode == 1
+    assert "Traceback" not in checked.stdout + checked.stderr
+    assert all(f"{file}:" in checked.stdout for file in BAD)

@@ -1,0 +1,63 @@
+"""What the documents show is what happens."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+DOCUMENTS = ("README.md", "docs/playbooks.md", "docs/running.md", "docs/service.md")
+
+
+def blocks(project: Path, document: str, language: str) -> list[str]:
+    """The fenced blocks of a language in a document."""
+    text = (project / document).read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def without_times(text: str) -> list[str]:
+    """Its lines without times and in a fixed order: concurrent actions end as they end."""
+    return sorted(re.sub(r" +[0-9.]+ (ms|s)\b", " TIME", line) for line in text.splitlines())
+
+
+def test_the_first_two_commands_of_the_readme_are_one_line_each(project: Path) -> None:
+    """The main job, then the tests; the gate runs them word for word."""
+    main_job, tests = blocks(project, "README.md", "sh")
+
+    assert [len(block.splitlines()) for block in (main_job, tests)] == [1, 1]
+    assert "wps-run --local playbooks/group-setup.yaml" in main_job
+    assert "pytest" in tests
+
+
+def test_the_output_in_the_readme_is_what_the_command_prints(
+    wps_run: Script, project: Path
+) -> None:
+    """All of it but the times."""
+    (shown,) = blocks(project, "README.md", "text")
+
+    printed = wps_run("--local", project / "playbooks" / "group-setup.yaml").stdout
+
+    assert without_times(shown) == without_times(printed)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_playbook_in_the_documents_is_valid(
+    wps_run: Script, project: Path, document: str
+) -> None:
+    """Examples can be pasted."""
+    for block in blocks(project, document, "yaml"):
+        if "actions:" in block:
+            done = wps_run("validate", "-", stdin=block)
+            assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_between_documents_leads_somewhere(project: Path, document: str) -> None:
+    """Files are named as they are."""
+    text = (project / document).read_text("utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+
+    assert all(((project / document).parent / link).exists() for link in links), links
