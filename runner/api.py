@@ -4,28 +4,30 @@ The command line and library users come through here. The edge (HTTP, the embedd
 is imported inside the functions that need it, so that validating a playbook loads none of it.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.connect.endpoint import Endpoint
-from runner.connect.settings import resolve_endpoint, resolve_hub
 from runner.playbook.binding import beyond_binding
-from runner.playbook.model import Playbook, read_playbook
+from runner.playbook.inputs import Files
+from runner.playbook.model import Playbook, read_playbook, variables_in
 from runner.playbook.options import Mode, RunOptions, merged
-from runner.playbook.step import Step
-from runner.playbook.steps import check, count, steps
-from runner.playbook.variables import Scope, variables_in
+from runner.playbook.steps import check, steps
+from runner.playbook.variables import Scope
+from runner.playbook.warnings import unused_assignments, used_variables, warnings_of
 from runner.playbook.yaml12 import decode, load
 from runner.problems import PlaybookError, Problem, Severity, UsageError, in_order
-from runner.report.heading import Destination, Heading
 
 if TYPE_CHECKING:
-    from runner.execution.executor import Stop
+    from runner.connect.endpoint import Endpoint
     from runner.execution.result import Result
+    from runner.execution.stop import Stop
+    from runner.playbook.step import Step
     from runner.rehearsal import Rehearsal
+    from runner.report.heading import Destination, Heading
 
 LOCAL_HUB = "local"
 """The hub of a rehearsal when nothing names one."""
@@ -54,7 +56,8 @@ class Given:
 
     def scope(self, playbook: Playbook) -> Scope:
         """What `${…}` may name in this playbook."""
-        return Scope({**playbook.variables, **self.variables}, self.environment)
+        names = {**playbook.variables, **self.variables}
+        return Scope(names, self.environment, _files_of(playbook))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Plan:
     first: int
     total: int
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> "Iterator[Step]":
         """Its steps, made anew at each call, one at a time."""
         return steps(self.playbook, self.scope, self.options, self.hub, first=self.first)
 
@@ -124,16 +127,32 @@ def read_file(path: str | Path) -> bytes:
 def validate(
     playbook: Playbook, variables: Mapping[str, str], *, binding_only: bool = False
 ) -> tuple[Problem, ...]:
-    """Every problem of a playbook, in order; the environment's values are not judged.
+    """Every problem of a playbook, in order, warnings among them.
+
+    The environment's values are not judged.
 
     Args:
         playbook: As `read_playbook` gives it.
         variables: Name to value; they win over the playbook's `vars`.
         binding_only: Whether what the Functions output binding does not have is a problem.
     """
-    scope = Scope({**playbook.variables, **variables}, None)
+    scope = Scope({**playbook.variables, **variables}, None, _files_of(playbook))
     beyond = beyond_binding(playbook) if binding_only else ()
-    return in_order((*playbook.problems, *check(playbook, scope), *beyond))
+    warned = warnings_of(playbook)
+    return in_order((*playbook.problems, *check(playbook, scope).problems, *beyond, *warned))
+
+
+def warnings(playbooks: Sequence[Playbook], assigned: Iterable[str] = ()) -> tuple[Problem, ...]:
+    """What is allowed and yet hardly meant in the playbooks of one run, file by file.
+
+    Args:
+        playbooks: The playbooks.
+        assigned: Variables of which each is given for one of these playbooks to use.
+    """
+    assigned = tuple(assigned)
+    used = {name for one in playbooks for name in used_variables(one)} if assigned else ()
+    found = [in_order(warnings_of(one)) for one in playbooks]
+    return (*unused_assignments(assigned, used), *chain(*found))
 
 
 def plan(playbooks: Sequence[Playbook], given: Given, *, default_hub: str = "") -> tuple[Plan, ...]:
@@ -148,26 +167,35 @@ def plan(playbooks: Sequence[Playbook], given: Given, *, default_hub: str = "") 
         PlaybookError: A value is wrong once variables are filled in; holds every problem.
         SettingsError: No hub is named, or its name is none.
     """
+    from runner.connect.settings import resolve_hub
+
+    scopes = [given.scope(playbook) for playbook in playbooks]
+    checks = [check(playbook, scope) for playbook, scope in zip(playbooks, scopes, strict=True)]
+    refuse(
+        [
+            problem
+            for playbook, checked in zip(playbooks, checks, strict=True)
+            for problem in in_order((*playbook.problems, *checked.problems))
+        ]
+    )
     plans: list[Plan] = []
-    problems: list[Problem] = []
     first = 0
-    for playbook in playbooks:
-        scope = given.scope(playbook)
-        problems += check(playbook, scope)
-        hub = resolve_hub(given.hub or playbook.hub, given.environment, default=default_hub)
+    for playbook, scope, checked in zip(playbooks, scopes, checks, strict=True):
+        named = playbook.hub if given.hub is None else given.hub
+        hub = resolve_hub(named, given.environment, default=default_hub)
         options = merged(playbook.options, given.options)
-        total = count(playbook)
         connection = given.connection or playbook.connection or DEFAULT_CONNECTION
-        plans.append(Plan(playbook, hub, connection, options, scope, first, total))
-        first += total
-    refuse(problems)
+        plans.append(Plan(playbook, hub, connection, options, scope, first, checked.steps))
+        first += checked.steps
     return tuple(plans)
 
 
 def heading(
-    plans: Sequence[Plan], destination: Destination, endpoints: Sequence[str] = ()
-) -> Heading:
+    plans: Sequence[Plan], destination: "Destination", endpoints: Sequence[str] = ()
+) -> "Heading":
     """What is run and where, for reports. An endpoint is a host and port."""
+    from runner.report.heading import Heading
+
     options = [one.options for one in plans]
     paces = [
         f"concurrent, at most {one.concurrency} in flight"
@@ -185,13 +213,20 @@ def heading(
     )
 
 
-def endpoint_of(plan: Plan) -> Endpoint:
+def endpoint_of(plan: Plan, via: str | None = None) -> "Endpoint":
     """Where a plan's actions go, by the setting that it names.
 
+    Args:
+        plan: The plan.
+        via: The URL of a reverse proxy that they are sent to instead, or None.
+
     Raises:
-        SettingsError: The setting is missing or holds no connection string.
+        SettingsError: The setting is missing, or it or `via` cannot be used.
     """
-    return resolve_endpoint(plan.connection, plan.scope.environment or {})
+    from runner.connect.settings import resolve_endpoint
+
+    endpoint = resolve_endpoint(plan.connection, plan.scope.environment or {})
+    return endpoint.through(via) if via else endpoint
 
 
 def rehearsal(plans: Sequence[Plan]) -> "Rehearsal":
@@ -203,8 +238,10 @@ def rehearsal(plans: Sequence[Plan]) -> "Rehearsal":
 
 async def run(
     plans: Sequence[Plan],
-    endpoint: Callable[[Plan], Endpoint] = endpoint_of,
+    endpoint: "Callable[[Plan], Endpoint]" = endpoint_of,
     stop: "Stop | None" = None,
+    *,
+    ca_bundle: str | None = None,
 ) -> "AsyncGenerator[Result]":
     """Carry plans out, one after the other, and yield a result for every action.
 
@@ -215,29 +252,43 @@ async def run(
         plans: What `plan` made.
         endpoint: Where each plan's actions go; asked for all of them before anything is sent.
         stop: Ends the run early when asked to.
+        ca_bundle: A file of certificates to trust besides the system's, or None.
 
     Raises:
         SettingsError: An endpoint is missing or cannot be used. Nothing was sent.
     """
     from runner.connect.client import Client
-    from runner.execution.executor import Executor, Stop
+    from runner.connect.tls import trusting
+    from runner.execution.executor import Executor
+    from runner.execution.stop import Stop
 
-    # All clients first: a key or proxy that cannot be used is found before anything is sent.
-    jobs = [(one, Client(endpoint(one), concurrency=one.options.concurrency)) for one in plans]
+    tls = trusting(ca_bundle) if ca_bundle else None
+    # All clients first: a key, identity or proxy that cannot be used is found before anything
+    # is sent.
+    jobs = [
+        (one, Client(endpoint(one), concurrency=one.options.concurrency, tls=tls)) for one in plans
+    ]
     stop = stop or Stop()
-    for one, client in jobs:
-        async with client:
+    async with AsyncExitStack() as opened:
+        for _, client in jobs:
+            await opened.enter_async_context(client)
+        for one, client in jobs:
             results = Executor(client, one.options, stop).run(one.steps())
             async with aclosing(results):
                 async for result in results:
                     yield result
 
 
+def _files_of(playbook: Playbook) -> Files:
+    """The files that a playbook names, relative to its folder; of stdin, to the working folder."""
+    return Files(Path(playbook.document.file).parent)
+
+
 def refuse(problems: Sequence[Problem]) -> None:
     """Raise what is wrong, if anything is.
 
     Raises:
-        PlaybookError: One of the problems is an error; holds all of them, in order.
+        PlaybookError: One of the problems is an error; holds all of them.
     """
     if any(problem.severity is Severity.ERROR for problem in problems):
-        raise PlaybookError(in_order(problems))
+        raise PlaybookError(problems)

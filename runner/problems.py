@@ -2,7 +2,7 @@
 
 import difflib
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,14 +16,18 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in a file. Lines and columns count from 1, columns in characters."""
+    """A place in a file. Lines and columns count from 1, columns in characters.
+
+    Column 0 is the line as a whole, as of a row in a file of rows.
+    """
 
     file: str
     line: int
-    column: int
+    column: int = 0
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        column = f":{self.column}" if self.column else ""
+        return f"{self.file}:{self.line}{column}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class WpsRunError(Exception):
      +- PlaybookError    what a playbook, variable or row says is wrong
      +- SettingsError    a setting or a connection string is missing or wrong
      +- UsageError       the command line or the arguments of a call are wrong
+     +- JournalError     a journal cannot be written, read, or gone on with
 
     Each of them means that nothing was sent.
     """
@@ -75,6 +80,10 @@ class UsageError(WpsRunError):
     """The command line, or the arguments of a call, cannot be carried out."""
 
 
+class JournalError(WpsRunError):
+    """A journal cannot be written or read, or belongs to something else."""
+
+
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Sort problems by file, line and column; those without a place come first."""
 
@@ -85,10 +94,30 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=place))
 
 
-def one_line(problem: Problem) -> str:
+class Ink(StrEnum):
+    """What a piece of a shown problem is, so that a terminal can tell it apart."""
+
+    PLACE = "place"
+    ERROR = "error"
+    WARNING = "warning"
+    GUTTER = "gutter"
+
+
+Paint = Callable[[Ink, str], str]
+"""Gives a piece of text its colour. Nothing but the colour is added."""
+
+
+def plain(ink: Ink, text: str) -> str:
+    """The text without any colour."""
+    del ink
+    return text
+
+
+def one_line(problem: Problem, paint: Paint = plain) -> str:
     """`file:line:column: message`, as grep and editors read it."""
-    mark = "warning: " if problem.severity is Severity.WARNING else ""
-    place = f"{problem.position}: " if problem.position else ""
+    warns = problem.severity is Severity.WARNING
+    mark = f"{paint(Ink.WARNING, 'warning:')} " if warns else ""
+    place = f"{paint(Ink.PLACE, f'{problem.position}:')} " if problem.position else ""
     return f"{place}{mark}{problem.message}"
 
 
@@ -96,14 +125,14 @@ EXCERPT_COLUMNS = 100
 """Longer lines are cut around the caret, so that it stays on the screen."""
 
 
-def with_caret(problem: Problem) -> str:
+def with_caret(problem: Problem, paint: Paint = plain) -> str:
     """The problem, and under it the line it is in with a caret below the place.
 
     Tabs count as one column; wide characters take two, so that the caret stands
     where a terminal shows the place.
     """
-    head = one_line(problem)
-    if problem.position is None or not problem.line.strip():
+    head = one_line(problem, paint)
+    if problem.position is None or not problem.position.column or not problem.line.strip():
         return head
     start = problem.position.column - 1
     first = max(0, start - EXCERPT_COLUMNS // 2)
@@ -112,8 +141,10 @@ def with_caret(problem: Problem) -> str:
     marked = shown[start - first : start - first + max(1, problem.width)]
     number = str(problem.position.line)
     gutter = " " * len(number)
-    caret = " " * _cells(before) + "^" + "~" * (_cells(marked) - 1)
-    return f"{head}\n  {number} | {shown.rstrip()}\n  {gutter} | {caret}"
+    ink = Ink.WARNING if problem.severity is Severity.WARNING else Ink.ERROR
+    caret = " " * _cells(before) + paint(ink, "^" + "~" * (_cells(marked) - 1))
+    source = f"{paint(Ink.GUTTER, f'{number} |')} {shown.rstrip()}"
+    return f"{head}\n  {source}\n  {paint(Ink.GUTTER, f'{gutter} |')} {caret}"
 
 
 def _printable(text: str) -> str:

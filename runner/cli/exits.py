@@ -3,10 +3,12 @@
 import os
 import sys
 import traceback
+from collections.abc import Iterable, Sequence
 
 import click
 
-from runner.problems import PlaybookError, WpsRunError, with_caret
+from runner.cli.colour import paint_for, write
+from runner.problems import PlaybookError, Problem, WpsRunError, with_caret
 
 NOTHING_SENT = 2
 INTERRUPTED = 130
@@ -23,10 +25,11 @@ def guarded(command: click.Command) -> int:
     An expected failure is 2 (nothing was sent), an interrupt 130, a broken pipe quiet, a bug 70.
     A traceback is shown only when `WPS_RUN_DEBUG` is set.
     """
+    _open_what_is_closed()
     try:
         code = command.main(standalone_mode=False, prog_name="wps-run")
         sys.stdout.flush()
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the border of the process
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 -- the border
         return _ended_by(error)
     return code if isinstance(code, int) else 0
 
@@ -44,8 +47,12 @@ def _ended_by(error: BaseException) -> int:
         case WpsRunError():
             show(error)
             code = NOTHING_SENT
-        case BrokenPipeError():
+        case BrokenPipeError() | SystemExit():  # click's main exits on a broken pipe
             code = _leave_quietly()
+        case OSError():
+            click.echo(f"wps-run: cannot write the output: {error.strerror}", err=True)
+            drop_output()
+            code = NOTHING_SENT
         case _:
             code = _bug(error)
     return code
@@ -54,18 +61,48 @@ def _ended_by(error: BaseException) -> int:
 def show(error: WpsRunError) -> None:
     """Tell a failure on stderr; a playbook's problems with place, line and caret."""
     if isinstance(error, PlaybookError):
-        for problem in error.problems:
-            click.echo(with_caret(problem), err=True)
+        tell(error.problems)
         count = len(error.problems)
         click.echo(f"\nwps-run: {count} {'problem' if count == 1 else 'problems'}", err=True)
     else:
         click.echo(f"wps-run: {error}", err=True)
 
 
+def tell(problems: Iterable[Problem]) -> None:
+    """Show problems on stderr, each with place, line and caret."""
+    paint = paint_for(sys.stderr)
+    for problem in problems:
+        write(sys.stderr, f"{with_caret(problem, paint)}\n")
+
+
+MOST_WARNINGS = 10
+"""A run shows so many; `validate` shows them all."""
+
+
+def warn(warnings: Sequence[Problem]) -> None:
+    """Show the first of the warnings on stderr, and how many more there are."""
+    tell(warnings[:MOST_WARNINGS])
+    more = len(warnings) - MOST_WARNINGS
+    if more > 0:
+        shown = f"wps-run: {more} more {'warning' if more == 1 else 'warnings'}"
+        click.echo(f"{shown}; `wps-run validate` shows them all", err=True)
+
+
+def _open_what_is_closed() -> None:
+    """A stream that the caller has closed is None; let output to it vanish instead."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
 def _leave_quietly() -> int:
-    # Python would complain again when it flushes the closed pipe at exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    drop_output()
     return BROKEN_PIPE
+
+
+def drop_output() -> None:
+    """Python would complain again when it flushes what cannot be written at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bug(error: BaseException) -> int:

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "schema": "Print, write or check the JSON Schemas.",
         "actions": "List the actions, or explain one.",
         "serve": "Run the embedded service on its own.",
+        "init": "Write a first playbook, its schema, and the pre-commit entry.",
     }
 )
 """Command to its one-line help; its module has the same name in this package."""

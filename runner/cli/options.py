@@ -1,5 +1,6 @@
 """The options that several commands share, and what they are turned into."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -8,11 +9,10 @@ from typing import Any, TypeVar
 import click
 
 from runner import api
-from runner.connect.settings import settings_from_json
 from runner.playbook.model import Playbook, read_playbook
 from runner.playbook.options import Delivery, Mode, OnError, seconds
 from runner.playbook.yaml12 import decode
-from runner.problems import PlaybookError, Problem, Severity, UsageError
+from runner.problems import PlaybookError, Problem, UsageError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -35,6 +35,19 @@ class Duration(click.ParamType[float]):
         if duration <= 0:
             self.fail("a duration must be longer than 0", param, ctx)
         return duration
+
+
+class Rate(click.FloatRange):
+    """A number of actions a second; neither infinite nor no number."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number, or the usual error of click."""
+        rate = float(super().convert(value, param, ctx))
+        if not math.isfinite(rate):
+            self.fail(f"{value} is no number of actions a second", param, ctx)
+        return rate
 
 
 class Assignment(click.ParamType[tuple[str, str]]):
@@ -101,7 +114,7 @@ def run_options(command: Decorated) -> Decorated:
         ),
         click.option(
             "--rate",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Rate(min=0, min_open=True),
             metavar="N",
             help="Start at most N actions a second, retries included. Overrides `rate:`.  "
             "[default: no limit; more than 0]",
@@ -160,6 +173,8 @@ def given(settings: str | None = None, connection: str | None = None, **said: An
 def _environment(settings: str | None) -> Mapping[str, str]:
     if settings is None:
         return dict(os.environ)
+    from runner.connect.settings import settings_from_json  # noqa: PLC0415 -- only a run needs it
+
     text = decode(api.read_file(settings), settings)
     return {**settings_from_json(text, settings), **os.environ}
 
@@ -172,16 +187,18 @@ def read(path: str) -> Playbook:
         PlaybookError: It is not YAML at all.
     """
     if path == STDIN:
+        if sys.stdin is None:
+            raise UsageError("standard input is closed")
         return read_playbook(decode(sys.stdin.buffer.read(), "<stdin>"), "<stdin>")
     return read_playbook(decode(api.read_file(path), path), path)
 
 
 def read_all(paths: Iterable[str]) -> list[Playbook]:
-    """Read the playbooks of one run.
+    """Read the playbooks of one run. Their problems are not judged yet; `api.plan` does that.
 
     Raises:
         UsageError: One cannot be read, or none is named.
-        PlaybookError: Some are wrong; holds every problem of every file.
+        PlaybookError: Some are not YAML at all; holds every problem of every file.
     """
     paths = list(paths)
     if not paths:
@@ -189,15 +206,12 @@ def read_all(paths: Iterable[str]) -> list[Playbook]:
     if paths.count(STDIN) > 1:
         raise UsageError("standard input can be read only once")
     playbooks: list[Playbook] = []
-    problems: list[Problem] = []
+    unread: list[Problem] = []
     for path in paths:
         try:
-            playbook = read(path)
+            playbooks.append(read(path))
         except PlaybookError as error:
-            problems += error.problems
-            continue
-        playbooks.append(playbook)
-        problems += playbook.problems
-    if any(problem.severity is Severity.ERROR for problem in problems):
-        raise PlaybookError(problems)
+            unread += error.problems
+    if unread:
+        raise PlaybookError([*unread, *(found for one in playbooks for found in one.problems)])
     return playbooks

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from runner import api
+from runner.cli.exits import warn
 from runner.cli.options import given, read_all, run_options
 from runner.report.heading import Destination
 from runner.report.plan import Waits, step_line, step_record
@@ -34,7 +35,9 @@ def command(playbooks: tuple[str, ...], form: str, **said: Any) -> None:
     Example:
       wps-run plan playbooks/group-setup.yaml
     """
-    plans = api.plan(read_all(playbooks), given(**said), default_hub=NO_HUB)
+    read = read_all(playbooks)
+    warn(api.warnings(read, [name for name, _ in said["assignments"]]))
+    plans = api.plan(read, given(**said), default_hub=NO_HUB)
     if form == "text":
         click.echo(f"{api.heading(plans, Destination.PLAN)}\n")
     waits = Waits()

@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import api
+from runner.cli.exits import drop_output, warn
+from runner.cli.logs import log_options, logging_to_stderr
 from runner.cli.options import given, read_all, run_options
-from runner.execution.result import Skip, Summary
+from runner.execution.record import record_of
+from runner.execution.result import EXIT_FAILED, Skip, Summary
 from runner.report.heading import Destination, Heading
 from runner.report.outlook import Outlook
 from runner.report.reporters import REPORTERS, Quiet, Reporter
+from runner.report.text import summary_lines
 
 if TYPE_CHECKING:
     from runner.connect.endpoint import Endpoint
-    from runner.execution.executor import Stop
+    from runner.execution.stop import Stop
 
 
 @click.command("run")
@@ -42,6 +46,16 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Read settings from a Functions local.settings.json; the environment wins.",
 )
+@click.option(
+    "--endpoint",
+    metavar="URL",
+    help="Send to this reverse proxy; tokens are still for the service's own endpoint.",
+)
+@click.option(
+    "--ca-bundle",
+    metavar="FILE",
+    help="Trust the certificates in this PEM file as well as the system's.",
+)
 @run_options
 @click.option(
     "--output",
@@ -51,14 +65,19 @@ if TYPE_CHECKING:
     help="How results go to stdout: for people, a record a line, one object, or not at all.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Show only what is not ok, and the totals.")
+@log_options
 def command(
     playbooks: tuple[str, ...],
     output: str,
     settings: str | None,
     connection: str | None,
     *,
+    endpoint: str | None,
+    ca_bundle: str | None,
+    log_level: str | None,
     local: bool,
     quiet: bool,
+    verbose: bool,
     **said: Any,
 ) -> int:
     """Run PLAYBOOK… in the order given, as one run; `-` is standard input.
@@ -73,39 +92,42 @@ def command(
       wps-run --mode concurrent --concurrency 64 playbook.yaml
       wps-run --output ndjson playbook.yaml > results.ndjson
     """
-    from runner.execution.executor import Stop  # noqa: PLC0415 -- asyncio and aiohttp come late
+    from runner.execution.stop import Stop  # noqa: PLC0415 -- asyncio and aiohttp come late
 
+    click.get_current_context().with_resource(logging_to_stderr(log_level, verbose=verbose))
     add = given(settings=settings, connection=connection, **said)
-    plans = api.plan(read_all(playbooks), add, default_hub=api.LOCAL_HUB if local else "")
+    read = read_all(playbooks)
+    warn(api.warnings(read, [name for name, _ in said["assignments"]]))
+    plans = api.plan(read, add, default_hub=api.LOCAL_HUB if local else "")
     report = Report(Quiet() if quiet and output == "text" else REPORTERS[output]())
     stop = Stop()
     if local:
         return asyncio.run(_rehearse(plans, report, stop))
-    where = {plan.first: api.endpoint_of(plan) for plan in plans}
-    hosts = tuple(dict.fromkeys(endpoint.host for endpoint in where.values()))
+    where = {plan.first: api.endpoint_of(plan, endpoint) for plan in plans}
+    hosts = tuple(dict.fromkeys(one.host for one in where.values()))
     heading = api.heading(plans, Destination.SERVICE, hosts)
-    stage = Stage(heading, lambda plan: where[plan.first])
+    stage = Stage(heading, lambda plan: where[plan.first], ca_bundle=ca_bundle)
     return asyncio.run(_carry_out(plans, stage, report, stop))
 
 
 class Report:
     """Writes a run's report to stdout as it comes.
 
-    When nobody reads any longer (a closed pipe), it falls silent; the run is told by `closed`.
+    When that fails (a closed pipe, a full disk) it falls silent, and the run is told by `error`.
     """
 
     def __init__(self, reporter: Reporter) -> None:
         self.reporter = reporter
-        self.closed = False
+        self.error: OSError | None = None
 
     def write(self, text: str) -> None:
         """Write and flush, so that readers of a pipe see results as they come."""
-        if text and not self.closed:
+        if text and self.error is None:
             try:
                 sys.stdout.write(text)
                 sys.stdout.flush()
-            except BrokenPipeError:
-                self.closed = True
+            except OSError as error:
+                self.error = error
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +138,13 @@ class Stage:
         heading: What is run and where, for the report.
         endpoint: Where the actions of a plan go.
         outlooks: What would happen, asked for at the end; nothing unless it is a rehearsal.
+        ca_bundle: A file of certificates to trust besides the system's, or None.
     """
 
     heading: Heading
     endpoint: "Callable[[api.Plan], Endpoint]"
     outlooks: Callable[[], Sequence[Outlook]] = tuple
+    ca_bundle: str | None = None
 
 
 async def _rehearse(plans: Sequence[api.Plan], report: Report, stop: "Stop") -> int:
@@ -135,17 +159,27 @@ async def _carry_out(plans: Sequence[api.Plan], stage: Stage, report: Report, st
     _Signals(stop, summary).listen(asyncio.get_running_loop())
     report.write(report.reporter.begin(stage.heading))
     began = time.monotonic()
-    async with aclosing(api.run(plans, stage.endpoint, stop)) as results:
+    async with aclosing(api.run(plans, stage.endpoint, stop, ca_bundle=stage.ca_bundle)) as results:
         async for result in results:
-            summary.add(result)
-            report.write(report.reporter.result(result))
-            if report.closed:
+            summary.add(result.status, result.fault)
+            report.write(report.reporter.result(record_of(result)))
+            if report.error is not None:
                 stop.request(Skip.INTERRUPTED)
     summary.duration = time.monotonic() - began
     report.write(report.reporter.end(summary, stage.outlooks()))
-    if report.closed:
-        raise BrokenPipeError
+    if report.error is not None:
+        return _unread(report.error, stage.heading, summary)
     return summary.exit_code
+
+
+def _unread(error: OSError, heading: Heading, summary: Summary) -> int:
+    """End a run whose report could not be written: quietly when its reader went away."""
+    if isinstance(error, BrokenPipeError):
+        raise error
+    click.echo(f"wps-run: cannot write to standard output: {error.strerror}", err=True)
+    click.echo(summary_lines(heading, summary).lstrip("\n"), err=True, nl=False)
+    drop_output()
+    return max(summary.exit_code, EXIT_FAILED)
 
 
 class _Signals:

@@ -1,6 +1,8 @@
 """One HTTP session with the service: a Request goes out, a Reply or a NoReply comes back."""
 
 import asyncio
+import logging
+import os
 import ssl
 import time
 from collections.abc import Callable
@@ -15,8 +17,11 @@ from yarl import URL
 from runner.actions.wire import NoReply, Outcome, Request
 from runner.connect.auth import Signer, TokenSource
 from runner.connect.endpoint import Endpoint
+from runner.connect.entra import EntraTokens, entra_tokens
+from runner.connect.log import LOG, Exchange
 from runner.connect.proxy import proxy_for
 from runner.connect.reply import read_reply
+from runner.problems import SettingsError
 
 BODY_LIMIT = 64 * 1024
 """The most bytes of an answer that are read; errors of the service are far shorter."""
@@ -41,13 +46,14 @@ class Client:
     Args:
         endpoint: Where the service is, and its key.
         concurrency: The most connections, and so requests in flight.
-        tokens: Who makes the tokens; the endpoint's key unless given.
+        tokens: Who makes the tokens; the endpoint's key or identity unless given.
         tls: The TLS context, such as one with a CA bundle added; the system's unless given.
         trust_env: Whether `HTTPS_PROXY` and `NO_PROXY` are heeded.
         now: The clock of tokens and dates: seconds since the epoch.
 
     Raises:
-        SettingsError: The endpoint's key or the proxy cannot be used.
+        SettingsError: The endpoint's key, its identity or the proxy cannot be used; when it is
+            opened, that there is no token.
         ValueError: The TLS context does not verify the server.
     """
 
@@ -65,13 +71,16 @@ class Client:
             raise ValueError("the TLS context must verify certificates and host names")
         self._endpoint = endpoint
         self._concurrency = concurrency
-        self._tokens = tokens or Signer(endpoint)
+        self._tokens = tokens or _token_source(endpoint)
         self._tls = tls
         self._proxy = proxy_for(endpoint) if trust_env else None
         self._now = now
         self._agent = f"wps-run/{version('wps-run')}"
+        self._logged = LOG.isEnabledFor(logging.INFO)
 
     async def __aenter__(self) -> Self:
+        if isinstance(self._tokens, EntraTokens):
+            await self._tokens.renew(self._now())
         self._session = ClientSession(
             connector=TCPConnector(limit=self._concurrency, ssl=self._tls or True),
             cookie_jar=DummyCookieJar(),
@@ -92,7 +101,14 @@ class Client:
     ) -> None:
         await self._session.close()
 
-    async def send(self, request: Request, *, timeout: float, request_id: str) -> Outcome:  # noqa: ASYNC109 -- it bounds connecting and answering apart, and is an outcome
+    async def send(
+        self,
+        request: Request,
+        *,
+        timeout: float,  # noqa: ASYNC109 -- it bounds connecting and answering, and is an outcome
+        request_id: str,
+        attempt: int = 1,
+    ) -> Outcome:
         """Send one request, once.
 
         A status line is an answer, even when the body after it breaks off or does not end in
@@ -102,16 +118,46 @@ class Client:
             request: What to send; its path goes out byte for byte.
             timeout: Seconds for connection and answer together.
             request_id: The `x-ms-client-request-id`, the same for each attempt of an action.
+            attempt: Which attempt of the action it is, for the log.
 
         Returns:
             The reply, or why there is none. Neither holds a secret.
         """
-        token = self._tokens.token(request.path, self._now())
+        try:
+            token = await self._token(request.path)
+        except SettingsError as error:
+            return NoReply(sent=False, code="token", message=str(error))
+        # The signature by itself too, since the dots around it may come back written otherwise.
+        secrets = (token, token.rpartition(".")[2], self._endpoint.key)
+        log = Exchange(request, request_id, attempt, secrets) if self._logged else None
+        headers = self._headers(request, token, request_id)
+        if log:
+            log.sent(headers)
+        answer = await self._exchange(request, headers, timeout)
+        if isinstance(answer, NoReply):
+            if log:
+                log.broke(answer)
+            return answer
+        response, body = answer
+        if log:
+            log.answered(response.status, response.headers, len(body))
+        return read_reply(response.status, response.headers, body, now=self._now(), secrets=secrets)
+
+    async def _token(self, path: str) -> str:
+        now = self._now()
+        if isinstance(self._tokens, EntraTokens):
+            await self._tokens.renew(now)
+        return self._tokens.token(path, now)
+
+    async def _exchange(
+        self, request: Request, headers: dict[str, str], seconds: float
+    ) -> tuple[aiohttp.ClientResponse, bytes] | NoReply:
+        """The answer with the beginning of its body, or why there is none."""
         response: aiohttp.ClientResponse | None = None
         body = bytearray()
         try:
-            async with asyncio.timeout(timeout + _GRACE):
-                response = await self._start(request, token, timeout, request_id)
+            async with asyncio.timeout(seconds + _GRACE):
+                response = await self._start(request, headers, seconds)
                 while len(body) < BODY_LIMIT and (chunk := await response.content.readany()):
                     body += chunk
         except (aiohttp.ClientError, OSError) as error:
@@ -120,18 +166,10 @@ class Client:
         finally:
             if response is not None:
                 response.release()
-        return read_reply(
-            response.status,
-            response.headers,
-            bytes(body[:BODY_LIMIT]),
-            now=self._now(),
-            secrets=(token, self._endpoint.key),
-        )
+        return response, bytes(body[:BODY_LIMIT])
 
-    async def _start(
-        self, request: Request, token: str, seconds: float, request_id: str
-    ) -> aiohttp.ClientResponse:
-        """Send the request and wait for the status line and the headers."""
+    @staticmethod
+    def _headers(request: Request, token: str, request_id: str) -> dict[str, str]:
         headers = {
             "Authorization": f"Bearer {token}",
             "x-ms-client-request-id": request_id,
@@ -139,9 +177,15 @@ class Client:
         }
         if request.content_type is not None:
             headers["Content-Type"] = request.content_type
+        return headers
+
+    async def _start(
+        self, request: Request, headers: dict[str, str], seconds: float
+    ) -> aiohttp.ClientResponse:
+        """Send the request and wait for the status line and the headers."""
         return await self._session.request(
             request.method,
-            URL(self._endpoint.origin + request.target(), encoded=True),
+            URL(self._endpoint.address + request.target(), encoded=True),
             headers=headers,
             data=request.body or None,
             allow_redirects=False,
@@ -149,6 +193,10 @@ class Client:
             proxy=self._proxy.url if self._proxy else None,
             proxy_headers=self._proxy.headers if self._proxy else None,
         )
+
+
+def _token_source(endpoint: Endpoint) -> TokenSource:
+    return entra_tokens(endpoint.identity) if endpoint.identity else Signer(endpoint)
 
 
 _NEVER_SENT: tuple[tuple[type[Exception], str, str], ...] = (
@@ -186,6 +234,10 @@ def _reason(error: Exception) -> str:
         return f" ({getattr(error.certificate_error, 'verify_message', 'bad certificate')})"
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f" (status {error.status})"
-    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.strerror:
-        return f" ({error.os_error.strerror})"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        system = error.os_error
+        # asyncio's own words hold the address once more; the system's are plain.
+        number = system.errno or 0
+        words = os.strerror(number) if number > 0 else system.strerror
+        return f" ({words})" if words else ""
     return ""

@@ -35,9 +35,9 @@ def proxy_for(endpoint: Endpoint) -> Proxy | None:
     Raises:
         SettingsError: It names a proxy that is not `http://` or `https://`.
     """
-    if endpoint.loopback or proxy_bypass(endpoint.host):
+    if endpoint.loopback or proxy_bypass(endpoint.address.partition("://")[2]):
         return None
-    scheme = endpoint.origin.partition(":")[0]
+    scheme = endpoint.address.partition(":")[0]
     named = getproxies().get(scheme)
     return _proxy(named) if named else None
 

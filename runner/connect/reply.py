@@ -2,7 +2,6 @@
 
 import html
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
@@ -51,8 +50,8 @@ def read_reply(
     hidden = tuple(filter(None, secrets))
     return Reply(
         status,
-        _clean(headers.get("x-ms-error-code") or code, hidden, CODE_LENGTH),
-        _clean(message, hidden, MESSAGE_LENGTH),
+        clean(headers.get("x-ms-error-code") or code, hidden, CODE_LENGTH),
+        clean(message, hidden, MESSAGE_LENGTH),
         pause,
     )
 
@@ -84,12 +83,11 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 _EPOCH = parsedate_to_datetime("Thu, 01 Jan 1970 00:00:00 -0000")
 
 
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
 def _number(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return None if math.isnan(number) else number
+    return float(text) if text and _NUMBER.fullmatch(text.strip()) else None
 
 
 def _bounded(seconds: float) -> float:
@@ -121,7 +119,7 @@ def _first(content: Mapping[str, object], *names: str) -> str | None:
     return None
 
 
-def _clean(text: str | None, secrets: tuple[str, ...], length: int) -> str | None:
+def clean(text: str | None, secrets: tuple[str, ...], length: int) -> str | None:
     """One line without secrets, at most `length` characters; None when nothing is left.
 
     First goes what could hide a secret, then the secrets, then what is too long: the other

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from runner.actions.names import hub_fault
-from runner.connect.endpoint import Endpoint, parse_connection_string
+from runner.connect.endpoint import Endpoint, Identity, origin_of, parse_connection_string
 from runner.problems import SettingsError
 
 HUB_SETTING = "WebPubSubHub"
@@ -12,15 +12,19 @@ HUB_SETTING = "WebPubSubHub"
 
 
 def resolve_endpoint(name: str, environment: Mapping[str, str]) -> Endpoint:
-    """The endpoint whose connection string the setting `name` holds.
+    """The endpoint that the setting `name` names, with its key or its identity.
+
+    `NAME` holds a connection string. When it is empty, `NAME__serviceUri` holds the endpoint,
+    and Entra ID lets us in; `NAME__credential`, `NAME__clientId`, `NAME__tenantId` and
+    `NAME__clientSecret` say how.
 
     Args:
         name: The name of the setting. Names are compared case-sensitively.
         environment: Setting names to values, from every source, merged.
 
     Raises:
-        SettingsError: There is no such setting, or it holds no connection string. Says how to
-            set it; never holds its value.
+        SettingsError: There is no such setting, or it holds neither. Says how to set it; never
+            holds its value.
 
     Source: `connection` of the Functions output binding, which is the name of a setting too.
     """
@@ -30,12 +34,33 @@ def resolve_endpoint(name: str, environment: Mapping[str, str]) -> Endpoint:
             "put the string into a setting and give its name"
         )
     text = environment.get(name, "")
+    uri = environment.get(f"{name}__serviceUri", "").strip()
+    if not text.strip() and uri:
+        what = f"the setting `{name}__serviceUri`"
+        return Endpoint(origin_of(uri, what=what), "", _identity(name, environment))
     if not text.strip():
         raise SettingsError(_missing(name, environment, "the connection string of your service"))
     try:
         return parse_connection_string(text)
     except SettingsError as error:
         raise SettingsError(f"setting `{name}`: {error}") from None
+
+
+def _identity(name: str, environment: Mapping[str, str]) -> Identity:
+    """How to come by a token, as the settings beside `NAME__serviceUri` say."""
+
+    def setting(suffix: str) -> str:
+        return environment.get(f"{name}__{suffix}", "").strip()
+
+    credential, secret = setting("credential"), setting("clientSecret")
+    if credential.lower() not in {"", "managedidentity"}:
+        raise SettingsError(f"the setting `{name}__credential` must be `managedidentity`, or empty")
+    if secret and not (setting("clientId") and setting("tenantId")):
+        raise SettingsError(
+            f"the setting `{name}__clientSecret` also needs `{name}__clientId` and "
+            f"`{name}__tenantId`"
+        )
+    return Identity(bool(credential), setting("clientId"), setting("tenantId"), secret)
 
 
 def resolve_hub(named: str | None, environment: Mapping[str, str], *, default: str = "") -> str:

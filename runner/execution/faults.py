@@ -39,6 +39,7 @@ _NO_REPLY_HINTS: Mapping[str, str] = MappingProxyType(
         "connect": "check the host and port of the endpoint, and that a firewall or proxy lets "
         "it through",
         "dns": "check the spelling of the endpoint's host and this machine's name resolution",
+        "token": "check that the identity may still sign in",
         "tls": "check the clock and the certificates of this machine; `--ca-bundle FILE` adds a CA",
         "timeout": "set a longer `timeout`, or a lower `concurrency`",
         "disconnected": "the service or something on the way to it closed the connection",
@@ -78,9 +79,9 @@ def fault_of(action: Action, outcome: Outcome, *, doubt: bool) -> Fault:
     return Fault(code, message, "; ".join(filter(None, (_doubt(action, doubt=doubt), hint))))
 
 
-def skipped(reason: Skip) -> Fault:
-    """Why an action was skipped."""
-    return Fault(reason, _SKIPS[reason])
+def skipped(reason: Skip, words: str | None = None) -> Fault:
+    """Why an action was skipped, in the service's words if it has said some."""
+    return Fault(reason, words or _SKIPS[reason])
 
 
 def abandoned(action: Action) -> Fault:

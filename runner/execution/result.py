@@ -53,7 +53,7 @@ class Result:
         step: The action.
         status: How it ended.
         http_status: The last answer's status, or None when none came.
-        attempts: How many requests left, 0 when it was skipped.
+        attempts: How many requests left; 0 when it did not start.
         duration: Seconds from the first attempt's start to the end, pauses included.
         request_id: The `x-ms-client-request-id` of its requests, or None when none left.
         fault: Why it is not ok, or None.
@@ -93,10 +93,10 @@ class Summary:
     duration: float = 0.0
     interrupted_by: int | None = None
 
-    def add(self, result: Result) -> None:
-        """Count one result."""
-        self.counts[result.status] += 1
-        if result.status is Status.SKIPPED and result.fault and result.fault.code == Skip.MISSING:
+    def add(self, status: Status, fault: Fault | None) -> None:
+        """Count one action."""
+        self.counts[status] += 1
+        if status is Status.SKIPPED and fault and fault.code == Skip.MISSING:
             self.excused += 1
 
     @property

@@ -1,6 +1,6 @@
 """What follows from the outcome of an attempt: another one after a pause, or an end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from http import HTTPStatus
 
@@ -35,15 +35,29 @@ class Trail:
         attempts: How many there were.
         doubt: Whether one of them may have been carried out without our knowing.
         last: What the last one ended in, or None before the first.
+        misses: How many found the user or the connection missing.
+        missed: When the first of these was answered, in seconds on the caller's clock.
     """
 
     attempts: int = 0
     doubt: bool = False
     last: Outcome | None = None
+    misses: int = 0
+    missed: float = 0.0
 
     def after(self, outcome: Outcome) -> "Trail":
         """The trail with one more attempt."""
-        return Trail(self.attempts + 1, self.doubt or verdict(outcome) is Verdict.DOUBT, outcome)
+        doubt = self.doubt or verdict(outcome) is Verdict.DOUBT
+        return Trail(self.attempts + 1, doubt, outcome, self.misses, self.missed)
+
+    def missing(self, now: float) -> "Trail":
+        """The trail when its last attempt has found the target missing."""
+        return replace(self, misses=self.misses + 1, missed=self.missed if self.misses else now)
+
+    @property
+    def tries(self) -> int:
+        """The attempts that count against `retry.attempts`: a miss was no trouble."""
+        return self.attempts - self.misses
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +123,7 @@ class RetryPolicy:
             trail: The attempts so far, with at least one.
             chance: From 0 to below 1, drawn anew for each call.
         """
-        if trail.last is None or trail.attempts >= self.options.attempts:
+        if trail.last is None or trail.tries >= self.options.attempts:
             return ending(action, trail)
         last = verdict(trail.last)
         twice = action.idempotent or delivery is Delivery.AT_LEAST_ONCE
@@ -117,14 +131,28 @@ class RetryPolicy:
             return Again(self._pause(trail, chance))
         return ending(action, trail)
 
+    def hold(self, trail: Trail, chance: float) -> float:
+        """Seconds for which nothing at all is to start after the service asked for less.
+
+        As long as it said, else as long as the action itself might wait.
+        """
+        asked = _asked(trail)
+        return self._jitter(trail, chance) if asked is None else asked
+
     def _pause(self, trail: Trail, chance: float) -> float:
         """Full jitter under a bound that doubles; what the service asks for comes on top.
 
         On top, not instead: many actions are told the same time, and must not all return at it.
         """
-        bound = min(self.options.max_backoff, self.options.backoff * 2.0 ** (trail.attempts - 1))
-        asked = trail.last.retry_after if isinstance(trail.last, Reply) else None
-        return (asked or 0.0) + chance * bound
+        return (_asked(trail) or 0.0) + self._jitter(trail, chance)
+
+    def _jitter(self, trail: Trail, chance: float) -> float:
+        bound = min(self.options.max_backoff, self.options.backoff * 2.0 ** (trail.tries - 1))
+        return chance * bound
+
+
+def _asked(trail: Trail) -> float | None:
+    return trail.last.retry_after if isinstance(trail.last, Reply) else None
 
 
 def ending(action: Action, trail: Trail) -> Done:

@@ -59,7 +59,22 @@ def value_fault(key: str, schema: Mapping[str, Any], value: object, written: str
         remedy = f"; write {value} without quotes" if len(value) <= _SHOWN else ""
     if value is None:
         remedy = "; it has no value"
+    if value == "" and "minLength" in schema:
+        return f"`{key}` is empty"
+    if key == "onMissing":
+        return _on_missing_fault(value)
     return f"`{key}` must be {_expected(schema)}{remedy}"
+
+
+def _on_missing_fault(value: object) -> str:
+    words = "`onMissing` must be `fail`, `skip`, or `{wait: 60s}`"
+    if value == "wait":
+        return f"{words}; say for how long: `{{wait: 60s}}`"
+    if isinstance(value, str):
+        return f"{words}{did_you_mean(value, ['fail', 'skip'])}"
+    if isinstance(value, dict) and list(value) == ["wait"]:
+        return f"{words}; `wait` is {_expected(TIMEOUT)}"
+    return words
 
 
 def string_fault(what: str, value: object, written: str) -> str:
@@ -75,6 +90,8 @@ def string_fault(what: str, value: object, written: str) -> str:
 
 def field_fault(one: Field, schema: Mapping[str, Any], value: object, written: str) -> str | None:
     """Why the value of a property is wrong, or None; of `data` see `data_fault`."""
+    if value is None and not one.required:
+        return f"`{one.name}` has no value; leave it out"
     if one.shape is Shape.STRINGS:
         return _list_fault(one, value, written)
     if one.shape is Shape.STRING and isinstance(value, str):
@@ -130,6 +147,11 @@ def unknown_key(key: str, known: Iterable[str], owner: str, outside: Container[s
         return f"`{key}` was the name in the binding's betas; it is `{_LEGACY[key]}` now"
     near = did_you_mean(key, known)
     return f"`{key}` is not a key of {owner}{near or '; it has ' + listed(known, 'and')}"
+
+
+def only_in_playbooks(key: str) -> str:
+    """What to say of a key that an action has in a playbook but not in a bare batch."""
+    return f"`{key}` works in a playbook only, not in a bare batch; put the list under `actions:`"
 
 
 def foreign_key(key: str, action: Action, actions: Iterable[Action]) -> str | None:

@@ -63,7 +63,7 @@ class Document:
 
         A null that is written as nothing is an empty text.
         """
-        value = self._value(path)
+        value = self.at(path)
         if isinstance(value, str):
             return str(value)
         _, start, end = self._mark(path)
@@ -96,7 +96,8 @@ class Document:
         quoted = _QUOTED.match(self.text, start)
         return quoted.end() if quoted else start + len(str(path[-1])) if path else start
 
-    def _value(self, path: Path) -> object:
+    def at(self, path: Path) -> Any:  # noqa: ANN401 -- what YAML holds
+        """The value at a path."""
         value = self.data
         for step in path:
             value = value[step]

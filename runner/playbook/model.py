@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from runner.actions.fields import Shape
 from runner.actions.table import ACTIONS, Action
 from runner.playbook.document import Document, Path
+from runner.playbook.foreach import misuses
 from runner.playbook.options import OPTIONS
 from runner.playbook.validation import Finding, Form, checker, is_batch
+from runner.playbook.variables import pointed
 from runner.playbook.yaml12 import load
-from runner.problems import Problem, in_order
+from runner.problems import PlaybookError, Problem, in_order
 
 _BY_FOLDED_NAME = {name.lower(): action for name, action in ACTIONS.items()}
 
@@ -25,8 +28,10 @@ class WrittenAction:
         label: The author's name for it, or None.
         options: Its own options (`onError`, `delivery`, `timeout`) as written.
         path: Where it is in the document: `("actions", 2)`, in a bare batch `(2,)`, or `()`.
-        templated: Whether a string in it holds `${`, so that it is to be checked once more when
-            that is filled in; never so in a bare batch.
+        templated: Whether a string in it holds `${`, or rows or a message come from elsewhere, so
+            that it is to be checked once more when that is filled in; never so in a bare batch.
+        for_each: Its `forEach` as written, or None.
+        data_file: The file that stands in place of `data`, as written, or None.
     """
 
     action: Action
@@ -35,6 +40,8 @@ class WrittenAction:
     options: Mapping[str, Any]
     path: Path
     templated: bool
+    for_each: Any = None
+    data_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,7 @@ def read_playbook(text: str, file: str) -> Playbook:
         document.hide(("connection",))
     slash_in_names = keys.get("slashInNames") == "allow"
     actions, faults = _read_actions(document, keys, bare=bare, slash_in_names=slash_in_names)
+    misused = {one.path: list(_misused(document, one.path)) for one in actions if one.templated}
     return Playbook(
         document=document,
         name=keys.get("name"),
@@ -95,9 +103,30 @@ def read_playbook(text: str, file: str) -> Playbook:
         variables={name: document.written(("vars", name)) for name in keys.get("vars", ())},
         slash_in_names=slash_in_names,
         bare=bare,
-        actions=tuple(actions),
-        problems=_problems(document, [*findings, *faults]),
+        actions=tuple(one for one in actions if not misused.get(one.path)),
+        problems=_problems(document, [*findings, *faults], chain(*misused.values())),
     )
+
+
+def variables_in(document: Document) -> dict[str, str]:
+    """The variables that a file of its own holds, each value as it is written.
+
+    Raises:
+        PlaybookError: It is not a mapping of names to single values; by the rules of `vars`.
+    """
+    findings = checker().document({"vars": document.data, "actions": []})
+    if findings:
+        raise PlaybookError(
+            document.problem(one.message, one.rule, one.path[1:], at_key=one.at_key)
+            for one in findings
+        )
+    return {name: document.written((name,)) for name in document.data}
+
+
+def _misused(document: Document, path: Path) -> Iterator[Problem]:
+    """The `${each…}` of an action that can name nothing."""
+    for below, reference, message in misuses(document.at(path)):
+        yield pointed(document, (*path, *below), reference, message, "undefined-variable")
 
 
 def _read_actions(
@@ -107,7 +136,7 @@ def _read_actions(
     faults: list[Finding] = []
     items = _batch(document.data) if bare else _listed(keys.get("actions", ()))
     for path, item in items:
-        templated = not bare and _holds_template(item)
+        templated = not bare and (_holds_template(item) or _from_elsewhere(item))
         form = Form.BATCH if bare else Form.WRITTEN if templated else Form.FILLED
         found = checker().action(
             item, form, slash_in_names=slash_in_names, written=_Below(document, path)
@@ -154,6 +183,10 @@ def _holds_template(item: object) -> bool:
     return isinstance(item, list) and any(map(_holds_template, item))
 
 
+def _from_elsewhere(item: object) -> bool:
+    return isinstance(item, dict) and ("forEach" in item or "dataFile" in item)
+
+
 def _written(item: Mapping[str, Any], path: Path, *, templated: bool) -> WrittenAction:
     """An action without faults; a whole number that was written `60.0` becomes one."""
     action = _BY_FOLDED_NAME[item["actionName"].lower()]
@@ -162,12 +195,23 @@ def _written(item: Mapping[str, Any], path: Path, *, templated: bool) -> Written
         if one.shape is Shape.INTEGER and isinstance(values.get(one.name), float):
             values[one.name] = int(values[one.name])
     options = {key: item[key] for key in OPTIONS if key in item}
-    return WrittenAction(action, values, item.get("name"), options, path, templated)
+    return WrittenAction(
+        action,
+        values,
+        item.get("name"),
+        options,
+        path,
+        templated,
+        item.get("forEach"),
+        item.get("dataFile"),
+    )
 
 
-def _problems(document: Document, findings: Iterable[Finding]) -> tuple[Problem, ...]:
+def _problems(
+    document: Document, findings: Iterable[Finding], others: Iterable[Problem]
+) -> tuple[Problem, ...]:
     """The findings with their places; what an alias brings up again is told once."""
     found = (
         document.problem(one.message, one.rule, one.path, at_key=one.at_key) for one in findings
     )
-    return in_order(dict.fromkeys(found))
+    return in_order(dict.fromkeys(chain(found, others)))

@@ -33,6 +33,27 @@ class Delivery(StrEnum):
     AT_LEAST_ONCE = "atLeastOnce"
 
 
+class Missing(StrEnum):
+    """What an action means whose user or connection is not there (404)."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class OnMissing:
+    """What is done when the service does not find the user or the connection.
+
+    Attributes:
+        rule: Fail, skip, or ask again.
+        wait: Seconds, counted from the first such answer, for which it is asked again.
+    """
+
+    rule: Missing = Missing.FAIL
+    wait: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class RetryOptions:
     """How often an action is tried and how long it waits in between.
@@ -60,6 +81,7 @@ class RunOptions:
         rate: The most actions started a second, or None.
         timeout: Seconds that one attempt may take.
         retry: Attempts and pauses.
+        on_missing: What is done when a user or a connection is not there.
     """
 
     mode: Mode = Mode.SEQUENTIAL
@@ -69,6 +91,7 @@ class RunOptions:
     rate: float | None = None
     timeout: float = 30.0
     retry: RetryOptions = field(default_factory=RetryOptions)
+    on_missing: OnMissing = field(default_factory=OnMissing)
 
 
 Schema = Mapping[str, Any]
@@ -176,6 +199,30 @@ OPTIONS: Mapping[str, Option] = MappingProxyType(
                 per_action=True,
             ),
             Option(
+                "onMissing",
+                "What a user or connection that is not there (404) means. `fail` (default), "
+                "`skip`, or `{wait: 60s}`: asked again until then.",
+                MappingProxyType(
+                    {
+                        "anyOf": [
+                            {"type": "string", "enum": [str(Missing.FAIL), str(Missing.SKIP)]},
+                            {
+                                "type": "object",
+                                "additionalProperties": False,
+                                "required": ["wait"],
+                                "properties": {
+                                    "wait": {
+                                        **TIMEOUT,
+                                        "description": "How long it is asked again.",
+                                    }
+                                },
+                            },
+                        ]
+                    }
+                ),
+                per_action=True,
+            ),
+            Option(
                 "retry",
                 "How often and after what pause an action is tried again.",
                 MappingProxyType(
@@ -207,6 +254,13 @@ OPTIONS: Mapping[str, Option] = MappingProxyType(
 """Playbook key to option, in the order of the docs."""
 
 
+def on_missing(written: str | Mapping[str, str | float]) -> OnMissing:
+    """What the option says: `fail`, `skip`, or `{wait: duration}`, valid by the schema."""
+    if isinstance(written, str):
+        return OnMissing(Missing(written))
+    return OnMissing(Missing.WAIT, seconds(written["wait"]))
+
+
 def merged(written: Mapping[str, Any], given: Mapping[str, Any]) -> RunOptions:
     """The options of a run.
 
@@ -230,4 +284,5 @@ def merged(written: Mapping[str, Any], given: Mapping[str, Any]) -> RunOptions:
             backoff=seconds(retry.get("backoff", default.retry.backoff)),
             max_backoff=seconds(retry.get("maxBackoff", default.retry.max_backoff)),
         ),
+        on_missing=on_missing(values.get("onMissing", Missing.FAIL)),
     )

@@ -13,6 +13,7 @@ from typing import Any
 from runner.actions.fields import DATA_LIMIT, Field, Place, Shape
 from runner.actions.names import HUB_PATTERN, NAME_PATTERN, NO_SLASH_PATTERN
 from runner.actions.table import ACTIONS, Action
+from runner.playbook.foreach import DATA_FILE, FOR_EACH
 from runner.playbook.options import OPTIONS
 
 Actions = Mapping[str, Action]
@@ -149,11 +150,14 @@ def top_level() -> dict[str, Json]:
 
 def action_schema(action: Action, form: Form) -> Json:
     """The schema of one action in one form, complete in itself."""
+    has_data = any(one.shape is Shape.DATA for one in action.fields)
+    either = {"data"} if has_data and form is Form.WRITTEN else set()
+    required = [one.name for one in action.fields if one.required and one.name not in either]
     schema: Json = {
         "title": action.name,
         "description": action.summary,
         "type": "object",
-        "required": ["actionName", *(one.name for one in action.fields if one.required)],
+        "required": ["actionName", *required],
         "additionalProperties": False,
         "properties": {
             "actionName": {
@@ -165,9 +169,15 @@ def action_schema(action: Action, form: Form) -> Json:
                 for one in action.fields
             },
             **per_action(),
+            **(_from_files(has_data=has_data) if form is Form.WRITTEN else {}),
         },
     }
-    if any(one.shape is Shape.DATA for one in action.fields):
+    if either:
+        schema["oneOf"] = [
+            {"type": "object", "required": ["data"]},
+            {"type": "object", "required": ["dataFile"]},
+        ]
+    if has_data:
         schema |= _data_by_type(form)
     return schema
 
@@ -183,26 +193,31 @@ def per_action() -> dict[str, Json]:
     return {"name": label, **options}
 
 
+def _from_files(*, has_data: bool) -> dict[str, Json]:
+    """What only an action of a playbook may have, beyond what it fills in and sends."""
+    data_file = {"dataFile": dict(DATA_FILE)} if has_data else {}
+    return {"forEach": dict(FOR_EACH), **data_file}
+
+
 def no_slash_schema(actions: Actions) -> Json:
-    """What refuses `/` in names that travel in the path."""
-    names = {
-        one.name: one
-        for action in actions.values()
-        for one in action.placed(Place.PATH)
-        if one.is_name
-    }
+    """What refuses `/` in names that travel in the path.
+
+    By patterns, since an editor would offer what stands in `properties` for every action.
+    """
+    names = slashless(actions)
     return {
         "type": "object",
         "description": "The service reads `%2F`, not `/`, in these names.",
-        "properties": {
-            name: {
-                "type": "string",
-                "description": f"{one.summary} No `/`, unless `slashInNames: allow`.",
-                "pattern": NO_SLASH_PATTERN,
-            }
-            for name, one in names.items()
+        "patternProperties": {
+            f"^({'|'.join(names)})$(?!\\n)": {"type": "string", "pattern": NO_SLASH_PATTERN}
         },
     }
+
+
+def slashless(actions: Actions) -> tuple[str, ...]:
+    """The names that travel in the path, where a `/` would go astray."""
+    fields = [one for action in actions.values() for one in action.placed(Place.PATH)]
+    return tuple(dict.fromkeys(one.name for one in fields if one.is_name))
 
 
 def _definitions(actions: Actions, form: Form) -> Json:
@@ -210,9 +225,9 @@ def _definitions(actions: Actions, form: Form) -> Json:
         "action": {
             "type": "object",
             "required": ["actionName"],
-            "properties": {
-                "actionName": {"description": "Which action it is.", **_any_name(actions, form)}
-            },
+            # Without words: an editor that points at a name shows the first that it finds, and
+            # those of the action itself come later.
+            "properties": {"actionName": _any_name(actions, form)},
             "allOf": [
                 {
                     "if": {

@@ -22,6 +22,7 @@ class Source:
         self.file = file
         self.text = text
         self._hidden: list[tuple[int, int]] = []
+        self._shown: dict[int, str] = {}
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -40,6 +41,7 @@ class Source:
     def hide(self, start: int, end: int) -> None:
         """Show asterisks in place of this stretch, in every line shown from now on."""
         self._hidden.append((start, end))
+        self._shown.clear()
 
     def problem(
         self,
@@ -59,7 +61,15 @@ class Source:
         return Problem(masked(message), rule, position, line, width, severity)
 
     def _line(self, number: int) -> str:
-        """A line's text without its break; what is masked keeps its width."""
+        """A line's text without its break; what is masked keeps its width.
+
+        Made once a line: a batch may stand in one line, and have a problem in each action.
+        """
+        if number not in self._shown:
+            self._shown[number] = self._masked_line(number)
+        return self._shown[number]
+
+    def _masked_line(self, number: int) -> str:
         begin = self._starts[number - 1]
         stop = self._starts[number] if number < len(self._starts) else len(self.text)
         line = self.text[begin:stop].rstrip("\r\n")

@@ -1,11 +1,11 @@
 """A step: one action, checked and ready to be carried out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from runner.actions.claims import Claim
 from runner.actions.table import Action
 from runner.actions.wire import Request, Value, Values
-from runner.playbook.options import Delivery, OnError
+from runner.playbook.options import Delivery, OnError, OnMissing
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Step:
         on_error: Whether its failure stops the run.
         delivery: Whether it is sent again when the outcome is unknown.
         timeout: Seconds that one attempt may take.
+        on_missing: What is done when its user or connection is not there.
     """
 
     index: int
@@ -39,6 +40,7 @@ class Step:
     on_error: OnError
     delivery: Delivery
     timeout: float
+    on_missing: OnMissing = field(default_factory=OnMissing)
 
     @property
     def target(self) -> dict[str, Value]:

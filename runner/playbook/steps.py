@@ -1,43 +1,83 @@
 """A checked playbook, variables and a hub turned into a lazy stream of steps."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from runner.actions.claims import ALONE, claims_of
 from runner.actions.fields import Shape
 from runner.actions.payload import message_bytes
 from runner.actions.wire import Value, build_request
+from runner.playbook.expansion import Expansion, Filled
 from runner.playbook.model import Playbook, WrittenAction
-from runner.playbook.options import Delivery, Mode, OnError, RunOptions, seconds
+from runner.playbook.options import Delivery, Mode, OnError, RunOptions, on_missing, seconds
 from runner.playbook.step import Step
-from runner.playbook.validation import Finding, Form, checker
-from runner.playbook.variables import NotYetKnownError, Scope, UndefinedError, fill
-from runner.playbook.yaml12 import Path
+from runner.playbook.variables import Scope
 from runner.problems import PlaybookError, Position, Problem
+
+SHOWN_ROWS = 20
+"""How many bad rows of one source are told; of the rest only how many they are."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Filled:
-    """One expanded action: its filled-in properties, or what is wrong with them."""
+class Checked:
+    """What comes of filling in all variables and all rows once.
 
-    written: WrittenAction
-    values: Mapping[str, Any]
-    label: str | None
-    problems: tuple[Problem, ...]
-
-
-def check(playbook: Playbook, scope: Scope) -> tuple[Problem, ...]:
-    """Every problem that filling in the variables brings to light, in order.
-
-    A value that is known only at run time (`Scope.environment` is None) is not judged.
+    Attributes:
+        problems: Everything that is wrong, in order.
+        steps: How many steps there are; of use when nothing is wrong.
     """
-    return tuple(problem for filled in _expanded(playbook, scope) for problem in filled.problems)
+
+    problems: tuple[Problem, ...]
+    steps: int
 
 
-def count(playbook: Playbook) -> int:
-    """How many steps the playbook has."""
-    return len(playbook.actions)
+class _Findings:
+    """The problems of one pass, those of bad rows up to a bound."""
+
+    def __init__(self) -> None:
+        self.problems: dict[Problem, None] = {}
+        self._bad = 0
+        self._untold: Position | None = None
+
+    def add(self, filled: Filled) -> None:
+        """Take in what is wrong with one expanded action."""
+        fresh = [problem for problem in filled.problems if problem not in self.problems]
+        if filled.item is not None and fresh:
+            self._bad += 1
+            if self._bad > SHOWN_ROWS:
+                self._untold = self._untold or filled.position
+                return
+        self.problems.update(dict.fromkeys(fresh))
+
+    def close_source(self) -> None:
+        """Say how many bad rows were not told, and begin to count anew."""
+        if self._untold:
+            more = self._bad - SHOWN_ROWS
+            words = "1 more row is" if more == 1 else f"{more} more rows are"
+            told = Problem(f"{words} wrong from here on", "more-rows", self._untold)
+            self.problems[told] = None
+        self._bad, self._untold = 0, None
+
+
+def check(playbook: Playbook, scope: Scope) -> Checked:
+    """Everything that filling in variables and rows brings to light, and how many steps come.
+
+    Every row is read. A value that is known only at run time (`Scope.environment` is None) is
+    not judged.
+    """
+    findings = _Findings()
+    steps = 0
+    for written in playbook.actions:
+        if not written.templated:
+            steps += 1
+            continue
+        for filled in Expansion(playbook, written, scope):
+            steps += 1
+            if filled.problems:
+                findings.add(filled)
+        findings.close_source()
+    return Checked(tuple(findings.problems), steps)
 
 
 def steps(
@@ -47,38 +87,39 @@ def steps(
 
     Args:
         playbook: A playbook without problems.
-        scope: What `${…}` may name.
+        scope: What `${…}` may name, and the files.
         options: The merged options of the run.
         hub: The hub's name.
         first: The number of the first step; later playbooks of a run count on.
 
     Raises:
-        PlaybookError: A filled-in value is wrong; `check` finds all of these beforehand.
+        PlaybookError: A filled-in value is wrong; `check` finds all of these beforehand, unless
+            a file has changed since.
     """
     for index, filled in enumerate(_expanded(playbook, scope), start=first):
         if filled.problems:
             raise PlaybookError(filled.problems)
-        yield _step(playbook, filled, options, hub, index)
+        yield _step(filled, options, hub, index)
 
 
-def _step(playbook: Playbook, filled: _Filled, options: RunOptions, hub: str, index: int) -> Step:
+def _step(filled: Filled, options: RunOptions, hub: str, index: int) -> Step:
     written = filled.written
     own = written.options
     values = _checked(written, filled.values)
-    position = playbook.document.position(written.path)
     return Step(
         index=index,
         written=_place(written),
-        item=None,
+        item=filled.item,
         action=written.action,
         values=values,
         request=build_request(written.action, values, hub),
         claims=ALONE if options.mode is Mode.SEQUENTIAL else claims_of(written.action, values),
-        source=f"{position.file}:{position.line}",
+        source=f"{filled.position.file}:{filled.position.line}",
         name=filled.label,
         on_error=OnError(own.get("onError", options.on_error)),
         delivery=Delivery(own.get("delivery", options.delivery)),
         timeout=seconds(own.get("timeout", options.timeout)),
+        on_missing=on_missing(own["onMissing"]) if "onMissing" in own else options.on_missing,
     )
 
 
@@ -88,82 +129,13 @@ def _place(written: WrittenAction) -> int:
     return last if isinstance(last, int) else 0
 
 
-def _expanded(playbook: Playbook, scope: Scope) -> Iterator[_Filled]:
+def _expanded(playbook: Playbook, scope: Scope) -> Iterator[Filled]:
     for written in playbook.actions:
         if written.templated:
-            yield _fill(playbook, written, scope)
+            yield from Expansion(playbook, written, scope)
         else:
-            yield _Filled(written, written.values, written.label, ())
-
-
-def _fill(playbook: Playbook, written: WrittenAction, scope: Scope) -> _Filled:
-    problems: list[Problem] = []
-    values: dict[str, Any] = {}
-    known = True
-    for key, value in {**written.values, "name": written.label}.items():
-        try:
-            values[key] = _fill_in(playbook, value, (*written.path, key), scope, problems)
-        except NotYetKnownError:
-            known = False
-    label = values.pop("name", None)
-    for one in written.action.fields:
-        if one.shape is Shape.INTEGER and one.name in values:
-            values[one.name] = _number(values[one.name])
-    if known and not problems:
-        problems += _faults(playbook, written, values)
-    return _Filled(written, values, label, tuple(problems))
-
-
-def _fill_in(
-    playbook: Playbook, value: object, path: Path, scope: Scope, problems: list[Problem]
-) -> object:
-    """A string, or each string of a list, with its variables filled in."""
-    if isinstance(value, list):
-        return [
-            _fill_in(playbook, item, (*path, number), scope, problems)
-            for number, item in enumerate(value)
-        ]
-    if not isinstance(value, str):
-        return value
-    try:
-        return fill(value, scope)
-    except UndefinedError as error:
-        problems.append(_undefined(playbook, path, error))
-        return value
-
-
-def _faults(
-    playbook: Playbook, written: WrittenAction, values: Mapping[str, Any]
-) -> Iterator[Problem]:
-    mapping = {"actionName": written.action.name, **values}
-    for finding in checker().action(mapping, Form.FILLED, slash_in_names=playbook.slash_in_names):
-        yield _at(playbook, written, finding)
-
-
-def _at(playbook: Playbook, written: WrittenAction, finding: Finding) -> Problem:
-    return playbook.document.problem(
-        f"{finding.message} (after its variables are filled in)",
-        finding.rule,
-        (*written.path, *finding.path),
-        at_key=finding.at_key,
-    )
-
-
-def _undefined(playbook: Playbook, path: Path, error: UndefinedError) -> Problem:
-    problem = playbook.document.problem(error.message, "undefined-variable", path)
-    position = problem.position
-    if position is None:
-        return problem
-    at = problem.line.find(error.reference, position.column - 1)
-    if at < 0:
-        return problem
-    place = Position(position.file, position.line, at + 1)
-    return replace(problem, position=place, width=len(error.reference))
-
-
-def _number(value: object) -> object:
-    """A whole number written as a filled-in string, as a number."""
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+            position = playbook.document.position(written.path)
+            yield Filled(written, None, position, written.values, written.label)
 
 
 def _checked(written: WrittenAction, values: Mapping[str, Any]) -> dict[str, Value]:
@@ -176,7 +148,8 @@ def _checked(written: WrittenAction, values: Mapping[str, Any]) -> dict[str, Val
         if one.shape is Shape.DATA:
             data_type = str(values.get("dataType", "text"))
             checked["dataType"] = data_type
-            checked[one.name] = message_bytes(value, data_type)
+            is_bytes = isinstance(value, bytes)
+            checked[one.name] = value if is_bytes else message_bytes(value, data_type)
         elif one.shape is Shape.STRINGS:
             checked[one.name] = tuple(value)
         else:

@@ -2,27 +2,31 @@
 
 import math
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from jsonschema import Draft7Validator, ValidationError
-
-from runner.actions.fields import Field, Place, Shape
+from runner.actions.fields import Place, Shape
 from runner.actions.names import SLASH_FAULT, hub_fault
-from runner.actions.payload import CONTENT_TYPES
 from runner.actions.table import ACTIONS, Action
 from runner.playbook import advice
+from runner.playbook.beyond import beyond_schema, data_type_of
 from runner.playbook.document import Path
+from runner.playbook.fits import Rules
+from runner.playbook.foreach import for_each_fault
 from runner.playbook.schema import (
     Form,
     action_schema,
     no_slash_schema,
     playbook_schema,
+    slashless,
     top_level,
 )
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 __all__ = ["Checker", "Finding", "Form", "Written", "checker", "is_batch"]
 
@@ -64,19 +68,12 @@ class Checker:
     def __init__(self, actions: Mapping[str, Action] = ACTIONS) -> None:
         self._actions = actions
         self._folded = {action.name.lower(): action for action in actions.values()}
-        self._properties = {
-            action.name: action_schema(action, Form.FILLED)["properties"]
-            for action in actions.values()
-        }
-        self._validators = {
-            (form, action.name): Draft7Validator(_lean(action_schema(action, form)))
-            for form in Form
-            for action in actions.values()
-        }
+        self._known: dict[str, dict[str, Any]] = {}
+        self._rules: dict[tuple[Form, str], Rules] = {}
         self._foreign = {one.name for action in actions.values() for one in action.fields}
-        self._no_slash = Draft7Validator(no_slash_schema(actions))
-        self._slashed = tuple(no_slash_schema(actions)["properties"])
-        self._top = Draft7Validator(_without_items(playbook_schema(actions)))
+        self._no_slash = Rules(no_slash_schema(actions))
+        self._slashed = slashless(actions)
+        self._top = Rules(_without_items(playbook_schema({})))
 
     def document(self, data: object, written: Written | None = None) -> list[Finding]:
         """Everything that is wrong with a playbook but for what is inside each action.
@@ -94,7 +91,7 @@ class Checker:
             chain(
                 (
                     finding
-                    for error in self._top.iter_errors(data)
+                    for error in self._top.errors(data)
                     for finding in self._top_fault(error, written)
                 ),
                 _not_finite(data, top_level()),
@@ -127,15 +124,35 @@ class Checker:
             return [found]
         findings = [
             finding
-            for error in self._validators[form, found.name].iter_errors(mapping)
+            for error in self._rules_of(found, form).errors(mapping)
             for finding in self._fault(error, found, mapping, written)
         ]
         if form is not Form.WRITTEN:
-            findings += _beyond_schema(found, mapping, {finding.path[:1] for finding in findings})
-        findings += _not_finite(mapping, self._properties[found.name])
+            faulty = {finding.path[:1] for finding in findings}
+            findings += (
+                Finding(path, message, rule)
+                for path, message, rule in beyond_schema(found, mapping, faulty)
+            )
+        findings += _not_finite(mapping, self._properties_of(found))
         if not slash_in_names and any("/" in str(mapping.get(name, "")) for name in self._slashed):
             findings += self._slashes(found, mapping)
         return _once(findings) if findings else findings
+
+    def _rules_of(self, action: Action, form: Form) -> Rules:
+        """The schema of one action in one form, made when it is first asked for."""
+        key = (form, action.name)
+        if key not in self._rules:
+            self._rules[key] = Rules(_lean(action_schema(action, form)))
+        return self._rules[key]
+
+    def _properties_of(self, action: Action) -> dict[str, Any]:
+        """What an action may have, each key with the schema of its value."""
+        if action.name not in self._known:
+            self._known[action.name] = {
+                **action_schema(action, Form.WRITTEN)["properties"],
+                **action_schema(action, Form.FILLED)["properties"],
+            }
+        return self._known[action.name]
 
     def _look_up(
         self, mapping: Mapping[str, Any], form: Form, written: Written | None
@@ -147,7 +164,9 @@ class Checker:
         name = mapping["actionName"]
         path = ("actionName",)
         if not isinstance(name, str):
-            message = advice.string_fault("`actionName`", name, _shown(written, path, name))
+            message = "`actionName` has no value; `wps-run actions` lists the actions"
+            if name is not None:
+                message = advice.string_fault("`actionName`", name, _shown(written, path, name))
             return Finding(path, message, "type")
         action = self._actions.get(name)
         if action is None and form is Form.BATCH and name.isascii():
@@ -156,42 +175,48 @@ class Checker:
 
     def _fault(
         self,
-        error: ValidationError,
+        error: "ValidationError",
         action: Action,
         mapping: Mapping[str, Any],
         written: Written | None,
     ) -> Iterator[Finding]:
         """What one error of the schema says of an action."""
         path = tuple(error.absolute_path)
-        if error.validator == "required" and not path:
-            yield from _missing(error, f"`{action.name}`")
+        if error.validator in {"required", "oneOf"} and not path:
+            yield from _absent(error, action, mapping)
         elif error.validator == "additionalProperties" and not path:
             for key in _unknown(error):
-                yield self._unknown_key(key, action, mapping)
+                yield self._unknown_key(key, action, mapping, _schema(error)["properties"])
         else:
-            yield _value(action, self._properties[action.name], mapping, path, written)
+            yield _value(action, self._properties_of(action), mapping, path, written)
 
-    def _unknown_key(self, key: str, action: Action, mapping: Mapping[str, Any]) -> Finding:
+    def _unknown_key(
+        self, key: str, action: Action, mapping: Mapping[str, Any], known: Iterable[str]
+    ) -> Finding:
         absent = [one.name for one in action.fields if one.name not in mapping]
         misspelt = advice.meant(key, absent)
         message = None if misspelt else advice.foreign_key(key, action, self._actions.values())
         if not message:
-            known = self._properties[action.name]
-            message = advice.unknown_key(key, known, f"`{action.name}`", top_level())
+            owner = f"`{action.name}`"
+            message = (
+                advice.only_in_playbooks(key)
+                if key in self._properties_of(action) and key not in known
+                else advice.unknown_key(key, known, owner, top_level())
+            )
         return Finding((key,), message, "unknown-key", at_key=True)
 
     def _slashes(self, action: Action, mapping: Mapping[str, Any]) -> Iterator[Finding]:
         own = {one.name for one in action.placed(Place.PATH)}
-        for error in self._no_slash.iter_errors(mapping):
+        for error in self._no_slash.errors(mapping):
             path = tuple(error.absolute_path)
             if error.validator == "pattern" and path[0] in own:
                 yield Finding(path, f"`{path[0]}` {SLASH_FAULT}", "slash-in-name")
 
-    def _top_fault(self, error: ValidationError, written: Written | None) -> Iterator[Finding]:
+    def _top_fault(self, error: "ValidationError", written: Written | None) -> Iterator[Finding]:
         """What one error of the schema says of the keys of a playbook."""
         path = tuple(error.absolute_path)
         if error.validator == "required":
-            yield from _missing(error, "a playbook")
+            yield from _missing(error, "a playbook", _schema(error)["required"])
         elif error.validator == "additionalProperties":
             for key in _unknown(error):
                 yield self._unknown_top_key((*path, key), error)
@@ -201,7 +226,7 @@ class Checker:
         else:
             yield Finding(path, _top_value(error, path, written), "value")
 
-    def _unknown_top_key(self, path: Path, error: ValidationError) -> Finding:
+    def _unknown_top_key(self, path: Path, error: "ValidationError") -> Finding:
         key = str(path[-1])
         known = _schema(error)["properties"]
         if len(path) == 1 and key in self._foreign and not advice.meant(key, known):
@@ -253,15 +278,15 @@ def _once(findings: Iterable[Finding]) -> list[Finding]:
     return list(seen.values())
 
 
-def _schema(error: ValidationError) -> Mapping[str, Any]:
+def _schema(error: "ValidationError") -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", error.schema)
 
 
-def _mapping(error: ValidationError) -> Mapping[str, Any]:
+def _mapping(error: "ValidationError") -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", error.instance)
 
 
-def _unknown(error: ValidationError) -> list[str]:
+def _unknown(error: "ValidationError") -> list[str]:
     """The keys that an error about additional properties is about."""
     known = _schema(error)["properties"]
     own = _schema(error).get("patternProperties", ())
@@ -272,9 +297,27 @@ def _unknown(error: ValidationError) -> list[str]:
     ]
 
 
-def _missing(error: ValidationError, owner: str) -> Iterator[Finding]:
+def _absent(
+    error: "ValidationError", action: Action, mapping: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """What an action needs and has not; `dataFile` stands in place of `data`."""
+    from_file = "dataFile" in mapping
+    if from_file and "data" in mapping and error.validator == "oneOf":
+        yield Finding(
+            ("dataFile",), "here are `data` and `dataFile`; keep one", "value", at_key=True
+        )
+        return
+    required = [
+        one.name
+        for one in action.fields
+        if one.required and not (from_file and one.shape is Shape.DATA)
+    ]
+    yield from _missing(error, f"`{action.name}`", required)
+
+
+def _missing(error: "ValidationError", owner: str, required: Iterable[str]) -> Iterator[Finding]:
     """What is missing, unless a misspelt key is told already and explains it."""
-    absent = [name for name in _schema(error)["required"] if name not in _mapping(error)]
+    absent = [name for name in required if name not in _mapping(error)]
     meant = {advice.meant(key, absent) for key in _unknown(error)}
     missing = [name for name in absent if name not in meant]
     if missing:
@@ -298,6 +341,9 @@ def _value(
     key = str(path[0])
     one = next((one for one in action.fields if one.name == key), None)
     value = mapping[key]
+    if key == "forEach":
+        inner, message = for_each_fault(value)
+        return Finding((key, *inner), message, "value")
     item = path[1:] and one is not None and one.shape is Shape.STRINGS
     if item:
         path, value = path[:2], value[path[1]]
@@ -305,59 +351,21 @@ def _value(
         path = path[:1]
     shown = _shown(written, path, value)
     if one is None:
-        message: str | None = advice.value_fault(key, properties[key], value, shown)
+        message = advice.value_fault(key, properties[key], value, shown)
     elif one.shape is Shape.DATA:
-        message = advice.data_fault(one, value, _data_type(mapping), shown)
+        message = advice.data_fault(one, value, data_type_of(mapping), shown) or ""
     elif item:
         is_text = isinstance(value, str)
         message = (
-            advice.text_fault(one, value)
+            advice.text_fault(one, value) or ""
             if is_text
             else advice.string_fault(f"an item of `{key}`", value, shown)
         )
     else:
-        message = advice.field_fault(one, properties[key], value, shown)
+        message = advice.field_fault(one, properties[key], value, shown) or ""
     return Finding(
         path, message or f"`{key}` does not fit: {properties[key]['description']}", "value"
     )
-
-
-def _data_type(mapping: Mapping[str, Any]) -> str:
-    given = mapping.get("dataType")
-    return given if isinstance(given, str) and given in CONTENT_TYPES else "text"
-
-
-def _beyond_schema(
-    action: Action, mapping: Mapping[str, Any], faulty: Container[Path]
-) -> Iterator[Finding]:
-    """What a schema cannot say: UTF-16 units, bytes, whether a text is JSON."""
-    for one in action.fields:
-        value = mapping.get(one.name)
-        if value is None or (one.name,) in faulty:
-            continue
-        if one.shape is Shape.DATA:
-            yield from _data(one, value, _data_type(mapping))
-        elif one.shape is Shape.STRING:
-            yield from _text(one, value, (one.name,))
-        elif one.shape is Shape.STRINGS:
-            for place, item in enumerate(value):
-                yield from _text(one, item, (one.name, place))
-
-
-def _data(one: Field, value: object, data_type: str) -> Iterator[Finding]:
-    """What a schema cannot say of a message; of ASCII sent as text there is nothing."""
-    if data_type == "text" and type(value) is str and value.isascii():
-        return
-    message = advice.data_fault(one, value, data_type, "")
-    if message:
-        yield Finding((one.name,), message, "data")
-
-
-def _text(one: Field, value: str, path: Path) -> Iterator[Finding]:
-    """What a schema cannot say of a string; in ASCII there is nothing."""
-    message = None if value.isascii() else advice.text_fault(one, value)
-    if message:
-        yield Finding(path, message, "value")
 
 
 def _not_finite(data: Mapping[str, Any], properties: Mapping[str, Any]) -> Iterator[Finding]:
@@ -371,7 +379,7 @@ def _not_finite(data: Mapping[str, Any], properties: Mapping[str, Any]) -> Itera
                 yield replace(finding, path=(key, *finding.path))
 
 
-def _top_value(error: ValidationError, path: Path, written: Written | None) -> str:
+def _top_value(error: "ValidationError", path: Path, written: Written | None) -> str:
     key = str(path[-1])
     if path == ("connection",):
         return (

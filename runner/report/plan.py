@@ -28,15 +28,26 @@ class Wait:
     last: int
 
 
+REMEMBERED = 10_000
+"""Of so many users, groups and connections the latest claims are remembered, so that the plan of
+a million rows stays in constant memory. Of one that did not come up since, no wait is shown."""
+
+
 class Waits:
     """What each step of a plan waits for, from the claims alone.
 
     A step waits for the nearest earlier steps that claim the same key in a way that does not
     go together with its own claim. Which of those are done by then is known only in a run.
+    When the hub's phase changes, who waits for that waits for all that came before.
     """
 
     def __init__(self) -> None:
         self._latest: dict[tuple[str, str], tuple[Wait | None, Wait]] = {}
+
+    @property
+    def remembered(self) -> int:
+        """How many keys are remembered: at most `REMEMBERED` and the hub's own."""
+        return len(self._latest)
 
     def of(self, step: Step) -> tuple[Wait, ...]:
         """What the step waits for, a value a key. Steps are given in their order."""
@@ -44,7 +55,11 @@ class Waits:
         return tuple(wait for wait in found if wait)
 
     def _wait(self, claim: Claim, number: int) -> Wait | None:
-        before, run = self._latest.get(claim.key, (None, None))
+        before, run = self._latest.pop(claim.key, (None, None))
+        if claim.key == HUB and run is not None and run.use != claim.use:
+            self._latest.clear()
+        elif len(self._latest) >= REMEMBERED:
+            del self._latest[next(key for key in self._latest if key != HUB)]
         if run is not None and claim.shared and run.use == claim.use:
             run = replace(run, count=run.count + 1, last=number)
         else:

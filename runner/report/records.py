@@ -1,40 +1,11 @@
-"""Results as records for machines: the ndjson lines and the json report.
-
-The record of a result is the one thing that every report, and later the journal, is made of.
-"""
+"""Records for machines: the lines of ndjson and what ends a run."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from runner.execution.result import Result, Status, Summary
+from runner.execution.result import Status, Summary
 from runner.report.heading import Heading
-
-
-def result_record(result: Result) -> dict[str, Any]:
-    """The record of one result. `durationMs` is in milliseconds. It holds no payload."""
-    step = result.step
-    return {
-        "type": "result",
-        "index": step.index,
-        "action": step.written,
-        "item": step.item,
-        "actionName": step.action.name,
-        "name": step.name,
-        "target": dict(result.target),
-        "source": step.source,
-        "status": result.status,
-        "httpStatus": result.http_status,
-        "attempts": result.attempts,
-        "durationMs": round(result.duration * 1000, 3),
-        "requestId": result.request_id,
-        "error": result.fault
-        and {
-            "code": result.fault.code,
-            "message": result.fault.message,
-            "hint": result.fault.hint,
-        },
-    }
 
 
 def summary_record(heading: Heading, summary: Summary) -> dict[str, Any]:

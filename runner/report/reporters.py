@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from runner.execution.result import Result, Status, Summary
+from runner.execution.record import Record
+from runner.execution.result import Status, Summary
 from runner.report.heading import Heading
 from runner.report.outlook import Outlook, outlook_lines, outlook_record
-from runner.report.records import line, result_record, summary_record
+from runner.report.records import line, summary_record
 from runner.report.text import result_lines, summary_lines
 
 
@@ -18,7 +19,7 @@ class Reporter(Protocol):
         """What comes before the first result."""
         ...
 
-    def result(self, result: Result) -> str:
+    def result(self, record: Record) -> str:
         """What to write for one result, as it comes."""
         ...
 
@@ -35,9 +36,9 @@ class Text:
         self._heading = heading
         return f"{heading}\n\n"
 
-    def result(self, result: Result) -> str:
+    def result(self, record: Record) -> str:
         """The result's line, and what to do about a failure."""
-        return result_lines(result)
+        return result_lines(record)
 
     def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
         """What would happen, then the totals."""
@@ -52,9 +53,9 @@ class Quiet(Text):
         self._heading = heading
         return ""
 
-    def result(self, result: Result) -> str:
+    def result(self, record: Record) -> str:
         """The result, unless it is ok."""
-        return "" if result.status is Status.OK else result_lines(result)
+        return "" if record.status is Status.OK else result_lines(record)
 
     def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
         """The totals."""
@@ -70,9 +71,9 @@ class Ndjson:
         self._heading = heading
         return ""
 
-    def result(self, result: Result) -> str:
+    def result(self, record: Record) -> str:
         """The result's record."""
-        return line(result_record(result))
+        return line(record.as_json())
 
     def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
         """What would happen, a record a hub, then the summary."""
@@ -89,16 +90,16 @@ class Json:
         self._results: list[dict[str, Any]] = []
         return ""
 
-    def result(self, result: Result) -> str:
+    def result(self, record: Record) -> str:
         """Nothing yet; the result is kept."""
-        self._results.append(result_record(result))
+        self._results.append(record.as_json())
         return ""
 
     def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
         """The whole report."""
         report: dict[str, Any] = {
             "summary": summary_record(self._heading, summary),
-            "results": sorted(self._results, key=lambda record: int(record["index"])),
+            "results": sorted(self._results, key=lambda one: int(one["index"])),
         }
         if outlooks:
             report["rehearsal"] = list(map(outlook_record, outlooks))
@@ -113,9 +114,9 @@ class Silent:
         del heading
         return ""
 
-    def result(self, result: Result) -> str:
+    def result(self, record: Record) -> str:
         """Nothing."""
-        del result
+        del record
         return ""
 
     def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:

@@ -1,31 +1,33 @@
 """Results as text for people."""
 
 import json
+from collections.abc import Mapping
 
 from runner.actions.wire import Value
-from runner.execution.result import Result, Status, Summary
+from runner.execution.record import Record
+from runner.execution.result import Status, Summary
 from runner.report.heading import Heading
 
 SHOWN = 60
 """Longer values are cut for the eye; machine formats have them whole."""
 
 
-def result_lines(result: Result) -> str:
+def result_lines(record: Record) -> str:
     """One line for a result; below it, when it is not ok, why and what to do about it."""
-    step = result.step
-    took = f"{result.http_status or '-':>4}  {result.duration * 1000:8.1f} ms"
-    label = f"  ({cut(step.name)})" if step.name else ""
-    head = f"{result.status:<7} {took}  {step.action.name} {target_text(step.target)}{label}\n"
-    if result.fault is None:
+    took = f"{record.http_status or '-':>4}  {record.duration_ms:8.1f} ms"
+    label = f"  ({cut(record.name)})" if record.name else ""
+    target = target_text(record.target)
+    head = f"{record.status:<7} {took}  {record.action_name} {target}{label}\n"
+    if record.error is None:
         return head
-    tries = f", {result.attempts} attempts" if result.attempts > 1 else ""
-    lines = [head, f"        {step.source}: {result.fault.code}: {result.fault.message}{tries}\n"]
-    if result.fault.hint:
-        lines.append(f"        hint: {result.fault.hint}\n")
+    tries = f", {record.attempts} attempts" if record.attempts > 1 else ""
+    lines = [head, f"        {record.source}: {record.error.code}: {record.error.message}{tries}\n"]
+    if record.error.hint:
+        lines.append(f"        hint: {record.error.hint}\n")
     return "".join(lines)
 
 
-def target_text(target: dict[str, Value]) -> str:
+def target_text(target: Mapping[str, Value]) -> str:
     """Whom an action is done to, on one line: `userId=ada group=launch`."""
     return " ".join(f"{name}={value_text(value)}" for name, value in target.items())
 

@@ -94,7 +94,8 @@ class LocalService:
         """Listen. Once this returns, the service answers.
 
         Raises:
-            OSError: The address cannot be had, or certificate or key cannot be read.
+            OSError: The address cannot be had.
+            ValueError: Certificate or key cannot be read, or do not belong together.
         """
         server = web.Server(
             self._rest.handle,
@@ -199,7 +200,14 @@ class LocalService:
         if self._tls is None:
             return None
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(*self._tls)
+        try:
+            context.load_cert_chain(*self._tls)
+        except OSError as error:  # what OpenSSL refuses, too
+            certificate, key = self._tls
+            reason = "not a PEM pair" if isinstance(error, ssl.SSLError) else error.strerror
+            raise ValueError(
+                f"cannot use the certificate `{certificate}` with the key `{key}`: {reason}"
+            ) from None
         return context
 
 

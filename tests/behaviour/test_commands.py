@@ -59,8 +59,9 @@ def test_validate_loads_no_http(tmp_path: Path) -> None:
 
     loaded = loaded_by("validate", str(playbook))
 
-    assert "jsonschema" in loaded
+    assert "yaml" in loaded
     assert not loaded & {"aiohttp", "asyncio", "jwt", "ssl"}
+    assert "jsonschema" not in loaded, "it is half of the time, and needed for what is wrong only"
 
 
 def test_run_is_the_default_command(wps_run: Script, tmp_path: Path) -> None:
@@ -175,7 +176,10 @@ def test_actions_lists_and_explains(wps_run: Script) -> None:
 def test_a_reader_that_goes_away_ends_it_quietly(script: Path, tmp_path: Path) -> None:
     """`wps-run … | head -1` shows no traceback."""
     (tmp_path / "many.yaml").write_text(
-        GOOD + "  - {actionName: addUserToGroup, userId: ada, group: red}\n" * 3000
+        GOOD
+        + "".join(
+            f"  - {{actionName: addUserToGroup, userId: u{n}, group: red}}\n" for n in range(3000)
+        )
     )
     for words in ("plan many.yaml", "--local many.yaml --output ndjson"):
         done = subprocess.run(

@@ -9,7 +9,13 @@ import pytest
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
-DOCUMENTS = ("README.md", "docs/playbooks.md", "docs/running.md", "docs/service.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/playbooks.md",
+    "docs/running.md",
+    "docs/service.md",
+    "docs/validating.md",
+)
 
 
 def blocks(project: Path, document: str, language: str) -> list[str]:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from runner import api
 from runner.actions.fields import Field, Shape
 from runner.actions.table import ACTIONS, Action
-from runner.execution.executor import Stop
 from runner.execution.result import Status
+from runner.execution.stop import Stop
 from runner.playbook.model import read_playbook
 from runner.report.outlook import Outlook
 

@@ -80,6 +80,20 @@ async def test_the_headers_are_these_and_no_others(server: Any) -> None:
     )
 
 
+async def test_behind_a_reverse_proxy_the_token_is_for_the_service(server: Any) -> None:
+    """The request goes to the proxy, by its host; the audience is the endpoint's own URL."""
+    endpoint = Endpoint("https://a.example", "k" * 44).through(server.endpoint.origin)
+
+    assert await send(endpoint) == Reply(200)
+    assert server.seen[0].header("host") == [server.endpoint.host]
+    jwt.decode(
+        server.seen[0].header("authorization")[0].removeprefix("Bearer "),
+        endpoint.key,
+        algorithms=["HS256"],
+        audience=f"https://a.example{JOIN.path}",
+    )
+
+
 async def test_a_token_is_made_for_each_attempt(server: Any) -> None:
     """A token never outlives a pause between attempts."""
     times = iter([1000.0, 1000.0, 5000.0, 5000.0])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from runner.connect.endpoint import Endpoint
+from runner.connect.endpoint import Endpoint, Identity
 from runner.connect.settings import resolve_endpoint, resolve_hub, settings_from_json
 from runner.problems import SettingsError
 
@@ -109,6 +109,46 @@ def test_a_bad_settings_file_is_refused_without_its_values(text: str, says: str)
     """The file and the place are named, no value is."""
     with pytest.raises(SettingsError) as caught:
         settings_from_json(text, "s.json")
+
+    assert says in str(caught.value)
+    assert KEY not in str(caught.value)
+
+
+def test_a_service_uri_stands_for_an_identity() -> None:
+    """The settings beside it, as the Functions host names them, say which one."""
+    environment = {
+        "Mine__serviceUri": "https://A.example/",
+        "Mine__credential": "managedIdentity",
+        "Mine__clientId": "c",
+        "Mine__tenantId": "t",
+    }
+
+    endpoint = resolve_endpoint("Mine", environment)
+
+    identity = Identity(managed=True, client_id="c", tenant_id="t")
+    assert endpoint == Endpoint("https://a.example", "", identity)
+
+
+def test_a_connection_string_wins_over_a_service_uri() -> None:
+    """As in the Functions extension."""
+    environment = {"Mine": STRING, "Mine__serviceUri": "https://b.example"}
+
+    assert resolve_endpoint("Mine", environment) == Endpoint("https://a.example", KEY)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"Mine__serviceUri": "http://a.example"}, "plain http is only for this machine"),
+        ({"Mine__serviceUri": "https://a.example/path"}, "`Mine__serviceUri` must end after"),
+        ({"Mine__credential": "password"}, "`Mine__credential` must be `managedidentity`"),
+        ({"Mine__clientSecret": KEY}, "needs `Mine__clientId` and `Mine__tenantId`"),
+    ],
+)
+def test_a_bad_identity_is_refused_without_its_values(more: dict[str, str], says: str) -> None:
+    """The message names the setting."""
+    with pytest.raises(SettingsError) as caught:
+        resolve_endpoint("Mine", {"Mine__serviceUri": "https://a.example", **more})
 
     assert says in str(caught.value)
     assert KEY not in str(caught.value)

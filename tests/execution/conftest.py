@@ -14,8 +14,9 @@ from runner.actions.table import ACTIONS
 from runner.actions.wire import build_request
 from runner.connect.client import Client
 from runner.connect.endpoint import Endpoint
-from runner.execution.executor import Executor, Stop
+from runner.execution.executor import Executor
 from runner.execution.result import Result
+from runner.execution.stop import Stop
 from runner.playbook.options import Delivery, Mode, OnError, RetryOptions, RunOptions
 from runner.playbook.step import Step
 
@@ -31,7 +32,7 @@ def make_step() -> Callable[..., Step]:
         action = ACTIONS[name]
         fields = {
             one: values.pop(one)
-            for one in ("on_error", "delivery", "timeout", "index")
+            for one in ("on_error", "delivery", "timeout", "on_missing", "index")
             if one in values
         }
         if name.startswith("send"):

@@ -1,7 +1,6 @@
 """Runs against a real service on loopback: order, ceilings, retries, and a result for all."""
 
 import asyncio
-import itertools
 import random
 import socket
 from collections import Counter
@@ -16,7 +15,8 @@ from aiohttp import web
 from runner.actions.claims import Claim
 from runner.connect.client import Client
 from runner.connect.endpoint import Endpoint
-from runner.execution.executor import LOOK_AHEAD, Executor
+from runner.execution.crew import LOOK_AHEAD
+from runner.execution.executor import Executor
 from runner.execution.result import Result, Skip, Status
 from runner.playbook.options import Delivery, Mode, OnError, RetryOptions
 from runner.playbook.step import Step
@@ -45,10 +45,16 @@ class Gate:
         return web.Response(status={"PUT": 200, "DELETE": 204, "POST": 202}[request.method])
 
 
-async def test_a_result_says_how_it_went(run: Any, join: Make) -> None:
+async def test_a_result_says_how_it_went(run: Any, service: Any, join: Make) -> None:
     """Status, code, attempts, seconds by the given clock, the ID of its requests."""
-    ticks = itertools.count(100.0, 0.25)
-    run.more = {"clock": lambda: next(ticks), "new_request_id": lambda: "id-7"}
+    clock = [100.0]
+
+    async def answer(_: web.Request) -> web.Response:
+        clock[0] += 0.25
+        return web.Response()
+
+    service.answer = answer
+    run.more = {"clock": lambda: clock[0], "new_request_id": lambda: "id-7"}
     step = join()
 
     results = await run.results([step])

@@ -19,33 +19,29 @@ from runner.playbook.step import Step
         ([Status.FAILED, Status.UNKNOWN, Status.SKIPPED], 3),
     ],
 )
-def test_the_exit_code_is_the_worst_of_the_results(
-    join: Callable[..., Step], ended: list[Status], code: int
-) -> None:
+def test_the_exit_code_is_the_worst_of_the_results(ended: list[Status], code: int) -> None:
     """Unknown wins over failed and skipped, which win over ok."""
     summary = Summary(Counter())
     for status in ended:
-        summary.add(Result(join(), status))
+        summary.add(status, None)
 
     assert summary.exit_code == code
     assert summary.total == len(ended)
 
 
 @pytest.mark.parametrize(("reason", "code"), [(Skip.MISSING, 0), (Skip.STOPPED, 1)])
-def test_a_skip_that_the_playbook_asked_for_is_no_failure(
-    join: Callable[..., Step], reason: Skip, code: int
-) -> None:
+def test_a_skip_that_the_playbook_asked_for_is_no_failure(reason: Skip, code: int) -> None:
     """Only such a skip leaves the exit code at 0."""
     summary = Summary(Counter())
-    summary.add(Result(join(), Status.SKIPPED, fault=Fault(reason, "m")))
+    summary.add(Status.SKIPPED, Fault(reason, "m"))
 
     assert summary.exit_code == code
 
 
-def test_an_interrupted_run_exits_with_its_signal(join: Callable[..., Step]) -> None:
+def test_an_interrupted_run_exits_with_its_signal() -> None:
     """128 and the signal's number, whatever the results are."""
     summary = Summary(Counter(), interrupted_by=2)
-    summary.add(Result(join(), Status.UNKNOWN))
+    summary.add(Status.UNKNOWN, None)
 
     assert summary.exit_code == 130
 

@@ -35,6 +35,7 @@ PLAYBOOKS = Path(__file__).parent.parent / "playbooks"
 BEYOND_A_SCHEMA = {
     "data-binary-as-text": "to a schema, what `!!binary` holds is a string",
     "data-not-json": "JSON in a string",
+    "each-misused": "which columns there are is not for a schema",
     "name-too-long-in-utf-16": "a schema counts characters",
     "options-infinite": "JSON has no infinity",
 }

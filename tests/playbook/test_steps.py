@@ -10,7 +10,7 @@ from runner.actions.wire import Request
 from runner.playbook.model import Playbook, read_playbook
 from runner.playbook.options import Delivery, Mode, OnError, RunOptions
 from runner.playbook.step import Step
-from runner.playbook.steps import check, count, steps
+from runner.playbook.steps import check, steps
 from runner.playbook.variables import Scope
 from runner.problems import PlaybookError, one_line
 
@@ -31,7 +31,7 @@ def made(playbook: Playbook, first: int = 0, **changes: Any) -> list[Step]:
 def found(playbook: Playbook) -> list[str]:
     """What filling in the variables brings to light."""
     scope = Scope(playbook.variables, {"TEAM": "red", "SLASH": "a/b", "LONG": "x" * 1025})
-    return [one_line(problem) for problem in check(playbook, scope)]
+    return [one_line(problem) for problem in check(playbook, scope).problems]
 
 
 def test_a_step_has_everything_that_the_executor_needs() -> None:
@@ -137,7 +137,7 @@ def test_nothing_is_judged_that_only_run_time_knows() -> None:
     """Validation is offline; an environment variable may be set where the playbook runs."""
     playbook = read("  - {actionName: sendToAll, data: x, dataType: '${env.TYPE}'}\n")
 
-    assert check(playbook, Scope(playbook.variables, None)) == ()
+    assert check(playbook, Scope(playbook.variables, None)).problems == ()
 
 
 def test_a_bad_value_never_becomes_a_step() -> None:
@@ -153,6 +153,6 @@ def test_steps_are_made_one_at_a_time() -> None:
     playbook = read("  - {actionName: sendToAll, data: x}\n" * 1000)
     stream = steps(playbook, Scope(), RunOptions(), "chat")
 
-    assert count(playbook) == 1000
+    assert check(playbook, Scope()).steps == 1000
     assert next(stream).index == 0
     assert next(stream).index == 1

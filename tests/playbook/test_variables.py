@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.playbook.model import variables_in
 from runner.playbook.variables import (
     NotYetKnownError,
     Scope,
     UndefinedError,
     fill,
-    variables_in,
 )
 from runner.playbook.yaml12 import load
 from runner.problems import PlaybookError

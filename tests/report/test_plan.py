@@ -6,7 +6,7 @@ from runner.actions.claims import claims_of
 from runner.actions.table import ACTIONS
 from runner.actions.wire import Value
 from runner.playbook.step import Step
-from runner.report.plan import Waits, step_line, step_record
+from runner.report.plan import REMEMBERED, Waits, step_line, step_record
 
 
 def test_a_send_waits_for_the_joins_of_its_group(make_step: Callable[..., Step]) -> None:
@@ -57,3 +57,46 @@ def test_a_plan_holds_no_payload(make_step: Callable[..., Step]) -> None:
     assert "secret" not in step_line(step, ())
     assert "secret" not in str(step_record(step, ()))
     assert step_record(step, ())["bodyBytes"] == 6
+
+
+def joins(make_step: Callable[..., Step], count: int) -> list[Step]:
+    """Steps that each add another user to one group."""
+    action = ACTIONS["addUserToGroup"]
+    found = []
+    for index in range(count):
+        values: dict[str, Value] = {"userId": f"user-{index}", "group": "red"}
+        claims = claims_of(action, values)
+        found.append(make_step(index=index, action=action, values=values, claims=claims))
+    return found
+
+
+def test_a_plan_of_many_rows_remembers_a_bounded_number_of_targets(
+    make_step: Callable[..., Step],
+) -> None:
+    """What comes up again and again is among them, however long ago it came up first."""
+    waits = Waits()
+    for step in joins(make_step, REMEMBERED + 100):
+        assert waits.of(step) == ()
+    values: dict[str, Value] = {"group": "red", "data": b"x", "dataType": "text"}
+    action = ACTIONS["sendToGroup"]
+    send = make_step(index=REMEMBERED + 100, claims=claims_of(action, values))
+
+    (wait,) = waits.of(send)
+
+    assert (wait.key, wait.count) == (("group", "red"), REMEMBERED + 100)
+    assert waits.remembered <= REMEMBERED + 1
+
+
+def test_after_a_change_of_phase_only_the_phase_is_waited_for(
+    make_step: Callable[..., Step],
+) -> None:
+    """It covers whatever the targets were waited for."""
+    waits = Waits()
+    for step in joins(make_step, 3):
+        waits.of(step)
+    action = ACTIONS["closeUserConnections"]
+    values: dict[str, Value] = {"userId": "user-1"}
+
+    found = waits.of(make_step(index=3, claims=claims_of(action, values)))
+
+    assert [(wait.key, wait.count) for wait in found] == [(("hub", ""), 3)]

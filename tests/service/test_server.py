@@ -136,7 +136,7 @@ def test_half_of_a_certificate_is_refused(given: dict[str, str]) -> None:
 
 async def test_a_certificate_that_is_not_there_is_an_error() -> None:
     """When it starts."""
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(ValueError, match=r"certificate `missing\.pem`.*No such file"):
         await LocalService(tls_cert="missing.pem", tls_key="missing.pem").start()
 
 
@@ -207,3 +207,12 @@ asyncio.run(main())
     )
 
     assert (done.stdout, done.stderr) == (b"", b"")
+
+
+async def test_files_that_are_no_pem_pair_are_named(tmp_path: Path) -> None:
+    """What OpenSSL refuses is told with the files' names, not in OpenSSL's words."""
+    file = tmp_path / "not.pem"
+    file.write_text("hello", encoding="utf-8")
+
+    with pytest.raises(ValueError, match=r"certificate `.*not\.pem`.*not a PEM pair"):
+        await LocalService(tls_cert=str(file), tls_key=str(file)).start()

@@ -1,0 +1,266 @@
+"""Who carries out which step, and when: order, slots and pauses over one stream of steps."""
+
+import asyncio
+import heapq
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from runner.actions.claims import ALONE
+from runner.actions.wire import Reply
+from runner.execution.faults import skipped
+from runner.execution.ordering import Scoreboard
+from runner.execution.result import Result, Skip, Status
+from runner.execution.retry import Again, Done, Trail, ending
+from runner.execution.stop import Stop
+from runner.execution.throttle import Pace, Throttle
+from runner.playbook.options import Mode, OnError, RunOptions
+from runner.playbook.step import Step
+
+BURST = 64
+"""How many steps are planned at a time; a burst costs much less than as many single ones."""
+
+LOOK_AHEAD = 1024
+"""The most steps that are held, waiting or under way or not yet handed out as results.
+
+What lies further ahead is not seen, so memory is bounded by it. Four times `concurrency` if
+that is more.
+"""
+
+
+@dataclass(slots=True)
+class Job:
+    """A step under way, from its first attempt to its end.
+
+    Attributes:
+        step: The step.
+        trail: Its attempts so far.
+        began: When the first one started.
+        request_id: What its requests share; "" before the first.
+    """
+
+    step: Step
+    trail: Trail = field(default_factory=Trail)
+    began: float = 0.0
+    request_id: str = ""
+
+    def result(self, end: Done, now: float) -> Result:
+        """What has become of it."""
+        last = self.trail.last
+        return Result(
+            self.step,
+            end.status,
+            last.status if isinstance(last, Reply) else None,
+            self.trail.attempts,
+            now - self.began,
+            self.request_id,
+            end.fault,
+        )
+
+
+class Crew:
+    """Workers over one stream of steps, as many as there is work for.
+
+    A worker is a request in flight. It makes one attempt after the other and goes home when
+    none may start; whoever ends one calls in as many as may start then. So there is no task for
+    each action, and nobody waits for work. A job that pauses has no worker: it rests until it
+    is due, keeping its claims. What nobody is there to notice, one timer does.
+
+    Args:
+        steps: In written order.
+        options: Mode, concurrency and rate.
+        stop: Whether anything new may start.
+        throttle: How many may be in flight.
+        attempt: Makes one attempt; says whether there is to be another.
+        clock: Seconds; never goes back.
+    """
+
+    def __init__(  # noqa: PLR0913 -- what a run is made of; handed over once, by name
+        self,
+        steps: Iterable[Step],
+        *,
+        options: RunOptions,
+        stop: Stop,
+        throttle: Throttle,
+        attempt: Callable[[Job], Coroutine[Any, Any, Done | Again]],
+        clock: Callable[[], float],
+    ) -> None:
+        self.workers: set[asyncio.Task[None]] = set()
+        self._source = iter(steps)
+        self._spent = False
+        self._sequential = options.mode is Mode.SEQUENTIAL
+        # The claims keep a sequential run in order; looking far ahead would gain it nothing.
+        self._limit = BURST if self._sequential else max(LOOK_AHEAD, 4 * options.concurrency)
+        self._stop = stop
+        self._throttle = throttle
+        self._pace = Pace(options.rate)
+        self._attempt = attempt
+        self._clock = clock
+        self._board = Scoreboard()
+        self._waiting: dict[int, Step] = {}
+        self._resting: list[tuple[float, int, Job]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings = 0.0
+        self._outbox: list[Result] = []
+        self._news = asyncio.Event()
+        self._error: BaseException | None = None
+
+    async def results(self) -> list[Result]:
+        """The results since the last call, at least one; none when nothing is under way."""
+        self._call_in()
+        while not self._outbox and (self.workers or self._timer):
+            self._news.clear()
+            await self._news.wait()
+            self._call_in()
+        batch, self._outbox = self._outbox, []
+        return batch
+
+    def remaining(self) -> Iterator[Result]:
+        """A `skipped` result for each step that did not start, once nothing is under way.
+
+        Raises:
+            BaseException: What reading the steps, or a worker, raised.
+        """
+        reason = self._stop.reason or Skip.STOPPED
+        for number in sorted(self._waiting):
+            yield _skip(self._waiting[number], reason)
+        if self._error is not None:
+            raise self._error
+        for step in self._source:
+            yield _skip(step, reason)
+
+    def look(self) -> None:
+        """Look again at what may start, since time has passed or a stop was asked for."""
+        self._news.set()
+        self._call_in()
+
+    def cancel(self) -> None:
+        """Cancel what is in flight."""
+        self._set_timer(None)
+        for worker in self.workers:
+            worker.cancel()
+
+    def _call_in(self) -> None:
+        if self._stop.interrupted.is_set():
+            self._cut_short()
+        while job := self._next():
+            worker = asyncio.create_task(self._work(job))
+            self.workers.add(worker)
+            worker.add_done_callback(self._gone)
+        self._set_timer(self._next_moment())
+
+    def _cut_short(self) -> None:
+        """End each job that rests as its last attempt left it."""
+        resting, self._resting = self._resting, []
+        for _, _, job in resting:
+            self._end(job, ending(job.step.action, job.trail))
+
+    async def _work(self, first: Job) -> None:
+        job: Job | None = first
+        while job is not None:
+            try:
+                decision = await self._attempt(job)
+            finally:
+                self._throttle.in_flight -= 1
+            if isinstance(decision, Done):
+                self._end(job, decision)
+            else:
+                due = self._clock() + decision.after
+                heapq.heappush(self._resting, (due, job.step.index, job))
+            job = self._next()
+            if not self._throttle.full:
+                self._call_in()
+
+    def _gone(self, worker: asyncio.Task[None]) -> None:
+        self.workers.discard(worker)
+        self._news.set()
+        if not worker.cancelled() and (error := worker.exception()):
+            self._fail(error)
+
+    def _end(self, job: Job, end: Done) -> None:
+        self._board.finish(job.step.index)
+        self._outbox.append(job.result(end, self._clock()))
+        self._news.set()
+        if job.step.on_error is OnError.STOP and end.status in {Status.FAILED, Status.UNKNOWN}:
+            self._stop.request(Skip.STOPPED)
+
+    def _next(self) -> Job | None:
+        """The next attempt that may start now, counted as in flight: a due one, or a new one."""
+        if self._throttle.full:
+            return None
+        now = self._clock()
+        if self._opens > now:
+            return None
+        job = self._rested(now) or self._fresh()
+        if job is not None:
+            self._pace.start(now)
+            self._throttle.in_flight += 1
+        return job
+
+    def _next_moment(self) -> float | None:
+        """When something may start even if no attempt ends before; None when nothing may."""
+        if self._throttle.full:
+            return None
+        if self._read_on():
+            return self._opens
+        return max(self._opens, self._resting[0][0]) if self._resting else None
+
+    @property
+    def _opens(self) -> float:
+        return max(self._pace.opens, self._throttle.opens)
+
+    def _rested(self, now: float) -> Job | None:
+        """The job whose pause has ended first."""
+        if not self._resting or self._resting[0][0] > now or self._stop.interrupted.is_set():
+            return None
+        return heapq.heappop(self._resting)[2]
+
+    def _fresh(self) -> Job | None:
+        """The first step, in written order, that may start."""
+        number = self._board.take() if self._read_on() else None
+        return None if number is None else Job(self._waiting.pop(number))
+
+    def _read_on(self) -> bool:
+        """Whether a step may start; reads on only when none at hand may."""
+        while self._stop.reason is None and not self._board.ready and self._read():
+            pass
+        return self._stop.reason is None and self._board.ready > 0
+
+    def _read(self) -> bool:
+        """Plan another burst as far as there is room; False when there is none to plan."""
+        room = min(BURST, self._limit - self._board.pending - len(self._outbox))
+        if self._spent or room <= 0:
+            return False
+        before = self._board.pending
+        try:
+            for step in islice(self._source, room):
+                self._waiting[step.index] = step
+                self._board.add(step.index, ALONE if self._sequential else step.claims)
+        except Exception as error:  # noqa: BLE001 -- it is raised again when all has ended
+            self._fail(error)
+        self._spent = self._board.pending - before < room
+        return self._board.pending > before
+
+    def _set_timer(self, moment: float | None) -> None:
+        if moment == (self._rings if self._timer else None):
+            return
+        if self._timer:
+            self._timer.cancel()
+        self._timer = None
+        if moment is not None:
+            self._rings = moment
+            delay = max(0.0, moment - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.look()
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = self._error or error
+        self._stop.request(Skip.STOPPED)
+
+
+def _skip(step: Step, reason: Skip) -> Result:
+    return Result(step, Status.SKIPPED, fault=skipped(reason))

@@ -1,0 +1,106 @@
+"""The files that a playbook names: rows of `forEach`, messages of `dataFile`."""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+
+from runner.actions.fields import DATA_LIMIT
+from runner.playbook.foreach import SAVE, file_fault
+from runner.playbook.row import InputError, Rows
+from runner.playbook.rows import LINE_LIMIT, csv_rows, document_rows, ndjson_rows
+from runner.playbook.yaml12 import decode, load
+from runner.problems import PlaybookError
+
+Reader = Callable[[Iterable[bytes], str], Rows]
+
+
+class Files:
+    """Reads relative to one folder, the playbook's.
+
+    Args:
+        folder: The folder. Rows may come from anywhere. Messages come from inside of it only:
+            what a message's file holds is sent to clients, and the name of the file may come
+            from a row, so a row could otherwise have any file of this machine sent.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+
+    def rows(self, name: str) -> Rows:
+        """The rows of a file, from its beginning; CSV and NDJSON are read a line at a time.
+
+        Raises:
+            InputError: It cannot be read; when the first row is asked for, or later.
+        """
+        path = self._folder / name
+        try:
+            _refuse_odd(path, name, f"can be read only once, and rows are read twice; {SAVE}")
+            fault = file_fault(name)
+            if fault:
+                raise InputError(fault)
+            reader = READERS.get(path.suffix.lower(), _document)
+            with path.open("rb") as file:
+                # As it would be typed: `playbooks/members.csv`, not `playbooks/./members.csv`.
+                shown = os.path.normpath(path)
+                yield from reader(iter(partial(file.readline, LINE_LIMIT), b""), shown)
+        except (OSError, ValueError) as error:
+            raise InputError(_reason(name, error)) from None
+
+    def data(self, name: str) -> bytes:
+        """The bytes of a message.
+
+        Raises:
+            InputError: It cannot be read, is too long, or lies outside of the folder.
+        """
+        try:
+            folder = self._folder.resolve()
+            path = (folder / name).resolve()
+            if not path.is_relative_to(folder):
+                raise InputError(
+                    f"`{name}` is outside of the playbook's folder, and what it holds would be "
+                    "sent to clients; copy it into the folder"
+                )
+            _refuse_odd(path, name, "is no regular file; save its content to one")
+            with path.open("rb") as file:
+                raw = file.read(DATA_LIMIT + 1)
+        except (OSError, ValueError) as error:
+            raise InputError(_reason(name, error)) from None
+        if len(raw) > DATA_LIMIT:
+            raise InputError(f"`{name}` is longer than {DATA_LIMIT} bytes (1 MiB)")
+        return raw
+
+
+def _document(lines: Iterable[bytes], file: str) -> Rows:
+    try:
+        document = load(decode(b"".join(lines), file), file)
+    except PlaybookError as error:
+        return iter(error.problems)
+    return document_rows(document)
+
+
+READERS: Mapping[str, Reader] = MappingProxyType(
+    {".csv": csv_rows, ".ndjson": ndjson_rows, ".jsonl": ndjson_rows}
+)
+"""Suffix to what reads such a file; all others are read whole."""
+
+
+def _refuse_odd(path: Path, name: str, why: str) -> None:
+    """Refuse what is no regular file, before opening it: a pipe would hang."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise InputError(f"`{name}` {why}")
+
+
+def _reason(name: str, error: OSError | ValueError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"there is no file `{name}`"
+    if isinstance(error, IsADirectoryError):
+        return f"`{name}` is a folder"
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return f"cannot read `{name}`: {reason}"

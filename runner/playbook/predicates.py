@@ -1,0 +1,50 @@
+"""Whether a property that a row has filled in is right, from that property's own schema alone.
+
+A predicate that says yes is right: the check of the whole action would find nothing in it. Where
+one says no, that check has the word. So there is one rule book, and a row costs microseconds.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from runner.actions.fields import Field
+from runner.actions.names import NO_SLASH_PATTERN
+from runner.actions.table import Action
+from runner.playbook.beyond import field_faults
+from runner.playbook.fits import Fits, fits
+from runner.playbook.schema import Form, action_schema, slashless
+
+Predicate = Callable[[Any], bool]
+
+
+def predicates_of(
+    action: Action, names: Iterable[str], data_type: str, *, slash_in_names: bool
+) -> dict[str, Predicate]:
+    """A predicate for each of some properties of an action.
+
+    Args:
+        action: The row of the action table.
+        names: The properties.
+        data_type: The `dataType` of every action that is judged.
+        slash_in_names: Whether names in the path may hold `/`.
+    """
+    schema = action_schema(action, Form.FILLED)
+    branch = schema.get("then" if data_type == "binary" else "else", {})
+    properties = {**schema["properties"], **branch.get("properties", {})}
+    refused = () if slash_in_names else slashless({action.name: action})
+    no_slash = fits({"pattern": NO_SLASH_PATTERN})
+    fields = {one.name: one for one in action.fields}
+    return {
+        name: _predicate(
+            [fits(properties[name]), *([no_slash] if name in refused else [])],
+            fields[name],
+            data_type,
+        )
+        for name in names
+    }
+
+
+def _predicate(rules: list[Fits], one: Field, data_type: str) -> Predicate:
+    return lambda value: (
+        all(fitting(value) for fitting in rules) and not any(field_faults(one, value, data_type))
+    )

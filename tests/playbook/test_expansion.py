@@ -1,0 +1,301 @@
+"""Actions and their rows: each expanded one is checked, and what is wrong is told at its place."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.actions.fields import Field, Shape
+from runner.actions.table import ACTIONS
+from runner.playbook.expansion import Expansion
+from runner.playbook.inputs import Files
+from runner.playbook.model import Playbook, read_playbook
+from runner.playbook.options import RunOptions
+from runner.playbook.row import Row, Rows
+from runner.playbook.step import Step
+from runner.playbook.steps import check, steps
+from runner.playbook.validation import Form, checker
+from runner.playbook.variables import Scope
+from runner.playbook.yaml12 import decode
+from runner.problems import PlaybookError, Position, in_order, one_line, with_caret
+
+ROWS = Path(__file__).parent.parent / "playbooks" / "rows"
+
+
+def read(actions: str) -> Playbook:
+    """A playbook of these actions, without problems so far."""
+    playbook = read_playbook(f"vars: {{room: launch}}\nactions:\n{actions}", "p.yaml")
+    assert playbook.problems == ()
+    return playbook
+
+
+def scope(playbook: Playbook, folder: Path | str = ".") -> Scope:
+    """What its `${…}` may name, with the files of a folder."""
+    return Scope(playbook.variables, {"TEAM": "red"}, Files(folder))
+
+
+def made(actions: str, folder: Path | str = ".") -> list[Step]:
+    """The steps of a playbook of these actions."""
+    playbook = read(actions)
+    return list(steps(playbook, scope(playbook, folder), RunOptions(), "chat"))
+
+
+def told(actions: str, folder: Path | str = ".") -> list[str]:
+    """What is wrong with the rows of these actions."""
+    playbook = read(actions)
+    return [one_line(problem) for problem in check(playbook, scope(playbook, folder)).problems]
+
+
+@pytest.mark.parametrize("file", sorted(ROWS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_each_bad_source_is_answered_as_written_beside_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file added is a test added."""
+    monkeypatch.chdir(ROWS)
+    playbook = read_playbook(decode(file.read_bytes(), file.name), file.name)
+
+    problems = in_order(check(playbook, scope(playbook)).problems)
+
+    found = "".join(f"{with_caret(problem)}\n" for problem in (*playbook.problems, *problems))
+    answer = file.with_suffix(".err").read_bytes().decode()
+    difference = difflib.unified_diff(answer.splitlines(), found.splitlines(), "expected", "told")
+    assert found == answer, "\n".join(difference)
+
+
+def test_a_step_of_a_row_knows_its_row(tmp_path: Path) -> None:
+    """`item` counts rows from 0, `source` is the line of the row, `written` the action."""
+    (tmp_path / "m.csv").write_text('userId,team\nada,red\n\n"b\tb",blue\n'.replace("\t", "-"))
+    found = made(
+        "  - {actionName: closeAllConnections}\n"
+        "  - {forEach: {file: m.csv}, name: 'Seat ${each.userId}', actionName: addUserToGroup,\n"
+        "     userId: '${each.userId}', group: '${room}-${each.team}'}\n",
+        tmp_path,
+    )
+
+    file = tmp_path / "m.csv"
+    assert [(one.index, one.written, one.item, one.source, one.name) for one in found] == [
+        (0, 0, None, "p.yaml:3", None),
+        (1, 1, 0, f"{file}:2", "Seat ada"),
+        (2, 1, 1, f"{file}:4", "Seat b-b"),
+    ]
+    assert found[2].values == {"userId": "b-b", "group": "launch-blue"}
+
+
+def test_rows_in_the_playbook_are_taken_as_written() -> None:
+    """Not as numbers; a matrix is the product in order; a row's source is its own line."""
+    found = made(
+        "  - {forEach: [007, TRUE, '${room}'], actionName: closeUserConnections,\n"
+        "     userId: '${each}'}\n"
+        "  - forEach: {matrix: {user: [1.50, b], room: [x, y]}}\n"
+        "    actionName: addUserToGroup\n"
+        "    userId: ${each.user}\n"
+        "    group: ${each.room}\n"
+        "  - forEach:\n"
+        "      - {user: ada, why: }\n"
+        "      - {user: bob, why: no}\n"
+        "    actionName: closeUserConnections\n"
+        "    userId: ${each.user}\n"
+        "    reason: '>${each.why}'\n"
+    )
+
+    assert [one.values["userId"] for one in found[:3]] == ["007", "TRUE", "launch"]
+    assert [(one.values["userId"], one.values["group"]) for one in found[3:7]] == [
+        ("1.50", "x"),
+        ("1.50", "y"),
+        ("b", "x"),
+        ("b", "y"),
+    ]
+    assert [(one.values["reason"], one.source) for one in found[7:]] == [
+        (">", "p.yaml:10"),
+        (">no", "p.yaml:11"),
+    ]
+
+
+def test_no_rows_are_no_steps() -> None:
+    """An empty list is nothing to do."""
+    assert made("  - {forEach: [], actionName: closeUserConnections, userId: '${each}'}\n") == []
+
+
+def test_a_file_of_rows_is_counted_in_the_pass_that_checks_it(tmp_path: Path) -> None:
+    """So that it is not read a third time."""
+    (tmp_path / "m.ndjson").write_text('"ada"\n"bob"\n')
+    playbook = read(
+        "  - {forEach: {file: m.ndjson}, actionName: closeUserConnections, userId: '${each}'}\n"
+        "  - {actionName: closeAllConnections}\n"
+    )
+
+    assert check(playbook, scope(playbook, tmp_path)).steps == 3
+
+
+def test_what_is_in_a_file_goes_out_as_it_is(tmp_path: Path) -> None:
+    """Text, JSON and bytes; `${` in it is not read; the file's name may come from a row."""
+    (tmp_path / "a.txt").write_text("Hi ${room}")
+    (tmp_path / "b.txt").write_text('{"n": 1}')
+    (tmp_path / "c.bin").write_bytes(b"\xff\x00")
+    found = made(
+        "  - {forEach: [a, b], actionName: sendToUser, userId: x, dataFile: '${each}.txt'}\n"
+        "  - {actionName: sendToAll, dataType: json, dataFile: b.txt}\n"
+        "  - {actionName: sendToAll, dataType: binary, dataFile: c.bin}\n",
+        tmp_path,
+    )
+
+    assert [(one.values["data"], one.values["dataType"]) for one in found] == [
+        (b"Hi ${room}", "text"),
+        (b'{"n": 1}', "text"),
+        (b'{"n": 1}', "json"),
+        (b"\xff\x00", "binary"),
+    ]
+
+
+def test_one_message_for_many_rows_is_read_once() -> None:
+    """A million rows do not read it a million times."""
+    asked: list[str] = []
+
+    class Counting(Files):
+        def data(self, name: str) -> bytes:
+            asked.append(name)
+            return b"Hello"
+
+    playbook = read(
+        "  - {forEach: [a, b, c], actionName: sendToUser, userId: '${each}', dataFile: hi.txt}\n"
+    )
+    assert check(playbook, Scope(inputs=Counting("."))).steps == 3
+
+    assert asked == ["hi.txt"]
+
+
+def test_what_the_environment_holds_is_not_judged_offline(tmp_path: Path) -> None:
+    """Neither a file named by it, nor a row that it is filled into."""
+    playbook = read(
+        "  - {forEach: {file: '${env.F}.csv'}, actionName: closeUserConnections,\n"
+        "     userId: '${each.x}'}\n"
+        "  - {forEach: ['', '${env.F}'], actionName: closeUserConnections,\n"
+        "     userId: '${each}${env.F}'}\n"
+        "  - {actionName: sendToAll, dataFile: '${env.F}'}\n"
+    )
+
+    assert check(playbook, Scope({}, None, Files(tmp_path))).problems == ()
+
+
+def test_a_row_that_went_bad_after_the_check_is_not_sent(tmp_path: Path) -> None:
+    """A file may change while a run goes on."""
+    (tmp_path / "m.csv").write_text("u\nada\n\nbob\n")
+    playbook = read(
+        "  - {forEach: {file: m.csv}, actionName: closeUserConnections, userId: '${each.u}'}\n"
+    )
+    assert check(playbook, scope(playbook, tmp_path)).problems == ()
+    stream = steps(playbook, scope(playbook, tmp_path), RunOptions(), "chat")
+
+    (tmp_path / "m.csv").write_text("u\nada\n..\n")
+
+    assert next(stream).values == {"userId": "ada"}
+    with pytest.raises(PlaybookError, match=r"m\.csv:3: userId is `\.\.`"):
+        next(stream)
+
+
+BAD = ["", " ", ".", "..", "a/b", "/", "a\x7f", "a\n", "\ud800", "x" * 1025, "😀" * 600, "9" * 5000]
+GOOD = ["é", "${x}", "60", "301", "-1", "text", "json", "aGk=", "aGk", "{}", "sendToGroup"]
+CELLS = st.sampled_from([*BAD, *GOOD]) | st.text(max_size=4)
+
+
+@st.composite
+def rows_of(draw: st.DrawFn, names: list[str], good: dict[str, str]) -> list[dict[str, str]]:
+    """Rows of which each has at most one cell that is not known to be good.
+
+    Where two cells are bad, the full check judges both, and a predicate that is too kind hides.
+    """
+    return [
+        {**good, draw(st.sampled_from(names)): draw(CELLS)} for _ in range(draw(st.integers(1, 3)))
+    ]
+
+
+@pytest.mark.parametrize("name", [one.name for one in ACTIONS.values() if one.fields])
+@given(data=st.data(), slash=st.booleans())
+def test_every_cell_is_checked_by_the_rules_of_what_is_written(
+    name: str, data: st.DataObject, *, slash: bool
+) -> None:
+    """Whether a quick predicate or the full check has judged it."""
+    fields = ACTIONS[name].fields
+    good = {
+        one.name: str(one.example[0] if isinstance(one.example, tuple) else one.example)
+        for one in fields
+    }
+    rows = data.draw(rows_of([one.name for one in fields], good))
+    written: dict[str, Any] = {}
+    for one in fields:
+        reference = "${each." + one.name + "}"
+        written[one.name] = [reference] if one.shape is Shape.STRINGS else reference
+    if "dataType" in written and data.draw(st.booleans()):
+        written["dataType"] = data.draw(st.sampled_from(["text", "json", "binary"]))
+    playbook = _playbook(name, written, slash=slash)
+
+    assert _faulty(playbook, rows) == [
+        {
+            str(one.path[0])
+            for one in checker().action(
+                {"actionName": name, **_by_hand(fields, written, row)},
+                Form.FILLED,
+                slash_in_names=slash,
+            )
+        }
+        for row in rows
+    ]
+
+
+def _by_hand(
+    fields: Iterable[Field], written: dict[str, Any], row: dict[str, str]
+) -> dict[str, Any]:
+    """The properties as one would write them for this row."""
+    filled: dict[str, Any] = {}
+    for one in fields:
+        cell = row[one.name] if "$" in str(written[one.name]) else written[one.name]
+        whole = one.shape is Shape.INTEGER and re.fullmatch("[0-9]{1,18}", cell)
+        filled[one.name] = int(cell) if whole else cell
+        if one.shape is Shape.STRINGS:
+            filled[one.name] = [cell]
+    return filled
+
+
+@pytest.mark.parametrize("slash", [False, True])
+def test_a_slash_in_a_row_is_refused_as_a_written_one(*, slash: bool) -> None:
+    """In any row, unless the playbook allows it; the first row is not a special one."""
+    playbook = _playbook(
+        "addUserToGroup", {"userId": "${each.u}", "group": "${each.g}"}, slash=slash
+    )
+    rows = [{"u": "ada", "g": "red"}, {"u": "ada", "g": "a/b"}, {"u": "a/b", "g": "red"}]
+
+    assert _faulty(playbook, rows) == ([set()] * 3 if slash else [set(), {"group"}, {"userId"}])
+
+
+def _playbook(name: str, written: dict[str, object], *, slash: bool) -> Playbook:
+    """An action whose rows come from a file."""
+    action = {"actionName": name, "forEach": {"file": "r.csv"}, **written}
+    slashes = "allow" if slash else "refuse"
+    text = json.dumps({"slashInNames": slashes, "actions": [action]})
+    playbook = read_playbook(text, "p")
+    assert playbook.problems == ()
+    return playbook
+
+
+def _faulty(playbook: Playbook, rows: list[dict[str, str]]) -> list[set[str]]:
+    """For each row, the properties that something is told of."""
+
+    class Given(Files):
+        def rows(self, name: str) -> Rows:
+            return iter([Row(row, Position(name, n)) for n, row in enumerate(rows)])
+
+    found: list[set[str]] = [set() for _ in rows]
+    names = [one.name for one in playbook.actions[0].action.fields]
+    for filled in Expansion(playbook, playbook.actions[0], Scope(inputs=Given("."))):
+        for problem in filled.problems:
+            assert filled.item is not None
+            found[filled.item].add(
+                next(key for key in names if re.search(rf"\b{key}\b", problem.message))
+            )
+    return found

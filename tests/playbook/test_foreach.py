@@ -1,0 +1,47 @@
+"""What `forEach` may be, and what is said of one that it cannot be."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator
+
+from runner.playbook.foreach import FOR_EACH, SUFFIXES, column_fault, file_fault, for_each_fault
+
+SCALAR = st.sampled_from(["a", "r.csv", "r.txt", "-", "", 1, 1.5, True, None])
+ANYTHING = st.recursive(
+    SCALAR,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["file", "matrix", "fil", "user"]), inner, max_size=2)
+    ),
+    max_leaves=6,
+)
+
+
+@given(value=ANYTHING)
+def test_whatever_the_schema_refuses_is_told_at_a_place_that_is_there(value: Any) -> None:
+    """Never a traceback: the way to the place leads somewhere."""
+    if Draft7Validator(dict(FOR_EACH)).is_valid(value):
+        return
+
+    path, message = for_each_fault(value)
+
+    for step in path:
+        value = value[step]
+    assert message
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_suffixes_are_known_in_any_case(suffix: str) -> None:
+    """By the schema and by the words."""
+    for name in (f"rows{suffix}", f"ROWS{suffix.upper()}"):
+        assert file_fault(name) is None
+        assert Draft7Validator(dict(FOR_EACH)).is_valid({"file": name})
+
+
+def test_a_column_in_a_header_without_commas_gets_a_hint() -> None:
+    """Nothing is guessed; the author is told what parts cells."""
+    assert "commas" in (column_fault("team", ["userId;team"], "m.csv") or "")
+    assert "did you mean" in (column_fault("tema", ["userId", "team"], "m.csv") or "")

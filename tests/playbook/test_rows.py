@@ -1,0 +1,146 @@
+"""Lines become rows: what others write comes back equal, and anything else is told cleanly."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.playbook.row import WHOLE, Row, Rows
+from runner.playbook.rows import LINE_LIMIT, csv_rows, ndjson_rows
+from runner.problems import Position, Problem, one_line
+
+CELL = st.text(',"\n\r\t; aé\u2028\x85', max_size=5) | st.text(
+    st.characters(exclude_categories=["Cs"]), max_size=5
+)
+
+
+def cells(rows: Rows) -> list[dict[str, str]]:
+    """The cells of rows that are all right."""
+    found = list(rows)
+    assert not [row for row in found if isinstance(row, Problem)]
+    return [dict(row.cells) for row in found if isinstance(row, Row)]
+
+
+def lines(raw: bytes) -> list[bytes]:
+    """A file's lines as a file gives them."""
+    return list(io.BytesIO(raw))
+
+
+@given(
+    rows=st.lists(st.lists(CELL, min_size=2, max_size=2), max_size=4),
+    dialect=st.sampled_from(["excel", "unix"]),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    bom=st.booleans(),
+)
+def test_what_pythons_csv_module_writes_comes_back_equal(
+    rows: list[list[str]], dialect: str, quoting: Any, end: str, *, bom: bool
+) -> None:
+    """In every dialect with commas, with line breaks and quotes in cells."""
+    if quoting == csv.QUOTE_MINIMAL and end == "\n":
+        # The module then leaves a lone carriage return unquoted, and the file is ambiguous: its
+        # own reader does not get the cell back either.
+        rows = [[cell.replace("\r", "") for cell in row] for row in rows]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, dialect=dialect, quoting=quoting, lineterminator=end)
+    writer.writerows([["a", "b"], *rows])
+    raw = text.getvalue().encode("utf-8-sig" if bom else "utf-8")
+
+    found = cells(csv_rows(lines(raw), "f.csv"))
+
+    assert found == [dict(zip("ab", row, strict=True)) for row in rows]
+
+
+@given(raw=st.binary(max_size=60) | st.text('a,"\n\r{}:[]1é', max_size=30).map(str.encode))
+@pytest.mark.parametrize("read", [csv_rows, ndjson_rows])
+def test_any_bytes_give_rows_or_problems(read: Any, raw: bytes) -> None:
+    """Never a traceback; each is placed at a line of the file."""
+    for row in read(lines(b"a,b\n" + raw), "f"):
+        assert row.position is not None
+        assert 1 <= row.position.line <= 1 + raw.count(b"\n") + 1
+        if isinstance(row, Row):
+            assert all(type(cell) is str for cell in row.cells.values())
+
+
+def test_a_record_is_named_by_the_line_that_it_begins_in() -> None:
+    """Line breaks in cells and empty lines count."""
+    found = list(csv_rows(lines(b'a,b\r\n"x\ny",1\r\n\r\nz,2\r\n'), "f.csv"))
+
+    assert found == [
+        Row({"a": "x\ny", "b": "1"}, Position("f.csv", 2)),
+        Row({"a": "z", "b": "2"}, Position("f.csv", 5)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (b"", "f:1: the file is empty"),
+        (b"a\rb\rc", "f:1: a lone carriage return; save the file with line breaks of LF or CRLF"),
+        (b"\xff\xfea\x00", "f:1: the file is UTF-16; save it as UTF-8"),
+        (b'a\n"x\n\xe9"\n', "f:3: the byte 0xE9 is not UTF-8; save the file as UTF-8"),
+        (b'a\n"x\n', "f:2: a quote opens in this row and is never closed"),
+        (b"a\n" + b"x" * LINE_LIMIT, "f:2: the line is longer than 8 MiB"),
+    ],
+    ids=["empty", "cr", "utf-16", "latin-1", "open", "long"],
+)
+def test_a_csv_file_that_cannot_be_read_says_where(raw: bytes, told: str) -> None:
+    """And what to do about it."""
+    found = [row for row in csv_rows(lines(raw), "f") if isinstance(row, Problem)]
+
+    assert [one_line(problem) for problem in found] == [told]
+
+
+def test_one_broken_row_does_not_hide_those_after_it() -> None:
+    """All problems of a file are told at once."""
+    found = list(csv_rows(lines(b'a,b\n5" x,1\ny,2\n"q" r,3\nz,4\n'), "f"))
+
+    assert [isinstance(row, Problem) for row in found] == [True, False, True, False]
+
+
+@given(
+    value=st.dictionaries(
+        st.text("ab", min_size=1, max_size=2),
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
+    )
+)
+def test_objects_of_strings_come_back_equal_from_ndjson(value: dict[str, str]) -> None:
+    """Escaped or not."""
+    for plain in (True, False):
+        raw = json.dumps(value, ensure_ascii=plain).encode()
+        assert cells(ndjson_rows(lines(raw), "f")) == [value]
+
+
+def test_what_is_no_string_in_ndjson_is_taken_as_it_is_written() -> None:
+    """Numbers keep their digits, null is empty, a single value is the whole row."""
+    raw = b'{"a": 1.50, "b": 12345678901234567890, "c": true, "d": null}\n\n007e0\n7\n"x"\n'
+
+    found = list(ndjson_rows(lines(raw), "f"))
+
+    assert [row.cells for row in found if isinstance(row, Row)] == [
+        {"a": "1.50", "b": "12345678901234567890", "c": "true", "d": ""},
+        {WHOLE: "7"},
+        {WHOLE: "x"},
+    ]
+    assert [one_line(row) for row in found if isinstance(row, Problem)] == [
+        "f:3: this is not JSON: Extra data at character 2"
+    ]
+
+
+def test_half_of_a_surrogate_pair_is_no_cell() -> None:
+    """It could be neither sent nor shown."""
+    (found,) = ndjson_rows([b'{"a": "\\ud800"}'], "f")
+
+    assert isinstance(found, Problem)
+    assert "surrogate" in found.message
+
+
+def test_ndjson_that_is_nested_beyond_reason_is_told() -> None:
+    """And not a traceback."""
+    (found,) = ndjson_rows([b"[" * 200_000], "f")
+
+    assert isinstance(found, Problem)
