@@ -15,6 +15,7 @@ from runner.playbook.binding import beyond_binding
 from runner.playbook.inputs import Files
 from runner.playbook.model import Playbook, read_playbook, variables_in
 from runner.playbook.options import Mode, RunOptions, merged
+from runner.playbook.schema import actions_schema, schema_text
 from runner.playbook.steps import check, steps
 from runner.playbook.variables import Scope
 from runner.playbook.warnings import unused_assignments, used_variables, warnings_of
@@ -23,7 +24,9 @@ from runner.problems import PlaybookError, Problem, Severity, UsageError, in_ord
 
 if TYPE_CHECKING:
     from runner.connect.endpoint import Endpoint
+    from runner.execution.journal import Journal
     from runner.execution.result import Result
+    from runner.execution.resume import Resumption
     from runner.execution.stop import Stop
     from runner.playbook.step import Step
     from runner.rehearsal import Rehearsal
@@ -58,6 +61,34 @@ class Given:
         """What `${…}` may name in this playbook."""
         names = {**playbook.variables, **self.variables}
         return Scope(names, self.environment, _files_of(playbook))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a run is kept, and what an earlier part of it has done.
+
+    Attributes:
+        journal: Takes results, and what is about to leave; None when the run has none.
+        resumption: What is done already, or None.
+    """
+
+    journal: "Journal | None" = None
+    resumption: "Resumption | None" = None
+
+    def settled(self) -> "Iterator[Result]":
+        """The results that the earlier part has settled; new ones go into the journal."""
+        for result in self.resumption.take() if self.resumption else ():
+            if self.resumption and self.resumption.is_new(result):
+                self.add(result)
+            yield result
+
+    def add(self, result: "Result") -> None:
+        """Note a result."""
+        from runner.execution.journal import encoded
+        from runner.execution.record import record_of
+
+        if self.journal:
+            self.journal.add(encoded(record_of(result).as_json()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +273,7 @@ async def run(
     stop: "Stop | None" = None,
     *,
     ca_bundle: str | None = None,
+    kept: Kept | None = None,
 ) -> "AsyncGenerator[Result]":
     """Carry plans out, one after the other, and yield a result for every action.
 
@@ -253,6 +285,7 @@ async def run(
         endpoint: Where each plan's actions go; asked for all of them before anything is sent.
         stop: Ends the run early when asked to.
         ca_bundle: A file of certificates to trust besides the system's, or None.
+        kept: Where the run is kept, and what an earlier part of it has done.
 
     Raises:
         SettingsError: An endpoint is missing or cannot be used. Nothing was sent.
@@ -268,15 +301,63 @@ async def run(
     jobs = [
         (one, Client(endpoint(one), concurrency=one.options.concurrency, tls=tls)) for one in plans
     ]
-    stop = stop or Stop()
+    stop, kept = stop or Stop(), kept or Kept()
     async with AsyncExitStack() as opened:
         for _, client in jobs:
             await opened.enter_async_context(client)
         for one, client in jobs:
-            results = Executor(client, one.options, stop).run(one.steps())
+            announce = kept.journal.announce if kept.journal else None
+            steps = kept.resumption.left(one.steps()) if kept.resumption else one.steps()
+            results = Executor(client, one.options, stop, announce=announce).run(steps)
             async with aclosing(results):
                 async for result in results:
-                    yield result
+                    for settled in kept.settled():
+                        yield settled
+                    told = kept.resumption.told(result) if kept.resumption else result
+                    kept.add(told)
+                    yield told
+            for settled in kept.settled():
+                yield settled
+
+
+def fingerprint(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -> dict[str, str]:
+    """What a run is made of, each part by the name that a person would give it.
+
+    Args:
+        plans: The plans of the run, their files read at least once.
+        endpoints: Host and port where the actions of each plan go.
+        salt: A secret of the journal's own; digests of short secrets are of no use without it.
+    """
+    from runner.execution.fingerprint import fingerprint as made
+
+    parts: dict[str, str | Iterable[bytes]] = {
+        "the actions of wps-run": schema_text(actions_schema())
+    }
+    for number, (one, endpoint) in enumerate(zip(plans, endpoints, strict=True)):
+        file = one.playbook.document.file
+        which = f"the playbook {file}" + (f" (the {number + 1}th)" if number else "")
+        parts[which] = one.playbook.document.text
+        parts[f"the hub of {which}"] = one.hub.lower()
+        parts[f"the endpoint of {which}"] = endpoint
+        for name in sorted(used_variables(one.playbook)):
+            known = one.scope.environment or {} if name.startswith("env.") else one.scope.variables
+            value = known.get(name.removeprefix("env."))
+            if value is not None:
+                parts[f"the variable {name} of {which}"] = value
+        for name, path in _files_read(one).items():
+            parts[f"the file {name} of {which}"] = _pieces(path)
+    return made(salt, parts)
+
+
+def _files_read(plan: Plan) -> dict[str, Path]:
+    return plan.scope.inputs.read if isinstance(plan.scope.inputs, Files) else {}
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    """A file in pieces of a mebibyte."""
+    with path.open("rb") as file:
+        while piece := file.read(1024 * 1024):
+            yield piece
 
 
 def _files_of(playbook: Playbook) -> Files:

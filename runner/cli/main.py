@@ -20,6 +20,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "plan": "Show each step and its request; send nothing.",
         "schema": "Print, write or check the JSON Schemas.",
         "actions": "List the actions, or explain one.",
+        "runs": "List the recent runs, and the words that go on with them.",
+        "report": "Tell a run again from its journal.",
         "serve": "Run the embedded service on its own.",
         "init": "Write a first playbook, its schema, and the pre-commit entry.",
     }

@@ -7,19 +7,23 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from runner import api
 from runner.cli.exits import drop_output, warn
+from runner.cli.journals import Wish, opened, resume_words
 from runner.cli.logs import log_options, logging_to_stderr
 from runner.cli.options import given, read_all, run_options
+from runner.execution.journal import Journal, encoded
 from runner.execution.record import record_of
-from runner.execution.result import EXIT_FAILED, Skip, Summary
+from runner.execution.result import EXIT_FAILED, Skip, Status, Summary
+from runner.execution.resume import Again
 from runner.report.heading import Destination, Heading
 from runner.report.outlook import Outlook
+from runner.report.records import summary_record
 from runner.report.reporters import REPORTERS, Quiet, Reporter
 from runner.report.text import summary_lines
 
@@ -64,6 +68,19 @@ if TYPE_CHECKING:
     show_default=True,
     help="How results go to stdout: for people, a record a line, one object, or not at all.",
 )
+@click.option(
+    "--journal",
+    metavar="FILE",
+    help="Keep the run's journal in this new file.  [default: one in your state folder; the last "
+    "50 are kept]",
+)
+@click.option("--no-journal", is_flag=True, help="Keep no journal; the run cannot be resumed.")
+@click.option(
+    "--resume",
+    metavar="FILE",
+    help="Go on with the run of this journal: do what was not done, and send nothing twice.",
+)
+@click.option("--failed", is_flag=True, help="With --resume: do again only what failed.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only what is not ok, and the totals.")
 @log_options
 def command(
@@ -75,6 +92,10 @@ def command(
     endpoint: str | None,
     ca_bundle: str | None,
     log_level: str | None,
+    journal: str | None,
+    no_journal: bool,
+    resume: str | None,
+    failed: bool,
     local: bool,
     quiet: bool,
     verbose: bool,
@@ -95,6 +116,13 @@ def command(
     from runner.execution.stop import Stop  # noqa: PLC0415 -- asyncio and aiohttp come late
 
     click.get_current_context().with_resource(logging_to_stderr(log_level, verbose=verbose))
+    wish = Wish(
+        journal,
+        off=no_journal or (local and journal is None),
+        resume=resume,
+        again=Again.FAILED if failed else Again.UNDONE,
+    )
+    wish.check()
     add = given(settings=settings, connection=connection, **said)
     read = read_all(playbooks)
     warn(api.warnings(read, [name for name, _ in said["assignments"]]))
@@ -102,11 +130,12 @@ def command(
     report = Report(Quiet() if quiet and output == "text" else REPORTERS[output]())
     stop = Stop()
     if local:
-        return asyncio.run(_rehearse(plans, report, stop))
+        return asyncio.run(_rehearse(plans, report, stop, wish))
     where = {plan.first: api.endpoint_of(plan, endpoint) for plan in plans}
     hosts = tuple(dict.fromkeys(one.host for one in where.values()))
     heading = api.heading(plans, Destination.SERVICE, hosts)
-    stage = Stage(heading, lambda plan: where[plan.first], ca_bundle=ca_bundle)
+    kept = opened(wish, heading, plans, [where[plan.first].host for plan in plans])
+    stage = Stage(heading, lambda plan: where[plan.first], ca_bundle=ca_bundle, kept=kept)
     return asyncio.run(_carry_out(plans, stage, report, stop))
 
 
@@ -139,27 +168,41 @@ class Stage:
         endpoint: Where the actions of a plan go.
         outlooks: What would happen, asked for at the end; nothing unless it is a rehearsal.
         ca_bundle: A file of certificates to trust besides the system's, or None.
+        kept: Its journal, and what an earlier part of it has done.
     """
 
     heading: Heading
     endpoint: "Callable[[api.Plan], Endpoint]"
     outlooks: Callable[[], Sequence[Outlook]] = tuple
     ca_bundle: str | None = None
+    kept: api.Kept = field(default_factory=api.Kept)
 
 
-async def _rehearse(plans: Sequence[api.Plan], report: Report, stop: "Stop") -> int:
+async def _rehearse(plans: Sequence[api.Plan], report: Report, stop: "Stop", wish: Wish) -> int:
     async with api.rehearsal(plans) as local:
         heading = api.heading(plans, Destination.LOCAL, (local.endpoint.host,))
-        stage = Stage(heading, lambda _: local.endpoint, local.outlooks)
+        # Each rehearsal has an endpoint of its own, which makes no other run of it.
+        kept = opened(wish, heading, plans, ["LOCAL" for _ in plans])
+        stage = Stage(heading, lambda _: local.endpoint, local.outlooks, kept=kept)
         return await _carry_out(plans, stage, report, stop)
 
 
 async def _carry_out(plans: Sequence[api.Plan], stage: Stage, report: Report, stop: "Stop") -> int:
     summary = Summary(Counter())
     _Signals(stop, summary).listen(asyncio.get_running_loop())
+    journal = stage.kept.journal
+    if journal:
+        journal.listen(lambda: stop.request(Skip.JOURNAL))
     report.write(report.reporter.begin(stage.heading))
     began = time.monotonic()
-    async with aclosing(api.run(plans, stage.endpoint, stop, ca_bundle=stage.ca_bundle)) as results:
+    results = api.run(
+        plans,
+        stage.endpoint,
+        stop,
+        ca_bundle=stage.ca_bundle,
+        kept=stage.kept,
+    )
+    async with aclosing(results):
         async for result in results:
             summary.add(result.status, result.fault)
             report.write(report.reporter.result(record_of(result)))
@@ -167,9 +210,24 @@ async def _carry_out(plans: Sequence[api.Plan], stage: Stage, report: Report, st
                 stop.request(Skip.INTERRUPTED)
     summary.duration = time.monotonic() - began
     report.write(report.reporter.end(summary, stage.outlooks()))
+    if journal:
+        await _close(journal, stage.heading, summary, plans)
     if report.error is not None:
         return _unread(report.error, stage.heading, summary)
     return summary.exit_code
+
+
+async def _close(
+    journal: Journal, heading: Heading, summary: Summary, plans: Sequence[api.Plan]
+) -> None:
+    """End the journal, and say how the run can be gone on with if something was not done."""
+    journal.add(encoded(summary_record(heading, summary)))
+    await journal.close()
+    if journal.error is not None:
+        click.echo(f"wps-run: the journal `{journal.path}` broke: {journal.error}", err=True)
+    if summary.counts[Status.SKIPPED] > summary.excused:
+        words = resume_words(journal.path, [plan.playbook.document.file for plan in plans])
+        click.echo(f"wps-run: to do the rest: {words}", err=True)
 
 
 def _unread(error: OSError, heading: Heading, summary: Summary) -> int:

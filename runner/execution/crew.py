@@ -54,7 +54,7 @@ class Job:
             last.status if isinstance(last, Reply) else None,
             self.trail.attempts,
             now - self.began,
-            self.request_id,
+            self.request_id if self.trail.attempts else None,
             end.fault,
         )
 

@@ -4,15 +4,15 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
 from runner.actions.wire import Outcome, Reply
 from runner.connect.client import Client
 from runner.execution.crew import BURST, Crew, Job
-from runner.execution.faults import abandoned
+from runner.execution.faults import abandoned, skipped
 from runner.execution.missing import follow, is_missing
-from runner.execution.result import Result, Status
-from runner.execution.retry import Again, Done, RetryPolicy, Trail
+from runner.execution.result import Result, Skip, Status
+from runner.execution.retry import Again, Done, RetryPolicy, Trail, ending
 from runner.execution.stop import Stop
 from runner.execution.throttle import Throttle, is_throttling
 from runner.playbook.options import Mode, RunOptions
@@ -29,6 +29,8 @@ class Executor:
         clock: Seconds; never goes back.
         chance: From 0 to below 1, drawn for the jitter.
         new_request_id: An ID for each action; its attempts share it.
+        announce: Notes, by index, that an action which must not be done twice is about to
+            leave. It leaves only when that is answered with True.
     """
 
     def __init__(  # noqa: PLR0913 -- clock and chance are arguments, by name
@@ -40,6 +42,7 @@ class Executor:
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         new_request_id: Callable[[], object] = uuid.uuid4,
+        announce: Callable[[int], Awaitable[bool]] | None = None,
     ) -> None:
         self._client = client
         self._options = options
@@ -47,6 +50,7 @@ class Executor:
         self._clock = clock
         self._chance = chance
         self._new_request_id = new_request_id
+        self._announce = announce
         self._policy = RetryPolicy(options.retry)
         self._throttle = Throttle(1 if options.mode is Mode.SEQUENTIAL else options.concurrency)
 
@@ -95,9 +99,18 @@ class Executor:
 
     async def _attempt(self, job: Job) -> Done | Again:
         """One request, and what follows from its outcome."""
-        step, sent = job.step, self._clock()
+        step = job.step
         if not job.request_id:
-            job.request_id, job.began = str(self._new_request_id()), sent
+            job.request_id, job.began = str(self._new_request_id()), self._clock()
+        if not step.action.idempotent and not await self._may_leave(step.index):
+            reason = self._stop.reason or Skip.STOPPED
+            trail = job.trail
+            return (
+                ending(step.action, trail)
+                if trail.attempts
+                else Done(Status.SKIPPED, skipped(reason))
+            )
+        sent = self._clock()
         try:
             outcome = await self._client.send(
                 step.request,
@@ -111,6 +124,17 @@ class Executor:
             job.trail = Trail(job.trail.attempts + 1)
             return Done(Status.UNKNOWN, abandoned(step.action))
         return self._judge(job, outcome, sent)
+
+    async def _may_leave(self, index: int) -> bool:
+        """Have an action announced that must not be done twice; False when it must not leave."""
+        if self._announce is None:
+            return True
+        try:
+            return await self._announce(index) and self._stop.reason is None
+        except asyncio.CancelledError:
+            if not self._stop.abandoned.is_set():
+                raise
+            return False
 
     def _judge(self, job: Job, outcome: Outcome, sent: float) -> Done | Again:
         """What follows from an outcome, for its action and for how much is asked at once."""

@@ -57,6 +57,7 @@ _SKIPS: Mapping[Skip, str] = MappingProxyType(
         Skip.STOPPED: "not started, since an action before it did not succeed",
         Skip.INTERRUPTED: "not started, since the run was interrupted",
         Skip.MISSING: "not done, since its target is not there",
+        Skip.JOURNAL: "not started, since the journal could no longer be written",
     }
 )
 

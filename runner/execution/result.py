@@ -28,6 +28,7 @@ class Skip(StrEnum):
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
     MISSING = "missing"
+    JOURNAL = "journal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ class Files:
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
+        self.read: dict[str, Path] = {}
+        """Each file that was read so far, by the name that the playbook gives it."""
 
     def rows(self, name: str) -> Rows:
         """The rows of a file, from its beginning; CSV and NDJSON are read a line at a time.
@@ -43,6 +45,7 @@ class Files:
             if fault:
                 raise InputError(fault)
             reader = READERS.get(path.suffix.lower(), _document)
+            self.read[name] = path
             with path.open("rb") as file:
                 # As it would be typed: `playbooks/members.csv`, not `playbooks/./members.csv`.
                 shown = os.path.normpath(path)
@@ -65,6 +68,7 @@ class Files:
                     "sent to clients; copy it into the folder"
                 )
             _refuse_odd(path, name, "is no regular file; save its content to one")
+            self.read[name] = path
             with path.open("rb") as file:
                 raw = file.read(DATA_LIMIT + 1)
         except (OSError, ValueError) as error:

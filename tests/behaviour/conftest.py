@@ -34,7 +34,7 @@ def wps_run(script: Path, tmp_path: Path) -> Script:
             input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
             cwd=tmp_path,
-            env={**clean, **environment},
+            env={**clean, "XDG_STATE_HOME": str(tmp_path / "state"), **environment},
             timeout=50,
             check=False,
         )

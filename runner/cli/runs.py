@@ -1,0 +1,59 @@
+"""`wps-run runs`: the recent runs, how they ended, and the words that go on with them."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from runner.cli.journals import resume_words
+from runner.execution.journal import in_use, read_journal
+from runner.execution.result import Status
+from runner.execution.runs import recent, state_folder
+from runner.problems import JournalError
+from runner.report.replay import Replay, replay
+
+
+@click.command("runs")
+def command() -> None:
+    """List the recent runs, the newest first: when, where, how they ended.
+
+    Below a run that did not do everything stand the words that go on with it. Its variables
+    (--var, --vars-file) have to be given again.
+
+    \b
+    Example:
+      wps-run runs
+    """
+    folder = state_folder(os.environ, windows=sys.platform == "win32")
+    paths = recent(folder)
+    if not paths:
+        click.echo(f"no runs yet; their journals will be in {folder}")
+    for path in paths:
+        click.echo(_told(path))
+
+
+def _told(path: Path) -> str:
+    try:
+        history = read_journal(path)
+        going_on = in_use(path)
+    except (JournalError, OSError) as error:
+        return f"{path.stem}  cannot be read: {error}"
+    told = replay(history)
+    lines = [
+        f"{history.header['started']}  {_ended(told, going_on=going_on)}",
+        f"    {told.heading}",
+        f"    {path}",
+    ]
+    if not going_on and told.summary.counts[Status.SKIPPED] > told.summary.excused:
+        lines.append(f"    go on: {resume_words(path, history.header['paths'])}")
+    return "\n".join(lines)
+
+
+def _ended(told: Replay, *, going_on: bool) -> str:
+    counts = ", ".join(f"{told.summary.counts[status]} {status}" for status in Status)
+    if going_on:
+        return f"running: {counts} (skipped: not yet done)"
+    if not told.finished:
+        return f"broken off: {counts} (skipped: not done)"
+    return f"exit {told.summary.exit_code}: {counts}"

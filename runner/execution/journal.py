@@ -1,0 +1,238 @@
+"""A journal on disk: locked, appended to in groups, synced before what must not be repeated."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+from runner.execution.history import History, read_history
+from runner.problems import JournalError
+
+SYNC_SECONDS = 0.05
+"""How long a result may be written but not yet safe against a power cut."""
+
+_sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+
+
+class Journal:
+    """An open journal, this process's alone.
+
+    Lines are written once a loop turn, so that kill -9 loses only what ended in the running
+    turn, and synced in a thread. `announce` returns when its line is on disk; all who wait share
+    one sync.
+
+    Attributes:
+        path: Where it is.
+        error: Why it can no longer be written, or None.
+    """
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self.path = path
+        self.error: OSError | None = None
+        self._file = file
+        self._buffer: list[bytes] = []
+        self._waiting: list[asyncio.Future[None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._write_due = False
+        self._dirty = False
+        self._on_error: Callable[[], None] = lambda: None
+
+    @classmethod
+    def create(cls, path: Path, header: Mapping[str, Any]) -> Self:
+        """Begin a journal; its header, and the folder's entry of it, are on disk then.
+
+        Raises:
+            JournalError: It is there already, or cannot be written.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        except FileExistsError:
+            raise JournalError(
+                f"the journal `{path}` is there already; --resume {path} goes on with it"
+            ) from None
+        except OSError as error:
+            raise JournalError(f"cannot write the journal `{path}`: {error.strerror}") from None
+        journal = cls(os.fdopen(descriptor, "r+b", buffering=0), path)
+        journal._lock()
+        try:
+            journal._file.write(encoded(header))
+            _sync_data(descriptor)
+            _sync_folder(path.parent)
+        except OSError as error:
+            raise JournalError(f"cannot write the journal `{path}`: {error.strerror}") from None
+        return journal
+
+    @classmethod
+    def reopen(cls, path: Path) -> tuple[Self, History]:
+        """Open a journal to go on with it. A torn last line is dropped.
+
+        Raises:
+            JournalError: It cannot be read, is no journal, or another process has it.
+        """
+        try:
+            file = os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND), "r+b", buffering=0)
+        except OSError as error:
+            raise JournalError(f"cannot open the journal `{path}`: {error.strerror}") from None
+        journal = cls(file, path)
+        journal._lock()
+        history = read_journal(path)
+        file.truncate(history.length)
+        return journal, history
+
+    def listen(self, on_error: Callable[[], None]) -> None:
+        """Call this once, when the journal can no longer be written."""
+        self._on_error = on_error
+
+    def add(self, line: bytes) -> None:
+        """Append a line, written at the end of this loop turn and synced soon after."""
+        self._buffer.append(line)
+        if not self._write_due:
+            self._write_due = True
+            asyncio.get_running_loop().call_soon(self._write)
+
+    async def announce(self, index: int) -> bool:
+        """Put on disk that an action is about to leave.
+
+        Returns:
+            False when that could not be done; the action must not leave then.
+        """
+        if self.error is None:
+            done = asyncio.get_running_loop().create_future()
+            self._buffer.append(b'{"type":"sending","index":%d}\n' % index)
+            self._waiting.append(done)
+            self._sync_now()
+            await done
+        return self.error is None
+
+    async def close(self) -> None:
+        """Write and sync what is left, and let go of the journal."""
+        if self._task is not None:
+            await self._task
+        await self._sync()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._file.close()
+
+    def _lock(self) -> None:
+        try:
+            _lock(self._file.fileno())
+        except OSError:
+            self._file.close()
+            raise JournalError(f"another run is using the journal `{self.path}`") from None
+
+    def _write(self) -> None:
+        self._write_due = False
+        lines, self._buffer = b"".join(self._buffer), []
+        if not lines or self.error is not None:
+            return
+        try:
+            while lines:
+                lines = lines[self._file.write(lines) :]
+        except OSError as error:
+            self._fail(error)
+            return
+        self._dirty = True
+        self._sync_later()
+
+    def _sync_later(self) -> None:
+        if self._timer is None and self._task is None:
+            self._timer = asyncio.get_running_loop().call_later(SYNC_SECONDS, self._sync_now)
+
+    def _sync_now(self) -> None:
+        """Sync, unless that is going on: then those who wait have their turn after it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is None:
+            self._task = asyncio.create_task(self._sync_all())
+
+    async def _sync_all(self) -> None:
+        await self._sync()
+        while self._waiting:
+            await self._sync()
+        self._task = None
+        if self._dirty:
+            self._sync_later()
+
+    async def _sync(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._write()
+        self._dirty = False
+        if self.error is None:
+            try:
+                await asyncio.to_thread(_sync_data, self._file.fileno())
+            except OSError as error:
+                self._fail(error)
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
+
+    def _fail(self, error: OSError) -> None:
+        if self.error is None:
+            self.error = error
+            self._on_error()
+
+
+def read_journal(path: Path) -> History:
+    """Read a journal without going on with it, even while a run writes it.
+
+    Raises:
+        JournalError: It cannot be read, or is none.
+    """
+    try:
+        with path.open("rb") as lines:
+            return read_history(lines, str(path))
+    except OSError as error:
+        raise JournalError(f"cannot open the journal `{path}`: {error.strerror}") from None
+
+
+def in_use(path: Path) -> bool:
+    """Whether a process has a journal open.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    with path.open("r+b", buffering=0) as file:
+        try:
+            _lock(file.fileno())
+        except OSError:
+            return True
+    return False
+
+
+def encoded(record: Mapping[str, Any]) -> bytes:
+    """A record as a line of the journal."""
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new file's name durable; Windows has no such call and needs none."""
+    if sys.platform != "win32":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _LOCKED_BYTE = 2**62
+
+    def _lock(descriptor: int) -> None:
+        """Lock a byte far behind the end, so that others can still read the journal."""
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        os.lseek(descriptor, 0, os.SEEK_END)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        """Lock the file; the lock goes with the process, however it ends."""
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,104 @@
+"""What a journal says of a run, whatever broke it off."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.execution.history import changes, read_history, require_same
+from runner.execution.result import Status
+from runner.problems import JournalError
+
+HEADER = {"type": "run", "version": 1, "fingerprint": {"the playbook p.yaml": "1", "the hub": "c"}}
+
+
+def lines(*records: dict[str, Any]) -> list[bytes]:
+    """A journal of these records."""
+    return [json.dumps(record).encode() + b"\n" for record in (HEADER, *records)]
+
+
+def result(index: int, status: str) -> dict[str, Any]:
+    return {"type": "result", "index": index, "status": status}
+
+
+def sending(index: int) -> dict[str, Any]:
+    return {"type": "sending", "index": index}
+
+
+def test_an_action_that_was_announced_and_has_no_result_may_have_left() -> None:
+    """That is the whole of what is unknown after kill -9."""
+    history = read_history(
+        lines(sending(0), sending(1), result(0, "ok"), result(2, "failed"), sending(2)), "j"
+    )
+
+    assert history.sending == {1, 2}
+    assert history.in_status(Status.OK) == [0]
+
+
+def test_the_last_result_of_an_action_counts() -> None:
+    """A resumed run may do what failed once more."""
+    history = read_history(lines(result(0, "failed"), result(0, "ok")), "j")
+
+    assert history.results[0]["status"] == "ok"
+
+
+def test_a_run_that_was_gone_on_with_has_not_ended() -> None:
+    """The summary counts until somebody resumes."""
+    summary = {"type": "summary", "exitCode": 1}
+
+    assert read_history(lines(summary), "j").summary == summary
+    assert read_history(lines(summary, {"type": "resumed"}), "j").summary is None
+
+
+@given(cut=st.data())
+def test_a_journal_cut_off_anywhere_is_read_up_to_its_last_whole_line(cut: st.DataObject) -> None:
+    """A kill -9 may come at any byte."""
+    written = lines(sending(0), result(0, "ok"), sending(1), result(1, "failed"))
+    whole = b"".join(written)
+    at = cut.draw(st.integers(len(written[0]), len(whole)))
+
+    history = read_history(whole[:at].splitlines(keepends=True), "j")
+
+    assert whole[: history.length].endswith(b"\n")
+    assert at - history.length < max(map(len, written))
+    kept = whole[: history.length].count(b"\n")
+    assert history == read_history(written[:kept], "j")
+
+
+def test_garbage_in_the_last_line_is_dropped_and_anywhere_else_is_damage() -> None:
+    """A power cut leaves a torn end, nothing else."""
+    good = lines(result(0, "ok"))
+
+    assert read_history([*good, b"\0\0\0"], "j").length == sum(map(len, good))
+    with pytest.raises(JournalError, match="j:3: the journal is damaged here"):
+        read_history([*good, b"\0\0\0\n", *good[1:]], "j")
+
+
+@pytest.mark.parametrize(
+    "content", [[], [b'{"type":"run"'], [b"[]\n"], [b'{"type":"result"}\n'], [b"hello\n"]]
+)
+def test_another_file_is_no_journal(content: list[bytes]) -> None:
+    """It is refused, not overwritten."""
+    with pytest.raises(JournalError, match="is not a journal"):
+        read_history(content, "j")
+
+
+def test_a_journal_of_another_version_is_refused() -> None:
+    """Its records may mean something else."""
+    with pytest.raises(JournalError, match="another version"):
+        read_history([b'{"type":"run","version":99}\n'], "j")
+
+
+def test_what_changed_is_named() -> None:
+    """Changed, gone or new."""
+    assert changes({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"}) == [
+        "b",
+        "c",
+        "d",
+    ]
+    history = read_history(lines(), "j")
+    require_same(history, HEADER["fingerprint"], "j")  # type: ignore[arg-type] # as it is above
+    with pytest.raises(JournalError, match=r"this changed: the playbook p\.yaml; "):
+        require_same(history, {"the playbook p.yaml": "2", "the hub": "c"}, "j")

@@ -1,0 +1,166 @@
+"""A journal is on disk when it says so, and this process's alone."""
+
+import asyncio
+import errno
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner.execution import journal as module
+from runner.execution.journal import Journal, encoded
+from runner.problems import JournalError
+
+HEADER = {"type": "run", "version": 1, "fingerprint": {}}
+RESULT = {"type": "result", "index": 0, "status": "ok"}
+
+
+async def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    """Header, announcement, result: the history of the run."""
+    journal = Journal.create(tmp_path / "j", HEADER)
+    assert await journal.announce(0)
+    journal.add(encoded(RESULT))
+    await journal.announce(1)
+    await journal.close()
+
+    again, history = Journal.reopen(tmp_path / "j")
+    await again.close()
+
+    assert history.header == HEADER
+    assert history.results == {0: RESULT}
+    assert history.sending == {1}
+
+
+async def test_an_announcement_is_on_disk_when_it_returns(tmp_path: Path) -> None:
+    """And with it each result before it, so no more can be in doubt than was in flight."""
+    journal = Journal.create(tmp_path / "j", HEADER)
+    journal.add(encoded(RESULT))
+    await journal.announce(7)
+
+    on_disk = (tmp_path / "j").read_bytes()
+
+    assert on_disk.splitlines()[1:] == [encoded(RESULT).strip(), b'{"type":"sending","index":7}']
+    await journal.close()
+
+
+async def test_those_who_wait_share_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred announcements at once cost a few syncs, not a hundred."""
+    synced: list[int] = []
+
+    def counted(descriptor: int) -> None:
+        synced.append(descriptor)
+        os.fsync(descriptor)
+
+    monkeypatch.setattr(module, "_sync_data", counted)
+    journal = Journal.create(tmp_path / "j", HEADER)
+
+    assert all(await asyncio.gather(*(journal.announce(number) for number in range(100))))
+
+    assert len(synced) <= 4
+    await journal.close()
+
+
+async def test_a_result_is_written_before_the_next_turn_ends(tmp_path: Path) -> None:
+    """A kill -9 loses only what ended in the running turn."""
+    journal = Journal.create(tmp_path / "j", HEADER)
+    journal.add(encoded(RESULT))
+    done = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(done.set_result, None)
+    await done
+
+    assert (tmp_path / "j").read_bytes().endswith(encoded(RESULT))
+    await journal.close()
+
+
+async def test_a_journal_is_the_owners_alone(tmp_path: Path) -> None:
+    """Names of users and groups are nobody else's business."""
+    journal = Journal.create(tmp_path / "j", HEADER)
+    await journal.close()
+
+    assert stat.S_IMODE((tmp_path / "j").stat().st_mode) == 0o600
+
+
+async def test_a_journal_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    """The message says how to go on with it."""
+    (tmp_path / "j").write_text("precious")
+
+    with pytest.raises(JournalError, match="--resume"):
+        Journal.create(tmp_path / "j", HEADER)
+
+    assert (tmp_path / "j").read_text() == "precious"
+
+
+async def test_two_runs_cannot_use_one_journal(tmp_path: Path) -> None:
+    """The lock is the operating system's."""
+    journal = Journal.create(tmp_path / "j", HEADER)
+
+    with pytest.raises(JournalError, match="another run is using"):
+        Journal.reopen(tmp_path / "j")
+
+    await journal.close()
+    again, _ = Journal.reopen(tmp_path / "j")
+    await again.close()
+
+
+def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
+    """Nobody has to delete a lock file after kill -9."""
+    code = (
+        "import pathlib, sys, os, signal; from runner.execution.journal import Journal\n"
+        f"journal = Journal.create(pathlib.Path({str(tmp_path / 'j')!r}), {HEADER!r})\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    died = subprocess.run([sys.executable, "-c", code], check=False)
+    assert died.returncode < 0
+
+    async def take_over() -> None:
+        journal, history = Journal.reopen(tmp_path / "j")
+        assert history.header == HEADER
+        await journal.close()
+
+    asyncio.run(take_over())
+
+
+async def test_a_torn_last_line_is_cut_off_before_more_is_written(tmp_path: Path) -> None:
+    """Otherwise the next record would be glued to it."""
+    (tmp_path / "j").write_bytes(encoded(HEADER) + b'{"type":"resu')
+
+    journal, _ = Journal.reopen(tmp_path / "j")
+    journal.add(encoded(RESULT))
+    await journal.close()
+
+    assert (tmp_path / "j").read_bytes() == encoded(HEADER) + encoded(RESULT)
+
+
+@pytest.mark.parametrize("name", ["no/such/folder", "a-folder"])
+async def test_where_nothing_can_be_written_it_says_so(tmp_path: Path, name: str) -> None:
+    """Before anything is sent."""
+    (tmp_path / "a-folder").mkdir()
+
+    with pytest.raises(JournalError, match=r"cannot write the journal|is there already"):
+        Journal.create(tmp_path / name, HEADER)
+    with pytest.raises(JournalError, match="cannot open the journal"):
+        Journal.reopen(tmp_path / name)
+
+
+async def test_a_full_disk_is_told_once_and_nothing_leaves_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be announced is not sent."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    journal = Journal.create(tmp_path / "j", HEADER)
+    told: list[str] = []
+    journal.listen(lambda: told.append("full"))
+    monkeypatch.setattr(module, "_sync_data", full)
+
+    assert not await journal.announce(0)
+    assert not await journal.announce(1)
+    await journal.close()
+
+    assert told == ["full"]
+    assert journal.error is not None

@@ -1,0 +1,126 @@
+"""A resumed run does what was not done, and nothing twice that must not be."""
+
+from typing import Any
+
+from runner.actions.claims import ALONE
+from runner.actions.table import ACTIONS
+from runner.actions.wire import Value, build_request
+from runner.execution.history import History
+from runner.execution.result import Result, Status
+from runner.execution.resume import IN_DOUBT, Again, Resumption
+from runner.playbook.options import Delivery, OnError
+from runner.playbook.step import Step
+
+SEND: dict[str, Value] = {"data": b"x", "dataType": "text"}
+JOIN: dict[str, Value] = {"userId": "ada", "group": "red"}
+
+
+def step(index: int, name: str = "sendToAll", delivery: Delivery = Delivery.AT_MOST_ONCE) -> Step:
+    values = SEND if name == "sendToAll" else JOIN
+    action = ACTIONS[name]
+    request = build_request(action, values, "chat")
+    return Step(
+        *(index, index, None, action, values, request, ALONE, "p.yaml:1", None, OnError.STOP),
+        *(delivery, 30.0),
+    )
+
+
+def record(index: int, status: str, code: str | None = None) -> dict[str, Any]:
+    return {
+        "type": "result",
+        "index": index,
+        "action": index,
+        "item": None,
+        "actionName": "sendToAll",
+        "name": None,
+        "target": {},
+        "source": "p.yaml:1",
+        "status": status,
+        "httpStatus": 202 if status == "ok" else None,
+        "attempts": 1,
+        "durationMs": 2.5,
+        "requestId": "id",
+        "error": {"code": code, "message": "m", "hint": ""} if code else None,
+    }
+
+
+def history(*records: dict[str, Any], sending: tuple[int, ...] = ()) -> History:
+    found = History({"type": "run"}, sending=set(sending))
+    for one in records:
+        found.results[one["index"]] = one
+    return found
+
+
+def split(of: History, steps: list[Step], again: Again = Again.UNDONE) -> tuple[list[int], Any]:
+    """Indices of what is left, and the statuses of what is settled."""
+    resumption = Resumption(of, again)
+    left = [one.index for one in resumption.left(steps)]
+    return left, {one.step.index: one.status for one in resumption.take()}
+
+
+def test_what_has_a_result_keeps_it() -> None:
+    """Ok, failed and unknown stay; what was skipped, or never came up, is done."""
+    of = history(
+        record(0, "ok"),
+        record(1, "failed", "x"),
+        record(2, "unknown", "x"),
+        record(3, "skipped", "stopped"),
+    )
+
+    left, settled = split(of, [step(number) for number in range(5)])
+
+    assert left == [3, 4]
+    assert settled == {0: "ok", 1: "failed", 2: "unknown"}
+
+
+def test_a_send_that_may_have_left_is_unknown_and_not_repeated() -> None:
+    """Unless the playbook wants it at least once."""
+    steps = [step(0), step(1, delivery=Delivery.AT_LEAST_ONCE)]
+
+    left, settled = split(history(sending=(0, 1)), steps)
+
+    assert left == [1]
+    assert settled == {0: "unknown"}
+
+
+def test_an_idempotent_action_without_a_result_runs_again() -> None:
+    """Doing it twice harms nobody; it was never announced."""
+    assert split(history(), [step(0, "addUserToGroup")]) == ([0], {})
+
+
+def test_what_the_playbook_said_to_skip_stays_skipped() -> None:
+    """`onMissing: skip` is an answer, not a postponement."""
+    assert split(history(record(0, "skipped", "missing")), [step(0)]) == ([], {0: "skipped"})
+
+
+def test_only_what_failed_is_run_again_when_that_is_asked() -> None:
+    """Everything else keeps its result, or stays undone."""
+    of = history(
+        record(0, "ok"), record(1, "failed", "x"), record(2, "skipped", "stopped"), sending=(3,)
+    )
+
+    left, settled = split(of, [step(number) for number in range(5)], Again.FAILED)
+
+    assert left == [1]
+    assert settled == {0: "ok", 2: "skipped", 3: "unknown", 4: "skipped"}
+
+
+def test_what_failed_and_is_not_tried_again_stays_failed() -> None:
+    """A skip tells less than the failure before it."""
+    resumption = Resumption(history(record(0, "failed", "x")), Again.FAILED)
+    (left,) = resumption.left([step(0)])
+
+    assert resumption.told(Result(left, Status.SKIPPED)).status is Status.FAILED
+    assert resumption.told(Result(left, Status.OK)).status is Status.OK
+
+
+def test_only_new_results_are_written_to_the_journal() -> None:
+    """What it has already is not written again; what was in doubt is."""
+    resumption = Resumption(history(record(0, "ok"), sending=(1,)), Again.UNDONE)
+    assert list(resumption.left([step(0), step(1)])) == []
+
+    kept, doubted = resumption.take()
+
+    assert not resumption.is_new(kept)
+    assert resumption.is_new(doubted)
+    assert doubted.fault == IN_DOUBT
