@@ -75,12 +75,23 @@ class Kept:
     journal: "Journal | None" = None
     resumption: "Resumption | None" = None
 
-    def settled(self) -> "Iterator[Result]":
+    def settled(self, plan: "Plan") -> "Iterator[Result]":
         """The results that the earlier part has settled; new ones go into the journal."""
-        for result in self.resumption.take() if self.resumption else ():
-            if self.resumption and self.resumption.is_new(result):
-                self.add(result)
-            yield result
+        if self.resumption:
+            for result in self.resumption.settled(plan.steps()):
+                if self.resumption.is_new(result):
+                    self.add(result)
+                yield result
+
+    def left(self, plan: "Plan") -> "Iterator[Step]":
+        """The steps that are to be carried out."""
+        return self.resumption.left(plan.steps()) if self.resumption else plan.steps()
+
+    def told(self, result: "Result") -> "Result":
+        """The result to tell of a step that was left; it goes into the journal."""
+        told = self.resumption.told(result) if self.resumption else result
+        self.add(told)
+        return told
 
     def add(self, result: "Result") -> None:
         """Note a result."""
@@ -306,18 +317,13 @@ async def run(
         for _, client in jobs:
             await opened.enter_async_context(client)
         for one, client in jobs:
-            announce = kept.journal.announce if kept.journal else None
-            steps = kept.resumption.left(one.steps()) if kept.resumption else one.steps()
-            results = Executor(client, one.options, stop, announce=announce).run(steps)
+            for settled in kept.settled(one):
+                yield settled
+            executor = Executor(client, one.options, stop, ledger=kept.journal)
+            results = executor.run(kept.left(one))
             async with aclosing(results):
                 async for result in results:
-                    for settled in kept.settled():
-                        yield settled
-                    told = kept.resumption.told(result) if kept.resumption else result
-                    kept.add(told)
-                    yield told
-            for settled in kept.settled():
-                yield settled
+                    yield kept.told(result)
 
 
 def fingerprint(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -> dict[str, str]:

@@ -117,8 +117,9 @@ def one_line(problem: Problem, paint: Paint = plain) -> str:
     """`file:line:column: message`, as grep and editors read it."""
     warns = problem.severity is Severity.WARNING
     mark = f"{paint(Ink.WARNING, 'warning:')} " if warns else ""
-    place = f"{paint(Ink.PLACE, f'{problem.position}:')} " if problem.position else ""
-    return f"{place}{mark}{problem.message}"
+    position = printable(str(problem.position))
+    place = f"{paint(Ink.PLACE, f'{position}:')} " if problem.position else ""
+    return f"{place}{mark}{printable(problem.message)}"
 
 
 EXCERPT_COLUMNS = 100
@@ -136,7 +137,7 @@ def with_caret(problem: Problem, paint: Paint = plain) -> str:
         return head
     start = problem.position.column - 1
     first = max(0, start - EXCERPT_COLUMNS // 2)
-    shown = _printable(problem.line[first : first + EXCERPT_COLUMNS])
+    shown = printable(problem.line[first : first + EXCERPT_COLUMNS])
     before = shown[: start - first]
     marked = shown[start - first : start - first + max(1, problem.width)]
     number = str(problem.position.line)
@@ -147,7 +148,8 @@ def with_caret(problem: Problem, paint: Paint = plain) -> str:
     return f"{head}\n  {source}\n  {paint(Ink.GUTTER, f'{gutter} |')} {caret}"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text without what a terminal would obey, or a log would take for another line."""
     return "".join(c if c.isprintable() else " " if c in "\t\r\n" else "\ufffd" for c in text)
 
 

@@ -70,6 +70,13 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
     assert "\x07" not in with_caret(problem)
 
 
+def test_control_characters_of_a_message_or_a_file_name_do_not_either() -> None:
+    """A line break in a name must not begin a line of its own, which a CI might obey."""
+    problem = Problem("`a\x1b]0;t\x07` is\n::stop::", "x", at(1, 1, "p\n\udcff.yaml"))
+
+    assert one_line(problem) == "p \ufffd.yaml:1:1: `a\ufffd]0;t\ufffd` is ::stop::"
+
+
 def test_problems_are_sorted_by_place() -> None:
     """A reader goes through the file from top to bottom."""
     later, early, none = (

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from runner.cli.colour import paint_for, write
+from runner.cli.redact import redacted
 from runner.problems import PlaybookError, Problem, WpsRunError, with_caret
 
 NOTHING_SENT = 2
@@ -23,7 +24,7 @@ def guarded(command: click.Command) -> int:
     """Run a click command and give the exit code of the process.
 
     An expected failure is 2 (nothing was sent), an interrupt 130, a broken pipe quiet, a bug 70.
-    A traceback is shown only when `WPS_RUN_DEBUG` is set.
+    A traceback is shown only when `WPS_RUN_DEBUG` is set, and without secrets.
     """
     _open_what_is_closed()
     try:
@@ -107,7 +108,8 @@ def drop_output() -> None:
 
 def _bug(error: BaseException) -> int:
     if os.environ.get("WPS_RUN_DEBUG"):
-        traceback.print_exception(error)
+        shown = "".join(traceback.format_exception(error))
+        click.echo(redacted(shown, os.environ), err=True, nl=False)
     click.echo(
         f"wps-run: this is a bug in wps-run ({type(error).__name__}); "
         "WPS_RUN_DEBUG=1 shows where, please report it",

@@ -13,8 +13,9 @@ from typing import Any
 import click
 
 from runner import api
+from runner.cli.options import STDIN, STDIN_NAME
 from runner.execution.history import require_same
-from runner.execution.journal import Journal
+from runner.execution.journal import Journal, read_journal
 from runner.execution.resume import Again, Resumption
 from runner.execution.runs import SUFFIX, prune, state_folder
 from runner.problems import JournalError, UsageError
@@ -86,6 +87,21 @@ def opened(
     return api.Kept(journal)
 
 
+def paths_of(plans: Sequence[api.Plan]) -> list[str]:
+    """The playbooks of a run, as they are named on the command line."""
+    files = [plan.playbook.document.file for plan in plans]
+    return [STDIN if file == STDIN_NAME else file for file in files]
+
+
+def paths_in(journal: str) -> list[str]:
+    """The playbooks of the run that a journal keeps.
+
+    Raises:
+        JournalError: It cannot be read, or is none.
+    """
+    return list(read_journal(Path(journal)).header["paths"])
+
+
 def resume_words(path: Path, playbooks: Sequence[str]) -> str:
     """The command line that goes on with a run."""
     return shlex.join(["wps-run", "--resume", str(path), *playbooks])
@@ -98,8 +114,8 @@ def _header(
     return {
         "type": "run",
         "version": 1,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "paths": [plan.playbook.document.file for plan in plans],
+        "started": _now(),
+        "paths": paths_of(plans),
         **heading_record(heading),
         "salt": salt,
         "fingerprint": api.fingerprint(plans, endpoints, salt),
@@ -112,4 +128,9 @@ def _gone_on_with(
     journal, history = Journal.reopen(path)
     now = api.fingerprint(plans, endpoints, history.header["salt"])
     require_same(history, now, str(path))
+    journal.resume(history.length, {"type": "resumed", "resumed": _now()})
     return api.Kept(journal, Resumption(history, again))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

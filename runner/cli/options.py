@@ -17,6 +17,7 @@ from runner.problems import PlaybookError, Problem, UsageError
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 STDIN = "-"
+STDIN_NAME = "<stdin>"
 
 
 class Duration(click.ParamType[float]):
@@ -189,7 +190,7 @@ def read(path: str) -> Playbook:
     if path == STDIN:
         if sys.stdin is None:
             raise UsageError("standard input is closed")
-        return read_playbook(decode(sys.stdin.buffer.read(), "<stdin>"), "<stdin>")
+        return read_playbook(decode(sys.stdin.buffer.read(), STDIN_NAME), STDIN_NAME)
     return read_playbook(decode(api.read_file(path), path), path)
 
 

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import api
-from runner.cli.exits import drop_output, warn
-from runner.cli.journals import Wish, opened, resume_words
+from runner.cli.confirm import confirm
+from runner.cli.exits import drop_output, show, warn
+from runner.cli.journals import Wish, opened, paths_in, paths_of, resume_words
 from runner.cli.logs import log_options, logging_to_stderr
 from runner.cli.options import given, read_all, run_options
 from runner.execution.journal import Journal, encoded
 from runner.execution.record import record_of
 from runner.execution.result import EXIT_FAILED, Skip, Status, Summary
 from runner.execution.resume import Again
+from runner.problems import PlaybookError
 from runner.report.heading import Destination, Heading
 from runner.report.outlook import Outlook
 from runner.report.records import summary_record
@@ -78,9 +80,13 @@ if TYPE_CHECKING:
 @click.option(
     "--resume",
     metavar="FILE",
-    help="Go on with the run of this journal: do what was not done, and send nothing twice.",
+    help="Go on with the run of this journal: do what was not done, and send nothing twice. "
+    "Its own playbooks need not be named.",
 )
 @click.option("--failed", is_flag=True, help="With --resume: do again only what failed.")
+@click.option(
+    "--yes", is_flag=True, help="Do not ask before closeAllConnections on a hub that is not local."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show only what is not ok, and the totals.")
 @log_options
 def command(
@@ -99,6 +105,7 @@ def command(
     local: bool,
     quiet: bool,
     verbose: bool,
+    yes: bool,
     **said: Any,
 ) -> int:
     """Run PLAYBOOK… in the order given, as one run; `-` is standard input.
@@ -124,7 +131,7 @@ def command(
     )
     wish.check()
     add = given(settings=settings, connection=connection, **said)
-    read = read_all(playbooks)
+    read = read_all(playbooks or (paths_in(resume) if resume else ()))
     warn(api.warnings(read, [name for name, _ in said["assignments"]]))
     plans = api.plan(read, add, default_hub=api.LOCAL_HUB if local else "")
     report = Report(Quiet() if quiet and output == "text" else REPORTERS[output]())
@@ -132,6 +139,8 @@ def command(
     if local:
         return asyncio.run(_rehearse(plans, report, stop, wish))
     where = {plan.first: api.endpoint_of(plan, endpoint) for plan in plans}
+    if not yes:
+        confirm(plans, lambda plan: where[plan.first])
     hosts = tuple(dict.fromkeys(one.host for one in where.values()))
     heading = api.heading(plans, Destination.SERVICE, hosts)
     kept = opened(wish, heading, plans, [where[plan.first].host for plan in plans])
@@ -195,19 +204,13 @@ async def _carry_out(plans: Sequence[api.Plan], stage: Stage, report: Report, st
         journal.listen(lambda: stop.request(Skip.JOURNAL))
     report.write(report.reporter.begin(stage.heading))
     began = time.monotonic()
-    results = api.run(
-        plans,
-        stage.endpoint,
-        stop,
-        ca_bundle=stage.ca_bundle,
-        kept=stage.kept,
-    )
-    async with aclosing(results):
-        async for result in results:
-            summary.add(result.status, result.fault)
-            report.write(report.reporter.result(record_of(result)))
-            if report.error is not None:
-                stop.request(Skip.INTERRUPTED)
+    try:
+        await _tell_results(plans, stage, report, stop, summary)
+    except PlaybookError as error:  # a file of rows was changed after it was checked
+        if not summary.total:
+            raise
+        show(error)
+        summary.counts[Status.SKIPPED] += stage.heading.total - summary.total
     summary.duration = time.monotonic() - began
     report.write(report.reporter.end(summary, stage.outlooks()))
     if journal:
@@ -215,6 +218,19 @@ async def _carry_out(plans: Sequence[api.Plan], stage: Stage, report: Report, st
     if report.error is not None:
         return _unread(report.error, stage.heading, summary)
     return summary.exit_code
+
+
+async def _tell_results(
+    plans: Sequence[api.Plan], stage: Stage, report: Report, stop: "Stop", summary: Summary
+) -> None:
+    """Carry out the plans; count and tell each result as it comes."""
+    results = api.run(plans, stage.endpoint, stop, ca_bundle=stage.ca_bundle, kept=stage.kept)
+    async with aclosing(results):
+        async for result in results:
+            summary.add(result.status, result.fault)
+            report.write(report.reporter.result(record_of(result)))
+            if report.error is not None:
+                stop.request(Skip.INTERRUPTED)
 
 
 async def _close(
@@ -226,7 +242,7 @@ async def _close(
     if journal.error is not None:
         click.echo(f"wps-run: the journal `{journal.path}` broke: {journal.error}", err=True)
     if summary.counts[Status.SKIPPED] > summary.excused:
-        words = resume_words(journal.path, [plan.playbook.document.file for plan in plans])
+        words = resume_words(journal.path, paths_of(plans))
         click.echo(f"wps-run: to do the rest: {words}", err=True)
 
 

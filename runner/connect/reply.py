@@ -59,6 +59,9 @@ def read_reply(
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds to wait as the headers say, from 0 to an hour, or None when they do not say.
 
+    A date is measured from the answer's own `Date`, so that a clock of ours that is wrong, or is
+    set meanwhile, does not count; from `now` only when there is none.
+
     Source: RFC 9110, section 10.2.3 (seconds or a date); the two headers in milliseconds are
     those that the Azure SDKs obey as well.
     """
@@ -68,6 +71,17 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     text = headers.get("retry-after")
     if (pause := _number(text)) is not None:
         return _bounded(pause)
+    if (until := _moment(text)) is None:
+        return None
+    answered = _moment(headers.get("date"))
+    return _bounded(until - (now if answered is None else answered))
+
+
+_EPOCH = parsedate_to_datetime("Thu, 01 Jan 1970 00:00:00 -0000")
+
+
+def _moment(text: str | None) -> float | None:
+    """Seconds since the epoch of an HTTP date, or None when it is none."""
     if text is None:
         return None
     try:
@@ -77,10 +91,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     # A date without a zone is in UTC by the RFC; `timestamp` would take it for local time.
     offset = date.utcoffset()
     seconds = (date.replace(tzinfo=None) - _EPOCH).total_seconds()
-    return _bounded(seconds - (offset.total_seconds() if offset else 0.0) - now)
-
-
-_EPOCH = parsedate_to_datetime("Thu, 01 Jan 1970 00:00:00 -0000")
+    return seconds - (offset.total_seconds() if offset else 0.0)
 
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")

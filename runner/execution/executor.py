@@ -4,7 +4,8 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from typing import Protocol
 
 from runner.actions.wire import Outcome, Reply
 from runner.connect.client import Client
@@ -19,6 +20,18 @@ from runner.playbook.options import Mode, RunOptions
 from runner.playbook.step import Step
 
 
+class Ledger(Protocol):
+    """Remembers, by index, which actions may have left, even if this process is killed."""
+
+    async def announce(self, index: int) -> bool:
+        """Note that an action is about to leave; it must not when this gives False."""
+        ...
+
+    def withdraw(self, index: int) -> None:
+        """Note that an announced action was not carried out, and waits to be sent again."""
+        ...
+
+
 class Executor:
     """Carries out the steps of one playbook.
 
@@ -29,8 +42,7 @@ class Executor:
         clock: Seconds; never goes back.
         chance: From 0 to below 1, drawn for the jitter.
         new_request_id: An ID for each action; its attempts share it.
-        announce: Notes, by index, that an action which must not be done twice is about to
-            leave. It leaves only when that is answered with True.
+        ledger: Where actions that must not be done twice are announced, or None.
     """
 
     def __init__(  # noqa: PLR0913 -- clock and chance are arguments, by name
@@ -42,7 +54,7 @@ class Executor:
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         new_request_id: Callable[[], object] = uuid.uuid4,
-        announce: Callable[[int], Awaitable[bool]] | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self._client = client
         self._options = options
@@ -50,7 +62,7 @@ class Executor:
         self._clock = clock
         self._chance = chance
         self._new_request_id = new_request_id
-        self._announce = announce
+        self._ledger = ledger
         self._policy = RetryPolicy(options.retry)
         self._throttle = Throttle(1 if options.mode is Mode.SEQUENTIAL else options.concurrency)
 
@@ -102,7 +114,7 @@ class Executor:
         step = job.step
         if not job.request_id:
             job.request_id, job.began = str(self._new_request_id()), self._clock()
-        if not step.action.idempotent and not await self._may_leave(step.index):
+        if not step.action.idempotent and not await self._may_leave(job):
             reason = self._stop.reason or Skip.STOPPED
             trail = job.trail
             return (
@@ -123,18 +135,25 @@ class Executor:
                 raise
             job.trail = Trail(job.trail.attempts + 1)
             return Done(Status.UNKNOWN, abandoned(step.action))
-        return self._judge(job, outcome, sent)
+        decision = self._judge(job, outcome, sent)
+        if self._ledger and isinstance(decision, Again) and _untouched(job):
+            self._ledger.withdraw(step.index)
+        return decision
 
-    async def _may_leave(self, index: int) -> bool:
-        """Have an action announced that must not be done twice; False when it must not leave."""
-        if self._announce is None:
+    async def _may_leave(self, job: Job) -> bool:
+        """Have an action announced that must not be done twice; False when it must not leave.
+
+        A stop that came meanwhile keeps what is new from starting, not what is under way.
+        """
+        if self._ledger is None:
             return True
         try:
-            return await self._announce(index) and self._stop.reason is None
+            announced = await self._ledger.announce(job.step.index)
         except asyncio.CancelledError:
             if not self._stop.abandoned.is_set():
                 raise
             return False
+        return announced and (job.trail.attempts > 0 or self._stop.reason is None)
 
     def _judge(self, job: Job, outcome: Outcome, sent: float) -> Done | Again:
         """What follows from an outcome, for its action and for how much is asked at once."""
@@ -148,3 +167,8 @@ class Executor:
             job.trail = trail = trail.missing(now)
             return follow(step.action, step.on_missing, trail, chance=self._chance(), now=now)
         return self._policy.decide(step.action, step.delivery, trail, self._chance())
+
+
+def _untouched(job: Job) -> bool:
+    """Whether an action that must not be done twice has certainly not been done."""
+    return not (job.step.action.idempotent or job.trail.doubt)

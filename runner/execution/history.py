@@ -1,8 +1,10 @@
 """What the lines of a journal say a run has done, and whether it may be gone on with. Pure.
 
 A journal is ndjson, appended to and never changed: a header `{"type":"run",…}`, then for each
-action that must not be sent twice a `{"type":"sending","index":…}` before its request leaves, a
+action that must not be sent twice a `{"type":"sending","index":…}` before its request leaves, an
+`{"type":"unsent","index":…}` when the service refused it and it waits for another attempt, a
 `{"type":"result",…}` for each action that ended, and a `{"type":"summary",…}` when the run did.
+A `{"type":"resumed",…}` stands where the run was gone on with.
 """
 
 import json
@@ -10,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.execution.result import Status
 from runner.problems import JournalError
 
 VERSION = 1
@@ -24,7 +25,7 @@ class History:
     Attributes:
         header: The first record.
         results: The last result record of each action, by index.
-        sending: Actions that may have left without a result, by index.
+        sending: Actions that may have left, and had no result since, by index.
         summary: The record that ended the run, or None when it did not end.
         length: Bytes of whole lines; a torn last line lies beyond.
     """
@@ -43,6 +44,8 @@ class History:
             case "result":
                 self.results[record["index"]] = record
                 self.sending.discard(record["index"])
+            case "unsent":
+                self.sending.discard(record["index"])
             case "summary":
                 self.summary = record
             case "resumed":
@@ -50,9 +53,13 @@ class History:
             case _:
                 pass
 
-    def in_status(self, status: Status) -> list[int]:
-        """The indices of the actions whose last result has this status."""
-        return [index for index, one in self.results.items() if one["status"] == status]
+    def result(self, index: int) -> Mapping[str, Any] | None:
+        """How an action ended, or None when it did not, or may have left again since."""
+        return None if index in self.sending else self.results.get(index)
+
+    def ended(self) -> list[Mapping[str, Any]]:
+        """The results of the actions that ended, in the order of the playbook."""
+        return [self.results[index] for index in sorted(self.results.keys() - self.sending)]
 
 
 def read_history(lines: Iterable[bytes], name: str) -> History:

@@ -1,6 +1,7 @@
 """A journal on disk: locked, appended to in groups, synced before what must not be repeated."""
 
 import asyncio
+import errno
 import json
 import os
 import sys
@@ -13,6 +14,9 @@ from runner.problems import JournalError
 
 SYNC_SECONDS = 0.05
 """How long a result may be written but not yet safe against a power cut."""
+
+_TAKEN = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
+"""What the systems say when another process has the lock."""
 
 _sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
@@ -59,29 +63,54 @@ class Journal:
         journal = cls(os.fdopen(descriptor, "r+b", buffering=0), path)
         journal._lock()
         try:
-            journal._file.write(encoded(header))
+            journal._append(encoded(header))
             _sync_data(descriptor)
             _sync_folder(path.parent)
         except OSError as error:
+            journal._file.close()
+            path.unlink(missing_ok=True)  # half a header would only stand in the way
             raise JournalError(f"cannot write the journal `{path}`: {error.strerror}") from None
         return journal
 
     @classmethod
     def reopen(cls, path: Path) -> tuple[Self, History]:
-        """Open a journal to go on with it. A torn last line is dropped.
+        """Open a journal to go on with it. It is not changed before `resume`.
 
         Raises:
             JournalError: It cannot be read, is no journal, or another process has it.
         """
+        _require_file(path)
         try:
             file = os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND), "r+b", buffering=0)
         except OSError as error:
             raise JournalError(f"cannot open the journal `{path}`: {error.strerror}") from None
         journal = cls(file, path)
         journal._lock()
-        history = read_journal(path)
-        file.truncate(history.length)
-        return journal, history
+        try:
+            return journal, read_journal(path)
+        except JournalError:
+            file.close()
+            raise
+
+    def resume(self, length: int, record: Mapping[str, Any]) -> None:
+        """Drop what is torn, and note on disk that the run goes on.
+
+        Args:
+            length: Bytes of whole lines.
+            record: Says that it goes on.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+        try:
+            self._file.truncate(length)
+            self._append(encoded(record))
+            _sync_data(self._file.fileno())
+        except OSError as error:
+            self._file.close()
+            raise JournalError(
+                f"cannot write the journal `{self.path}`: {error.strerror}"
+            ) from None
 
     def listen(self, on_error: Callable[[], None]) -> None:
         """Call this once, when the journal can no longer be written."""
@@ -101,28 +130,40 @@ class Journal:
             False when that could not be done; the action must not leave then.
         """
         if self.error is None:
-            done = asyncio.get_running_loop().create_future()
-            self._buffer.append(b'{"type":"sending","index":%d}\n' % index)
-            self._waiting.append(done)
-            self._sync_now()
+            loop = asyncio.get_running_loop()
+            done = loop.create_future()
+            # A turn later: the result of the action that made room for this one comes first, so
+            # that no more actions are ever in doubt than may be in flight.
+            loop.call_soon(self._announce, index, done)
             await done
         return self.error is None
 
+    def withdraw(self, index: int) -> None:
+        """Note that an announced action was not carried out, and waits to be sent again."""
+        self.add(b'{"type":"unsent","index":%d}\n' % index)
+
     async def close(self) -> None:
         """Write and sync what is left, and let go of the journal."""
-        if self._task is not None:
-            await self._task
-        await self._sync()
-        if self._timer is not None:
-            self._timer.cancel()
+        while self._buffer or self._dirty or self._task:
+            self._sync_now()
+            if self._task:
+                await self._task
         self._file.close()
 
     def _lock(self) -> None:
         try:
             _lock(self._file.fileno())
-        except OSError:
+        except OSError as error:
             self._file.close()
-            raise JournalError(f"another run is using the journal `{self.path}`") from None
+            if error.errno in _TAKEN:
+                raise JournalError(f"another run is using the journal `{self.path}`") from None
+            raise JournalError(f"cannot lock the journal `{self.path}`: {error.strerror}") from None
+
+    def _announce(self, index: int, done: asyncio.Future[None]) -> None:
+        if not done.done():
+            self._buffer.append(b'{"type":"sending","index":%d}\n' % index)
+            self._waiting.append(done)
+            self._sync_now()
 
     def _write(self) -> None:
         self._write_due = False
@@ -130,13 +171,16 @@ class Journal:
         if not lines or self.error is not None:
             return
         try:
-            while lines:
-                lines = lines[self._file.write(lines) :]
+            self._append(lines)
         except OSError as error:
             self._fail(error)
             return
         self._dirty = True
         self._sync_later()
+
+    def _append(self, lines: bytes) -> None:
+        while lines:
+            lines = lines[self._file.write(lines) :]
 
     def _sync_later(self) -> None:
         if self._timer is None and self._task is None:
@@ -183,6 +227,7 @@ def read_journal(path: Path) -> History:
     Raises:
         JournalError: It cannot be read, or is none.
     """
+    _require_file(path)
     try:
         with path.open("rb") as lines:
             return read_history(lines, str(path))
@@ -194,19 +239,30 @@ def in_use(path: Path) -> bool:
     """Whether a process has a journal open.
 
     Raises:
-        OSError: It cannot be opened.
+        OSError: It cannot be opened, or its folder has no locks.
     """
     with path.open("r+b", buffering=0) as file:
         try:
             _lock(file.fileno())
-        except OSError:
-            return True
+        except OSError as error:
+            if error.errno in _TAKEN:
+                return True
+            raise
     return False
+
+
+def _require_file(path: Path) -> None:
+    """Refuse a device or a pipe, which may have no end."""
+    if path.exists() and not path.is_file():
+        raise JournalError(f"cannot open the journal `{path}`: it is not a file")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def encoded(record: Mapping[str, Any]) -> bytes:
     """A record as a line of the journal."""
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return _encode(record).encode(errors="surrogatepass") + b"\n"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The journals of recent runs in the user's state folder."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from runner.execution.journal import in_use
@@ -27,9 +28,9 @@ def recent(folder: Path) -> list[Path]:
 def prune(folder: Path) -> None:
     """Delete the oldest journals beyond `KEPT`, save those that a run is using.
 
-    Raises:
-        OSError: One cannot be deleted.
+    One that cannot be deleted stays; that is no reason to run without a journal.
     """
     for path in recent(folder)[KEPT:]:
-        if not in_use(path):
-            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            if not in_use(path):
+                path.unlink(missing_ok=True)

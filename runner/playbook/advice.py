@@ -55,7 +55,7 @@ def value_fault(key: str, schema: Mapping[str, Any], value: object, written: str
     if schema.get("type") == "string" and "enum" not in schema and not isinstance(value, str):
         return string_fault(f"`{key}`", value, written)
     remedy = ""
-    if isinstance(value, str) and isinstance(plain(value), int | float) and "enum" not in schema:
+    if isinstance(value, str) and "enum" not in schema and _is_number(value):
         remedy = f"; write {value} without quotes" if len(value) <= _SHOWN else ""
     if value is None:
         remedy = "; it has no value"
@@ -64,6 +64,11 @@ def value_fault(key: str, schema: Mapping[str, Any], value: object, written: str
     if key == "onMissing":
         return _on_missing_fault(value)
     return f"`{key}` must be {_expected(schema)}{remedy}"
+
+
+def _is_number(text: str) -> bool:
+    value = plain(text)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _on_missing_fault(value: object) -> str:

@@ -10,11 +10,12 @@ from runner.actions.fields import Shape
 from runner.actions.payload import message_bytes
 from runner.playbook.beyond import data_type_of
 from runner.playbook.document import Path
-from runner.playbook.foreach import misuses
+from runner.playbook.foreach import misuses, row_fault
 from runner.playbook.model import Playbook, WrittenAction
 from runner.playbook.predicates import Predicate, predicates_of
 from runner.playbook.row import InputError, Row, Rows
 from runner.playbook.rows import written_rows
+from runner.playbook.scalars import plain
 from runner.playbook.validation import Finding, Form, checker
 from runner.playbook.variables import (
     NotYetKnownError,
@@ -214,7 +215,8 @@ class Expansion:
             for key, filler in self._fillers.items():
                 values[key] = filler(row.cells)
         except KeyError as error:
-            yield self._bad(row, item, [Finding((), f"the row has no `{error.args[0]}`", "row")])
+            lack = row_fault(error.args[0], row.cells)
+            yield self._bad(row, item, [Finding((), lack, "row")])
             return
         if not self._passes(values):
             faults = list(self._faults(values, varying=True))
@@ -263,7 +265,7 @@ class Expansion:
         if data_type == "binary":
             return raw
         try:
-            return message_bytes(raw.decode(), data_type)
+            return message_bytes(raw.decode("utf-8-sig"), data_type)
         except UnicodeDecodeError as error:
             reason = f"is not UTF-8 (byte {error.start + 1}), which `{data_type}` has to be"
             raise InputError(f"`{name}` {reason}") from None
@@ -304,9 +306,12 @@ def _filler(parts: list[Template], *, whole: bool, number: bool) -> Filler:
     return (lambda cells: _number(text.fill(cells))) if number else text.fill
 
 
-def _number(text: str) -> str | int:
-    """A whole number that is written in a filled-in string, as a number."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else text
+def _number(text: str) -> str | int | float:
+    """The number that a filled-in string is, by the rules of a written one: `60.0` is 60."""
+    value = plain(text) if len(text) <= _DIGITS else text
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return text
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _place(problem: Problem) -> Position:

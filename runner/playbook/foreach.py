@@ -160,6 +160,13 @@ def column_fault(column: str, columns: Collection[str], file: str | None = None)
     return f"names no column{f' of `{file}`' if file else ''}{near}"
 
 
+def row_fault(column: str, cells: Collection[str]) -> str:
+    """What is wrong with a row that has not the column that the rows before it have."""
+    if column == WHOLE or WHOLE in cells:
+        return "rows are all single values or all mappings; this one is unlike the first"
+    return f"the row has no `{column}`"
+
+
 def misuses(
     item: Mapping[str, Any], known: Collection[str] | None = None, file: str | None = None
 ) -> Iterator[tuple[Path, str, str]]:

@@ -13,7 +13,7 @@ from runner.playbook.foreach import SAVE, file_fault
 from runner.playbook.row import InputError, Rows
 from runner.playbook.rows import LINE_LIMIT, csv_rows, document_rows, ndjson_rows
 from runner.playbook.yaml12 import decode, load
-from runner.problems import PlaybookError
+from runner.problems import PlaybookError, Position, Problem
 
 Reader = Callable[[Iterable[bytes], str], Rows]
 
@@ -31,6 +31,7 @@ class Files:
         self._folder = Path(folder)
         self.read: dict[str, Path] = {}
         """Each file that was read so far, by the name that the playbook gives it."""
+        self._states: dict[str, tuple[int, ...]] = {}
 
     def rows(self, name: str) -> Rows:
         """The rows of a file, from its beginning; CSV and NDJSON are read a line at a time.
@@ -47,9 +48,11 @@ class Files:
             reader = READERS.get(path.suffix.lower(), _document)
             self.read[name] = path
             with path.open("rb") as file:
+                self._refuse_changed(name, file.fileno())
                 # As it would be typed: `playbooks/members.csv`, not `playbooks/./members.csv`.
                 shown = os.path.normpath(path)
                 yield from reader(iter(partial(file.readline, LINE_LIMIT), b""), shown)
+                self._refuse_changed(name, file.fileno())
         except (OSError, ValueError) as error:
             raise InputError(_reason(name, error)) from None
 
@@ -71,16 +74,26 @@ class Files:
             self.read[name] = path
             with path.open("rb") as file:
                 raw = file.read(DATA_LIMIT + 1)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise InputError(_reason(name, error)) from None
         if len(raw) > DATA_LIMIT:
             raise InputError(f"`{name}` is longer than {DATA_LIMIT} bytes (1 MiB)")
         return raw
 
+    def _refuse_changed(self, name: str, descriptor: int) -> None:
+        """Refuse other rows than those that were read first: they are not what was checked."""
+        if self._states.setdefault(name, _state(descriptor)) != _state(descriptor):
+            raise InputError(f"`{name}` was changed after its rows were checked")
+
 
 def _document(lines: Iterable[bytes], file: str) -> Rows:
     try:
-        document = load(decode(b"".join(lines), file), file)
+        text = decode(b"".join(lines), file)
+        if not text.strip():
+            return iter(
+                (Problem("the file is empty; an empty list is `[]`", "row", Position(file, 1)),)
+            )
+        document = load(text, file)
     except PlaybookError as error:
         return iter(error.problems)
     return document_rows(document)
@@ -101,10 +114,20 @@ def _refuse_odd(path: Path, name: str, why: str) -> None:
         raise InputError(f"`{name}` {why}")
 
 
-def _reason(name: str, error: OSError | ValueError) -> str:
+def _state(descriptor: int) -> tuple[int, ...]:
+    """What changes when a file is written to, or another one takes its name."""
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _reason(name: str, error: OSError | ValueError | RuntimeError) -> str:
+    if not name:
+        return "the name of the file is empty"
     if isinstance(error, FileNotFoundError):
         return f"there is no file `{name}`"
     if isinstance(error, IsADirectoryError):
         return f"`{name}` is a folder"
     reason = error.strerror if isinstance(error, OSError) else str(error)
+    if isinstance(error, RuntimeError):  # before Python 3.13 so does `resolve` tell of a loop
+        reason = os.strerror(errno.ELOOP)
     return f"cannot read `{name}`: {reason}"

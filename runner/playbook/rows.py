@@ -16,13 +16,14 @@ LINE_LIMIT = 8 * 1024 * 1024
 """Bytes of the longest line, and characters of the longest CSV record, that are read."""
 
 BOM = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def lines_of(lines: Iterable[bytes], file: str) -> Iterator[tuple[int, str | Problem]]:
     """Number and text of each line, its line break included, without a byte order mark."""
     for number, raw in enumerate(lines, start=1):
         line = raw.removeprefix(BOM) if number == 1 else raw
-        if number == 1 and line[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        if number == 1 and (line[:2] in _UTF_16 or b"\0" in line[:2]):
             yield number, _fault(file, number, "the file is UTF-16; save it as UTF-8", "encoding")
             return
         if len(line) >= LINE_LIMIT:
@@ -138,7 +139,7 @@ def _cells(record: str) -> list[str] | None:
 
 
 def _malformed(record: str) -> str:
-    if '"' not in record:
+    if "\r" in re.sub(f'{_QUOTED}"', "", record).replace("\r\n", "\n"):
         return "a lone carriage return; save the file with line breaks of LF or CRLF"
     return (
         'a cell with a quote in it is wholly in quotes, and the quote is doubled: "5"" screen"; '

@@ -125,7 +125,7 @@ class Checker:
         findings = [
             finding
             for error in self._rules_of(found, form).errors(mapping)
-            for finding in self._fault(error, found, mapping, written)
+            for finding in self._fault(error, found, mapping, form, written)
         ]
         if form is not Form.WRITTEN:
             faulty = {finding.path[:1] for finding in findings}
@@ -178,6 +178,7 @@ class Checker:
         error: "ValidationError",
         action: Action,
         mapping: Mapping[str, Any],
+        form: Form,
         written: Written | None,
     ) -> Iterator[Finding]:
         """What one error of the schema says of an action."""
@@ -185,8 +186,11 @@ class Checker:
         if error.validator in {"required", "oneOf"} and not path:
             yield from _absent(error, action, mapping)
         elif error.validator == "additionalProperties" and not path:
+            # What has no `forEach` is judged as filled in, and may have meant one all the same.
+            batch = form is Form.BATCH
+            known = _schema(error)["properties"] if batch else self._properties_of(action)
             for key in _unknown(error):
-                yield self._unknown_key(key, action, mapping, _schema(error)["properties"])
+                yield self._unknown_key(key, action, mapping, known)
         else:
             yield _value(action, self._properties_of(action), mapping, path, written)
 
@@ -194,7 +198,7 @@ class Checker:
         self, key: str, action: Action, mapping: Mapping[str, Any], known: Iterable[str]
     ) -> Finding:
         absent = [one.name for one in action.fields if one.name not in mapping]
-        misspelt = advice.meant(key, absent)
+        misspelt = key.casefold() in map(str.casefold, known) or advice.meant(key, absent)
         message = None if misspelt else advice.foreign_key(key, action, self._actions.values())
         if not message:
             owner = f"`{action.name}`"

@@ -167,7 +167,8 @@ def _from_environment(reference: str, name: str, environment: Mapping[str, str] 
 
 
 def _undefined(reference: str, name: str, variables: Mapping[str, str]) -> str:
-    if name.strip() in variables:
+    bare = name.strip()
+    if bare != name and (bare in variables or bare == "each" or bare.startswith(("each.", "env."))):
         return f"`{reference}` has blanks in it; write `${{{name.strip()}}}`"
     if not name.strip():
         return f"`{reference}` names no variable; a literal `${{` is written `$${{`"

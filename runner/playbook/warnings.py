@@ -152,21 +152,29 @@ def _after_close(playbook: Playbook) -> Iterator[Problem]:
             yield _warning(playbook, written, "actionName", message, "send-after-close")
         if _closes_everyone(written):
             closed = written
+        elif _waits(playbook, written):
+            closed = None  # when its wait is over, somebody is connected again
 
 
 def _closes_everyone(written: WrittenAction) -> bool:
     overlap = written.action.overlap
     everyone = overlap.phase is Phase.CLOSE and overlap.kind is Kind.ALONE
-    return everyone and not written.values.get("excluded")
+    surely = written.for_each is None  # there may be no rows
+    return everyone and surely and not written.values.get("excluded")
 
 
 def _needs_a_connection(playbook: Playbook, written: WrittenAction) -> bool:
     """Whether it reaches nobody unless somebody is connected, and does not wait for that."""
     overlap = written.action.overlap
-    waits = written.options.get("onMissing", playbook.options.get("onMissing"))
-    if isinstance(waits, dict) and Missing.WAIT in waits:
+    if _waits(playbook, written):
         return False
     return overlap.kind in _NEEDS_A_CONNECTION or overlap.phase is Phase.BROADCAST
+
+
+def _waits(playbook: Playbook, written: WrittenAction) -> bool:
+    """Whether it is asked again until its user or connection is there."""
+    missing = written.options.get("onMissing", playbook.options.get("onMissing"))
+    return isinstance(missing, dict) and Missing.WAIT in missing
 
 
 def _wasted(playbook: Playbook, written: WrittenAction) -> Iterator[Problem]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from runner.problems import printable
+
 
 class Destination(StrEnum):
     """Where the actions go."""
@@ -41,4 +43,5 @@ class Heading:
         }[self.destination]
         hubs = f"hub {', '.join(self.hubs)}"
         size = f"{self.total} {'action' if self.total == 1 else 'actions'}"
-        return f"{where} · {hubs} · {', '.join(self.playbooks)} · {size}, {self.pace}"
+        playbooks = printable(", ".join(self.playbooks))
+        return f"{where} · {hubs} · {playbooks} · {size}, {self.pace}"

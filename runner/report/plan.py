@@ -6,7 +6,8 @@ from typing import Any
 
 from runner.actions.claims import HUB, MEMBERSHIP, Claim
 from runner.playbook.step import Step
-from runner.report.text import target_text, value_text
+from runner.problems import printable
+from runner.report.text import cut, target_text, value_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,12 @@ class Waits:
 
 def step_line(step: Step, waits: Sequence[Wait]) -> str:
     """Three lines for a step, for people: the action, its request, its place."""
-    name = f"  ({step.name})" if step.name else ""
+    name = f"  ({printable(cut(step.name))})" if step.name else ""
     body = f"  {len(step.request.body)} B {step.request.content_type}" if step.request.body else ""
     return (
         f"{step.index:>6}  {step.action.name} {target_text(step.target)}{name}\n"
         f"        {step.request.method} {step.request.target()}{body}\n"
-        f"        {step.source}; waits for {_waits_text(waits)}\n"
+        f"        {printable(step.source)}; waits for {_waits_text(waits)}\n"
     )
 
 

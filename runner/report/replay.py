@@ -35,7 +35,7 @@ def replay(history: History) -> Replay:
     Raises:
         KeyError: The header lacks something; no journal of ours does.
     """
-    records = tuple(record_from(history.results[index]) for index in sorted(history.results))
+    records = tuple(map(record_from, history.ended()))
     summary = Summary(Counter())
     for record in records:
         summary.add(record.status, record.error)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from runner.actions.wire import Value
 from runner.execution.record import Record
 from runner.execution.result import Status, Summary
+from runner.problems import printable
 from runner.report.heading import Heading
 
 SHOWN = 60
@@ -15,13 +16,14 @@ SHOWN = 60
 def result_lines(record: Record) -> str:
     """One line for a result; below it, when it is not ok, why and what to do about it."""
     took = f"{record.http_status or '-':>4}  {record.duration_ms:8.1f} ms"
-    label = f"  ({cut(record.name)})" if record.name else ""
+    label = f"  ({printable(cut(record.name))})" if record.name else ""
     target = target_text(record.target)
     head = f"{record.status:<7} {took}  {record.action_name} {target}{label}\n"
     if record.error is None:
         return head
     tries = f", {record.attempts} attempts" if record.attempts > 1 else ""
-    lines = [head, f"        {record.source}: {record.error.code}: {record.error.message}{tries}\n"]
+    source = printable(record.source)
+    lines = [head, f"        {source}: {record.error.code}: {record.error.message}{tries}\n"]
     if record.error.hint:
         lines.append(f"        hint: {record.error.hint}\n")
     return "".join(lines)

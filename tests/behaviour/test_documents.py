@@ -12,6 +12,7 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 DOCUMENTS = (
     "README.md",
     "docs/playbooks.md",
+    "docs/resuming.md",
     "docs/running.md",
     "docs/service.md",
     "docs/validating.md",

@@ -1,11 +1,14 @@
 """A run is kept in a journal: it can be told again, and gone on with."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -158,3 +161,36 @@ def test_without_runs_there_is_nothing_to_list_or_tell(wps_run: Script) -> None:
     """It says where they will be."""
     assert wps_run("runs").stdout.startswith("no runs yet")
     assert wps_run("report").returncode == 2
+
+
+def test_rows_that_change_during_a_run_end_it_with_a_whole_report(
+    wps_run: Script, tmp_path: Path
+) -> None:
+    """Something was sent, so it is not exit 2; what could not be made counts as skipped."""
+    members = tmp_path / "members.csv"
+    members.write_text("userId\n" + "".join(f"user{number}\n" for number in range(3000)))
+    (tmp_path / "p.yaml").write_text(PLAYBOOK)
+
+    async def answer(request: web.Request) -> web.Response:
+        with members.open("a") as file:
+            file.write('""\n')
+        return web.Response(status=200 if request.method == "PUT" else 202)
+
+    async def run() -> subprocess.CompletedProcess[str]:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", answer)
+        async with TestServer(app) as server:
+            return await asyncio.to_thread(
+                wps_run,
+                "p.yaml",
+                "--output",
+                "ndjson",
+                WebPubSubConnectionString=f"Endpoint=http://127.0.0.1:{server.port};AccessKey=k;",
+            )
+
+    done = asyncio.run(run())
+
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, summary["exitCode"], summary["total"]) == (1, 1, 3002)
+    assert summary["ok"] > 0
+    assert "members.csv" in done.stderr

@@ -2,10 +2,13 @@
 
 import contextlib
 import io
+import os
 import sys
 import tempfile
 from pathlib import Path
 
+import click
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,3 +64,66 @@ def test_a_rehearsal_ends_cleanly_whatever_a_file_holds(content: bytes) -> None:
 
     assert code in {0, 1, 2, 3}, said
     assert "Traceback" not in said
+
+
+KEY = "c2VjcmV0LWtleS1vZi10aGUtdGVzdC1zZXJ2aWNl"
+CONNECTION = f"Endpoint=https://x.example;AccessKey={KEY};Version=1.0;"
+
+
+class BrokenError(Exception):
+    """A defect, with all that it knows."""
+
+
+def break_down() -> None:
+    raise BrokenError(CONNECTION, os.environ["CLIENT_SECRET"])
+
+
+@click.command()
+def broken() -> None:
+    """Fail, with every secret at hand in the error, its cause and its notes."""
+    try:
+        break_down()
+    except BrokenError as error:
+        later = BrokenError(f"Authorization: Bearer {KEY}x, token eyJhbGciOiJI.eyJhdWQi.c2ln")
+        later.add_note(f"the key is {KEY}")
+        raise later from error
+
+
+@pytest.fixture
+def secrets_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WebPubSubConnectionString", CONNECTION)
+    monkeypatch.setenv("CLIENT_SECRET", "s3cret of the app")
+    monkeypatch.setattr(sys, "argv", ["wps-run"])
+
+
+@pytest.mark.usefixtures("secrets_at_hand")
+def test_a_bug_shows_its_traceback_when_asked_to_and_no_secret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where it broke is shown, with cause and notes; keys, tokens and the like are masked."""
+    monkeypatch.setenv("WPS_RUN_DEBUG", "1")
+
+    code = guarded(broken)
+
+    said = capsys.readouterr()
+    assert (code, said.out) == (70, "")
+    assert said.err.count("Traceback (most recent call last)") == 2
+    assert f'File "{__file__}"' in said.err
+    assert "Authorization: Bearer ***" in said.err
+    assert "the key is ***" in said.err
+    for secret in (KEY, "s3cret", "eyJ", "c2ln"):
+        assert secret not in said.err
+
+
+@pytest.mark.usefixtures("secrets_at_hand")
+def test_a_bug_shows_no_traceback_unasked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line that says how to see more, and nothing of the error's text."""
+    monkeypatch.delenv("WPS_RUN_DEBUG", raising=False)
+
+    assert guarded(broken) == 70
+
+    said = capsys.readouterr().err
+    assert said.startswith("wps-run: this is a bug in wps-run (BrokenError); WPS_RUN_DEBUG=1")
+    assert said.count("\n") == 1

@@ -120,6 +120,8 @@ def test_no_answer_breaks_the_reader(status: int, headers: dict[str, str], body:
         ({"retry-after": formatdate(NOW + 12, usegmt=True)}, 12.0),
         ({"retry-after": formatdate(NOW + 12)}, 12.0),
         ({"retry-after": formatdate(NOW - 99, usegmt=True)}, 0.0),
+        ({"retry-after": formatdate(NOW + 999), "date": formatdate(NOW + 990)}, 9.0),
+        ({"retry-after": formatdate(NOW + 9), "date": "today"}, 9.0),
         ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2359"}, LONGEST_PAUSE),
         ({"retry-after": "Mon, 01 Jan 0001 00:00:00 +2359"}, 0.0),
         ({"retry-after": "Fri, 31 Dec 99999 23:59:59 GMT"}, None),

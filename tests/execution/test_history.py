@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.execution.history import changes, read_history, require_same
-from runner.execution.result import Status
 from runner.problems import JournalError
 
 HEADER = {"type": "run", "version": 1, "fingerprint": {"the playbook p.yaml": "1", "the hub": "c"}}
@@ -34,7 +33,19 @@ def test_an_action_that_was_announced_and_has_no_result_may_have_left() -> None:
     )
 
     assert history.sending == {1, 2}
-    assert history.in_status(Status.OK) == [0]
+    assert history.ended() == [result(0, "ok")]
+
+
+def test_an_action_that_was_refused_and_waits_has_not_left() -> None:
+    """A kill while it waits for another attempt leaves no doubt; its last result stands."""
+    history = read_history(
+        lines(sending(0), {"type": "unsent", "index": 0}, result(1, "failed"), sending(1)), "j"
+    )
+
+    assert history.sending == {1}
+    assert history.result(1) is None
+    history.add({"type": "unsent", "index": 1})
+    assert history.result(1) == result(1, "failed")
 
 
 def test_the_last_result_of_an_action_counts() -> None:

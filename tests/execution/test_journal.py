@@ -6,15 +6,17 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from runner.execution import journal as module
-from runner.execution.journal import Journal, encoded
+from runner.execution.journal import Journal, encoded, read_journal
 from runner.problems import JournalError
 
 HEADER = {"type": "run", "version": 1, "fingerprint": {}}
+RESUMED = {"type": "resumed"}
 RESULT = {"type": "result", "index": 0, "status": "ok"}
 
 
@@ -127,11 +129,13 @@ async def test_a_torn_last_line_is_cut_off_before_more_is_written(tmp_path: Path
     """Otherwise the next record would be glued to it."""
     (tmp_path / "j").write_bytes(encoded(HEADER) + b'{"type":"resu')
 
-    journal, _ = Journal.reopen(tmp_path / "j")
+    journal, history = Journal.reopen(tmp_path / "j")
+    journal.resume(history.length, RESUMED)
     journal.add(encoded(RESULT))
     await journal.close()
 
-    assert (tmp_path / "j").read_bytes() == encoded(HEADER) + encoded(RESULT)
+    written = encoded(HEADER) + encoded(RESUMED) + encoded(RESULT)
+    assert (tmp_path / "j").read_bytes() == written
 
 
 @pytest.mark.parametrize("name", ["no/such/folder", "a-folder"])
@@ -164,3 +168,47 @@ async def test_a_full_disk_is_told_once_and_nothing_leaves_after_it(
 
     assert told == ["full"]
     assert journal.error is not None
+
+
+async def test_a_result_comes_before_the_announcement_that_it_made_room_for(
+    tmp_path: Path,
+) -> None:
+    """So no more is in doubt than may be in flight, even if the kill comes between the two."""
+    journal = Journal.create(tmp_path / "j", HEADER)
+    asyncio.get_running_loop().call_soon(journal.add, encoded(RESULT))  # the reader of results
+
+    await journal.announce(7)
+
+    on_disk = (tmp_path / "j").read_bytes()
+    assert on_disk.splitlines()[1:] == [encoded(RESULT).strip(), b'{"type":"sending","index":7}']
+    await journal.close()
+
+
+async def test_closing_waits_for_a_slow_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And leaves nothing behind that would still use the file."""
+    slow = threading.Event()
+
+    def sync(descriptor: int) -> None:
+        assert slow.wait(5)
+        os.fsync(descriptor)
+
+    journal = Journal.create(tmp_path / "j", HEADER)
+    monkeypatch.setattr(module, "SYNC_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_sync_data", sync)
+    journal.add(encoded(RESULT))
+    asyncio.get_running_loop().call_later(0.05, slow.set)
+
+    await journal.close()
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert (tmp_path / "j").read_bytes() == encoded(HEADER) + encoded(RESULT)
+
+
+async def test_a_name_may_hold_half_a_character(tmp_path: Path) -> None:
+    """Labels come from JSON, which can write half a surrogate pair."""
+    journal = Journal.create(tmp_path / "j", {**HEADER, "name": "\ud800"})
+    await journal.close()
+
+    assert read_journal(tmp_path / "j").header["name"] == "\ud800"

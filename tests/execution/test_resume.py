@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from runner.actions.claims import ALONE
 from runner.actions.table import ACTIONS
 from runner.actions.wire import Value, build_request
@@ -55,7 +57,7 @@ def split(of: History, steps: list[Step], again: Again = Again.UNDONE) -> tuple[
     """Indices of what is left, and the statuses of what is settled."""
     resumption = Resumption(of, again)
     left = [one.index for one in resumption.left(steps)]
-    return left, {one.step.index: one.status for one in resumption.take()}
+    return left, {one.step.index: one.status for one in resumption.settled(steps)}
 
 
 def test_what_has_a_result_keeps_it() -> None:
@@ -81,6 +83,14 @@ def test_a_send_that_may_have_left_is_unknown_and_not_repeated() -> None:
 
     assert left == [1]
     assert settled == {0: "unknown"}
+
+
+@pytest.mark.parametrize("again", Again)
+def test_what_failed_and_left_again_is_in_doubt(again: Again) -> None:
+    """A kill during its second chance makes an earlier failure worth nothing."""
+    of = history(record(0, "failed", "x"), sending=(0,))
+
+    assert split(of, [step(0)], again) == ([], {0: "unknown"})
 
 
 def test_an_idempotent_action_without_a_result_runs_again() -> None:
@@ -114,12 +124,21 @@ def test_what_failed_and_is_not_tried_again_stays_failed() -> None:
     assert resumption.told(Result(left, Status.OK)).status is Status.OK
 
 
+@pytest.mark.parametrize("status", [Status.SKIPPED, Status.FAILED])
+def test_what_was_sent_again_in_vain_stays_in_doubt(status: Status) -> None:
+    """The first time may have come through."""
+    resumption = Resumption(history(sending=(0,)), Again.UNDONE)
+    (left,) = resumption.left([step(0, delivery=Delivery.AT_LEAST_ONCE)])
+
+    assert resumption.told(Result(left, status)).status is Status.UNKNOWN
+    assert resumption.told(Result(left, Status.OK)).status is Status.OK
+
+
 def test_only_new_results_are_written_to_the_journal() -> None:
     """What it has already is not written again; what was in doubt is."""
     resumption = Resumption(history(record(0, "ok"), sending=(1,)), Again.UNDONE)
-    assert list(resumption.left([step(0), step(1)])) == []
 
-    kept, doubted = resumption.take()
+    kept, doubted = resumption.settled([step(0), step(1)])
 
     assert not resumption.is_new(kept)
     assert resumption.is_new(doubted)

@@ -134,10 +134,10 @@ def test_a_file_of_rows_is_counted_in_the_pass_that_checks_it(tmp_path: Path) ->
 
 
 def test_what_is_in_a_file_goes_out_as_it_is(tmp_path: Path) -> None:
-    """Text, JSON and bytes; `${` in it is not read; the file's name may come from a row."""
+    """`${` in it is not read, a text's byte order mark is no text; a row may name the file."""
     (tmp_path / "a.txt").write_text("Hi ${room}")
-    (tmp_path / "b.txt").write_text('{"n": 1}')
-    (tmp_path / "c.bin").write_bytes(b"\xff\x00")
+    (tmp_path / "b.txt").write_text('\ufeff{"n": 1}', "utf-8")
+    (tmp_path / "c.bin").write_bytes(b"\xef\xbb\xbf\xff\x00")
     found = made(
         "  - {forEach: [a, b], actionName: sendToUser, userId: x, dataFile: '${each}.txt'}\n"
         "  - {actionName: sendToAll, dataType: json, dataFile: b.txt}\n"
@@ -149,7 +149,7 @@ def test_what_is_in_a_file_goes_out_as_it_is(tmp_path: Path) -> None:
         (b"Hi ${room}", "text"),
         (b'{"n": 1}', "text"),
         (b'{"n": 1}', "json"),
-        (b"\xff\x00", "binary"),
+        (b"\xef\xbb\xbf\xff\x00", "binary"),
     ]
 
 
@@ -197,6 +197,17 @@ def test_a_row_that_went_bad_after_the_check_is_not_sent(tmp_path: Path) -> None
     assert next(stream).values == {"userId": "ada"}
     with pytest.raises(PlaybookError, match=r"m\.csv:3: userId is `\.\.`"):
         next(stream)
+
+
+def test_a_number_in_a_row_is_read_as_a_written_one() -> None:
+    """`60.0` is 60; what is none is told without advice about quotes."""
+    action = "actionName: sendToAll, data: x, messageTtlSeconds: '${each}'}"
+    found = made(f"  - {{forEach: [60.0, 7], {action}")
+    assert [one.values["messageTtlSeconds"] for one in found] == [60, 7]
+    playbook = read(f"  - {{forEach: [5.5, x, true], {action}")
+    assert {one.message for one in check(playbook, scope(playbook)).problems} == {
+        "messageTtlSeconds must be a whole number from 0 to 300"
+    }
 
 
 BAD = ["", " ", ".", "..", "a/b", "/", "a\x7f", "a\n", "\ud800", "x" * 1025, "😀" * 600, "9" * 5000]

@@ -94,3 +94,47 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, name: str, reason: 
     with pytest.raises(InputError, match=reason) as caught:
         next(Files(tmp_path).rows(name))
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_an_empty_file_of_rows_is_told_in_the_words_of_rows(tmp_path: Path) -> None:
+    """Not in those of a playbook."""
+    (tmp_path / "r.json").write_text("\n")
+
+    (problem,) = Files(tmp_path).rows("r.json")
+    assert not isinstance(problem, Row)
+    assert problem.message == "the file is empty; an empty list is `[]`"
+
+
+def test_a_link_to_itself_cannot_be_read(tmp_path: Path) -> None:
+    """It is told like any other file that cannot be."""
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+
+    with pytest.raises(InputError, match=r"cannot read `loop\.csv`"):
+        Files(tmp_path).data("loop.csv")
+    with pytest.raises(InputError, match=r"cannot read `loop\.csv`"):
+        next(Files(tmp_path).rows("loop.csv"))
+
+
+@pytest.mark.parametrize("text", ["u\nada\nbob\n", "u\n", "v\nada\n"])
+def test_rows_that_were_changed_after_the_check_are_refused(tmp_path: Path, text: str) -> None:
+    """More of them, fewer, or another file by that name: they are not those that were checked."""
+    (tmp_path / "r.csv").write_text("u\nada\n")
+    files = Files(tmp_path)
+    assert len(list(files.rows("r.csv"))) == 1
+    (tmp_path / "new").write_text(text)
+    (tmp_path / "new").replace(tmp_path / "r.csv")
+
+    with pytest.raises(InputError, match="changed after its rows were checked"):
+        next(files.rows("r.csv"))
+
+
+def test_rows_that_change_while_they_are_read_are_refused(tmp_path: Path) -> None:
+    """At the end at the latest, so that no rows go missing unseen."""
+    (tmp_path / "r.csv").write_text("u\nada\n")
+    rows = Files(tmp_path).rows("r.csv")
+    next(rows)
+    with (tmp_path / "r.csv").open("a") as file:
+        file.write("bob\n")
+
+    with pytest.raises(InputError, match="changed after its rows were checked"):
+        list(rows)

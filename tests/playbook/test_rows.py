@@ -81,12 +81,14 @@ def test_a_record_is_named_by_the_line_that_it_begins_in() -> None:
     [
         (b"", "f:1: the file is empty"),
         (b"a\rb\rc", "f:1: a lone carriage return; save the file with line breaks of LF or CRLF"),
+        (b'"a"\r"b"', "f:1: a lone carriage return; save the file with line breaks of LF or CRLF"),
         (b"\xff\xfea\x00", "f:1: the file is UTF-16; save it as UTF-8"),
+        (b"a\x00b\x00", "f:1: the file is UTF-16; save it as UTF-8"),
         (b'a\n"x\n\xe9"\n', "f:3: the byte 0xE9 is not UTF-8; save the file as UTF-8"),
         (b'a\n"x\n', "f:2: a quote opens in this row and is never closed"),
         (b"a\n" + b"x" * LINE_LIMIT, "f:2: the line is longer than 8 MiB"),
     ],
-    ids=["empty", "cr", "utf-16", "latin-1", "open", "long"],
+    ids=["empty", "cr", "cr-quoted", "utf-16", "utf-16-bare", "latin-1", "open", "long"],
 )
 def test_a_csv_file_that_cannot_be_read_says_where(raw: bytes, told: str) -> None:
     """And what to do about it."""

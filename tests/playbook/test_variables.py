@@ -97,3 +97,11 @@ def test_a_variables_file_is_one_mapping_of_names_to_single_values(text: str) ->
         problem.position and problem.position.file == "vars.yaml"
         for problem in caught.value.problems
     )
+
+
+@pytest.mark.parametrize("name", ["each", "each.user", "env.HOME"])
+def test_blanks_around_any_name_are_told(name: str) -> None:
+    """Rows and the environment have no blanks either."""
+    with pytest.raises(UndefinedError) as caught:
+        fill(f"${{ {name} }}", Scope())
+    assert caught.value.message.endswith(f"has blanks in it; write `${{{name}}}`")

@@ -89,6 +89,12 @@ def test_nobody_hears_what_comes_after_everybody_was_closed(after: str) -> None:
         ("{actionName: closeAllConnections, excluded: [c]}", ALL),
         (CLOSE, LEAVE),
         (CLOSE, "{actionName: addUserToGroup, userId: a, group: g, onMissing: {wait: 60s}}"),
+        (
+            CLOSE,
+            "{actionName: addUserToGroup, userId: a, group: g, onMissing: {wait: 60s}}",
+            "{actionName: sendToGroup, group: g, data: x}",
+        ),
+        ("{actionName: closeAllConnections, forEach: []}", "{actionName: sendToAll, data: x}"),
     ],
 )
 def test_somebody_may_be_left_or_come_back(actions: tuple[str, ...]) -> None:

@@ -184,3 +184,11 @@ def test_every_rule_of_the_corpus_has_words() -> None:
 
     assert len(told) > 20
     assert told <= set(RULES)
+
+
+@pytest.mark.parametrize("form", ["json", "github", "sarif"])
+def test_a_file_name_that_is_no_utf_8_breaks_no_format(form: str) -> None:
+    """Machines get UTF-8, whatever bytes a file system holds."""
+    problem = Problem("x", "value", Position("a\udcff.yaml", 1, 1))
+
+    assert findings.shown(form, [problem], 1).encode()

@@ -16,4 +16,5 @@ def shown(form: str, problems: Sequence[Problem], files: int) -> str:
     """The problems that were found in so many files, in one of `FORMATS`."""
     module = importlib.import_module(f"{__name__}.{FORMATS[form]}")
     text: str = module.shown(problems, files)
-    return text
+    # A name of a file may hold bytes that are no UTF-8; machines are owed UTF-8 all the same.
+    return text.encode(errors="surrogateescape").decode(errors="replace")

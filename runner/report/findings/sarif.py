@@ -66,4 +66,4 @@ def _location(position: Position, width: int) -> dict[str, Any]:
 
 def _uri(file: str) -> str:
     """The name of a file as a relative reference; `a:b.yaml` must not read as a scheme."""
-    return quote(file.replace("\\", "/"))
+    return quote(file.replace("\\", "/"), errors="surrogateescape")

@@ -1,0 +1,180 @@
+"""Measures what the journal costs: the time of whole runs with one, against runs without.
+
+Run it with wps-run installed: `python benchmarks/journal.py [--actions 10000] [--rounds 5]`. It
+uses loopback only. The server, in a process of its own, answers at once, so the journal is a
+larger share of a run here than against any real service. Runs with and without alternate, and
+the median of their ratios counts, since machines are not equally fast all the time.
+"""
+
+import argparse
+import asyncio
+import multiprocessing
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+GOAL = 0.9
+"""The least share of the throughput without a journal that idempotent actions keep."""
+
+ADDS = "forEach: {file: rows.csv}, actionName: addUserToGroup, userId: '${each.u}', group: g"
+SENDS = "forEach: {file: rows.csv}, actionName: sendToUser, userId: '${each.u}', data: hello"
+END_OF_HEADERS = b"\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is run.
+
+    Attributes:
+        name: How the table calls it.
+        action: The action of the playbook.
+        concurrency: Requests in flight.
+        share: The part of the actions that are run; the slow cases need not run all.
+    """
+
+    name: str
+    action: str
+    concurrency: int
+    share: float = 1.0
+
+
+CASES = (
+    Case("adds, 64 in flight", ADDS, 64),
+    Case("sends, 64 in flight", SENDS, 64),
+    Case("sends, one at a time", SENDS, 1, 0.2),
+)
+
+
+class Yes(asyncio.Protocol):
+    """A server's end of a connection; answers each request as soon as all of it is there."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember where answers go."""
+        self._transport = transport
+        self._data = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what is complete: 202 to a POST, which is a send, 200 to the rest."""
+        self._data += data
+        while END_OF_HEADERS in self._data:
+            head, _, rest = self._data.partition(END_OF_HEADERS)
+            after = head.lower().partition(b"content-length:")[2]
+            length = int(after.partition(b"\r\n")[0] or 0)
+            if len(rest) < length:
+                return
+            self._data = rest[length:]
+            status = b"202 Accepted" if head.startswith(b"POST") else b"200 OK"
+            if isinstance(self._transport, asyncio.Transport):
+                self._transport.write(b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % status)
+
+
+def serve(ready: Connection) -> None:
+    """Serve until killed; tell the port."""
+
+    async def forever() -> None:
+        server = await asyncio.get_running_loop().create_server(Yes, "127.0.0.1", 0)
+        ready.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(forever())
+
+
+@contextmanager
+def server() -> Iterator[int]:
+    """The server, in a process of its own; gives its port."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,))
+    process.start()
+    try:
+        yield ours.recv()
+    finally:
+        process.terminate()
+        process.join()
+
+
+def write_inputs(folder: Path, case: Case, actions: int) -> None:
+    """The playbook and its rows."""
+    mode = "sequential" if case.concurrency == 1 else "concurrent"
+    (folder / "p.yaml").write_text(
+        f"hub: chat\nmode: {mode}\nconcurrency: {case.concurrency}\nactions: [{{{case.action}}}]\n",
+        encoding="utf-8",
+    )
+    rows = (f"user-{number:06}" for number in range(actions))
+    (folder / "rows.csv").write_text("\n".join(["u", *rows, ""]), encoding="utf-8")
+
+
+def seconds(folder: Path, port: int, *words: str) -> float:
+    """How long one run takes, from the start of its process to the end.
+
+    Raises:
+        subprocess.CalledProcessError: It did not succeed.
+    """
+    setting = f"Endpoint=http://127.0.0.1:{port};AccessKey=bG9vcGJhY2s=;"
+    began = time.perf_counter()
+    subprocess.run(  # noqa: S603 -- our own command
+        [sys.executable, "-m", "runner", "run", "p.yaml", "--output", "ndjson", *words],
+        cwd=folder,
+        env={**os.environ, "WebPubSubConnectionString": setting},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    return time.perf_counter() - began
+
+
+def measure(case: Case, port: int, actions: int, rounds: int) -> tuple[float, float, float]:
+    """Medians: actions a second without and with a journal, and the ratio of the two."""
+    without, kept = [], []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_inputs(folder, case, actions)
+        for number in range(rounds):
+            pair = {
+                words: actions / seconds(folder, port, *words)
+                for words in _in_turn(("--no-journal",), ("--journal", f"{number}.journal"), number)
+            }
+            without.append(pair["--no-journal",])
+            kept.append(pair["--journal", f"{number}.journal"])
+    ratios = [with_it / plain for with_it, plain in zip(kept, without, strict=True)]
+    return statistics.median(without), statistics.median(kept), statistics.median(ratios)
+
+
+def _in_turn(
+    one: tuple[str, ...], other: tuple[str, ...], number: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Both, with another one first each time: what runs second may find the machine warmer."""
+    return (other, one) if number % 2 else (one, other)
+
+
+def main() -> int:
+    """Measure and print a table; 1 when idempotent actions keep less than the goal."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--actions", type=int, default=10_000, help="actions in a run")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each kind")
+    given = parser.parse_args()
+    print(
+        f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, ",
+        end="",
+    )
+    print(f"aiohttp {version('aiohttp')}, journals in {tempfile.gettempdir()}\n")
+    print("| actions | without, a second | with, a second | ratio |\n|---|---|---|---|")
+    found = []
+    with server() as port:
+        for case in CASES:
+            plain, kept, ratio = measure(case, port, int(given.actions * case.share), given.rounds)
+            print(f"| {case.name} | {plain:.0f} | {kept:.0f} | {ratio:.2f} |", flush=True)
+            found.append(ratio)
+    return int(found[0] < GOAL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
