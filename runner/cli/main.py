@@ -7,11 +7,13 @@ Only click is imported here. A command's module is imported when that command is
 import importlib
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 import click
 
 from runner.cli.exits import guarded
+from runner.problems import did_you_mean
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -71,8 +73,16 @@ class Commands(click.Group):
         """Put `run` in front when the first word is neither a command nor an own option."""
         own = {name for parameter in self.get_params(ctx) for name in parameter.opts}
         if args and args[0] not in COMMANDS and args[0] not in own:
+            _refuse_misspelt(args[0])
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+
+def _refuse_misspelt(word: str) -> None:
+    """Refuse a word that is no file and looks like a command."""
+    near = did_you_mean(word, list(COMMANDS)) if word.isalpha() else ""
+    if near and not Path(word).exists():
+        raise click.UsageError(f"`{word}` is neither a command nor a playbook{near}")
 
 
 @click.command(

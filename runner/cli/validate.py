@@ -62,11 +62,19 @@ def command(
     files = list(_files(paths))
     given = variables(assignments, vars_files)
     check = _Check(given, [name for name, _ in assignments], binding_only=binding_only)
-    problems = [problem for file in files for problem in check.file(file)]
+    problems: list[Problem] = []
+    unreadable: UsageError | None = None
+    for file in files:
+        try:
+            problems += check.file(file)
+        except UsageError as error:
+            unreadable = unreadable or error
     problems = [*check.unused(), *problems]
     if strict:
         problems = [replace(problem, severity=Severity.ERROR) for problem in problems]
     write(sys.stdout, _shown(form, problems, len(files)))
+    if unreadable is not None:
+        raise unreadable
     return FINDINGS if any(one.severity is Severity.ERROR for one in problems) else 0
 
 

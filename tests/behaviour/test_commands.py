@@ -74,6 +74,15 @@ def test_run_is_the_default_command(wps_run: Script, tmp_path: Path) -> None:
     assert (short.returncode, short.stderr) == (long.returncode, long.stderr) == (0, "")
 
 
+def test_a_misspelt_command_is_not_taken_for_a_playbook(wps_run: Script, tmp_path: Path) -> None:
+    """Unless there is such a file."""
+    done = wps_run("validte", "good.yaml")
+    assert done.returncode == 2
+    assert "did you mean `validate`?" in done.stderr
+    (tmp_path / "validte").write_text(GOOD)
+    assert wps_run("validte", "--local").returncode == 0
+
+
 def test_validate_exits_0_1_and_2(wps_run: Script, tmp_path: Path) -> None:
     """All is well, something is wrong, it cannot be read."""
     (tmp_path / "good.yaml").write_text(GOOD)
@@ -85,6 +94,10 @@ def test_validate_exits_0_1_and_2(wps_run: Script, tmp_path: Path) -> None:
     assert bad.stdout.startswith("bad.yaml:3:18: ")
     assert "did you mean `addUserToGroup`?" in bad.stdout
     assert wps_run("validate", "none.yaml").returncode == 2
+    both = wps_run("validate", "bad.yaml", "none.yaml")
+    assert both.returncode == 2
+    assert "bad.yaml:3:18: " in both.stdout
+    assert "cannot read `none.yaml`" in both.stderr
     assert wps_run("validate").returncode == 2
     assert wps_run("validate", "--no-such-option").returncode == 2
 
