@@ -23,7 +23,7 @@ class Record:
         source: `file:line`.
         status: How it ended.
         http_status: The last answer's status, or None.
-        attempts: How many requests left.
+        attempts: How many attempts were made.
         duration_ms: Milliseconds from the first attempt to the end.
         request_id: The `x-ms-client-request-id` of its requests, or None.
         error: Why it is not ok, or None.

@@ -54,7 +54,8 @@ class Result:
         step: The action.
         status: How it ended.
         http_status: The last answer's status, or None when none came.
-        attempts: How many requests left; 0 when it did not start.
+        attempts: How many were made, those that could not connect among them; 0 when it did not
+            start.
         duration: Seconds from the first attempt's start to the end, pauses included.
         request_id: The `x-ms-client-request-id` of its requests, or None when none left.
         fault: Why it is not ok, or None.
