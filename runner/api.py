@@ -341,7 +341,7 @@ def fingerprint(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -> d
     }
     for number, (one, endpoint) in enumerate(zip(plans, endpoints, strict=True)):
         file = one.playbook.document.file
-        which = f"the playbook {file}" + (f" (the {number + 1}th)" if number else "")
+        which = f"the playbook {file}" + (f" (number {number + 1})" if number else "")
         parts[which] = one.playbook.document.text
         parts[f"the hub of {which}"] = one.hub.lower()
         parts[f"the endpoint of {which}"] = endpoint

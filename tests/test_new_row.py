@@ -3,7 +3,7 @@
 import jsonschema
 
 from runner.actions.claims import HUB, claims_of
-from runner.actions.fields import GROUP, REASON, optional
+from runner.actions.fields import GROUP, REASON
 from runner.actions.reference import description, listing, markdown
 from runner.actions.table import ACTIONS, Action, Kind, Origin, Overlap, Phase, Repeat
 from runner.actions.wire import Request, build_request
@@ -14,7 +14,7 @@ FREEZE = Action(
     summary="Let nobody join a group.",
     method="POST",
     path="/api/hubs/{hub}/groups/{group}/:freeze",
-    fields=(GROUP, optional(REASON)),
+    fields=(GROUP, REASON),
     success=(204,),
     overlap=Overlap(Phase.USE, Kind.GRANT),
     repeat=Repeat.IDEMPOTENT,

@@ -68,11 +68,6 @@ class Field:
     most: int | None = None
 
 
-def optional(of: Field) -> Field:
-    """The same property, one that may be left out."""
-    return replace(of, required=False)
-
-
 GROUP = Field(
     name="group",
     summary="The group's name. Case-sensitive.",

@@ -75,8 +75,9 @@ class Result:
         return self.step.target
 
 
-EXIT_OK, EXIT_FAILED, EXIT_NOTHING_SENT, EXIT_UNKNOWN = 0, 1, 2, 3
-"""Exit codes of a run. Frozen: engines that retry key on them."""
+EXIT_OK, EXIT_FAILED, EXIT_UNKNOWN = 0, 1, 3
+"""Exit codes of a run. Frozen: engines that retry key on them. 2, nothing was sent, is the
+border's (`cli.exits`), since there is no run then."""
 
 
 @dataclass(slots=True)
