@@ -16,7 +16,7 @@ from runner.report.outlook import Closed, Heard, Outlook, Permitted
 from runner.service.effects import Close, Effect, Message
 from runner.service.hub import Hub
 from runner.service.names import Permission
-from runner.service.rest import Exchange
+from runner.service.rest.handler import Exchange
 from runner.service.server import LocalService
 
 

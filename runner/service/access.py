@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import jwt
 
-from runner.service.targets import decode
+from runner.service.rest.targets import decode
 
 LEEWAY = 300
 """Seconds by which clocks may differ."""

@@ -16,7 +16,7 @@ from runner.service.access import Gate
 from runner.service.clients import Client
 from runner.service.hub import Hub
 from runner.service.names import hub_key, is_group, is_hub, is_id
-from runner.service.rest import Exchange, Rest, Room
+from runner.service.rest.handler import Exchange, Rest, Room
 
 logging.getLogger("runner.service").addHandler(logging.NullHandler())
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.service.effects import Close, DataType, Deliver, Message
-from runner.service.rest import Exchange
+from runner.service.rest.handler import Exchange
 from runner.service.server import LocalService
 
 SEND = "/api/hubs/chat/:send"

@@ -3,7 +3,7 @@
 from datetime import date
 from enum import StrEnum
 
-from runner.service.targets import Query
+from runner.service.rest.targets import Query
 
 PARAMETER = "api-version"
 

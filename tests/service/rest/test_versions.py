@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.service.targets import Query
-from runner.service.versions import Verdict, judge
+from runner.service.rest.targets import Query
+from runner.service.rest.versions import Verdict, judge
 
 
 @pytest.mark.parametrize(

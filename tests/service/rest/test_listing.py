@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.service.hub import Hub
-from runner.service.listing import Cursors, list_members
-from runner.service.replies import RefusedError
-from runner.service.targets import Query
+from runner.service.rest.listing import Cursors, list_members
+from runner.service.rest.replies import RefusedError
+from runner.service.rest.targets import Query
 
 URL = "http://localhost:8080/api/hubs/chat/groups/g/connections"
 CURSORS = Cursors(b"secret", "chat/g")

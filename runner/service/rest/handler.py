@@ -12,22 +12,22 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from runner.service.access import DeniedError, Gate
-from runner.service.bodies import Body, check_length
 from runner.service.clients import Clients
 from runner.service.effects import Effect
 from runner.service.hub import Hub
 from runner.service.names import hub_key
-from runner.service.operations import Answer, Call
-from runner.service.replies import (
+from runner.service.rest.bodies import Body, check_length
+from runner.service.rest.operations import Answer, Call
+from runner.service.rest.replies import (
     PROBLEM,
     RefusedError,
     Reply,
     bad_request,
     unauthorized,
 )
-from runner.service.routes import Entry, Operation, Route, find
-from runner.service.targets import BadTargetError, Query, decode, segments, split_target
-from runner.service.versions import PARAMETER, SUPPORTED, Verdict, judge
+from runner.service.rest.routes import Entry, Operation, Route, find
+from runner.service.rest.targets import BadTargetError, Query, decode, segments, split_target
+from runner.service.rest.versions import PARAMETER, SUPPORTED, Verdict, judge
 
 _LOG = logging.getLogger("runner.service")
 

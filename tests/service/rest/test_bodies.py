@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.bodies import (
+from runner.service.effects import DataType
+from runner.service.rest.bodies import (
     LIMIT,
     Body,
     GroupsRequest,
@@ -15,8 +16,7 @@ from runner.service.bodies import (
     read_groups,
     read_message,
 )
-from runner.service.effects import DataType
-from runner.service.replies import RefusedError
+from runner.service.rest.replies import RefusedError
 
 
 def refusal(call: Any, *arguments: Any) -> tuple[int, str]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.targets import BadTargetError, Query, decode, segments, split_target
+from runner.service.rest.targets import BadTargetError, Query, decode, segments, split_target
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from runner.service.replies import RefusedError
-from runner.service.routes import find
+from runner.service.rest.replies import RefusedError
+from runner.service.rest.routes import find
 
 
 def test_each_published_operation_has_its_route(operation: Any) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from runner.service.effects import DataType
 from runner.service.names import is_group
-from runner.service.replies import UNSUPPORTED_MEDIA_TYPE, RefusedError, bad_request
+from runner.service.rest.replies import UNSUPPORTED_MEDIA_TYPE, RefusedError, bad_request
 
 LIMIT = 1024 * 1024
 """The most bytes a body may have."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from runner.service import operations as do
 from runner.service.names import is_group, is_hub, is_id
-from runner.service.operations import INVALID_GROUP, Run
-from runner.service.replies import UNKNOWN_ROUTE, RefusedError, bad_request, method_not_allowed
+from runner.service.rest import operations as do
+from runner.service.rest.operations import INVALID_GROUP, Run
+from runner.service.rest.replies import UNKNOWN_ROUTE, RefusedError, bad_request, method_not_allowed
 
 
 class Entry(Enum):

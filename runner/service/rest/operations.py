@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runner.service.access import ClientAccess, Gate
-from runner.service.bodies import Body, read_groups, read_message
 from runner.service.effects import Effect, Message
 from runner.service.filter_syntax import FilterError
 from runner.service.filters import compile_filter
@@ -21,10 +20,11 @@ from runner.service.hub import (
     UnknownConnectionError,
     UnknownUserError,
 )
-from runner.service.listing import Cursors, list_members
 from runner.service.names import Permission, is_group, permission
 from runner.service.permissions import TooManyRulesError
-from runner.service.replies import (
+from runner.service.rest.bodies import Body, read_groups, read_message
+from runner.service.rest.listing import Cursors, list_members
+from runner.service.rest.replies import (
     ACCEPTED,
     NO_CONTENT,
     OK,
@@ -36,7 +36,7 @@ from runner.service.replies import (
     json_reply,
     not_found,
 )
-from runner.service.targets import Query
+from runner.service.rest.targets import Query
 
 INVALID_GROUP = (
     "Invalid group name. Valid group name should be in between 1 and 1024 characters long."

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from runner.service.hub import Hub
-from runner.service.replies import RefusedError, bad_request
-from runner.service.targets import Query
+from runner.service.rest.replies import RefusedError, bad_request
+from runner.service.rest.targets import Query
 
 PAGE_LIMIT = 200
 """The most members on a page, and how many are on it when nobody says."""
