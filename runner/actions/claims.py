@@ -5,7 +5,8 @@ of its hub and each target that it names. Two actions may overlap when every key
 claim is claimed for the same kind of thing, and that kind commutes.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import NamedTuple
 
 from runner.actions.table import Action, Kind
 from runner.actions.wire import Values
@@ -28,8 +29,7 @@ _TARGETS = {
 """Property to the kind of target that it names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A key and what is done to it.
 
     Attributes:
@@ -53,21 +53,42 @@ ALONE = (Claim(HUB, "alone", shared=False),)
 """The claims of an action that overlaps with nothing, as in a sequential run."""
 
 
-def claims_of(action: Action, values: Values) -> tuple[Claim, ...]:
-    """What the action claims, in a fixed order: the hub's phase first.
+Claiming = Callable[[Values], tuple[Claim, ...]]
+"""From an action's values to what it claims, in a fixed order: the hub's phase first."""
+
+
+def claiming(action: Action) -> Claiming:
+    """How the claims of an action follow from its values; what no value changes, once.
 
     Source: the two `overlap` columns of the action table.
     """
     phase, kind = action.overlap.phase, action.overlap.kind
     if kind is Kind.ALONE:
-        return ALONE
-    claims = [Claim(HUB, phase, shared=True)]
+        return lambda _: ALONE
+    hub = Claim(HUB, phase, shared=True)
     shared = kind in COMMUTES
-    for name, what in _TARGETS.items():
-        if name in values:
-            claims.append(Claim((what, str(values[name])), kind, shared=shared))
-    if kind in {Kind.JOIN, Kind.LEAVE}:
-        claims.append(Claim(MEMBERSHIP, "change", shared=True))
-    elif "filter" in values:
-        claims.append(Claim(MEMBERSHIP, "read", shared=True))
-    return tuple(claims)
+    names = {one.name for one in action.fields}
+    targets = [(name, what) for name, what in _TARGETS.items() if name in names]
+    changes = kind in {Kind.JOIN, Kind.LEAVE}
+
+    def claims(values: Values) -> tuple[Claim, ...]:
+        made = [hub]
+        for name, what in targets:
+            if name in values:
+                made.append(Claim((what, str(values[name])), kind, shared))
+        if changes:
+            made.append(_CHANGE)
+        elif "filter" in values:
+            made.append(_READ)
+        return tuple(made)
+
+    return claims
+
+
+_CHANGE = Claim(MEMBERSHIP, "change", shared=True)
+_READ = Claim(MEMBERSHIP, "read", shared=True)
+
+
+def claims_of(action: Action, values: Values) -> tuple[Claim, ...]:
+    """What an action with these values claims; see `claiming`."""
+    return claiming(action)(values)

@@ -1,7 +1,8 @@
 """From an action and its values to the REST call that carries it out, and what comes back."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -37,65 +38,88 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     content_type: str | None = None
 
-    def target(self, api_version: str = API_VERSION) -> str:
+    def target(self) -> str:
         """Path and query as they go out."""
         own = f"{self.query}&" if self.query else ""
-        return f"{self.path}?{own}api-version={quote(api_version, safe=SAFE)}"
+        return f"{self.path}?{own}{_VERSION}"
 
 
 SAFE = "-._~"
 """What stays as it is in a path segment or a query value, as in the official Python SDK."""
 
+_is_plain = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
 
-def build_request(action: Action, values: Values, hub: str) -> Request:
-    """Turn one action into the REST call that carries it out.
+
+def _quoted(value: str) -> str:
+    """Percent-encoded but for `SAFE`; most names have nothing to encode."""
+    return value if _is_plain(value) else quote(value, safe=SAFE)
+
+
+_VERSION = f"api-version={_quoted(API_VERSION)}"
+
+
+class RequestTemplate:
+    """The REST call of an action in a hub, for values to be filled in.
+
+    What no value changes is worked out once.
 
     Args:
         action: The row of the action table.
-        values: The checked values; every required property of the action has one.
         hub: The hub's name.
-
-    Returns:
-        The request. Each value stays one path segment: `a?b` becomes `a%3Fb`.
-
-    Raises:
-        KeyError: A required property has no value; `steps` rules that out.
 
     Source: REST operation `action.operation`, api-version 2024-12-01.
     """
-    segments = {"hub": quote(hub, safe=SAFE)}
-    for one in action.placed(Place.PATH):
-        segments[one.name] = quote(str(values[one.name]), safe=SAFE)
-    body, content_type = _body(action, values)
-    return Request(
-        action.method,
-        action.path.format_map(segments),
-        "&".join(_query(action, values)),
-        body,
-        content_type,
-    )
+
+    def __init__(self, action: Action, hub: str) -> None:
+        self._method = action.method
+        # By turns a literal text and the name of a property.
+        before, _, after = action.path.partition("{hub}")
+        first, *others = _NAME.split(after)
+        self._path = [before + _quoted(hub) + first, *others]
+        self._names = self._path[1::2]
+        self._query = action.placed(Place.QUERY)
+        self._body = action.placed(Place.BODY)
+
+    def fill(self, values: Values) -> Request:
+        """The request for some values.
+
+        Args:
+            values: The checked values; every required property of the action has one.
+
+        Returns:
+            The request. Each value stays one path segment: `a?b` becomes `a%3Fb`.
+
+        Raises:
+            KeyError: A required property has no value; `steps` rules that out.
+        """
+        path = self._path.copy()
+        path[1::2] = [_quoted(str(values[name])) for name in self._names]
+        query = "&".join(self._pairs(values)) if self._query else ""
+        body, content_type = self._content(values) if self._body else (b"", None)
+        return Request(self._method, "".join(path), query, body, content_type)
+
+    def _pairs(self, values: Values) -> Iterator[str]:
+        for one in self._query:
+            if one.name in values:
+                value = values[one.name]
+                items = value if isinstance(value, tuple) else (str(value),)
+                yield from (f"{one.name}={_quoted(item)}" for item in items)
+
+    def _content(self, values: Values) -> tuple[bytes, str]:
+        if self._body[0].shape is Shape.DATA:
+            data = values[self._body[0].name]
+            if not isinstance(data, bytes):
+                raise TypeError("`data` is bytes by now; `payload` makes them")
+            return data, CONTENT_TYPES[str(values["dataType"])]
+        return _json(self._body, values), CONTENT_TYPES["json"]
 
 
-def _query(action: Action, values: Values) -> list[str]:
-    pairs = []
-    for one in action.placed(Place.QUERY):
-        if one.name in values:
-            value = values[one.name]
-            items = value if isinstance(value, tuple) else (str(value),)
-            pairs += [f"{one.name}={quote(item, safe=SAFE)}" for item in items]
-    return pairs
+_NAME = re.compile(r"\{(\w+)\}")
 
 
-def _body(action: Action, values: Values) -> tuple[bytes, str | None]:
-    fields = action.placed(Place.BODY)
-    if not fields:
-        return b"", None
-    if fields[0].shape is Shape.DATA:
-        data = values[fields[0].name]
-        if not isinstance(data, bytes):
-            raise TypeError("`data` is bytes by now; `payload` makes them")
-        return data, CONTENT_TYPES[str(values["dataType"])]
-    return _json(fields, values), CONTENT_TYPES["json"]
+def build_request(action: Action, values: Values, hub: str) -> Request:
+    """Turn one action into the REST call that carries it out; see `RequestTemplate`."""
+    return RequestTemplate(action, hub).fill(values)
 
 
 def _json(fields: tuple[Field, ...], values: Values) -> bytes:

@@ -79,7 +79,7 @@ class Expansion:
         self._constant: dict[str, Any] = {}
         self._fillers: dict[str, Filler] = {}
         self._columns: dict[str, str] = {}
-        self._judged: dict[str, Predicate] | None = None
+        self._judged: tuple[tuple[str, Predicate], ...] | None = None
         self._message = lru_cache(maxsize=KEPT)(self._read_message)
         for key, value in self._texts().items():
             self._prepare(key, value)
@@ -138,17 +138,19 @@ class Expansion:
 
     def _each(self) -> Iterator[Filled]:
         """A value for each row."""
-        take = first = self._first
+        begun = False
         try:
             for item, row in enumerate(self._rows()):
                 if isinstance(row, Problem):
                     yield Filled(self._written, item, _place(row), {}, None, (row,))
-                elif take is first and (misused := self._misused(row)):
+                elif begun:
+                    yield self._next(row, item)
+                elif misused := self._misused(row):
                     yield self._wrong(misused)
                     return
                 else:
-                    yield from take(row, item)
-                    take = self._next
+                    yield from self._first(row, item)
+                    begun = True
         except InputError as error:
             path = (*self._written.path, "forEach", "file")
             yield self._wrong([self._document.problem(str(error), "file", path)])
@@ -200,35 +202,34 @@ class Expansion:
                 self._constant["data"] = ""
         data_type = data_type_of(self._constant)
         if "dataType" not in self._fillers and "dataFile" not in self._fillers:
-            self._judged = predicates_of(
+            judged = predicates_of(
                 self._written.action,
                 [key for key in self._fillers if key != "name"],
                 data_type,
                 slash_in_names=self._playbook.slash_in_names,
             )
+            self._judged = tuple(judged.items())
         if not constant or item is not None:
-            yield from self._next(row, item)
+            yield self._next(row, item)
 
-    def _next(self, row: Row, item: int | None) -> Iterator[Filled]:
+    def _next(self, row: Row, item: int | None) -> Filled:
+        values = self._constant.copy()
         try:
-            values = self._constant.copy()
             for key, filler in self._fillers.items():
                 values[key] = filler(row.cells)
         except KeyError as error:
             lack = row_fault(error.args[0], row.cells)
-            yield self._bad(row, item, [Finding((), lack, "row")])
-            return
+            return self._bad(row, item, [Finding((), lack, "row")])
         if not self._passes(values):
             faults = list(self._faults(values, varying=True))
             if faults:
-                yield self._bad(row, item, faults)
-                return
+                return self._bad(row, item, faults)
         label = values.pop("name")
         if "dataFile" in values:
             name = values.pop("dataFile")
             if self._known:
                 values["data"] = self._message(name, data_type_of(values))
-        yield Filled(self._written, item, row.position, values, label)
+        return Filled(self._written, item, row.position, values, label)
 
     def _passes(self, values: Mapping[str, Any]) -> bool:
         """Whether what a row has changed is right for certain, or not known yet."""
@@ -236,7 +237,10 @@ class Expansion:
             return True
         if self._judged is None:
             return False
-        return all(accepts(values[key]) for key, accepts in self._judged.items())
+        for key, accepts in self._judged:  # noqa: SIM110 -- `all` takes twice as long
+            if not accepts(values[key]):
+                return False
+        return True
 
     def _faults(self, values: Mapping[str, Any], *, varying: bool) -> Iterator[Finding]:
         """What the full check finds in that which the rows change, or in all the rest."""

@@ -6,8 +6,8 @@ jsonschema says why. The rules are the schema's, and a test holds the two to one
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sized
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,18 @@ def fits(schema: Json | bool) -> Fits:  # noqa: FBT001 -- `true` and `false` are
     if isinstance(schema, bool):
         return lambda _: schema
     made = [_KEYWORDS[key](value, schema) for key, value in schema.items() if key not in _WORDS]
-    return lambda data: all(check(data) for check in made)
+    return together(made)
+
+
+def together(checks: Sequence[Fits]) -> Fits:
+    """The check that says yes where all of them do, asked in their order."""
+    if not checks:
+        return _anything
+    first, *others = checks
+    if not others:
+        return first
+    rest = together(others)
+    return lambda data: first(data) and rest(data)
 
 
 _WORDS = frozenset({"$schema", "$id", "title", "description"})
@@ -90,8 +101,11 @@ def _enum(values: list[str], _: Json) -> Fits:
 
 
 def _pattern(pattern: str, _: Json) -> Fits:
-    # `re` compiles it when it is first needed, which for most patterns is never, and keeps it.
-    return lambda data: not isinstance(data, str) or re.search(pattern, data) is not None
+    return lambda data: not isinstance(data, str) or _compiled(pattern).search(data) is not None
+
+
+_compiled = cache(re.compile)
+"""Patterns, compiled when they are first needed, which for most of them is never."""
 
 
 def _items(schema: Json, _: Json) -> Fits:
@@ -113,7 +127,7 @@ def _properties(named: Mapping[str, Json], schema: Json) -> Fits:
             if check is not None:
                 if not check(value):
                     return False
-            elif not (others(value) or any(re.search(pattern, key) for pattern in patterns)):
+            elif not (others(value) or any(_compiled(pattern).search(key) for pattern in patterns)):
                 return False
         return True
 
@@ -133,7 +147,7 @@ def _pattern_properties(patterns: Mapping[str, Json], _: Json) -> Fits:
             check(value)
             for pattern, check in checks
             for key, value in data.items()
-            if re.search(pattern, key)
+            if _compiled(pattern).search(key)
         )
     )
 

@@ -11,7 +11,7 @@ from runner.actions.fields import Field
 from runner.actions.names import NO_SLASH_PATTERN
 from runner.actions.table import Action
 from runner.playbook.beyond import field_faults
-from runner.playbook.fits import Fits, fits
+from runner.playbook.fits import Fits, fits, together
 from runner.playbook.schema import Form, action_schema, slashless
 
 Predicate = Callable[[Any], bool]
@@ -45,6 +45,4 @@ def predicates_of(
 
 
 def _predicate(rules: list[Fits], one: Field, data_type: str) -> Predicate:
-    return lambda value: (
-        all(fitting(value) for fitting in rules) and not any(field_faults(one, value, data_type))
-    )
+    return together([*rules, lambda value: not any(field_faults(one, value, data_type))])

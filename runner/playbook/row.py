@@ -1,7 +1,7 @@
 """A row of `forEach`, and what the core asks of the files that a playbook names."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from runner.playbook.document import Path
@@ -18,12 +18,12 @@ class Row:
     Attributes:
         cells: Column to cell; a single value is in the column `WHOLE`.
         position: Where it begins. Of a row in a file only the line.
-        paths: Column to the path of its cell in the playbook; empty for a row of a file.
+        paths: Column to the path of its cell in the playbook; None for a row of a file.
     """
 
     cells: Mapping[str, str]
     position: Position
-    paths: Mapping[str, Path] = field(default_factory=dict)
+    paths: Mapping[str, Path] | None = None
 
 
 Rows = Iterator[Row | Problem]

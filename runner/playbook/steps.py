@@ -1,13 +1,14 @@
 """A checked playbook, variables and a hub turned into a lazy stream of steps."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runner.actions.claims import ALONE, claims_of
+from runner.actions.claims import ALONE, claiming
 from runner.actions.fields import Shape
 from runner.actions.payload import message_bytes
-from runner.actions.wire import Value, build_request
+from runner.actions.table import Action
+from runner.actions.wire import RequestTemplate, Value
 from runner.playbook.expansion import Expansion, Filled
 from runner.playbook.model import Playbook, WrittenAction
 from runner.playbook.options import Delivery, Mode, OnError, RunOptions, on_missing, seconds
@@ -96,31 +97,47 @@ def steps(
         PlaybookError: A filled-in value is wrong; `check` finds all of these beforehand, unless
             a file has changed since.
     """
-    for index, filled in enumerate(_expanded(playbook, scope), start=first):
-        if filled.problems:
-            raise PlaybookError(filled.problems)
-        yield _step(filled, options, hub, index)
+    index = first
+    for written in playbook.actions:
+        make = _maker(written, options, hub)
+        for filled in _expanded(playbook, written, scope):
+            if filled.problems:
+                raise PlaybookError(filled.problems)
+            yield make(filled, index)
+            index += 1
 
 
-def _step(filled: Filled, options: RunOptions, hub: str, index: int) -> Step:
-    written = filled.written
-    own = written.options
-    values = _checked(written, filled.values)
-    return Step(
-        index=index,
-        written=_place(written),
-        item=filled.item,
-        action=written.action,
-        values=values,
-        request=build_request(written.action, values, hub),
-        claims=ALONE if options.mode is Mode.SEQUENTIAL else claims_of(written.action, values),
-        source=f"{filled.position.file}:{filled.position.line}",
-        name=filled.label,
-        on_error=OnError(own.get("onError", options.on_error)),
-        delivery=Delivery(own.get("delivery", options.delivery)),
-        timeout=seconds(own.get("timeout", options.timeout)),
-        on_missing=on_missing(own["onMissing"]) if "onMissing" in own else options.on_missing,
-    )
+def _maker(written: WrittenAction, options: RunOptions, hub: str) -> Callable[[Filled, int], Step]:
+    """What makes the steps of one written action; what no row changes is worked out once."""
+    own, action, place = written.options, written.action, _place(written)
+    on_error = OnError(own.get("onError", options.on_error))
+    delivery = Delivery(own.get("delivery", options.delivery))
+    timeout = seconds(own.get("timeout", options.timeout))
+    missing = on_missing(own["onMissing"]) if "onMissing" in own else options.on_missing
+    request = RequestTemplate(action, hub).fill
+    claims = claiming(action)
+    alone = options.mode is Mode.SEQUENTIAL
+
+    def make(filled: Filled, index: int) -> Step:
+        values = _checked(action, filled.values)
+        position = filled.position
+        return Step(
+            index,
+            place,
+            filled.item,
+            action,
+            values,
+            request(values),
+            ALONE if alone else claims(values),
+            f"{position.file}:{position.line}",
+            filled.label,
+            on_error,
+            delivery,
+            timeout,
+            missing,
+        )
+
+    return make
 
 
 def _place(written: WrittenAction) -> int:
@@ -129,19 +146,18 @@ def _place(written: WrittenAction) -> int:
     return last if isinstance(last, int) else 0
 
 
-def _expanded(playbook: Playbook, scope: Scope) -> Iterator[Filled]:
-    for written in playbook.actions:
-        if written.templated:
-            yield from Expansion(playbook, written, scope)
-        else:
-            position = playbook.document.position(written.path)
-            yield Filled(written, None, position, written.values, written.label)
+def _expanded(playbook: Playbook, written: WrittenAction, scope: Scope) -> Iterator[Filled]:
+    if written.templated:
+        yield from Expansion(playbook, written, scope)
+    else:
+        position = playbook.document.position(written.path)
+        yield Filled(written, None, position, written.values, written.label)
 
 
-def _checked(written: WrittenAction, values: Mapping[str, Any]) -> dict[str, Value]:
+def _checked(action: Action, values: Mapping[str, Any]) -> dict[str, Value]:
     """The values in their final form: bytes for data, a tuple for a list."""
     checked: dict[str, Value] = {}
-    for one in written.action.fields:
+    for one in action.fields:
         if one.name not in values:
             continue
         value = values[one.name]

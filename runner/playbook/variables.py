@@ -26,6 +26,10 @@ class Scope:
     inputs: Inputs = field(default_factory=NoFiles, repr=False)
 
 
+_BARE = 3
+"""How many parts a text has that is one `${each.…}`; both of its literals are empty."""
+
+
 class UndefinedError(Exception):
     """A `${…}` that names nothing.
 
@@ -65,6 +69,8 @@ class Template:
         Raises:
             KeyError: The row has no such column.
         """
+        if len(self.parts) == _BARE and self.parts[0] == self.parts[2] == "":
+            return cells[self.parts[1]]
         filled = list(self.parts)
         filled[1::2] = [cells[column] for column in self.parts[1::2]]
         return "".join(filled)
