@@ -33,7 +33,7 @@ hub: chat
 mode: concurrent
 concurrency: 64
 onError: continue
-timeout: 500ms
+timeout: 2s
 retry: {attempts: 5, backoff: 20ms, maxBackoff: 200ms}
 actions:
   - forEach: {file: members.csv}
@@ -241,7 +241,7 @@ def compare(results: Path, log: Log, actions: int) -> tuple[Counter[str], Counte
             ids.add(record["requestId"])
             lost += record["attempts"] - truth.arrived
             if lie := lie_in(record, truth):
-                lies[lie] += 1
+                lies[f"{lie} ({(record['error'] or {}).get('code', 'no error')})"] += 1
     lies["no result"] = actions - len(seen)
     lies["sent without a result"] = len(log.truths.keys() - ids)
     lies["attempts that never were"] = max(0, lost - log.unread)

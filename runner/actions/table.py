@@ -8,7 +8,7 @@ Rows hold only data, so that a reader can check them against the REST operation 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -96,6 +96,7 @@ class Action:
         origin: Whether the output binding has it, or only the REST API.
         operation: The REST operation it is.
         rest_fields: Names of properties that the REST API has and the binding has not.
+        targets: Names of the properties that say whom it is done to.
     """
 
     name: str
@@ -109,6 +110,10 @@ class Action:
     origin: Origin
     operation: str
     rest_fields: frozenset[str] = frozenset()
+    targets: tuple[str, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", tuple(one.name for one in self.fields if one.target))
 
     @property
     def idempotent(self) -> bool:
@@ -117,7 +122,7 @@ class Action:
 
     def placed(self, place: Place) -> tuple[Field, ...]:
         """Its properties that travel in one place of the request."""
-        return tuple(field for field in self.fields if field.place is place)
+        return tuple(one for one in self.fields if one.place is place)
 
 
 _REST_SEND = frozenset({"filter", "messageTtlSeconds"})

@@ -6,7 +6,7 @@ import os
 import ssl
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +22,7 @@ from runner.connect.log import LOG, Exchange
 from runner.connect.proxy import proxy_for
 from runner.connect.reply import read_reply
 from runner.problems import SettingsError
+from runner.version import VERSION
 
 BODY_LIMIT = 64 * 1024
 """The most bytes of an answer that are read; errors of the service are far shorter."""
@@ -75,7 +76,7 @@ class Client:
         self._tls = tls
         self._proxy = proxy_for(endpoint) if trust_env else None
         self._now = now
-        self._agent = f"wps-run/{version('wps-run')}"
+        self._agent = f"wps-run/{VERSION}"
         self._logged = LOG.isEnabledFor(logging.INFO)
 
     async def __aenter__(self) -> Self:
@@ -123,10 +124,25 @@ class Client:
         Returns:
             The reply, or why there is none. Neither holds a secret.
         """
+        asked = await self.ask(request, timeout=timeout, request_id=request_id, attempt=attempt)
+        return asked[0]
+
+    async def ask(
+        self,
+        request: Request,
+        *,
+        timeout: float,  # noqa: ASYNC109 -- as of `send`
+        request_id: str,
+        attempt: int = 1,
+    ) -> tuple[Outcome, bytes]:
+        """Send one request, once, as `send` does; gives the beginning of the answer's body too.
+
+        The body may hold a secret, and is never logged.
+        """
         try:
             token = await self._token(request.path)
         except SettingsError as error:
-            return NoReply(sent=False, code="token", message=str(error))
+            return NoReply(sent=False, code="token", message=str(error)), b""
         # The signature by itself too, since the dots around it may come back written otherwise.
         secrets = (token, token.rpartition(".")[2], self._endpoint.key)
         log = Exchange(request, request_id, attempt, secrets) if self._logged else None
@@ -137,11 +153,14 @@ class Client:
         if isinstance(answer, NoReply):
             if log:
                 log.broke(answer)
-            return answer
+            return answer, b""
         response, body = answer
         if log:
             log.answered(response.status, response.headers, len(body))
-        return read_reply(response.status, response.headers, body, now=self._now(), secrets=secrets)
+        return (
+            read_reply(response.status, response.headers, body, now=self._now(), secrets=secrets),
+            body,
+        )
 
     async def _token(self, path: str) -> str:
         now = self._now()
@@ -189,10 +208,16 @@ class Client:
             headers=headers,
             data=request.body or None,
             allow_redirects=False,
-            timeout=ClientTimeout(total=None, connect=seconds, ceil_threshold=_EXACT),
+            timeout=_timeout(seconds),
             proxy=self._proxy.url if self._proxy else None,
             proxy_headers=self._proxy.headers if self._proxy else None,
         )
+
+
+@lru_cache
+def _timeout(seconds: float) -> ClientTimeout:
+    """How long to wait for a connection; the whole of an attempt is bounded elsewhere."""
+    return ClientTimeout(total=None, connect=seconds, ceil_threshold=_EXACT)
 
 
 def _token_source(endpoint: Endpoint) -> TokenSource:

@@ -8,10 +8,10 @@ from itertools import islice
 from typing import Any
 
 from runner.actions.claims import ALONE
-from runner.actions.wire import Reply
-from runner.execution.faults import skipped
+from runner.actions.wire import Outcome, Reply
+from runner.execution.faults import defect, skipped
 from runner.execution.ordering import Scoreboard
-from runner.execution.result import Result, Skip, Status
+from runner.execution.result import Result, Skip, Status, Try
 from runner.execution.retry import Again, Done, Trail, ending
 from runner.execution.stop import Stop
 from runner.execution.throttle import Pace, Throttle
@@ -35,28 +35,73 @@ class Job:
 
     Attributes:
         step: The step.
+        waited_for: The number of the step whose end let it start, or None.
         trail: Its attempts so far.
         began: When the first one started.
+        sent: When the last one started.
+        out: Whether it may be on its way.
         request_id: What its requests share; "" before the first.
+        tries: The attempts that a pause followed.
     """
 
     step: Step
+    waited_for: int | None = None
     trail: Trail = field(default_factory=Trail)
     began: float = 0.0
+    sent: float = 0.0
+    out: bool = False
     request_id: str = ""
+    tries: tuple[Try, ...] = ()
 
-    def result(self, end: Done, now: float) -> Result:
-        """What has become of it."""
+    def leave(self, now: float) -> None:
+        """Note that an attempt starts."""
+        self.sent, self.out = now, True
+        if not self.trail.attempts:
+            self.began = now
+
+    def answered(self, outcome: Outcome) -> Trail:
+        """Note what an attempt ended in."""
+        self.trail, self.out = self.trail.after(outcome), False
+        return self.trail
+
+    def abandon(self) -> None:
+        """Note that nobody has waited for an attempt to end."""
+        self.trail, self.out = self.trail.abandoned(), False
+
+    def broken(self) -> Done:
+        """How it ends when a defect keeps us from going on with it."""
+        if self.out:
+            self.abandon()
+        doubt = self.trail.doubt
+        status = Status.UNKNOWN if doubt else Status.FAILED
+        return Done(status, defect(self.step.action, doubt=doubt))
+
+    def again(self, after: float, epoch: float) -> None:
+        """Note that its last attempt is not its last one."""
         last = self.trail.last
+        code = last.code if last else None
+        self.tries += (Try(self.sent - epoch, _status(last), code, after),)
+
+    def result(self, end: Done, now: float, epoch: float) -> Result:
+        """What has become of it."""
+        if not self.trail.attempts:
+            return Result(self.step, end.status, fault=end.fault)
         return Result(
             self.step,
             end.status,
-            last.status if isinstance(last, Reply) else None,
-            self.trail.attempts,
+            _status(self.trail.last),
+            self.trail.left,
             now - self.began,
-            self.request_id if self.trail.attempts else None,
+            self.request_id,
             end.fault,
+            self.began - epoch,
+            self.waited_for,
+            self.tries[: self.trail.attempts - 1],  # a pause that was cut short leaves one more
         )
+
+
+def _status(outcome: Outcome | None) -> int | None:
+    return outcome.status if isinstance(outcome, Reply) else None
 
 
 class Crew:
@@ -73,7 +118,9 @@ class Crew:
         stop: Whether anything new may start.
         throttle: How many may be in flight.
         attempt: Makes one attempt; says whether there is to be another.
+        settle: Notes how a step ended; gives the result to tell.
         clock: Seconds; never goes back.
+        epoch: What it said when the run began.
     """
 
     def __init__(  # noqa: PLR0913 -- what a run is made of; handed over once, by name
@@ -84,7 +131,9 @@ class Crew:
         stop: Stop,
         throttle: Throttle,
         attempt: Callable[[Job], Coroutine[Any, Any, Done | Again]],
+        settle: Callable[[Result], Result],
         clock: Callable[[], float],
+        epoch: float,
     ) -> None:
         self.workers: set[asyncio.Task[None]] = set()
         self._source = iter(steps)
@@ -96,7 +145,9 @@ class Crew:
         self._throttle = throttle
         self._pace = Pace(options.rate)
         self._attempt = attempt
+        self._settle = settle
         self._clock = clock
+        self._epoch = epoch
         self._board = Scoreboard()
         self._waiting: dict[int, Step] = {}
         self._resting: list[tuple[float, int, Job]] = []
@@ -124,11 +175,11 @@ class Crew:
         """
         reason = self._stop.reason or Skip.STOPPED
         for number in sorted(self._waiting):
-            yield _skip(self._waiting[number], reason)
+            yield self._settle(_skip(self._waiting[number], reason))
+        for step in self._source:
+            yield self._settle(_skip(step, reason))
         if self._error is not None:
             raise self._error
-        for step in self._source:
-            yield _skip(step, reason)
 
     def look(self) -> None:
         """Look again at what may start, since time has passed or a stop was asked for."""
@@ -161,11 +212,15 @@ class Crew:
         while job is not None:
             try:
                 decision = await self._attempt(job)
+            except Exception as error:  # noqa: BLE001 -- a defect; it is raised when all has ended
+                self._fail(error)
+                decision = job.broken()
             finally:
                 self._throttle.in_flight -= 1
             if isinstance(decision, Done):
                 self._end(job, decision)
             else:
+                job.again(decision.after, self._epoch)
                 due = self._clock() + decision.after
                 heapq.heappush(self._resting, (due, job.step.index, job))
             job = self._next()
@@ -180,7 +235,7 @@ class Crew:
 
     def _end(self, job: Job, end: Done) -> None:
         self._board.finish(job.step.index)
-        self._outbox.append(job.result(end, self._clock()))
+        self._outbox.append(self._settle(job.result(end, self._clock(), self._epoch)))
         self._news.set()
         if job.step.on_error is OnError.STOP and end.status in {Status.FAILED, Status.UNKNOWN}:
             self._stop.request(Skip.STOPPED)
@@ -219,7 +274,10 @@ class Crew:
     def _fresh(self) -> Job | None:
         """The first step, in written order, that may start."""
         number = self._board.take() if self._read_on() else None
-        return None if number is None else Job(self._waiting.pop(number))
+        if number is None:
+            return None
+        freed_by = self._board.freed_by(number)
+        return Job(self._waiting.pop(number), None if self._sequential else freed_by)
 
     def _read_on(self) -> bool:
         """Whether a step may start; reads on only when none at hand may."""
@@ -239,6 +297,7 @@ class Crew:
                 self._board.add(step.index, ALONE if self._sequential else step.claims)
         except Exception as error:  # noqa: BLE001 -- it is raised again when all has ended
             self._fail(error)
+            self._source = iter(())
         self._spent = self._board.pending - before < room
         return self._board.pending > before
 

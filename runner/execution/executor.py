@@ -1,10 +1,11 @@
 """Steps to results: the one place where order, retry, pace and client meet an event loop."""
 
 import asyncio
+import os
 import random
 import time
-import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import suppress
 from typing import Protocol
 
 from runner.actions.wire import Outcome, Reply
@@ -13,9 +14,9 @@ from runner.execution.crew import BURST, Crew, Job
 from runner.execution.faults import abandoned, skipped
 from runner.execution.missing import follow, is_missing
 from runner.execution.result import Result, Skip, Status
-from runner.execution.retry import Again, Done, RetryPolicy, Trail, ending
+from runner.execution.retry import Again, Done, RetryPolicy, ending
 from runner.execution.stop import Stop
-from runner.execution.throttle import Throttle, is_throttling
+from runner.execution.throttle import Pace, Throttle, is_throttling
 from runner.playbook.options import Mode, RunOptions
 from runner.playbook.step import Step
 
@@ -23,12 +24,20 @@ from runner.playbook.step import Step
 class Ledger(Protocol):
     """Remembers, by index, which actions may have left, even if this process is killed."""
 
-    async def announce(self, index: int) -> bool:
+    def note(self, index: int) -> bool:
         """Note that an action is about to leave; it must not when this gives False."""
         ...
 
+    async def announce(self, index: int) -> bool:
+        """The same, even if the machine dies, for what must not be done twice."""
+        ...
+
     def withdraw(self, index: int) -> None:
-        """Note that an announced action was not carried out, and waits to be sent again."""
+        """Note that an action was certainly not carried out, and waits to be sent again."""
+        ...
+
+    def ended(self, result: Result) -> Result:
+        """Note how an action ended, before any other leaves for it; gives what is to be told."""
         ...
 
 
@@ -40,9 +49,10 @@ class Executor:
         options: Mode, concurrency, rate and retry; the rest is said by each step.
         stop: Shared by the playbooks of one run. A failure that stops is asked for there too.
         clock: Seconds; never goes back.
+        epoch: What it said when the run began; this moment unless given.
         chance: From 0 to below 1, drawn for the jitter.
         new_request_id: An ID for each action; its attempts share it.
-        ledger: Where actions that must not be done twice are announced, or None.
+        ledger: Remembers what may have left and what has ended, or None.
     """
 
     def __init__(  # noqa: PLR0913 -- clock and chance are arguments, by name
@@ -52,19 +62,28 @@ class Executor:
         stop: Stop,
         *,
         clock: Callable[[], float] = time.monotonic,
+        epoch: float | None = None,
         chance: Callable[[], float] = random.random,
-        new_request_id: Callable[[], object] = uuid.uuid4,
+        new_request_id: Callable[[], str] | None = None,
         ledger: Ledger | None = None,
     ) -> None:
         self._client = client
         self._options = options
         self._stop = stop
         self._clock = clock
+        self._epoch = clock() if epoch is None else epoch
         self._chance = chance
-        self._new_request_id = new_request_id
+        self._new_request_id = new_request_id or _unique
         self._ledger = ledger
         self._policy = RetryPolicy(options.retry)
         self._throttle = Throttle(1 if options.mode is Mode.SEQUENTIAL else options.concurrency)
+        self._wire = Pace(options.rate)
+        self._door = asyncio.Lock()
+
+    @property
+    def throttle(self) -> Throttle:
+        """How many are in flight, and until when all wait; to look at, not to change."""
+        return self._throttle
 
     async def run(self, steps: Iterable[Step]) -> AsyncGenerator[Result]:
         """Carry out steps and yield a result for each, as they come.
@@ -84,7 +103,9 @@ class Executor:
             stop=self._stop,
             throttle=self._throttle,
             attempt=self._attempt,
+            settle=self._ledger.ended if self._ledger else _as_it_is,
             clock=self._clock,
+            epoch=self._epoch,
         )
         watch = asyncio.create_task(self._watch(crew))
         try:
@@ -113,16 +134,10 @@ class Executor:
         """One request, and what follows from its outcome."""
         step = job.step
         if not job.request_id:
-            job.request_id, job.began = str(self._new_request_id()), self._clock()
-        if not step.action.idempotent and not await self._may_leave(job):
-            reason = self._stop.reason or Skip.STOPPED
-            trail = job.trail
-            return (
-                ending(step.action, trail)
-                if trail.attempts
-                else Done(Status.SKIPPED, skipped(reason))
-            )
-        sent = self._clock()
+            job.request_id = self._new_request_id()
+        if not await self._may_leave(job):
+            return self._kept_back(job)
+        job.leave(sent := self._clock())
         try:
             outcome = await self._client.send(
                 step.request,
@@ -133,32 +148,56 @@ class Executor:
         except asyncio.CancelledError:
             if not self._stop.abandoned.is_set():
                 raise
-            job.trail = Trail(job.trail.attempts + 1)
+            job.abandon()
             return Done(Status.UNKNOWN, abandoned(step.action))
         decision = self._judge(job, outcome, sent)
-        if self._ledger and isinstance(decision, Again) and _untouched(job):
+        if self._ledger and isinstance(decision, Again) and not job.trail.doubt:
             self._ledger.withdraw(step.index)
         return decision
 
     async def _may_leave(self, job: Job) -> bool:
-        """Have an action announced that must not be done twice; False when it must not leave.
+        """Have it remembered that an action leaves, and wait for its turn; False if it must not.
 
-        A stop that came meanwhile keeps what is new from starting, not what is under way.
+        A stop that comes meanwhile keeps what is new from starting, not what is under way.
         """
-        if self._ledger is None:
-            return True
+        ledger, index = self._ledger, job.step.index
         try:
-            announced = await self._ledger.announce(job.step.index)
+            if ledger is None or job.step.action.idempotent:
+                return await self._turn(job) and (ledger is None or ledger.note(index))
+            return await ledger.announce(index) and await self._turn(job)
         except asyncio.CancelledError:
             if not self._stop.abandoned.is_set():
                 raise
             return False
-        return announced and (job.trail.attempts > 0 or self._stop.reason is None)
+
+    async def _turn(self, job: Job) -> bool:
+        """Wait until an attempt may leave; False when a stop comes before.
+
+        Those that waited for the same sync of the journal would else leave together, however
+        evenly they have started, or in spite of a pause that the service has asked for since.
+        """
+        ends = self._stop.interrupted if job.trail.attempts else self._stop.asked
+        if self._door.locked() or self._opens > self._clock():
+            async with self._door:
+                while not ends.is_set() and (left := self._opens - self._clock()) > 0:
+                    await _event(ends, left)
+        self._wire.start(self._clock())
+        return not ends.is_set()
+
+    @property
+    def _opens(self) -> float:
+        return max(self._wire.opens, self._throttle.opens)
+
+    def _kept_back(self, job: Job) -> Done:
+        """How an action ends that is not to leave, or not again."""
+        if job.trail.attempts:
+            return ending(job.step.action, job.trail)
+        return Done(Status.SKIPPED, skipped(self._stop.reason or Skip.STOPPED))
 
     def _judge(self, job: Job, outcome: Outcome, sent: float) -> Done | Again:
         """What follows from an outcome, for its action and for how much is asked at once."""
         step, now = job.step, self._clock()
-        job.trail = trail = job.trail.after(outcome)
+        trail = job.answered(outcome)
         if is_throttling(outcome):
             self._throttle.refused(sent, now, self._policy.hold(trail, self._chance()))
         elif isinstance(outcome, Reply):
@@ -169,6 +208,21 @@ class Executor:
         return self._policy.decide(step.action, step.delivery, trail, self._chance())
 
 
-def _untouched(job: Job) -> bool:
-    """Whether an action that must not be done twice has certainly not been done."""
-    return not (job.step.action.idempotent or job.trail.doubt)
+async def _event(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, for so long at most."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+def _unique() -> str:
+    """A UUID of version 4 (RFC 9562, section 5.4), as `uuid.uuid4` makes it in more time."""
+    digits = bytearray(os.urandom(16))
+    digits[6] = digits[6] & 0x0F | 0x40
+    digits[8] = digits[8] & 0x3F | 0x80
+    text = digits.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _as_it_is(result: Result) -> Result:
+    return result

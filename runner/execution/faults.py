@@ -91,6 +91,12 @@ def abandoned(action: Action) -> Fault:
     return Fault(Skip.INTERRUPTED, message, _doubt(action, doubt=True))
 
 
+def defect(action: Action, *, doubt: bool) -> Fault:
+    """Why an action has not succeeded that a defect of ours kept us from going on with."""
+    message = "a defect of wps-run ended this run"
+    return Fault("defect", message, _doubt(action, doubt=doubt))
+
+
 def _doubt(action: Action, *, doubt: bool) -> str:
     return _DOUBT[action.idempotent] if doubt else ""
 

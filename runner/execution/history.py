@@ -1,21 +1,63 @@
 """What the lines of a journal say a run has done, and whether it may be gone on with. Pure.
 
 A journal is ndjson, appended to and never changed: a header `{"type":"run",…}`, then for each
-action that must not be sent twice a `{"type":"sending","index":…}` before its request leaves, an
+attempt a `{"type":"sending","index":…}` before its request leaves, an
 `{"type":"unsent","index":…}` when the service refused it and it waits for another attempt, a
-`{"type":"result",…}` for each action that ended, and a `{"type":"summary",…}` when the run did.
-A `{"type":"resumed",…}` stands where the run was gone on with.
+`{"type":"result",…}` for each action that ended, and a `{"type":"summary",…}` when the run did,
+in a rehearsal after a `{"type":"rehearsal",…}` for each hub. A `{"type":"resumed",…}` stands where
+the run was gone on with, and says how it is run since.
+
+A run may have a million actions, so of each only a few bytes are kept, and its record is read
+again where it is wanted.
 """
 
-import json
-from collections.abc import Iterable, Mapping
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from enum import IntEnum
+from typing import Any, BinaryIO
 
+from runner.execution.lines import is_header, is_sound, parsed
+from runner.execution.result import Skip, Status
 from runner.problems import JournalError
 
 VERSION = 1
 """The form of the lines. A journal of another version is refused."""
+
+
+class Known(IntEnum):
+    """What a journal's results say of one action.
+
+    Attributes:
+        NOTHING: It has no result.
+        OK: It was accepted.
+        FAILED: It was not done.
+        UNKNOWN: It may have been done.
+        POSTPONED: It was skipped because the run ended early.
+        EXCUSED: It was skipped because the playbook says so.
+        DOUBTED: An earlier part may have done it, and the last part did not try it again.
+    """
+
+    NOTHING = 0
+    OK = 1
+    FAILED = 2
+    UNKNOWN = 3
+    POSTPONED = 4
+    EXCUSED = 5
+    DOUBTED = 6
+
+
+STATUS_OF: Mapping[Known, Status] = {
+    Known.OK: Status.OK,
+    Known.FAILED: Status.FAILED,
+    Known.UNKNOWN: Status.UNKNOWN,
+    Known.POSTPONED: Status.SKIPPED,
+    Known.EXCUSED: Status.SKIPPED,
+    Known.DOUBTED: Status.UNKNOWN,
+}
 
 
 @dataclass(slots=True)
@@ -24,25 +66,47 @@ class History:
 
     Attributes:
         header: The first record.
-        results: The last result record of each action, by index.
+        opens: Opens the journal, to read a record again.
         sending: Actions that may have left, and had no result since, by index.
         summary: The record that ended the run, or None when it did not end.
         length: Bytes of whole lines; a torn last line lies beyond.
+        resumed: The record with which its last part began, or None when it has one part.
+        rehearsals: What would happen, a record a hub; none unless it is a rehearsal.
     """
 
     header: Mapping[str, Any]
-    results: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    opens: Callable[[], BinaryIO] = field(repr=False, compare=False)
     sending: set[int] = field(default_factory=set)
     summary: Mapping[str, Any] | None = None
     length: int = 0
+    resumed: Mapping[str, Any] | None = None
+    rehearsals: list[Mapping[str, Any]] = field(default_factory=list)
+    _known: bytearray = field(default_factory=bytearray)
+    _offsets: "array[int]" = field(default_factory=lambda: array("Q"))
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Take in the next record. Kinds that are not known are left alone."""
+    @property
+    def began(self) -> datetime:
+        """When its first part began."""
+        return datetime.fromisoformat(self.header["started"])
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds from its beginning to that of its last part; 0 in a run of one part.
+
+        The wall clock may have been put back between them.
+        """
+        if self.resumed is None:
+            return 0.0
+        resumed = datetime.fromisoformat(self.resumed["resumed"])
+        return max(0.0, (resumed - self.began).total_seconds())
+
+    def add(self, record: Mapping[str, Any], size: int) -> None:
+        """Take in the next record, of so many bytes. Kinds that are not known are left alone."""
         match record.get("type"):
             case "sending":
                 self.sending.add(record["index"])
             case "result":
-                self.results[record["index"]] = record
+                self._keep(record["index"], _known(record))
                 self.sending.discard(record["index"])
             case "unsent":
                 self.sending.discard(record["index"])
@@ -50,23 +114,73 @@ class History:
                 self.summary = record
             case "resumed":
                 self.summary = None
+                self.resumed = record
+                self.rehearsals.clear()
+            case "rehearsal":
+                self.rehearsals.append(record)
             case _:
                 pass
+        self.length += size
 
-    def result(self, index: int) -> Mapping[str, Any] | None:
-        """How an action ended, or None when it did not, or may have left again since."""
-        return None if index in self.sending else self.results.get(index)
+    def known(self, index: int) -> Known:
+        """What the last result of an action says, whether or not it may have left since."""
+        return Known(self._known[index]) if index < len(self._known) else Known.NOTHING
 
-    def ended(self) -> list[Mapping[str, Any]]:
+    def counts(self) -> Counter[Known]:
+        """How many actions ended how; those that may have left since are not among them."""
+        found = Counter({one: self._known.count(one) for one in STATUS_OF})
+        found.subtract(self.known(index) for index in self.sending if self.known(index))
+        return found
+
+    def ended(self) -> Iterator[Mapping[str, Any]]:
         """The results of the actions that ended, in the order of the playbook."""
-        return [self.results[index] for index in sorted(self.results.keys() - self.sending)]
+        with self.reading() as read:
+            for index, known in enumerate(self._known):
+                if known and index not in self.sending:
+                    yield read(index)
+
+    @contextmanager
+    def reading(self) -> Iterator[Callable[[int], Mapping[str, Any]]]:
+        """What gives the last result record of an action that has one."""
+        with self.opens() as file:
+
+            def read(index: int) -> Mapping[str, Any]:
+                file.seek(self._offsets[index])
+                record = parsed(file.readline())
+                if record is None:
+                    raise JournalError("the journal was changed while it was read")
+                return record
+
+            yield read
+
+    def _keep(self, index: int, known: Known) -> None:
+        missing = index + 1 - len(self._known)
+        if missing > 0:
+            more = max(missing, len(self._known) // 8)
+            self._known.extend(bytes(more))
+            self._offsets.frombytes(bytes(more * self._offsets.itemsize))
+        self._known[index] = known
+        self._offsets[index] = self.length
 
 
-def read_history(lines: Iterable[bytes], name: str) -> History:
+def _known(record: Mapping[str, Any]) -> Known:
+    match record["status"]:
+        case Status.OK:
+            return Known.OK
+        case Status.FAILED:
+            return Known.FAILED
+        case Status.UNKNOWN:
+            return Known.DOUBTED if record["requestId"] is None else Known.UNKNOWN
+        case _:
+            missing = record["error"] is not None and record["error"]["code"] == Skip.MISSING
+            return Known.EXCUSED if missing else Known.POSTPONED
+
+
+def read_history(opens: Callable[[], BinaryIO], name: str) -> History:
     """Read a journal from its beginning.
 
     Args:
-        lines: Its lines, each with its line break but perhaps the last.
+        opens: Opens it; called again whenever a record is wanted later.
         name: What messages call it.
 
     Raises:
@@ -74,31 +188,26 @@ def read_history(lines: Iterable[bytes], name: str) -> History:
     """
     history: History | None = None
     torn = False
-    for number, line in enumerate(lines, start=1):
-        if torn:
-            raise JournalError(f"{name}:{number - 1}: the journal is damaged here")
-        record = _record(line)
-        if record is None:
-            torn = True
-        elif history is None:
-            history = History(_header(record, name), length=len(line))
-        else:
-            history.add(record)
-            history.length += len(line)
+    with opens() as lines:
+        for number, line in enumerate(lines, start=1):
+            if torn:
+                raise _damaged(name, number - 1)
+            record = parsed(line)
+            if record is None:
+                torn = True
+            elif history is None:
+                history = History(_header(record, name), opens, length=len(line))
+            elif is_sound(record):
+                history.add(record, len(line))
+            else:
+                raise _damaged(name, number)
     if history is None:
         raise JournalError(f"`{name}` is not a journal of wps-run, or its first line is torn")
     return history
 
 
-def _record(line: bytes) -> Mapping[str, Any] | None:
-    """The record of a line, or None when the line is torn."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) else None
+def _damaged(name: str, number: int) -> JournalError:
+    return JournalError(f"{name}:{number}: the journal is damaged here")
 
 
 def _header(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -106,6 +215,8 @@ def _header(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         raise JournalError(f"`{name}` is not a journal of wps-run")
     if record.get("version") != VERSION:
         raise JournalError(f"`{name}` was written by another version of wps-run")
+    if not is_header(record):
+        raise _damaged(name, 1)
     return record
 
 

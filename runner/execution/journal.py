@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Event
 from typing import Any, BinaryIO, Self
 
 from runner.execution.history import History, read_history
@@ -15,8 +16,14 @@ from runner.problems import JournalError
 SYNC_SECONDS = 0.05
 """How long a result may be written but not yet safe against a power cut."""
 
+_BEGINNING = b'{"type":"run",'
+"""How the first line of a journal begins."""
+
 _TAKEN = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
 """What the systems say when another process has the lock."""
+
+_TRIES, _LOOK = 4, 0.01
+"""How often a lock is tried for, and the seconds between."""
 
 _sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
@@ -121,7 +128,17 @@ class Journal:
         self._buffer.append(line)
         if not self._write_due:
             self._write_due = True
-            asyncio.get_running_loop().call_soon(self._write)
+            asyncio.get_running_loop().call_soon(self._write_in_turn)
+
+    def note(self, index: int) -> bool:
+        """Write that an action is about to leave; a kill does not undo that, a power cut may.
+
+        Returns:
+            False when that could not be done; the action must not leave then.
+        """
+        self._buffer.append(_sending(index))
+        self._write()
+        return self.error is None
 
     async def announce(self, index: int) -> bool:
         """Put on disk that an action is about to leave.
@@ -130,11 +147,10 @@ class Journal:
             False when that could not be done; the action must not leave then.
         """
         if self.error is None:
-            loop = asyncio.get_running_loop()
-            done = loop.create_future()
-            # A turn later: the result of the action that made room for this one comes first, so
-            # that no more actions are ever in doubt than may be in flight.
-            loop.call_soon(self._announce, index, done)
+            done = asyncio.get_running_loop().create_future()
+            self._buffer.append(_sending(index))
+            self._waiting.append(done)
+            self._sync_now()
             await done
         return self.error is None
 
@@ -151,22 +167,22 @@ class Journal:
         self._file.close()
 
     def _lock(self) -> None:
+        """Make the journal this process's alone; it must still be the one of its name then."""
         try:
-            _lock(self._file.fileno())
+            taken = not _locked(self._file.fileno())
+            replaced = not taken and not _is_named(self._file.fileno(), self.path)
         except OSError as error:
             self._file.close()
-            if error.errno in _TAKEN:
-                raise JournalError(f"another run is using the journal `{self.path}`") from None
             raise JournalError(f"cannot lock the journal `{self.path}`: {error.strerror}") from None
+        if taken or replaced:
+            self._file.close()
+            raise JournalError(f"another run is using the journal `{self.path}`")
 
-    def _announce(self, index: int, done: asyncio.Future[None]) -> None:
-        if not done.done():
-            self._buffer.append(b'{"type":"sending","index":%d}\n' % index)
-            self._waiting.append(done)
-            self._sync_now()
+    def _write_in_turn(self) -> None:
+        self._write_due = False
+        self._write()
 
     def _write(self) -> None:
-        self._write_due = False
         lines, self._buffer = b"".join(self._buffer), []
         if not lines or self.error is not None:
             return
@@ -229,10 +245,35 @@ def read_journal(path: Path) -> History:
     """
     _require_file(path)
     try:
-        with path.open("rb") as lines:
-            return read_history(lines, str(path))
+        return read_history(lambda: path.open("rb"), str(path))
     except OSError as error:
         raise JournalError(f"cannot open the journal `{path}`: {error.strerror}") from None
+
+
+def removed_stillborn(path: Path) -> bool:
+    """Delete a journal that was broken off before its header was whole, so that it can begin.
+
+    Nothing was sent then: the header is on disk before that.
+
+    Returns:
+        Whether it was such a one, and is gone.
+
+    Raises:
+        JournalError: It cannot be read or deleted, or another run is just beginning it.
+    """
+    _require_file(path)
+    try:
+        with path.open("rb") as file:
+            first = file.readline()
+        if first.endswith(b"\n") or not (
+            _BEGINNING.startswith(first) or first.startswith(_BEGINNING)
+        ):
+            return False
+        if not removed_unused(path):
+            raise JournalError(f"another run is using the journal `{path}`")
+    except OSError as error:
+        raise JournalError(f"cannot open the journal `{path}`: {error.strerror}") from None
+    return True
 
 
 def in_use(path: Path) -> bool:
@@ -242,19 +283,59 @@ def in_use(path: Path) -> bool:
         OSError: It cannot be opened, or its folder has no locks.
     """
     with path.open("r+b", buffering=0) as file:
+        return not _locked(file.fileno(), tries=1)
+
+
+def removed_unused(path: Path) -> bool:
+    """Delete a journal that no process has open; nobody can begin to use it meanwhile.
+
+    Returns:
+        Whether it is gone.
+
+    Raises:
+        OSError: It cannot be opened or deleted, or its folder has no locks.
+    """
+    with path.open("r+b", buffering=0) as file:
+        if not _locked(file.fileno(), tries=1):
+            return False
+        if os.name != "nt":
+            path.unlink()
+    if os.name == "nt":  # which deletes no open file
+        path.unlink()
+    return True
+
+
+def _locked(descriptor: int, tries: int = _TRIES) -> bool:
+    """Whether this process has the lock now. Who only looks whether it is free is waited for."""
+    for left in reversed(range(tries)):
         try:
-            _lock(file.fileno())
+            _lock(descriptor)
         except OSError as error:
-            if error.errno in _TAKEN:
-                return True
-            raise
+            if error.errno not in _TAKEN:
+                raise
+            if left:
+                Event().wait(_LOOK)
+        else:
+            return True
     return False
+
+
+def _is_named(descriptor: int, path: Path) -> bool:
+    """Whether a path still leads to an open file, and not to another one or nowhere."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _require_file(path: Path) -> None:
     """Refuse a device or a pipe, which may have no end."""
     if path.exists() and not path.is_file():
         raise JournalError(f"cannot open the journal `{path}`: it is not a file")
+
+
+def _sending(index: int) -> bytes:
+    return b'{"type":"sending","index":%d}\n' % index
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

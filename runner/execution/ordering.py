@@ -41,6 +41,7 @@ class Scoreboard:
         self._keys: dict[int, tuple[_Key, ...]] = {}
         self._blocked: dict[int, int] = {}
         self._ready: list[int] = []
+        self._freed: dict[int, int] = {}
 
     @property
     def pending(self) -> int:
@@ -82,6 +83,10 @@ class Scoreboard:
         """The first step, in written order, that may start now; None when there is none."""
         return heapq.heappop(self._ready) if self._ready else None
 
+    def freed_by(self, number: int) -> int | None:
+        """The step whose end let this one start; None when it kept order for none. Told once."""
+        return self._freed.pop(number, None)
+
     def finish(self, number: int) -> None:
         """Let go of what a step holds that was taken before."""
         for key in self._keys.pop(number):
@@ -90,14 +95,15 @@ class Scoreboard:
             if queue[0].left == 0:
                 queue.popleft()
                 if queue:
-                    self._advance(queue[0])
+                    self._advance(queue[0], number)
                 else:
                     del self._queues[key]
 
-    def _advance(self, generation: _Generation) -> None:
+    def _advance(self, generation: _Generation, finished: int) -> None:
         waiting, generation.waiting = generation.waiting, []
         for number in waiting:
             self._blocked[number] -= 1
             if self._blocked[number] == 0:
                 del self._blocked[number]
+                self._freed[number] = finished
                 heapq.heappush(self._ready, number)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from runner.execution.history import History
+from runner.execution.history import History, Known
 from runner.execution.record import record_from, result_from
 from runner.execution.result import Fault, Result, Skip, Status
 from runner.playbook.options import Delivery
@@ -21,13 +21,22 @@ class Again(StrEnum):
     """Only what failed."""
 
 
+_BROKEN_OFF = "the run was broken off while this action was on its way"
 IN_DOUBT = Fault(
-    "interrupted",
-    "the run was broken off while this action was on its way",
+    Skip.INTERRUPTED,
+    _BROKEN_OFF,
     "look whether it happened; `delivery: atLeastOnce` would send it again",
 )
+"""Why the outcome of what must not be sent twice is unknown."""
+
+STILL_IN_DOUBT = Fault(
+    Skip.INTERRUPTED, _BROKEN_OFF, "it may have happened; --resume does it once more, as it may be"
+)
+"""Why the outcome of what may be done twice is unknown, when it was not done again."""
 
 NOT_FAILED = Fault("not-failed", "only what failed is run again")
+
+_SETTLED = frozenset({Known.OK, Known.FAILED, Known.UNKNOWN, Known.EXCUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +53,18 @@ class Resumption:
 
     def left(self, steps: Iterable[Step]) -> Iterator[Step]:
         """The steps that are to be carried out."""
-        return (step for step in steps if self._settled(step) is None)
+        return (step for step in steps if self._is_left(step))
 
     def settled(self, steps: Iterable[Step]) -> Iterator[Result]:
         """The results of the others."""
-        return (result for step in steps if (result := self._settled(step)))
+        with self.history.reading() as read:
+            for step in steps:
+                if self._is_left(step):
+                    continue
+                if self._has_result(step.index):
+                    yield result_from(step, record_from(read(step.index)))
+                else:
+                    yield self._without_result(step)
 
     def told(self, result: Result) -> Result:
         """The result to tell of a step that was left.
@@ -56,41 +72,43 @@ class Resumption:
         One that failed before and was now skipped keeps its failure: it was not tried again. One
         that may have left before is ok or in doubt, whatever has become of its second time.
         """
-        if result.step.index in self.history.sending and result.status is not Status.OK:
-            return replace(result, status=Status.UNKNOWN, fault=IN_DOUBT)
-        record = self.history.result(result.step.index)
-        if result.status is Status.SKIPPED and record and record["status"] == Status.FAILED:
-            return result_from(result.step, record_from(record))
+        step = result.step
+        if result.status is Status.OK:
+            return result
+        if self._in_doubt(step.index):
+            fault = STILL_IN_DOUBT if _may_be_repeated(step) else IN_DOUBT
+            attempts = max(1, result.attempts)
+            return replace(result, status=Status.UNKNOWN, attempts=attempts, fault=fault)
+        if result.status is Status.SKIPPED and self.history.known(step.index) is Known.FAILED:
+            with self.history.reading() as read:
+                return result_from(step, record_from(read(step.index)))
         return result
 
     def is_new(self, settled: Result) -> bool:
         """Whether the journal has no result of this action yet."""
-        return self.history.result(settled.step.index) is None
+        return not self._has_result(settled.step.index)
 
-    def _settled(self, step: Step) -> Result | None:
-        if step.index in self.history.sending:
-            return self._in_doubt(step)
-        written = self.history.result(step.index)
-        if written is None:
-            return self._undone(step)
-        result = result_from(step, record_from(written))
-        if self.again is Again.FAILED:
-            return None if result.status is Status.FAILED else result
-        return None if _is_postponed(result) else result
+    def _has_result(self, index: int) -> bool:
+        return index not in self.history.sending and bool(self.history.known(index))
 
-    def _undone(self, step: Step) -> Result | None:
+    def _in_doubt(self, index: int) -> bool:
+        return index in self.history.sending or self.history.known(index) is Known.DOUBTED
+
+    def _is_left(self, step: Step) -> bool:
         if self.again is Again.FAILED:
+            failed = self.history.known(step.index) is Known.FAILED
+            return failed and step.index not in self.history.sending
+        if self._in_doubt(step.index):
+            return _may_be_repeated(step)
+        return self.history.known(step.index) not in _SETTLED
+
+    def _without_result(self, step: Step) -> Result:
+        """What is told of a step that is neither done again nor has a result."""
+        if step.index not in self.history.sending:
             return Result(step, Status.SKIPPED, fault=NOT_FAILED)
-        return None
-
-    def _in_doubt(self, step: Step) -> Result | None:
-        """A send that may have left ends as unknown, unless it is wanted at least once."""
-        if step.delivery is Delivery.AT_LEAST_ONCE:
-            return None
-        return Result(step, Status.UNKNOWN, attempts=1, fault=IN_DOUBT)
+        fault = STILL_IN_DOUBT if _may_be_repeated(step) else IN_DOUBT
+        return Result(step, Status.UNKNOWN, attempts=1, fault=fault)
 
 
-def _is_postponed(result: Result) -> bool:
-    """Whether an action was skipped, and not because the playbook says so."""
-    missing = result.fault is not None and result.fault.code == Skip.MISSING
-    return result.status is Status.SKIPPED and not missing
+def _may_be_repeated(step: Step) -> bool:
+    return step.action.idempotent or step.delivery is Delivery.AT_LEAST_ONCE

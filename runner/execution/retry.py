@@ -33,6 +33,7 @@ class Trail:
 
     Attributes:
         attempts: How many there were.
+        left: How many of them left, or may have.
         doubt: Whether one of them may have been carried out without our knowing.
         last: What the last one ended in, or None before the first.
         misses: How many found the user or the connection missing.
@@ -40,6 +41,7 @@ class Trail:
     """
 
     attempts: int = 0
+    left: int = 0
     doubt: bool = False
     last: Outcome | None = None
     misses: int = 0
@@ -48,14 +50,19 @@ class Trail:
     def after(self, outcome: Outcome) -> "Trail":
         """The trail with one more attempt."""
         doubt = self.doubt or verdict(outcome) is Verdict.DOUBT
-        return Trail(self.attempts + 1, doubt, outcome, self.misses, self.missed)
+        left = self.left + (isinstance(outcome, Reply) or outcome.sent)
+        return Trail(self.attempts + 1, left, doubt, outcome, self.misses, self.missed)
+
+    def abandoned(self) -> "Trail":
+        """The trail with one more attempt that nobody waited for."""
+        return replace(self, attempts=self.attempts + 1, left=self.left + 1, doubt=True, last=None)
 
     def missing(self, now: float) -> "Trail":
         """The trail when its last attempt has found the target missing."""
         return replace(self, misses=self.misses + 1, missed=self.missed if self.misses else now)
 
     @property
-    def tries(self) -> int:
+    def counted(self) -> int:
         """The attempts that count against `retry.attempts`: a miss was no trouble."""
         return self.attempts - self.misses
 
@@ -66,6 +73,10 @@ class Done:
 
     status: Status
     fault: Fault | None
+
+
+DONE = Done(Status.OK, None)
+"""It was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +101,17 @@ def verdict(outcome: Outcome) -> Verdict:
 
 
 def _answered(status: int) -> Verdict:
-    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+    if _OK <= status < _REDIRECT:
         return Verdict.DONE
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Verdict.NOTHING
     if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Verdict.DOUBT
     return Verdict.FINAL
+
+
+_OK, _REDIRECT = 200, 300
+"""The range of success, as plain numbers: enumerations are slow to compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +138,11 @@ class RetryPolicy:
             trail: The attempts so far, with at least one.
             chance: From 0 to below 1, drawn anew for each call.
         """
-        if trail.last is None or trail.tries >= self.options.attempts:
+        last = verdict(trail.last) if trail.last else Verdict.FINAL
+        if last is Verdict.DONE:
+            return DONE
+        if trail.counted >= self.options.attempts:
             return ending(action, trail)
-        last = verdict(trail.last)
         twice = action.idempotent or delivery is Delivery.AT_LEAST_ONCE
         if last is Verdict.NOTHING or (last is Verdict.DOUBT and twice):
             return Again(self._pause(trail, chance))
@@ -147,7 +164,7 @@ class RetryPolicy:
         return (_asked(trail) or 0.0) + self._jitter(trail, chance)
 
     def _jitter(self, trail: Trail, chance: float) -> float:
-        bound = min(self.options.max_backoff, self.options.backoff * 2.0 ** (trail.tries - 1))
+        bound = min(self.options.max_backoff, self.options.backoff * 2.0 ** (trail.counted - 1))
         return chance * bound
 
 
@@ -167,6 +184,6 @@ def ending(action: Action, trail: Trail) -> Done:
     if trail.last is None:
         raise ValueError("an action without an attempt has no ending")
     if verdict(trail.last) is Verdict.DONE:
-        return Done(Status.OK, None)
+        return DONE
     status = Status.UNKNOWN if trail.doubt else Status.FAILED
     return Done(status, fault_of(action, trail.last, doubt=trail.doubt))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from runner.execution.journal import in_use
+from runner.execution.journal import removed_unused
 
 KEPT = 50
 """How many journals are kept."""
@@ -32,5 +32,4 @@ def prune(folder: Path) -> None:
     """
     for path in recent(folder)[KEPT:]:
         with suppress(OSError):
-            if not in_use(path):
-                path.unlink(missing_ok=True)
+            removed_unused(path)

@@ -45,8 +45,5 @@ class Step:
     @property
     def target(self) -> dict[str, Value]:
         """Whom it is done to: its target properties, in the order of the table."""
-        return {
-            one.name: self.values[one.name]
-            for one in self.action.fields
-            if one.target and one.name in self.values
-        }
+        values = self.values
+        return {name: values[name] for name in self.action.targets if name in values}

@@ -15,9 +15,37 @@ from runner.execution import journal as module
 from runner.execution.journal import Journal, encoded, read_journal
 from runner.problems import JournalError
 
-HEADER = {"type": "run", "version": 1, "fingerprint": {}}
-RESUMED = {"type": "resumed"}
-RESULT = {"type": "result", "index": 0, "status": "ok"}
+HEADER = {
+    "type": "run",
+    "version": 1,
+    "started": "2026-11-24T12:00:00.000+00:00",
+    "paths": ["p.yaml"],
+    "destination": "SERVICE",
+    "endpoints": ["127.0.0.1:80"],
+    "hubs": ["chat"],
+    "playbooks": ["p.yaml"],
+    "total": 9,
+    "pace": "sequential",
+    "salt": "salt",
+    "fingerprint": {"the playbook p.yaml": "1", "the hub": "c"},
+}
+RESUMED = {"type": "resumed", "resumed": "2026-11-24T12:00:00+00:00"}
+RESULT = {
+    "type": "result",
+    "index": 0,
+    "action": 0,
+    "item": None,
+    "actionName": "sendToAll",
+    "name": None,
+    "target": {},
+    "source": "p.yaml:1",
+    "status": "ok",
+    "httpStatus": 202,
+    "attempts": 1,
+    "durationMs": 2.5,
+    "requestId": "id",
+    "error": None,
+}
 
 
 async def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -32,7 +60,7 @@ async def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     await again.close()
 
     assert history.header == HEADER
-    assert history.results == {0: RESULT}
+    assert list(history.ended()) == [RESULT]
     assert history.sending == {1}
 
 
@@ -138,6 +166,22 @@ async def test_a_torn_last_line_is_cut_off_before_more_is_written(tmp_path: Path
     assert (tmp_path / "j").read_bytes() == written
 
 
+async def test_a_line_torn_at_any_byte_is_gone_on_from(tmp_path: Path) -> None:
+    """What was written before it stays, and what is written after it is whole."""
+    whole, last = encoded(HEADER) + encoded(RESULT), encoded({**RESULT, "index": 1})
+    for cut in range(len(last)):
+        path = tmp_path / str(cut)
+        path.write_bytes(whole + last[:cut])
+
+        journal, history = Journal.reopen(path)
+        journal.resume(history.length, RESUMED)
+        journal.add(last)
+        await journal.close()
+
+        assert path.read_bytes() == whole + encoded(RESUMED) + last
+        assert [one["index"] for one in read_journal(path).ended()] == [0, 1]
+
+
 @pytest.mark.parametrize("name", ["no/such/folder", "a-folder"])
 async def test_where_nothing_can_be_written_it_says_so(tmp_path: Path, name: str) -> None:
     """Before anything is sent."""
@@ -170,17 +214,27 @@ async def test_a_full_disk_is_told_once_and_nothing_leaves_after_it(
     assert journal.error is not None
 
 
-async def test_a_result_comes_before_the_announcement_that_it_made_room_for(
-    tmp_path: Path,
-) -> None:
-    """So no more is in doubt than may be in flight, even if the kill comes between the two."""
+async def test_a_note_is_written_when_it_returns(tmp_path: Path) -> None:
+    """With each result before it; a kill that comes now finds both."""
     journal = Journal.create(tmp_path / "j", HEADER)
-    asyncio.get_running_loop().call_soon(journal.add, encoded(RESULT))  # the reader of results
+    journal.add(encoded(RESULT))
 
-    await journal.announce(7)
+    assert journal.note(7)
 
     on_disk = (tmp_path / "j").read_bytes()
     assert on_disk.splitlines()[1:] == [encoded(RESULT).strip(), b'{"type":"sending","index":7}']
+    await journal.close()
+    assert read_journal(tmp_path / "j").sending == {7}
+
+
+async def test_what_cannot_be_noted_must_not_leave(tmp_path: Path) -> None:
+    """A full disk, a limit, a folder that was taken away."""
+    journal = Journal.create(tmp_path / "j", HEADER)
+    journal._file.close()  # noqa: SLF001 -- from now on every write fails
+    journal._file = (tmp_path / "j").open("rb", buffering=0)  # noqa: SLF001
+
+    assert not journal.note(0)
+    assert not await journal.announce(1)
     await journal.close()
 
 

@@ -90,4 +90,4 @@ def test_misses_do_not_use_up_attempts() -> None:
     """They are counted as what left, not against `retry.attempts`."""
     trail = missed(1.0, 2.0, 3.0).after(Reply(500))
 
-    assert (trail.attempts, trail.misses, trail.tries, trail.missed) == (4, 3, 1, 1.0)
+    assert (trail.attempts, trail.misses, trail.counted, trail.missed) == (4, 3, 1, 1.0)

@@ -1,5 +1,7 @@
 """A resumed run does what was not done, and nothing twice that must not be."""
 
+import io
+import json
 from typing import Any
 
 import pytest
@@ -8,8 +10,9 @@ from runner.actions.claims import ALONE
 from runner.actions.table import ACTIONS
 from runner.actions.wire import Value, build_request
 from runner.execution.history import History
+from runner.execution.record import record_of
 from runner.execution.result import Result, Status
-from runner.execution.resume import IN_DOUBT, Again, Resumption
+from runner.execution.resume import IN_DOUBT, STILL_IN_DOUBT, Again, Resumption
 from runner.playbook.options import Delivery, OnError
 from runner.playbook.step import Step
 
@@ -47,9 +50,12 @@ def record(index: int, status: str, code: str | None = None) -> dict[str, Any]:
 
 
 def history(*records: dict[str, Any], sending: tuple[int, ...] = ()) -> History:
-    found = History({"type": "run"}, sending=set(sending))
-    for one in records:
-        found.results[one["index"]] = one
+    """What a journal of these results says, after which these actions have left."""
+    written = io.BytesIO()
+    found = History({"type": "run"}, lambda: io.BytesIO(written.getvalue()))
+    left = [{"type": "sending", "index": index} for index in sending]
+    for one in [*records, *left]:
+        found.add(one, written.write(json.dumps(one).encode() + b"\n"))
     return found
 
 
@@ -93,9 +99,32 @@ def test_what_failed_and_left_again_is_in_doubt(again: Again) -> None:
     assert split(of, [step(0)], again) == ([], {0: "unknown"})
 
 
-def test_an_idempotent_action_without_a_result_runs_again() -> None:
-    """Doing it twice harms nobody; it was never announced."""
-    assert split(history(), [step(0, "addUserToGroup")]) == ([0], {})
+@pytest.mark.parametrize("sending", [(), (0,)])
+def test_an_idempotent_action_without_a_result_runs_again(sending: tuple[int, ...]) -> None:
+    """Doing it twice harms nobody, whether it may have left or not."""
+    assert split(history(sending=sending), [step(0, "addUserToGroup")]) == ([0], {})
+
+
+@pytest.mark.parametrize("status", [Status.SKIPPED, Status.FAILED])
+def test_what_may_have_been_done_and_is_skipped_now_is_in_doubt(status: Status) -> None:
+    """`skipped` would say that it never left; the next part does it again all the same."""
+    join = step(0, "addUserToGroup")
+    told = Resumption(history(sending=(0,)), Again.UNDONE).told(Result(join, status))
+
+    assert (told.status, told.fault, told.attempts) == (Status.UNKNOWN, STILL_IN_DOUBT, 1)
+    written = record_of(told).as_json()
+    assert split(history(written), [join]) == ([0], {})
+    assert split(history(written), [join], Again.FAILED) == ([], {0: "unknown"})
+    again = Resumption(history(written), Again.UNDONE)
+    assert again.told(Result(join, Status.SKIPPED)).status is Status.UNKNOWN
+    assert again.told(Result(join, Status.OK)).status is Status.OK
+
+
+def test_with_failed_what_may_be_repeated_and_is_in_doubt_stays_so() -> None:
+    """It is not what failed; nor was it certainly not done."""
+    left, settled = split(history(sending=(0,)), [step(0, "addUserToGroup")], Again.FAILED)
+
+    assert (left, settled) == ([], {0: "unknown"})
 
 
 def test_what_the_playbook_said_to_skip_stays_skipped() -> None:
