@@ -4,20 +4,26 @@ Every user and every connection that the playbooks name is given a client, so th
 the run shows what would happen: who is in which group, who heard what, who was closed and why.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from runner.actions.wire import Value
 from runner.connect.endpoint import Endpoint
 from runner.playbook.step import Step
-from runner.report.outlook import Closed, Heard, Outlook, Permitted
-from runner.service.effects import Close, Effect, Message
+from runner.problems import UsageError, printable
+from runner.report.outlook import Closed, Heard, Outlook, Permitted, Struck
+from runner.service.clients import Bystander
+from runner.service.effects import Close, Effect
 from runner.service.hub import Hub
+from runner.service.ledger import Exchange
 from runner.service.names import Permission
-from runner.service.rest.handler import Exchange
 from runner.service.server import LocalService
+
+USER, CONNECTION = "user", "connection"
+"""What a name is of."""
 
 
 @dataclass(slots=True)
@@ -30,6 +36,10 @@ class _Scene:
         heard: Each message with those who heard it.
         closed: Those who were cut off.
         ruled: Connection, permission and group of each grant and revocation.
+        away: Who was named and is not there: name to `USER` or `CONNECTION`.
+        struck: For each fault, how many requests of which operation it struck.
+        requests: The IDs of the requests.
+        repeats: How many of them were sent again.
     """
 
     labels: dict[str, str] = field(default_factory=dict)
@@ -37,6 +47,17 @@ class _Scene:
     heard: list[Heard] = field(default_factory=list)
     closed: list[Closed] = field(default_factory=list)
     ruled: dict[tuple[str, Permission, str], None] = field(default_factory=dict)
+    away: dict[str, str] = field(default_factory=dict)
+    struck: dict[str, Counter[str]] = field(default_factory=dict)
+    requests: set[str] = field(default_factory=set)
+    repeats: int = 0
+
+    def count(self, exchange: Exchange) -> None:
+        """Count what befell a request, and whether it came before."""
+        for fault in exchange.faults:
+            self.struck.setdefault(fault, Counter())[exchange.operation] += 1
+        self.repeats += exchange.request_id in self.requests
+        self.requests.add(exchange.request_id)
 
     def note(self, effect: Effect) -> None:
         """Note what clients noticed of one action."""
@@ -49,33 +70,50 @@ class _Scene:
             self.heard.append(Heard(origin, message.data_type, message.data, clients))
 
 
-class SimulatedClient:
-    """A client that is there, and does nothing. What reaches it is noted by its scene."""
-
-    def deliver(self, message: Message) -> None:
-        """Hear a message."""
-
-    def closed(self, reason: str) -> None:
-        """Be cut off."""
-
-
 class Rehearsal:
     """A fresh embedded service, peopled with those whom steps name.
 
     Args:
         plans: Hub to the steps that will be run in it; they are read once, at the start.
+        faults: Faults that requests meet, as `wps-run serve --help` has them.
+        fault_seed: What the faults' luck depends on, or None for a new one.
+        absent: Users and connections who are not there, whoever names them; for each the seconds
+            from the start after which it comes, or None for never.
+
+    Raises:
+        UsageError: A fault is not written as faults are; or, on entering, nobody is named so.
     """
 
-    def __init__(self, plans: Iterable[tuple[str, Iterable[Step]]]) -> None:
+    def __init__(
+        self,
+        plans: Iterable[tuple[str, Iterable[Step]]],
+        *,
+        faults: Sequence[str] = (),
+        fault_seed: int | None = None,
+        absent: Mapping[str, float | None] | None = None,
+    ) -> None:
         self._plans = plans
-        self._service = LocalService(on_request=self._note)
+        self._absent = absent or {}
+        try:
+            self._service = LocalService(
+                on_request=self._note, faults=faults, fault_seed=fault_seed
+            )
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        self._faulty = bool(faults)
         self._scenes: dict[str, _Scene] = {}
+        self._coming: list[asyncio.TimerHandle] = []
 
     async def __aenter__(self) -> Self:
-        await self._service.start()
         for hub, steps in self._plans:
             for step in steps:
                 self._seat(hub.lower(), step)
+        named = set().union(*(scene.away for scene in self._scenes.values()))
+        for name in self._absent:
+            if name not in named:
+                raise UsageError(f"no playbook names a user or a connection `{printable(name)}`")
+        await self._service.start()
+        self._expect()
         return self
 
     async def __aexit__(
@@ -84,6 +122,8 @@ class Rehearsal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        for timer in self._coming:
+            timer.cancel()
         await self._service.stop()
 
     @property
@@ -93,55 +133,83 @@ class Rehearsal:
 
     def outlooks(self) -> tuple[Outlook, ...]:
         """What would happen, a value a hub, as it stands now."""
-        hubs = self._service.hubs
-        return tuple(
-            _outlook(hub, hubs.get(hub, Hub()), scene) for hub, scene in self._scenes.items()
-        )
+        return tuple(self._outlook(hub, scene) for hub, scene in self._scenes.items())
 
     def _note(self, exchange: Exchange) -> None:
+        scene = self._scenes.get(exchange.hub)
+        if scene is None:  # somebody else has found the port
+            return
+        if self._faulty:
+            scene.count(exchange)
         if exchange.effect is not None:
-            self._scenes[exchange.hub].note(exchange.effect)
+            scene.note(exchange.effect)
 
     def _seat(self, hub: str, step: Step) -> None:
-        """Give everybody whom the step names a client, unless they have one."""
+        """Give everybody whom the step names a client, unless they have one or are absent."""
         scene = self._scenes.setdefault(hub, _Scene())
-        for user in _strings(step.values.get("userId")):
-            if user not in scene.users:
-                scene.users.add(user)
-                connection = self._service.attach(hub, SimulatedClient(), user_id=user)
-                scene.labels[connection] = user
-        for name in ("connectionId", "excluded"):
-            for connection in _strings(step.values.get(name)):
-                if connection not in scene.labels:
-                    self._service.attach(hub, SimulatedClient(), connection_id=connection)
-                    scene.labels[connection] = connection
+        for kind, name in _named(step):
+            if name in self._absent:
+                scene.away[name] = kind
+            elif name not in (scene.users if kind == USER else scene.labels):
+                self._admit(hub, scene, kind, name)
         if "permission" in step.values:
             permission = Permission(str(step.values["permission"]))
             group = str(step.values["targetName"])
             scene.ruled[str(step.values["connectionId"]), permission, group] = None
 
+    def _admit(self, hub: str, scene: _Scene, kind: str, name: str) -> None:
+        if kind == USER:
+            scene.users.add(name)
+            connection = self._service.attach(hub, Bystander(), user_id=name)
+        else:
+            connection = self._service.attach(hub, Bystander(), connection_id=name)
+        scene.labels[connection] = name
 
-def _strings(value: Value | None) -> tuple[str, ...]:
-    if isinstance(value, tuple):
-        return value
-    return (value,) if isinstance(value, str) else ()
+    def _expect(self) -> None:
+        """Let those who are late come in their time."""
+        loop = asyncio.get_running_loop()
+        for hub, scene in self._scenes.items():
+            for name in scene.away:
+                seconds = self._absent[name]
+                if seconds is not None:
+                    self._coming.append(loop.call_later(seconds, self._arrive, hub, scene, name))
+
+    def _arrive(self, hub: str, scene: _Scene, name: str) -> None:
+        self._admit(hub, scene, scene.away.pop(name), name)
+
+    def _outlook(self, name: str, scene: _Scene) -> Outlook:
+        hub = self._service.hubs.get(name, Hub())
+        faults = self._service.faults
+        return Outlook(
+            hub=name,
+            clients=len(scene.labels),
+            groups=tuple(
+                (group, tuple(scene.labels[connection] for connection in members))
+                for group, members in hub.groups.items()
+            ),
+            heard=tuple(scene.heard),
+            closed=tuple(scene.closed),
+            permissions=tuple(
+                Permitted(
+                    connection, permission, group, allowed=hub.check(permission, connection, group)
+                )
+                for connection, permission, group in scene.ruled
+                if connection in hub.connections
+            ),
+            absent=tuple(scene.away),
+            struck=tuple(
+                Struck(one.fault.text, tuple(scene.struck.get(one.fault.text, {}).items()))
+                for one in faults.tallies
+            ),
+            repeats=scene.repeats,
+            fault_seed=faults.seed if self._faulty else None,
+        )
 
 
-def _outlook(name: str, hub: Hub, scene: _Scene) -> Outlook:
-    return Outlook(
-        hub=name,
-        clients=len(scene.labels),
-        groups=tuple(
-            (group, tuple(scene.labels[connection] for connection in members))
-            for group, members in hub.groups.items()
-        ),
-        heard=tuple(scene.heard),
-        closed=tuple(scene.closed),
-        permissions=tuple(
-            Permitted(
-                connection, permission, group, allowed=hub.check(permission, connection, group)
-            )
-            for connection, permission, group in scene.ruled
-            if connection in hub.connections
-        ),
-    )
+def _named(step: Step) -> Iterator[tuple[str, str]]:
+    """The users and connections that a step names."""
+    for key, kind in (("userId", USER), ("connectionId", CONNECTION), ("excluded", CONNECTION)):
+        value = step.values.get(key)
+        for name in value if isinstance(value, tuple) else (value,):
+            if isinstance(name, str):
+                yield kind, name

@@ -104,7 +104,7 @@ class Hub:
         groups: Iterable[str] = (),
         *,
         protocol: str | None = None,
-        everywhere: Iterable[Permission] = (),
+        rules: Mapping[Permission, Rules] | None = None,
     ) -> None:
         """Let a connection in.
 
@@ -113,15 +113,14 @@ class Hub:
             user_id: Whose it is, or None.
             groups: The groups it is in from the start.
             protocol: The subprotocol it speaks, or None.
-            everywhere: What its roles allow for every group.
+            rules: What it may do with which groups; given away to the hub.
 
         Raises:
             TakenConnectionError: The ID is in use.
         """
         if connection_id in self._connections:
             raise TakenConnectionError(connection_id)
-        connection = Connection(connection_id, user_id, protocol)
-        connection.rules = {permission: Rules(everywhere=True) for permission in everywhere}
+        connection = Connection(connection_id, user_id, protocol, rules=dict(rules or {}))
         self._connections[connection_id] = connection
         if user_id is not None:
             self._users.setdefault(user_id, {})[connection_id] = connection
@@ -143,9 +142,10 @@ class Hub:
     ) -> Close:
         """Cut off whoever the target names, save for the excluded IDs."""
         chosen = self._select(target, excluded, None)
+        users = tuple(self._connections[connection_id].user_id for connection_id in chosen)
         for connection_id in chosen:
             self.disconnect(connection_id)
-        return Close(chosen, reason)
+        return Close(chosen, reason, users)
 
     # Groups.
 

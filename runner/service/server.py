@@ -3,6 +3,7 @@
 import logging
 import secrets
 import ssl
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
@@ -13,10 +14,23 @@ from aiohttp.http import HttpProcessingError
 
 from runner.connect.endpoint import Endpoint
 from runner.service.access import Gate
-from runner.service.clients import Client
-from runner.service.hub import Hub
+from runner.service.clients import Bystander, Client
+from runner.service.events import ClientEvent
+from runner.service.fault_syntax import parse_fault
+from runner.service.faults import Faults, Tally
+from runner.service.hub import EVERYONE, Hub
+from runner.service.ledger import Exchange, Ledger
+from runner.service.local.handler import Local
+from runner.service.local.paths import Backstage
 from runner.service.names import hub_key, is_group, is_hub, is_id
-from runner.service.rest.handler import Exchange, Rest, Room
+from runner.service.page.counts import Counts
+from runner.service.page.handler import FRONT, Page
+from runner.service.page.live import Scene
+from runner.service.rest.handler import Rest, Room, Users
+from runner.service.seed import Seat, SeedError, Wrong, read_seed
+from runner.service.sockets.handshake import is_client_path
+from runner.service.sockets.replay import Limits
+from runner.service.sockets.websocket import HEARTBEAT, Sockets
 
 logging.getLogger("runner.service").addHandler(logging.NullHandler())
 
@@ -38,6 +52,9 @@ _HEADER_BYTES = 32 * 1024
 _STOP_SECONDS = 1.0
 """How long a stop waits for answers that are under way."""
 
+_SEEDS = 2**31
+"""New fault seeds are below this: short enough to be typed."""
+
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - told apart
 """Where a service that listens on all addresses is reached from this machine."""
 
@@ -56,11 +73,16 @@ class LocalService:
         tls_key: The file with its private key (PEM).
         allow_unvalidated_entra_tokens: Let in whatever looks like an Entra ID token.
         strict_api_version: Refuse newer api-versions instead of warning on `runner.service`.
-        on_request: Is given each exchange after it was answered.
+        faults: Faults that requests meet, in the words of `fault_syntax.GRAMMAR`.
+        fault_seed: What the faults' luck depends on, or None for a new one.
+        limits: What is kept for a client that is slow or away.
+        heartbeat: Seconds of silence after which a client is pinged.
+        on_request: Is given each exchange once its status is known.
+        on_event: Is given what clients do.
 
     Raises:
-        ValueError: The key is too short or cannot stand in a connection string, or one of
-            certificate and key is missing.
+        ValueError: The key is too short or cannot stand in a connection string, one of
+            certificate and key is missing, or a fault is not written as faults are.
     """
 
     def __init__(  # noqa: PLR0913 - settings by name, each with a default
@@ -73,7 +95,12 @@ class LocalService:
         tls_key: str | None = None,
         allow_unvalidated_entra_tokens: bool = False,
         strict_api_version: bool = False,
+        faults: Iterable[str] = (),
+        fault_seed: int | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        heartbeat: float = HEARTBEAT,
         on_request: Callable[[Exchange], None] | None = None,
+        on_event: Callable[[ClientEvent], None] | None = None,
     ) -> None:
         if (tls_cert is None) is not (tls_key is None):
             raise ValueError("TLS needs both a certificate and its private key")
@@ -81,13 +108,37 @@ class LocalService:
         self._host, self._port = host, port
         self._tls = (tls_cert, tls_key) if tls_cert is not None else None
         self._rooms: defaultdict[str, Room] = defaultdict(Room)
+        self.ledger = Ledger()
+        self._forgotten: frozenset[str] = frozenset()
+        seed = secrets.randbelow(_SEEDS) if fault_seed is None else fault_seed
+        self.faults = Faults(seed, [Tally(parse_fault(fault)) for fault in faults])
+        self._on_request = on_request
+        self._on_event = on_event
+        gate = Gate(self._key, allow_unvalidated_entra_tokens=allow_unvalidated_entra_tokens)
+        self._sockets = Sockets(
+            self._rooms, gate, limits=limits, heartbeat=heartbeat, on_event=self._witness
+        )
         self._rest = Rest(
             self._rooms,
-            Gate(self._key, allow_unvalidated_entra_tokens=allow_unvalidated_entra_tokens),
+            gate,
+            self.faults,
             scheme=self._scheme,
             strict_api_version=strict_api_version,
-            on_request=on_request,
+            on_request=self._note,
         )
+        self._counts = Counts()
+        scene = Scene(lambda: self.hubs, self.ledger, self._counts, self.faults)
+        self._page = Page(scene, host, secure=self._tls is not None)
+        backstage = Backstage(
+            self.ledger,
+            self.faults,
+            lambda: self.hubs,
+            self.reset,
+            self.seed,
+            self.page_link,
+            lambda access: gate.client_token(access, time.time()),
+        )
+        self._local = Local(backstage, self._key, self._page.lets_in)
         self._runner: web.ServerRunner | None = None
 
     async def start(self) -> None:
@@ -98,7 +149,7 @@ class LocalService:
             ValueError: Certificate or key cannot be read, or do not belong together.
         """
         server = web.Server(
-            self._rest.handle,
+            self._handle,
             access_log=None,
             logger=_HTTP_LOG,
             auto_decompress=False,
@@ -118,7 +169,12 @@ class LocalService:
     async def stop(self) -> None:
         """Stop listening and close what is open. The hubs stay readable."""
         runner, self._runner = self._runner, None
+        self._rest.stop()
         if runner is not None:
+            for site in tuple(runner.sites):
+                await site.stop()
+            await self._page.stop()
+            await self._sockets.stop()
             await runner.cleanup()
 
     async def __aenter__(self) -> Self:
@@ -144,6 +200,13 @@ class LocalService:
     def connection_string(self) -> str:
         """What clients are configured with. It holds the key."""
         return f"Endpoint={self.endpoint.origin};AccessKey={self._key};Version=1.0;"
+
+    def page_link(self) -> str:
+        """A new link to the page on which the service is watched; it opens once.
+
+        Until there is a link, there is no page.
+        """
+        return f"{self.endpoint.origin}{FRONT}?key={self._page.door.link()}"
 
     @property
     def hubs(self) -> Mapping[str, Hub]:
@@ -191,6 +254,75 @@ class LocalService:
         if room is not None:
             room.hub.disconnect(connection_id)
             room.clients.detach(connection_id)
+
+    def seed(self, data: object) -> int:
+        """Let clients in that need no socket and do nothing.
+
+        Args:
+            data: What `seed.read_seed` takes.
+
+        Returns:
+            How many came.
+
+        Raises:
+            SeedError: It is wrong, or an ID is in use; nobody was let in.
+        """
+        seats = read_seed(data)
+        taken = [seat for seat in seats if self._is_taken(seat)]
+        if taken:
+            ids = ", ".join(f"`{seat.connection_id}`" for seat in taken[:3])
+            raise SeedError([Wrong(("clients",), f"connections are there already: {ids}")])
+        for seat in seats:
+            connection = self.attach(
+                seat.hub,
+                Bystander(),
+                user_id=seat.user_id,
+                connection_id=seat.connection_id,
+                groups=seat.groups,
+            )
+            for permission, group in seat.permissions:
+                self._rooms[seat.hub].hub.grant(permission, connection, group)
+        return len(seats)
+
+    def reset(self) -> None:
+        """Close every client, and forget hubs, ledger and faults.
+
+        That the clients leave, which may take them a moment, is not noted any more.
+        """
+        self._forgotten = frozenset(one for hub in self.hubs.values() for one in hub.connections)
+        for room in self._rooms.values():
+            room.clients.perform(room.hub.close(EVERYONE, "reset"))
+        self.faults.replace(())
+        self.ledger.forget()
+        self._counts.forget()
+
+    def _is_taken(self, seat: Seat) -> bool:
+        room = self._rooms.get(seat.hub)
+        return room is not None and seat.connection_id in room.hub.connections
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._page.is_for(request.raw_path):
+            return await self._page.handle(request)
+        if self._local.is_for(request.raw_path):
+            return await self._local.handle(request)
+        if is_client_path(request.raw_path):
+            return await self._sockets.handle(request)
+        return await self._rest.handle(request)
+
+    def _note(self, exchange: Exchange, users: Users) -> None:
+        self._counts.add(exchange)
+        self.ledger.add(time.time(), exchange, users)
+        if self._on_request is not None:
+            self._on_request(exchange)
+
+    def _witness(self, event: ClientEvent) -> None:
+        if event.connection_id in self._forgotten:
+            return
+        self._counts.add(event)
+        users = self._rooms[event.hub].users_of(event.effect) if event.effect else ()
+        self.ledger.add(time.time(), event, users)
+        if self._on_event is not None:
+            self._on_event(event)
 
     @property
     def _scheme(self) -> str:

@@ -2,6 +2,8 @@
 
 import importlib.util
 import io
+import shutil
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -133,3 +135,15 @@ def entra() -> str:
     """What a credential would send."""
     claims = {"aud": "https://webpubsub.azure.com", "exp": 9_999_999_999}
     return "Bearer " + jwt.encode(claims, "not the service's business" * 2)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[str, str]:
+    """A self-signed certificate for 127.0.0.1, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs openssl to make a certificate")
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=x -keyout key.pem -out cert.pem"
+    name = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([openssl, *words.split(), *name], cwd=tmp_path, check=True, capture_output=True)
+    return str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.access import IDENTITY_AUDIENCE, LEEWAY, ClientAccess, DeniedError, Gate
+from runner.service.access import (
+    IDENTITY_AUDIENCE,
+    LEEWAY,
+    ClaimError,
+    Claims,
+    ClientAccess,
+    DeniedError,
+    Gate,
+)
 
 KEY = "k" * 44
 NOW = 1_800_000_000.0
@@ -232,3 +240,81 @@ def test_a_client_token_says_what_was_asked_for() -> None:
         "exp": int(NOW) + 120,
     }
     assert claims(bare).keys() == {"aud", "iat", "exp"}
+
+
+def client(host: str = HOST, hub: str = "Chat", **claims: Any) -> Claims:
+    """What a client's token for `Chat` grants."""
+    said = {"aud": f"http://{HOST}/client/hubs/chat", **claims}
+    return Gate(KEY).admit_client(token(**said), host, hub, NOW)
+
+
+def test_what_a_client_token_grants() -> None:
+    """A role or a group may be written without a list; nobody's token is an anonymous one."""
+    assert client() == client(sub="", role=[], webpubsub=1) == Claims(None, (), ())
+    assert client(
+        **dict[str, Any](sub="ada", role="r", **{"webpubsub.group": ["g", "h"]})
+    ) == Claims("ada", ("r",), ("g", "h"))
+
+
+@pytest.mark.parametrize(
+    "audience",
+    [
+        f"WSS://{HOST.upper()}/client/hubs/CHAT",
+        f"https://{HOST}/client/hubs/chat?more=1",
+        f"https://{HOST}/client/hubs/chat/",
+        f"ws://{HOST}/client/?hub=chat",
+        f"ws://{HOST}/client/hubs/%63hat",
+        ["x", f"http://{HOST}/client/hubs/chat"],
+    ],
+)
+def test_audiences_that_open_a_hub_to_clients(audience: Any) -> None:
+    """Case does not count, nor does the scheme."""
+    assert client(aud=audience) == Claims(None, (), ())
+
+
+@pytest.mark.parametrize(
+    "audience",
+    [
+        f"http://{HOST}/client/hubs/chatter",
+        f"http://{HOST}/client/hubs/",
+        f"http://{HOST}/api/hubs/chat",
+        f"ftp://{HOST}/client/hubs/chat",
+        f"http://{HOST}0/client/hubs/chat",
+        "http://localhost/client/hubs/chat",
+        None,
+    ],
+)
+def test_audiences_that_do_not(audience: str | None) -> None:
+    """Another hub's, another host's, or a REST call's."""
+    with pytest.raises(DeniedError):
+        client(aud=audience)
+
+
+@pytest.mark.parametrize("groups", ["", [" "], ["g", "x" * 1025], ["a\nb"]])
+def test_a_group_that_cannot_exist_is_told_apart(groups: Any) -> None:
+    """The token is genuine, so the answer is another one."""
+    with pytest.raises(ClaimError):
+        client(HOST, **dict[str, Any]({"webpubsub.group": groups}))
+
+
+def test_a_reconnection_token_is_for_one_connection() -> None:
+    """For about a week, in this hub, and for nothing else."""
+    gate = Gate(KEY)
+    issued = gate.reconnection_token("chat", "c", NOW)
+    gate.admit_again(issued, "chat", "c", NOW + 6 * 24 * 3600)
+    refused = [
+        (issued, "chat", "d", NOW),
+        (issued, "other", "c", NOW),
+        (issued, "chat", "c", NOW + 8 * 24 * 3600),
+        (token(aud=f"http://{HOST}/client/hubs/chat"), "chat", "c", NOW),
+        (token(key="x" * 44, aud="reconnect:chat/c"), "chat", "c", NOW),
+        ("", "chat", "c", NOW),
+    ]
+
+    for attempt in refused:
+        with pytest.raises(DeniedError):
+            gate.admit_again(*attempt)
+    with pytest.raises(DeniedError):
+        gate.admit(f"Bearer {issued}", HOST, PATH, NOW)
+    with pytest.raises(DeniedError):
+        gate.admit_client(issued, HOST, "chat", NOW)

@@ -35,3 +35,15 @@ def test_a_closed_client_hears_the_reason_once_and_nothing_more(
 
     assert one.ends == ["bye"]
     assert one.heard == []
+
+
+def test_clients_can_be_asked_for(make_listener: Callable[[], Any]) -> None:
+    """One by its ID, or all there are; a closed one is among them no more."""
+    clients, first, second = Clients(), make_listener(), make_listener()
+    clients.attach("a", first)
+    clients.attach("b", second)
+    assert clients.get("a") is first
+    assert clients.get("gone") is None
+    clients.perform(Close(("a",), ""))
+
+    assert clients.all() == (second,)

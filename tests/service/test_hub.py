@@ -1,8 +1,6 @@
 """One hub: commands in, effects out."""
 
 import pytest
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from runner.service.effects import Close, DataType, Deliver, Message
 from runner.service.hub import (
@@ -15,6 +13,7 @@ from runner.service.hub import (
     UnknownUserError,
 )
 from runner.service.names import Permission
+from runner.service.permissions import Rules
 
 HELLO = Message(b"hello", DataType.TEXT)
 ROOM = Target(Scope.GROUP, "room")
@@ -148,7 +147,7 @@ def test_permissions_belong_to_a_connection(hub: Hub) -> None:
 
 def test_roles_hold_for_every_group_until_revoked(hub: Hub) -> None:
     """A revoke denies one group in spite of the role."""
-    hub.connect("r1", everywhere=[Permission.SEND_TO_GROUP])
+    hub.connect("r1", rules={Permission.SEND_TO_GROUP: Rules(everywhere=True)})
 
     hub.revoke(Permission.SEND_TO_GROUP, "r1", "room")
 
@@ -169,74 +168,3 @@ def test_members_come_sorted_and_from_a_place_on(hub: Hub) -> None:
 
     assert [one.connection_id for one in hub.members("all", "a1", 2)] == ["a2", "b1"]
     assert hub.members("nowhere", "", 2) == []
-
-
-IDS = st.sampled_from(["c1", "c2", "c3", "c4"])
-USERS = st.sampled_from(["ada", "bob"])
-GROUPS = st.sampled_from(["g", "h"])
-
-
-class HubAgainstModel(RuleBasedStateMachine):
-    """The indexes agree with the connections, whatever was done."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.hub = Hub()
-        self.users: dict[str, str | None] = {}
-        self.joined: set[tuple[str, str]] = set()
-
-    @rule(one=IDS, user=st.none() | USERS, group=GROUPS)
-    def connect(self, one: str, user: str | None, group: str) -> None:
-        """A new connection, a member from the start."""
-        if one not in self.users:
-            self.hub.connect(one, user, [group])
-            self.users[one] = user
-            self.joined.add((one, group))
-
-    @rule(one=IDS, group=GROUPS)
-    def join(self, one: str, group: str) -> None:
-        """One connection joins."""
-        if one in self.users:
-            self.hub.add_connection_to_group(one, group)
-            self.joined.add((one, group))
-
-    @rule(one=IDS, group=GROUPS)
-    def leave(self, one: str, group: str) -> None:
-        """One connection leaves, or was not there."""
-        self.hub.remove_connection_from_group(one, group)
-        self.joined.discard((one, group))
-
-    @rule(user=USERS, group=GROUPS)
-    def join_user(self, user: str, group: str) -> None:
-        """All of a user join."""
-        mine = [one for one, owner in self.users.items() if owner == user]
-        if mine:
-            self.hub.add_user_to_group(user, group)
-            self.joined.update((one, group) for one in mine)
-
-    @rule(user=USERS)
-    def leave_all(self, user: str) -> None:
-        """All of a user leave everything."""
-        self.hub.remove_user_from_all_groups(user)
-        self.joined = {(one, group) for one, group in self.joined if self.users[one] != user}
-
-    @rule(group=GROUPS)
-    def close(self, group: str) -> None:
-        """A group is cut off."""
-        closed = self.hub.close(Target(Scope.GROUP, group)).connections
-        assert set(closed) == {one for one, where in self.joined if where == group}
-        for one in closed:
-            del self.users[one]
-        self.joined = {(one, where) for one, where in self.joined if one in self.users}
-
-    @invariant()
-    def agrees(self) -> None:
-        """Users, groups and connections tell one story."""
-        members = {(one, group) for group, ones in self.hub.groups.items() for one in ones}
-        owners = {(one, user) for user, ones in self.hub.users.items() for one in ones}
-        own = {(c.connection_id, g) for c in self.hub.connections.values() for g in c.groups}
-        assert members == own == self.joined
-        assert owners == {(one, user) for one, user in self.users.items() if user is not None}
-
-
-TestHubAgainstModel = HubAgainstModel.TestCase

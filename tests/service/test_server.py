@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import ssl
 import subprocess
 import sys
@@ -100,18 +99,6 @@ def test_keys_that_are_refused(key: str) -> None:
 def test_where_it_is_reached(host: str, origin: str) -> None:
     """A service on all addresses is reached on this machine's own."""
     assert LocalService(host=host, port=7).endpoint.origin == origin
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[str, str]:
-    """A self-signed certificate for 127.0.0.1, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs openssl to make a certificate")
-    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=x -keyout key.pem -out cert.pem"
-    name = ["-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([openssl, *words.split(), *name], cwd=tmp_path, check=True, capture_output=True)
-    return str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
 
 
 async def test_https(certificate: tuple[str, str]) -> None:

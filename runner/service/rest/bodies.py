@@ -27,9 +27,14 @@ _CHARSETS = {
     "utf-16": "utf-16",
     "utf-16le": "utf-16-le",
     "utf-16be": "utf-16-be",
+    "unicode": "utf-16",
     "utf-32": "utf-32",
+    "utf-32le": "utf-32-le",
+    "utf-32be": "utf-32-be",
     "us-ascii": "ascii",
+    "ascii": "ascii",
     "iso-8859-1": "latin-1",
+    "iso_8859-1": "latin-1",
     "latin1": "latin-1",
 }
 """The charsets that .NET knows of itself; others are refused."""

@@ -4,6 +4,7 @@ Source: the OpenAPI document of api-version 2024-12-01 for statuses; recordings 
 for what it answers when a target is not there.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from runner.service.hub import (
 from runner.service.names import Permission, is_group, permission
 from runner.service.permissions import TooManyRulesError
 from runner.service.rest.bodies import Body, read_groups, read_message
+from runner.service.rest.headers import read_metadata
 from runner.service.rest.listing import Cursors, list_members
 from runner.service.rest.replies import (
     ACCEPTED,
@@ -61,6 +63,7 @@ class Call:
         gate: Issues client tokens.
         secret: Seals continuation tokens.
         now: Seconds since the epoch.
+        headers: All headers of the request.
     """
 
     hub: Hub
@@ -72,6 +75,7 @@ class Call:
     gate: Gate
     secret: bytes
     now: float
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,8 @@ def _send(call: Call, target: Target) -> Answer:
         excluded = _excluded(call.query)
     data_type, data = read_message(call.body)
     group = target.name if target.scope is Scope.GROUP else None
-    message = Message(data, data_type, group=group, ttl=ttl)
+    metadata = read_metadata(call.headers)
+    message = Message(data, data_type, group=group, ttl=ttl, metadata=metadata)
     return Answer(ACCEPTED, call.hub.send(target, message, excluded, matches))
 
 
@@ -316,21 +321,22 @@ def _too_many_rules(connection_id: str) -> Reply:
 
 # Tokens.
 
+_DOORS = {"default": "/client/hubs/", "mqtt": "/clients/mqtt/hubs/"}
+"""Where clients of a type connect."""
+
 
 def generate_client_token(call: Call) -> Answer:
-    """POST `/:generateToken`; MQTT is not done here, and answered with 501."""
+    """POST `/:generateToken`. A token for MQTT is issued, though nothing here speaks it."""
     query = call.query
     minutes = _number(query, "minutesToExpire", 1, INT_MAX) or 60
-    client_type = query.first("clientType").lower() or "default"
-    if client_type == "mqtt":
-        return Answer(error(501, "NotImplemented", "MQTT is not supported here.", "clientType"))
-    if client_type != "default":
+    door = _DOORS.get(query.first("clientType").lower() or "default")
+    if door is None:
         raise RefusedError(bad_request("Invalid clientType.", "clientType"))
     groups = query.all("group")
     if not all(map(is_group, groups)):
         raise RefusedError(bad_request(INVALID_GROUP, "group"))
     access = ClientAccess(
-        audience=f"{call.url.partition('/api/')[0]}/client/hubs/{call.hub_name}",
+        audience=f"{call.url.partition('/api/')[0]}{door}{call.hub_name}",
         user_id=query.first("userId"),
         roles=tuple(query.all("role")),
         groups=tuple(groups),
@@ -347,11 +353,15 @@ def _excluded(query: Query) -> frozenset[str]:
     return frozenset(query.all("excluded"))
 
 
+_INTEGER = re.compile(r"\s*([+-]?)0*([0-9]{1,10})\s*", re.ASCII)
+
+
 def _number(query: Query, name: str, lowest: int, highest: int) -> int | None:
-    text = query.first(name)
+    """A number as .NET reads it; a parameter that comes twice is none."""
+    text = ",".join(query.all(name))
     if not text:
         return None
-    fits = text.isascii() and text.isdigit() and len(text) <= len(str(highest))
-    if not fits or not lowest <= int(text) <= highest:
+    found = _INTEGER.fullmatch(text)
+    if found is None or not lowest <= int("".join(found.groups())) <= highest:
         raise RefusedError(bad_request(f"Invalid {name}."))
-    return int(text)
+    return int("".join(found.groups()))

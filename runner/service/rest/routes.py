@@ -124,6 +124,9 @@ _ROUTES: Mapping[tuple[str, ...], _Methods] = {
 }
 """What follows `/api/hubs/{hub}`, with `*` for a name, to the operations by method."""
 
+OPERATIONS = tuple(one.name for methods in _ROUTES.values() for one in methods.values())
+"""The operations of hubs: all but health."""
+
 
 def find(method: str, segments: list[str]) -> Route:
     """Find the operation of a request.

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.service.effects import Close, DataType, Deliver, Message
-from runner.service.rest.handler import Exchange
+from runner.service.ledger import Exchange
 from runner.service.server import LocalService
 
 SEND = "/api/hubs/chat/:send"
@@ -188,7 +188,7 @@ async def test_a_strict_service_refuses_a_newer_version(
     [
         ("GET", "/", 404),
         ("GET", "/api", 404),
-        ("GET", "/client/hubs/chat", 404),
+        ("GET", "/client/hubs/chat", 400),
         ("PUT", "/api/hubs/chat/users//groups/g", 404),
         ("POST", "/API/hubs/chat/:send", 404),
         ("GET", SEND, 405),
@@ -393,9 +393,24 @@ async def test_each_exchange_is_reported(
         await ask("GET", "/nowhere")
 
     message = Message(b"x", DataType.TEXT)
+    sent, closed = Deliver(("c1", "c2"), message), Close(("c1", "c2"), "late")
     assert seen == [
-        Exchange("POST", SEND, "SendToAll", "chat", 202, Deliver(("c1", "c2"), message)),
-        Exchange("POST", close, "CloseAllConnections", "chat", 204, Close(("c1", "c2"), "late")),
+        Exchange("POST", SEND, "SendToAll", "chat", 202, sent, "api-version=2024-12-01"),
+        Exchange("POST", close, "CloseAllConnections", "chat", 204, closed, "reason=late"),
         Exchange("POST", SEND, "SendToAll", "chat", 401),
         Exchange("GET", "/nowhere", "", "", 404),
+    ]
+
+
+async def test_a_slash_in_a_path_is_warned_of_once_a_name(
+    call: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever joined `a/b` hears nothing, and nobody would guess why."""
+    for segment in ("a%2Fb", "a%2fb", "a%252Fb", "plain", "50%25"):
+        await call("POST", f"/api/hubs/chat/groups/{segment}/:send", b"x")
+
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the path names 'a%2{letter}b', which is not 'a/b': the service leaves %2F as it is in a "
+        "path, so whoever joined with a / is not reached"
+        for letter in "Ff"
     ]

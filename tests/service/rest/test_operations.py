@@ -170,7 +170,9 @@ async def test_a_message_says_what_it_is_and_where_it_is_from(
     ]
 
 
-@pytest.mark.parametrize("ttl", ["-1", "301", "x", "1.5", "%C2%B2", "9" * 5000])
+@pytest.mark.parametrize(
+    "ttl", ["-1", "301", "x", "1.5", "%C2%B2", "9" * 5000, "1_0", "1&messageTtlSeconds=1"]
+)
 @pytest.mark.parametrize("target", ["", "/groups/g", "/users/u", "/connections/c"])
 async def test_a_ttl_is_0_to_300_seconds(call: Any, target: str, ttl: str) -> None:
     """On all four sends."""
@@ -178,6 +180,14 @@ async def test_a_ttl_is_0_to_300_seconds(call: Any, target: str, ttl: str) -> No
 
     assert told.status == 400
     assert json.loads(told.body)["target"] == "Request"
+
+
+@pytest.mark.parametrize("ttl", ["0", "300", "%2B7", "007", "%207%20", "0" * 5000 + "7", ""])
+async def test_a_ttl_is_read_as_dotnet_reads_numbers(call: Any, ttl: str) -> None:
+    """With a sign, leading zeros, or blanks around it; an empty one is none."""
+    told = await call("POST", f"/api/hubs/chat/:send?messageTtlSeconds={ttl}", b"x")
+
+    assert told.status == 202
 
 
 async def test_json_that_is_none_reaches_nobody(

@@ -1,0 +1,347 @@
+"""How fast one send reaches a thousand WebSocket clients, and what an idle one costs.
+
+`python benchmarks/fanout.py` starts the embedded service and two servers as people write them, in
+processes of their own: bare aiohttp, which sends to each client in turn, and `websockets` with
+its `broadcast`. All are asked by one POST at a time, in rotation; the clients are plain sockets
+in this process that count what comes.
+"""
+
+import argparse
+import asyncio
+import base64
+import os
+import platform
+import selectors
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import aiohttp
+import jwt
+import websockets
+from aiohttp import web
+from websockets.asyncio.server import ServerConnection, broadcast, serve
+
+from runner.service.server import LocalService
+
+TEXT = "x" * 100
+KEY = "k" * 32
+JSON = "json.webpubsub.azure.v1"
+RELIABLE = "json.reliable.webpubsub.azure.v1"
+READ_BYTES = 1 << 16
+KEPT = 1000
+
+
+# The servers, each in a process of its own.
+
+
+async def bare_aiohttp() -> None:
+    """A server that sends to each of its clients in turn."""
+    clients: set[web.WebSocketResponse] = set()
+
+    async def connect(request: web.Request) -> web.WebSocketResponse:
+        client = web.WebSocketResponse(compress=False)
+        await client.prepare(request)
+        clients.add(client)
+        async for _ in client:
+            pass
+        clients.discard(client)
+        return client
+
+    async def send(request: web.Request) -> web.Response:
+        text = await request.text()
+        for client in tuple(clients):
+            await client.send_str(text)
+        return web.Response(status=202)
+
+    app = web.Application()
+    app.add_routes([web.get("/{path:.*}", connect), web.post("/{path:.*}", send)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await _until_told(runner.addresses[0][1])
+    await runner.cleanup()
+
+
+async def with_websockets() -> None:
+    """A server that broadcasts with `websockets`; asked over a socket that speaks just enough."""
+    clients: set[ServerConnection] = set()
+
+    async def connect(client: ServerConnection) -> None:
+        clients.add(client)
+        await client.wait_closed()
+        clients.discard(client)
+
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readline():
+            while await reader.readline() != b"\r\n":
+                pass
+            broadcast(clients, (await reader.readexactly(len(TEXT))).decode())
+            writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    asking = await asyncio.start_server(send, "127.0.0.1", 0)
+    async with serve(connect, "127.0.0.1", 0, compression=None, ping_interval=None) as serving:
+        ports = (each.sockets[0].getsockname()[1] for each in (serving, asking))
+        await _until_told(*ports)
+    asking.close()
+
+
+async def embedded_service() -> None:
+    """The embedded service; the clients here would answer no ping."""
+    async with LocalService(access_key=KEY, heartbeat=3600) as service:
+        await _until_told(int(service.endpoint.origin.rpartition(":")[2]))
+
+
+async def _until_told(*ports: int) -> None:
+    sys.stdout.write(" ".join(map(str, ports)) + "\n")
+    sys.stdout.flush()
+    await asyncio.to_thread(sys.stdin.read)
+
+
+SERVERS = {
+    "bare aiohttp": bare_aiohttp,
+    "websockets broadcast": with_websockets,
+    "embedded service": embedded_service,
+}
+
+
+# The clients.
+
+
+@dataclass
+class Crowd:
+    """Clients of one server, and the connection over which it is asked to send."""
+
+    port: int
+    asking: int
+    protocol: str = ""
+    clients: list[socket.socket] = field(default_factory=list)
+    selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    ask: socket.socket | None = None
+    size: int = 0
+    number: int = 0
+
+    def grow(self, number: int) -> None:
+        """Let so many clients connect, one by one."""
+        for _ in range(number):
+            client = socket.create_connection(("127.0.0.1", self.port))
+            client.sendall(self._upgrade())
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += client.recv(READ_BYTES)
+            if not head.startswith(b"HTTP/1.1 101"):
+                raise RuntimeError(head.decode())
+            client.setblocking(False)  # noqa: FBT003 -- the standard library's own
+            self.clients.append(client)
+            self.selector.register(client, selectors.EVENT_READ)
+
+    def begin(self) -> None:
+        """Open the connection for asking; read away what clients were greeted with."""
+        self.ask = socket.create_connection(("127.0.0.1", self.asking))
+        self.selector.register(self.ask, selectors.EVENT_READ)
+        self._settle()
+        self._ask()
+        self.size = self._settle() // len(self.clients)
+        self.number = 1
+
+    def reach_all(self, sends: int) -> None:
+        """Ask for so many sends, each as soon as the one before is answered; read until all came.
+
+        The frames of reliable clients grow with their number.
+        """
+        expected = 0
+        for number in range(self.number + 1, self.number + 1 + sends):
+            more = len(str(number)) - 1 if self.protocol == RELIABLE else 0
+            expected += (self.size + more) * len(self.clients)
+        self.number += sends
+        asked, total = 1, 0
+        self._ask()
+        while total < expected:
+            count, answered = self._read()
+            total += count
+            if answered and asked < sends:
+                self._ask()
+                asked += 1
+
+    def _settle(self) -> int:
+        """Read until nothing has come for a while."""
+        total, heard = 0, (1, False)
+        while heard != (0, False):
+            heard = self._read()
+            total += heard[0]
+        return total
+
+    def _read(self) -> tuple[int, bool]:
+        """Read once from each socket that has something: the clients' bytes; was it answered?"""
+        total, answered = 0, False
+        for key, _ in self.selector.select(0.5):
+            count = len(key.fileobj.recv(READ_BYTES))  # type: ignore[union-attr]
+            if not count:
+                raise RuntimeError("a server hung up")
+            if key.fileobj is self.ask:
+                answered = True
+            else:
+                total += count
+        return total, answered
+
+    def _upgrade(self) -> bytes:
+        key = base64.b64encode(os.urandom(16)).decode()
+        offer = f"Sec-WebSocket-Protocol: {self.protocol}\r\n" if self.protocol else ""
+        token = self._token("/client/hubs/h")
+        return (
+            f"GET /client/hubs/h?access_token={token} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
+            f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Key: {key}\r\n{offer}\r\n"
+        ).encode()
+
+    def _ask(self) -> None:
+        if self.ask is None:
+            raise RuntimeError("the crowd has not begun")
+        token = self._token("/api/hubs/h/:send")
+        self.ask.sendall(
+            f"POST /api/hubs/h/:send HTTP/1.1\r\nHost: 127.0.0.1:{self.asking}\r\n"
+            f"Authorization: Bearer {token}\r\nContent-Type: text/plain\r\n"
+            f"Content-Length: {len(TEXT)}\r\n\r\n{TEXT}".encode()
+        )
+
+    def _token(self, path: str) -> str:
+        claims = {"aud": f"http://127.0.0.1:{self.port}{path}", "exp": int(time.time()) + 3600}
+        return jwt.encode(claims, KEY, algorithm="HS256")
+
+    def leave(self) -> None:
+        """Hang up."""
+        for client in self.clients:
+            client.close()
+        if self.ask is not None:
+            self.ask.close()
+
+
+@contextmanager
+def running(name: str) -> Iterator[tuple[int, list[int]]]:
+    """A server in a process of its own, on the last core; gives its process ID and its ports."""
+    child = subprocess.Popen(  # noqa: S603 -- this very script
+        [sys.executable, Path(__file__), "--serve", name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        if child.stdout is None or child.stdin is None:
+            raise RuntimeError("the server has no pipes")
+        pin(child.pid, first=False)
+        yield child.pid, [int(port) for port in child.stdout.readline().split()]
+        child.stdin.close()
+
+
+def pin(process: int, *, first: bool) -> None:
+    """Keep clients and servers off each other's core, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0)) if first else sorted(os.sched_getaffinity(process))
+        if len(cores) > 1:
+            os.sched_setaffinity(process, {cores[0] if first else cores[-1]})
+
+
+def resident(process: int) -> int:
+    """The bytes a process has in memory, as Linux tells them."""
+    pages = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+# What is measured.
+
+
+def fan_out(number: int, sends: int, rounds: int) -> None:
+    """Print deliveries a second of each server, and the medians of the ratios to bare aiohttp."""
+    cases = [(name, "") for name in SERVERS]
+    cases += [("embedded service", JSON), ("embedded service", RELIABLE)]
+    found: dict[tuple[str, str], list[float]] = {case: [] for case in cases}
+    with ExitStack() as stack:
+        crowds = {case: gathered(stack, *case, number) for case in cases}
+        for turn in range(rounds + 1):
+            for place in range(len(cases)):
+                case = cases[(place + turn) % len(cases)]
+                rate = deliveries(crowds[case], sends)
+                if turn:  # the first round is to warm up
+                    found[case].append(rate)
+    bare = found[cases[0]]
+    print(f"\n{number} clients, {sends} sends of {len(TEXT)} bytes a round, {rounds} rounds")
+    for (name, protocol), rates in found.items():
+        ratios = [one / other for one, other in zip(rates, bare, strict=True)]
+        shown = f"{name} {protocol or '(no subprotocol)'}"
+        print(
+            f"{shown:52} {statistics.median(rates):9,.0f}/s  "
+            f"{min(rates):9,.0f} to {max(rates):9,.0f}  "
+            f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+
+
+def gathered(stack: ExitStack, name: str, protocol: str, number: int) -> Crowd:
+    """So many clients of a server of their own."""
+    _, ports = stack.enter_context(running(name))
+    crowd = Crowd(ports[0], ports[-1], protocol)
+    stack.callback(crowd.leave)
+    crowd.grow(number)
+    crowd.begin()
+    return crowd
+
+
+def deliveries(crowd: Crowd, sends: int) -> float:
+    """Deliveries a second, while it is asked for one send after another."""
+    began = time.perf_counter()
+    crowd.reach_all(sends)
+    return sends * len(crowd.clients) / (time.perf_counter() - began)
+
+
+def idle(number: int) -> None:
+    """Print what an idle client costs each server."""
+    print(f"\nKiB of memory for each of {number} idle clients")
+    bare = 0.0
+    for name, protocol in [
+        ("bare aiohttp", ""),
+        *((n, "") for n in list(SERVERS)[1:]),
+        ("embedded service", JSON),
+        ("embedded service", RELIABLE),
+    ]:
+        with running(name) as (process, ports):
+            crowd = Crowd(ports[0], ports[-1], protocol)
+            crowd.grow(100)
+            before = resident(process)
+            crowd.grow(number)
+            each = (resident(process) - before) / number / 1024
+            crowd.leave()
+        bare = bare or each
+        shown = f"{name} {protocol or '(no subprotocol)'}"
+        print(f"{shown:52} {each:6.1f}  {each / bare:.2f}x")
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Read the command line, and measure; or be a server, when called by itself."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve", choices=SERVERS, help=argparse.SUPPRESS)
+    parser.add_argument("--clients", type=int, default=1000)
+    parser.add_argument("--idle", type=int, default=5000)
+    parser.add_argument("--sends", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args(words)
+    if options.serve:
+        asyncio.run(SERVERS[options.serve]())
+        return
+    pin(0, first=True)
+    if options.sends * (options.rounds + 1) >= KEPT:
+        parser.error(f"reliable clients, who confirm nothing here, are kept {KEPT} messages")
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"aiohttp {aiohttp.__version__}, websockets {version(websockets.__name__)}")
+    fan_out(options.clients, options.sends, options.rounds)
+    idle(options.idle)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""The official JavaScript libraries take the service for the real one: services' and clients'.
+
+They run on Node, over https. Where WPS_RUN_NODE_MODULES names no folder that holds them, these
+tests are skipped.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MODULES = Path(os.environ.get("WPS_RUN_NODE_MODULES", "none")).absolute()
+SCRIPTS = Path(__file__).parent / "scripts"
+
+pytestmark = pytest.mark.skipif(
+    not (MODULES / "@azure" / "web-pubsub-client").is_dir(),
+    reason="WPS_RUN_NODE_MODULES names no node_modules folder with @azure/web-pubsub-client",
+)
+
+
+def seen_by(script: str, served: Any) -> Any:
+    """What a script prints that it saw."""
+    done = subprocess.run(
+        ["node", SCRIPTS / script],  # noqa: S607 - whichever Node the user has
+        env={
+            **served.environment,
+            "WPS_RUN_NODE_MODULES": str(MODULES),
+            "WEBPUBSUB_CONNECTION_STRING": served.connection_string,
+        },
+        capture_output=True,
+        encoding="utf-8",
+        timeout=55,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+BAD_FILTER = (
+    "Invalid syntax for 'invalid filter': Syntax error at position 14 in 'invalid filter'. "
+    "(Parameter 'filter')"
+)
+BAD_GROUP = "Invalid group name. Valid group name should be in between 1 and 1024 characters long."
+CLOSED = "Application server closed the connection."
+RED = "red team?#%%2Fé"
+"""The group `red team?#%/é`, as a path that holds a `/` names it."""
+
+UNKNOWN = {
+    "sendToAll, nobody": 202,
+    "sendToUser, unknown": 202,
+    "sendToConnection, unknown": 202,
+    "group.sendToAll, nobody": 202,
+    "group.addUser, unknown": [404, "Warning.User.NotExisted", "User `nobody` is not found."],
+    "group.removeUser, unknown": 204,
+    "group.addConnection, unknown": [
+        404,
+        "Error.Connection.NotExisted",
+        "Connection `x` is not found.",
+    ],
+    "group.removeConnection, unknown": 204,
+    "group.closeAllConnections, nobody": 204,
+    "removeUserFromAllGroups, unknown": 204,
+    "removeConnectionFromAllGroups, unknown": 204,
+    "closeConnection, unknown": 204,
+    "closeUserConnections, unknown": 204,
+    "closeAllConnections, nobody": 204,
+    "connectionExists, unknown": [404, False],
+    "userExists, unknown": [404, False],
+    "groupExists, unknown": [404, False],
+    "grantPermission, unknown": [
+        404,
+        "Info.Connection.NotExisted",
+        "Connection `x` is not found.",
+    ],
+    "grantPermission, no group": [400, "Error.BadRequest", BAD_GROUP],
+    "revokePermission, unknown": 204,
+    "hasPermission, unknown": [404, False],
+    "addConnectionsToGroups, nobody": 200,
+    "removeConnectionsFromGroups, nobody": 200,
+    "addConnectionsToGroups, no groups": [
+        400,
+        "Error.BadRequest",
+        "A nonempty list of valid group names is required.",
+    ],
+    "sendToAll, wrong filter": [400, "Error.BadRequest", BAD_FILTER],
+    "sendToAll, TTL": 202,
+    "sendToAll, TTL too long": [400, "Error.BadRequest", "Invalid messageTtlSeconds."],
+    "sendToAll, wrong key": 401,
+}
+
+KNOWN = {
+    "userExists": [200, True],
+    "connectionExists": [200, True],
+    "group.addUser": 200,
+    "group.addConnection": 200,
+    "groupExists": [200, True],
+    "addConnectionsToGroups": 200,
+    "pages": [["ada b%c+d?/é"], ["bob"]],
+    "sendToAll": 202,
+    "sendToAll, filter": 202,
+    "sendToAll, group filter": 202,
+    "sendToAll, excluded": 202,
+    "sendToUser": 202,
+    "sendToConnection": 202,
+    "group.sendToAll": 202,
+    "ada hears": [
+        ["server", None, "json", {"hello": "wörld"}],
+        ["server", None, "text", "not bob"],
+        ["server", None, "binary", [0, 255]],
+        [RED, None, "text", "to red"],
+    ],
+    "bob hears": [
+        ["server", None, "json", {"hello": "wörld"}],
+        ["server", None, "text", "blue only"],
+        ["server", None, "text", "not ada"],
+        ["server", None, "text", "to bob"],
+        [RED, None, "text", "to red"],
+    ],
+    "grantPermission": 200,
+    "hasPermission": [200, True],
+    "revokePermission": 204,
+    "hasPermission, revoked": [404, False],
+    "removeConnectionsFromGroups": 200,
+    "groupExists, left": [404, False],
+    "group.removeUser": 204,
+    "group.removeConnection": 204,
+    "removeUserFromAllGroups": 204,
+    "groupExists, left by all": [404, False],
+    "closeConnection": 204,
+    "ada is told": f"{CLOSED} Reason: no reason",
+    "closeUserConnections": 204,
+    "bob is told": CLOSED,
+    "connectionExists, closed": [404, False],
+    "lent": ["cy", ["r1", "r2"], ["g1"], 300],
+    "lent for": True,
+    "sendToAll, identity": 202,
+}
+
+
+def test_the_service_library_gets_what_azure_would_tell_it(served: Any) -> None:
+    """Every operation, on targets that are there and that are not, with a key and an identity."""
+    seen = seen_by("service.mjs", served)
+    status, _, problem = seen.pop("addConnectionsToGroups, wrong filter")
+
+    assert (status, json.loads(problem)["message"]) == (400, BAD_FILTER)
+    assert seen == UNKNOWN | KNOWN
+
+
+BOTH = {
+    "users": ["ada", "bob", "mute"],
+    "ack": [4711, False],
+    "again": True,
+    "ada hears": [
+        ["red", "ada", "text", "to both"],
+        ["red", "bob", "binary", [0, 127, 255]],
+        ["red", "ada", "text", "sent without waiting"],
+    ],
+    "bob hears": [
+        ["red", "ada", "text", "to both"],
+        ["red", "ada", "json", {"only": ["bob", 1.5, None]}],
+        ["red", "bob", "binary", [0, 127, 255]],
+        ["red", "ada", "text", "sent without waiting"],
+    ],
+    "ada hears later": [
+        ["red", "ada", "text", "bob has left"],
+        ["red", None, "text", "from a service"],
+        ["server", None, "json", {"to": "all"}],
+        ["server", None, "binary", [1, 2]],
+    ],
+    "bob hears later": [
+        ["server", None, "json", {"to": "all"}],
+        ["server", None, "text", "to bob"],
+    ],
+    "mute may not join": [
+        "Forbidden",
+        "The client does not have permission to join group 'red'.",
+    ],
+    "mute may not send": [
+        "Forbidden",
+        "The client does not have permission to send to group 'red'.",
+    ],
+    "mute may send now": False,
+    "nobody handles events": "InternalServerError",
+    "ada is told": f"{CLOSED} Reason: tidying up",
+    "ada is back": [True, [True]],
+    "ada hears again": [
+        ["red", "mute", "text", "at last"],
+        ["red", None, "text", "welcome back"],
+    ],
+}
+RELIABLE = {
+    "after a drop": ["the same", [["server", None, "text", "sent while away"]]],
+    "ada stays for a while": True,
+}
+PLAIN = {"after a drop": ["another", []], "ada stays for a while": False}
+
+
+def test_the_client_library_joins_sends_recovers_and_comes_back(served: Any) -> None:
+    """A reliable client keeps its connection when its socket drops; a plain one gets another."""
+    seen = seen_by("client.mjs", served)
+
+    assert seen == {"reliable": BOTH | RELIABLE, "plain": BOTH | PLAIN}

@@ -1,0 +1,144 @@
+"""schemathesis finds no operation that fails, or answers a status it has not announced.
+
+It runs as a process of its own: it makes requests by the thousand, in threads, and has its own
+ideas about warnings.
+"""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from http import HTTPMethod
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HOOKS = Path(__file__).parent / "signing.py"
+KINDS: dict[str, Any] = {
+    "messageTtlSeconds": {"type": "integer", "minimum": 0, "maximum": 300},
+    "minutesToExpire": {"type": "integer", "minimum": 1},
+    "maxpagesize": {"type": "integer", "minimum": 1, "maximum": 200},
+    "top": {"type": "integer", "minimum": 1},
+    "clientType": {"enum": ["Default", "MQTT"]},
+    "permission": {"enum": ["sendToGroup", "joinLeaveGroup"]},
+    "hub": {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9_`,.[\]]{0,127}$"},
+    "group": {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": r"^(?!\s+$).+$"},
+    "targetName": {"type": "string", "minLength": 1, "maxLength": 1024},
+}
+TEXT: dict[str, Any] = {"type": "string"}
+NAME: dict[str, Any] = {"type": "string", "minLength": 1}
+MESSAGE = {"application/json": {}, "text/plain": TEXT, "application/octet-stream": TEXT}
+GROUPS = {
+    "type": "object",
+    "properties": {
+        "groups": {"type": "array", "items": KINDS["group"], "minItems": 1},
+        "filter": {"enum": ["userId eq null", "'a' in groups", "length(userId) gt 3", "nonsense"]},
+    },
+}
+
+
+def operations() -> Any:
+    """The table of the operations, typed in by hand."""
+    path = Path(__file__).parent.parent / "rest_operations.py"
+    spec = importlib.util.spec_from_file_location("rest_operations", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document of the table, which names each status that an operation may answer."""
+    table = operations()
+    paths: dict[str, Any] = {}
+    for one in table.OPERATIONS:
+        known = paths.setdefault(one.path, {})
+        version = {"const": table.API_VERSION}
+        known[one.method.lower()] = {
+            "operationId": one.operation_id,
+            "parameters": [
+                {"name": "api-version", "in": "query", "required": True, "schema": version},
+                *(in_path(name) for name in names_in(one.path)),
+                *(in_query(name) for name in one.query),
+            ],
+            "responses": {str(status): {"description": ""} for status in statuses(one)},
+            **({"requestBody": body(one)} if one.sends_body else {}),
+        }
+    return {"openapi": "3.1.0", "info": {"title": "Web PubSub", "version": "1"}, "paths": paths}
+
+
+def names_in(path: str) -> list[str]:
+    """The parameters of a path template."""
+    return [part[1:-1] for part in path.split("/") if part.startswith("{")]
+
+
+def in_path(name: str) -> dict[str, Any]:
+    """A parameter in the path."""
+    return {"name": name, "in": "path", "required": True, "schema": KINDS.get(name, NAME)}
+
+
+def in_query(name: str) -> dict[str, Any]:
+    """A parameter of the query."""
+    kind = KINDS.get(name.rstrip("*"), TEXT)
+    schema = {"type": "array", "items": kind} if name.endswith("*") else kind
+    return {"name": name.rstrip("*"), "in": "query", "schema": schema}
+
+
+def body(operation: Any) -> dict[str, Any]:
+    """The body of a send, or of a bulk change."""
+    if operation.path.endswith("send"):
+        kinds = {kind: {"schema": schema} for kind, schema in MESSAGE.items()}
+    else:
+        kinds = {"application/json": {"schema": GROUPS}}
+    return {"required": True, "content": kinds}
+
+
+def statuses(operation: Any) -> set[int]:
+    """What an operation may answer, whoever asks."""
+    found = {operation.success, 400}
+    if "hub" in operation.path:
+        found.add(401)
+    if operation.method in {HTTPMethod.HEAD, HTTPMethod.PUT} and "hub" in operation.path:
+        found.add(404)
+    if "permissions" in operation.path and operation.method != HTTPMethod.HEAD:
+        found.add(409)
+    if operation.sends_body:
+        found.add(415)
+    return found
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(
+    ("key", "phases", "examples"), [("its own", "coverage,fuzzing", 5), ("", "fuzzing", 1)]
+)
+def test_no_request_fails_or_is_answered_with_an_unknown_status(
+    served: Any, tmp_path: Path, key: str, phases: str, examples: int
+) -> None:
+    """With a token for each request, and without any."""
+    description = tmp_path / "openapi.json"
+    description.write_text(json.dumps(document()), "utf-8")
+    options = [
+        *("--checks", "not_a_server_error,status_code_conformance,signatures_count"),
+        *("--phases", phases, "--max-examples", str(examples), "--workers", "2"),
+        *("--generation-deterministic", "--seed", "1"),
+        *("--suppress-health-check", "all", "--warnings", "off", "--no-color"),
+        *("--tls-verify", served.authority, "--url", served.endpoint, "--continue-on-failure"),
+    ]
+    done = subprocess.run(
+        [Path(sys.executable).parent / "schemathesis", "run", *options, description],
+        cwd=tmp_path,
+        env={
+            **served.environment,
+            "SCHEMATHESIS_HOOKS": "signing",
+            "PYTHONPATH": str(HOOKS.parent),
+            "SIGNING_KEY": served.key if key else "",
+        },
+        capture_output=True,
+        text=True,
+        timeout=190,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
