@@ -7,20 +7,23 @@ For programs::
     plans = plan([load_playbook("rooms.yaml")], Given(environment=os.environ))
     async for result in run(plans):
         print(result.status, result.target)
+
+For tests, `LocalPubSub` is the embedded service in a thread of its own.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runner.api import Given, Plan, load_playbook, plan, run, validate
+    from runner.service.pubsub import LocalPubSub
 
-__all__ = ["Given", "Plan", "load_playbook", "plan", "run", "validate"]
+__all__ = ["Given", "LocalPubSub", "Plan", "load_playbook", "plan", "run", "validate"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 -- whatever the name stands for
     """Import the public names when they are first asked for, so that `--help` stays quick."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from runner import api  # noqa: PLC0415 -- the point of this function
-
-    return getattr(api, name)
+    home = "runner.service.pubsub" if name == "LocalPubSub" else "runner.api"
+    return getattr(import_module(home), name)

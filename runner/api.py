@@ -4,18 +4,21 @@ The command line and library users come through here. The edge (HTTP, the embedd
 is imported inside the functions that need it, so that validating a playbook loads none of it.
 """
 
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.playbook.binding import beyond_binding
+from runner.playbook.commute import Part, require_commuting
 from runner.playbook.inputs import Files
 from runner.playbook.model import Playbook, read_playbook, variables_in
 from runner.playbook.options import Mode, RunOptions, merged
-from runner.playbook.schema import actions_schema, schema_text
+from runner.playbook.shards import Shard
 from runner.playbook.steps import check, steps
 from runner.playbook.variables import Scope
 from runner.playbook.warnings import unused_assignments, used_variables, warnings_of
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from runner.execution.result import Result
     from runner.execution.resume import Resumption
     from runner.execution.stop import Stop
+    from runner.execution.throttle import Throttle
     from runner.playbook.step import Step
     from runner.rehearsal import Rehearsal
     from runner.report.heading import Destination, Heading
@@ -49,6 +53,7 @@ class Given:
         environment: Settings by name, and what `${env.NAME}` reads.
         hub: The hub, or None for the playbook's own or the setting's.
         connection: The name of the setting that holds the connection string, or None.
+        shard: The share of the plan that is carried out, or None for all of it.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -56,6 +61,7 @@ class Given:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     hub: str | None = None
     connection: str | None = None
+    shard: Shard | None = None
 
     def scope(self, playbook: Playbook) -> Scope:
         """What `${…}` may name in this playbook."""
@@ -70,10 +76,14 @@ class Kept:
     Attributes:
         journal: Takes results, and what is about to leave; None when the run has none.
         resumption: What is done already, or None.
+        elapsed: Seconds since the first part of the run began; 0 in a run of one part.
+        began: When that was, as ISO 8601 in UTC; "" when the run has no journal.
     """
 
     journal: "Journal | None" = None
     resumption: "Resumption | None" = None
+    elapsed: float = 0.0
+    began: str = ""
 
     def settled(self, plan: "Plan") -> "Iterator[Result]":
         """The results that the earlier part has settled; new ones go into the journal."""
@@ -87,7 +97,20 @@ class Kept:
         """The steps that are to be carried out."""
         return self.resumption.left(plan.steps()) if self.resumption else plan.steps()
 
-    def told(self, result: "Result") -> "Result":
+    def note(self, index: int) -> bool:
+        """Note that an action is about to leave; it must not when this gives False."""
+        return self.journal is None or self.journal.note(index)
+
+    async def announce(self, index: int) -> bool:
+        """The same, even if the machine dies."""
+        return self.journal is None or await self.journal.announce(index)
+
+    def withdraw(self, index: int) -> None:
+        """Note that an action was certainly not carried out, and waits to be sent again."""
+        if self.journal:
+            self.journal.withdraw(index)
+
+    def ended(self, result: "Result") -> "Result":
         """The result to tell of a step that was left; it goes into the journal."""
         told = self.resumption.told(result) if self.resumption else result
         self.add(told)
@@ -95,11 +118,10 @@ class Kept:
 
     def add(self, result: "Result") -> None:
         """Note a result."""
-        from runner.execution.journal import encoded
         from runner.execution.record import record_of
 
         if self.journal:
-            self.journal.add(encoded(record_of(result).as_json()))
+            self.journal.add(record_of(result).line.encode(errors="surrogatepass"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +135,9 @@ class Plan:
         options: How it is run.
         scope: What its `${…}` name.
         first: The number of its first step among all steps of the run.
-        total: How many steps it has.
+        total: How many steps it has, of a shard how many are the shard's.
+        whole: How many steps all shards have.
+        shard: Which of them are carried out, or None for all of them.
     """
 
     playbook: Playbook
@@ -123,10 +147,14 @@ class Plan:
     scope: Scope
     first: int
     total: int
+    whole: int
+    shard: Shard | None = None
 
-    def steps(self) -> "Iterator[Step]":
-        """Its steps, made anew at each call, one at a time."""
-        return steps(self.playbook, self.scope, self.options, self.hub, first=self.first)
+    def steps(self, *, every: bool = False) -> "Iterator[Step]":
+        """Its steps, made anew at each call; of a shard its own, or those of every shard."""
+        shard = None if every else self.shard
+        fixed = (self.playbook, self.scope, self.options, self.hub)
+        return steps(*fixed, first=self.first, shard=shard)
 
 
 def load_playbook(path: str | Path) -> Playbook:
@@ -206,13 +234,14 @@ def plan(playbooks: Sequence[Playbook], given: Given, *, default_hub: str = "") 
         default_hub: The hub when neither playbook, caller nor settings name one; "" for none.
 
     Raises:
-        PlaybookError: A value is wrong once variables are filled in; holds every problem.
+        PlaybookError: Values are wrong once variables are filled in, or shards break an order.
         SettingsError: No hub is named, or its name is none.
     """
     from runner.connect.settings import resolve_hub
 
     scopes = [given.scope(playbook) for playbook in playbooks]
-    checks = [check(playbook, scope) for playbook, scope in zip(playbooks, scopes, strict=True)]
+    pairs = zip(playbooks, scopes, strict=True)
+    checks = [check(playbook, scope, given.shard) for playbook, scope in pairs]
     refuse(
         [
             problem
@@ -227,8 +256,14 @@ def plan(playbooks: Sequence[Playbook], given: Given, *, default_hub: str = "") 
         hub = resolve_hub(named, given.environment, default=default_hub)
         options = merged(playbook.options, given.options)
         connection = given.connection or playbook.connection or DEFAULT_CONNECTION
-        plans.append(Plan(playbook, hub, connection, options, scope, first, checked.steps))
+        if given.shard:
+            options = given.shard.paced(options)
+        sizes = (checked.owned, checked.steps)
+        plans.append(Plan(playbook, hub, connection, options, scope, first, *sizes, given.shard))
         first += checked.steps
+    if given.shard:
+        whole = [partial(one.steps, every=True) for one in plans]
+        require_commuting(list(map(Part, playbooks, (one.hub for one in plans), whole)))
     return tuple(plans)
 
 
@@ -252,6 +287,8 @@ def heading(
         playbooks=tuple(one.playbook.name or one.playbook.document.file for one in plans),
         total=sum(one.total for one in plans),
         pace=" / ".join(dict.fromkeys(paces)),
+        shard=next((one.shard for one in plans), None),
+        whole=sum(one.whole for one in plans),
     )
 
 
@@ -271,20 +308,31 @@ def endpoint_of(plan: Plan, via: str | None = None) -> "Endpoint":
     return endpoint.through(via) if via else endpoint
 
 
-def rehearsal(plans: Sequence[Plan]) -> "Rehearsal":
-    """A fresh embedded service, with a simulated client for everybody whom the plans name."""
+def rehearsal(
+    plans: Sequence[Plan],
+    *,
+    faults: Sequence[str] = (),
+    fault_seed: int | None = None,
+    absent: Mapping[str, float | None] | None = None,
+) -> "Rehearsal":
+    """A fresh embedded service, with a simulated client for everybody whom the plans name.
+
+    The arguments are those of `runner.rehearsal.Rehearsal`, and so are the errors.
+    """
     from runner.rehearsal import Rehearsal
 
-    return Rehearsal((one.hub, one.steps()) for one in plans)
+    steps = ((one.hub, one.steps()) for one in plans)
+    return Rehearsal(steps, faults=faults, fault_seed=fault_seed, absent=absent)
 
 
-async def run(
+async def run(  # noqa: PLR0913 -- by name, each with a default
     plans: Sequence[Plan],
     endpoint: "Callable[[Plan], Endpoint]" = endpoint_of,
     stop: "Stop | None" = None,
     *,
     ca_bundle: str | None = None,
     kept: Kept | None = None,
+    watch: "Callable[[Throttle], object] | None" = None,
 ) -> "AsyncGenerator[Result]":
     """Carry plans out, one after the other, and yield a result for every action.
 
@@ -297,6 +345,8 @@ async def run(
         stop: Ends the run early when asked to.
         ca_bundle: A file of certificates to trust besides the system's, or None.
         kept: Where the run is kept, and what an earlier part of it has done.
+        watch: Handed the throttle of each plan as it begins: how many requests are in flight, and
+            until when all wait. To look at, not to change.
 
     Raises:
         SettingsError: An endpoint is missing or cannot be used. Nothing was sent.
@@ -313,57 +363,26 @@ async def run(
         (one, Client(endpoint(one), concurrency=one.options.concurrency, tls=tls)) for one in plans
     ]
     stop, kept = stop or Stop(), kept or Kept()
+    epoch = time.monotonic() - kept.elapsed
+    broken: Exception | None = None
     async with AsyncExitStack() as opened:
         for _, client in jobs:
             await opened.enter_async_context(client)
         for one, client in jobs:
             for settled in kept.settled(one):
                 yield settled
-            executor = Executor(client, one.options, stop, ledger=kept.journal)
+            executor = Executor(client, one.options, stop, epoch=epoch, ledger=kept)
+            if watch:
+                watch(executor.throttle)
             results = executor.run(kept.left(one))
             async with aclosing(results):
-                async for result in results:
-                    yield kept.told(result)
-
-
-def fingerprint(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -> dict[str, str]:
-    """What a run is made of, each part by the name that a person would give it.
-
-    Args:
-        plans: The plans of the run, their files read at least once.
-        endpoints: Host and port where the actions of each plan go.
-        salt: A secret of the journal's own; digests of short secrets are of no use without it.
-    """
-    from runner.execution.fingerprint import fingerprint as made
-
-    parts: dict[str, str | Iterable[bytes]] = {
-        "the actions of wps-run": schema_text(actions_schema())
-    }
-    for number, (one, endpoint) in enumerate(zip(plans, endpoints, strict=True)):
-        file = one.playbook.document.file
-        which = f"the playbook {file}" + (f" (number {number + 1})" if number else "")
-        parts[which] = one.playbook.document.text
-        parts[f"the hub of {which}"] = one.hub.lower()
-        parts[f"the endpoint of {which}"] = endpoint
-        for name in sorted(used_variables(one.playbook)):
-            known = one.scope.environment or {} if name.startswith("env.") else one.scope.variables
-            value = known.get(name.removeprefix("env."))
-            if value is not None:
-                parts[f"the variable {name} of {which}"] = value
-        for name, path in _files_read(one).items():
-            parts[f"the file {name} of {which}"] = _pieces(path)
-    return made(salt, parts)
-
-
-def _files_read(plan: Plan) -> dict[str, Path]:
-    return plan.scope.inputs.read if isinstance(plan.scope.inputs, Files) else {}
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    """A file in pieces of a mebibyte."""
-    with path.open("rb") as file:
-        while piece := file.read(1024 * 1024):
-            yield piece
+                try:
+                    async for result in results:
+                        yield result
+                except Exception as error:  # noqa: BLE001 -- first a result for all that is left
+                    broken = broken or error
+    if broken is not None:
+        raise broken
 
 
 def _files_of(playbook: Playbook) -> Files:

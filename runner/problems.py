@@ -95,12 +95,16 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 class Ink(StrEnum):
-    """What a piece of a shown problem is, so that a terminal can tell it apart."""
+    """What a piece of what is shown is, so that a terminal can tell it apart."""
 
     PLACE = "place"
     ERROR = "error"
     WARNING = "warning"
     GUTTER = "gutter"
+    GOOD = "good"
+    DOUBT = "doubt"
+    HINT = "hint"
+    LOCAL = "local"
 
 
 Paint = Callable[[Ink, str], str]

@@ -18,6 +18,7 @@ class RestOperation(NamedTuple):
         path: The path template; parameters stand in braces.
         success: The status of success.
         sends_body: Whether the request has a body.
+        query: Its parameters besides `api-version`; a `*` follows those that may be repeated.
     """
 
     operation_id: str
@@ -25,6 +26,7 @@ class RestOperation(NamedTuple):
     path: str
     success: int
     sends_body: bool = False
+    query: tuple[str, ...] = ()
 
 
 HUB = "/api/hubs/{hub}"
@@ -37,8 +39,20 @@ OPERATIONS = (
     RestOperation(
         "WebPubSub_AddConnectionsToGroups", "POST", HUB + "/:addToGroups", 200, sends_body=True
     ),
-    RestOperation("WebPubSub_CloseAllConnections", "POST", HUB + "/:closeConnections", 204),
-    RestOperation("WebPubSub_GenerateClientToken", "POST", HUB + "/:generateToken", 200),
+    RestOperation(
+        "WebPubSub_CloseAllConnections",
+        "POST",
+        HUB + "/:closeConnections",
+        204,
+        query=("excluded*", "reason"),
+    ),
+    RestOperation(
+        "WebPubSub_GenerateClientToken",
+        "POST",
+        HUB + "/:generateToken",
+        200,
+        query=("userId", "role*", "minutesToExpire", "group*", "clientType"),
+    ),
     RestOperation(
         "WebPubSub_RemoveConnectionsFromGroups",
         "POST",
@@ -46,8 +60,21 @@ OPERATIONS = (
         200,
         sends_body=True,
     ),
-    RestOperation("WebPubSub_SendToAll", "POST", HUB + "/:send", 202, sends_body=True),
-    RestOperation("WebPubSub_CloseConnection", "DELETE", HUB + "/connections/{connectionId}", 204),
+    RestOperation(
+        "WebPubSub_SendToAll",
+        "POST",
+        HUB + "/:send",
+        202,
+        sends_body=True,
+        query=("excluded*", "filter", "messageTtlSeconds"),
+    ),
+    RestOperation(
+        "WebPubSub_CloseConnection",
+        "DELETE",
+        HUB + "/connections/{connectionId}",
+        204,
+        query=("reason",),
+    ),
     RestOperation("WebPubSub_ConnectionExists", "HEAD", HUB + "/connections/{connectionId}", 200),
     RestOperation(
         "WebPubSub_SendToConnection",
@@ -55,6 +82,7 @@ OPERATIONS = (
         HUB + "/connections/{connectionId}/:send",
         202,
         sends_body=True,
+        query=("messageTtlSeconds",),
     ),
     RestOperation(
         "WebPubSub_RemoveConnectionFromAllGroups",
@@ -64,25 +92,47 @@ OPERATIONS = (
     ),
     RestOperation("WebPubSub_GroupExists", "HEAD", HUB + "/groups/{group}", 200),
     RestOperation(
-        "WebPubSub_CloseGroupConnections", "POST", HUB + "/groups/{group}/:closeConnections", 204
+        "WebPubSub_CloseGroupConnections",
+        "POST",
+        HUB + "/groups/{group}/:closeConnections",
+        204,
+        query=("excluded*", "reason"),
     ),
     RestOperation(
-        "WebPubSub_SendToGroup", "POST", HUB + "/groups/{group}/:send", 202, sends_body=True
+        "WebPubSub_SendToGroup",
+        "POST",
+        HUB + "/groups/{group}/:send",
+        202,
+        sends_body=True,
+        query=("excluded*", "filter", "messageTtlSeconds"),
     ),
     RestOperation(
-        "WebPubSub_ListConnectionsInGroup", "GET", HUB + "/groups/{group}/connections", 200
+        "WebPubSub_ListConnectionsInGroup",
+        "GET",
+        HUB + "/groups/{group}/connections",
+        200,
+        query=("maxpagesize", "top", "continuationToken"),
     ),
     RestOperation("WebPubSub_RemoveConnectionFromGroup", "DELETE", MEMBER, 204),
     RestOperation("WebPubSub_AddConnectionToGroup", "PUT", MEMBER, 200),
-    RestOperation("WebPubSub_RevokePermission", "DELETE", PERMISSION, 204),
-    RestOperation("WebPubSub_CheckPermission", "HEAD", PERMISSION, 200),
-    RestOperation("WebPubSub_GrantPermission", "PUT", PERMISSION, 200),
+    RestOperation("WebPubSub_RevokePermission", "DELETE", PERMISSION, 204, query=("targetName",)),
+    RestOperation("WebPubSub_CheckPermission", "HEAD", PERMISSION, 200, query=("targetName",)),
+    RestOperation("WebPubSub_GrantPermission", "PUT", PERMISSION, 200, query=("targetName",)),
     RestOperation("WebPubSub_UserExists", "HEAD", HUB + "/users/{userId}", 200),
     RestOperation(
-        "WebPubSub_CloseUserConnections", "POST", HUB + "/users/{userId}/:closeConnections", 204
+        "WebPubSub_CloseUserConnections",
+        "POST",
+        HUB + "/users/{userId}/:closeConnections",
+        204,
+        query=("excluded*", "reason"),
     ),
     RestOperation(
-        "WebPubSub_SendToUser", "POST", HUB + "/users/{userId}/:send", 202, sends_body=True
+        "WebPubSub_SendToUser",
+        "POST",
+        HUB + "/users/{userId}/:send",
+        202,
+        sends_body=True,
+        query=("filter", "messageTtlSeconds"),
     ),
     RestOperation(
         "WebPubSub_RemoveUserFromAllGroups", "DELETE", HUB + "/users/{userId}/groups", 204

@@ -1,4 +1,4 @@
-"""Whether a stream takes colours, and which ones problems are shown in."""
+"""Whether a stream takes colours, and which ones problems and results are shown in."""
 
 import os
 from collections.abc import Mapping
@@ -13,18 +13,23 @@ _STYLES: Mapping[Ink, Mapping[str, Any]] = {
     Ink.ERROR: {"fg": "red", "bold": True},
     Ink.WARNING: {"fg": "yellow", "bold": True},
     Ink.GUTTER: {"dim": True},
+    Ink.GOOD: {"fg": "green"},
+    Ink.DOUBT: {"fg": "magenta", "bold": True},
+    Ink.HINT: {"fg": "cyan"},
+    Ink.LOCAL: {"fg": "cyan", "bold": True},
 }
 
 
 def wanted(stream: TextIO, environment: Mapping[str, str]) -> bool:
     """Whether colours are shown on a stream, each stream judged alone.
 
-    A non-empty NO_COLOR wins, then FORCE_COLOR; otherwise they are for terminals, but not for
-    a dumb one. Source: no-color.org, force-color.org.
+    A non-empty NO_COLOR wins, then a non-empty FORCE_COLOR, then a CLICOLOR_FORCE other than 0;
+    otherwise they are for terminals, but not for a dumb one. Source: no-color.org,
+    force-color.org, bixense.com/clicolors.
     """
     if environment.get("NO_COLOR"):
         return False
-    if environment.get("FORCE_COLOR"):
+    if environment.get("FORCE_COLOR") or environment.get("CLICOLOR_FORCE", "0") not in {"", "0"}:
         return True
     return stream.isatty() and environment.get("TERM") != "dumb"
 

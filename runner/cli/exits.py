@@ -9,6 +9,7 @@ import click
 
 from runner.cli.colour import paint_for, write
 from runner.cli.redact import redacted
+from runner.cli.streams import prepare
 from runner.problems import PlaybookError, Problem, WpsRunError, with_caret
 
 NOTHING_SENT = 2
@@ -26,7 +27,7 @@ def guarded(command: click.Command) -> int:
     An expected failure is 2 (nothing was sent), an interrupt 130, a broken pipe quiet, a bug 70.
     A traceback is shown only when `WPS_RUN_DEBUG` is set, and without secrets.
     """
-    _open_what_is_closed()
+    prepare()
     try:
         code = command.main(standalone_mode=False, prog_name="wps-run")
         sys.stdout.flush()
@@ -87,13 +88,6 @@ def warn(warnings: Sequence[Problem]) -> None:
     if more > 0:
         shown = f"wps-run: {more} more {'warning' if more == 1 else 'warnings'}"
         click.echo(f"{shown}; `wps-run validate` shows them all", err=True)
-
-
-def _open_what_is_closed() -> None:
-    """A stream that the caller has closed is None; let output to it vanish instead."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _leave_quietly() -> int:

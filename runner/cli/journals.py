@@ -5,7 +5,7 @@ import secrets
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ from typing import Any
 import click
 
 from runner import api
+from runner.cli.fingerprint import fingerprint_of, salt_of
 from runner.cli.options import STDIN, STDIN_NAME
-from runner.execution.history import require_same
-from runner.execution.journal import Journal, read_journal
+from runner.execution.history import History, require_same
+from runner.execution.journal import Journal, removed_stillborn
 from runner.execution.resume import Again, Resumption
 from runner.execution.runs import SUFFIX, prune, state_folder
+from runner.playbook.shards import Shard
 from runner.problems import JournalError, UsageError
 from runner.report.heading import Heading
-from runner.report.replay import heading_record
+from runner.report.replay import heading_from, heading_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,14 @@ class Wish:
 
     Attributes:
         file: `--journal`: where a new one goes, or None for the state folder.
+        if_exists: `--resume-if-exists`: whether that one is gone on with when it is there.
         off: `--no-journal`, or a rehearsal.
         resume: `--resume`: the one to go on with, or None.
         again: What a resumed run does again.
     """
 
     file: str | None = None
+    if_exists: bool = False
     off: bool = False
     resume: str | None = None
     again: Again = Again.UNDONE
@@ -51,6 +55,25 @@ class Wish:
             raise UsageError("--journal and --no-journal contradict each other")
         if self.again is Again.FAILED and not self.resume:
             raise UsageError("--failed says what --resume does again; name the journal with it")
+        if self.if_exists and not self.file:
+            raise UsageError("--resume-if-exists goes on with --journal FILE; name the file")
+
+    def decided(self) -> "Wish":
+        """What is wished, once it is known to be possible and whether the named journal is there.
+
+        One whose first line is torn was broken off before anything was sent: it is begun anew.
+
+        Raises:
+            UsageError: Two of the options contradict each other.
+            JournalError: It cannot be read, or another run is just beginning it.
+        """
+        self.check()
+        if not (self.if_exists and self.file):
+            return self
+        path = Path(self.file)
+        if path.exists() and not removed_stillborn(path):
+            return replace(self, file=None, resume=self.file)
+        return self
 
 
 def opened(
@@ -69,12 +92,12 @@ def opened(
             with. One that nobody named is done without, with a warning.
     """
     if wish.resume:
-        return _gone_on_with(Path(wish.resume), wish.again, plans, endpoints)
+        return _gone_on_with(Path(wish.resume), wish.again, heading, plans, endpoints)
     if wish.off:
         return api.Kept()
     header = _header(heading, plans, endpoints)
     if wish.file:
-        return api.Kept(Journal.create(Path(wish.file), header))
+        return api.Kept(Journal.create(Path(wish.file), header), began=header["started"])
     try:
         folder = state_folder(os.environ, windows=sys.platform == "win32")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -84,7 +107,7 @@ def opened(
     except (JournalError, OSError) as error:
         click.echo(f"wps-run: warning: this run has no journal: {error}", err=True)
         return api.Kept()
-    return api.Kept(journal)
+    return api.Kept(journal, began=header["started"])
 
 
 def paths_of(plans: Sequence[api.Plan]) -> list[str]:
@@ -93,13 +116,41 @@ def paths_of(plans: Sequence[api.Plan]) -> list[str]:
     return [STDIN if file == STDIN_NAME else file for file in files]
 
 
-def paths_in(journal: str) -> list[str]:
-    """The playbooks of the run that a journal keeps.
+def paths_in(history: History) -> tuple[str, ...]:
+    """The playbooks of the run that a journal keeps, as they are named from here."""
+    paths, folder = history.header["paths"], history.header.get("folder")
+    if not isinstance(folder, str) or folder == _here():
+        return tuple(paths)
+    return tuple(path if path == STDIN else str(Path(folder, path)) for path in paths)
+
+
+def _here() -> str:
+    """The working folder; "" when it is gone."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""
+
+
+def shard_in(history: History, wanted: Shard | None, journal: str) -> Shard | None:
+    """The share of the run that a journal keeps.
+
+    Args:
+        history: What the journal says.
+        wanted: The share that is asked for, or None when nobody asked for one.
+        journal: What messages call it.
 
     Raises:
-        JournalError: It cannot be read, or is none.
+        UsageError: It keeps another share than the one that is asked for.
     """
-    return list(read_journal(Path(journal)).header["paths"])
+    kept = heading_from(history.header).shard
+    if wanted in {None, kept}:
+        return kept
+    what = f"shard {kept}" if kept else "a run without shards"
+    raise UsageError(
+        f"`{journal}` is the journal of {what}, not of shard {wanted}; --resume knows that by "
+        "itself, so ask for no shard, or name the other journal"
+    )
 
 
 def resume_words(path: Path, playbooks: Sequence[str]) -> str:
@@ -110,27 +161,35 @@ def resume_words(path: Path, playbooks: Sequence[str]) -> str:
 def _header(
     heading: Heading, plans: Sequence[api.Plan], endpoints: Sequence[str]
 ) -> dict[str, Any]:
-    salt = secrets.token_hex(16)
+    salt = salt_of(plans)
     return {
         "type": "run",
         "version": 1,
-        "started": _now(),
+        "started": written(datetime.now(UTC)),
         "paths": paths_of(plans),
+        "folder": _here(),
         **heading_record(heading),
         "salt": salt,
-        "fingerprint": api.fingerprint(plans, endpoints, salt),
+        "fingerprint": fingerprint_of(plans, endpoints, salt),
     }
 
 
 def _gone_on_with(
-    path: Path, again: Again, plans: Sequence[api.Plan], endpoints: Sequence[str]
+    path: Path,
+    again: Again,
+    heading: Heading,
+    plans: Sequence[api.Plan],
+    endpoints: Sequence[str],
 ) -> api.Kept:
     journal, history = Journal.reopen(path)
-    now = api.fingerprint(plans, endpoints, history.header["salt"])
-    require_same(history, now, str(path))
-    journal.resume(history.length, {"type": "resumed", "resumed": _now()})
-    return api.Kept(journal, Resumption(history, again))
+    made = fingerprint_of(plans, endpoints, history.header["salt"])
+    require_same(history, made, str(path))
+    moment = {"type": "resumed", "resumed": written(datetime.now(UTC))}
+    journal.resume(history.length, {**moment, **heading_record(heading)})
+    history.resumed = moment
+    return api.Kept(journal, Resumption(history, again), history.elapsed, history.header["started"])
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def written(moment: datetime) -> str:
+    """A moment as a journal has it."""
+    return moment.isoformat(timespec="milliseconds")

@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
@@ -29,6 +29,15 @@ def log_options(command: Decorated) -> Decorated:
     )(command)
 
 
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to what stderr is at that moment: a progress line makes room for the log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 @contextmanager
 def logging_to_stderr(level: str | None, *, verbose: bool) -> Iterator[None]:
     """Show the loggers `runner.*` on stderr meanwhile; nothing unless asked to.
@@ -42,7 +51,7 @@ def logging_to_stderr(level: str | None, *, verbose: bool) -> Iterator[None]:
         yield
         return
     logger = logging.getLogger("runner")
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStderr(sys.stderr)
     form = "%(asctime)s.%(msecs)03d %(levelname)s %(name)s %(message)s"
     handler.setFormatter(logging.Formatter(form, "%H:%M:%S"))
     logger.addHandler(handler)

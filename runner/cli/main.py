@@ -24,11 +24,12 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "actions": "List the actions, or explain one.",
         "runs": "List the recent runs, and the words that go on with them.",
         "report": "Tell a run again from its journal.",
+        "client-url": "Print a URL with which a client is let in.",
         "serve": "Run the embedded service on its own.",
         "init": "Write a first playbook, its schema, and the pre-commit entry.",
     }
 )
-"""Command to its one-line help; its module has the same name in this package."""
+"""Command to its one-line help; its module in this package has the same name, with `_` for `-`."""
 
 EPILOG = """\b
 Examples:
@@ -40,6 +41,10 @@ Examples:
 \b
 Exit codes: 0 every action ok, 1 some failed or were skipped, 2 nothing was sent,
 3 some may or may not have happened, 130/143 interrupted.
+
+\b
+Environment: WPS_RUN_SHARD=K/N, or WPS_RUN_SHARDS=N with JOB_COMPLETION_INDEX, says which share of
+a plan to run (docs/scale-out.md).
 
 \b
 Shell completion:  eval "$(_WPS_RUN_COMPLETE=bash_source wps-run)"   (or zsh_source, fish_source)
@@ -59,7 +64,7 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"runner.cli.{cmd_name}")
+        module = importlib.import_module(f"runner.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
@@ -80,7 +85,7 @@ class Commands(click.Group):
 
 def _refuse_misspelt(word: str) -> None:
     """Refuse a word that is no file and looks like a command."""
-    near = did_you_mean(word, list(COMMANDS)) if word.isalpha() else ""
+    near = did_you_mean(word, list(COMMANDS)) if word.replace("-", "").isalpha() else ""
     if near and not Path(word).exists():
         raise click.UsageError(f"`{word}` is neither a command nor a playbook{near}")
 

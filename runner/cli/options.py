@@ -3,7 +3,7 @@
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -11,6 +11,7 @@ import click
 from runner import api
 from runner.playbook.model import Playbook, read_playbook
 from runner.playbook.options import Delivery, Mode, OnError, seconds
+from runner.playbook.shards import SHARD, SHARDS, shard_of
 from runner.playbook.yaml12 import decode
 from runner.problems import PlaybookError, Problem, UsageError
 
@@ -134,6 +135,19 @@ def run_options(command: Decorated) -> Decorated:
             help="Most attempts of one action, the first included. Overrides `retry:`.  "
             "[default: 4; 1 to 100]",
         ),
+        click.option(
+            "--shard",
+            metavar="K/N",
+            help="Carry out only share K of N, chosen by each action's target; all actions must "
+            f"commute. The rate is divided by N.  [env var: {SHARD}]",
+        ),
+        click.option(
+            "--shards",
+            type=click.IntRange(1, 999_999),
+            metavar="N",
+            help="The same, with K from JOB_COMPLETION_INDEX, which a Kubernetes Indexed Job "
+            f"sets.  [env var: {SHARDS}]",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -165,13 +179,30 @@ def given(settings: str | None = None, connection: str | None = None, **said: An
     return api.Given(
         options=options,
         variables=variables(said["assignments"], said["vars_files"]),
-        environment=_environment(settings),
+        environment=environment(settings),
         hub=said["hub"],
         connection=connection,
+        shard=shard_of(said["shard"], said["shards"], os.environ),
     )
 
 
-def _environment(settings: str | None) -> Mapping[str, str]:
+def say_if_empty(plans: Sequence[api.Plan]) -> None:
+    """Say on stderr that a shard has nothing to do, which is no fault."""
+    shard = next((one.shard for one in plans), None)
+    if shard and not any(one.total for one in plans):
+        whole = sum(one.whole for one in plans)
+        actions = "action" if whole == 1 else "actions"
+        told = f"shard {shard} is empty (the plan has {whole} {actions}); nothing to do"
+        click.echo(f"wps-run: {told}", err=True)
+
+
+def environment(settings: str | None) -> Mapping[str, str]:
+    """Settings by name: the environment, and behind it a Functions `local.settings.json`.
+
+    Raises:
+        UsageError: The file cannot be read.
+        SettingsError: It is no such file.
+    """
     if settings is None:
         return dict(os.environ)
     from runner.connect.settings import settings_from_json  # noqa: PLC0415 -- only a run needs it

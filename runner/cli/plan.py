@@ -6,7 +6,7 @@ import click
 
 from runner import api
 from runner.cli.exits import warn
-from runner.cli.options import given, read_all, run_options
+from runner.cli.options import given, read_all, run_options, say_if_empty
 from runner.report.heading import Destination
 from runner.report.plan import Waits, step_line, step_record
 from runner.report.records import line
@@ -38,6 +38,7 @@ def command(playbooks: tuple[str, ...], form: str, **said: Any) -> None:
     read = read_all(playbooks)
     warn(api.warnings(read, [name for name, _ in said["assignments"]]))
     plans = api.plan(read, given(**said), default_hub=NO_HUB)
+    say_if_empty(plans)
     if form == "text":
         click.echo(f"{api.heading(plans, Destination.PLAN)}\n")
     waits = Waits()

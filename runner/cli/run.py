@@ -1,37 +1,49 @@
 """`wps-run run`: carry playbooks out, or rehearse them, and report every action."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from runner import api
+from runner.cli.colour import paint_for
 from runner.cli.confirm import confirm
 from runner.cli.exits import drop_output, show, warn
-from runner.cli.journals import Wish, opened, paths_in, paths_of, resume_words
+from runner.cli.faults import rehearsal_options, trouble_in
+from runner.cli.followup import say_what_next
+from runner.cli.journals import Wish, opened, paths_in, shard_in
 from runner.cli.logs import log_options, logging_to_stderr
-from runner.cli.options import given, read_all, run_options
-from runner.execution.journal import Journal, encoded
+from runner.cli.options import given, read_all, run_options, say_if_empty
+from runner.cli.progress import Form, Progress, form_for
+from runner.cli.reports import ReportFiles, report_option, targets
+from runner.cli.streams import for_machines
+from runner.cli.watch import Watch
+from runner.execution.journal import Journal, encoded, read_journal
 from runner.execution.record import record_of
 from runner.execution.result import EXIT_FAILED, Skip, Status, Summary
 from runner.execution.resume import Again
 from runner.problems import PlaybookError
+from runner.report.annotations import Annotated
 from runner.report.heading import Destination, Heading
-from runner.report.outlook import Outlook
+from runner.report.outlook import Outlook, outlook_record, withheld
 from runner.report.records import summary_record
-from runner.report.reporters import REPORTERS, Quiet, Reporter
+from runner.report.reporters import REPORTERS, Quiet, Reporter, Text
 from runner.report.text import summary_lines
 
 if TYPE_CHECKING:
     from runner.connect.endpoint import Endpoint
     from runner.execution.stop import Stop
+    from runner.rehearsal import Rehearsal
 
 
 @click.command("run")
@@ -41,6 +53,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Rehearse against the embedded service; show what would happen. Needs no setting.",
 )
+@rehearsal_options
 @click.option(
     "--connection",
     metavar="NAME",
@@ -76,6 +89,13 @@ if TYPE_CHECKING:
     help="Keep the run's journal in this new file.  [default: one in your state folder; the last "
     "50 are kept]",
 )
+@click.option(
+    "--resume-if-exists",
+    is_flag=True,
+    help="With --journal: go on with that one if it is there, else begin it. For engines that "
+    "start a run again with the same words.",
+)
+@report_option
 @click.option("--no-journal", is_flag=True, help="Keep no journal; the run cannot be resumed.")
 @click.option(
     "--resume",
@@ -87,7 +107,8 @@ if TYPE_CHECKING:
 @click.option(
     "--yes", is_flag=True, help="Do not ask before closeAllConnections on a hub that is not local."
 )
-@click.option("-q", "--quiet", is_flag=True, help="Show only what is not ok, and the totals.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only failures and the totals.")
+@click.option("--no-progress", is_flag=True, help="Do not show on stderr how far the run is.")
 @log_options
 def command(
     playbooks: tuple[str, ...],
@@ -99,11 +120,17 @@ def command(
     ca_bundle: str | None,
     log_level: str | None,
     journal: str | None,
+    resume_if_exists: bool,
+    reports: tuple[str, ...],
     no_journal: bool,
     resume: str | None,
     failed: bool,
     local: bool,
+    faults: tuple[str, ...],
+    fault_seed: int | None,
+    absent: tuple[tuple[str, float | None], ...],
     quiet: bool,
+    no_progress: bool,
     verbose: bool,
     yes: bool,
     **said: Any,
@@ -123,21 +150,36 @@ def command(
     from runner.execution.stop import Stop  # noqa: PLC0415 -- asyncio and aiohttp come late
 
     click.get_current_context().with_resource(logging_to_stderr(log_level, verbose=verbose))
+    trouble = trouble_in(faults, fault_seed, absent, local=local)
     wish = Wish(
         journal,
+        if_exists=resume_if_exists,
         off=no_journal or (local and journal is None),
         resume=resume,
         again=Again.FAILED if failed else Again.UNDONE,
     )
-    wish.check()
+    wish = wish.decided()
     add = given(settings=settings, connection=connection, **said)
-    read = read_all(playbooks or (paths_in(resume) if resume else ()))
+    if wish.resume:
+        history = read_journal(Path(wish.resume))
+        add = replace(add, shard=shard_in(history, add.shard, wish.resume))
+        playbooks = playbooks or paths_in(history)
+    files = targets(reports, filter(None, (*playbooks, journal, resume)))
+    read = read_all(playbooks)
     warn(api.warnings(read, [name for name, _ in said["assignments"]]))
     plans = api.plan(read, add, default_hub=api.LOCAL_HUB if local else "")
-    report = Report(Quiet() if quiet and output == "text" else REPORTERS[output]())
+    say_if_empty(plans)
+    progress = form_for(sys.stderr, os.environ, wanted=not (quiet or no_progress))
+    for_people = output == "text"
+    report = Report(
+        _reporter(output, quiet=quiet),
+        progress,
+        ReportFiles(files, os.environ),
+        for_people=for_people,
+    )
     stop = Stop()
     if local:
-        return asyncio.run(_rehearse(plans, report, stop, wish))
+        return asyncio.run(_rehearse(api.rehearsal(plans, **trouble), plans, report, stop, wish))
     where = {plan.first: api.endpoint_of(plan, endpoint) for plan in plans}
     if not yes:
         confirm(plans, lambda plan: where[plan.first])
@@ -148,14 +190,32 @@ def command(
     return asyncio.run(_carry_out(plans, stage, report, stop))
 
 
+def _reporter(output: str, *, quiet: bool) -> Reporter:
+    """What tells the results on stdout; in GitHub Actions with annotations, or beside them."""
+    if output != "text":
+        for_machines()
+    paint = paint_for(sys.stdout)
+    for_people: Reporter = Quiet(paint) if quiet else Text(paint)
+    reporter = for_people if output == "text" else REPORTERS[output]()
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return reporter
+    aside = None if output == "text" else partial(click.echo, err=True, nl=False)
+    return Annotated(reporter, aside)
+
+
 class Report:
     """Writes a run's report to stdout as it comes.
 
     When that fails (a closed pipe, a full disk) it falls silent, and the run is told by `error`.
     """
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(
+        self, reporter: Reporter, progress: Form, files: ReportFiles, *, for_people: bool
+    ) -> None:
         self.reporter = reporter
+        self.files = files
+        self.for_people = for_people
+        self.progress = progress
         self.error: OSError | None = None
 
     def write(self, text: str) -> None:
@@ -187,8 +247,14 @@ class Stage:
     kept: api.Kept = field(default_factory=api.Kept)
 
 
-async def _rehearse(plans: Sequence[api.Plan], report: Report, stop: "Stop", wish: Wish) -> int:
-    async with api.rehearsal(plans) as local:
+async def _rehearse(
+    rehearsal: "Rehearsal",
+    plans: Sequence[api.Plan],
+    report: Report,
+    stop: "Stop",
+    wish: Wish,
+) -> int:
+    async with rehearsal as local:
         heading = api.heading(plans, Destination.LOCAL, (local.endpoint.host,))
         # Each rehearsal has an endpoint of its own, which makes no other run of it.
         kept = opened(wish, heading, plans, ["LOCAL" for _ in plans])
@@ -197,53 +263,83 @@ async def _rehearse(plans: Sequence[api.Plan], report: Report, stop: "Stop", wis
 
 
 async def _carry_out(plans: Sequence[api.Plan], stage: Stage, report: Report, stop: "Stop") -> int:
-    summary = Summary(Counter())
+    summary = Summary(Counter(), since_ms=stage.kept.elapsed * 1000)
     _Signals(stop, summary).listen(asyncio.get_running_loop())
     journal = stage.kept.journal
     if journal:
         journal.listen(lambda: stop.request(Skip.JOURNAL))
     report.write(report.reporter.begin(stage.heading))
     began = time.monotonic()
-    try:
-        await _tell_results(plans, stage, report, stop, summary)
-    except PlaybookError as error:  # a file of rows was changed after it was checked
-        if not summary.total:
-            raise
-        show(error)
-        summary.counts[Status.SKIPPED] += stage.heading.total - summary.total
-    summary.duration = time.monotonic() - began
-    report.write(report.reporter.end(summary, stage.outlooks()))
+    defect = await _tell_all(plans, stage, report, stop, summary)
+    summary.duration = round(time.monotonic() - began, 6)  # as its record has it
+    outlooks = stage.outlooks()
+    report.write(report.reporter.end(summary, outlooks))
     if journal:
-        await _close(journal, stage.heading, summary, plans)
+        await _close(journal, stage.heading, summary, outlooks)
+    written = report.files.write(stage.heading, summary, stage.kept, outlooks)
+    reports = report.files.paths if written else ()
+    say_what_next(summary, plans, journal, reports, for_people=report.for_people)
+    if defect is not None:
+        raise defect
     if report.error is not None:
         return _unread(report.error, stage.heading, summary)
-    return summary.exit_code
+    return summary.exit_code if written else max(summary.exit_code, EXIT_FAILED)
+
+
+async def _tell_all(
+    plans: Sequence[api.Plan], stage: Stage, report: Report, stop: "Stop", summary: Summary
+) -> Exception | None:
+    """Carry out the plans and tell all results; gives the defect that broke the run, or None.
+
+    Once something was sent, the report is to be whole: what is left counts as skipped.
+    """
+    try:
+        await _tell_results(plans, stage, report, stop, summary)
+    except Exception as error:  # a defect is raised again once the run is told
+        if not summary.total:
+            raise
+        summary.counts[Status.SKIPPED] += max(0, stage.heading.total - summary.total)
+        if not isinstance(error, PlaybookError):
+            return error
+        show(error)  # a file of rows was changed after it was checked
+    return None
 
 
 async def _tell_results(
     plans: Sequence[api.Plan], stage: Stage, report: Report, stop: "Stop", summary: Summary
 ) -> None:
     """Carry out the plans; count and tell each result as it comes."""
-    results = api.run(plans, stage.endpoint, stop, ca_bundle=stage.ca_bundle, kept=stage.kept)
-    async with aclosing(results):
-        async for result in results:
-            summary.add(result.status, result.fault)
-            report.write(report.reporter.result(record_of(result)))
-            if report.error is not None:
-                stop.request(Skip.INTERRUPTED)
+    watch = Watch(stage.heading, summary)
+    results = api.run(
+        plans,
+        stage.endpoint,
+        stop,
+        ca_bundle=stage.ca_bundle,
+        kept=stage.kept,
+        watch=watch.began,
+    )
+    with Progress(report.progress, watch.view, report.write) as progress:
+        async with aclosing(results):
+            async for result in results:
+                record = record_of(result)
+                summary.count(record)
+                watch.ended(record)
+                report.files.add(record)
+                progress.write(report.reporter.result(record))
+                if report.error is not None:
+                    stop.request(Skip.INTERRUPTED)
 
 
 async def _close(
-    journal: Journal, heading: Heading, summary: Summary, plans: Sequence[api.Plan]
+    journal: Journal, heading: Heading, summary: Summary, outlooks: Sequence[Outlook]
 ) -> None:
-    """End the journal, and say how the run can be gone on with if something was not done."""
+    """End the journal, and say if it broke."""
+    for outlook in outlooks:
+        journal.add(encoded(outlook_record(withheld(outlook))))
     journal.add(encoded(summary_record(heading, summary)))
     await journal.close()
     if journal.error is not None:
         click.echo(f"wps-run: the journal `{journal.path}` broke: {journal.error}", err=True)
-    if summary.counts[Status.SKIPPED] > summary.excused:
-        words = resume_words(journal.path, paths_of(plans))
-        click.echo(f"wps-run: to do the rest: {words}", err=True)
 
 
 def _unread(error: OSError, heading: Heading, summary: Summary) -> int:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from runner.cli.journals import resume_words
+from runner.cli.journals import paths_in, resume_words
 from runner.execution.journal import in_use, read_journal
 from runner.execution.result import Status
 from runner.execution.runs import recent, state_folder
 from runner.problems import JournalError
-from runner.report.replay import Replay, replay
+from runner.report.account import Account
+from runner.report.replay import replay
 
 
 @click.command("runs")
@@ -37,20 +38,20 @@ def _told(path: Path) -> str:
     try:
         history = read_journal(path)
         going_on = in_use(path)
+        told = replay(history)
     except (JournalError, OSError) as error:
         return f"{path.stem}  cannot be read: {error}"
-    told = replay(history)
     lines = [
-        f"{history.header['started']}  {_ended(told, going_on=going_on)}",
+        f"{history.began.isoformat(timespec='seconds')}  {_ended(told, going_on=going_on)}",
         f"    {told.heading}",
         f"    {path}",
     ]
     if not going_on and told.summary.counts[Status.SKIPPED] > told.summary.excused:
-        lines.append(f"    go on: {resume_words(path, history.header['paths'])}")
+        lines.append(f"    go on: {resume_words(path, paths_in(history))}")
     return "\n".join(lines)
 
 
-def _ended(told: Replay, *, going_on: bool) -> str:
+def _ended(told: Account, *, going_on: bool) -> str:
     counts = ", ".join(f"{told.summary.counts[status]} {status}" for status in Status)
     if going_on:
         return f"running: {counts} (skipped: not yet done)"

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.problems import UsageError
+from runner import api
+from runner.cli.faults import fault_options
+from runner.playbook.yaml12 import decode, load
+from runner.problems import PlaybookError, UsageError, in_order
 
 if TYPE_CHECKING:
     from runner.service.server import LocalService
@@ -53,6 +56,13 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
     is_flag=True,
     help="Refuse a newer api-version with 400, as the service does, instead of warning.",
 )
+@click.option(
+    "--seed",
+    metavar="FILE",
+    help="Let clients in from the start: a YAML or JSON file, `clients:` with userId, "
+    "connectionId, groups, permissions, count.",
+)
+@fault_options
 def command(
     port: int,
     host: str,
@@ -60,18 +70,49 @@ def command(
     tls_cert: str | None,
     tls_key: str | None,
     *,
+    seed: str | None,
+    faults: tuple[str, ...],
+    fault_seed: int | None,
     allow_unvalidated_entra_tokens: bool,
     strict_api_version: bool,
 ) -> None:
     """Run the embedded Web PubSub compatible service until Ctrl-C or SIGTERM.
 
     The connection string is the first line on stdout; HEAD /api/health answers 200 when ready.
-    Nothing is kept on disk.
+    Nothing is kept on disk. GET /_local/ledger, /_local/state and /_local/faults, and POST
+    /_local/reset, tell and change what is going on; they need the access key as bearer token.
+    A link on stderr opens, once, a page that shows it live.
 
     \b
     Example, in two terminals:
       wps-run serve --port 8080
       WebPubSubConnectionString='<its first line>' wps-run playbook.yaml
+
+    \b
+    A fault is a kind and, after commas, what narrows it down:
+      429 503 ...     answer with this status (408, 429, 500 to 599)
+      delay=250ms     answer late
+      stall           do not answer until the caller gives up
+      reset           reset the connection
+      half            answer half and hang up
+      before after    before or after the effect  [default: before; half: after]
+      retry-after=2   with a status: tell the caller to wait 2 s; retry-after-date=2
+                      says it as a date, retry-after-ms=250 in milliseconds
+      share=10%       strike that part of the requests, as --fault-seed has it
+      count=3         strike at most 3 requests
+      every=5         strike each fifth request
+      nth=2  nth=2+4  strike only these requests
+      on=SendToAll+sendToGroup   strike only these operations of the REST API;
+                      an action's name is understood where the operation has it, too
+      hub=chat        strike only this hub's
+    Requests are counted as they come, for each fault those it is meant for. Delays add up;
+    of other faults the first one strikes. Health and /_local/ are never struck.
+
+    \b
+    Examples of faults:
+      --fault 429,retry-after=2,count=3
+      --fault 503,after,share=10%,on=SendToGroup --fault delay=250ms,share=50%
+      --fault stall,on=AddUserToGroup,nth=3
     """
     from runner.service.server import LocalService  # noqa: PLC0415 -- aiohttp comes late
 
@@ -87,12 +128,29 @@ def command(
             tls_key=tls_key,
             allow_unvalidated_entra_tokens=allow_unvalidated_entra_tokens,
             strict_api_version=strict_api_version,
+            faults=faults,
+            fault_seed=fault_seed,
         )
+        if seed is not None:
+            _seat(service, seed)
         asyncio.run(_serve(service, host))
     except ValueError as error:
         raise UsageError(str(error)) from None
     except OSError as error:
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+
+
+def _seat(service: "LocalService", file: str) -> None:
+    """Let in the clients of a seed; what is wrong with it is told with its place in the file."""
+    from runner.service.seed import SeedError  # noqa: PLC0415 -- comes late with the service
+
+    document = load(decode(api.read_file(file), file), file)
+    try:
+        service.seed(document.data)
+    except SeedError as wrong:
+        raise PlaybookError(
+            in_order(document.problem(one.message, "seed", one.path) for one in wrong.faults)
+        ) from None
 
 
 async def _serve(service: "LocalService", host: str) -> None:
@@ -106,5 +164,11 @@ async def _serve(service: "LocalService", host: str) -> None:
         sys.stdout.flush()
         if host not in LOOPBACK:
             click.echo(f"wps-run: LISTENING BEYOND THIS MACHINE, on {host}", err=True)
+        if service.faults.tallies:
+            seed = service.faults.seed
+            click.echo(
+                f"wps-run: FAULTS ON DEMAND; --fault-seed {seed} brings them again", err=True
+            )
+        click.echo(f"wps-run: watch it at {service.page_link()} (opens once)", err=True)
         click.echo(f"wps-run: ready at {service.endpoint.origin}; Ctrl-C stops it", err=True)
         await stopped.wait()

@@ -12,6 +12,7 @@ from runner.actions.wire import RequestTemplate, Value
 from runner.playbook.expansion import Expansion, Filled
 from runner.playbook.model import Playbook, WrittenAction
 from runner.playbook.options import Delivery, Mode, OnError, RunOptions, on_missing, seconds
+from runner.playbook.shards import Shard
 from runner.playbook.step import Step
 from runner.playbook.variables import Scope
 from runner.problems import PlaybookError, Position, Problem
@@ -27,10 +28,12 @@ class Checked:
     Attributes:
         problems: Everything that is wrong, in order.
         steps: How many steps there are; of use when nothing is wrong.
+        owned: How many of them are the shard's; all of them without shards.
     """
 
     problems: tuple[Problem, ...]
     steps: int
+    owned: int
 
 
 class _Findings:
@@ -61,28 +64,43 @@ class _Findings:
         self._bad, self._untold = 0, None
 
 
-def check(playbook: Playbook, scope: Scope) -> Checked:
+def check(playbook: Playbook, scope: Scope, shard: Shard | None = None) -> Checked:
     """Everything that filling in variables and rows brings to light, and how many steps come.
 
     Every row is read. A value that is known only at run time (`Scope.environment` is None) is
     not judged.
     """
     findings = _Findings()
-    steps = 0
+    steps = owned = 0
     for written in playbook.actions:
+        owns = _owner(written, shard)
         if not written.templated:
             steps += 1
+            owned += owns(written.values)
             continue
         for filled in Expansion(playbook, written, scope):
             steps += 1
             if filled.problems:
                 findings.add(filled)
+            else:
+                owned += owns(filled.values)
         findings.close_source()
-    return Checked(tuple(findings.problems), steps)
+    return Checked(tuple(findings.problems), steps, owned)
 
 
-def steps(
-    playbook: Playbook, scope: Scope, options: RunOptions, hub: str, *, first: int = 0
+def _owner(written: WrittenAction, shard: Shard | None) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether an action with given values is to be carried out, as far as shards decide it."""
+    return shard.owner(written.action) if shard else lambda _: True
+
+
+def steps(  # noqa: PLR0913 -- what a step is made of, by name
+    playbook: Playbook,
+    scope: Scope,
+    options: RunOptions,
+    hub: str,
+    *,
+    first: int = 0,
+    shard: Shard | None = None,
 ) -> Iterator[Step]:
     """The playbook's steps, in the written order, made one at a time.
 
@@ -92,6 +110,7 @@ def steps(
         options: The merged options of the run.
         hub: The hub's name.
         first: The number of the first step; later playbooks of a run count on.
+        shard: Whose steps are made, or None for all. Each keeps the number that it has there.
 
     Raises:
         PlaybookError: A filled-in value is wrong; `check` finds all of these beforehand, unless
@@ -100,10 +119,12 @@ def steps(
     index = first
     for written in playbook.actions:
         make = _maker(written, options, hub)
+        owns = _owner(written, shard)
         for filled in _expanded(playbook, written, scope):
             if filled.problems:
                 raise PlaybookError(filled.problems)
-            yield make(filled, index)
+            if owns(filled.values):
+                yield make(filled, index)
             index += 1
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from runner.playbook.shards import Shard
 from runner.problems import printable
 
 
@@ -25,6 +26,8 @@ class Heading:
         playbooks: What the playbooks are called, in order.
         total: How many actions there are.
         pace: How they are run, in words.
+        shard: Which share of the plan it is, or None when it is all of it.
+        whole: How many actions the plan has; 0 where nobody counted them.
     """
 
     destination: Destination
@@ -33,6 +36,13 @@ class Heading:
     playbooks: tuple[str, ...]
     total: int
     pace: str
+    shard: Shard | None = None
+    whole: int = 0
+
+    @property
+    def share(self) -> str:
+        """Which share it is, to put behind the destination: ` shard 2/4`, or nothing."""
+        return f" shard {self.shard}" if self.shard else ""
 
     def __str__(self) -> str:
         """One line: destination, hub, playbooks, size and pace."""
@@ -42,6 +52,8 @@ class Heading:
             Destination.SERVICE: f"SERVICE {', '.join(self.endpoints)}",
         }[self.destination]
         hubs = f"hub {', '.join(self.hubs)}"
-        size = f"{self.total} {'action' if self.total == 1 else 'actions'}"
+        many = self.whole if self.shard else self.total
+        part = f"{self.total} of " if self.shard else ""
+        size = f"{part}{many} {'action' if many == 1 else 'actions'}"
         playbooks = printable(", ".join(self.playbooks))
-        return f"{where} · {hubs} · {playbooks} · {size}, {self.pace}"
+        return f"{where}{self.share} · {hubs} · {playbooks} · {size}, {self.pace}"

@@ -1,13 +1,21 @@
 """What a rehearsal shows: who is where, who heard what, who was closed, what is permitted."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from typing import Any, TypeVar
 
 from runner.report.text import cut, value_text
+from runner.report.width import cells, padded, visible
 
 LISTED = 12
 """The most names shown in one line for the eye; the rest is counted."""
+
+NAMES_CELLS = 64
+"""About how many columns the names in one line may take."""
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +25,36 @@ class Heard:
     Attributes:
         origin: `server`, or the group that it was sent to.
         data_type: `text`, `json` or `binary`.
-        data: The message.
+        data: The message, or None when it is not told.
         listeners: The clients that received it.
+        withheld: How many bytes a message has that is not told.
     """
 
     origin: str
     data_type: str
-    data: bytes
+    data: bytes | None
     listeners: tuple[str, ...]
+    withheld: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the message."""
+        return self.withheld if self.data is None else len(self.data)
+
+    @property
+    def told(self) -> str | None:
+        """The message as text, or None when it is not told, or not text."""
+        if self.data is None or self.data_type == "binary":
+            return None
+        return self.data.decode(errors="replace")
+
+    @property
+    def shown(self) -> str:
+        """The message in quotes, or how long it is."""
+        if self.told is None:
+            kind = f" of {self.data_type}" if self.data_type != "binary" else ""
+            return f"{self.size:,} {'byte' if self.size == 1 else 'bytes'}{kind}"
+        return f'"{self.told}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +76,19 @@ class Permitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Struck:
+    """A fault on demand, and how many requests to the hub it struck, by operation."""
+
+    fault: str
+    operations: tuple[tuple[str, int], ...]
+
+    @property
+    def count(self) -> int:
+        """How many requests it struck."""
+        return sum(count for _, count in self.operations)
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """The state that a run would leave in one hub, and what clients would notice.
 
@@ -56,6 +99,10 @@ class Outlook:
         heard: The messages in the order in which they were sent.
         closed: The clients cut off, in order.
         permissions: What was granted or revoked for connections still open.
+        absent: Whom the playbooks name, but who was not there at the end, by request.
+        struck: The faults that were asked for.
+        repeats: How many requests were sent again.
+        fault_seed: What brings the same faults again; None when none were asked for.
     """
 
     hub: str
@@ -64,22 +111,33 @@ class Outlook:
     heard: tuple[Heard, ...]
     closed: tuple[Closed, ...]
     permissions: tuple[Permitted, ...]
+    absent: tuple[str, ...] = ()
+    struck: tuple[Struck, ...] = ()
+    repeats: int = 0
+    fault_seed: int | None = None
 
 
 def outlook_lines(outlook: Outlook) -> str:
     """The outlook for a terminal; long lists are counted instead of shown whole."""
     clients = f"{outlook.clients} simulated {'client' if outlook.clients == 1 else 'clients'}"
     lines = [f"\nWhat would happen in hub {outlook.hub} ({clients}):"]
-    lines += _part("Groups", _groups(outlook))
-    lines += _part("Messages", _messages(outlook))
-    lines += _part("Closed", _closed(outlook))
-    lines += _part("Permissions", _permissions(outlook))
+    lines += _part("Groups", outlook.groups, _group)
+    lines += _part("Messages", _alike(outlook.heard), _message)
+    lines += _part("Closed", _by_reason(outlook.closed), _closed)
+    lines += _part("Permissions", _by_rules(outlook.permissions), _permission)
+    if outlook.absent:
+        lines += ["\n  Not there", f"    {_names(Counter(outlook.absent))}"]
+    if outlook.fault_seed is not None:
+        title = f"Faults (--fault-seed {outlook.fault_seed} brings them again)"
+        lines += _part(title, outlook.struck, _struck)
+        again = f"{_requests(outlook.repeats)} {'was' if outlook.repeats == 1 else 'were'}"
+        lines.append(f"    {outlook.repeats:,} {again} sent again")
     return "\n".join(lines) + "\n"
 
 
 def outlook_record(outlook: Outlook) -> dict[str, Any]:
-    """The outlook for machines, whole; binary data is given as its size only."""
-    return {
+    """The outlook for machines, whole; a message that is not told is given as its size only."""
+    record: dict[str, Any] = {
         "type": "rehearsal",
         "hub": outlook.hub,
         "clients": outlook.clients,
@@ -88,8 +146,8 @@ def outlook_record(outlook: Outlook) -> dict[str, Any]:
             {
                 "from": heard.origin,
                 "dataType": heard.data_type,
-                "bytes": len(heard.data),
-                "data": None if heard.data_type == "binary" else heard.data.decode(),
+                "bytes": heard.size,
+                "data": heard.told,
                 "heardBy": list(heard.listeners),
             }
             for heard in outlook.heard
@@ -105,56 +163,152 @@ def outlook_record(outlook: Outlook) -> dict[str, Any]:
             for one in outlook.permissions
         ],
     }
+    if outlook.absent:
+        record["absent"] = list(outlook.absent)
+    if outlook.fault_seed is not None:
+        record["faultSeed"] = outlook.fault_seed
+        record["faults"] = [
+            {"fault": one.fault, "struck": one.count, "operations": dict(one.operations)}
+            for one in outlook.struck
+        ]
+        record["repeats"] = outlook.repeats
+    return record
 
 
-def _part(title: str, rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+def outlook_from(record: Mapping[str, Any]) -> Outlook:
+    """The outlook that a record was made from; binary messages are not told."""
+    return Outlook(
+        hub=record["hub"],
+        clients=record["clients"],
+        groups=tuple((group, tuple(members)) for group, members in record["groups"].items()),
+        heard=tuple(
+            Heard(
+                one["from"],
+                one["dataType"],
+                None if one["data"] is None else one["data"].encode(),
+                tuple(one["heardBy"]),
+                one["bytes"],
+            )
+            for one in record["messages"]
+        ),
+        closed=tuple(Closed(one["client"], one["reason"]) for one in record["closed"]),
+        permissions=tuple(
+            Permitted(one["connectionId"], one["permission"], one["group"], one["allowed"])
+            for one in record["permissions"]
+        ),
+        absent=tuple(record.get("absent", ())),
+        struck=tuple(
+            Struck(one["fault"], tuple(one["operations"].items()))
+            for one in record.get("faults", ())
+        ),
+        repeats=record.get("repeats", 0),
+        fault_seed=record.get("faultSeed"),
+    )
+
+
+def withheld(outlook: Outlook) -> Outlook:
+    """The outlook without its messages, as a journal, which never holds payloads, keeps it."""
+    heard = (replace(one, data=None, withheld=one.size) for one in outlook.heard)
+    return replace(outlook, heard=tuple(heard))
+
+
+def _part(
+    title: str, items: Sequence[_Item], row: Callable[[_Item], tuple[str, str]]
+) -> Iterator[str]:
+    """A titled list of two columns; only what is shown is worked out."""
     yield f"\n  {title}"
-    found = list(rows)
-    if not found:
+    rows = [row(item) for item in items[:LISTED]]
+    if not rows:
         yield "    none"
         return
-    width = min(32, max(len(left) for left, _ in found))
-    for left, right in found[:LISTED]:
-        yield f"    {left:{width}}  {right}".rstrip()
-    if len(found) > LISTED:
-        yield f"    … and {len(found) - LISTED:,} more"
+    width = min(32, max(cells(left) for left, _ in rows))
+    for left, right in rows:
+        yield f"    {padded(left, width)}  {right}".rstrip()
+    if len(items) > LISTED:
+        yield f"    … and {len(items) - LISTED:,} more"
 
 
-def _groups(outlook: Outlook) -> Iterator[tuple[str, str]]:
-    for group, members in outlook.groups:
-        yield value_text(group), _names(members)
+def _group(item: tuple[str, tuple[str, ...]]) -> tuple[str, str]:
+    group, members = item
+    return value_text(group), _names(Counter(members))
 
 
-def _messages(outlook: Outlook) -> Iterator[tuple[str, str]]:
-    for heard in outlook.heard:
-        if heard.data_type == "binary":
-            size = len(heard.data)
-            shown = f"{size} {'byte' if size == 1 else 'bytes'}"
-        else:
-            shown = f'"{cut(heard.data.decode(errors="replace"))}"'.replace("\n", " ")
-        listeners = _names(heard.listeners) if heard.listeners else "nobody"
-        yield f"{shown} from {value_text(heard.origin)}", f"heard by {listeners}"
+def _alike(heard: Iterable[Heard]) -> Sequence[Sequence[Heard]]:
+    """The messages, those that are the same in one."""
+    by_message: dict[Heard, list[Heard]] = {}
+    for one in heard:
+        by_message.setdefault(replace(one, listeners=()), []).append(one)
+    return list(by_message.values())
 
 
-def _closed(outlook: Outlook) -> Iterator[tuple[str, str]]:
-    by_reason: dict[str, list[str]] = {}
-    for one in outlook.closed:
-        by_reason.setdefault(one.reason, []).append(one.client)
-    for reason, clients in by_reason.items():
-        yield (value_text(reason) if reason else "no reason given"), _names(clients)
+def _message(alike: Sequence[Heard]) -> tuple[str, str]:
+    one = alike[0]
+    text = one.told
+    shown = one.shown if text is None else f'"{cut(_on_one_line(text))}"'
+    times = f", {len(alike):,} times" if len(alike) > 1 else ""
+    listeners = Counter(chain.from_iterable(each.listeners for each in alike))
+    return (
+        f"{shown} from {value_text(one.origin)}{times}",
+        f"heard by {_names(listeners) if listeners else 'nobody'}",
+    )
 
 
-def _permissions(outlook: Outlook) -> Iterator[tuple[str, str]]:
+def _on_one_line(text: str) -> str:
+    return visible(text.replace("\n", " "))
+
+
+def _by_reason(closed: Iterable[Closed]) -> Sequence[tuple[str, Counter[str]]]:
+    by_reason: dict[str, Counter[str]] = {}
+    for one in closed:
+        by_reason.setdefault(one.reason, Counter())[one.client] += 1
+    return list(by_reason.items())
+
+
+def _closed(item: tuple[str, Counter[str]]) -> tuple[str, str]:
+    reason, clients = item
+    return (value_text(reason) if reason else "no reason given"), _names(clients)
+
+
+def _by_rules(permissions: Iterable[Permitted]) -> Sequence[tuple[tuple[str, ...], Counter[str]]]:
+    """The connections that may do the same, together."""
     by_connection: dict[str, list[str]] = {}
-    for one in outlook.permissions:
+    for one in permissions:
         verb = "may" if one.allowed else "may not"
         rule = f"{verb} {one.permission} {value_text(one.group)}"
         by_connection.setdefault(one.connection, []).append(rule)
+    by_rules: dict[tuple[str, ...], Counter[str]] = {}
     for connection, rules in by_connection.items():
-        yield value_text(connection), ", ".join(rules)
+        by_rules.setdefault(tuple(rules), Counter())[connection] += 1
+    return list(by_rules.items())
 
 
-def _names(names: Sequence[str]) -> str:
-    shown = ", ".join(map(value_text, names[:LISTED]))
-    rest = len(names) - LISTED
-    return f"{shown} and {rest:,} more ({len(names):,} in all)" if rest > 0 else shown
+def _permission(item: tuple[tuple[str, ...], Counter[str]]) -> tuple[str, str]:
+    rules, connections = item
+    more = f" and {len(rules) - LISTED:,} more" if len(rules) > LISTED else ""
+    return _names(connections), ", ".join(rules[:LISTED]) + more
+
+
+def _struck(one: Struck) -> tuple[str, str]:
+    if not one.operations:
+        return one.fault, "struck no request"
+    operations = ", ".join(f"{name} {count:,}" for name, count in one.operations)
+    return one.fault, f"struck {one.count:,} {_requests(one.count)}: {operations}"
+
+
+def _names(names: Counter[str]) -> str:
+    """The first names, as many as fit, and how many more; with a number those that come again."""
+    shown: list[str] = []
+    room = NAMES_CELLS
+    for name, count in islice(names.items(), LISTED):
+        word = f"{value_text(name)} ({count:,})" if count > 1 else value_text(name)
+        room -= cells(word)
+        if shown and room < 0:
+            break
+        shown.append(word)
+    rest = len(names) - len(shown)
+    more = f" and {rest:,} more ({len(names):,} in all)" if rest else ""
+    return ", ".join(shown) + more
+
+
+def _requests(count: int) -> str:
+    return "request" if count == 1 else "requests"

@@ -1,11 +1,16 @@
-"""Records for machines: the lines of ndjson and what ends a run."""
+"""Records for machines: the lines of ndjson, the one object of JSON, and what ends a run."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from json import JSONEncoder
 from typing import Any
 
+from runner.execution.latency import Latency
 from runner.execution.result import Status, Summary
+from runner.report.account import Account
 from runner.report.heading import Heading
+from runner.report.outlook import Outlook, outlook_record
+
+_encode = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def summary_record(heading: Heading, summary: Summary) -> dict[str, Any]:
@@ -15,13 +20,53 @@ def summary_record(heading: Heading, summary: Summary) -> dict[str, Any]:
         "total": summary.total,
         **{str(status): summary.counts[status] for status in Status},
         "durationMs": round(summary.duration * 1000, 3),
+        "perSecond": round(summary.per_second, 3),
+        "latencyMs": _percentiles(summary.latency),
         "exitCode": summary.exit_code,
         "destination": heading.destination,
         "endpoints": list(heading.endpoints),
         "hubs": list(heading.hubs),
+        **({"shard": str(heading.shard)} if heading.shard else {}),
     }
 
 
 def line(record: Mapping[str, Any]) -> str:
     """A record as one line of ndjson, with its line break."""
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return _encode(record) + "\n"
+
+
+def ndjson(account: Account) -> Iterator[str]:
+    """A record a line: results in the order of the playbook, what would happen, the summary."""
+    for record in account.records:
+        yield record.line
+    yield from map(line, map(outlook_record, account.outlooks))
+    yield line(summary_record(account.heading, account.summary))
+
+
+def json(account: Account) -> Iterator[str]:
+    """One object, on one line."""
+    lines = (record.line for record in account.records)
+    yield from json_pieces(account.heading, lines, account.summary, account.outlooks)
+
+
+def json_pieces(
+    heading: Heading, lines: Iterable[str], summary: Summary, outlooks: Sequence[Outlook]
+) -> Iterator[str]:
+    """The object, piece by piece: the summary, the results in the order of their lines."""
+    yield f'{{"summary":{_encode(summary_record(heading, summary))},"results":['
+    comma = ""
+    for result in lines:
+        yield comma + result[:-1]
+        comma = ","
+    yield "]"
+    if outlooks:
+        yield f',"rehearsal":{_encode(list(map(outlook_record, outlooks)))}'
+    yield "}\n"
+
+
+def _percentiles(latency: Latency) -> dict[str, float] | None:
+    """Milliseconds; None when nothing started."""
+    if not latency.count:
+        return None
+    percentiles = {f"p{percent}": latency.percentile(percent) for percent in (50, 90, 99)}
+    return {**percentiles, "max": latency.most}

@@ -1,52 +1,61 @@
 """A run told again from its journal: the heading, the records and the totals it had."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from runner.execution.history import History
 from runner.execution.record import Record, record_from
 from runner.execution.result import Status, Summary
+from runner.playbook.shards import Shard
+from runner.problems import JournalError
+from runner.report.account import Account
 from runner.report.heading import Destination, Heading
+from runner.report.outlook import outlook_from
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
-    """What a journal knows of a run.
+class _Ended:
+    """The records of the actions that ended, read anew from the journal each time."""
 
-    Attributes:
-        heading: What was run, and where.
-        records: The last record of each action that ended, in the order of the playbook.
-        summary: The totals. In a run that was broken off, what may have left counts as unknown
-            and what was not done as skipped.
-        finished: Whether the run came to its end.
-    """
+    history: History
 
-    heading: Heading
-    records: tuple[Record, ...]
-    summary: Summary
-    finished: bool
+    def __iter__(self) -> Iterator[Record]:
+        return map(record_from, self.history.ended())
 
 
-def replay(history: History) -> Replay:
-    """Tell a run again.
+def replay(history: History) -> Account:
+    """Tell a run again, as the run itself told it.
 
     Raises:
-        KeyError: The header lacks something; no journal of ours does.
+        JournalError: The journal was edited, and something in it is not as we write it.
     """
-    records = tuple(map(record_from, history.ended()))
-    summary = Summary(Counter())
+    records = _Ended(history)
+    summary = Summary(Counter(), since_ms=history.elapsed * 1000)
     for record in records:
-        summary.add(record.status, record.error)
-    heading = heading_from(history.header)
+        summary.count(record)
+    try:
+        heading = _heading(history)
+        outlooks = tuple(map(outlook_from, history.rehearsals))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise JournalError(f"the journal is damaged: {error}") from None
     summary.counts[Status.UNKNOWN] += len(history.sending)
     summary.counts[Status.SKIPPED] += max(0, heading.total - summary.total)
     if history.summary is not None:
         summary.duration = history.summary["durationMs"] / 1000
         code = history.summary["exitCode"]
         summary.interrupted_by = code - 128 if code > 128 else None  # noqa: PLR2004 -- 128 + signal
-    return Replay(heading, records, summary, finished=history.summary is not None)
+    finished = history.summary is not None
+    return Account(
+        heading, history.header["started"], records, summary, outlooks, finished=finished
+    )
+
+
+def _heading(history: History) -> Heading:
+    """The heading of its last part, which may be run at another pace than the first."""
+    resumed = history.resumed
+    return heading_from(resumed if resumed and "destination" in resumed else history.header)
 
 
 def heading_record(heading: Heading) -> dict[str, Any]:
@@ -58,11 +67,22 @@ def heading_record(heading: Heading) -> dict[str, Any]:
         "playbooks": list(heading.playbooks),
         "total": heading.total,
         "pace": heading.pace,
+        **_shard_record(heading),
     }
+
+
+def _shard_record(heading: Heading) -> dict[str, Any]:
+    shard = heading.shard
+    return (
+        {"shard": {"number": shard.number, "count": shard.count, "of": heading.whole}}
+        if shard
+        else {}
+    )
 
 
 def heading_from(record: Mapping[str, Any]) -> Heading:
     """The heading that a journal's header has."""
+    shard = record.get("shard")
     return Heading(
         destination=Destination(record["destination"]),
         endpoints=tuple(record["endpoints"]),
@@ -70,4 +90,6 @@ def heading_from(record: Mapping[str, Any]) -> Heading:
         playbooks=tuple(record["playbooks"]),
         total=record["total"],
         pace=record["pace"],
+        shard=Shard(shard["number"], shard["count"]) if shard else None,
+        whole=shard["of"] if shard else record["total"],
     )

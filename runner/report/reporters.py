@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
 
 from runner.execution.record import Record
 from runner.execution.result import Status, Summary
+from runner.problems import Paint, plain
 from runner.report.heading import Heading
 from runner.report.outlook import Outlook, outlook_lines, outlook_record
-from runner.report.records import line, summary_record
-from runner.report.text import result_lines, summary_lines
+from runner.report.records import json_pieces, line, summary_record
+from runner.report.text import Lines, heading_line, summary_lines
 
 
 class Reporter(Protocol):
@@ -29,24 +30,33 @@ class Reporter(Protocol):
 
 
 class Text:
-    """For people: a line a result, why it failed, and what would happen."""
+    """For people: a line a result, why it failed, and what would happen.
+
+    Args:
+        paint: Gives it its colours.
+    """
+
+    def __init__(self, paint: Paint = plain) -> None:
+        self._paint = paint
+        self._lines = Lines(paint)
 
     def begin(self, heading: Heading) -> str:
         """The heading, on one line."""
         self._heading = heading
-        return f"{heading}\n\n"
+        return f"{heading_line(heading, self._paint)}\n"
 
     def result(self, record: Record) -> str:
         """The result's line, and what to do about a failure."""
-        return result_lines(record)
+        return self._lines.result(record)
 
     def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
-        """What would happen, then the totals."""
-        return "".join(map(outlook_lines, outlooks)) + summary_lines(self._heading, summary)
+        """What would happen, the hints that many actions share, then the totals."""
+        totals = summary_lines(self._heading, summary, self._paint)
+        return "".join((*map(outlook_lines, outlooks), self._lines.repeated(), totals))
 
 
 class Quiet(Text):
-    """For people who want to see only what is not ok, and the totals."""
+    """For people who want to see only failures, and the totals."""
 
     def begin(self, heading: Heading) -> str:
         """Nothing; the summary says where the run went."""
@@ -54,13 +64,16 @@ class Quiet(Text):
         return ""
 
     def result(self, record: Record) -> str:
-        """The result, unless it is ok."""
-        return "" if record.status is Status.OK else result_lines(record)
+        """The result when it failed or is unknown; what is skipped is in the totals."""
+        return self._lines.result(record) if record.status in _FAILURES else ""
 
     def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
         """The totals."""
         del outlooks
-        return summary_lines(self._heading, summary).lstrip("\n")
+        return super().end(summary, ()).lstrip("\n")
+
+
+_FAILURES = {Status.FAILED, Status.UNKNOWN}
 
 
 class Ndjson:
@@ -73,7 +86,7 @@ class Ndjson:
 
     def result(self, record: Record) -> str:
         """The result's record."""
-        return line(record.as_json())
+        return record.line
 
     def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
         """What would happen, a record a hub, then the summary."""
@@ -87,23 +100,18 @@ class Json:
     def begin(self, heading: Heading) -> str:
         """Nothing; all is written at the end."""
         self._heading = heading
-        self._results: list[dict[str, Any]] = []
+        self._results: list[tuple[int, str]] = []
         return ""
 
     def result(self, record: Record) -> str:
         """Nothing yet; the result is kept."""
-        self._results.append(record.as_json())
+        self._results.append((record.index, record.line))
         return ""
 
     def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
         """The whole report."""
-        report: dict[str, Any] = {
-            "summary": summary_record(self._heading, summary),
-            "results": sorted(self._results, key=lambda one: int(one["index"])),
-        }
-        if outlooks:
-            report["rehearsal"] = list(map(outlook_record, outlooks))
-        return line(report)
+        lines = (text for _, text in sorted(self._results))
+        return "".join(json_pieces(self._heading, lines, summary, outlooks))
 
 
 class Silent:

@@ -23,7 +23,7 @@ def wps_run(script: Path, tmp_path: Path) -> Script:
     clean = {
         name: value
         for name, value in os.environ.items()
-        if not name.lower().startswith(("webpubsub", "wps_"))
+        if not name.lower().startswith(("webpubsub", "wps_", "github_"))
     }
 
     def call(

@@ -15,6 +15,7 @@ DOCUMENTS = (
     "docs/resuming.md",
     "docs/running.md",
     "docs/service.md",
+    "docs/testing.md",
     "docs/validating.md",
 )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_a_resumed_run_does_the_rest_and_nothing_twice(
     assert rest.stderr == ""
     records = [json.loads(line) for line in (tmp_path / "j").read_text().splitlines()]
     sent = [one["index"] for one in records if one["type"] == "sending"]
-    assert sent == [0, 3]
+    assert sent == [0, 1, 2, 3, 1]
     assert wps_run("report", "j").returncode == 1
 
 
@@ -104,6 +105,39 @@ def test_a_run_of_something_else_is_refused(
     assert (done.returncode, done.stdout) == (2, "")
     assert changed in done.stderr
     assert (tmp_path / "j").read_bytes() == before
+
+
+@pytest.mark.parametrize("playbook", ["./p.yaml", "{}/p.yaml", "../{}/p.yaml"])
+def test_a_playbook_may_be_named_in_another_way(
+    run: Script, wps_run: Script, service: str, tmp_path: Path, playbook: str
+) -> None:
+    """It is the same run, however its file is reached."""
+    run("--journal", "j")
+    name = playbook.format(tmp_path if playbook.startswith("{") else tmp_path.name)
+
+    done = wps_run("--resume", "j", name, "--output", "json", WebPubSubConnectionString=service)
+
+    assert statuses(done) == ["ok", "failed", "failed", "skipped"]
+
+
+def test_a_run_is_gone_on_with_from_another_folder(
+    run: Script, script: Path, service: str, tmp_path: Path
+) -> None:
+    """The journal knows where its playbooks are."""
+    run("--journal", "j")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    done = subprocess.run(
+        [script, "--resume", "../j", "--on-error", "continue", "--output", "json"],
+        cwd=elsewhere,
+        env={**os.environ, "WebPubSubConnectionString": service},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert statuses(done) == ["ok", "failed", "failed", "ok"], done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A few results to report."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -8,9 +9,12 @@ import pytest
 from runner.actions.claims import ALONE
 from runner.actions.table import ACTIONS
 from runner.actions.wire import build_request
-from runner.execution.result import Fault, Result, Status
+from runner.execution.record import Record
+from runner.execution.result import Fault, Result, Status, Summary
 from runner.playbook.options import Delivery, OnError
 from runner.playbook.step import Step
+from runner.report.account import Account
+from runner.report.heading import Destination, Heading
 
 
 @pytest.fixture
@@ -44,7 +48,71 @@ def results(make_step: Callable[..., Step]) -> list[Result]:
     """One that is ok, one that failed, one that was skipped."""
     fault = Fault("Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect.")
     return [
-        Result(make_step(), Status.OK, 200, 1, 0.0031, "id-1"),
-        Result(make_step(index=4), Status.FAILED, 404, 2, 0.25, "id-2", fault),
+        Result(make_step(), Status.OK, 200, 1, 0.0031, "id-1", started=0.001),
+        Result(make_step(index=4), Status.FAILED, 404, 2, 0.25, "id-2", fault, 0.002),
         Result(make_step(index=5), Status.SKIPPED, fault=Fault("stopped", "an action failed")),
     ]
+
+
+@pytest.fixture(scope="session")
+def make_record() -> Callable[..., Record]:
+    """Makes the record of an action that is ok, with other values where they are given."""
+
+    def make(**changes: Any) -> Record:
+        fields: dict[str, Any] = {
+            "index": 3,
+            "action": 0,
+            "item": None,
+            "action_name": "addUserToGroup",
+            "name": "Seat the members",
+            "target": {"userId": "ada", "group": "launch-red"},
+            "source": "rooms.yaml:5",
+            "status": Status.OK,
+            "http_status": 200,
+            "attempts": 1,
+            "duration_ms": 3.1,
+            "request_id": "id-1",
+            "error": None,
+            "started_ms": 0.5,
+        }
+        return Record(**{**fields, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_account(make_record: Callable[..., Record]) -> Callable[..., Account]:
+    """Makes the account of a run with these records: one ok, one failed, one skipped."""
+    fault = Fault("Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect.")
+    failed = {"status": Status.FAILED, "http_status": 404, "attempts": 2, "duration_ms": 250.0}
+    skipped = {"status": Status.SKIPPED, "http_status": None, "attempts": 0, "duration_ms": 0.0}
+    three = (
+        make_record(),
+        make_record(index=4, request_id="id-2", error=fault, **failed),
+        make_record(
+            index=5, request_id=None, started_ms=None, error=Fault("stopped", "m"), **skipped
+        ),
+    )
+
+    def make(*records: Record, playbook: str = "Open the rooms", **changes: Any) -> Account:
+        told = records or three
+        summary = Summary(Counter(), duration=1.5)
+        for record in told:
+            summary.count(record)
+        heading = Heading(
+            Destination.SERVICE,
+            ("contoso.example",),
+            ("chat",),
+            (playbook,),
+            len(told),
+            "one by one",
+        )
+        fields: dict[str, Any] = {
+            "heading": heading,
+            "began": "2026-11-24T14:00:00.000+00:00",
+            "records": told,
+            "summary": summary,
+        }
+        return Account(**{**fields, **changes})
+
+    return make

@@ -13,7 +13,7 @@ def test_the_record_of_an_action_that_is_ok(results: list[Result]) -> None:
         '{"type":"result","index":3,"action":0,"item":null,"actionName":"addUserToGroup",'
         '"name":"Seat the members","target":{"userId":"ada","group":"launch-red"},'
         '"source":"rooms.yaml:5","status":"ok","httpStatus":200,"attempts":1,"durationMs":3.1,'
-        '"requestId":"id-1","error":null}\n'
+        '"requestId":"id-1","error":null,"startedMs":1.0,"waitedFor":null,"tries":[]}\n'
     )
 
 

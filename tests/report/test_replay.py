@@ -1,32 +1,56 @@
 """A run is told again from its journal as it was told when it ran."""
 
-import json
 from collections import Counter
+from collections.abc import Mapping
+from io import BytesIO
 from typing import Any
+
+import pytest
 
 from runner.execution.history import History, read_history
 from runner.execution.record import record_of
 from runner.execution.result import Result, Status, Summary
+from runner.problems import JournalError
+from runner.report.account import Account
+from runner.report.files import FILES
 from runner.report.heading import Destination, Heading
+from runner.report.outlook import Closed, Heard, Outlook, Permitted, outlook_record, withheld
 from runner.report.records import line, summary_record
 from runner.report.replay import heading_record, replay
 from runner.report.reporters import REPORTERS
 
 HEADING = Heading(Destination.SERVICE, ("h",), ("chat",), ("p",), total=3, pace="sequential")
+BEGAN = "2026-11-24T14:00:00.000+00:00"
+OUTLOOK = Outlook(
+    hub="chat",
+    clients=2,
+    groups=(("red", ("ada", "bob")),),
+    heard=(Heard("red", "text", b"Welcome", ("ada",)), Heard("server", "binary", b"\0", ())),
+    closed=(Closed("mallory", "Spam"),),
+    permissions=(Permitted("c1", "sendToGroup", "red", allowed=True),),
+)
 
 
-def journal(results: list[Result], *more: dict[str, Any]) -> History:
+def journal(results: list[Result], *more: Mapping[str, Any]) -> History:
     """The history of a run with these results."""
-    header = {"type": "run", "version": 1, "fingerprint": {}, **heading_record(HEADING)}
+    known = {"started": BEGAN, "paths": [], "salt": "s", "fingerprint": {}}
+    header = {"type": "run", "version": 1, **known, **heading_record(HEADING)}
     records = [header, *(record_of(result).as_json() for result in results), *more]
-    return read_history([line(record).encode() for record in records], "j")
+    written = "".join(map(line, records)).encode()
+    return read_history(lambda: BytesIO(written), "j")
+
+
+def summed(results: list[Result], **changes: Any) -> Summary:
+    """The totals of these results."""
+    summary = Summary(Counter(), **changes)
+    for result in results:
+        summary.count(record_of(result))
+    return summary
 
 
 def test_a_finished_run_is_told_as_it_was(results: list[Result]) -> None:
-    """Every format gives the very text again."""
-    summary = Summary(Counter(), duration=1.5)
-    for result in results:
-        summary.add(result.status, result.fault)
+    """Every format of standard output gives the very text again."""
+    summary = summed(results, duration=1.5)
     told = replay(journal(results, summary_record(HEADING, summary)))
 
     assert told.finished
@@ -35,6 +59,37 @@ def test_a_finished_run_is_told_as_it_was(results: list[Result]) -> None:
         first = then.begin(HEADING) + "".join(then.result(record_of(one)) for one in results)
         again = now.begin(told.heading) + "".join(now.result(one) for one in told.records)
         assert first + then.end(summary, ()) == again + now.end(told.summary, ())
+
+
+@pytest.mark.parametrize("duration", [0.0359537, 1.2345678, 0.0000004])
+@pytest.mark.parametrize("suffix", FILES)
+def test_every_report_file_is_the_same_again(
+    results: list[Result], suffix: str, duration: float
+) -> None:
+    """Byte for byte, with what would happen; the messages are in neither, as in the journal."""
+    summary = summed(results, duration=duration)
+    outlooks = (withheld(OUTLOOK),)
+    then = Account(HEADING, BEGAN, [record_of(one) for one in results], summary, outlooks)
+    rehearsal = outlook_record(outlooks[0])
+    told = replay(journal(results, rehearsal, summary_record(HEADING, summary)))
+
+    text = "".join(FILES[suffix](then))
+    assert "".join(FILES[suffix](told)) == text
+    assert "Welcome" not in text
+
+
+def test_a_resumed_run_is_told_as_its_last_part_was_run(results: list[Result]) -> None:
+    """Its pace is that of the last part; its rate counts what that part did."""
+    pace = {**heading_record(HEADING), "pace": "concurrent"}
+    resumed = {"type": "resumed", "resumed": "2026-11-24T15:00:00.000+00:00", **pace}
+    late = {**record_of(results[1]).as_json(), "startedMs": 3_600_000.5}
+    ending = {"type": "summary", "durationMs": 500.0, "exitCode": 1}
+
+    told = replay(journal(results, resumed, late, ending))
+
+    assert told.heading.pace == "concurrent"
+    assert told.summary.per_second == 2.0
+    assert told.summary.latency.count == 2
 
 
 def test_a_broken_off_run_adds_up(results: list[Result]) -> None:
@@ -55,4 +110,18 @@ def test_an_interrupted_run_keeps_its_exit_code(results: list[Result]) -> None:
     told = replay(journal(results, summary_record(HEADING, summary)))
 
     assert told.summary.exit_code == 130
-    assert json.loads(line(summary_record(told.heading, told.summary)))["exitCode"] == 130
+    assert summary_record(told.heading, told.summary)["exitCode"] == 130
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"type": "rehearsal", "hub": "chat"},
+        {**outlook_record(OUTLOOK), "messages": ["x"]},
+        {**outlook_record(OUTLOOK), "groups": 3},
+    ],
+)
+def test_a_rehearsal_that_was_edited_is_refused(wrong: Mapping[str, Any]) -> None:
+    """As damage, not as a bug."""
+    with pytest.raises(JournalError, match="damaged"):
+        replay(journal([], wrong))

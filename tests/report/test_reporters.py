@@ -37,7 +37,7 @@ def whole(reporter: Reporter, results: list[Result], *outlooks: Outlook) -> str:
     summary = Summary(Counter(), duration=1.5)
     parts = [reporter.begin(HEADING)]
     for result in results:
-        summary.add(result.status, result.fault)
+        summary.count(record_of(result))
         parts.append(reporter.result(record_of(result)))
     parts.append(reporter.end(summary, outlooks))
     return "".join(parts)
@@ -55,7 +55,7 @@ def test_text_is_for_people(results: list[Result]) -> None:
         "  (Seat the members)\n"
         "        rooms.yaml:5: Warning.User.NotExisted: User `ada` is not found., 2 attempts\n"
         "        hint: Let the user connect.\n"
-        "skipped    -       0.0 ms  addUserToGroup userId=ada group=launch-red"
+        "skipped    -         -     addUserToGroup userId=ada group=launch-red"
         "  (Seat the members)\n"
         "        rooms.yaml:5: stopped: an action failed\n"
         "\n"
@@ -102,6 +102,8 @@ def test_ndjson_ends_with_the_summary(results: list[Result]) -> None:
         "unknown": 0,
         "skipped": 1,
         "durationMs": 1500.0,
+        "perSecond": 1.333,
+        "latencyMs": {"p50": 3.1, "p90": 250.0, "p99": 250.0, "max": 250.0},
         "exitCode": 1,
         "destination": "LOCAL",
         "endpoints": ["127.0.0.1:8080"],

@@ -1,0 +1,149 @@
+"""`wps-run client-url` prints a URL that lets a client in, and prints it nowhere else."""
+
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import jwt
+import pytest
+
+from runner.service.server import LocalService
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+KEY = "bG9uZy1lbm91Z2gtZm9yLUhTMjU2LW9mLWEtdGVzdA=="
+SETTING = {
+    "WebPubSubConnectionString": f"Endpoint=https://shop.example;AccessKey={KEY};Version=1.0;"
+}
+FULL = (
+    *("--hub", "chat", "--user", "ada", "--lifetime", "12h"),
+    *("--group", "red", "--group", "blue"),
+    *("--role", "webpubsub.sendToGroup.red", "--role", "webpubsub.joinLeaveGroup"),
+)
+
+
+def test_stdout_has_the_url_and_nothing_else(wps_run: Script) -> None:
+    """What it is stands on stderr, without it."""
+    done = wps_run("client-url", *FULL, **SETTING)
+
+    assert done.returncode == 0
+    base, _, token = done.stdout.partition("?access_token=")
+    assert base == "wss://shop.example/client/hubs/chat"
+    assert token.endswith("\n")
+    claims = jwt.decode(token.strip(), KEY, ["HS256"], options={"verify_aud": False})
+    assert claims.pop("exp") - claims.pop("iat") == 12 * 3600
+    assert claims == {
+        "aud": "https://shop.example/client/hubs/chat",
+        "sub": "ada",
+        "role": ["webpubsub.sendToGroup.red", "webpubsub.joinLeaveGroup"],
+        "webpubsub.group": ["red", "blue"],
+    }
+    assert done.stderr == (
+        "wps-run: for 12 h this URL lets anybody who has it into hub chat as ada: "
+        "treat it as a secret\n"
+    )
+
+
+def test_settings_may_name_hub_and_connection(wps_run: Script, tmp_path: Path) -> None:
+    """As for a run."""
+    values = {"WebPubSubHub": "news", "OTHER": SETTING["WebPubSubConnectionString"]}
+    (tmp_path / "local.settings.json").write_text(json.dumps({"Values": values}))
+
+    done = wps_run("client-url", "--settings", "local.settings.json", "--connection", "OTHER")
+
+    assert done.stdout.startswith("wss://shop.example/client/hubs/news?access_token=ey")
+    assert "without a name" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--hub", "chat", "--role", "sendToGroup"), "did you mean `webpubsub.sendToGroup`?"),
+        (("--hub", "chat", "--lifetime", "60"), "write `60m` or `60s`"),
+        (("--hub", "1chat"), "the hub's name must begin with a letter"),
+        ((), "no hub is named"),
+        (("--hub", "chat", "--group", ""), "a group is empty"),
+        (("--hub", "chat", "--connection", "NONE"), "setting `NONE` is missing"),
+        (("--hub", "chat", "--endpoint", "http://elsewhere"), "plain http is only for"),
+    ],
+)
+def test_what_is_wrong_is_told_and_nothing_printed(
+    wps_run: Script, words: tuple[str, ...], told: str
+) -> None:
+    """Exit 2, stdout empty, no secret in the message."""
+    done = wps_run("client-url", *words, **SETTING)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert KEY not in done.stderr
+
+
+IDENTITY = """\
+import time
+import jwt
+
+
+class DefaultAzureCredential:
+    def __init__(self, **named):
+        pass
+
+    def get_token(self, *scopes):
+        ends = int(time.time()) + 3600
+        return type("Token", (), {"token": jwt.encode(
+            {"aud": "https://webpubsub.azure.com", "exp": ends}, "k" * 32), "expires_on": ends})
+"""
+"""A stand-in for azure-identity, which asks nobody."""
+
+
+async def url_by_identity(
+    script: Path, folder: Path, service: LocalService, *words: str
+) -> tuple[int, str, str]:
+    """Call the command with an identity instead of a key."""
+    (folder / "azure" / "identity").mkdir(parents=True)
+    (folder / "azure" / "identity" / "__init__.py").write_text(IDENTITY)
+    process = await asyncio.create_subprocess_exec(
+        script,
+        *("client-url", "--hub", "chat", *words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(folder),
+            "WebPubSubConnectionString": "",
+            "WebPubSubConnectionString__serviceUri": service.endpoint.origin,
+        },
+    )
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+async def test_with_an_identity_the_service_makes_the_token(script: Path, tmp_path: Path) -> None:
+    """By the REST call, with the same user, roles, groups and lifetime."""
+    service = LocalService(allow_unvalidated_entra_tokens=True)
+    await service.start()
+    code, out, err = await url_by_identity(
+        script, tmp_path, service, "--user", "ada", "--group", "red", "--lifetime", "30m"
+    )
+    await service.stop()
+
+    assert code == 0, err
+    base, _, token = out.partition("?access_token=")
+    assert base == f"ws://{service.endpoint.host}/client/hubs/chat"
+    claims = jwt.decode(token.strip(), options={"verify_signature": False})
+    assert claims["sub"] == "ada"
+    assert claims["exp"] - claims["iat"] == 1800
+
+
+async def test_a_service_that_makes_no_token_is_told(script: Path, tmp_path: Path) -> None:
+    """In its own words; nothing on stdout."""
+    service = LocalService(allow_unvalidated_entra_tokens=False)
+    await service.start()
+    code, out, err = await url_by_identity(script, tmp_path, service)
+    await service.stop()
+
+    assert (code, out) == (2, "")
+    assert f"{service.endpoint.host} made no token: " in err
+    assert "eyJ" not in err

@@ -1,0 +1,536 @@
+"""What a person sees at a terminal, in pseudo-terminals of several widths."""
+
+import fcntl
+import os
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pyte: Any = import_module("pyte")
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+SCREENS = Path(__file__).parent / "screens"
+
+
+class Terminal:
+    """A pseudo-terminal with a command in it, and an emulator that shows what is on its screen.
+
+    Args:
+        words: The command.
+        columns: How wide it is; 0 for a terminal that does not know.
+        rows: How high.
+        folder: Where the command runs.
+        environment: Its environment.
+    """
+
+    def __init__(
+        self, words: list[str], columns: int, rows: int, folder: Path, environment: dict[str, str]
+    ) -> None:
+        self._ours, theirs = os.openpty()
+        self.sent = b""
+        self._screen = pyte.HistoryScreen(columns or 80, rows, history=100_000, ratio=1)
+        self._stream = pyte.ByteStream(self._screen)
+        self._size(theirs, columns, rows)
+        self.process = subprocess.Popen(
+            words,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+        )
+        os.close(theirs)
+
+    @staticmethod
+    def _size(terminal: int, columns: int, rows: int) -> None:
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def resize(self, columns: int) -> None:
+        """Make it wider or narrower."""
+        self._size(self._ours, columns, self._screen.lines)
+        self._screen.resize(columns=columns)
+
+    def _read(self, deadline: float) -> bool:
+        """Take in what comes next; False at the end."""
+        ready, _, _ = select.select([self._ours], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, "\n".join(self.shown)
+        try:
+            piece = os.read(self._ours, 65536)
+        except OSError:  # Linux: an error takes the place of the end
+            piece = b""
+        self.sent += piece
+        self._stream.feed(piece)
+        return bool(piece)
+
+    def until(self, words: str) -> str:
+        """Wait until a line of the screen has these words; gives that line."""
+        deadline = time.monotonic() + 20
+        while not (found := [line for line in self.shown if re.search(words, line)]):
+            assert self._read(deadline), "\n".join(self.shown)
+        return found[-1]
+
+    def finish(self) -> int:
+        """Wait until the command has ended; gives its exit code."""
+        deadline = time.monotonic() + 30
+        while self._read(deadline):
+            pass
+        return self.process.wait(10)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
+    @property
+    def shown(self) -> list[str]:
+        """What is on the screen, and what was scrolled off it, without trailing blanks."""
+        above = [
+            "".join(line[column].data for column in range(self._screen.columns))
+            for line in self._screen.history.top
+        ]
+        return "\n".join(map(str.rstrip, (*above, *self._screen.display))).rstrip("\n").split("\n")
+
+    def colour(self, words: str) -> str:
+        """The colour in which these words begin on the screen."""
+        row = next(row for row, line in enumerate(self._screen.display) if words in line)
+        cell = self._screen.buffer[row][self._screen.display[row].index(words)]
+        return str(cell.fg)
+
+
+@pytest.fixture
+def at_terminal(script: Path, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Runs `wps-run` at a terminal of so many columns."""
+    opened: list[Terminal] = []
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().startswith(("webpubsub", "wps_", "github_"))
+        and name not in {"NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "COLUMNS"}
+    }
+
+    def run(*words: str | Path, columns: int = 80, rows: int = 24, **more: str) -> Terminal:
+        environment = {**clean, "TERM": "xterm-256color", "XDG_STATE_HOME": str(tmp_path / "s")}
+        command = [str(script), *map(str, words)]
+        opened.append(Terminal(command, columns, rows, tmp_path, {**environment, **more}))
+        return opened[-1]
+
+    yield run
+    for one in opened:
+        one.close()
+
+
+class Service(BaseHTTPRequestHandler):
+    """Answers as its server is told to, and holds requests while it is told to."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_PUT(self) -> None:
+        """Answer one request."""
+        server = self.server
+        assert isinstance(server, Server)
+        server.arrived()
+        if "held" in self.path:
+            server.go.wait(30)
+        status, headers = server.answer(self.path)
+        self.send_response(status)
+        for name, value in (*headers.items(), ("Content-Length", "0")):
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class Server(ThreadingHTTPServer):
+    """Such a service."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Service)
+        self.go = threading.Event()
+        self.count = 0
+        self.arrived: Callable[[], None] = lambda: None
+
+    def answer(self, path: str) -> tuple[int, dict[str, str]]:
+        """Status and headers."""
+        if "ghost" in path:
+            return 404, {"x-ms-error-code": "Warning.User.NotExisted"}
+        if "busy" in path:
+            return 429, {"Retry-After": "30"}
+        return 200, {}
+
+    @property
+    def setting(self) -> dict[str, str]:
+        """The setting that names it."""
+        key = "a-key-of-the-test-that-is-long-enough"
+        endpoint = f"http://127.0.0.1:{self.server_port}"
+        return {"WebPubSubConnectionString": f"Endpoint={endpoint};AccessKey={key};Version=1.0;"}
+
+
+@pytest.fixture
+def service() -> Iterator[Server]:
+    """A service that is told how to answer."""
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.go.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def playbook(
+    folder: Path, *users: str, options: str = "mode: concurrent\nonError: continue"
+) -> None:
+    """A playbook that adds these users to a group."""
+    (folder / "p.yaml").write_text(
+        f"hub: chat\n{options}\nactions:\n- actionName: addUserToGroup\n"
+        f"  forEach: [{', '.join(users)}]\n  userId: ${{each}}\n  group: red\n"
+    )
+
+
+def masked(lines: list[str], *folders: Path) -> list[str]:
+    """The lines without times, and without what is named by chance."""
+    text = "\n".join(lines)
+    for folder in folders:
+        text = text.replace(str(folder), "…")
+    return re.sub(r" {1,8}[0-9]+\.[0-9]+( ms| s)\b", "   TIME\\1", text).split("\n")
+
+
+ROOMS = """\
+name: Räume für 日本
+hub: chat
+onError: continue
+actions:
+  - {actionName: addUserToGroup, userId: ada, group: red}
+  - {actionName: addUserToGroup, userId: 日本語の名前, group: 赤, name: Wide names}
+  - {actionName: addUserToGroup, userId: 🎉🎉, group: "e\\u0301"}
+  - {actionName: addUserToGroup, userId: "\\u202Eada", group: red, name: An ada turned round}
+  - {actionName: closeClientConnection, connectionId: wall, reason: Off}
+  - {actionName: addConnectionToGroup, connectionId: wall, group: red}
+  - {actionName: addConnectionToGroup, connectionId: wall, group: blue}
+  - {actionName: sendToGroup, group: 赤, data: "an \\e[2J escape\\nand a line", dataType: text}
+"""
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_what_a_rehearsal_shows(
+    at_terminal: Callable[..., Terminal], tmp_path: Path, columns: int
+) -> None:
+    """Columns line up, wide names too; hints once; nothing steers the terminal."""
+    (tmp_path / "rooms.yaml").write_text(ROOMS, "utf-8")
+
+    terminal = at_terminal("--local", "rooms.yaml", columns=columns, rows=60)
+
+    assert terminal.finish() == 1
+    expected = (SCREENS / f"rehearsal-{columns}.txt").read_text("utf-8").splitlines()
+    assert masked(terminal.shown) == expected
+    assert terminal.colour("LOCAL rehearsal") == "cyan"
+    assert terminal.colour("ok       200") == "green"
+    assert terminal.colour("failed   404") == "red"
+    assert terminal.colour("addUserToGroup") == "default"
+
+
+def test_the_line_while_requests_are_in_flight_and_when_the_terminal_changes(
+    at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server
+) -> None:
+    """Results above it, as much of it as fits, and nothing of it at the end."""
+    playbook(tmp_path, *(f"u{n}" for n in range(20)), *(f"held{n}" for n in range(5)))
+    terminal = at_terminal("p.yaml", "--no-journal", **service.setting)
+
+    line = terminal.until("20/25 .* 5 in flight")
+    assert re.fullmatch(r" 80 %  (\[=+ +\]  )?SERVICE  20/25  20 ok  0 failed  5 in flight.*", line)
+    assert terminal.shown[-1] == line
+    assert all(line.startswith("ok       200 ") for line in terminal.shown[3:-1])
+    terminal.resize(40)
+    assert " in flight" not in terminal.until(r"^ 80 %  SERVICE  20/25  20 ok")
+    terminal.resize(20)
+    assert terminal.until("^ 80 %  20/25  20 ok$")
+    terminal.resize(120)
+    terminal.until(r"\[=+ +\].*5 in flight")
+    service.go.set()
+
+    assert terminal.finish() == 0
+    assert not [line for line in terminal.shown if " %  " in line]
+    assert terminal.shown[-1].startswith("SERVICE: 25 actions: 25 ok, 0 failed")
+
+
+def test_an_interrupt_while_the_line_is_there(
+    at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server
+) -> None:
+    """What is said stands on lines of its own, and at the end how to go on."""
+    playbook(tmp_path, "u1", "held1", *(f"u{n}" for n in range(30)), options="")
+    terminal = at_terminal("p.yaml", "--journal", "j", **service.setting)
+    terminal.until("1/32 .*1 in flight")
+
+    terminal.process.send_signal(signal.SIGINT)
+
+    terminal.until("^wps-run: stopping; what is in flight may end")
+    terminal.until("1/32 .*1 in flight")
+    service.go.set()
+    assert terminal.finish() == 130
+    shown = terminal.shown
+    assert not [line for line in shown if " %  " in line]
+    assert sum("not started, since the run was interrupted" in line for line in shown) == 1
+    assert "SERVICE: 32 actions: 2 ok, 0 failed, 0 unknown, 30 skipped" in "\n".join(shown)
+    assert shown[-2:] == [
+        "wps-run: the journal: j",
+        "wps-run: to do the rest: wps-run --resume j p.yaml",
+    ]
+
+
+def test_many_failures_of_one_kind(
+    at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server
+) -> None:
+    """A line for each, the hint below the first and once more with its count."""
+    playbook(tmp_path, *(f"ghost{n}" for n in range(400)))
+
+    terminal = at_terminal("p.yaml", "--journal", "j", columns=200, **service.setting)
+
+    assert terminal.finish() == 1
+    shown = terminal.shown
+    assert sum(line.startswith("failed   404 ") for line in shown) == 400
+    assert sum("hint" in line for line in shown) == 2
+    assert [line for line in shown if line.startswith("hint for 400 actions: the user has no")]
+    assert shown[-2:] == [
+        "wps-run: the journal: j",
+        "wps-run: to do again what failed: wps-run --resume j p.yaml --failed",
+    ]
+    assert not [line for line in shown if " %  " in line]
+
+
+def test_a_pause_that_the_service_asks_for_is_shown(
+    at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server
+) -> None:
+    """A run that waits does not look like one that hangs."""
+    playbook(tmp_path, "u1", "busy")
+    terminal = at_terminal("p.yaml", "--no-journal", columns=120, **service.setting)
+
+    assert terminal.until("waiting (30|29|28) s  as the service asked")
+    terminal.process.send_signal(signal.SIGINT)
+
+    assert terminal.finish() == 130
+
+
+@pytest.mark.parametrize("words", [("--no-progress",), ("-q",)])
+def test_no_line_when_it_is_not_wanted(
+    at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server, words: tuple[str, ...]
+) -> None:
+    """Not a byte of it."""
+    playbook(tmp_path, "held1", "u1")
+    held = threading.Event()
+    service.arrived = held.set
+    terminal = at_terminal("p.yaml", "--no-journal", *words, **service.setting)
+    assert held.wait(20)
+    threading.Timer(0.3, service.go.set).start()
+
+    assert terminal.finish() == 0
+    assert b"\x1b[J" not in terminal.sent
+    assert b" %" not in terminal.sent
+
+
+@pytest.mark.parametrize(
+    ("environment", "colours"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+)
+def test_colours_are_for_those_who_want_them(
+    at_terminal: Callable[..., Terminal],
+    tmp_path: Path,
+    environment: dict[str, str],
+    *,
+    colours: bool,
+) -> None:
+    """NO_COLOR and a dumb terminal get none; a dumb one no escape at all."""
+    playbook(tmp_path, "ada")
+    terminal = at_terminal("--local", "p.yaml", **environment)
+
+    assert terminal.finish() == 0
+    assert (b"\x1b[3" in terminal.sent) is colours
+    if environment.get("TERM") == "dumb":
+        assert b"\x1b" not in terminal.sent
+
+
+def test_a_terminal_that_does_not_know_its_width(
+    at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server
+) -> None:
+    """It is taken for one of 80 columns."""
+    playbook(tmp_path, "held1")
+    terminal = at_terminal("p.yaml", "--no-journal", columns=0, **service.setting)
+
+    assert terminal.until("SERVICE  0/1  0 ok  0 failed  1 in flight")
+    service.go.set()
+    assert terminal.finish() == 0
+
+
+def test_logs_and_the_line_do_not_tear_each_other(
+    at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server
+) -> None:
+    """Each on its own line."""
+    playbook(tmp_path, *(f"u{n}" for n in range(50)), "held1")
+    terminal = at_terminal("p.yaml", "-v", "--no-journal", columns=200, rows=80, **service.setting)
+
+    terminal.until("50/51 ")
+    service.go.set()
+    assert terminal.finish() == 0
+    kinds = re.compile(
+        r"(SERVICE |ok       200 |[0-9:.]{12} INFO runner\.\w+ |SERVICE: 51 actions: 51 ok|$)"
+    )
+    assert [line for line in terminal.shown if not kinds.match(line)] == []
+
+
+def test_no_escape_leaves_a_run_without_a_terminal(wps_run: Script, tmp_path: Path) -> None:
+    """Neither on stdout nor on stderr; with FORCE_COLOR, colours and nothing else."""
+    playbook(tmp_path, "ada", "bob")
+
+    plain = wps_run("--local", "p.yaml")
+    forced = wps_run("--local", "p.yaml", FORCE_COLOR="1")
+
+    assert "\x1b" not in plain.stdout + plain.stderr
+    assert "\x1b[32mok\x1b[0m" in forced.stdout
+    assert set(re.findall(r"\x1b\[[0-9;]*(.)", forced.stdout)) == {"m"}
+
+
+ROBUST = {
+    "head": ("| head -n 1", 1),
+    "nothing to stderr": ("2>/dev/null", None),
+    "both in one pipe": ("2>&1 | cat", None),
+    "stderr closed": ("2>&-", None),
+    "stdin closed": ("<&-", None),
+    "stdin and stderr closed": ("<&- 2>&-", None),
+    "everything closed": ("<&- >&- 2>&-", 0),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "wide"),
+    [
+        *((name, True) for name in ROBUST),
+        *((name, False) for name in ("head", "both in one pipe", "everything closed")),
+    ],
+)
+def test_streams_of_all_sorts(
+    script: Path,
+    tmp_path: Path,
+    name: str,
+    *,
+    wide: bool,
+) -> None:
+    """No traceback, no bug, no torn line; the exit code is that of the run."""
+    rest, lines = ROBUST[name]
+    playbook(tmp_path, *(f"u{n}" for n in range(300)))
+    command = f"{script} --local p.yaml {rest}"
+    if wide:
+        environment = {**os.environ, "TERM": "xterm"}
+        terminal = Terminal(["/bin/sh", "-c", command], 200, 50, tmp_path, environment)
+        code, shown = terminal.finish(), terminal.shown
+        terminal.close()
+    else:
+        done = subprocess.run(
+            ["/bin/sh", "-c", command], capture_output=True, cwd=tmp_path, check=False, timeout=30
+        )
+        code, shown = done.returncode, (done.stdout + done.stderr).decode().splitlines()
+
+    assert code == 0
+    text = "\n".join(shown)
+    assert "Traceback" not in text
+    assert "bug" not in text
+    if lines is not None:
+        assert len([line for line in shown if line]) == lines
+    else:
+        assert sum(line.startswith("ok       200 ") for line in shown) == 300
+        assert "LOCAL: 300 actions: 300 ok" in text
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+def test_a_full_stdout_at_a_terminal_is_told_and_the_line_goes(
+    script: Path, tmp_path: Path
+) -> None:
+    """On stderr, with the totals; not 0."""
+    playbook(tmp_path, *(f"u{n}" for n in range(300)))
+    terminal = Terminal(
+        ["/bin/sh", "-c", f"{script} --local p.yaml >/dev/full"],
+        80,
+        24,
+        tmp_path,
+        {**os.environ, "TERM": "xterm"},
+    )
+    code, shown = terminal.finish(), terminal.shown
+    terminal.close()
+
+    assert code == 1
+    assert shown[0].startswith("wps-run: cannot write to standard output: No space left")
+    assert shown[1].startswith("LOCAL: 300 actions: ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize(("words", "code"), [("none.yaml", 2), ("p.yaml", 1), ("--nonsense", 2)])
+def test_a_full_stderr_changes_no_exit_code(
+    script: Path, tmp_path: Path, service: Server, words: str, code: int
+) -> None:
+    """What is said there is lost, and nothing else."""
+    playbook(tmp_path, "ghost1")
+
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{script} {words} --journal j 2>/dev/full"],
+        capture_output=True,
+        cwd=tmp_path,
+        env={**os.environ, **service.setting},
+        check=False,
+        timeout=30,
+    )
+
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
+def test_github_actions_shows_failures_as_annotations(
+    wps_run: Script, tmp_path: Path, service: Server
+) -> None:
+    """On stdout beside text, on stderr beside what is for machines."""
+    playbook(tmp_path, *(f"ghost{n}" for n in range(12)))
+    settings = {**service.setting, "GITHUB_ACTIONS": "true"}
+
+    text = wps_run("p.yaml", "--no-journal", **settings)
+    machines = wps_run("p.yaml", "--no-journal", "--output", "ndjson", **settings)
+
+    for told in (text.stdout, machines.stderr):
+        assert told.count("::error file=p.yaml,line=6,title=failed%3A addUserToGroup::") == 10
+        assert told.count("::error ") == 10
+        assert "::notice title=wps-run::2 more did not succeed" in told
+    assert "::" not in machines.stdout
+
+
+def test_quiet_shows_failures_and_the_totals(
+    wps_run: Script, tmp_path: Path, service: Server
+) -> None:
+    """Neither what is ok nor what was skipped."""
+    playbook(tmp_path, "u1", "ghost1", "u2", options="")
+
+    done = wps_run("p.yaml", "--no-journal", "-q", **service.setting)
+
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("failed   404 ")
+    assert [line[:7] for line in lines[3:]] == ["SERVICE"]
+    assert "1 ok, 1 failed, 0 unknown, 1 skipped" in lines[-1]
+
+
+if sys.platform == "win32":
+    pytest.skip("pseudo-terminals are not for Windows", allow_module_level=True)

@@ -1,0 +1,324 @@
+"""The HTML report in a real browser: opened from disk, by eye, keyboard and screen reader."""
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.execution.record import Attempt, Record
+from runner.execution.result import Fault, Status, Summary
+from runner.report.account import Account
+from runner.report.heading import Destination, Heading
+from runner.report.outlook import Heard, Outlook
+from runner.report.page import page
+
+MISSING = Fault("Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect.")
+HURTING = (
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "'\"`<!-- ]]> ${each} $style",
+    "\u202egnp.exe",
+    "😀👩\u200d👩\u200d👧",
+    "مرحبا",
+    "\x00\x1b[31m\x7f",
+    "\udcff",
+    "x" * 1024,
+)
+"""Names that look for a way out of where they are written."""
+
+
+MANY = Outlook("chat", 9, (("red", tuple(map(str, range(20)))),), (), (), ())
+
+
+def record(index: int, **changes: Any) -> Record:
+    """A join that took 5 ms."""
+    fields: dict[str, Any] = {
+        "index": index,
+        "action": 0,
+        "item": index,
+        "action_name": "addUserToGroup",
+        "name": "Seat the members",
+        "target": {"userId": f"user{index}", "group": "launch-red"},
+        "source": f"members.csv:{index + 2}",
+        "status": Status.OK,
+        "http_status": 200,
+        "attempts": 1,
+        "duration_ms": 5.0,
+        "request_id": f"id-{index}",
+        "error": None,
+        "started_ms": index * 2.0,
+    }
+    return Record(**{**fields, **changes})
+
+
+def ten() -> list[Record]:
+    """Ten actions of every kind: the last one waited for the third, which was throttled."""
+    records = [record(index) for index in range(10)]
+    throttled = (Attempt(4.0, 429, "TooManyRequests", 60.0), Attempt(70.0, 503, None, 30.0))
+    records[2] = replace(records[2], duration_ms=110.0, attempts=3, tries=throttled)
+    records[4] = replace(records[4], status=Status.FAILED, http_status=404, error=MISSING)
+    unsure = Fault("timeout", "no answer within 30 s")
+    records[5] = replace(records[5], status=Status.UNKNOWN, http_status=None, error=unsure)
+    skipped = {"started_ms": None, "duration_ms": 0.0, "attempts": 0, "http_status": None}
+    stopped = Fault("stopped", "an action before it failed")
+    records[6] = replace(records[6], status=Status.SKIPPED, error=stopped, **skipped)  # type: ignore[arg-type] # fields of several types
+    send = {"action_name": "sendToGroup", "target": {"group": "launch-red"}, "waited_for": 2}
+    records[9] = replace(records[9], started_ms=115.0, **send)  # type: ignore[arg-type] # as above
+    return records
+
+
+def account(records: list[Record], *outlooks: Outlook, playbook: str = "Open the rooms") -> Account:
+    """The account of a run with these records."""
+    summary = Summary(Counter(), duration=1.5)
+    for one in records:
+        summary.count(one)
+    heading = Heading(
+        Destination.SERVICE,
+        ("contoso.example",),
+        ("chat",),
+        (playbook,),
+        len(records),
+        "concurrent",
+    )
+    return Account(heading, "2026-11-24T14:00:00.000+00:00", records, summary, outlooks)
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Callable[..., float]:
+    """Opens the report of an account from disk; milliseconds until it was loaded."""
+
+    def open_(told: Account, **options: Any) -> float:
+        file = tmp_path / "report.html"
+        file.write_text("".join(page(told)), "utf-8", newline="\n")
+        return float(browser.open(file.as_uri(), options))
+
+    return open_
+
+
+def test_it_loads_nothing_and_says_nothing(browser: Any, opened: Callable[..., float]) -> None:
+    """One file: no request beyond it, no message on the console, the policy obeyed."""
+    opened(account(ten()))
+
+    assert [url.rsplit("/", 1)[1] for url in browser.requests()] == ["report.html"]
+    assert browser.noise() == []
+    assert browser.text("h1") == "Open the rooms"
+    assert browser.text(".badge") == "SERVICE"
+
+
+def test_it_refuses_scripts_that_are_not_its_own(
+    browser: Any, opened: Callable[..., float]
+) -> None:
+    """Whatever got into the page: neither an inline handler nor a style from elsewhere."""
+    opened(account(ten()))
+    browser.evaluate(
+        "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=alert(1)>')"
+    )
+    browser.wait("true")
+
+    assert any("Content Security Policy" in line for line in browser.noise())
+    assert not any(line.startswith("dialog") for line in browser.noise())
+
+
+def test_names_that_hurt_are_only_text(browser: Any, opened: Callable[..., float]) -> None:
+    """In the table, the details, the heading, what would happen; what nobody sees is told."""
+    records = [
+        record(
+            index,
+            name=name,
+            target={"userId": name, "group": name},
+            source=f"{name}:1",
+            status=Status.FAILED,
+            error=Fault(name, name, name),
+        )
+        for index, name in enumerate(HURTING)
+    ]
+    heard = tuple(Heard(name, "text", name.encode(errors="replace"), HURTING) for name in HURTING)
+    outlook = Outlook("chat", 9, ((HURTING[0], HURTING),), heard, (), ())
+    opened(account(records, outlook, playbook=HURTING[0]))
+    for button in range(len(HURTING)):
+        browser.click(f"#action-{button} button")
+
+    assert browser.noise() == []
+    assert browser.text("h1") == HURTING[0]
+    assert browser.evaluate("document.querySelectorAll('img, main script').length") == 0
+    shown = browser.texts("#rows .details dd:nth-of-type(1)")
+    assert shown[0] == f"userId={HURTING[0]} group={HURTING[0]}"
+    assert shown[3] == "userId=\\u202egnp.exe group=\\u202egnp.exe"
+    assert shown[6] == "userId=\\u0000\\u001b[31m\\u007f group=\\u0000\\u001b[31m\\u007f"
+    assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_filters_narrow_the_table_and_say_how_far(
+    browser: Any, opened: Callable[..., float]
+) -> None:
+    """By status, action, target and free text, together; clearing shows all again."""
+    opened(account(ten()))
+    numbers = "#rows td:first-child"
+    assert browser.text("#count") == "10 of 10 actions"
+
+    browser.click("#statuses input[value=ok]")
+    assert browser.texts(numbers) == ["4", "5", "6"]
+    browser.fill("#by-text", "NOTEXISTED ada")
+    assert browser.texts(numbers) == ["4"]
+    assert browser.text("#count") == "1 of 10 actions"
+    browser.click("#filters button[type=reset]")
+    browser.wait("document.getElementById('count').textContent === '10 of 10 actions'")
+    browser.choose("#by-action", "sendToGroup")
+    assert browser.texts(numbers) == ["9"]
+    browser.choose("#by-action", "")
+    browser.fill("#by-target", "user7")
+    assert browser.texts(numbers) == ["7"]
+    assert browser.evaluate("document.getElementById('count').getAttribute('role')") == "status"
+
+
+def test_headings_sort_both_ways_by_keyboard(browser: Any, opened: Callable[..., float]) -> None:
+    """And say so to a screen reader."""
+    opened(account(ten()))
+    browser.focus("th[data-key=took] button")
+    browser.press("Enter")
+    browser.press("Enter")
+
+    assert browser.texts("#rows td:first-child")[0] == "2"
+    assert browser.evaluate(
+        "document.querySelector('[data-key=took]').getAttribute('aria-sort')"
+    ) == ("descending")
+
+
+def test_a_row_opens_and_tells_its_attempts(browser: Any, opened: Callable[..., float]) -> None:
+    """What each attempt was answered, how long it paused; the step it waited for can be reached."""
+    opened(account(ten()))
+    browser.focus("#action-2 button")
+    browser.press("Space")
+
+    assert browser.texts("#details-2 li") == [
+        "at 4.0 ms: 429 TooManyRequests, then 60.0 ms of pause",
+        "at 70.0 ms: 503, then 30.0 ms of pause",
+        "the last: 200",
+    ]
+    browser.click("#action-9 button")
+    browser.click("#details-9 dd button")
+    assert browser.evaluate("document.activeElement.closest('tr').id") == "action-2"
+
+
+def test_the_timeline_is_driven_by_keys(browser: Any, opened: Callable[..., float]) -> None:
+    """Right and left go through the actions by their start, W to the one waited for."""
+    opened(account(ten()))
+    browser.focus("#plot")
+    browser.press("End")
+    assert browser.text("#plot-info").startswith("#9 sendToGroup group=launch-red · ok 200")
+    assert "waited for #2" in browser.text("#plot-info")
+    browser.press("w")
+    assert "3 attempts, 90.0 ms of pauses" in browser.text("#plot-info")
+    browser.press("ArrowRight")
+    assert browser.text("#plot-info").startswith("#3 ")
+    browser.press("Enter")
+    assert browser.evaluate("document.activeElement.closest('tr').id") == "action-3"
+    assert browser.texts("#legend li") == [
+        "ok", "failed", "unknown", "pause before another attempt", "throttled by the service",
+    ]  # fmt: skip
+
+
+def test_the_timeline_is_driven_by_the_mouse(browser: Any, opened: Callable[..., float]) -> None:
+    """Pointing tells the action, and the line to the one it waited for is drawn."""
+    opened(account(ten()))
+    before = browser.evaluate("document.querySelector('canvas').toDataURL()")
+    place = browser.evaluate(
+        "(() => { const one = byIndex.get(9);"
+        " return [x(one.started) + 2, 4 + (one.lane + .5) * plot.laneHeight]; })()"
+    )
+    browser.hover("#plot", {"x": place[0], "y": place[1]})
+    assert browser.text("#plot-info").startswith("#9 sendToGroup")
+    assert browser.evaluate("document.querySelector('canvas').toDataURL()") != before
+    browser.click("#zoom-in")
+    assert browser.evaluate("plot.to - plot.from < plot.last - plot.first")
+    browser.click("#zoom-all")
+    assert browser.evaluate("[plot.from, plot.to]") == [0, 120]
+    assert browser.evaluate("plot.bands") == [[4, 64], [70, 100]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(browser: Any, opened: Callable[..., float], scheme: str) -> None:
+    """In both colour schemes, with rows opened and an action chosen."""
+    opened(account(ten(), MANY), colorScheme=scheme)
+    for index in (2, 4):
+        browser.click(f"#action-{index} button")
+    browser.focus("#plot")
+    browser.press("End")
+
+    assert browser.axe() == []
+
+
+def test_axe_finds_nothing_in_the_plain_page(browser: Any, tmp_path: Path) -> None:
+    """As it is without JavaScript, which axe itself cannot do without."""
+    text = "".join(page(account(ten(), MANY)))
+    plain = re.sub(r"<script.*?</script>|</?noscript>", "", text, flags=re.DOTALL)
+    (tmp_path / "plain.html").write_text(plain, "utf-8")
+    browser.open((tmp_path / "plain.html").as_uri(), {})
+
+    assert browser.texts(".chunk tbody td:first-child") == [str(index) for index in range(10)]
+    assert browser.axe() == []
+
+
+def test_without_javascript_every_action_is_in_a_plain_table(
+    browser: Any, opened: Callable[..., float]
+) -> None:
+    """And nothing that would not work is shown."""
+    opened(account(ten()), javaScriptEnabled=False)
+
+    assert browser.texts(".chunk tbody td:first-child") == [str(index) for index in range(10)]
+    assert "Let the user connect." in browser.text(".chunk")
+    assert browser.evaluate("[...document.querySelectorAll('button')].every(b => !b.offsetParent)")
+
+
+def many() -> list[Record]:
+    """Twenty thousand actions in 16 lanes, one in fifty failed, one in thirty throttled."""
+    chance = random.Random(7)  # noqa: S311 -- the same each time
+    free = [0.0] * 16
+    found = []
+    for index in range(20_000):
+        lane = free.index(min(free))
+        took = round(chance.lognormvariate(2, 0.5), 3)
+        changes: dict[str, Any] = {"started_ms": round(free[lane], 3), "duration_ms": took}
+        if index % 50 == 1:
+            changes |= {"status": Status.FAILED, "http_status": 404, "error": MISSING}
+        if index % 30 == 1:
+            changes["tries"] = (Attempt(round(free[lane], 3), 429, None, took / 2),)
+        found.append(record(index, **changes))
+        free[lane] += took
+    return found
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_20_000_actions_are_usable_within_3_seconds(
+    browser: Any, opened: Callable[..., float], *, script: bool
+) -> None:
+    """Opened, searched and drawn; as a plain page, opened."""
+    told = account(many())
+    took = []
+    for _ in range(2):  # the better one counts: other programs may be busy
+        took.append(opened(told, javaScriptEnabled=script))
+        if script:
+            took[-1] += browser.evaluate(
+                "(() => { const began = performance.now(); $('by-text').value = 'user19999';"
+                " filter(); return performance.now() - began; })()"
+            )
+            assert browser.text("#count") == "1 of 20,000 actions"
+
+    assert min(took) < 3000, took
+
+
+def test_it_prints(browser: Any, opened: Callable[..., float]) -> None:
+    """All rows that the filters leave go onto paper, and the page is as before afterwards."""
+    opened(account([record(index) for index in range(250)]))
+    browser.evaluate(
+        "addEventListener('beforeprint', () => { window.printed = $('rows').children.length; })"
+    )
+
+    assert browser.pdf() > 10_000
+    assert browser.evaluate("window.printed") == 250
+    assert len(browser.texts("#rows tr")) == 100

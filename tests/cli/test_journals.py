@@ -1,0 +1,92 @@
+"""Which journal a run writes, and of which shard it is."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.cli.journals import Wish, shard_in
+from runner.execution.history import History
+from runner.playbook.shards import Shard
+from runner.problems import JournalError, UsageError
+
+
+def history(shard: dict[str, Any] | None) -> History:
+    """A journal that has only its header."""
+    heading = {"destination": "SERVICE", "endpoints": [], "hubs": [], "playbooks": []}
+    header = {**heading, "total": 1, "pace": "sequential", "shard": shard}
+    return History(header, lambda: pytest.fail("it is not read"))
+
+
+SECOND = {"number": 2, "count": 3, "of": 9}
+
+
+@pytest.mark.parametrize(
+    ("kept", "wanted", "expected"),
+    [
+        (SECOND, None, Shard(2, 3)),
+        (SECOND, Shard(2, 3), Shard(2, 3)),
+        (None, None, None),
+    ],
+)
+def test_a_resumed_run_takes_its_shard_from_the_journal(
+    kept: dict[str, Any] | None, wanted: Shard | None, expected: Shard | None
+) -> None:
+    """To ask for the same one changes nothing."""
+    assert shard_in(history(kept), wanted, "j") == expected
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"), [(SECOND, "of shard 2/3, not of shard 1/3"), (None, "without shards")]
+)
+def test_another_shard_than_the_journal_has_is_refused(
+    kept: dict[str, Any] | None, words: str
+) -> None:
+    """Both would be done, and one of them twice."""
+    with pytest.raises(UsageError, match=words):
+        shard_in(history(kept), Shard(1, 3), "j")
+
+
+def test_a_journal_that_is_there_is_gone_on_with_and_one_that_is_not_is_begun(
+    tmp_path: Path,
+) -> None:
+    """The same words, each time an engine starts the run."""
+    path = tmp_path / "j"
+    wish = Wish(str(path), if_exists=True)
+
+    assert wish.decided() == wish
+    path.write_bytes(b'{"type":"run"}\n')
+    assert wish.decided() == Wish(None, if_exists=True, resume=str(path))
+
+
+@pytest.mark.parametrize("content", [b"", b'{"ty', b'{"type":"run","vers'])
+def test_a_journal_without_a_whole_header_is_begun_anew(tmp_path: Path, content: bytes) -> None:
+    """The process was killed before it sent anything."""
+    path = tmp_path / "j"
+    path.write_bytes(content)
+    wish = Wish(str(path), if_exists=True)
+
+    assert wish.decided() == wish
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("content", [b"notes of mine", b'{"type":"other"}\n'])
+def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    """It is taken for a journal, and refused as none."""
+    path = tmp_path / "j"
+    path.write_bytes(content)
+
+    assert Wish(str(path), if_exists=True).decided().resume == str(path)
+    assert path.read_bytes() == content
+
+
+def test_a_folder_is_no_journal(tmp_path: Path) -> None:
+    """Nothing in it is touched."""
+    with pytest.raises(JournalError):
+        Wish(str(tmp_path), if_exists=True).decided()
+
+
+def test_resume_if_exists_wants_a_name() -> None:
+    """Without --journal there is nothing that could exist."""
+    with pytest.raises(UsageError, match="--journal FILE"):
+        Wish(if_exists=True).decided()

@@ -1,0 +1,254 @@
+"""The journals of all shards become one run, and nothing else does."""
+
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from runner.execution.history import History, read_history
+from runner.problems import JournalError
+from runner.report.merge import merged
+
+WHOLE = 6
+STARTED = "2026-11-24T12:00:0{}.000+00:00"
+
+
+def result(index: int, status: str = "ok", **more: Any) -> dict[str, Any]:
+    """The record of an action."""
+    error = {"code": "x", "message": "no", "hint": ""}
+    return {
+        "type": "result",
+        "index": index,
+        "action": 0,
+        "item": index,
+        "actionName": "addUserToGroup",
+        "name": None,
+        "target": {"userId": f"u{index}", "group": "red"},
+        "source": f"m.csv:{index + 2}",
+        "status": status,
+        "httpStatus": 200,
+        "attempts": 1,
+        "durationMs": 5.0,
+        "requestId": f"r{index}",
+        "error": None if status == "ok" else error,
+        "startedMs": 10.0 * index,
+        "waitedFor": None,
+        "tries": [],
+        **more,
+    }
+
+
+@dataclass
+class Journal:
+    """The journal of a shard, and what can be wrong with it."""
+
+    number: int
+    results: Iterable[dict[str, Any]]
+    total: int | None = None
+    exit_code: int | None = 0
+    count: int = 3
+    of: int = WHOLE
+    second: int = 0
+    seconds: float = 1.0
+    sharded: bool = True
+    header: dict[str, Any] = field(default_factory=dict)
+    more: list[dict[str, Any]] = field(default_factory=list)
+
+    def read(self) -> History:
+        """What it says."""
+        results = list(self.results)
+        shard = {"number": self.number, "count": self.count, "of": self.of}
+        records: list[dict[str, Any]] = [
+            {
+                "type": "run",
+                "version": 1,
+                "started": STARTED.format(self.second),
+                "paths": ["p.yaml"],
+                "destination": "SERVICE",
+                "endpoints": ["x.webpubsub.azure.com"],
+                "hubs": ["chat"],
+                "playbooks": ["p.yaml"],
+                "total": len(results) if self.total is None else self.total,
+                "pace": "concurrent, at most 16 in flight",
+                **({"shard": shard} if self.sharded else {}),
+                "salt": "s",
+                "fingerprint": {"the shard": str(self.number), "the playbook p.yaml": "1"},
+                **self.header,
+            },
+            *results,
+            *self.more,
+        ]
+        if self.exit_code is not None:
+            records.append(
+                {
+                    "type": "summary",
+                    "durationMs": self.seconds * 1000,
+                    "exitCode": self.exit_code,
+                }
+            )
+        text = "".join(json.dumps(record) + "\n" for record in records).encode()
+        return read_history(lambda: io.BytesIO(text), str(self.number))
+
+
+def three() -> list[Journal]:
+    """The shards of a plan of six actions, the last of them empty."""
+    return [
+        Journal(1, [result(3), result(0)]),
+        Journal(2, [result(1), result(2), result(4), result(5)], second=2, seconds=4),
+        Journal(3, []),
+    ]
+
+
+def told(journals: Iterable[Journal]) -> list[str]:
+    """What is wrong with merging them."""
+    with pytest.raises(JournalError) as caught:
+        merged([(f"{place}.j", one.read()) for place, one in enumerate(journals, start=1)])
+    return [line.strip() for line in str(caught.value).splitlines()[1:]]
+
+
+def test_results_stand_in_the_order_of_the_playbook() -> None:
+    """Whatever the order of the journals, and in each of them; as often as they are asked for."""
+    account = merged([(str(one.number), one.read()) for one in reversed(three())])
+
+    assert [record.index for record in account.records] == list(range(WHOLE))
+    assert [record.index for record in account.records] == list(range(WHOLE))
+
+
+def test_totals_add_up_and_the_heading_is_that_of_the_plan() -> None:
+    """It is no shard any more, and says how many there were."""
+    account = merged([(str(one.number), one.read()) for one in three()])
+
+    assert account.summary.total == account.heading.total == WHOLE
+    assert account.heading.shard is None
+    assert account.heading.pace == "3 shards, each concurrent, at most 16 in flight"
+    assert (account.summary.exit_code, account.finished) == (0, True)
+
+
+def test_times_are_counted_from_the_beginning_of_the_first_shard() -> None:
+    """The second one began two seconds later and took four; attempts move with their action."""
+    journals = three()
+    tries = [{"atMs": 1.0, "httpStatus": 429, "error": None, "pauseMs": 2.0}]
+    journals[1].results = [result(1, tries=tries), result(2), result(4), result(5)]
+
+    account = merged([(str(one.number), one.read()) for one in journals])
+
+    records = list(account.records)
+    assert [record.started_ms for record in records] == [0, 2010, 2020, 30, 2040, 2050]
+    assert records[1].tries[0].at_ms == 2001
+    assert records[1].as_json()["startedMs"] == 2010
+    assert account.summary.duration == 6
+    assert account.began == STARTED.format(0)
+
+
+@pytest.mark.parametrize(
+    ("codes", "statuses", "expected"),
+    [
+        ((0, 0), ("ok", "ok"), 0),
+        ((1, 0), ("failed", "ok"), 1),
+        ((1, 3), ("failed", "unknown"), 3),
+        ((3, 130), ("unknown", "ok"), 130),
+        ((143, 130), ("ok", "ok"), 143),
+        ((0, None), ("ok", None), 1),
+    ],
+)
+def test_the_exit_code_is_the_highest(
+    codes: tuple[int | None, ...], statuses: tuple[str | None, ...], expected: int
+) -> None:
+    """Of one that was broken off what was not done is skipped, which is a failure."""
+    journals = [
+        Journal(
+            number,
+            [] if status is None else [result(number - 1, status)],
+            total=1,
+            exit_code=code,
+            count=2,
+            of=2,
+        )
+        for number, (code, status) in enumerate(zip(codes, statuses, strict=True), start=1)
+    ]
+
+    account = merged([(str(one.number), one.read()) for one in journals])
+
+    assert account.summary.exit_code == expected
+    assert account.summary.total == 2
+    assert account.finished == (None not in codes)
+
+
+def test_what_may_have_left_a_killed_shard_is_unknown() -> None:
+    """A send was announced, and there is no result of it."""
+    sending = {"type": "sending", "index": 1}
+    killed = Journal(2, [], total=1, exit_code=None, count=2, of=2, more=[sending])
+
+    account = merged([("1", Journal(1, [result(0)], count=2, of=2).read()), ("2", killed.read())])
+
+    assert account.summary.exit_code == 3
+
+
+def test_what_is_missing_or_there_twice_is_told_at_once() -> None:
+    """By number, and by name of the journals."""
+    one = Journal(2, [], count=9)
+    assert told([one, Journal(5, [], count=9), one]) == [
+        "shard 2/9 is there 2 times: `1.j` and `3.j`",
+        "missing of 9: shards 1, 3 to 4, 6 to 9",
+    ]
+    assert told([three()[0], three()[1]]) == ["missing of 3: shard 3"]
+
+
+def test_shards_of_another_plan_are_told_with_what_differs() -> None:
+    """A variable, a file, a hub: whatever the fingerprint has besides the shard."""
+    other = three()
+    other[1].header["fingerprint"] = {"the shard": "2", "the playbook p.yaml": "2"}
+    assert told(other) == ["`2.j` is of another plan than `1.j`; this differs: the playbook p.yaml"]
+
+    other[1].header["salt"] = "t"
+    assert told(other) == ["`2.j` is of another plan than `1.j`; the playbooks differ"]
+
+
+def test_a_playbook_in_another_folder_is_the_same() -> None:
+    """Only its name differs."""
+    shards = three()
+    shards[1].header["fingerprint"] = {"the shard": "2", "the playbook away/p.yaml": "1"}
+
+    assert merged([(str(one.number), one.read()) for one in shards]).summary.total == WHOLE
+
+
+def test_counts_that_differ_are_told() -> None:
+    """1/3 and 2/4 are of two splits."""
+    shards = three()
+    shards[1].count = 4
+
+    assert "`2.j` is of 4 shards, `1.j` of 3" in told(shards)
+
+
+def test_a_run_without_shards_is_no_shard() -> None:
+    """Two whole runs do not make a third."""
+    shards = [Journal(1, [result(0)], sharded=False), Journal(2, [], sharded=False)]
+
+    assert told(shards) == [
+        "`1.j` is the journal of a run without shards",
+        "`2.j` is the journal of a run without shards",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"of": 7}, "the shards have 6 actions, the plan 6 or 7"),
+        ({"total": 3}, "`2.j` tells of 4 actions, its shard has 3"),
+        ({"results": [result(1), result(2), result(4)]}, "the shards have 5 actions, the plan 6"),
+        (
+            {"results": [result(1), result(2), result(4), result(3)]},
+            "action 3 is in two journals",
+        ),
+    ],
+)
+def test_shards_that_do_not_add_up_are_refused(change: dict[str, Any], words: str) -> None:
+    """Edited, or of versions that split otherwise."""
+    shards = three()
+    for name, value in change.items():
+        setattr(shards[1], name, value)
+
+    assert words in told(shards)

@@ -1,0 +1,190 @@
+"""Results as lines for people: columns, colours, hints told once."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from runner.execution.record import Record, record_of
+from runner.execution.result import Fault, Result, Skip, Status, Summary
+from runner.playbook.step import Step
+from runner.problems import Ink
+from runner.report.heading import Destination, Heading
+from runner.report.text import Lines, heading_line, summary_lines, value_text
+from runner.report.width import cells
+
+MakeStep = Callable[..., Step]
+NO_USER = Fault("Warning.User.NotExisted", "no such user", "the user has no live connection")
+
+
+def marked(ink: Ink, text: str) -> str:
+    """A paint that can be read."""
+    return f"<{ink}>{text}</>"
+
+
+def record(make_step: MakeStep, status: Status, *rest: Any, **values: str) -> Record:
+    """A record of an action on this user and group."""
+    values = {"userId": "ada", "group": "red"} | values
+    return record_of(Result(make_step(values=values, name=None), status, *rest))
+
+
+def test_columns_stand_in_line_whatever_the_status_and_the_time(make_step: MakeStep) -> None:
+    """Status, HTTP status, time, and what was done to whom."""
+    lines = Lines()
+    told = [
+        record(make_step, Status.OK, 200, 1, 0.0031),
+        record(make_step, Status.FAILED, 404, 1, 99.9999),
+        record(make_step, Status.UNKNOWN, None, 4, 3723.5),
+        record(make_step, Status.SKIPPED),
+    ]
+
+    shown = "".join(map(lines.result, told))
+
+    assert shown == (
+        "ok       200       3.1 ms  addUserToGroup userId=ada group=red\n"
+        "failed   404   99999.9 ms  addUserToGroup userId=ada group=red\n"
+        "unknown    -    3723.5 s   addUserToGroup userId=ada group=red\n"
+        "skipped    -         -     addUserToGroup userId=ada group=red\n"
+    )
+
+
+def test_ten_thousand_failures_of_one_kind_tell_their_hint_twice(make_step: MakeStep) -> None:
+    """Below the first, and at the end with how many it is for; each failure has its own line."""
+    lines = Lines()
+
+    shown = "".join(
+        lines.result(record(make_step, Status.FAILED, 404, 1, 0.1, "id", NO_USER, userId=f"u{n}"))
+        for n in range(10_000)
+    )
+
+    assert shown.count("no such user") == shown.count("userId=u") == 10_000
+    assert shown.count("hint: the user has no live connection") == 1
+    assert lines.repeated() == "\nhint for 10,000 actions: the user has no live connection\n"
+
+
+def test_a_hint_for_one_action_is_not_told_again(make_step: MakeStep) -> None:
+    """It stands below it."""
+    lines = Lines()
+
+    lines.result(record(make_step, Status.FAILED, 404, 1, 0.1, "id", NO_USER))
+
+    assert lines.repeated() == ""
+
+
+def test_many_kinds_of_hints_are_counted(make_step: MakeStep) -> None:
+    """The most frequent ones are told again."""
+    lines = Lines()
+    for kind in range(8):
+        fault = Fault("x", "y", f"hint {kind}")
+        for _ in range(kind + 1):
+            lines.result(record(make_step, Status.FAILED, 400, 1, 0.1, "id", fault))
+
+    told = lines.repeated().splitlines()
+
+    assert told[1:3] == ["hint for 8 actions: hint 7", "hint for 7 actions: hint 6"]
+    assert told[-1] == "… and 2 more hints"
+
+
+def test_why_actions_were_skipped_is_told_once(make_step: MakeStep) -> None:
+    """A thousand skipped ones do not bury the one that failed."""
+    lines = Lines()
+    fault = Fault(Skip.STOPPED, "not started, since an action before it did not succeed")
+
+    shown = [
+        lines.result(record(make_step, Status.SKIPPED, None, 0, 0.0, None, fault)) for _ in range(9)
+    ]
+
+    assert [text.count("\n") for text in shown] == [2, *[1] * 8]
+
+
+def test_colours_tell_how_an_action_ended(make_step: MakeStep) -> None:
+    """And nothing but the status is coloured, so that names cannot be taken for one."""
+    lines = Lines(marked)
+
+    shown = [lines.result(record(make_step, status, 200, 1)) for status in Status]
+
+    assert [text.partition("</>")[0] for text in shown] == [
+        "<good>ok",
+        "<error>failed",
+        "<doubt>unknown",
+        "<warning>skipped",
+    ]
+    assert all(text.count("<") == 2 for text in shown)
+
+
+def test_colours_do_not_move_the_columns(make_step: MakeStep) -> None:
+    """Only escapes are added."""
+    told = record(make_step, Status.OK, 200, 1)
+
+    coloured = Lines(lambda _, text: f"\x1b[32m{text}\x1b[0m").result(told)
+
+    assert coloured.replace("\x1b[32m", "").replace("\x1b[0m", "") == Lines().result(told)
+
+
+@pytest.mark.parametrize(
+    ("destination", "shown"),
+    [
+        (Destination.LOCAL, "<local>LOCAL</> rehearsal (nothing leaves this machine) · hub chat"),
+        (Destination.SERVICE, "<place>SERVICE</> x.example · hub chat"),
+    ],
+)
+def test_a_rehearsal_and_a_real_run_are_told_apart(destination: Destination, shown: str) -> None:
+    """By the first word, and by its colour."""
+    heading = Heading(destination, ("x.example",), ("chat",), ("p.yaml",), 1, "sequential")
+
+    assert heading_line(heading, marked).startswith(shown)
+
+
+def test_counts_have_their_colours_when_there_is_something_to_see() -> None:
+    """Zeros are plain."""
+    heading = Heading(Destination.LOCAL, (), ("chat",), ("p.yaml",), 3, "sequential")
+    summary = Summary(Counter({Status.OK: 2, Status.FAILED: 1}), duration=1.0)
+
+    shown = summary_lines(heading, summary, marked)
+
+    assert "<good>2 ok</>, <error>1 failed</>, 0 unknown, 0 skipped" in shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("ada", "ada"),
+        ("日本", "日本"),
+        ("👨\u200d👩\u200d👧", "👨\u200d👩\u200d👧"),
+        ("two words", '"two words"'),
+        ("a=b", '"a=b"'),
+        ("", '""'),
+        ("\x1b[31mred", '"\\u001b[31mred"'),
+        ("\u009b31m", '"\\u009b31m"'),
+        ("\u202eada", '"\\u202eada"'),
+        ("\\u202eada", '"\\\\u202eada"'),
+        ("::error::x", '"::error::x"'),
+        ("(skipped)", '"(skipped)"'),
+        (("a", "b c"), '[a, "b c"]'),
+        (5, "5"),
+    ],
+)
+def test_values_are_one_word_and_cannot_forge_output(value: str, shown: str) -> None:
+    """Whatever could be taken for something else is in quotes, whatever hides is an escape."""
+    assert value_text(value) == shown
+
+
+def test_long_names_are_cut_by_columns() -> None:
+    """For the eye; machine formats have them whole."""
+    assert cells(value_text("日" * 200)) <= 60
+    assert value_text("x" * 61) == "x" * 59 + "…"
+    assert value_text("x" * 60) == "x" * 60
+
+
+def test_words_of_a_server_and_labels_are_made_visible(make_step: MakeStep) -> None:
+    """Neither can move the cursor, or begin a line of its own."""
+    fault = Fault("x", "bad\x1b[2J\r\nok  200", "")
+    step = make_step(name="la\nbel", source="a\x1b.yaml:5")
+
+    shown = Lines().result(record_of(Result(step, Status.FAILED, 400, 1, 0.1, "id", fault)))
+
+    assert shown.count("\n") == 2
+    assert "\x1b" not in shown
+    assert "\r" not in shown
+    assert "(la\\u000abel)" in shown
