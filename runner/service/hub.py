@@ -266,9 +266,12 @@ class Hub:
     def _select(
         self, target: Target, excluded: Collection[str], matches: Predicate | None
     ) -> tuple[str, ...]:
+        addressed = self._addressed(target)
+        if not excluded and matches is None:
+            return tuple(addressed)
         return tuple(
             connection_id
-            for connection_id, connection in self._addressed(target).items()
+            for connection_id, connection in addressed.items()
             if connection_id not in excluded and (matches is None or matches(connection))
         )
 

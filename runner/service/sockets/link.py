@@ -79,14 +79,15 @@ class Link:
 
     def deliver(self, message: Message) -> None:
         """Give the client a message, at once if it reads, else when it does."""
-        self.unplug()
-        line, outbox, now = self.line, self.session.outbox, _now()
+        line, outbox = self.line, self.session.outbox
         try:
-            if line is None or outbox.is_waiting or not line.is_clear:
-                outbox.put(message, now)
-                self._flush()
+            if line is not None and line.is_clear and not outbox.is_waiting:
+                number = outbox.pass_by(message, _now() if message.ttl else 0.0)
+                self._write(line, message, number)
             else:
-                self._write(line, message, outbox.pass_by(message, now))
+                self.unplug()
+                outbox.put(message, _now())
+                self._flush()
         except FullError:
             self.end(_SLOW)
 

@@ -246,7 +246,7 @@ class Sockets:
     def _report(self, link: Link, kind: EventKind, detail: str, effect: Effect | None) -> None:
         session = link.session
         if kind is EventKind.DISCONNECTED:
-            self._rooms[link.place.hub].clients.detach(session.connection_id)
+            link.place.clients.detach(session.connection_id)
         self._tell(
             ClientEvent(
                 kind, link.place.hub, session.connection_id, session.user_id, detail, effect

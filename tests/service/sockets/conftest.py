@@ -116,6 +116,15 @@ class Door:
         hub = query.pop("hub", "chat")
         return await self.knock(f"/client/hubs/{hub}?{urlencode(query)}", protocol)
 
+    async def gone(self, hub: str = "chat") -> None:
+        """Wait until a hub is empty."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(10):
+            while self.service.hubs[hub].connections:
+                turn = loop.create_future()
+                loop.call_later(0.005, turn.set_result, None)
+                await turn
+
     async def refused(self, target: str, method: str = "GET", **headers: str) -> tuple[int, str]:
         """Status and body of an upgrade that is refused."""
         asked = {

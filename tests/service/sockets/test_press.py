@@ -23,19 +23,22 @@ def test_a_frame_is_what_another_library_makes(size: int, binary: bool) -> None:
     assert frame == Frame(opcode, b"x" * size).serialize(mask=False)
 
 
-def test_a_message_is_made_once_for_all_who_get_the_same_bytes() -> None:
-    """And anew for each number, and for each message, be it equal or not."""
-    press, message = Press(), Message(b"x", DataType.TEXT)
+def test_a_message_is_numbered_for_each_client() -> None:
+    """Another message, be it equal or not, is encoded anew."""
+    press, message = Press(RELIABLE), Message(b"x", DataType.TEXT)
 
-    first = press.frame(message, JSON, None)
+    assert b'"x","sequenceId":7}' in press.numbered(message, 7)
+    assert b'"x","sequenceId":10}' in press.numbered(message, 10)
+    assert b'"y","sequenceId":11}' in press.numbered(Message(b"y", DataType.TEXT), 11)
+    assert b'"x","sequenceId":12}' in press.numbered(message, 12)
 
-    assert press.frame(message, JSON, None) is first
-    assert b'"sequenceId":7}' in press.frame(message, RELIABLE, 7)
-    assert b'"sequenceId":8}' in press.frame(message, RELIABLE, 8)
-    assert press.frame(message, JSON, None) is first
-    other = Message(b"y", DataType.TEXT)
-    assert b'"y"' in press.frame(other, JSON, None)
-    assert press.frame(message, JSON, None) == first
+
+def test_a_message_without_number() -> None:
+    """One maker serves all clients of a kind, and is always the same object."""
+    press = Press(JSON)
+
+    assert press.make is press.make
+    assert press.make(Message(b"x", DataType.TEXT)).endswith(b'"data":"x"}')
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,6 @@ def test_a_message_is_made_once_for_all_who_get_the_same_bytes() -> None:
 )
 def test_a_simple_client_gets_the_payload_itself(data_type: DataType, first: int) -> None:
     """Text and JSON as text."""
-    frame = Press().frame(Message(b" {} ", data_type), SimpleFrames(), None)
+    frame = Press(SimpleFrames()).make(Message(b" {} ", data_type))
 
     assert frame == bytes((first, 4)) + b" {} "
