@@ -1,6 +1,5 @@
 """What can be wrong with a user's input, where it is, and how that is shown."""
 
-import difflib
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -169,6 +168,8 @@ def _cells(text: str) -> int:
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """`; did you mean `x`?` when one of the known words is near, else an empty text."""
+    import difflib  # noqa: PLC0415 -- only for what is wrong, and slow to import
+
     folded = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
     return f"; did you mean `{folded[near[0]]}`?" if near else ""

@@ -2,13 +2,11 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Iterable, Sequence
 
 import click
 
 from runner.cli.colour import paint_for, write
-from runner.cli.redact import redacted
 from runner.cli.streams import prepare
 from runner.problems import PlaybookError, Problem, WpsRunError, with_caret
 
@@ -102,6 +100,10 @@ def drop_output() -> None:
 
 def _bug(error: BaseException) -> int:
     if os.environ.get("WPS_RUN_DEBUG"):
+        import traceback  # noqa: PLC0415 -- nearly never needed, and slow to import
+
+        from runner.cli.redact import redacted  # noqa: PLC0415 -- the same
+
         shown = "".join(traceback.format_exception(error))
         click.echo(redacted(shown, os.environ), err=True, nl=False)
     click.echo(

@@ -5,9 +5,9 @@ Only click is imported here. A command's module is imported when that command is
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 
 import click
@@ -86,7 +86,7 @@ class Commands(click.Group):
 def _refuse_misspelt(word: str) -> None:
     """Refuse a word that is no file and looks like a command."""
     near = did_you_mean(word, list(COMMANDS)) if word.replace("-", "").isalpha() else ""
-    if near and not Path(word).exists():
+    if near and not os.path.exists(word):  # noqa: PTH110 -- pathlib is a tenth of `--help`
         raise click.UsageError(f"`{word}` is neither a command nor a playbook{near}")
 
 
