@@ -204,7 +204,7 @@ def _reporter(output: str, *, quiet: bool) -> Reporter:
 
 
 class Report:
-    """Writes a run's report to stdout as it comes.
+    """Writes a run's report to stdout as it comes, flushed once a turn of the event loop.
 
     When that fails (a closed pipe, a full disk) it falls silent, and the run is told by `error`.
     """
@@ -217,15 +217,27 @@ class Report:
         self.for_people = for_people
         self.progress = progress
         self.error: OSError | None = None
+        self._flush_due = False
 
     def write(self, text: str) -> None:
-        """Write and flush, so that readers of a pipe see results as they come."""
+        """Write; readers of a pipe see it at the end of this turn."""
         if text and self.error is None:
-            try:
-                sys.stdout.write(text)
-                sys.stdout.flush()
-            except OSError as error:
-                self.error = error
+            self._try(sys.stdout.write, text)
+            if not self._flush_due:
+                self._flush_due = True
+                asyncio.get_running_loop().call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Let readers see what was written."""
+        self._flush_due = False
+        if self.error is None:
+            self._try(sys.stdout.flush)
+
+    def _try(self, act: Callable[..., object], *given: str) -> None:
+        try:
+            act(*given)
+        except OSError as error:
+            self.error = error
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +286,7 @@ async def _carry_out(plans: Sequence[api.Plan], stage: Stage, report: Report, st
     summary.duration = round(time.monotonic() - began, 6)  # as its record has it
     outlooks = stage.outlooks()
     report.write(report.reporter.end(summary, outlooks))
+    report.flush()
     if journal:
         await _close(journal, stage.heading, summary, outlooks)
     written = report.files.write(stage.heading, summary, stage.kept, outlooks)

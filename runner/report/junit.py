@@ -35,10 +35,10 @@ def junit(account: Account) -> Iterator[str]:
 
 def _suite(account: Account, recorded: Counter[Status], undone: int) -> dict[str, object]:
     return {
-        "name": ", ".join(account.heading.playbooks) or "wps-run",
+        "name": ", ".join(account.heading.playbooks).strip() or "wps-run",
         "package": "wps-run",
         "id": 0,
-        "hostname": ", ".join(account.heading.endpoints) or "localhost",
+        "hostname": ", ".join(account.heading.endpoints).strip() or "localhost",
         "timestamp": account.began[:19],
         "tests": recorded.total() + bool(undone),
         "failures": recorded[Status.FAILED],
