@@ -17,11 +17,12 @@ from runner.cli.fingerprint import fingerprint_of, salt_of
 from runner.cli.options import STDIN, STDIN_NAME
 from runner.execution.history import History, require_same
 from runner.execution.journal import Journal, removed_stillborn
+from runner.execution.lines import parsed
 from runner.execution.resume import Again, Resumption
 from runner.execution.runs import SUFFIX, prune, state_folder
 from runner.playbook.shards import Shard
 from runner.problems import JournalError, UsageError
-from runner.report.heading import Heading
+from runner.report.heading import Destination, Heading
 from runner.report.replay import heading_from, heading_record
 
 
@@ -50,7 +51,9 @@ class Wish:
             UsageError: Two of the options contradict each other.
         """
         if self.resume and (self.file or self.off):
-            raise UsageError("--resume goes on with its own journal; leave out --journal")
+            raise UsageError(
+                "--resume goes on with its own journal; leave out --journal and --no-journal"
+            )
         if self.file and self.off:
             raise UsageError("--journal and --no-journal contradict each other")
         if self.again is Again.FAILED and not self.resume:
@@ -154,8 +157,18 @@ def shard_in(history: History, wanted: Shard | None, journal: str) -> Shard | No
 
 
 def resume_words(path: Path, playbooks: Sequence[str]) -> str:
-    """The command line that goes on with a run."""
-    return shlex.join(["wps-run", "--resume", str(path), *playbooks])
+    """The command line that goes on with a run, or with a rehearsal."""
+    local = ["--local"] if _is_rehearsal(path) else []
+    return shlex.join(["wps-run", *local, "--resume", str(path), *playbooks])
+
+
+def _is_rehearsal(path: Path) -> bool:
+    try:
+        with path.open("rb") as journal:
+            header = parsed(journal.readline())
+    except OSError:  # it was taken away meanwhile
+        return False
+    return header is not None and header.get("destination") == Destination.LOCAL
 
 
 def _header(
@@ -187,6 +200,12 @@ def _gone_on_with(
     moment = {"type": "resumed", "resumed": written(datetime.now(UTC))}
     journal.resume(history.length, {**moment, **heading_record(heading)})
     history.resumed = moment
+    if heading.destination is Destination.LOCAL:
+        click.echo(
+            "wps-run: warning: this rehearsal goes on in a new service, which has nothing of what "
+            "its earlier parts did; rehearse anew to see all that would happen",
+            err=True,
+        )
     return api.Kept(journal, Resumption(history, again), history.elapsed, history.header["started"])
 
 

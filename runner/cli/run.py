@@ -154,7 +154,7 @@ def command(
     wish = Wish(
         journal,
         if_exists=resume_if_exists,
-        off=no_journal or (local and journal is None),
+        off=no_journal or (local and not (journal or resume)),
         resume=resume,
         again=Again.FAILED if failed else Again.UNDONE,
     )

@@ -142,9 +142,12 @@ def command(
 
 def _seat(service: "LocalService", file: str) -> None:
     """Let in the clients of a seed; what is wrong with it is told with its place in the file."""
-    from runner.service.seed import SeedError  # noqa: PLC0415 -- comes late with the service
+    from runner.service.seed import EXAMPLE, SeedError  # noqa: PLC0415 -- late, as the service
 
-    document = load(decode(api.read_file(file), file), file)
+    text = decode(api.read_file(file), file)
+    if all(line.lstrip()[:1] in {"", "#"} for line in text.splitlines()):
+        raise UsageError(f"the seed `{file}` is empty; a seed is written {EXAMPLE}")
+    document = load(text, file)
     try:
         service.seed(document.data)
     except SeedError as wrong:

@@ -63,18 +63,20 @@ def command(
     given = variables(assignments, vars_files)
     check = _Check(given, [name for name, _ in assignments], binding_only=binding_only)
     problems: list[Problem] = []
-    unreadable: UsageError | None = None
+    unreadable: list[UsageError] = []
     for file in files:
         try:
             problems += check.file(file)
         except UsageError as error:
-            unreadable = unreadable or error
+            unreadable.append(error)
     problems = [*check.unused(), *problems]
     if strict:
         problems = [replace(problem, severity=Severity.ERROR) for problem in problems]
-    write(sys.stdout, _shown(form, problems, len(files)))
-    if unreadable is not None:
-        raise unreadable
+    checked = len(files) - len(unreadable)
+    if checked or form != "text":
+        write(sys.stdout, _shown(form, problems, checked))
+    if unreadable:
+        raise UsageError("\nwps-run: ".join(map(str, unreadable)))
     return FINDINGS if any(one.severity is Severity.ERROR for one in problems) else 0
 
 

@@ -9,7 +9,7 @@ from runner.report.outlook import Outlook
 from runner.report.reporters import Reporter
 from runner.report.text import target_text
 from runner.report.width import visible
-from runner.report.workflow import MOST, command
+from runner.report.workflow import MOST, command, inert
 
 _SKIPS: Mapping[str, str] = {
     Skip.STOPPED: "skipped, since an action before did not succeed",
@@ -68,15 +68,16 @@ class Annotated:
 
     def begin(self, heading: Heading) -> str:
         """What the report begins with."""
-        return self._reporter.begin(heading)
+        return inert(self._reporter.begin(heading))
 
     def result(self, record: Record) -> str:
         """A result, and its annotation."""
-        return self._reporter.result(record) + self._told(self._annotations.result(record))
+        return inert(self._reporter.result(record)) + self._told(self._annotations.result(record))
 
     def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
         """The end of the report, after the annotations that count."""
-        return self._told(self._annotations.end()) + self._reporter.end(summary, outlooks)
+        report = inert(self._reporter.end(summary, outlooks))
+        return self._told(self._annotations.end()) + report
 
     def _told(self, text: str) -> str:
         if text and self._aside:

@@ -4,10 +4,27 @@ Source: "Workflow commands for GitHub Actions" in GitHub's documentation; the es
 its own toolkit (`actions/toolkit`, `packages/core/src/command.ts`).
 """
 
+import re
 from collections.abc import Mapping
 
 MOST = 10
 """GitHub shows so many annotations of each kind a step, and silently drops the rest."""
+
+
+_NEW_FORM = re.compile(r"^([ \t]*)::", re.MULTILINE)
+"""What begins a command in a line that may be indented."""
+
+_OLD_FORM = "##["
+"""What begins a command of the older form, anywhere in a line
+(`actions/runner`, `src/Runner.Common/ActionCommand.cs`)."""
+
+
+def inert(text: str) -> str:
+    """A log in which nothing is a command, whatever names are in it.
+
+    The sign that would make one is written as an escape, which JSON reads as the same sign.
+    """
+    return _NEW_FORM.sub(r"\1\\u003a:", text).replace(_OLD_FORM, r"##\u005b")
 
 
 def command(kind: str, properties: Mapping[str, str | int], message: str) -> str:

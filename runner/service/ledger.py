@@ -158,4 +158,7 @@ def _weight(entry: Entry) -> int:
     if effect is None:
         return weight
     weight += _CONNECTION_BYTES * len(effect.connections)
-    return weight + (len(effect.reason) if isinstance(effect, Close) else len(effect.message.data))
+    if isinstance(effect, Close):
+        return weight + len(effect.reason)
+    metadata = sum(len(name) + len(value) for name, value in effect.message.metadata.items())
+    return weight + len(effect.message.data) + metadata

@@ -110,6 +110,7 @@ class LocalPubSub:
 
     Raises:
         ValueError: As `LocalService` does.
+        RuntimeError: From whatever asks the service before it was started or after its end.
     """
 
     def __init__(
@@ -120,12 +121,11 @@ class LocalPubSub:
         **settings: Any,  # noqa: ANN401 -- as LocalService has them
     ) -> None:
         self._service = LocalService(faults=faults, fault_seed=fault_seed, **settings)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="wps-local", daemon=True
-        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name="wps-local", daemon=True)
 
     def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
         try:
             self._wait(self._service.start())
@@ -240,16 +240,26 @@ class LocalPubSub:
             except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
                 done.set_exception(error)
 
-        self._loop.call_soon_threadsafe(run)
+        self._running().call_soon_threadsafe(run)
         return done.result()
 
     def _wait(self, coming: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(coming, self._loop).result()
+        asyncio.run_coroutine_threadsafe(coming, self._running()).result()
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            raise RuntimeError("the service is not running: use `with LocalPubSub() as service:`")
+        return self._loop
+
+    def _run(self) -> None:
+        self._running().run_forever()
 
     def _end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        loop = self._running()
+        loop.call_soon_threadsafe(loop.stop)
         self._thread.join()
-        self._loop.close()
+        loop.close()
+        self._loop = None
 
 
 def _value(message: Message) -> Any:  # noqa: ANN401 -- a message of any kind

@@ -6,6 +6,7 @@ from typing import Any
 
 from runner.problems import did_you_mean, printable
 from runner.service.names import Permission, hub_key, is_group, is_hub, is_id
+from runner.service.permissions import RULE_LIMIT
 
 DEFAULT_HUB = "local"
 """The hub of clients when the seed names none."""
@@ -16,7 +17,12 @@ MOST = 100_000
 NUMBER = "${n}"
 """Stands in names for the number of a client, from 1, where there are several."""
 
+MOST_NAMED = 1_000_000
+"""The most groups and permissions that all of them together may have."""
+
 EXAMPLE = "clients: [{userId: ada, groups: [launch]}]"
+
+_Fill = Callable[[str], str]
 
 Path = tuple[str | int, ...]
 """The way to a value: keys and indexes from the top."""
@@ -85,6 +91,7 @@ class _Reader:
     def __init__(self) -> None:
         self.faults: list[Wrong] = []
         self._left = MOST
+        self._left_named = MOST_NAMED
         self._taken: set[tuple[str, str]] = set()
 
     def seats(self, data: object) -> Iterator[Seat]:
@@ -103,8 +110,11 @@ class _Reader:
         user = self._name(client, path, "userId", is_id)
         connection = self._name(client, path, "connectionId", is_id)
         hub = hub_key(self._name(client, path, "hub", is_hub) or hub)
-        groups = self._names(client.get("groups", []), (*path, "groups"))
-        permissions = self._permissions(client.get("permissions", {}), (*path, "permissions"))
+        widest = _Numbered(str(count)) if "count" in client else str
+        groups = self._names(client.get("groups", []), (*path, "groups"), widest)
+        permissions = self._permissions(
+            client.get("permissions", {}), (*path, "permissions"), widest
+        )
         if connection is not None and count > 1 and NUMBER not in connection:
             self._wrong(
                 (*path, "connectionId"),
@@ -114,6 +124,11 @@ class _Reader:
         self._left -= count
         if self._left < 0:
             self._wrong((*path, "count"), f"there may be at most {MOST:,} clients")
+            return
+        self._left_named -= count * (len(groups) + len(permissions))
+        if self._left_named < 0:
+            message = f"there may be at most {MOST_NAMED:,} groups and permissions in all"
+            self._wrong((*path, "count"), message)
             return
         numbered = "count" in client
         for number in range(1, count + 1):
@@ -161,22 +176,31 @@ class _Reader:
             return value
         return None
 
-    def _names(self, value: object, path: Path) -> tuple[str, ...]:
+    def _names(self, value: object, path: Path, widest: _Fill) -> tuple[str, ...]:
+        """The groups of a list; their names must do with the last client's number in them, too."""
+
+        def allowed(name: str) -> bool:
+            return is_group(widest(name))
+
         if not isinstance(value, list):
             self._wrong(path, "must be a list of groups, as in [launch]")
             return ()
-        names = (self._name({at: one}, path, at, is_group) for at, one in enumerate(value))
+        names = (self._name({at: one}, path, at, allowed) for at, one in enumerate(value))
         return tuple(name for name in names if name is not None)
 
-    def _permissions(self, value: object, path: Path) -> list[tuple[Permission, str]]:
+    def _permissions(
+        self, value: object, path: Path, widest: _Fill
+    ) -> list[tuple[Permission, str]]:
         form = "write {sendToGroup: [launch]}"
         found = self._mapping(value, path, tuple(map(str, Permission)), form)
-        return [
-            (permission, group)
-            for permission in Permission
-            if permission in found
-            for group in self._names(found[permission], (*path, str(permission)))
-        ]
+        given: list[tuple[Permission, str]] = []
+        for permission in filter(found.__contains__, Permission):
+            names = self._names(found[permission], (*path, str(permission)), widest)
+            if len(set(names)) > RULE_LIMIT:
+                message = f"a connection may be granted at most {RULE_LIMIT:,} groups"
+                self._wrong((*path, str(permission)), message)
+            given += ((permission, group) for group in names)
+        return given
 
     def _count(self, client: Mapping[Any, Any], path: Path) -> int:
         count = client.get("count", 1)

@@ -102,6 +102,20 @@ def test_validate_exits_0_1_and_2(wps_run: Script, tmp_path: Path) -> None:
     assert wps_run("validate", "--no-such-option").returncode == 2
 
 
+def test_validate_counts_what_it_has_read(wps_run: Script, tmp_path: Path) -> None:
+    """A file that cannot be read was not checked, and each such file is named."""
+    (tmp_path / "good.yaml").write_text(GOOD)
+
+    nothing = wps_run("validate", "none.yaml")
+    one = wps_run("validate", "none.yaml", "good.yaml", "gone.yaml")
+    machine = wps_run("validate", "none.yaml", "--format", "json")
+
+    assert (nothing.returncode, nothing.stdout) == (2, "")
+    assert (one.returncode, one.stdout) == (2, "1 file checked, no problems\n")
+    assert all(f"wps-run: cannot read `{name}.yaml`" in one.stderr for name in ("none", "gone"))
+    assert json.loads(machine.stdout) == {"files": 0, "problems": []}
+
+
 def test_validate_searches_folders(wps_run: Script, tmp_path: Path) -> None:
     """Folders are searched for playbooks, hidden ones are left out."""
     for name in ("a/one.yaml", "a/b/two.yml", "a/three.json", "a/.hidden/four.yaml"):

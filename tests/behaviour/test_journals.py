@@ -228,3 +228,21 @@ def test_rows_that_change_during_a_run_end_it_with_a_whole_report(
     assert (done.returncode, summary["exitCode"], summary["total"]) == (1, 1, 3002)
     assert summary["ok"] > 0
     assert "members.csv" in done.stderr
+
+
+def test_a_rehearsal_that_is_gone_on_with_says_what_it_does_not_know(
+    wps_run: Script, tmp_path: Path
+) -> None:
+    """Its service is a new one; what would happen lacks what the earlier part did."""
+    (tmp_path / "p.yaml").write_text(PLAYBOOK)
+    (tmp_path / "members.csv").write_text("userId\nada\n")
+    words = ("--local", "--journal", "j", "--resume-if-exists", "p.yaml")
+
+    first = wps_run(*words)
+    second = wps_run(*words)
+
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert first.stderr == ""
+    assert "goes on in a new service, which has nothing of what its earlier parts did" in (
+        second.stderr
+    )

@@ -95,6 +95,17 @@ def test_what_is_wrong_with_a_seed_is_told_with_its_place(wps_run: Script, tmp_p
     assert wps_run("serve", "--seed", "missing.yaml").returncode == 2
 
 
+def test_an_empty_seed_is_told_how_seeds_are_written(wps_run: Script, tmp_path: Path) -> None:
+    """Not how playbooks are."""
+    (tmp_path / "seed.yaml").write_text("# later\n\n", "utf-8")
+
+    done = wps_run("serve", "--port", "0", "--seed", "seed.yaml")
+
+    assert done.returncode == 2
+    assert "`seed.yaml` is empty; a seed is written clients: [{userId: ada" in done.stderr
+    assert "actions" not in done.stderr
+
+
 def test_faults_are_told_at_the_start_and_can_be_changed(serve: Serve) -> None:
     """With the seed that brings the same again."""
     endpoint, child = serve("--fault", "429,share=50%", "--fault-seed", "7")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runner.cli.journals import Wish, shard_in
+from runner.cli.journals import Wish, resume_words, shard_in
 from runner.execution.history import History
 from runner.playbook.shards import Shard
 from runner.problems import JournalError, UsageError
@@ -90,3 +90,23 @@ def test_resume_if_exists_wants_a_name() -> None:
     """Without --journal there is nothing that could exist."""
     with pytest.raises(UsageError, match="--journal FILE"):
         Wish(if_exists=True).decided()
+
+
+@pytest.mark.parametrize(
+    ("destination", "words"),
+    [
+        ("SERVICE", "wps-run --resume {} p.yaml"),
+        ("LOCAL", "wps-run --local --resume {} p.yaml"),
+    ],
+)
+def test_the_words_go_on_where_the_run_was(tmp_path: Path, destination: str, words: str) -> None:
+    """A rehearsal is never gone on with against the service."""
+    path = tmp_path / "j"
+    path.write_text(f'{{"type":"run","destination":"{destination}"}}\n{{"type":"res')
+
+    assert resume_words(path, ["p.yaml"]) == words.format(path)
+
+
+def test_words_are_found_when_the_journal_is_gone(tmp_path: Path) -> None:
+    """Somebody took it away during the run."""
+    assert resume_words(tmp_path / "j", []) == f"wps-run --resume {tmp_path / 'j'}"

@@ -1,5 +1,6 @@
 """Failures become annotations of GitHub Actions: ten, then a count."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from runner.execution.result import Fault, Result, Skip, Status, Summary
 from runner.playbook.step import Step
 from runner.report.annotations import Annotated, Annotations
 from runner.report.heading import Destination, Heading
-from runner.report.reporters import Ndjson
+from runner.report.reporters import Ndjson, Text
 
 HEADING = Heading(Destination.SERVICE, ("x.example",), ("chat",), ("p.yaml",), 1, "sequential")
 FAULT = Fault("Warning.User.NotExisted", "User `ada` is 100% gone", "let the user connect")
@@ -109,3 +110,26 @@ def test_beside_a_report_for_machines_annotations_go_aside(told: Told) -> None:
 
     assert shown == alone.result(told()) + alone.end(summary, ())
     assert [text.partition(" ")[0] for text in aside] == ["::error"]
+
+
+@pytest.mark.parametrize("name", ["x ##[stop-commands]y", "##[add-mask]a", "###[error]a"])
+def test_no_name_in_the_report_is_a_command_of_the_older_form(told: Told, name: str) -> None:
+    """GitHub takes `##[error]` for one anywhere in a line; what is for machines stays the same."""
+    record = told(values={"userId": name, "group": name})
+    for_people, for_machines = Annotated(Text()), Annotated(Ndjson(), lambda _: None)
+
+    shown = for_people.result(record).splitlines()
+    line = for_machines.result(record)
+
+    assert not any("##[" in one for one in shown if not one.startswith("::error "))
+    assert "##[" not in line
+    assert json.loads(line)["target"]["userId"] == name
+
+
+def test_no_file_in_the_report_begins_a_command(told: Told) -> None:
+    """A line that is indented may be one, too."""
+    shown = Annotated(Text()).result(told(source="::stop-commands::x.yaml:7"))
+
+    commands = [line for line in shown.splitlines() if line.lstrip().startswith("::")]
+    assert [line[:13] for line in commands] == ["::error file="]
+    assert ":stop-commands::x.yaml:7: " in shown

@@ -48,7 +48,9 @@ def test_the_last_entries_are_kept(limit: int, count: int, after: int) -> None:
 def test_large_entries_make_others_go() -> None:
     """What callers choose, and a long list of listeners, is counted; the newest stays."""
     message = Message(b"x" * 10_000, DataType.BINARY)
+    wordy = Message(b"x", DataType.TEXT, metadata={f"m{n}": "v" * 1000 for n in range(10)})
     large = (
+        exchange(effect=Deliver((), wordy)),
         exchange(effect=Deliver((), message)),
         exchange("/" * 10_000),
         Exchange("GET", "/", "", "", 404, query="q" * 10_000),

@@ -134,6 +134,18 @@ def test_endpoint_and_key_are_for_callers_of_any_kind(wps_local: LocalPubSub) ->
         assert json.load(answer) == {"hubs": {}}
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_service_that_does_not_run_says_so(*, ended: bool) -> None:
+    """Before it was started and after its end: whoever asks it must not wait for ever."""
+    service = LocalPubSub()
+    if ended:
+        with service:
+            pass
+
+    with pytest.raises(RuntimeError, match="use `with LocalPubSub"):
+        service.client("ada")
+
+
 def test_it_is_gone_afterwards() -> None:
     """No thread is left, even when it could not start; many threads may use one."""
     with LocalPubSub(faults=["delay=1ms"], fault_seed=1) as service:

@@ -78,6 +78,18 @@ def test_several_clients_are_numbered() -> None:
         ({"clients": [{"count": True}]}, "must be a whole number from 1"),
         ({"clients": [{"count": MOST + 1}]}, "there may be at most 100,000 clients"),
         ({"clients": [{"count": 10**30}]}, "there may be at most 100,000 clients"),
+        (
+            {"clients": [{"groups": ["${n}" * 256], "count": 10_000}]},
+            "is no name the service takes",
+        ),
+        (
+            {"clients": [{"permissions": {"sendToGroup": [f"g{n}" for n in range(1001)]}}]},
+            "clients[0].permissions.sendToGroup: a connection may be granted at most 1,000 groups",
+        ),
+        (
+            {"clients": [{"groups": ["g"] * 11, "count": MOST}]},
+            "clients[0].count: there may be at most 1,000,000 groups and permissions in all",
+        ),
         ({"clients": [{"connectionId": "c", "count": 2}]}, "write ${n} in it"),
         ({"clients": [{"connectionId": "c"}] * 2}, "clients[1].connectionId: `c` is there already"),
     ],

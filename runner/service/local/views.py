@@ -108,6 +108,7 @@ def _connection(one: Connection) -> Json:
         "permissions": {
             str(permission): {
                 "everywhere": rules.everywhere,
+                "patterns": [pattern.text for pattern in rules.patterns],
                 "allowed": sorted(rules.allowed),
                 "denied": sorted(rules.denied),
             }

@@ -28,7 +28,14 @@ from runner.service.rest.replies import (
     unauthorized,
 )
 from runner.service.rest.routes import Entry, Operation, Route, find
-from runner.service.rest.targets import BadTargetError, Query, decode, segments, split_target
+from runner.service.rest.targets import (
+    BadTargetError,
+    Query,
+    decode,
+    segments,
+    split_target,
+    without_secrets,
+)
 from runner.service.rest.versions import PARAMETER, SUPPORTED, Verdict, judge
 from runner.service.rest.wire import headers_of, read_body, response
 
@@ -116,9 +123,8 @@ class Rest:
             answer = await self._answer(asked)
             self._tell(asked, answer, answer.reply.status)
             return response(answer.reply)
-        self._on_request(
-            Exchange(request.method, path, "", "", answer.reply.status, query=query), ()
-        )
+        status, shown = answer.reply.status, without_secrets(query)
+        self._on_request(Exchange(request.method, path, "", "", status, query=shown), ())
         return response(answer.reply)
 
     async def _strike(self, asked: "_Asked", strike: Strike) -> web.Response:
@@ -162,7 +168,7 @@ class Rest:
             hub=asked.hub,
             status=status,
             effect=answer.effect,
-            query=asked.query,
+            query=without_secrets(asked.query),
             names=asked.route.names,
             request_id=asked.request.headers.get(REQUEST_ID, ""),
             faults=faults,

@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus, unquote_to_bytes
 
 _SLASH = re.compile(r"%(?=2[Ff])")
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
+_SECRET = re.compile(r"\b(access_token|awps_reconnection_token|key)=[^&]*", re.IGNORECASE)
 
 
 class BadTargetError(Exception):
@@ -52,6 +53,11 @@ def split_target(target: str) -> tuple[str, str]:
         target = "/" + target.partition("://")[2].partition("/")[2]
     path, _, query = target.partition("?")
     return path, query
+
+
+def without_secrets(query: str) -> str:
+    """A raw query as it may be noted: a client's token strays into one when its path is wrong."""
+    return _SECRET.sub(r"\1=***", query)
 
 
 def decode(path: str) -> str:

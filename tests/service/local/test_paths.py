@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from runner.service.clients import Bystander
 from runner.service.server import LocalService
+from runner.service.sockets import roles
 
 SEND = "/api/hubs/chat/:send"
 PATHS = ("ledger", "state", "faults", "reset", "seed")
@@ -228,6 +230,28 @@ async def test_the_state_tells_who_is_there(
     }
     assert list((await tell("GET", "state"))["hubs"]) == ["chat", "other"]
     assert len((await tell("GET", "state?limit=1"))["hubs"]["chat"]["connectionList"]) == 1
+
+
+async def test_the_state_tells_what_roles_allow(service: LocalService, tell: Any) -> None:
+    """By pattern, too, as the page shows it."""
+    service.attach("chat", Bystander(), connection_id="c1")
+    service.hubs["chat"].connections["c1"].rules |= roles.rules(["webpubsub.sendToGroups.team.*"])
+
+    (one,) = (await tell("GET", "state"))["hubs"]["chat"]["connectionList"]
+
+    assert one["permissions"] == {
+        "sendToGroup": {"everywhere": False, "patterns": ["team.*"], "allowed": [], "denied": []}
+    }
+
+
+@pytest.mark.parametrize("path", ["//client/hubs/chat", "/Client/hubs/chat", SEND])
+async def test_a_token_that_strayed_is_not_told(tell: Any, call: Any, path: str) -> None:
+    """A client with a slip in its path must not leave its token in the ledger."""
+    await call("POST", f"{path}?access_token=secret&x=1")
+
+    assert [one["query"] for one in (await tell("GET", "ledger"))["entries"]] == [
+        "access_token=***&x=1"
+    ]
 
 
 async def test_a_wrong_seed_is_told(tell: Any) -> None:

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.rest.targets import BadTargetError, Query, decode, segments, split_target
+from runner.service.rest.targets import (
+    BadTargetError,
+    Query,
+    decode,
+    segments,
+    split_target,
+    without_secrets,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +31,15 @@ from runner.service.rest.targets import BadTargetError, Query, decode, segments,
 def test_a_target_is_split_and_not_tidied(target: str, path: str, query: str) -> None:
     """Dot segments stay: a send to the group `..` must not become one to the hub."""
     assert split_target(target) == (path, query)
+
+
+def test_a_query_is_noted_without_its_tokens() -> None:
+    """In any case and place; what only sounds like one stays."""
+    told = without_secrets(
+        "access_token=a.b&x=1&AWPS_Reconnection_Token=c&key=d&continuationToken=e"
+    )
+
+    assert told == "access_token=***&x=1&AWPS_Reconnection_Token=***&key=***&continuationToken=e"
 
 
 @pytest.mark.parametrize("target", ["/é", "/\udcff"])
