@@ -1,7 +1,8 @@
 """schemathesis finds no operation that fails, or answers a status it has not announced.
 
-It runs as a process of its own: it makes requests by the thousand, in threads, and has its own
-ideas about warnings.
+It runs as a process of its own: it makes requests by the thousand and has its own ideas about
+warnings. One worker: with two, Python 3.11's compiler now and then fails in one of them ("AST
+constructor recursion depth mismatch").
 """
 
 import importlib.util
@@ -121,7 +122,7 @@ def test_no_request_fails_or_is_answered_with_an_unknown_status(
     description.write_text(json.dumps(document()), "utf-8")
     options = [
         *("--checks", "not_a_server_error,status_code_conformance,signatures_count"),
-        *("--phases", phases, "--max-examples", str(examples), "--workers", "2"),
+        *("--phases", phases, "--max-examples", str(examples), "--workers", "1"),
         *("--generation-deterministic", "--seed", "1"),
         *("--suppress-health-check", "all", "--warnings", "off", "--no-color"),
         *("--tls-verify", served.authority, "--url", served.endpoint, "--continue-on-failure"),
