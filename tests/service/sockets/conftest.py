@@ -8,6 +8,7 @@ import ssl
 import struct
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -186,17 +187,33 @@ class Wire:
         return await self.reader.read()
 
 
+@asynccontextmanager
+async def _session() -> AsyncIterator[aiohttp.ClientSession]:
+    """A session that lets go of all its WebSockets, or those cut off would warn when collected."""
+    made: list[aiohttp.ClientWebSocketResponse] = []
+
+    class Kept(aiohttp.ClientWebSocketResponse):
+        def __init__(self, *args: Any, **named: Any) -> None:
+            super().__init__(*args, **named)
+            made.append(self)
+
+    async with aiohttp.ClientSession(ws_response_class=Kept) as session:
+        yield session
+        for one in made:
+            one._response.close()  # noqa: SLF001 - it has no door for that
+
+
 @pytest.fixture
 async def door(service: LocalService) -> AsyncIterator[Door]:
     """Opens WebSockets to the fresh service."""
-    async with aiohttp.ClientSession() as session:
+    async with _session() as session:
         yield Door(service, session)
 
 
 @pytest.fixture
 async def make_door() -> AsyncIterator[Callable[..., Door]]:
     """Makes doors to other services than the fresh one."""
-    async with aiohttp.ClientSession() as session:
+    async with _session() as session:
         yield lambda service, trust=True: Door(service, session, trust)
 
 
