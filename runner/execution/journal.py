@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from threading import Event
 from typing import Any, BinaryIO, Self
 
 from runner.execution.history import History, read_history
+from runner.execution.record import in_json
 from runner.problems import JournalError
 
 SYNC_SECONDS = 0.05
@@ -338,12 +338,9 @@ def _sending(index: int) -> bytes:
     return b'{"type":"sending","index":%d}\n' % index
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
 def encoded(record: Mapping[str, Any]) -> bytes:
     """A record as a line of the journal."""
-    return _encode(record).encode(errors="surrogatepass") + b"\n"
+    return in_json(record).encode(errors="surrogatepass") + b"\n"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -27,6 +27,7 @@ _RESULT: Mapping[str, _Types] = MappingProxyType(
         "name": (str, _NOTHING),
         "target": (dict,),
         "source": (str,),
+        "status": (str,),
         "httpStatus": (int, _NOTHING),
         "attempts": (int,),
         "durationMs": (float, int),
@@ -132,7 +133,7 @@ def _is_result(record: Mapping[str, Any]) -> bool:
     return (
         is_index(record.get("index"))
         and _fits(record, _RESULT)
-        and record.get("status") in _STATUSES
+        and record["status"] in _STATUSES
         and _is_number(record["durationMs"])
         and (error is None or _fits(error, _ERROR))
         and all(map(_is_target, record["target"].values()))

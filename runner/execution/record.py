@@ -9,7 +9,9 @@ from runner.actions.wire import Value
 from runner.execution.result import Fault, Result, Status, Try
 from runner.playbook.step import Step
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+in_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""A value as journals and reports write it: on one line, without blanks, characters as they are."""
+
 _text = json.encoder.encode_basestring
 
 
@@ -96,7 +98,7 @@ class Record:
         """The record in JSON. Written out: the encoder takes four times as long for the whole."""
         fault = self.error
         error = fault and {"code": fault.code, "message": fault.message, "hint": fault.hint}
-        tries = _encode([one.as_json() for one in self.tries]) if self.tries else "[]"
+        tries = in_json([one.as_json() for one in self.tries]) if self.tries else "[]"
         return (
             f'{{"type":"result","index":{self.index},"action":{self.action},'
             f'"item":{_or_null(self.item)},"actionName":"{self.action_name}",'
@@ -104,7 +106,7 @@ class Record:
             f'"source":{_text(self.source)},"status":"{self.status}",'
             f'"httpStatus":{_or_null(self.http_status)},"attempts":{self.attempts},'
             f'"durationMs":{self.duration_ms},"requestId":{_text_or_null(self.request_id)},'
-            f'"error":{_encode(error) if error else "null"},'
+            f'"error":{in_json(error) if error else "null"},'
             f'"startedMs":{_or_null(self.started_ms)},"waitedFor":{_or_null(self.waited_for)},'
             f'"tries":{tries}}}\n'
         )
@@ -113,7 +115,7 @@ class Record:
 def _target(target: Mapping[str, Value]) -> str:
     """Whom an action is done to, in JSON; nearly always names, and their keys are plain."""
     pairs = [
-        f'"{name}":{_text(value) if type(value) is str else _encode(value)}'
+        f'"{name}":{_text(value) if type(value) is str else in_json(value)}'
         for name, value in target.items()
     ]
     return f"{{{','.join(pairs)}}}"

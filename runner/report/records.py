@@ -1,16 +1,14 @@
 """Records for machines: the lines of ndjson, the one object of JSON, and what ends a run."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from json import JSONEncoder
 from typing import Any
 
 from runner.execution.latency import Latency
+from runner.execution.record import in_json
 from runner.execution.result import Status, Summary
 from runner.report.account import Account
 from runner.report.heading import Heading
 from runner.report.outlook import Outlook, outlook_record
-
-_encode = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def summary_record(heading: Heading, summary: Summary) -> dict[str, Any]:
@@ -32,7 +30,7 @@ def summary_record(heading: Heading, summary: Summary) -> dict[str, Any]:
 
 def line(record: Mapping[str, Any]) -> str:
     """A record as one line of ndjson, with its line break."""
-    return _encode(record) + "\n"
+    return in_json(record) + "\n"
 
 
 def ndjson(account: Account) -> Iterator[str]:
@@ -53,14 +51,14 @@ def json_pieces(
     heading: Heading, lines: Iterable[str], summary: Summary, outlooks: Sequence[Outlook]
 ) -> Iterator[str]:
     """The object, piece by piece: the summary, the results in the order of their lines."""
-    yield f'{{"summary":{_encode(summary_record(heading, summary))},"results":['
+    yield f'{{"summary":{in_json(summary_record(heading, summary))},"results":['
     comma = ""
     for result in lines:
         yield comma + result[:-1]
         comma = ","
     yield "]"
     if outlooks:
-        yield f',"rehearsal":{_encode(list(map(outlook_record, outlooks)))}'
+        yield f',"rehearsal":{in_json(list(map(outlook_record, outlooks)))}'
     yield "}\n"
 
 

@@ -173,6 +173,16 @@ def test_a_header_must_be_whole(lost: str) -> None:
         read_history(lambda: io.BytesIO(json.dumps(less).encode() + b"\n"), "j")
 
 
+@pytest.mark.parametrize("status", [[], {}, None, 1, "done"])
+def test_the_status_of_a_result_is_one_of_four(status: object) -> None:
+    """Anything else is damage, be it of another kind altogether."""
+    lines = [HEADER, {**RECORDS[2], "status": status}, RECORDS[1]]
+    journal = b"".join(json.dumps(one).encode() + b"\n" for one in lines)
+
+    with pytest.raises(JournalError, match="j:2: the journal is damaged here"):
+        read_history(lambda: io.BytesIO(journal), "j")
+
+
 def test_two_journals_in_one_are_damage() -> None:
     """Their actions have the same numbers."""
     with pytest.raises(JournalError, match="j:11: "):
