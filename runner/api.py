@@ -27,9 +27,8 @@ from runner.problems import PlaybookError, Problem, Severity, UsageError, in_ord
 
 if TYPE_CHECKING:
     from runner.connect.endpoint import Endpoint
-    from runner.execution.journal import Journal
+    from runner.execution.kept import Kept
     from runner.execution.result import Result
-    from runner.execution.resume import Resumption
     from runner.execution.stop import Stop
     from runner.execution.throttle import Throttle
     from runner.playbook.step import Step
@@ -67,61 +66,6 @@ class Given:
         """What `${…}` may name in this playbook."""
         names = {**playbook.variables, **self.variables}
         return Scope(names, self.environment, _files_of(playbook))
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Where a run is kept, and what an earlier part of it has done.
-
-    Attributes:
-        journal: Takes results, and what is about to leave; None when the run has none.
-        resumption: What is done already, or None.
-        elapsed: Seconds since the first part of the run began; 0 in a run of one part.
-        began: When that was, as ISO 8601 in UTC; "" when the run has no journal.
-    """
-
-    journal: "Journal | None" = None
-    resumption: "Resumption | None" = None
-    elapsed: float = 0.0
-    began: str = ""
-
-    def settled(self, plan: "Plan") -> "Iterator[Result]":
-        """The results that the earlier part has settled; new ones go into the journal."""
-        if self.resumption:
-            for result in self.resumption.settled(plan.steps()):
-                if self.resumption.is_new(result):
-                    self.add(result)
-                yield result
-
-    def left(self, plan: "Plan") -> "Iterator[Step]":
-        """The steps that are to be carried out."""
-        return self.resumption.left(plan.steps()) if self.resumption else plan.steps()
-
-    def note(self, index: int) -> bool:
-        """Note that an action is about to leave; it must not when this gives False."""
-        return self.journal is None or self.journal.note(index)
-
-    async def announce(self, index: int) -> bool:
-        """The same, even if the machine dies."""
-        return self.journal is None or await self.journal.announce(index)
-
-    def withdraw(self, index: int) -> None:
-        """Note that an action was certainly not carried out, and waits to be sent again."""
-        if self.journal:
-            self.journal.withdraw(index)
-
-    def ended(self, result: "Result") -> "Result":
-        """The result to tell of a step that was left; it goes into the journal."""
-        told = self.resumption.told(result) if self.resumption else result
-        self.add(told)
-        return told
-
-    def add(self, result: "Result") -> None:
-        """Note a result."""
-        from runner.execution.record import record_of
-
-        if self.journal:
-            self.journal.add(record_of(result).line.encode(errors="surrogatepass"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,19 +269,38 @@ def rehearsal(
     return Rehearsal(steps, faults=faults, fault_seed=fault_seed, absent=absent)
 
 
-async def run(  # noqa: PLR0913 -- by name, each with a default
+async def run(
     plans: Sequence[Plan],
     endpoint: "Callable[[Plan], Endpoint]" = endpoint_of,
     stop: "Stop | None" = None,
     *,
     ca_bundle: str | None = None,
-    kept: Kept | None = None,
-    watch: "Callable[[Throttle], object] | None" = None,
+    kept: "Kept | None" = None,
 ) -> "AsyncGenerator[Result]":
     """Carry plans out, one after the other, and yield a result for every action.
 
     Results come as actions end, each action's once. An `ok` means accepted by the service,
     not delivered.
+
+    The arguments are those of `batches`, and so are the errors.
+    """
+    told = batches(plans, endpoint, stop, ca_bundle=ca_bundle, kept=kept)
+    async with aclosing(told):
+        async for batch in told:
+            for result in batch:
+                yield result
+
+
+async def batches(  # noqa: PLR0913 -- by name, each with a default
+    plans: Sequence[Plan],
+    endpoint: "Callable[[Plan], Endpoint]" = endpoint_of,
+    stop: "Stop | None" = None,
+    *,
+    ca_bundle: str | None = None,
+    kept: "Kept | None" = None,
+    watch: "Callable[[Throttle], object] | None" = None,
+) -> "AsyncGenerator[Sequence[Result]]":
+    """The same by as many results at a time as there are, which costs less than one by one.
 
     Args:
         plans: What `plan` made.
@@ -354,6 +317,7 @@ async def run(  # noqa: PLR0913 -- by name, each with a default
     from runner.connect.client import Client
     from runner.connect.tls import trusting
     from runner.execution.executor import Executor
+    from runner.execution.kept import Kept
     from runner.execution.stop import Stop
 
     tls = trusting(ca_bundle) if ca_bundle else None
@@ -369,16 +333,16 @@ async def run(  # noqa: PLR0913 -- by name, each with a default
         for _, client in jobs:
             await opened.enter_async_context(client)
         for one, client in jobs:
-            for settled in kept.settled(one):
-                yield settled
+            for settled in kept.settled(one.steps()):
+                yield (settled,)
             executor = Executor(client, one.options, stop, epoch=epoch, ledger=kept)
             if watch:
                 watch(executor.throttle)
-            results = executor.run(kept.left(one))
+            results = executor.run(kept.left(one.steps()))
             async with aclosing(results):
                 try:
-                    async for result in results:
-                        yield result
+                    async for batch in results:
+                        yield batch
                 except Exception as error:  # noqa: BLE001 -- first a result for all that is left
                     broken = broken or error
     if broken is not None:

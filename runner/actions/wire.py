@@ -38,10 +38,14 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     content_type: str | None = None
 
+    @property
+    def full_query(self) -> str:
+        """The query as it goes out, with api-version."""
+        return f"{self.query}&{_VERSION}" if self.query else _VERSION
+
     def target(self) -> str:
         """Path and query as they go out."""
-        own = f"{self.query}&" if self.query else ""
-        return f"{self.path}?{own}{_VERSION}"
+        return f"{self.path}?{self.full_query}"
 
 
 SAFE = "-._~"

@@ -17,6 +17,7 @@ from runner.cli.fingerprint import fingerprint_of, salt_of
 from runner.cli.options import STDIN, STDIN_NAME
 from runner.execution.history import History, require_same
 from runner.execution.journal import Journal, removed_stillborn
+from runner.execution.kept import Kept
 from runner.execution.lines import parsed
 from runner.execution.resume import Again, Resumption
 from runner.execution.runs import SUFFIX, prune, state_folder
@@ -81,7 +82,7 @@ class Wish:
 
 def opened(
     wish: Wish, heading: Heading, plans: Sequence[api.Plan], endpoints: Sequence[str]
-) -> api.Kept:
+) -> Kept:
     """Open the journal of a run.
 
     Args:
@@ -97,10 +98,10 @@ def opened(
     if wish.resume:
         return _gone_on_with(Path(wish.resume), wish.again, heading, plans, endpoints)
     if wish.off:
-        return api.Kept()
+        return Kept()
     header = _header(heading, plans, endpoints)
     if wish.file:
-        return api.Kept(Journal.create(Path(wish.file), header), began=header["started"])
+        return Kept(Journal.create(Path(wish.file), header), began=header["started"])
     try:
         folder = state_folder(os.environ, windows=sys.platform == "win32")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -109,8 +110,8 @@ def opened(
         prune(folder)
     except (JournalError, OSError) as error:
         click.echo(f"wps-run: warning: this run has no journal: {error}", err=True)
-        return api.Kept()
-    return api.Kept(journal, began=header["started"])
+        return Kept()
+    return Kept(journal, began=header["started"])
 
 
 def paths_of(plans: Sequence[api.Plan]) -> list[str]:
@@ -193,7 +194,7 @@ def _gone_on_with(
     heading: Heading,
     plans: Sequence[api.Plan],
     endpoints: Sequence[str],
-) -> api.Kept:
+) -> Kept:
     journal, history = Journal.reopen(path)
     made = fingerprint_of(plans, endpoints, history.header["salt"])
     require_same(history, made, str(path))
@@ -206,7 +207,7 @@ def _gone_on_with(
             "its earlier parts did; rehearse anew to see all that would happen",
             err=True,
         )
-    return api.Kept(journal, Resumption(history, again), history.elapsed, history.header["started"])
+    return Kept(journal, Resumption(history, again), history.elapsed, history.header["started"])
 
 
 def written(moment: datetime) -> str:

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import click
 
-from runner import api
 from runner.cli.journals import written
 from runner.cli.spool import Spool
+from runner.execution.kept import Kept
 from runner.execution.record import Record
 from runner.execution.result import Summary
 from runner.problems import UsageError
@@ -114,7 +114,7 @@ class ReportFiles:
         self,
         heading: Heading,
         summary: Summary,
-        kept: api.Kept,
+        kept: Kept,
         outlooks: Sequence[Outlook],
     ) -> bool:
         """Write them all, once the run has ended and its journal is closed.

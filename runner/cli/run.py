@@ -29,7 +29,7 @@ from runner.cli.reports import ReportFiles, report_option, targets
 from runner.cli.streams import for_machines
 from runner.cli.watch import Watch
 from runner.execution.journal import Journal, encoded, read_journal
-from runner.execution.record import record_of
+from runner.execution.kept import Kept
 from runner.execution.result import EXIT_FAILED, Skip, Status, Summary
 from runner.execution.resume import Again
 from runner.problems import PlaybookError
@@ -256,7 +256,7 @@ class Stage:
     endpoint: "Callable[[api.Plan], Endpoint]"
     outlooks: Callable[[], Sequence[Outlook]] = tuple
     ca_bundle: str | None = None
-    kept: api.Kept = field(default_factory=api.Kept)
+    kept: Kept = field(default_factory=Kept)
 
 
 async def _rehearse(
@@ -323,7 +323,7 @@ async def _tell_results(
 ) -> None:
     """Carry out the plans; count and tell each result as it comes."""
     watch = Watch(stage.heading, summary)
-    results = api.run(
+    batches = api.batches(
         plans,
         stage.endpoint,
         stop,
@@ -332,13 +332,14 @@ async def _tell_results(
         watch=watch.began,
     )
     with Progress(report.progress, watch.view, report.write) as progress:
-        async with aclosing(results):
-            async for result in results:
-                record = record_of(result)
-                summary.count(record)
-                watch.ended(record)
-                report.files.add(record)
-                progress.write(report.reporter.result(record))
+        async with aclosing(batches):
+            async for batch in batches:
+                records = [result.record for result in batch]
+                for record in records:
+                    summary.count(record)
+                    watch.ended(record)
+                    report.files.add(record)
+                progress.write("".join(map(report.reporter.result, records)))
                 if report.error is not None:
                     stop.request(Skip.INTERRUPTED)
 

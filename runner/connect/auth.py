@@ -1,5 +1,6 @@
 """From the endpoint's key, a path and the time to the token that the service checks."""
 
+import hmac
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
@@ -35,7 +36,8 @@ class TokenSource(Protocol):
 class Signer:
     """Signs tokens with the endpoint's access key: HS256, one audience a path.
 
-    The key is prepared and the header encoded once; what is left is one HMAC a request.
+    What all tokens begin with is encoded, and taken into the HMAC, once. A copy of that goes on
+    with the claims, which costs a third less than a new HMAC for each request.
 
     Raises:
         SettingsError: The key cannot be one. The message never holds it.
@@ -43,14 +45,14 @@ class Signer:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._origin = endpoint.origin
-        self._algorithm = HMACAlgorithm(HMACAlgorithm.SHA256)
         try:
-            self._key = self._algorithm.prepare_key(endpoint.key)
+            key = HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(endpoint.key)
         except (InvalidKeyError, UnicodeEncodeError):
             raise SettingsError(
                 "the `AccessKey` of the connection string is not an access key of the service"
             ) from None
-        self._header = _segment(b'{"alg":"HS256","typ":"JWT"}')
+        self._beginning = _segment(b'{"alg":"HS256","typ":"JWT"}') + b"."
+        self._begun = hmac.new(key, self._beginning, "sha256")
 
     def __repr__(self) -> str:
         return f"Signer({self._origin!r}, key=…)"
@@ -76,9 +78,9 @@ class Signer:
 
     def _sign(self, claims: str) -> str:
         payload = _segment(claims.encode())
-        signed = self._header + b"." + payload
-        signature = _segment(self._algorithm.sign(signed, self._key))
-        return (signed + b"." + signature).decode("ascii")
+        whole = self._begun.copy()
+        whole.update(payload)
+        return (self._beginning + payload + b"." + _segment(whole.digest())).decode("ascii")
 
 
 _text = json.encoder.encode_basestring_ascii

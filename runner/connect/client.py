@@ -72,7 +72,9 @@ class Client:
             raise ValueError("the TLS context must verify certificates and host names")
         self._endpoint = endpoint
         self._concurrency = concurrency
+        self._scheme, _, self._authority = endpoint.address.partition("://")
         self._tokens = tokens or _token_source(endpoint)
+        self._renewed = self._tokens if isinstance(self._tokens, EntraTokens) else None
         self._tls = tls
         self._proxy = proxy_for(endpoint) if trust_env else None
         self._now = now
@@ -80,8 +82,8 @@ class Client:
         self._logged = LOG.isEnabledFor(logging.INFO)
 
     async def __aenter__(self) -> Self:
-        if isinstance(self._tokens, EntraTokens):
-            await self._tokens.renew(self._now())
+        if self._renewed:
+            await self._renewed.renew(self._now())
         self._session = ClientSession(
             connector=TCPConnector(limit=self._concurrency, ssl=self._tls or True),
             cookie_jar=DummyCookieJar(),
@@ -139,10 +141,13 @@ class Client:
 
         The body may hold a secret, and is never logged.
         """
-        try:
-            token = await self._token(request.path)
-        except SettingsError as error:
-            return NoReply(sent=False, code="token", message=str(error)), b""
+        now = self._now()
+        if self._renewed:
+            try:
+                await self._renewed.renew(now)
+            except SettingsError as error:
+                return NoReply(sent=False, code="token", message=str(error)), b""
+        token = self._tokens.token(request.path, now)
         # The signature by itself too, since the dots around it may come back written otherwise.
         secrets = (token, token.rpartition(".")[2], self._endpoint.key)
         log = Exchange(request, request_id, attempt, secrets) if self._logged else None
@@ -162,12 +167,6 @@ class Client:
             body,
         )
 
-    async def _token(self, path: str) -> str:
-        now = self._now()
-        if isinstance(self._tokens, EntraTokens):
-            await self._tokens.renew(now)
-        return self._tokens.token(path, now)
-
     async def _exchange(
         self, request: Request, headers: dict[str, str], seconds: float
     ) -> tuple[aiohttp.ClientResponse, bytes] | NoReply:
@@ -176,7 +175,16 @@ class Client:
         body = bytearray()
         try:
             async with asyncio.timeout(seconds + _GRACE):
-                response = await self._start(request, headers, seconds)
+                response = await self._session.request(
+                    request.method,
+                    self._url(request),
+                    headers=headers,
+                    data=request.body or None,
+                    allow_redirects=False,
+                    timeout=_timeout(seconds),
+                    proxy=self._proxy.url if self._proxy else None,
+                    proxy_headers=self._proxy.headers if self._proxy else None,
+                )
                 while len(body) < BODY_LIMIT and (chunk := await response.content.readany()):
                     body += chunk
         except (aiohttp.ClientError, OSError) as error:
@@ -198,19 +206,14 @@ class Client:
             headers["Content-Type"] = request.content_type
         return headers
 
-    async def _start(
-        self, request: Request, headers: dict[str, str], seconds: float
-    ) -> aiohttp.ClientResponse:
-        """Send the request and wait for the status line and the headers."""
-        return await self._session.request(
-            request.method,
-            URL(self._endpoint.address + request.target(), encoded=True),
-            headers=headers,
-            data=request.body or None,
-            allow_redirects=False,
-            timeout=_timeout(seconds),
-            proxy=self._proxy.url if self._proxy else None,
-            proxy_headers=self._proxy.headers if self._proxy else None,
+    def _url(self, request: Request) -> URL:
+        """Where a request goes, from parts: to take a URL apart would cost much more."""
+        return URL.build(
+            scheme=self._scheme,
+            authority=self._authority,
+            path=request.path,
+            query_string=request.full_query,
+            encoded=True,
         )
 
 

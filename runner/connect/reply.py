@@ -41,18 +41,17 @@ def read_reply(
         secrets: What must not be in the result, though a hostile server may have echoed it.
 
     Returns:
-        The reply; code and message only when the status is not a success.
+        The reply; of a success there is no more to say than its status.
     """
-    pause = retry_after(headers, now)
     if 200 <= status < 300:  # noqa: PLR2004 -- the range of success
-        return Reply(status, retry_after=pause)
+        return Reply(status)
     code, message = _words(headers.get("content-type", ""), body)
     hidden = tuple(filter(None, secrets))
     return Reply(
         status,
         clean(headers.get("x-ms-error-code") or code, hidden, CODE_LENGTH),
         clean(message, hidden, MESSAGE_LENGTH),
-        pause,
+        retry_after(headers, now),
     )
 
 

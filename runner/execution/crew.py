@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -11,8 +11,9 @@ from runner.actions.claims import ALONE
 from runner.actions.wire import Outcome, Reply
 from runner.execution.faults import defect, skipped
 from runner.execution.ordering import Scoreboard
-from runner.execution.result import Result, Skip, Status, Try
-from runner.execution.retry import Again, Done, Trail, ending
+from runner.execution.record import Attempt, ended, milliseconds
+from runner.execution.result import Result, Skip, Status
+from runner.execution.retry import NO_ATTEMPT, Again, Done, Trail, ending
 from runner.execution.stop import Stop
 from runner.execution.throttle import Pace, Throttle
 from runner.playbook.options import Mode, OnError, RunOptions
@@ -46,12 +47,12 @@ class Job:
 
     step: Step
     waited_for: int | None = None
-    trail: Trail = field(default_factory=Trail)
+    trail: Trail = NO_ATTEMPT
     began: float = 0.0
     sent: float = 0.0
     out: bool = False
     request_id: str = ""
-    tries: tuple[Try, ...] = ()
+    tries: tuple[Attempt, ...] = ()
 
     def leave(self, now: float) -> None:
         """Note that an attempt starts."""
@@ -80,23 +81,26 @@ class Job:
         """Note that its last attempt is not its last one."""
         last = self.trail.last
         code = last.code if last else None
-        self.tries += (Try(self.sent - epoch, _status(last), code, after),)
+        began = milliseconds(self.sent - epoch)
+        self.tries += (Attempt(began, _status(last), code, milliseconds(after)),)
 
     def result(self, end: Done, now: float, epoch: float) -> Result:
         """What has become of it."""
-        if not self.trail.attempts:
-            return Result(self.step, end.status, fault=end.fault)
-        return Result(
+        trail = self.trail
+        if not trail.attempts:
+            return ended(self.step, end.status, fault=end.fault)
+        return ended(
             self.step,
             end.status,
-            _status(self.trail.last),
-            self.trail.left,
+            _status(trail.last),
+            trail.left,
             now - self.began,
             self.request_id,
             end.fault,
-            self.began - epoch,
-            self.waited_for,
-            self.tries[: self.trail.attempts - 1],  # a pause that was cut short leaves one more
+            started=self.began - epoch,
+            waited_for=self.waited_for,
+            # A pause that was cut short leaves one more.
+            tries=self.tries[: trail.attempts - 1],
         )
 
 
@@ -121,6 +125,10 @@ class Crew:
         settle: Notes how a step ended; gives the result to tell.
         clock: Seconds; never goes back.
         epoch: What it said when the run began.
+
+    Attributes:
+        workers: Those that are at work.
+        error: What reading the steps, or a worker, raised first, or None.
     """
 
     def __init__(  # noqa: PLR0913 -- what a run is made of; handed over once, by name
@@ -136,6 +144,7 @@ class Crew:
         epoch: float,
     ) -> None:
         self.workers: set[asyncio.Task[None]] = set()
+        self.error: BaseException | None = None
         self._source = iter(steps)
         self._spent = False
         self._sequential = options.mode is Mode.SEQUENTIAL
@@ -155,7 +164,6 @@ class Crew:
         self._rings = 0.0
         self._outbox: list[Result] = []
         self._news = asyncio.Event()
-        self._error: BaseException | None = None
 
     async def results(self) -> list[Result]:
         """The results since the last call, at least one; none when nothing is under way."""
@@ -168,18 +176,15 @@ class Crew:
         return batch
 
     def remaining(self) -> Iterator[Result]:
-        """A `skipped` result for each step that did not start, once nothing is under way.
-
-        Raises:
-            BaseException: What reading the steps, or a worker, raised.
-        """
+        """A `skipped` result for each step that did not start, once nothing is under way."""
         reason = self._stop.reason or Skip.STOPPED
         for number in sorted(self._waiting):
             yield self._settle(_skip(self._waiting[number], reason))
-        for step in self._source:
-            yield self._settle(_skip(step, reason))
-        if self._error is not None:
-            raise self._error
+        try:
+            for step in self._source:
+                yield self._settle(_skip(step, reason))
+        except Exception as error:  # noqa: BLE001 -- it is raised again when all has ended
+            self._fail(error)
 
     def look(self) -> None:
         """Look again at what may start, since time has passed or a stop was asked for."""
@@ -317,9 +322,9 @@ class Crew:
         self.look()
 
     def _fail(self, error: BaseException) -> None:
-        self._error = self._error or error
+        self.error = self.error or error
         self._stop.request(Skip.STOPPED)
 
 
 def _skip(step: Step, reason: Skip) -> Result:
-    return Result(step, Status.SKIPPED, fault=skipped(reason))
+    return ended(step, Status.SKIPPED, fault=skipped(reason))

@@ -4,8 +4,9 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Protocol
 
 from runner.actions.wire import Outcome, Reply
@@ -14,7 +15,7 @@ from runner.execution.crew import BURST, Crew, Job
 from runner.execution.faults import abandoned, skipped
 from runner.execution.missing import follow, is_missing
 from runner.execution.result import Result, Skip, Status
-from runner.execution.retry import Again, Done, RetryPolicy, ending
+from runner.execution.retry import DONE, Again, Done, RetryPolicy, Verdict, ending, verdict
 from runner.execution.stop import Stop
 from runner.execution.throttle import Pace, Throttle, is_throttling
 from runner.playbook.options import Mode, RunOptions
@@ -24,7 +25,7 @@ from runner.playbook.step import Step
 class Ledger(Protocol):
     """Remembers, by index, which actions may have left, even if this process is killed."""
 
-    def note(self, index: int) -> bool:
+    async def note(self, index: int) -> bool:
         """Note that an action is about to leave; it must not when this gives False."""
         ...
 
@@ -85,8 +86,8 @@ class Executor:
         """How many are in flight, and until when all wait; to look at, not to change."""
         return self._throttle
 
-    async def run(self, steps: Iterable[Step]) -> AsyncGenerator[Result]:
-        """Carry out steps and yield a result for each, as they come.
+    async def run(self, steps: Iterable[Step]) -> AsyncGenerator[Sequence[Result]]:
+        """Carry out steps and yield a result for each, as many at a time as there are.
 
         What has started is waited for. After a stop each remaining step is `skipped`. When the
         generator is closed early, what is in flight is cancelled and there is no result of it.
@@ -110,12 +111,13 @@ class Executor:
         watch = asyncio.create_task(self._watch(crew))
         try:
             while batch := await crew.results():
-                for result in batch:
-                    yield result
-            for number, result in enumerate(crew.remaining()):
-                yield result
-                if number % BURST == 0:
-                    await asyncio.sleep(0)  # signals are heard even while a million are skipped
+                yield batch
+            remaining = crew.remaining()
+            while batch := list(islice(remaining, BURST)):
+                yield batch
+                await asyncio.sleep(0)  # signals are heard even while a million are skipped
+            if crew.error is not None:
+                raise crew.error
         finally:
             watch.cancel()
             crew.cancel()
@@ -161,28 +163,31 @@ class Executor:
         A stop that comes meanwhile keeps what is new from starting, not what is under way.
         """
         ledger, index = self._ledger, job.step.index
+        twice = job.step.action.idempotent
+        ends = self._stop.interrupted if job.trail.attempts else self._stop.asked
         try:
-            if ledger is None or job.step.action.idempotent:
-                return await self._turn(job) and (ledger is None or ledger.note(index))
-            return await ledger.announce(index) and await self._turn(job)
+            if ledger and not twice and not await ledger.announce(index):
+                return False
+            if self._door.locked() or self._opens > self._clock():
+                await self._turn(ends)
+            self._wire.start(self._clock())
+            if ledger and twice and not await ledger.note(index):
+                return False
         except asyncio.CancelledError:
             if not self._stop.abandoned.is_set():
                 raise
             return False
+        return not ends.is_set()
 
-    async def _turn(self, job: Job) -> bool:
-        """Wait until an attempt may leave; False when a stop comes before.
+    async def _turn(self, ends: asyncio.Event) -> None:
+        """Wait until an attempt may leave, or there is to be none.
 
         Those that waited for the same sync of the journal would else leave together, however
         evenly they have started, or in spite of a pause that the service has asked for since.
         """
-        ends = self._stop.interrupted if job.trail.attempts else self._stop.asked
-        if self._door.locked() or self._opens > self._clock():
-            async with self._door:
-                while not ends.is_set() and (left := self._opens - self._clock()) > 0:
-                    await _event(ends, left)
-        self._wire.start(self._clock())
-        return not ends.is_set()
+        async with self._door:
+            while not ends.is_set() and (left := self._opens - self._clock()) > 0:
+                await _event(ends, left)
 
     @property
     def _opens(self) -> float:
@@ -198,6 +203,9 @@ class Executor:
         """What follows from an outcome, for its action and for how much is asked at once."""
         step, now = job.step, self._clock()
         trail = job.answered(outcome)
+        if verdict(outcome) is Verdict.DONE:  # nearly always, and then there is no more to ask
+            self._throttle.borne(sent)
+            return DONE
         if is_throttling(outcome):
             self._throttle.refused(sent, now, self._policy.hold(trail, self._chance()))
         elif isinstance(outcome, Reply):

@@ -1,4 +1,4 @@
-"""The record of one action: what every report tells and the journal keeps of its result."""
+"""The record of one action: what became of it, as reports tell it and the journal keeps it."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.actions.wire import Value
-from runner.execution.result import Fault, Result, Status, Try
+from runner.execution.result import Fault, Result, Status
 from runner.playbook.step import Step
 
 in_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -55,13 +55,15 @@ class Record:
         source: `file:line`.
         status: How it ended.
         http_status: The last answer's status, or None.
-        attempts: How many attempts left, or may have.
-        duration_ms: Milliseconds from the first attempt to the end.
+        attempts: How many attempts left, or may have; one that could not connect did not.
+        duration_ms: Milliseconds from the first attempt's start to the end, pauses included.
         request_id: The `x-ms-client-request-id` of its attempts, or None.
         error: Why it is not ok, or None.
-        started_ms: Milliseconds from the run's beginning to the first attempt, or None.
-        waited_for: The index of the step whose end let this one start, or None.
-        tries: The attempts before the last one.
+        started_ms: Milliseconds from the run's beginning to the first attempt; None when there was
+            none. In a resumed run, from the beginning of its first part.
+        waited_for: The index of the step whose end let this one start, or None when it kept its
+            written order for none.
+        tries: The attempts before the last one, those that could not connect among them.
     """
 
     index: int
@@ -129,42 +131,43 @@ def _or_null(number: float | None) -> str:
     return "null" if number is None else repr(number)
 
 
-def record_of(result: Result) -> Record:
-    """The record of a result, made once for all who ask."""
-    record = result.record
-    if record is None:
-        record = _made(result)
-        object.__setattr__(result, "record", record)
-    return record
-
-
-def _made(result: Result) -> Record:
-    step = result.step
-    tries = [
-        Attempt(_milliseconds(one.at), one.http_status, one.error, _milliseconds(one.pause))
-        for one in result.tries
-    ]
-    return Record(
-        index=step.index,
-        action=step.written,
-        item=step.item,
-        action_name=step.action.name,
-        name=step.name,
-        target=step.target,
-        source=step.source,
-        status=result.status,
-        http_status=result.http_status,
-        attempts=result.attempts,
-        duration_ms=_milliseconds(result.duration),
-        request_id=result.request_id,
-        error=result.fault,
-        started_ms=None if result.started is None else _milliseconds(result.started),
-        waited_for=result.waited_for,
-        tries=tuple(tries),
+def ended(  # noqa: PLR0913, PLR0917 -- all that a run finds out about a step
+    step: Step,
+    status: Status,
+    http_status: int | None = None,
+    attempts: int = 0,
+    duration: float = 0.0,
+    request_id: str | None = None,
+    fault: Fault | None = None,
+    *,
+    started: float | None = None,
+    waited_for: int | None = None,
+    tries: tuple[Attempt, ...] = (),
+) -> Result:
+    """The result of a step; the arguments are its record's, but for times, which are in seconds."""
+    record = Record(
+        step.index,
+        step.written,
+        step.item,
+        step.action.name,
+        step.name,
+        step.target,
+        step.source,
+        status,
+        http_status,
+        attempts,
+        milliseconds(duration),
+        request_id,
+        fault,
+        None if started is None else milliseconds(started),
+        waited_for,
+        tries,
     )
+    return Result(step, record)
 
 
-def _milliseconds(seconds: float) -> float:
+def milliseconds(seconds: float) -> float:
+    """Seconds as records tell them: milliseconds, to the microsecond."""
     return round(seconds * 1000, 3)
 
 
@@ -193,24 +196,5 @@ def record_from(written: Mapping[str, Any]) -> Record:
         tries=tuple(
             Attempt(one["atMs"], one["httpStatus"], one["error"], one["pauseMs"])
             for one in written.get("tries", ())
-        ),
-    )
-
-
-def result_from(step: Step, record: Record) -> Result:
-    """The result that a record was made from, given its step."""
-    return Result(
-        step,
-        record.status,
-        record.http_status,
-        record.attempts,
-        record.duration_ms / 1000,
-        record.request_id,
-        record.error,
-        None if record.started_ms is None else record.started_ms / 1000,
-        record.waited_for,
-        tuple(
-            Try(one.at_ms / 1000, one.http_status, one.error, one.pause_ms / 1000)
-            for one in record.tries
         ),
     )

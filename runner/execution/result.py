@@ -52,58 +52,51 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
-    """An attempt that another one came after.
-
-    Attributes:
-        at: When it started, in seconds from the run's beginning.
-        http_status: Its answer's status, or None when none came.
-        error: A stable word of ours, the service's own error code, or None when it gave none.
-        pause: Seconds that were to pass before the next attempt.
-    """
-
-    at: float
-    http_status: int | None
-    error: str | None
-    pause: float
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
     """How one action ended.
 
     Attributes:
         step: The action.
-        status: How it ended.
-        http_status: The last answer's status, or None when none came.
-        attempts: How many left, or may have; one that could not connect did not.
-        duration: Seconds from the first attempt's start to the end, pauses included.
-        request_id: The `x-ms-client-request-id` of its attempts, or None when there were none.
-        fault: Why it is not ok, or None.
-        started: When its first attempt started, in seconds from the run's beginning; None when it
-            did not start. In a resumed run, from the beginning of its first part.
-        waited_for: The index of the step whose end let this one start, or None when it kept its
-            written order for none.
-        tries: The attempts before the last one, those that could not connect among them.
-        record: Its record, once `record_of` has made it.
+        record: What became of it.
     """
 
     step: Step
-    status: Status
-    http_status: int | None = None
-    attempts: int = 0
-    duration: float = 0.0
-    request_id: str | None = None
-    fault: Fault | None = None
-    started: float | None = None
-    waited_for: int | None = None
-    tries: tuple[Try, ...] = ()
-    record: "Record | None" = field(default=None, init=False, repr=False, compare=False)
+    record: "Record"
 
     @property
     def target(self) -> Mapping[str, Value]:
         """Whom the action was done to."""
-        return self.step.target
+        return self.record.target
+
+    @property
+    def status(self) -> Status:
+        """How it ended."""
+        return self.record.status
+
+    @property
+    def http_status(self) -> int | None:
+        """The last answer's status, or None when none came."""
+        return self.record.http_status
+
+    @property
+    def attempts(self) -> int:
+        """How many left, or may have; one that could not connect did not."""
+        return self.record.attempts
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first attempt's start to the end, pauses included."""
+        return self.record.duration_ms / 1000
+
+    @property
+    def request_id(self) -> str | None:
+        """The `x-ms-client-request-id` of its attempts, or None when there were none."""
+        return self.record.request_id
+
+    @property
+    def fault(self) -> Fault | None:
+        """Why it is not ok, or None."""
+        return self.record.error
 
 
 EXIT_OK, EXIT_FAILED, EXIT_UNKNOWN = 0, 1, 3

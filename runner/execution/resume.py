@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from runner.execution.history import History, Known
-from runner.execution.record import record_from, result_from
+from runner.execution.record import ended, record_from
 from runner.execution.result import Fault, Result, Skip, Status
 from runner.playbook.options import Delivery
 from runner.playbook.step import Step
@@ -62,7 +62,7 @@ class Resumption:
                 if self._is_left(step):
                     continue
                 if self._has_result(step.index):
-                    yield result_from(step, record_from(read(step.index)))
+                    yield Result(step, record_from(read(step.index)))
                 else:
                     yield self._without_result(step)
 
@@ -78,10 +78,11 @@ class Resumption:
         if self._in_doubt(step.index):
             fault = STILL_IN_DOUBT if _may_be_repeated(step) else IN_DOUBT
             attempts = max(1, result.attempts)
-            return replace(result, status=Status.UNKNOWN, attempts=attempts, fault=fault)
+            doubtful = replace(result.record, status=Status.UNKNOWN, attempts=attempts, error=fault)
+            return Result(step, doubtful)
         if result.status is Status.SKIPPED and self.history.known(step.index) is Known.FAILED:
             with self.history.reading() as read:
-                return result_from(step, record_from(read(step.index)))
+                return Result(step, record_from(read(step.index)))
         return result
 
     def is_new(self, settled: Result) -> bool:
@@ -105,9 +106,9 @@ class Resumption:
     def _without_result(self, step: Step) -> Result:
         """What is told of a step that is neither done again nor has a result."""
         if step.index not in self.history.sending:
-            return Result(step, Status.SKIPPED, fault=NOT_FAILED)
+            return ended(step, Status.SKIPPED, fault=NOT_FAILED)
         fault = STILL_IN_DOUBT if _may_be_repeated(step) else IN_DOUBT
-        return Result(step, Status.UNKNOWN, attempts=1, fault=fault)
+        return ended(step, Status.UNKNOWN, attempts=1, fault=fault)
 
 
 def _may_be_repeated(step: Step) -> bool:

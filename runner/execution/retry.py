@@ -67,6 +67,10 @@ class Trail:
         return self.attempts - self.misses
 
 
+NO_ATTEMPT = Trail()
+"""The trail of an action before its first attempt."""
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """The action ends here, and how."""

@@ -138,7 +138,7 @@ class Run:
         """Every result of a run, in the order in which they came."""
         async with Client(self.endpoint, concurrency=self.options.concurrency) as client:
             executor = Executor(client, self.options, self.stop, **self.more)
-            return [result async for result in executor.run(steps)]
+            return [result async for batch in executor.run(steps) for result in batch]
 
     def soon(self, steps: Any) -> "asyncio.Task[list[Result]]":
         """The same, meanwhile."""

@@ -17,6 +17,7 @@ from runner.connect.client import Client
 from runner.connect.endpoint import Endpoint
 from runner.execution.crew import LOOK_AHEAD
 from runner.execution.executor import Executor
+from runner.execution.record import ended
 from runner.execution.result import Result, Skip, Status
 from runner.playbook.options import Delivery, Mode, OnError, RetryOptions
 from runner.playbook.step import Step
@@ -59,7 +60,7 @@ async def test_a_result_says_how_it_went(run: Any, service: Any, join: Make) -> 
 
     results = await run.results([step])
 
-    assert results == [Result(step, Status.OK, 200, 1, 0.25, "id-7", started=0.0)]
+    assert results == [ended(step, Status.OK, 200, 1, 0.25, "id-7", started=0.0)]
 
 
 async def test_a_failure_is_told_with_its_hint(run: Any, service: Any, join: Make) -> None:
@@ -224,7 +225,7 @@ async def test_a_refused_connection_is_tried_again_and_then_failed(run: Any, joi
 
     assert (result.status, result.attempts, result.http_status) == (Status.FAILED, 0, None)
     assert result.fault.code == "connect"
-    assert [one.error for one in result.tries] == ["connect"] * 3
+    assert [one.error for one in result.record.tries] == ["connect"] * 3
 
 
 async def test_each_step_has_its_own_timeout(run: Any, service: Any, make_step: Make) -> None:
@@ -507,12 +508,12 @@ async def test_a_source_that_breaks_is_told_after_the_results_before_it(
             yield join(f"u{number}")
         raise LookupError("row 100 is bad")
 
-    results = []
+    results: list[Result] = []
 
     async def consume() -> None:
         async with Client(service.endpoint, concurrency=8) as client:
-            async for result in Executor(client, run.options, run.stop).run(source()):
-                results.append(result)  # noqa: PERF401 -- kept when it raises
+            async for batch in Executor(client, run.options, run.stop).run(source()):
+                results.extend(batch)
 
     running = asyncio.create_task(consume())
     await gate.arrived.wait()
@@ -575,7 +576,7 @@ async def test_closing_early_cancels_what_is_in_flight_and_leaves_no_task(
         results = Executor(client, run.options, run.stop).run(
             join(f"u{number}") for number in range(100)
         )
-        first = await anext(results)
+        (first,) = await anext(results)
         await waiting.wait()
         await results.aclose()
         left = {task for task in asyncio.all_tasks() - before if "Executor" in repr(task)}

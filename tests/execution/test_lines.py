@@ -14,8 +14,8 @@ from runner.actions.table import ACTIONS
 from runner.actions.wire import Value, build_request
 from runner.execution.history import read_history, require_same
 from runner.execution.lines import is_header, is_sound, parsed
-from runner.execution.record import record_of
-from runner.execution.result import Fault, Result, Status, Try
+from runner.execution.record import Attempt, ended
+from runner.execution.result import Fault, Status
 from runner.execution.resume import Again, Resumption
 from runner.playbook.options import Delivery, OnError
 from runner.playbook.step import Step
@@ -52,8 +52,8 @@ HEADER: dict[str, Any] = {
     "fingerprint": {"the playbook p.yaml": "1"},
 }
 RESULTS = [
-    Result(STEPS[0], Status.OK, 200, 1, 0.1, "id-0", None, 0.5, None),
-    Result(
+    ended(STEPS[0], Status.OK, 200, 1, 0.1, "id-0", started=0.5),
+    ended(
         STEPS[1],
         Status.FAILED,
         404,
@@ -61,18 +61,20 @@ RESULTS = [
         0.1,
         "id-1",
         Fault("a", "b", "c"),
-        *(0.5, 0, (Try(0.1, 429, None, 0.2), Try(0.1, None, "connect", 0.2))),
+        started=0.5,
+        waited_for=0,
+        tries=(Attempt(100.0, 429, None, 200.0), Attempt(100.0, None, "connect", 200.0)),
     ),
-    Result(STEPS[2], Status.SKIPPED, fault=Fault("stopped", "m")),
+    ended(STEPS[2], Status.SKIPPED, fault=Fault("stopped", "m")),
 ]
 RECORDS: list[dict[str, Any]] = [
     HEADER,
     {"type": "sending", "index": 0},
-    json.loads(record_of(RESULTS[0]).line),
+    json.loads(RESULTS[0].record.line),
     {"type": "sending", "index": 1},
     {"type": "unsent", "index": 1},
-    json.loads(record_of(RESULTS[1]).line),
-    json.loads(record_of(RESULTS[2]).line),
+    json.loads(RESULTS[1].record.line),
+    json.loads(RESULTS[2].record.line),
     {"type": "summary", "durationMs": 12.5, "exitCode": 1},
     {"type": "resumed", "resumed": "2026-11-24T12:00:05.000+00:00"},
     {"type": "sending", "index": 3},
@@ -95,7 +97,7 @@ def use(journal: bytes) -> None:
         left = list(resumption.left(STEPS))
         assert len(settled) + len(left) == len(STEPS)
         for one in left:
-            resumption.told(Result(one, Status.SKIPPED))
+            resumption.told(ended(one, Status.SKIPPED))
     assert history.counts().total() == len(list(history.ended()))
     require_same(history, {"the playbook p.yaml": "1"}, "j")
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from runner.execution.result import Fault, Result, Skip, Status, Summary
+from runner.execution.record import ended
+from runner.execution.result import Fault, Skip, Status, Summary
 from runner.playbook.step import Step
 
 
@@ -48,4 +49,4 @@ def test_an_interrupted_run_exits_with_its_signal() -> None:
 
 def test_a_result_names_whom_it_was_done_to(join: Callable[..., Step]) -> None:
     """Targets come from the step's own values."""
-    assert Result(join("ada"), Status.OK).target == {"userId": "ada", "group": "red"}
+    assert ended(join("ada"), Status.OK).target == {"userId": "ada", "group": "red"}

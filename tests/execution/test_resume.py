@@ -10,8 +10,8 @@ from runner.actions.claims import ALONE
 from runner.actions.table import ACTIONS
 from runner.actions.wire import Value, build_request
 from runner.execution.history import History
-from runner.execution.record import record_of
-from runner.execution.result import Result, Status
+from runner.execution.record import ended
+from runner.execution.result import Status
 from runner.execution.resume import IN_DOUBT, STILL_IN_DOUBT, Again, Resumption
 from runner.playbook.options import Delivery, OnError
 from runner.playbook.step import Step
@@ -109,15 +109,15 @@ def test_an_idempotent_action_without_a_result_runs_again(sending: tuple[int, ..
 def test_what_may_have_been_done_and_is_skipped_now_is_in_doubt(status: Status) -> None:
     """`skipped` would say that it never left; the next part does it again all the same."""
     join = step(0, "addUserToGroup")
-    told = Resumption(history(sending=(0,)), Again.UNDONE).told(Result(join, status))
+    told = Resumption(history(sending=(0,)), Again.UNDONE).told(ended(join, status))
 
     assert (told.status, told.fault, told.attempts) == (Status.UNKNOWN, STILL_IN_DOUBT, 1)
-    written = record_of(told).as_json()
+    written = told.record.as_json()
     assert split(history(written), [join]) == ([0], {})
     assert split(history(written), [join], Again.FAILED) == ([], {0: "unknown"})
     again = Resumption(history(written), Again.UNDONE)
-    assert again.told(Result(join, Status.SKIPPED)).status is Status.UNKNOWN
-    assert again.told(Result(join, Status.OK)).status is Status.OK
+    assert again.told(ended(join, Status.SKIPPED)).status is Status.UNKNOWN
+    assert again.told(ended(join, Status.OK)).status is Status.OK
 
 
 def test_with_failed_what_may_be_repeated_and_is_in_doubt_stays_so() -> None:
@@ -149,8 +149,8 @@ def test_what_failed_and_is_not_tried_again_stays_failed() -> None:
     resumption = Resumption(history(record(0, "failed", "x")), Again.FAILED)
     (left,) = resumption.left([step(0)])
 
-    assert resumption.told(Result(left, Status.SKIPPED)).status is Status.FAILED
-    assert resumption.told(Result(left, Status.OK)).status is Status.OK
+    assert resumption.told(ended(left, Status.SKIPPED)).status is Status.FAILED
+    assert resumption.told(ended(left, Status.OK)).status is Status.OK
 
 
 @pytest.mark.parametrize("status", [Status.SKIPPED, Status.FAILED])
@@ -159,8 +159,8 @@ def test_what_was_sent_again_in_vain_stays_in_doubt(status: Status) -> None:
     resumption = Resumption(history(sending=(0,)), Again.UNDONE)
     (left,) = resumption.left([step(0, delivery=Delivery.AT_LEAST_ONCE)])
 
-    assert resumption.told(Result(left, status)).status is Status.UNKNOWN
-    assert resumption.told(Result(left, Status.OK)).status is Status.OK
+    assert resumption.told(ended(left, status)).status is Status.UNKNOWN
+    assert resumption.told(ended(left, Status.OK)).status is Status.OK
 
 
 def test_only_new_results_are_written_to_the_journal() -> None:

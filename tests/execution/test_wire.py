@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from runner.api import Kept
 from runner.execution import journal as module
 from runner.execution.journal import Journal
+from runner.execution.kept import Kept
 from runner.execution.result import Skip, Status
 from runner.playbook.options import Mode
 from runner.playbook.step import Step

@@ -9,7 +9,7 @@ import pytest
 from runner.actions.claims import ALONE
 from runner.actions.table import ACTIONS
 from runner.actions.wire import build_request
-from runner.execution.record import Record
+from runner.execution.record import Record, ended
 from runner.execution.result import Fault, Result, Status, Summary
 from runner.playbook.options import Delivery, OnError
 from runner.playbook.step import Step
@@ -48,9 +48,9 @@ def results(make_step: Callable[..., Step]) -> list[Result]:
     """One that is ok, one that failed, one that was skipped."""
     fault = Fault("Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect.")
     return [
-        Result(make_step(), Status.OK, 200, 1, 0.0031, "id-1", started=0.001),
-        Result(make_step(index=4), Status.FAILED, 404, 2, 0.25, "id-2", fault, 0.002),
-        Result(make_step(index=5), Status.SKIPPED, fault=Fault("stopped", "an action failed")),
+        ended(make_step(), Status.OK, 200, 1, 0.0031, "id-1", started=0.001),
+        ended(make_step(index=4), Status.FAILED, 404, 2, 0.25, "id-2", fault, started=0.002),
+        ended(make_step(index=5), Status.SKIPPED, fault=Fault("stopped", "an action failed")),
     ]
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from runner.execution.record import Record, record_of
-from runner.execution.result import Fault, Result, Skip, Status, Summary
+from runner.execution.record import Record, ended
+from runner.execution.result import Fault, Skip, Status, Summary
 from runner.playbook.step import Step
 from runner.report.annotations import Annotated, Annotations
 from runner.report.heading import Destination, Heading
@@ -24,7 +24,7 @@ def told(make_step: Callable[..., Step]) -> Told:
     """Makes a record, failed unless said otherwise."""
 
     def make(status: Status = Status.FAILED, fault: Fault | None = FAULT, **step: Any) -> Record:
-        return record_of(Result(make_step(**step), status, 404, 2, 0.1, "id", fault))
+        return ended(make_step(**step), status, 404, 2, 0.1, "id", fault).record
 
     return make
 

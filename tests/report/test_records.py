@@ -2,14 +2,13 @@
 
 import json
 
-from runner.execution.record import record_of
 from runner.execution.result import Result
 from runner.report.records import line
 
 
 def test_the_record_of_an_action_that_is_ok(results: list[Result]) -> None:
     """These keys, in this order; times in milliseconds."""
-    assert line(record_of(results[0]).as_json()) == (
+    assert line(results[0].record.as_json()) == (
         '{"type":"result","index":3,"action":0,"item":null,"actionName":"addUserToGroup",'
         '"name":"Seat the members","target":{"userId":"ada","group":"launch-red"},'
         '"source":"rooms.yaml:5","status":"ok","httpStatus":200,"attempts":1,"durationMs":3.1,'
@@ -19,7 +18,7 @@ def test_the_record_of_an_action_that_is_ok(results: list[Result]) -> None:
 
 def test_the_record_of_a_failure_says_why_and_what_to_do(results: list[Result]) -> None:
     """The error has a code, a message and a hint."""
-    assert record_of(results[1]).as_json()["error"] == {
+    assert results[1].record.as_json()["error"] == {
         "code": "Warning.User.NotExisted",
         "message": "User `ada` is not found.",
         "hint": "Let the user connect.",

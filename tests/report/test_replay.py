@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from runner.execution.history import History, read_history
-from runner.execution.record import record_of
 from runner.execution.result import Result, Status, Summary
 from runner.problems import JournalError
 from runner.report.account import Account
@@ -35,7 +34,7 @@ def journal(results: list[Result], *more: Mapping[str, Any]) -> History:
     """The history of a run with these results."""
     known = {"started": BEGAN, "paths": [], "salt": "s", "fingerprint": {}}
     header = {"type": "run", "version": 1, **known, **heading_record(HEADING)}
-    records = [header, *(record_of(result).as_json() for result in results), *more]
+    records = [header, *(result.record.as_json() for result in results), *more]
     written = "".join(map(line, records)).encode()
     return read_history(lambda: BytesIO(written), "j")
 
@@ -44,7 +43,7 @@ def summed(results: list[Result], **changes: Any) -> Summary:
     """The totals of these results."""
     summary = Summary(Counter(), **changes)
     for result in results:
-        summary.count(record_of(result))
+        summary.count(result.record)
     return summary
 
 
@@ -56,7 +55,7 @@ def test_a_finished_run_is_told_as_it_was(results: list[Result]) -> None:
     assert told.finished
     for make in REPORTERS.values():
         then, now = make(), make()
-        first = then.begin(HEADING) + "".join(then.result(record_of(one)) for one in results)
+        first = then.begin(HEADING) + "".join(then.result(one.record) for one in results)
         again = now.begin(told.heading) + "".join(now.result(one) for one in told.records)
         assert first + then.end(summary, ()) == again + now.end(told.summary, ())
 
@@ -69,7 +68,7 @@ def test_every_report_file_is_the_same_again(
     """Byte for byte, with what would happen; the messages are in neither, as in the journal."""
     summary = summed(results, duration=duration)
     outlooks = (withheld(OUTLOOK),)
-    then = Account(HEADING, BEGAN, [record_of(one) for one in results], summary, outlooks)
+    then = Account(HEADING, BEGAN, [one.record for one in results], summary, outlooks)
     rehearsal = outlook_record(outlooks[0])
     told = replay(journal(results, rehearsal, summary_record(HEADING, summary)))
 
@@ -82,7 +81,7 @@ def test_a_resumed_run_is_told_as_its_last_part_was_run(results: list[Result]) -
     """Its pace is that of the last part; its rate counts what that part did."""
     pace = {**heading_record(HEADING), "pace": "concurrent"}
     resumed = {"type": "resumed", "resumed": "2026-11-24T15:00:00.000+00:00", **pace}
-    late = {**record_of(results[1]).as_json(), "startedMs": 3_600_000.5}
+    late = {**results[1].record.as_json(), "startedMs": 3_600_000.5}
     ending = {"type": "summary", "durationMs": 500.0, "exitCode": 1}
 
     told = replay(journal(results, resumed, late, ending))

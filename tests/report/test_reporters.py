@@ -5,7 +5,6 @@ from collections import Counter
 
 import pytest
 
-from runner.execution.record import record_of
 from runner.execution.result import Result, Summary
 from runner.report.heading import Destination, Heading
 from runner.report.outlook import Closed, Heard, Outlook, Permitted
@@ -37,8 +36,8 @@ def whole(reporter: Reporter, results: list[Result], *outlooks: Outlook) -> str:
     summary = Summary(Counter(), duration=1.5)
     parts = [reporter.begin(HEADING)]
     for result in results:
-        summary.count(record_of(result))
-        parts.append(reporter.result(record_of(result)))
+        summary.count(result.record)
+        parts.append(reporter.result(result.record))
     parts.append(reporter.end(summary, outlooks))
     return "".join(parts)
 

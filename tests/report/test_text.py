@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from runner.execution.record import Record, record_of
-from runner.execution.result import Fault, Result, Skip, Status, Summary
+from runner.execution.record import Record, ended
+from runner.execution.result import Fault, Skip, Status, Summary
 from runner.playbook.step import Step
 from runner.problems import Ink
 from runner.report.heading import Destination, Heading
@@ -26,7 +26,7 @@ def marked(ink: Ink, text: str) -> str:
 def record(make_step: MakeStep, status: Status, *rest: Any, **values: str) -> Record:
     """A record of an action on this user and group."""
     values = {"userId": "ada", "group": "red"} | values
-    return record_of(Result(make_step(values=values, name=None), status, *rest))
+    return ended(make_step(values=values, name=None), status, *rest).record
 
 
 def test_columns_stand_in_line_whatever_the_status_and_the_time(make_step: MakeStep) -> None:
@@ -182,7 +182,7 @@ def test_words_of_a_server_and_labels_are_made_visible(make_step: MakeStep) -> N
     fault = Fault("x", "bad\x1b[2J\r\nok  200", "")
     step = make_step(name="la\nbel", source="a\x1b.yaml:5")
 
-    shown = Lines().result(record_of(Result(step, Status.FAILED, 400, 1, 0.1, "id", fault)))
+    shown = Lines().result(ended(step, Status.FAILED, 400, 1, 0.1, "id", fault).record)
 
     assert shown.count("\n") == 2
     assert "\x1b" not in shown

@@ -14,7 +14,6 @@ from runner import api
 from runner.cli.journals import Wish, opened
 from runner.connect.endpoint import Endpoint
 from runner.execution.journal import read_journal
-from runner.execution.record import record_of
 from runner.execution.result import Result
 from runner.report.heading import Destination
 
@@ -160,7 +159,7 @@ async def test_a_run_goes_on_from_whatever_a_crash_has_left(
         results = await run_here(folder, truth, Wish(resume=str(folder.journal)))
 
         results.sort(key=lambda one: one.step.index)
-        records = [record_of(one).as_json() for one in results]
+        records = [one.record.as_json() for one in results]
         assert folder.check(records, truth)["unknown"] == len(in_doubt - folder.idempotent)
         history = read_journal(folder.journal)
         assert list(history.ended()) == records

@@ -43,7 +43,9 @@ async def clocked(
         plan = scene.planned(actions, connection, mode="concurrent", onError="continue", rate=2000)
         async with Client(api.endpoint_of(plan), concurrency=4, now=now) as client:
             executor = Executor(client, plan.options, Stop(), clock=clock)
-            return Counter([one.status async for one in executor.run(plan.steps())])
+            return Counter(
+                [one.status async for batch in executor.run(plan.steps()) for one in batch]
+            )
 
 
 @given(

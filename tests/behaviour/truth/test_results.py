@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.execution.record import record_of
 from runner.execution.result import Result, Status, Summary
 
 SENDS = [
@@ -44,11 +43,11 @@ def compare(result: Result, arrivals: Sequence[Any], unread: int, most: int) -> 
     lost = result.attempts - len(arrivals)
     step = result.step
     once = not step.action.idempotent and step.delivery == "atMostOnce"
-    tries = len(result.tries) + (result.started is not None)
+    tries = len(result.record.tries) + (result.record.started_ms is not None)
     assert 0 <= lost <= unread
     assert result.attempts <= tries <= most
     assert all(one.path.partition("?")[0] == step.request.path for one in arrivals)
-    assert not any(one.token.rpartition(".")[2] in record_of(result).line for one in arrivals)
+    assert not any(one.token.rpartition(".")[2] in result.record.line for one in arrivals)
     if once:
         assert applied <= 1
         assert not any(one.doubt for one in arrivals[:-1])
@@ -134,5 +133,7 @@ def test_what_is_refused_at_the_door_never_left(scene: Any, mode: str) -> None:
     )
 
     assert first.status is Status.OK
-    assert {(one.status, one.attempts, len(one.tries)) for one in others} == {(Status.FAILED, 0, 2)}
+    assert {(one.status, one.attempts, len(one.record.tries)) for one in others} == {
+        (Status.FAILED, 0, 2)
+    }
     assert len(server.arrivals) == 1
