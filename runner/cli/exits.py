@@ -1,14 +1,19 @@
-"""The one border: where exceptions turn into messages on stderr and exit codes."""
+"""The one border: where exceptions turn into messages on stderr and exit codes.
+
+What words about a failure need is imported when there is one: `--help` is quicker for it.
+"""
 
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.colour import paint_for, write
 from runner.cli.streams import prepare
-from runner.problems import PlaybookError, Problem, WpsRunError, with_caret
+
+if TYPE_CHECKING:
+    from runner.problems import Problem, WpsRunError
 
 NOTHING_SENT = 2
 INTERRUPTED = 130
@@ -35,6 +40,8 @@ def guarded(command: click.Command) -> int:
 
 
 def _ended_by(error: BaseException) -> int:
+    from runner.problems import WpsRunError
+
     match error:
         case click.exceptions.Exit():
             code = error.exit_code
@@ -58,8 +65,10 @@ def _ended_by(error: BaseException) -> int:
     return code
 
 
-def show(error: WpsRunError) -> None:
+def show(error: "WpsRunError") -> None:
     """Tell a failure on stderr; a playbook's problems with place, line and caret."""
+    from runner.problems import PlaybookError
+
     if isinstance(error, PlaybookError):
         tell(error.problems)
         count = len(error.problems)
@@ -68,8 +77,11 @@ def show(error: WpsRunError) -> None:
         click.echo(f"wps-run: {error}", err=True)
 
 
-def tell(problems: Iterable[Problem]) -> None:
+def tell(problems: "Iterable[Problem]") -> None:
     """Show problems on stderr, each with place, line and caret."""
+    from runner.cli.colour import paint_for, write
+    from runner.problems import with_caret
+
     paint = paint_for(sys.stderr)
     for problem in problems:
         write(sys.stderr, f"{with_caret(problem, paint)}\n")
@@ -79,7 +91,7 @@ MOST_WARNINGS = 10
 """A run shows so many; `validate` shows them all."""
 
 
-def warn(warnings: Sequence[Problem]) -> None:
+def warn(warnings: "Sequence[Problem]") -> None:
     """Show the first of the warnings on stderr, and how many more there are."""
     tell(warnings[:MOST_WARNINGS])
     more = len(warnings) - MOST_WARNINGS
@@ -100,9 +112,9 @@ def drop_output() -> None:
 
 def _bug(error: BaseException) -> int:
     if os.environ.get("WPS_RUN_DEBUG"):
-        import traceback  # noqa: PLC0415 -- nearly never needed, and slow to import
+        import traceback
 
-        from runner.cli.redact import redacted  # noqa: PLC0415 -- the same
+        from runner.cli.redact import redacted
 
         shown = "".join(traceback.format_exception(error))
         click.echo(redacted(shown, os.environ), err=True, nl=False)

@@ -1,7 +1,8 @@
 """The command `wps-run`: which commands there are, and the way to each.
 
-Only click is imported here. A command's module is imported when that command is run, so that
-`wps-run --help` is quick and `wps-run validate` loads no HTTP.
+Only click is imported here, and what a failure needs when there is one. A command's module is
+imported when that command is run, so that `wps-run --help` is quick and `wps-run validate` loads
+no HTTP.
 """
 
 import importlib
@@ -13,7 +14,6 @@ from types import MappingProxyType
 import click
 
 from runner.cli.exits import guarded
-from runner.problems import did_you_mean
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -85,6 +85,8 @@ class Commands(click.Group):
 
 def _refuse_misspelt(word: str) -> None:
     """Refuse a word that is no file and looks like a command."""
+    from runner.problems import did_you_mean  # noqa: PLC0415 -- a tenth of `--help`
+
     near = did_you_mean(word, list(COMMANDS)) if word.replace("-", "").isalpha() else ""
     if near and not os.path.exists(word):  # noqa: PTH110 -- pathlib is a tenth of `--help`
         raise click.UsageError(f"`{word}` is neither a command nor a playbook{near}")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import api
+from runner.cli import collector
 from runner.cli.colour import paint_for
 from runner.cli.confirm import confirm
 from runner.cli.exits import drop_output, show, warn
@@ -178,6 +179,7 @@ def command(
         for_people=for_people,
     )
     stop = Stop()
+    collector.prepare()
     if local:
         return asyncio.run(_rehearse(api.rehearsal(plans, **trouble), plans, report, stop, wish))
     where = {plan.first: api.endpoint_of(plan, endpoint) for plan in plans}
