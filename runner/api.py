@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mappin
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,10 @@ LOCAL_HUB = "local"
 
 DEFAULT_CONNECTION = "WebPubSubConnectionString"
 """The setting that holds the connection string unless the playbook names another one."""
+
+
+_SETTLED = 64
+"""How many results of an earlier part of a run are told at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,8 +337,9 @@ async def batches(  # noqa: PLR0913 -- by name, each with a default
         for _, client in jobs:
             await opened.enter_async_context(client)
         for one, client in jobs:
-            for settled in kept.settled(one.steps()):
-                yield (settled,)
+            settled = kept.settled(one.steps())
+            while told := tuple(islice(settled, _SETTLED)):
+                yield told
             executor = Executor(client, one.options, stop, epoch=epoch, ledger=kept)
             if watch:
                 watch(executor.throttle)

@@ -1,6 +1,7 @@
 """`wps-run run`: carry playbooks out, or rehearse them, and report every action."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import api
-from runner.cli import collector
 from runner.cli.colour import paint_for
 from runner.cli.confirm import confirm
 from runner.cli.exits import drop_output, show, warn
@@ -179,7 +179,7 @@ def command(
         for_people=for_people,
     )
     stop = Stop()
-    collector.prepare()
+    gc.freeze()  # what is there now stays to the end, and need not be looked at again
     if local:
         return asyncio.run(_rehearse(api.rehearsal(plans, **trouble), plans, report, stop, wish))
     where = {plan.first: api.endpoint_of(plan, endpoint) for plan in plans}
@@ -206,7 +206,7 @@ def _reporter(output: str, *, quiet: bool) -> Reporter:
 
 
 class Report:
-    """Writes a run's report to stdout as it comes, flushed once a turn of the event loop.
+    """Writes a run's report to stdout as it comes, flushed at once; results come in batches.
 
     When that fails (a closed pipe, a full disk) it falls silent, and the run is told by `error`.
     """
@@ -219,25 +219,14 @@ class Report:
         self.for_people = for_people
         self.progress = progress
         self.error: OSError | None = None
-        self._flush_due = False
 
     def write(self, text: str) -> None:
-        """Write; readers of a pipe see it at the end of this turn."""
-        if text and self.error is None:
-            self._try(sys.stdout.write, text)
-            if not self._flush_due:
-                self._flush_due = True
-                asyncio.get_running_loop().call_soon(self.flush)
-
-    def flush(self) -> None:
-        """Let readers see what was written."""
-        self._flush_due = False
-        if self.error is None:
-            self._try(sys.stdout.flush)
-
-    def _try(self, act: Callable[..., object], *given: str) -> None:
+        """Write, and let readers of a pipe see it."""
+        if not text or self.error is not None:
+            return
         try:
-            act(*given)
+            sys.stdout.write(text)
+            sys.stdout.flush()
         except OSError as error:
             self.error = error
 
@@ -288,7 +277,6 @@ async def _carry_out(plans: Sequence[api.Plan], stage: Stage, report: Report, st
     summary.duration = round(time.monotonic() - began, 6)  # as its record has it
     outlooks = stage.outlooks()
     report.write(report.reporter.end(summary, outlooks))
-    report.flush()
     if journal:
         await _close(journal, stage.heading, summary, outlooks)
     written = report.files.write(stage.heading, summary, stage.kept, outlooks)

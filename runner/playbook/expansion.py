@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.actions.fields import Shape
 from runner.actions.payload import message_bytes
@@ -40,9 +39,8 @@ _STANDS_FOR_DATA = {"text": "", "json": "0", "binary": ""}
 Filler = Callable[[Mapping[str, str]], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """One expanded action, or what is wrong with it.
+class Filled(NamedTuple):
+    """One expanded action, or what is wrong with it. A tuple, as its row is.
 
     Attributes:
         written: The action it was made from.

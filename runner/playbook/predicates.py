@@ -10,7 +10,7 @@ from typing import Any
 from runner.actions.fields import Field
 from runner.actions.names import NO_SLASH_PATTERN
 from runner.actions.table import Action
-from runner.playbook.beyond import field_faults
+from runner.playbook.beyond import field_faults, is_plain
 from runner.playbook.fits import Fits, fits, together
 from runner.playbook.schema import Form, action_schema, slashless
 
@@ -45,4 +45,6 @@ def predicates_of(
 
 
 def _predicate(rules: list[Fits], one: Field, data_type: str) -> Predicate:
-    return together([*rules, lambda value: not any(field_faults(one, value, data_type))])
+    return together(
+        [*rules, lambda value: is_plain(one, value) or not any(field_faults(one, value, data_type))]
+    )

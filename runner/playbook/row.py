@@ -1,8 +1,7 @@
 """A row of `forEach`, and what the core asks of the files that a playbook names."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from runner.playbook.document import Path
 from runner.problems import Position, Problem
@@ -11,9 +10,8 @@ WHOLE = ""
 """The one column of rows that are single values. No column of a file has this name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row.
+class Row(NamedTuple):
+    """One row. A tuple, since there are many of them: it is made in half the time.
 
     Attributes:
         cells: Column to cell; a single value is in the column `WHOLE`.
