@@ -25,7 +25,7 @@ from runner.playbook.step import Step
 class Ledger(Protocol):
     """Remembers, by index, which actions may have left, even if this process is killed."""
 
-    async def note(self, index: int) -> bool:
+    def note(self, index: int) -> bool:
         """Note that an action is about to leave; it must not when this gives False."""
         ...
 
@@ -163,21 +163,21 @@ class Executor:
         A stop that comes meanwhile keeps what is new from starting, not what is under way.
         """
         ledger, index = self._ledger, job.step.index
-        twice = job.step.action.idempotent
+        idempotent = job.step.action.idempotent
         ends = self._stop.interrupted if job.trail.attempts else self._stop.asked
         try:
-            if ledger and not twice and not await ledger.announce(index):
+            if ledger and not idempotent and not await ledger.announce(index):
                 return False
             if self._door.locked() or self._opens > self._clock():
                 await self._turn(ends)
-            self._wire.start(self._clock())
-            if ledger and twice and not await ledger.note(index):
-                return False
         except asyncio.CancelledError:
             if not self._stop.abandoned.is_set():
                 raise
             return False
-        return not ends.is_set()
+        if ends.is_set():
+            return False
+        self._wire.start(self._clock())
+        return not (ledger and idempotent) or ledger.note(index)
 
     async def _turn(self, ends: asyncio.Event) -> None:
         """Wait until an attempt may leave, or there is to be none.

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event
 from typing import Any, BinaryIO, Self
@@ -33,8 +33,8 @@ class Journal:
     """An open journal, this process's alone.
 
     Lines are written once a loop turn, so that kill -9 loses only what ended in the running
-    turn, and synced in a thread. `note` returns when its line is written, `announce` when it is on
-    disk; all who wait share one write and one sync.
+    turn, and synced in a thread. `announce` returns when its line is on disk; all who wait share
+    one sync.
 
     Attributes:
         path: Where it is.
@@ -46,12 +46,10 @@ class Journal:
         self.error: OSError | None = None
         self._file = file
         self._buffer: list[bytes | Result] = []
-        self._noting: list[asyncio.Future[None]] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._write_due = False
-        self._noted = False
         self._dirty = False
         self._on_error: Callable[[], None] = lambda: None
 
@@ -136,24 +134,14 @@ class Journal:
         self._buffer.append(result)
         self._write_soon()
 
-    async def note(self, index: int) -> bool:
+    def note(self, index: int) -> bool:
         """Write that an action is about to leave; a kill does not undo that, a power cut may.
-
-        The first in a loop turn does not wait: where one request is in flight, it is the only
-        one. Those after it share a write.
 
         Returns:
             False when that could not be done; the action must not leave then.
         """
         self._buffer.append(_sending(index))
-        if not self._noted:
-            self._noted = True
-            self._write_soon()
-            self._write()
-        elif self.error is None:
-            done = asyncio.get_running_loop().create_future()
-            self._noting.append(done)
-            await done
+        self._write()
         return self.error is None
 
     async def announce(self, index: int) -> bool:
@@ -200,10 +188,8 @@ class Journal:
             asyncio.get_running_loop().call_soon(self._write_in_turn)
 
     def _write_in_turn(self) -> None:
-        self._write_due = self._noted = False
+        self._write_due = False
         self._write()
-        noting, self._noting = self._noting, []
-        _wake(noting)
 
     def _write(self) -> None:
         lines, self._buffer = b"".join(map(_line, self._buffer)), []
@@ -250,7 +236,9 @@ class Journal:
                 await asyncio.to_thread(_sync_data, self._file.fileno())
             except OSError as error:
                 self._fail(error)
-        _wake(waiting)
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
 
     def _fail(self, error: OSError) -> None:
         if self.error is None:
@@ -353,12 +341,6 @@ def _require_file(path: Path) -> None:
     """Refuse a device or a pipe, which may have no end."""
     if path.exists() and not path.is_file():
         raise JournalError(f"cannot open the journal `{path}`: it is not a file")
-
-
-def _wake(waiting: Iterable["asyncio.Future[None]"]) -> None:
-    for one in waiting:
-        if not one.done():
-            one.set_result(None)
 
 
 def _line(added: bytes | Result) -> bytes:

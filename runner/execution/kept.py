@@ -37,9 +37,9 @@ class Kept:
         """The steps that are to be carried out."""
         return self.resumption.left(steps) if self.resumption else steps
 
-    async def note(self, index: int) -> bool:
+    def note(self, index: int) -> bool:
         """Note that an action is about to leave; it must not when this gives False."""
-        return self.journal is None or await self.journal.note(index)
+        return self.journal is None or self.journal.note(index)
 
     async def announce(self, index: int) -> bool:
         """The same, even if the machine dies."""

@@ -219,33 +219,12 @@ async def test_a_note_is_written_when_it_returns(tmp_path: Path) -> None:
     journal = Journal.create(tmp_path / "j", HEADER)
     journal.add(encoded(RESULT))
 
-    assert await journal.note(7)
+    assert journal.note(7)
 
     on_disk = (tmp_path / "j").read_bytes()
     assert on_disk.splitlines()[1:] == [encoded(RESULT).strip(), b'{"type":"sending","index":7}']
     await journal.close()
     assert read_journal(tmp_path / "j").sending == {7}
-
-
-async def test_notes_of_one_turn_are_written_together_before_any_returns_but_the_first(
-    tmp_path: Path,
-) -> None:
-    """One that is cancelled meanwhile takes none of the others with it."""
-    journal = Journal.create(tmp_path / "j", HEADER)
-    seen: list[list[bytes]] = []
-
-    async def noted(index: int) -> bool:
-        written = await journal.note(index)
-        seen.append((tmp_path / "j").read_bytes().splitlines()[1:])
-        return written
-
-    tasks = [asyncio.create_task(noted(index)) for index in range(4)]
-    asyncio.get_running_loop().call_soon(tasks[2].cancel)
-    ended = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [one is True for one in ended] == [True, True, False, True]
-    lines = [b'{"type":"sending","index":%d}' % index for index in range(4)]
-    assert seen == [lines[:1], lines, lines]
-    await journal.close()
 
 
 async def test_what_cannot_be_noted_must_not_leave(tmp_path: Path) -> None:
@@ -254,7 +233,7 @@ async def test_what_cannot_be_noted_must_not_leave(tmp_path: Path) -> None:
     journal._file.close()  # noqa: SLF001 -- from now on every write fails
     journal._file = (tmp_path / "j").open("rb", buffering=0)  # noqa: SLF001
 
-    assert list(await asyncio.gather(journal.note(0), journal.note(2))) == [False, False]
+    assert not journal.note(0)
     assert not await journal.announce(1)
     await journal.close()
 
