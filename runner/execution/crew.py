@@ -13,7 +13,7 @@ from runner.execution.faults import defect, skipped
 from runner.execution.ordering import Scoreboard
 from runner.execution.record import Attempt, ended, milliseconds
 from runner.execution.result import Result, Skip, Status
-from runner.execution.retry import NO_ATTEMPT, Again, Done, Trail, ending
+from runner.execution.retry import NO_ATTEMPT, Again, Done, Trail, cut_short
 from runner.execution.stop import Stop
 from runner.execution.throttle import Pace, Throttle
 from runner.playbook.options import Mode, OnError, RunOptions
@@ -21,6 +21,9 @@ from runner.playbook.step import Step
 
 BURST = 64
 """How many steps are planned at a time; a burst costs much less than as many single ones."""
+
+TOLD_AFTER = 0.01
+"""Seconds that a result may wait for others to be told with, while there is more to do."""
 
 LOOK_AHEAD = 1024
 """The most steps that are held, waiting or under way or not yet handed out as results.
@@ -149,7 +152,7 @@ class Crew:
         self._spent = False
         self._sequential = options.mode is Mode.SEQUENTIAL
         # The claims keep a sequential run in order; looking far ahead would gain it nothing.
-        self._limit = BURST if self._sequential else max(LOOK_AHEAD, 4 * options.concurrency)
+        self._limit = 2 * BURST if self._sequential else max(LOOK_AHEAD, 4 * options.concurrency)
         self._stop = stop
         self._throttle = throttle
         self._pace = Pace(options.rate)
@@ -164,6 +167,7 @@ class Crew:
         self._rings = 0.0
         self._outbox: list[Result] = []
         self._news = asyncio.Event()
+        self._telling: asyncio.TimerHandle | None = None
 
     async def results(self) -> list[Result]:
         """The results since the last call, at least one; none when nothing is under way."""
@@ -172,6 +176,9 @@ class Crew:
             self._news.clear()
             await self._news.wait()
             self._call_in()
+        if self._telling:
+            self._telling.cancel()
+            self._telling = None
         batch, self._outbox = self._outbox, []
         return batch
 
@@ -194,6 +201,8 @@ class Crew:
     def cancel(self) -> None:
         """Cancel what is in flight."""
         self._set_timer(None)
+        if self._telling:
+            self._telling.cancel()
         for worker in self.workers:
             worker.cancel()
 
@@ -207,10 +216,10 @@ class Crew:
         self._set_timer(self._next_moment())
 
     def _cut_short(self) -> None:
-        """End each job that rests as its last attempt left it."""
+        """End each job that rests."""
         resting, self._resting = self._resting, []
         for _, _, job in resting:
-            self._end(job, ending(job.step.action, job.trail))
+            self._end(job, cut_short(job.step.action, job.trail, Skip.INTERRUPTED))
 
     async def _work(self, first: Job) -> None:
         job: Job | None = first
@@ -241,7 +250,8 @@ class Crew:
     def _end(self, job: Job, end: Done) -> None:
         self._board.finish(job.step.index)
         self._outbox.append(self._settle(job.result(end, self._clock(), self._epoch)))
-        self._news.set()
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(TOLD_AFTER, self._news.set)
         if job.step.on_error is OnError.STOP and end.status in {Status.FAILED, Status.UNKNOWN}:
             self._stop.request(Skip.STOPPED)
 

@@ -12,10 +12,10 @@ from typing import Protocol
 from runner.actions.wire import Outcome, Reply
 from runner.connect.client import Client
 from runner.execution.crew import BURST, Crew, Job
-from runner.execution.faults import abandoned, skipped
+from runner.execution.faults import abandoned
 from runner.execution.missing import follow, is_missing
 from runner.execution.result import Result, Skip, Status
-from runner.execution.retry import DONE, Again, Done, RetryPolicy, Verdict, ending, verdict
+from runner.execution.retry import DONE, Again, Done, RetryPolicy, Verdict, cut_short, verdict
 from runner.execution.stop import Stop
 from runner.execution.throttle import Pace, Throttle, is_throttling
 from runner.playbook.options import Mode, RunOptions
@@ -195,9 +195,7 @@ class Executor:
 
     def _kept_back(self, job: Job) -> Done:
         """How an action ends that is not to leave, or not again."""
-        if job.trail.attempts:
-            return ending(job.step.action, job.trail)
-        return Done(Status.SKIPPED, skipped(self._stop.reason or Skip.STOPPED))
+        return cut_short(job.step.action, job.trail, self._stop.reason or Skip.STOPPED)
 
     def _judge(self, job: Job, outcome: Outcome, sent: float) -> Done | Again:
         """What follows from an outcome, for its action and for how much is asked at once."""

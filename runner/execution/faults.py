@@ -62,6 +62,10 @@ _SKIPS: Mapping[Skip, str] = MappingProxyType(
 )
 
 
+NOT_AGAIN = "the run ended before another attempt"
+"""What is said of an action that was attempted, and was to be once more."""
+
+
 def fault_of(action: Action, outcome: Outcome, *, doubt: bool) -> Fault:
     """Why an action is not ok.
 
@@ -83,6 +87,11 @@ def fault_of(action: Action, outcome: Outcome, *, doubt: bool) -> Fault:
 def skipped(reason: Skip, words: str | None = None) -> Fault:
     """Why an action was skipped, in the service's words if it has said some."""
     return Fault(reason, words or _SKIPS[reason])
+
+
+def broken_off(action: Action) -> Fault:
+    """Why the outcome of an action is unknown that was to be attempted once more."""
+    return Fault(Skip.INTERRUPTED, NOT_AGAIN, _doubt(action, doubt=True))
 
 
 def abandoned(action: Action) -> Fault:

@@ -38,7 +38,7 @@ class Known(IntEnum):
         UNKNOWN: It may have been done.
         POSTPONED: It was skipped because the run ended early.
         EXCUSED: It was skipped because the playbook says so.
-        DOUBTED: An earlier part may have done it, and the last part did not try it again.
+        DOUBTED: It may have been done before the run was broken off.
     """
 
     NOTHING = 0
@@ -164,16 +164,16 @@ class History:
 
 
 def _known(record: Mapping[str, Any]) -> Known:
+    code = record["error"] and record["error"]["code"]
     match record["status"]:
         case Status.OK:
             return Known.OK
         case Status.FAILED:
             return Known.FAILED
         case Status.UNKNOWN:
-            return Known.DOUBTED if record["requestId"] is None else Known.UNKNOWN
+            return Known.DOUBTED if code == Skip.INTERRUPTED else Known.UNKNOWN
         case _:
-            missing = record["error"] is not None and record["error"]["code"] == Skip.MISSING
-            return Known.EXCUSED if missing else Known.POSTPONED
+            return Known.EXCUSED if code == Skip.MISSING else Known.POSTPONED
 
 
 def read_history(opens: Callable[[], BinaryIO], name: str) -> History:

@@ -6,8 +6,8 @@ from http import HTTPStatus
 
 from runner.actions.table import Action
 from runner.actions.wire import Outcome, Reply
-from runner.execution.faults import fault_of
-from runner.execution.result import Fault, Status
+from runner.execution.faults import NOT_AGAIN, broken_off, fault_of, skipped
+from runner.execution.result import Fault, Skip, Status
 from runner.playbook.options import Delivery, RetryOptions
 
 
@@ -174,6 +174,17 @@ class RetryPolicy:
 
 def _asked(trail: Trail) -> float | None:
     return trail.last.retry_after if isinstance(trail.last, Reply) else None
+
+
+def cut_short(action: Action, trail: Trail, reason: Skip) -> Done:
+    """How an action ends that was to be attempted once more, and a stop came before that.
+
+    What was certainly not done is skipped, as if it had never left. The rest may be done twice,
+    or there would have been no further attempt. Resuming the run does both.
+    """
+    if trail.doubt:
+        return Done(Status.UNKNOWN, broken_off(action))
+    return Done(Status.SKIPPED, skipped(reason, NOT_AGAIN if trail.attempts else None))
 
 
 def ending(action: Action, trail: Trail) -> Done:

@@ -22,7 +22,7 @@ def followup(
         yield f"a report: {report}"
     unknown = summary.counts[Status.UNKNOWN]
     if unknown:
-        kept = "; --resume does not" if resume else ""
+        kept = "; --resume repeats only what was broken off and may be done twice" if resume else ""
         yield (
             f"{unknown:,} may or may not have happened: look before you run "
             f"{'it' if unknown == 1 else 'them'} again{kept}"

@@ -317,12 +317,12 @@ async def test_after_an_interrupt_what_is_in_flight_ends_and_the_rest_is_skipped
     assert len(service.asked) == 8
 
 
-@pytest.mark.parametrize(("said", "ending"), [(503, "unknown"), (429, "failed")])
+@pytest.mark.parametrize(("said", "ending"), [(503, "unknown"), (429, "skipped")])
 @pytest.mark.parametrize("how", ["request", "abandon"])
 async def test_an_interrupt_cuts_a_pause_short(
     run: Any, join: Make, said: int, ending: str, how: str
 ) -> None:
-    """Whoever waits for another attempt ends as the last one left it, at once."""
+    """Whoever waits for another attempt ends at once: in doubt, or as if it had not left."""
     run.service.says(said)
     run.options = replace(run.options, retry=RetryOptions(4, 3600.0, 3600.0))
     decided = asyncio.Event()
@@ -341,6 +341,7 @@ async def test_an_interrupt_cuts_a_pause_short(
 
     (result,) = await running
     assert (result.status, result.attempts, result.http_status) == (ending, 1, said)
+    assert result.fault.code == "interrupted"
 
 
 async def test_after_an_interrupt_no_further_attempt_is_made(
@@ -361,7 +362,7 @@ async def test_after_an_interrupt_no_further_attempt_is_made(
     go.set()
 
     (result,) = await running
-    assert (result.status, result.attempts) == (Status.FAILED, 1)
+    assert (result.status, result.attempts) == (Status.SKIPPED, 1)
 
 
 async def test_an_abandoned_run_leaves_what_is_in_flight_as_unknown(

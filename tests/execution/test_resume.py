@@ -49,6 +49,9 @@ def record(index: int, status: str, code: str | None = None) -> dict[str, Any]:
     }
 
 
+TIMED_OUT = record(3, "unknown", "timeout")
+
+
 def history(*records: dict[str, Any], sending: tuple[int, ...] = ()) -> History:
     """What a journal of these results says, after which these actions have left."""
     written = io.BytesIO()
@@ -103,6 +106,20 @@ def test_what_failed_and_left_again_is_in_doubt(again: Again) -> None:
 def test_an_idempotent_action_without_a_result_runs_again(sending: tuple[int, ...]) -> None:
     """Doing it twice harms nobody, whether it may have left or not."""
     assert split(history(sending=sending), [step(0, "addUserToGroup")]) == ([0], {})
+
+
+def test_what_an_interrupt_left_in_doubt_is_done_again_where_that_is_allowed() -> None:
+    """As after a kill; what was in doubt for another reason has had its attempts."""
+    of = history(*(record(index, "unknown", "interrupted") for index in range(3)), TIMED_OUT)
+    steps = [
+        step(0, "addUserToGroup"),
+        step(1, delivery=Delivery.AT_LEAST_ONCE),
+        step(2),
+        step(3, "addUserToGroup"),
+    ]
+
+    assert split(of, steps) == ([0, 1], {2: "unknown", 3: "unknown"})
+    assert split(of, steps, Again.FAILED) == ([], dict.fromkeys(range(4), "unknown"))
 
 
 @pytest.mark.parametrize("status", [Status.SKIPPED, Status.FAILED])

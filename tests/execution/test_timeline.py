@@ -120,7 +120,7 @@ async def test_an_interrupt_in_a_pause_leaves_its_last_attempt_the_last(
     run.stop.request(Skip.INTERRUPTED)
     (result,) = await running
 
-    assert (result.status, result.attempts, result.record.tries) == (Status.FAILED, 1, ())
+    assert (result.status, result.attempts, result.record.tries) == (Status.SKIPPED, 1, ())
 
 
 async def test_what_never_left_is_no_attempt_but_is_told(run: Any, join: Make) -> None:

@@ -8,6 +8,7 @@ from runner.execution.result import Status, Summary
 from runner.report.followup import followup
 
 WORDS = "wps-run --resume j p.yaml"
+REPEATS = "--resume repeats only what was broken off and may be done twice"
 
 
 @pytest.mark.parametrize(
@@ -17,16 +18,11 @@ WORDS = "wps-run --resume j p.yaml"
         ({Status.OK: 1, Status.FAILED: 2}, [f"to do again what failed: {WORDS} --failed"]),
         (
             {Status.UNKNOWN: 1},
-            ["1 may or may not have happened: look before you run it again; --resume does not"],
+            [f"1 may or may not have happened: look before you run it again; {REPEATS}"],
         ),
         (
             {Status.UNKNOWN: 1200},
-            [
-                (
-                    "1,200 may or may not have happened: look before you run them again; "
-                    "--resume does not"
-                )
-            ],
+            [f"1,200 may or may not have happened: look before you run them again; {REPEATS}"],
         ),
     ],
 )
