@@ -42,10 +42,6 @@ DEFAULT_CONNECTION = "WebPubSubConnectionString"
 """The setting that holds the connection string unless the playbook names another one."""
 
 
-_SETTLED = 64
-"""How many results of an earlier part of a run are told at a time."""
-
-
 @dataclass(frozen=True, slots=True)
 class Given:
     """What the command line, or the caller, adds to the playbooks.
@@ -320,6 +316,7 @@ async def batches(  # noqa: PLR0913 -- by name, each with a default
     """
     from runner.connect.client import Client
     from runner.connect.tls import trusting
+    from runner.execution.crew import BURST
     from runner.execution.executor import Executor
     from runner.execution.kept import Kept
     from runner.execution.stop import Stop
@@ -338,7 +335,7 @@ async def batches(  # noqa: PLR0913 -- by name, each with a default
             await opened.enter_async_context(client)
         for one, client in jobs:
             settled = kept.settled(one.steps())
-            while told := tuple(islice(settled, _SETTLED)):
+            while told := tuple(islice(settled, BURST)):
                 yield told
             executor = Executor(client, one.options, stop, epoch=epoch, ledger=kept)
             if watch:

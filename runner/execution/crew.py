@@ -151,7 +151,8 @@ class Crew:
         self._source = iter(steps)
         self._spent = False
         self._sequential = options.mode is Mode.SEQUENTIAL
-        # The claims keep a sequential run in order; looking far ahead would gain it nothing.
+        # The claims keep a sequential run in order; looking far ahead would gain it nothing. Half
+        # is for the results that wait to be told.
         self._limit = 2 * BURST if self._sequential else max(LOOK_AHEAD, 4 * options.concurrency)
         self._stop = stop
         self._throttle = throttle

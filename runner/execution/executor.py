@@ -199,11 +199,11 @@ class Executor:
 
     def _judge(self, job: Job, outcome: Outcome, sent: float) -> Done | Again:
         """What follows from an outcome, for its action and for how much is asked at once."""
-        step, now = job.step, self._clock()
         trail = job.answered(outcome)
         if verdict(outcome) is Verdict.DONE:  # nearly always, and then there is no more to ask
             self._throttle.borne(sent)
             return DONE
+        step, now = job.step, self._clock()
         if is_throttling(outcome):
             self._throttle.refused(sent, now, self._policy.hold(trail, self._chance()))
         elif isinstance(outcome, Reply):

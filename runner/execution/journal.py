@@ -10,8 +10,7 @@ from threading import Event
 from typing import Any, BinaryIO, Self
 
 from runner.execution.history import History, read_history
-from runner.execution.record import in_json
-from runner.execution.result import Result
+from runner.execution.record import Record, in_json
 from runner.problems import JournalError
 
 SYNC_SECONDS = 0.05
@@ -45,7 +44,7 @@ class Journal:
         self.path = path
         self.error: OSError | None = None
         self._file = file
-        self._buffer: list[bytes | Result] = []
+        self._buffer: list[bytes | Record] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -129,9 +128,9 @@ class Journal:
         self._buffer.append(line)
         self._write_soon()
 
-    def add_result(self, result: Result) -> None:
-        """Append the record of a result in the same way; its line is made when it is written."""
-        self._buffer.append(result)
+    def add_record(self, record: Record) -> None:
+        """Append what became of an action in the same way; its line is made when it is written."""
+        self._buffer.append(record)
         self._write_soon()
 
     def note(self, index: int) -> bool:
@@ -343,10 +342,10 @@ def _require_file(path: Path) -> None:
         raise JournalError(f"cannot open the journal `{path}`: it is not a file")
 
 
-def _line(added: bytes | Result) -> bytes:
+def _line(added: bytes | Record) -> bytes:
     if isinstance(added, bytes):
         return added
-    return added.record.line.encode(errors="surrogatepass")
+    return added.line.encode(errors="surrogatepass")
 
 
 def _sending(index: int) -> bytes:

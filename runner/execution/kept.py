@@ -58,4 +58,4 @@ class Kept:
 
     def _add(self, result: Result) -> None:
         if self.journal:
-            self.journal.add_result(result)
+            self.journal.add_record(result.record)
