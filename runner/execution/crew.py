@@ -25,6 +25,12 @@ BURST = 64
 TOLD_AFTER = 0.01
 """Seconds that a result may wait for others to be told with, while there is more to do."""
 
+AHEAD = 64
+"""How many steps are planned before their turn, while requests are under way."""
+
+HELPING = 16
+"""How many of them are planned at a time: as long as it takes, no answer is looked at."""
+
 LOOK_AHEAD = 1024
 """The most steps that are held, waiting or under way or not yet handed out as results.
 
@@ -150,6 +156,7 @@ class Crew:
         self.error: BaseException | None = None
         self._source = iter(steps)
         self._spent = False
+        self._reading: asyncio.Handle | None = None
         self._sequential = options.mode is Mode.SEQUENTIAL
         # The claims keep a sequential run in order; looking far ahead would gain it nothing. Half
         # is for the results that wait to be told.
@@ -202,8 +209,9 @@ class Crew:
     def cancel(self) -> None:
         """Cancel what is in flight."""
         self._set_timer(None)
-        if self._telling:
-            self._telling.cancel()
+        for handle in (self._telling, self._reading):
+            if handle:
+                handle.cancel()
         for worker in self.workers:
             worker.cancel()
 
@@ -267,7 +275,15 @@ class Crew:
         if job is not None:
             self._pace.start(now)
             self._throttle.in_flight += 1
+            if self._reading is None and len(self._waiting) <= AHEAD - HELPING and not self._spent:
+                self._reading = asyncio.get_running_loop().call_soon(self._read_ahead)
         return job
+
+    def _read_ahead(self) -> None:
+        """Plan what is next once the requests have left: their answers are not there yet."""
+        self._reading = None
+        if self._stop.reason is None:
+            self._read(HELPING)
 
     def _next_moment(self) -> float | None:
         """When something may start even if no attempt ends before; None when nothing may."""
@@ -301,9 +317,9 @@ class Crew:
             pass
         return self._stop.reason is None and self._board.ready > 0
 
-    def _read(self) -> bool:
-        """Plan another burst as far as there is room; False when there is none to plan."""
-        room = min(BURST, self._limit - self._board.pending - len(self._outbox))
+    def _read(self, many: int = BURST) -> bool:
+        """Plan more steps as far as there is room; False when there is none to plan."""
+        room = min(many, self._limit - self._board.pending - len(self._outbox))
         if self._spent or room <= 0:
             return False
         before = self._board.pending
