@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.playbook.binding import beyond_binding
-from runner.playbook.commute import Part, require_commuting
 from runner.playbook.inputs import Files
 from runner.playbook.model import Playbook, read_playbook, variables_in
 from runner.playbook.options import Mode, RunOptions, merged
@@ -206,6 +205,8 @@ def plan(playbooks: Sequence[Playbook], given: Given, *, default_hub: str = "") 
         plans.append(Plan(playbook, hub, connection, options, scope, first, *sizes, given.shard))
         first += checked.steps
     if given.shard:
+        from runner.playbook.commute import Part, require_commuting
+
         whole = [partial(one.steps, every=True) for one in plans]
         require_commuting(list(map(Part, playbooks, (one.hub for one in plans), whole)))
     return tuple(plans)

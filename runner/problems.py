@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Severity(StrEnum):
@@ -13,11 +14,10 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
+class Position(NamedTuple):
     """A place in a file. Lines and columns count from 1, columns in characters.
 
-    Column 0 is the line as a whole, as of a row in a file of rows.
+    Column 0 is the line as a whole, as of a row in a file of rows. A tuple, as rows are.
     """
 
     file: str

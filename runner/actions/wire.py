@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import quote
 
 from runner.actions.fields import Field, Place, Shape
@@ -131,9 +132,8 @@ def _json(fields: tuple[Field, ...], values: Values) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The service's answer to one request.
+class Reply(NamedTuple):
+    """The service's answer to one request. A tuple, since each attempt makes one.
 
     Attributes:
         status: The HTTP status.
@@ -148,8 +148,7 @@ class Reply:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NoReply:
+class NoReply(NamedTuple):
     """No answer came.
 
     Attributes:

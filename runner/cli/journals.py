@@ -8,23 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runner import api
 from runner.cli.fingerprint import fingerprint_of, salt_of
 from runner.cli.options import STDIN, STDIN_NAME
-from runner.execution.history import History, require_same
 from runner.execution.journal import Journal, removed_stillborn
 from runner.execution.kept import Kept
 from runner.execution.lines import parsed
-from runner.execution.resume import Again, Resumption
 from runner.execution.runs import SUFFIX, prune, state_folder
 from runner.playbook.shards import Shard
 from runner.problems import JournalError, UsageError
-from runner.report.heading import Destination, Heading
-from runner.report.replay import heading_from, heading_record
+from runner.report.heading import Destination, Heading, heading_from, heading_record
+
+if TYPE_CHECKING:
+    from runner.execution.history import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ class Wish:
         if_exists: `--resume-if-exists`: whether that one is gone on with when it is there.
         off: `--no-journal`, or a rehearsal.
         resume: `--resume`: the one to go on with, or None.
-        again: What a resumed run does again.
+        failed: `--failed`: whether only what failed is done again.
     """
 
     file: str | None = None
     if_exists: bool = False
     off: bool = False
     resume: str | None = None
-    again: Again = Again.UNDONE
+    failed: bool = False
 
     def check(self) -> None:
         """Refuse what does not go together.
@@ -57,7 +57,7 @@ class Wish:
             )
         if self.file and self.off:
             raise UsageError("--journal and --no-journal contradict each other")
-        if self.again is Again.FAILED and not self.resume:
+        if self.failed and not self.resume:
             raise UsageError("--failed says what --resume does again; name the journal with it")
         if self.if_exists and not self.file:
             raise UsageError("--resume-if-exists goes on with --journal FILE; name the file")
@@ -96,7 +96,7 @@ def opened(
             with. One that nobody named is done without, with a warning.
     """
     if wish.resume:
-        return _gone_on_with(Path(wish.resume), wish.again, heading, plans, endpoints)
+        return _gone_on_with(Path(wish.resume), wish, heading, plans, endpoints)
     if wish.off:
         return Kept()
     header = _header(heading, plans, endpoints)
@@ -120,7 +120,7 @@ def paths_of(plans: Sequence[api.Plan]) -> list[str]:
     return [STDIN if file == STDIN_NAME else file for file in files]
 
 
-def paths_in(history: History) -> tuple[str, ...]:
+def paths_in(history: "History") -> tuple[str, ...]:
     """The playbooks of the run that a journal keeps, as they are named from here."""
     paths, folder = history.header["paths"], history.header.get("folder")
     if not isinstance(folder, str) or folder == _here():
@@ -136,7 +136,7 @@ def _here() -> str:
         return ""
 
 
-def shard_in(history: History, wanted: Shard | None, journal: str) -> Shard | None:
+def shard_in(history: "History", wanted: Shard | None, journal: str) -> Shard | None:
     """The share of the run that a journal keeps.
 
     Args:
@@ -190,11 +190,15 @@ def _header(
 
 def _gone_on_with(
     path: Path,
-    again: Again,
+    wish: Wish,
     heading: Heading,
     plans: Sequence[api.Plan],
     endpoints: Sequence[str],
 ) -> Kept:
+    # Most runs are new ones.
+    from runner.execution.history import require_same  # noqa: PLC0415
+    from runner.execution.resume import Again, Resumption  # noqa: PLC0415
+
     journal, history = Journal.reopen(path)
     made = fingerprint_of(plans, endpoints, history.header["salt"])
     require_same(history, made, str(path))
@@ -207,6 +211,7 @@ def _gone_on_with(
             "its earlier parts did; rehearse anew to see all that would happen",
             err=True,
         )
+    again = Again.FAILED if wish.failed else Again.UNDONE
     return Kept(journal, Resumption(history, again), history.elapsed, history.header["started"])
 
 

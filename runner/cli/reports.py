@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,9 +16,11 @@ from runner.execution.kept import Kept
 from runner.execution.record import Record
 from runner.execution.result import Summary
 from runner.problems import UsageError
-from runner.report.account import Account
 from runner.report.heading import Heading
-from runner.report.outlook import Outlook, withheld
+
+if TYPE_CHECKING:
+    from runner.report.account import Account
+    from runner.report.outlook import Outlook
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -115,7 +117,7 @@ class ReportFiles:
         heading: Heading,
         summary: Summary,
         kept: Kept,
-        outlooks: Sequence[Outlook],
+        outlooks: "Sequence[Outlook]",
     ) -> bool:
         """Write them all, once the run has ended and its journal is closed.
 
@@ -125,6 +127,10 @@ class ReportFiles:
         """
         if self._spool is None:
             return True
+        # Most runs have no report file.
+        from runner.report.account import Account  # noqa: PLC0415
+        from runner.report.outlook import withheld  # noqa: PLC0415
+
         if kept.journal:
             outlooks = tuple(map(withheld, outlooks))
         account = Account(heading, kept.began or self._made, self._spool, summary, outlooks)
@@ -136,7 +142,7 @@ class ReportFiles:
         return not failed
 
 
-def write_reports(paths: Iterable[Path], account: Account, journal: Path | None) -> bool:
+def write_reports(paths: Iterable[Path], account: "Account", journal: Path | None) -> bool:
     """Write report files; each is there as a whole or not at all.
 
     Args:
@@ -180,7 +186,7 @@ def _part(path: Path) -> Path:
     return path.with_name(f".wps-run-{secrets.token_hex(6)}.part")
 
 
-def _add_job_summary(path: Path, account: Account) -> None:
+def _add_job_summary(path: Path, account: "Account") -> None:
     """Append the run to the job summary of GitHub Actions; that it cannot be is a warning."""
     from runner.report.markdown import markdown  # noqa: PLC0415 -- only in such a step
 

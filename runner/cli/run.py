@@ -32,12 +32,9 @@ from runner.cli.watch import Watch
 from runner.execution.journal import Journal, encoded, read_journal
 from runner.execution.kept import Kept
 from runner.execution.result import EXIT_FAILED, Skip, Status, Summary
-from runner.execution.resume import Again
 from runner.problems import PlaybookError
-from runner.report.annotations import Annotated
 from runner.report.heading import Destination, Heading
-from runner.report.outlook import Outlook, outlook_record, withheld
-from runner.report.records import summary_record
+from runner.report.records import outlook_records, summary_record
 from runner.report.reporters import REPORTERS, Quiet, Reporter, Text
 from runner.report.text import summary_lines
 
@@ -45,6 +42,7 @@ if TYPE_CHECKING:
     from runner.connect.endpoint import Endpoint
     from runner.execution.stop import Stop
     from runner.rehearsal import Rehearsal
+    from runner.report.outlook import Outlook
 
 
 @click.command("run")
@@ -157,7 +155,7 @@ def command(
         if_exists=resume_if_exists,
         off=no_journal or (local and not (journal or resume)),
         resume=resume,
-        again=Again.FAILED if failed else Again.UNDONE,
+        failed=failed,
     )
     wish = wish.decided()
     add = given(settings=settings, connection=connection, **said)
@@ -201,6 +199,8 @@ def _reporter(output: str, *, quiet: bool) -> Reporter:
     reporter = for_people if output == "text" else REPORTERS[output]()
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return reporter
+    from runner.report.annotations import Annotated  # noqa: PLC0415 -- only there
+
     aside = None if output == "text" else partial(click.echo, err=True, nl=False)
     return Annotated(reporter, aside)
 
@@ -245,7 +245,7 @@ class Stage:
 
     heading: Heading
     endpoint: "Callable[[api.Plan], Endpoint]"
-    outlooks: Callable[[], Sequence[Outlook]] = tuple
+    outlooks: "Callable[[], Sequence[Outlook]]" = tuple
     ca_bundle: str | None = None
     kept: Kept = field(default_factory=Kept)
 
@@ -335,11 +335,11 @@ async def _tell_results(
 
 
 async def _close(
-    journal: Journal, heading: Heading, summary: Summary, outlooks: Sequence[Outlook]
+    journal: Journal, heading: Heading, summary: Summary, outlooks: "Sequence[Outlook]"
 ) -> None:
     """End the journal, and say if it broke."""
-    for outlook in outlooks:
-        journal.add(encoded(outlook_record(withheld(outlook))))
+    for record in outlook_records(outlooks, without_messages=True):
+        journal.add(encoded(record))
     journal.add(encoded(summary_record(heading, summary)))
     await journal.close()
     if journal.error is not None:

@@ -127,7 +127,7 @@ def _from_here(problem: Problem) -> Problem:
     file = Path(position.file)
     if file.is_absolute() and file.is_relative_to(Path.cwd()):
         file = file.relative_to(Path.cwd())
-    return replace(problem, position=replace(position, file=file.as_posix()))
+    return replace(problem, position=position._replace(file=file.as_posix()))
 
 
 def _files(paths: Sequence[str]) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """From an HTTP answer to a Reply: error codes, words and pauses, whatever shape they come in."""
 
-import html
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -108,6 +107,8 @@ def _words(content_type: str, body: bytes) -> tuple[str | None, str | None]:
     """Code and message of an error body."""
     text = body.decode("utf-8", errors="replace")
     if "html" in content_type.lower() or text.lstrip()[:1] == "<":
+        import html  # noqa: PLC0415 -- its table of entities is large, and hardly ever wanted
+
         title = _TITLE.search(text)
         return None, html.unescape(title[1] if title else _TAG.sub(" ", text))
     try:

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-from runner.execution.history import History, read_history
 from runner.execution.record import Record, in_json
 from runner.problems import JournalError
+
+if TYPE_CHECKING:
+    from runner.execution.history import History
 
 SYNC_SECONDS = 0.05
 """How long a result may be written but not yet safe against a power cut."""
@@ -80,7 +82,7 @@ class Journal:
         return journal
 
     @classmethod
-    def reopen(cls, path: Path) -> tuple[Self, History]:
+    def reopen(cls, path: Path) -> "tuple[Self, History]":
         """Open a journal to go on with it. It is not changed before `resume`.
 
         Raises:
@@ -245,12 +247,14 @@ class Journal:
             self._on_error()
 
 
-def read_journal(path: Path) -> History:
+def read_journal(path: Path) -> "History":
     """Read a journal without going on with it, even while a run writes it.
 
     Raises:
         JournalError: It cannot be read, or is none.
     """
+    from runner.execution.history import read_history  # noqa: PLC0415 -- most runs read none
+
     _require_file(path)
     try:
         return read_history(lambda: path.open("rb"), str(path))

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from runner.execution.journal import Journal
 from runner.execution.result import Result
-from runner.execution.resume import Resumption
 from runner.playbook.step import Step
+
+if TYPE_CHECKING:
+    from runner.execution.resume import Resumption
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Kept:
     """
 
     journal: Journal | None = None
-    resumption: Resumption | None = None
+    resumption: "Resumption | None" = None
     elapsed: float = 0.0
     began: str = ""
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from runner.actions.wire import Value
 from runner.execution.latency import Latency
@@ -51,9 +51,8 @@ class Fault:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How one action ended.
+class Result(NamedTuple):
+    """How one action ended. A tuple, since each action makes one.
 
     Attributes:
         step: The action.

@@ -1,8 +1,9 @@
 """What follows from the outcome of an attempt: another one after a pause, or an end."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from http import HTTPStatus
+from typing import NamedTuple
 
 from runner.actions.table import Action
 from runner.actions.wire import Outcome, Reply
@@ -27,9 +28,8 @@ class Verdict(Enum):
     FINAL = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Trail:
-    """The attempts of one action so far.
+class Trail(NamedTuple):
+    """The attempts of one action so far. A tuple, since each attempt makes one.
 
     Attributes:
         attempts: How many there were.
@@ -55,11 +55,11 @@ class Trail:
 
     def abandoned(self) -> "Trail":
         """The trail with one more attempt that nobody waited for."""
-        return replace(self, attempts=self.attempts + 1, left=self.left + 1, doubt=True, last=None)
+        return self._replace(attempts=self.attempts + 1, left=self.left + 1, doubt=True, last=None)
 
     def missing(self, now: float) -> "Trail":
         """The trail when its last attempt has found the target missing."""
-        return replace(self, misses=self.misses + 1, missed=self.missed if self.misses else now)
+        return self._replace(misses=self.misses + 1, missed=self.missed if self.misses else now)
 
     @property
     def counted(self) -> int:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from runner.actions.fields import Shape
@@ -305,7 +306,9 @@ def _filler(parts: list[Template], *, whole: bool, number: bool) -> Filler:
     if not whole:
         return lambda cells: [part.fill(cells) for part in parts]
     text = parts[0]
-    return (lambda cells: _number(text.fill(cells))) if number else text.fill
+    if number:
+        return lambda cells: _number(text.fill(cells))
+    return itemgetter(*text.columns) if text.is_bare else text.fill
 
 
 def _number(text: str) -> str | int | float:

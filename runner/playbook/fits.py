@@ -8,6 +8,7 @@ jsonschema says why. The rules are the schema's, and a test holds the two to one
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from functools import cache, cached_property
+from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,8 @@ def fits(schema: Json | bool) -> Fits:  # noqa: FBT001 -- `true` and `false` are
     """
     if isinstance(schema, bool):
         return lambda _: schema
+    if schema.get("type") == "string" and schema.keys() <= _OF_TEXT:
+        return _text(schema)
     made = [_KEYWORDS[key](value, schema) for key, value in schema.items() if key not in _WORDS]
     return together(made)
 
@@ -62,12 +65,29 @@ def together(checks: Sequence[Fits]) -> Fits:
     first, *others = checks
     if not others:
         return first
+    second, *others = others
+    if not others:
+        return lambda data: first(data) and second(data)
     rest = together(others)
-    return lambda data: first(data) and rest(data)
+    return lambda data: first(data) and second(data) and rest(data)
 
 
 _WORDS = frozenset({"$schema", "$id", "title", "description"})
 """Keywords that say nothing about the data."""
+
+
+_OF_TEXT = _WORDS | {"type", "minLength", "maxLength", "pattern"}
+
+
+def _text(schema: Json) -> Fits:
+    """The check of a text; one call, since the cells of rows are judged by little else."""
+    least, most = schema.get("minLength", 0), schema.get("maxLength", inf)
+    pattern = schema.get("pattern")
+    return lambda data: (
+        isinstance(data, str)
+        and least <= len(data) <= most
+        and (pattern is None or _compiled(pattern).search(data) is not None)
+    )
 
 
 def _anything(_: object) -> bool:

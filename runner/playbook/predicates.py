@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from runner.actions.fields import Field
-from runner.actions.names import NO_SLASH_PATTERN
 from runner.actions.table import Action
 from runner.playbook.beyond import field_faults, is_plain
 from runner.playbook.fits import Fits, fits, together
@@ -32,16 +31,20 @@ def predicates_of(
     branch = schema.get("then" if data_type == "binary" else "else", {})
     properties = {**schema["properties"], **branch.get("properties", {})}
     refused = () if slash_in_names else slashless({action.name: action})
-    no_slash = fits({"pattern": NO_SLASH_PATTERN})
     fields = {one.name: one for one in action.fields}
     return {
         name: _predicate(
-            [fits(properties[name]), *([no_slash] if name in refused else [])],
+            [fits(properties[name]), *([_without_slash] if name in refused else [])],
             fields[name],
             data_type,
         )
         for name in names
     }
+
+
+def _without_slash(name: str) -> bool:
+    """What `no_slash_schema` says of a name."""
+    return "/" not in name
 
 
 def _predicate(rules: list[Fits], one: Field, data_type: str) -> Predicate:

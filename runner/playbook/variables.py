@@ -63,14 +63,17 @@ class Template:
         """The columns that it names; "" for a bare `${each}`."""
         return self.parts[1::2]
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is one cell and nothing else."""
+        return len(self.parts) == _BARE and self.parts[0] == self.parts[2] == ""
+
     def fill(self, cells: Mapping[str, str]) -> str:
         """The text for one row.
 
         Raises:
             KeyError: The row has no such column.
         """
-        if len(self.parts) == _BARE and self.parts[0] == self.parts[2] == "":
-            return cells[self.parts[1]]
         filled = list(self.parts)
         filled[1::2] = [cells[column] for column in self.parts[1::2]]
         return "".join(filled)

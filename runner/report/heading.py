@@ -1,7 +1,9 @@
 """What a run is and where it goes, as every report says it loudly."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from runner.playbook.shards import Shard
 from runner.problems import printable
@@ -57,3 +59,40 @@ class Heading:
         size = f"{part}{many} {'action' if many == 1 else 'actions'}"
         playbooks = printable(", ".join(self.playbooks))
         return f"{where}{self.share} · {hubs} · {playbooks} · {size}, {self.pace}"
+
+
+def heading_record(heading: Heading) -> dict[str, Any]:
+    """A heading as the header of a journal has it."""
+    return {
+        "destination": heading.destination,
+        "endpoints": list(heading.endpoints),
+        "hubs": list(heading.hubs),
+        "playbooks": list(heading.playbooks),
+        "total": heading.total,
+        "pace": heading.pace,
+        **_shard_record(heading),
+    }
+
+
+def _shard_record(heading: Heading) -> dict[str, Any]:
+    shard = heading.shard
+    return (
+        {"shard": {"number": shard.number, "count": shard.count, "of": heading.whole}}
+        if shard
+        else {}
+    )
+
+
+def heading_from(record: Mapping[str, Any]) -> Heading:
+    """The heading that a journal's header has."""
+    shard = record.get("shard")
+    return Heading(
+        destination=Destination(record["destination"]),
+        endpoints=tuple(record["endpoints"]),
+        hubs=tuple(record["hubs"]),
+        playbooks=tuple(record["playbooks"]),
+        total=record["total"],
+        pace=record["pace"],
+        shard=Shard(shard["number"], shard["count"]) if shard else None,
+        whole=shard["of"] if shard else record["total"],
+    )

@@ -1,14 +1,16 @@
 """Records for machines: the lines of ndjson, the one object of JSON, and what ends a run."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.execution.latency import Latency
 from runner.execution.record import in_json
 from runner.execution.result import Status, Summary
-from runner.report.account import Account
 from runner.report.heading import Heading
-from runner.report.outlook import Outlook, outlook_record
+
+if TYPE_CHECKING:
+    from runner.report.account import Account
+    from runner.report.outlook import Outlook
 
 
 def summary_record(heading: Heading, summary: Summary) -> dict[str, Any]:
@@ -28,27 +30,43 @@ def summary_record(heading: Heading, summary: Summary) -> dict[str, Any]:
     }
 
 
+def outlook_records(
+    outlooks: "Sequence[Outlook]", *, without_messages: bool = False
+) -> list[dict[str, Any]]:
+    """What would happen, a record a hub; none unless it was a rehearsal.
+
+    Args:
+        outlooks: What the rehearsal has shown.
+        without_messages: Whether it is told what was sent, or only how much, as in a journal.
+    """
+    if not outlooks:
+        return []
+    from runner.report.outlook import outlook_record, withheld  # noqa: PLC0415 -- most runs are none
+
+    return [outlook_record(withheld(one) if without_messages else one) for one in outlooks]
+
+
 def line(record: Mapping[str, Any]) -> str:
     """A record as one line of ndjson, with its line break."""
     return in_json(record) + "\n"
 
 
-def ndjson(account: Account) -> Iterator[str]:
+def ndjson(account: "Account") -> Iterator[str]:
     """A record a line: results in the order of the playbook, what would happen, the summary."""
     for record in account.records:
         yield record.line
-    yield from map(line, map(outlook_record, account.outlooks))
+    yield from map(line, outlook_records(account.outlooks))
     yield line(summary_record(account.heading, account.summary))
 
 
-def json(account: Account) -> Iterator[str]:
+def json(account: "Account") -> Iterator[str]:
     """One object, on one line."""
     lines = (record.line for record in account.records)
     yield from json_pieces(account.heading, lines, account.summary, account.outlooks)
 
 
 def json_pieces(
-    heading: Heading, lines: Iterable[str], summary: Summary, outlooks: Sequence[Outlook]
+    heading: Heading, lines: Iterable[str], summary: Summary, outlooks: "Sequence[Outlook]"
 ) -> Iterator[str]:
     """The object, piece by piece: the summary, the results in the order of their lines."""
     yield f'{{"summary":{in_json(summary_record(heading, summary))},"results":['
@@ -58,7 +76,7 @@ def json_pieces(
         comma = ","
     yield "]"
     if outlooks:
-        yield f',"rehearsal":{in_json(list(map(outlook_record, outlooks)))}'
+        yield f',"rehearsal":{in_json(outlook_records(outlooks))}'
     yield "}\n"
 
 

@@ -1,17 +1,15 @@
 """A run told again from its journal: the heading, the records and the totals it had."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from runner.execution.history import History
 from runner.execution.record import Record, record_from
 from runner.execution.result import Status, Summary
-from runner.playbook.shards import Shard
 from runner.problems import JournalError
 from runner.report.account import Account
-from runner.report.heading import Destination, Heading
+from runner.report.heading import Heading, heading_from
 from runner.report.outlook import outlook_from
 
 
@@ -56,40 +54,3 @@ def _heading(history: History) -> Heading:
     """The heading of its last part, which may be run at another pace than the first."""
     resumed = history.resumed
     return heading_from(resumed if resumed and "destination" in resumed else history.header)
-
-
-def heading_record(heading: Heading) -> dict[str, Any]:
-    """A heading as the header of a journal has it."""
-    return {
-        "destination": heading.destination,
-        "endpoints": list(heading.endpoints),
-        "hubs": list(heading.hubs),
-        "playbooks": list(heading.playbooks),
-        "total": heading.total,
-        "pace": heading.pace,
-        **_shard_record(heading),
-    }
-
-
-def _shard_record(heading: Heading) -> dict[str, Any]:
-    shard = heading.shard
-    return (
-        {"shard": {"number": shard.number, "count": shard.count, "of": heading.whole}}
-        if shard
-        else {}
-    )
-
-
-def heading_from(record: Mapping[str, Any]) -> Heading:
-    """The heading that a journal's header has."""
-    shard = record.get("shard")
-    return Heading(
-        destination=Destination(record["destination"]),
-        endpoints=tuple(record["endpoints"]),
-        hubs=tuple(record["hubs"]),
-        playbooks=tuple(record["playbooks"]),
-        total=record["total"],
-        pace=record["pace"],
-        shard=Shard(shard["number"], shard["count"]) if shard else None,
-        whole=shard["of"] if shard else record["total"],
-    )

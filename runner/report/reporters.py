@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from runner.execution.record import Record
 from runner.execution.result import Status, Summary
 from runner.problems import Paint, plain
 from runner.report.heading import Heading
-from runner.report.outlook import Outlook, outlook_lines, outlook_record
-from runner.report.records import json_pieces, line, summary_record
+from runner.report.records import json_pieces, line, outlook_records, summary_record
 from runner.report.text import Lines, heading_line, summary_lines
+
+if TYPE_CHECKING:
+    from runner.report.outlook import Outlook
 
 
 class Reporter(Protocol):
@@ -24,7 +26,7 @@ class Reporter(Protocol):
         """What to write for one result, as it comes."""
         ...
 
-    def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
+    def end(self, summary: Summary, outlooks: "Sequence[Outlook]") -> str:
         """What ends the report; outlooks are there after a rehearsal."""
         ...
 
@@ -49,10 +51,10 @@ class Text:
         """The result's line, and what to do about a failure."""
         return self._lines.result(record)
 
-    def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
+    def end(self, summary: Summary, outlooks: "Sequence[Outlook]") -> str:
         """What would happen, the hints that many actions share, then the totals."""
         totals = summary_lines(self._heading, summary, self._paint)
-        return "".join((*map(outlook_lines, outlooks), self._lines.repeated(), totals))
+        return "".join((*_outlook_texts(outlooks), self._lines.repeated(), totals))
 
 
 class Quiet(Text):
@@ -67,10 +69,19 @@ class Quiet(Text):
         """The result when it failed or is unknown; what is skipped is in the totals."""
         return self._lines.result(record) if record.status in _FAILURES else ""
 
-    def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
+    def end(self, summary: Summary, outlooks: "Sequence[Outlook]") -> str:
         """The totals."""
         del outlooks
         return super().end(summary, ()).lstrip("\n")
+
+
+def _outlook_texts(outlooks: "Sequence[Outlook]") -> list[str]:
+    """What would happen, for the eye; nothing unless it was a rehearsal."""
+    if not outlooks:
+        return []
+    from runner.report.outlook import outlook_lines  # noqa: PLC0415 -- only a rehearsal has any
+
+    return list(map(outlook_lines, outlooks))
 
 
 _FAILURES = {Status.FAILED, Status.UNKNOWN}
@@ -88,9 +99,9 @@ class Ndjson:
         """The result's record."""
         return record.line
 
-    def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
+    def end(self, summary: Summary, outlooks: "Sequence[Outlook]") -> str:
         """What would happen, a record a hub, then the summary."""
-        records = [*map(outlook_record, outlooks), summary_record(self._heading, summary)]
+        records = [*outlook_records(outlooks), summary_record(self._heading, summary)]
         return "".join(map(line, records))
 
 
@@ -108,7 +119,7 @@ class Json:
         self._results.append((record.index, record.line))
         return ""
 
-    def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
+    def end(self, summary: Summary, outlooks: "Sequence[Outlook]") -> str:
         """The whole report."""
         lines = (text for _, text in sorted(self._results))
         return "".join(json_pieces(self._heading, lines, summary, outlooks))
@@ -127,7 +138,7 @@ class Silent:
         del record
         return ""
 
-    def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
+    def end(self, summary: Summary, outlooks: "Sequence[Outlook]") -> str:
         """Nothing."""
         del summary, outlooks
         return ""

@@ -12,10 +12,10 @@ from runner.execution.result import Result, Status, Summary
 from runner.problems import JournalError
 from runner.report.account import Account
 from runner.report.files import FILES
-from runner.report.heading import Destination, Heading
+from runner.report.heading import Destination, Heading, heading_record
 from runner.report.outlook import Closed, Heard, Outlook, Permitted, outlook_record, withheld
 from runner.report.records import line, summary_record
-from runner.report.replay import heading_record, replay
+from runner.report.replay import replay
 from runner.report.reporters import REPORTERS
 
 HEADING = Heading(Destination.SERVICE, ("h",), ("chat",), ("p",), total=3, pace="sequential")
