@@ -1,6 +1,5 @@
 """One HTTP session with the service: a Request goes out, a Reply or a NoReply comes back."""
 
-import asyncio
 import logging
 import os
 import ssl
@@ -17,6 +16,7 @@ from yarl import URL
 
 from runner.actions.wire import NoReply, Outcome, Request
 from runner.connect.auth import Signer, TokenSource
+from runner.connect.deadlines import Deadlines
 from runner.connect.endpoint import Endpoint
 from runner.connect.entra import EntraTokens, entra_tokens
 from runner.connect.log import LOG, Exchange
@@ -92,6 +92,7 @@ class Client:
         self._tls = tls
         self._proxy = proxy_for(endpoint) if trust_env else None
         self._now = now
+        self._deadlines = Deadlines()
         self._agent = f"wps-run/{VERSION}"
         self._logged = LOG.isEnabledFor(logging.INFO)
 
@@ -116,6 +117,7 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._deadlines.close()
         await self._session.close()
 
     async def send(
@@ -188,7 +190,7 @@ class Client:
         response: aiohttp.ClientResponse | None = None
         body = bytearray()
         try:
-            async with asyncio.timeout(seconds + _GRACE):
+            with self._deadlines.within(seconds + _GRACE):
                 response = await self._session.request(
                     request.method,
                     self._url(request),

@@ -261,7 +261,8 @@ class Crew:
         self._outbox.append(self._settle(job.result(end, self._clock(), self._epoch)))
         if self._telling is None:
             self._telling = asyncio.get_running_loop().call_later(TOLD_AFTER, self._news.set)
-        if job.step.on_error is OnError.STOP and end.status in {Status.FAILED, Status.UNKNOWN}:
+        failed = end.status is Status.FAILED or end.status is Status.UNKNOWN
+        if failed and job.step.on_error is OnError.STOP:
             self._stop.request(Skip.STOPPED)
 
     def _next(self) -> Job | None:

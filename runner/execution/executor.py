@@ -1,11 +1,11 @@
 """Steps to results: the one place where order, retry, pace and client meet an event loop."""
 
 import asyncio
-import os
 import random
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
@@ -74,7 +74,8 @@ class Executor:
         self._clock = clock
         self._epoch = clock() if epoch is None else epoch
         self._chance = chance
-        self._new_request_id = new_request_id or _unique
+        bits = random.Random().getrandbits  # noqa: S311 -- no secret; of its own, so nobody seeds it
+        self._new_request_id = new_request_id or partial(_unique, bits)
         self._ledger = ledger
         self._policy = RetryPolicy(options.retry)
         self._throttle = Throttle(1 if options.mode is Mode.SEQUENTIAL else options.concurrency)
@@ -221,13 +222,16 @@ async def _event(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
 
 
-def _unique() -> str:
+def _unique(bits: Callable[[int], int]) -> str:
     """A UUID of version 4 (RFC 9562, section 5.4), as `uuid.uuid4` makes it in more time."""
-    digits = bytearray(os.urandom(16))
-    digits[6] = digits[6] & 0x0F | 0x40
-    digits[8] = digits[8] & 0x3F | 0x80
-    text = digits.hex()
+    drawn = bits(128) & ~_FIXED | _VERSION_4
+    text = f"{drawn:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+_FIXED = 0xF << 76 | 0x3 << 62
+_VERSION_4 = 0x4 << 76 | 0x2 << 62
+"""The bits that say what kind of UUID it is."""
 
 
 def _as_it_is(result: Result) -> Result:

@@ -64,7 +64,9 @@ class Scoreboard:
         keys = []
         for claim in claims:
             keys.append(claim.key)
-            queue = self._queues.setdefault(claim.key, deque())
+            queue = self._queues.get(claim.key)
+            if queue is None:
+                queue = self._queues[claim.key] = deque()
             last = queue[-1] if queue else None
             if last is None or not (last.open and claim.shared and last.use == claim.use):
                 last = _Generation(claim.use, claim.shared)

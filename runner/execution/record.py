@@ -168,7 +168,7 @@ def ended(  # noqa: PLR0913, PLR0917 -- all that a run finds out about a step
 
 def milliseconds(seconds: float) -> float:
     """Seconds as records tell them: milliseconds, to the microsecond."""
-    return round(seconds * 1000, 3)
+    return int(seconds * 1_000_000 + 0.5) / 1000  # `round` takes three times as long
 
 
 def record_from(written: Mapping[str, Any]) -> Record:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from runner.execution.crew import BURST, HELPING
 from runner.execution.result import Result, Skip, Status
 from runner.playbook.options import Missing, Mode, OnError, OnMissing, RetryOptions
 from runner.playbook.step import Step
@@ -83,6 +84,59 @@ async def test_those_who_are_waited_for_hold_no_slot(run: Any, service: Any, joi
     assert statuses(results) == ["ok"] * 200
     assert service.most_in_flight <= 2
     assert sum(one.attempts for one in results) == len(service.asked)
+
+
+async def test_what_is_next_is_planned_while_answers_are_away(
+    run: Any, service: Any, join: Make
+) -> None:
+    """No answer comes before more is planned than the first requests have needed."""
+    planned = asyncio.Event()
+
+    def steps() -> Iterator[Step]:
+        for number in range(BURST + HELPING):
+            yield join(f"u{number}")
+        planned.set()
+        yield from (join(f"v{number}") for number in range(BURST))
+
+    async def answer(_: web.Request) -> web.Response:
+        async with asyncio.timeout(10):
+            await planned.wait()
+        return web.Response()
+
+    service.answer = answer
+    run.options = replace(run.options, concurrency=BURST // 2)
+    results = await run.results(steps())
+
+    assert statuses(results) == ["ok"] * (2 * BURST + HELPING)
+
+
+async def test_nothing_is_planned_once_a_stop_is_asked_for(
+    run: Any, service: Any, join: Make
+) -> None:
+    """What is left is read to be told as skipped, when nothing is under way any more."""
+    read: list[int] = []
+    away = 0
+
+    def steps() -> Iterator[Step]:
+        for number in range(4 * BURST):
+            read.append(away)
+            yield join(f"u{number}")
+
+    async def answer(_: web.Request) -> web.Response:
+        nonlocal away
+        away += 1
+        run.stop.request(Skip.STOPPED)
+        await let_go(0.02)
+        away -= 1
+        return web.Response()
+
+    service.answer = answer
+    run.options = replace(run.options, concurrency=BURST // 2)
+    results = await run.results(steps())
+
+    ok = statuses(results).count("ok")
+    assert statuses(results) == ["ok"] * ok + ["skipped"] * (4 * BURST - ok)
+    assert sum(map(bool, read)) <= BURST + HELPING
 
 
 @pytest.mark.parametrize("mode", Mode)
