@@ -21,9 +21,12 @@ Values = Mapping[str, Value]
 """Property name to checked value. `dataType` is there whenever `data` is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """A REST call, but for the endpoint, the api-version and the token.
+
+    It is not changed once it is made. It is not frozen, since to make it would take three times as
+    long, and each action makes one.
 
     Attributes:
         method: The HTTP method.

@@ -138,7 +138,7 @@ async def _asked_for(endpoint: Endpoint, hub: str, access: ClientAccess) -> str:
 
     request = token_request(hub, access)
     async with Client(endpoint, concurrency=1) as client:
-        outcome, body = await client.ask(request, timeout=TIMEOUT, request_id=str(uuid.uuid4()))
+        outcome, body = await client.send(request, timeout=TIMEOUT, request_id=str(uuid.uuid4()))
     token = token_in(body)
     if token is None:
         said = outcome.message or outcome.code or getattr(outcome, "status", "no token in it")

@@ -127,7 +127,7 @@ class Client:
         timeout: float,  # noqa: ASYNC109 -- it bounds connecting and answering, and is an outcome
         request_id: str,
         attempt: int = 1,
-    ) -> Outcome:
+    ) -> tuple[Outcome, bytes]:
         """Send one request, once.
 
         A status line is an answer, even when the body after it breaks off or does not end in
@@ -140,22 +140,8 @@ class Client:
             attempt: Which attempt of the action it is, for the log.
 
         Returns:
-            The reply, or why there is none. Neither holds a secret.
-        """
-        asked = await self.ask(request, timeout=timeout, request_id=request_id, attempt=attempt)
-        return asked[0]
-
-    async def ask(
-        self,
-        request: Request,
-        *,
-        timeout: float,  # noqa: ASYNC109 -- as of `send`
-        request_id: str,
-        attempt: int = 1,
-    ) -> tuple[Outcome, bytes]:
-        """Send one request, once, as `send` does; gives the beginning of the answer's body too.
-
-        The body may hold a secret, and is never logged.
+            The reply, or why there is none; neither holds a secret. And the beginning of the
+            answer's body, which may hold one, and is never logged.
         """
         now = self._now()
         if self._renewed:

@@ -142,7 +142,7 @@ class Executor:
             return self._kept_back(job)
         job.leave(sent := self._clock())
         try:
-            outcome = await self._client.send(
+            outcome, _ = await self._client.send(
                 step.request,
                 timeout=step.timeout,
                 request_id=job.request_id,

@@ -15,7 +15,7 @@ from runner.problems import JournalError
 if TYPE_CHECKING:
     from runner.execution.history import History
 
-SYNC_SECONDS = 0.05
+SYNC_SECONDS = 0.2
 """How long a result may be written but not yet safe against a power cut."""
 
 _BEGINNING = b'{"type":"run",'

@@ -62,14 +62,14 @@ class Scoreboard:
         """
         behind = 0
         keys = []
-        for claim in claims:
-            keys.append(claim.key)
-            queue = self._queues.get(claim.key)
+        for key, use, shared in claims:
+            keys.append(key)
+            queue = self._queues.get(key)
             if queue is None:
-                queue = self._queues[claim.key] = deque()
+                queue = self._queues[key] = deque()
             last = queue[-1] if queue else None
-            if last is None or not (last.open and claim.shared and last.use == claim.use):
-                last = _Generation(claim.use, claim.shared)
+            if last is None or not (last.open and shared and last.use == use):
+                last = _Generation(use, shared)
                 queue.append(last)
             last.left += 1
             if last is not queue[0]:
@@ -93,8 +93,9 @@ class Scoreboard:
         """Let go of what a step holds that was taken before."""
         for key in self._keys.pop(number):
             queue = self._queues[key]
-            queue[0].left -= 1
-            if queue[0].left == 0:
+            first = queue[0]
+            first.left -= 1
+            if first.left == 0:
                 queue.popleft()
                 if queue:
                     self._advance(queue[0], number)

@@ -13,6 +13,7 @@ in_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """A value as journals and reports write it: on one line, without blanks, characters as they are."""
 
 _text = json.encoder.encode_basestring
+_NULL = "null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,12 @@ class Attempt:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
     """How one action ended, as every report tells it and the journal keeps it. No payload.
+
+    It is not changed once it is made. It is not frozen, since to make it would take three times as
+    long, and each action makes one.
 
     Attributes:
         index: Its number among all expanded actions of the run, from 0.
@@ -93,7 +97,7 @@ class Record:
     def line(self) -> str:
         """The record as one line of ndjson, with its line break; journal and report share it."""
         if not self._line:
-            object.__setattr__(self, "_line", self._written())
+            self._line = self._written()
         return self._line
 
     def _written(self) -> str:
@@ -103,13 +107,17 @@ class Record:
         tries = in_json([one.as_json() for one in self.tries]) if self.tries else "[]"
         return (
             f'{{"type":"result","index":{self.index},"action":{self.action},'
-            f'"item":{_or_null(self.item)},"actionName":"{self.action_name}",'
-            f'"name":{_text_or_null(self.name)},"target":{_target(self.target)},'
+            f'"item":{_NULL if self.item is None else self.item},'
+            f'"actionName":"{self.action_name}",'
+            f'"name":{_NULL if self.name is None else _text(self.name)},'
+            f'"target":{_target(self.target)},'
             f'"source":{_text(self.source)},"status":"{self.status}",'
-            f'"httpStatus":{_or_null(self.http_status)},"attempts":{self.attempts},'
-            f'"durationMs":{self.duration_ms},"requestId":{_text_or_null(self.request_id)},'
-            f'"error":{in_json(error) if error else "null"},'
-            f'"startedMs":{_or_null(self.started_ms)},"waitedFor":{_or_null(self.waited_for)},'
+            f'"httpStatus":{_NULL if self.http_status is None else self.http_status},'
+            f'"attempts":{self.attempts},"durationMs":{self.duration_ms},'
+            f'"requestId":{_NULL if self.request_id is None else _text(self.request_id)},'
+            f'"error":{in_json(error) if error else _NULL},'
+            f'"startedMs":{_NULL if self.started_ms is None else self.started_ms},'
+            f'"waitedFor":{_NULL if self.waited_for is None else self.waited_for},'
             f'"tries":{tries}}}\n'
         )
 
@@ -121,14 +129,6 @@ def _target(target: Mapping[str, Value]) -> str:
         for name, value in target.items()
     ]
     return f"{{{','.join(pairs)}}}"
-
-
-def _text_or_null(text: str | None) -> str:
-    return "null" if text is None else _text(text)
-
-
-def _or_null(number: float | None) -> str:
-    return "null" if number is None else repr(number)
 
 
 def ended(  # noqa: PLR0913, PLR0917 -- all that a run finds out about a step

@@ -8,9 +8,12 @@ from runner.actions.wire import Request, Value, Values
 from runner.playbook.options import Delivery, OnError, OnMissing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
     """One action of a run, after variables are filled in and rows expanded.
+
+    It is not changed once it is made. It is not frozen, since to make it would take three times as
+    long, and each action makes one.
 
     Attributes:
         index: Its number among all expanded actions of the run, from 0.

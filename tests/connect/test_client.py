@@ -25,7 +25,8 @@ async def send(endpoint: Endpoint, request: Request = JOIN, **more: Any) -> Repl
     """One request with a client of its own."""
     seconds = more.pop("timeout", 10.0)
     async with Client(endpoint, concurrency=1, **more) as client:
-        return await client.send(request, timeout=seconds, request_id="id-1")
+        outcome, _ = await client.send(request, timeout=seconds, request_id="id-1")
+        return outcome
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ async def test_no_more_connections_than_concurrency(server: Any) -> None:
         gate.set()
         replies = await running
 
-    assert replies == [Reply(200)] * 5
+    assert replies == [(Reply(200), b"")] * 5
     assert server.most_open == 2
 
 
@@ -158,8 +159,8 @@ async def test_a_dropped_kept_alive_connection_is_told_not_papered_over(server: 
 
     server.answers_with(answer)
     async with Client(server.endpoint, concurrency=1) as client:
-        first = await client.send(JOIN, timeout=10, request_id="a")
-        second = await client.send(JOIN, timeout=10, request_id="b")
+        first, _ = await client.send(JOIN, timeout=10, request_id="a")
+        second, _ = await client.send(JOIN, timeout=10, request_id="b")
 
     assert first == Reply(200)
     assert isinstance(second, NoReply)
@@ -446,7 +447,7 @@ async def test_a_cancelled_send_leaves_no_connection_behind(server: Any) -> None
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await client.send(JOIN, timeout=10, request_id="b") == Reply(200)
+        assert await client.send(JOIN, timeout=10, request_id="b") == (Reply(200), b"")
         silence.set()
 
     assert server.connections == 2

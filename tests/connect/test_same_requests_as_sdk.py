@@ -142,7 +142,7 @@ async def test_an_action_goes_out_as_the_sdk_sends_it(server: Any, action: str, 
     async with Client(server.endpoint, concurrency=1) as client:
         for own in values(action, name):
             request = build_request(row, own, HUB)
-            reply = await client.send(request, timeout=10, request_id="id")
+            reply, _ = await client.send(request, timeout=10, request_id="id")
             assert reply == Reply(row.success[0])
 
     assert [on_the_wire(one) for one in server.seen] == theirs

@@ -25,7 +25,7 @@ async def test_a_bundle_adds_to_what_is_trusted(tls_server: Any, certificate: Pa
         (tls_server.endpoint, trusting(str(certificate))),
     ):
         async with Client(endpoint, concurrency=1, tls=tls) as client:
-            outcomes.append(await client.send(JOIN, timeout=10, request_id="a"))
+            outcomes.append((await client.send(JOIN, timeout=10, request_id="a"))[0])
 
     assert outcomes[1] == Reply(200)
     for refused in (outcomes[0], outcomes[2]):
