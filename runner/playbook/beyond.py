@@ -36,11 +36,6 @@ def beyond_schema(
             yield from field_faults(one, value, data_type)
 
 
-def is_plain(one: Field, value: object) -> bool:
-    """Whether it is ASCII in a property of text, as most names are: never a fault of this kind."""
-    return one.shape is Shape.STRING and type(value) is str and value.isascii()
-
-
 def field_faults(one: Field, value: Any, data_type: str) -> Iterator[Fault]:  # noqa: ANN401 -- what its schema accepts
     """The same of one property, whose value its schema accepts."""
     if one.shape is Shape.DATA:

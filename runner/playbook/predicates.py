@@ -7,9 +7,9 @@ one says no, that check has the word. So there is one rule book, and a row costs
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from runner.actions.fields import Field
+from runner.actions.fields import Field, Shape
 from runner.actions.table import Action
-from runner.playbook.beyond import field_faults, is_plain
+from runner.playbook.beyond import field_faults
 from runner.playbook.fits import Fits, fits, together
 from runner.playbook.schema import Form, action_schema, slashless
 
@@ -48,6 +48,9 @@ def _without_slash(name: str) -> bool:
 
 
 def _predicate(rules: list[Fits], one: Field, data_type: str) -> Predicate:
-    return together(
-        [*rules, lambda value: is_plain(one, value) or not any(field_faults(one, value, data_type))]
-    )
+    def faultless(value: Any) -> bool:  # noqa: ANN401 -- what its schema accepts
+        return not any(field_faults(one, value, data_type))
+
+    if one.shape is Shape.STRING:  # ASCII, as most names are, has never a fault of this kind
+        return together([*rules, lambda value: value.isascii() or faultless(value)])
+    return together([*rules, faultless])

@@ -138,9 +138,10 @@ def _maker(written: WrittenAction, options: RunOptions, hub: str) -> Callable[[F
     request = RequestTemplate(action, hub).fill
     claims = claiming(action)
     alone = options.mode is Mode.SEQUENTIAL
+    final = any(one.shape in {Shape.DATA, Shape.STRINGS} for one in action.fields)
 
     def make(filled: Filled, index: int) -> Step:
-        values = _checked(action, filled.values)
+        values = _final(action, filled.values) if final else filled.values
         position = filled.position
         return Step(
             index,
@@ -175,7 +176,7 @@ def _expanded(playbook: Playbook, written: WrittenAction, scope: Scope) -> Itera
         yield Filled(written, None, position, written.values, written.label)
 
 
-def _checked(action: Action, values: Mapping[str, Any]) -> dict[str, Value]:
+def _final(action: Action, values: Mapping[str, Any]) -> dict[str, Value]:
     """The values in their final form: bytes for data, a tuple for a list."""
     checked: dict[str, Value] = {}
     for one in action.fields:
