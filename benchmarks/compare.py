@@ -74,7 +74,7 @@ class Line:
         """The line in Markdown."""
         verdict = "met" if self.met else "missed"
         return (
-            f"| {self.what} | {self.against} | {self.found:.2f} | "
+            f"| {self.what} | {self.against} | {self.found:.3f} | "
             f"{self.bound} {self.wanted:g} | {verdict} |"
         )
 

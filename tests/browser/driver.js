@@ -28,8 +28,7 @@ const methods = {
   noise: async () => noise,
   requests: async () => requests,
   evaluate: (expression) => page.evaluate(expression),
-  wait: (expression) => page.waitForFunction(expression).then(() => null),
-  // As `wait`, in a page whose policy forbids what that does.
+  // Playwright's own waiting does what our pages' policy forbids.
   async until(expression) {
     const deadline = performance.now() + 20_000;
     const isTrue = () => page.evaluate(expression).catch((error) => {

@@ -118,7 +118,7 @@ def test_it_refuses_scripts_that_are_not_its_own(
     browser.evaluate(
         "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=alert(1)>')"
     )
-    browser.wait("true")
+    browser.until("true")
 
     assert any("Content Security Policy" in line for line in browser.noise())
     assert not any(line.startswith("dialog") for line in browser.noise())
@@ -167,7 +167,7 @@ def test_filters_narrow_the_table_and_say_how_far(
     assert browser.texts(numbers) == ["4"]
     assert browser.text("#count") == "1 of 10 actions"
     browser.click("#filters button[type=reset]")
-    browser.wait("document.getElementById('count').textContent === '10 of 10 actions'")
+    browser.until("document.getElementById('count').textContent === '10 of 10 actions'")
     browser.choose("#by-action", "sendToGroup")
     assert browser.texts(numbers) == ["9"]
     browser.choose("#by-action", "")
