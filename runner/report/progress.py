@@ -144,7 +144,7 @@ def progress_line(view: View, columns: int, paint: Paint = plain) -> str:
 
 def _parts(view: View) -> Iterator[_Part]:
     """The parts of the line, in the order in which they are shown."""
-    filled = _BAR * view.percent // 100
+    filled = min(_BAR, _BAR * view.percent // 100)
     yield _Part(1, f"{view.percent:>3} %")
     yield _Part(9, f"[{'=' * filled:{_BAR}}]", Ink.GUTTER)
     yield _Part(5, view.place, Ink.LOCAL if view.place == "LOCAL" else Ink.PLACE)
