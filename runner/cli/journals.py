@@ -96,7 +96,7 @@ def opened(
             with. One that nobody named is done without, with a warning.
     """
     if wish.resume:
-        return _gone_on_with(Path(wish.resume), wish, heading, plans, endpoints)
+        return _gone_on_with(Path(wish.resume), heading, plans, endpoints, failed=wish.failed)
     if wish.off:
         return Kept()
     header = _header(heading, plans, endpoints)
@@ -190,10 +190,11 @@ def _header(
 
 def _gone_on_with(
     path: Path,
-    wish: Wish,
     heading: Heading,
     plans: Sequence[api.Plan],
     endpoints: Sequence[str],
+    *,
+    failed: bool,
 ) -> Kept:
     # Most runs are new ones.
     from runner.execution.history import require_same  # noqa: PLC0415
@@ -211,7 +212,7 @@ def _gone_on_with(
             "its earlier parts did; rehearse anew to see all that would happen",
             err=True,
         )
-    again = Again.FAILED if wish.failed else Again.UNDONE
+    again = Again.FAILED if failed else Again.UNDONE
     return Kept(journal, Resumption(history, again), history.elapsed, history.header["started"])
 
 

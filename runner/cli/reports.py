@@ -127,12 +127,10 @@ class ReportFiles:
         """
         if self._spool is None:
             return True
-        # Most runs have no report file.
-        from runner.report.account import Account  # noqa: PLC0415
-        from runner.report.outlook import withheld  # noqa: PLC0415
+        from runner.report.account import Account  # noqa: PLC0415 -- most runs have no report file
 
         if kept.journal:
-            outlooks = tuple(map(withheld, outlooks))
+            outlooks = tuple(one.withheld() for one in outlooks)
         account = Account(heading, kept.began or self._made, self._spool, summary, outlooks)
         journal = kept.journal.path if kept.journal else None
         failed = write_reports(self.paths, account, journal)

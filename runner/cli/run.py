@@ -34,7 +34,7 @@ from runner.execution.kept import Kept
 from runner.execution.result import EXIT_FAILED, Skip, Status, Summary
 from runner.problems import PlaybookError
 from runner.report.heading import Destination, Heading
-from runner.report.records import outlook_records, summary_record
+from runner.report.records import summary_record
 from runner.report.reporters import REPORTERS, Quiet, Reporter, Text
 from runner.report.text import summary_lines
 
@@ -338,8 +338,8 @@ async def _close(
     journal: Journal, heading: Heading, summary: Summary, outlooks: "Sequence[Outlook]"
 ) -> None:
     """End the journal, and say if it broke."""
-    for record in outlook_records(outlooks, without_messages=True):
-        journal.add(encoded(record))
+    for outlook in outlooks:
+        journal.add(encoded(outlook.withheld().as_json()))
     journal.add(encoded(summary_record(heading, summary)))
     await journal.close()
     if journal.error is not None:

@@ -116,63 +116,66 @@ class Outlook:
     repeats: int = 0
     fault_seed: int | None = None
 
+    def lines(self) -> str:
+        """The outlook for a terminal; long lists are counted instead of shown whole."""
+        clients = f"{self.clients} simulated {'client' if self.clients == 1 else 'clients'}"
+        lines = [f"\nWhat would happen in hub {self.hub} ({clients}):"]
+        lines += _part("Groups", self.groups, _group)
+        lines += _part("Messages", _alike(self.heard), _message)
+        lines += _part("Closed", _by_reason(self.closed), _closed)
+        lines += _part("Permissions", _by_rules(self.permissions), _permission)
+        if self.absent:
+            lines += ["\n  Not there", f"    {_names(Counter(self.absent))}"]
+        if self.fault_seed is not None:
+            title = f"Faults (--fault-seed {self.fault_seed} brings them again)"
+            lines += _part(title, self.struck, _struck)
+            again = f"{_requests(self.repeats)} {'was' if self.repeats == 1 else 'were'}"
+            lines.append(f"    {self.repeats:,} {again} sent again")
+        return "\n".join(lines) + "\n"
 
-def outlook_lines(outlook: Outlook) -> str:
-    """The outlook for a terminal; long lists are counted instead of shown whole."""
-    clients = f"{outlook.clients} simulated {'client' if outlook.clients == 1 else 'clients'}"
-    lines = [f"\nWhat would happen in hub {outlook.hub} ({clients}):"]
-    lines += _part("Groups", outlook.groups, _group)
-    lines += _part("Messages", _alike(outlook.heard), _message)
-    lines += _part("Closed", _by_reason(outlook.closed), _closed)
-    lines += _part("Permissions", _by_rules(outlook.permissions), _permission)
-    if outlook.absent:
-        lines += ["\n  Not there", f"    {_names(Counter(outlook.absent))}"]
-    if outlook.fault_seed is not None:
-        title = f"Faults (--fault-seed {outlook.fault_seed} brings them again)"
-        lines += _part(title, outlook.struck, _struck)
-        again = f"{_requests(outlook.repeats)} {'was' if outlook.repeats == 1 else 'were'}"
-        lines.append(f"    {outlook.repeats:,} {again} sent again")
-    return "\n".join(lines) + "\n"
+    def as_json(self) -> dict[str, Any]:
+        """The outlook for machines, whole; a message that is not told is given as its size only."""
+        record: dict[str, Any] = {
+            "type": "rehearsal",
+            "hub": self.hub,
+            "clients": self.clients,
+            "groups": {group: list(members) for group, members in self.groups},
+            "messages": [
+                {
+                    "from": heard.origin,
+                    "dataType": heard.data_type,
+                    "bytes": heard.size,
+                    "data": heard.told,
+                    "heardBy": list(heard.listeners),
+                }
+                for heard in self.heard
+            ],
+            "closed": [{"client": one.client, "reason": one.reason} for one in self.closed],
+            "permissions": [
+                {
+                    "connectionId": one.connection,
+                    "permission": one.permission,
+                    "group": one.group,
+                    "allowed": one.allowed,
+                }
+                for one in self.permissions
+            ],
+        }
+        if self.absent:
+            record["absent"] = list(self.absent)
+        if self.fault_seed is not None:
+            record["faultSeed"] = self.fault_seed
+            record["faults"] = [
+                {"fault": one.fault, "struck": one.count, "operations": dict(one.operations)}
+                for one in self.struck
+            ]
+            record["repeats"] = self.repeats
+        return record
 
-
-def outlook_record(outlook: Outlook) -> dict[str, Any]:
-    """The outlook for machines, whole; a message that is not told is given as its size only."""
-    record: dict[str, Any] = {
-        "type": "rehearsal",
-        "hub": outlook.hub,
-        "clients": outlook.clients,
-        "groups": {group: list(members) for group, members in outlook.groups},
-        "messages": [
-            {
-                "from": heard.origin,
-                "dataType": heard.data_type,
-                "bytes": heard.size,
-                "data": heard.told,
-                "heardBy": list(heard.listeners),
-            }
-            for heard in outlook.heard
-        ],
-        "closed": [{"client": one.client, "reason": one.reason} for one in outlook.closed],
-        "permissions": [
-            {
-                "connectionId": one.connection,
-                "permission": one.permission,
-                "group": one.group,
-                "allowed": one.allowed,
-            }
-            for one in outlook.permissions
-        ],
-    }
-    if outlook.absent:
-        record["absent"] = list(outlook.absent)
-    if outlook.fault_seed is not None:
-        record["faultSeed"] = outlook.fault_seed
-        record["faults"] = [
-            {"fault": one.fault, "struck": one.count, "operations": dict(one.operations)}
-            for one in outlook.struck
-        ]
-        record["repeats"] = outlook.repeats
-    return record
+    def withheld(self) -> "Outlook":
+        """The outlook without its messages, as a journal, which never holds payloads, keeps it."""
+        heard = (replace(one, data=None, withheld=one.size) for one in self.heard)
+        return replace(self, heard=tuple(heard))
 
 
 def outlook_from(record: Mapping[str, Any]) -> Outlook:
@@ -204,12 +207,6 @@ def outlook_from(record: Mapping[str, Any]) -> Outlook:
         repeats=record.get("repeats", 0),
         fault_seed=record.get("faultSeed"),
     )
-
-
-def withheld(outlook: Outlook) -> Outlook:
-    """The outlook without its messages, as a journal, which never holds payloads, keeps it."""
-    heard = (replace(one, data=None, withheld=one.size) for one in outlook.heard)
-    return replace(outlook, heard=tuple(heard))
 
 
 def _part(

@@ -30,22 +30,6 @@ def summary_record(heading: Heading, summary: Summary) -> dict[str, Any]:
     }
 
 
-def outlook_records(
-    outlooks: "Sequence[Outlook]", *, without_messages: bool = False
-) -> list[dict[str, Any]]:
-    """What would happen, a record a hub; none unless it was a rehearsal.
-
-    Args:
-        outlooks: What the rehearsal has shown.
-        without_messages: Whether it is told what was sent, or only how much, as in a journal.
-    """
-    if not outlooks:
-        return []
-    from runner.report.outlook import outlook_record, withheld  # noqa: PLC0415 -- most runs are none
-
-    return [outlook_record(withheld(one) if without_messages else one) for one in outlooks]
-
-
 def line(record: Mapping[str, Any]) -> str:
     """A record as one line of ndjson, with its line break."""
     return in_json(record) + "\n"
@@ -55,7 +39,7 @@ def ndjson(account: "Account") -> Iterator[str]:
     """A record a line: results in the order of the playbook, what would happen, the summary."""
     for record in account.records:
         yield record.line
-    yield from map(line, outlook_records(account.outlooks))
+    yield from (line(outlook.as_json()) for outlook in account.outlooks)
     yield line(summary_record(account.heading, account.summary))
 
 
@@ -76,7 +60,7 @@ def json_pieces(
         comma = ","
     yield "]"
     if outlooks:
-        yield f',"rehearsal":{in_json(outlook_records(outlooks))}'
+        yield f',"rehearsal":{in_json([outlook.as_json() for outlook in outlooks])}'
     yield "}\n"
 
 

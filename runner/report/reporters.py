@@ -8,7 +8,7 @@ from runner.execution.record import Record
 from runner.execution.result import Status, Summary
 from runner.problems import Paint, plain
 from runner.report.heading import Heading
-from runner.report.records import json_pieces, line, outlook_records, summary_record
+from runner.report.records import json_pieces, line, summary_record
 from runner.report.text import Lines, heading_line, summary_lines
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Text:
     def end(self, summary: Summary, outlooks: "Sequence[Outlook]") -> str:
         """What would happen, the hints that many actions share, then the totals."""
         totals = summary_lines(self._heading, summary, self._paint)
-        return "".join((*_outlook_texts(outlooks), self._lines.repeated(), totals))
+        return "".join((*(one.lines() for one in outlooks), self._lines.repeated(), totals))
 
 
 class Quiet(Text):
@@ -75,15 +75,6 @@ class Quiet(Text):
         return super().end(summary, ()).lstrip("\n")
 
 
-def _outlook_texts(outlooks: "Sequence[Outlook]") -> list[str]:
-    """What would happen, for the eye; nothing unless it was a rehearsal."""
-    if not outlooks:
-        return []
-    from runner.report.outlook import outlook_lines  # noqa: PLC0415 -- only a rehearsal has any
-
-    return list(map(outlook_lines, outlooks))
-
-
 _FAILURES = {Status.FAILED, Status.UNKNOWN}
 
 
@@ -101,7 +92,7 @@ class Ndjson:
 
     def end(self, summary: Summary, outlooks: "Sequence[Outlook]") -> str:
         """What would happen, a record a hub, then the summary."""
-        records = [*outlook_records(outlooks), summary_record(self._heading, summary)]
+        records = [*(one.as_json() for one in outlooks), summary_record(self._heading, summary)]
         return "".join(map(line, records))
 
 

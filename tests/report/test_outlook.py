@@ -9,8 +9,6 @@ from runner.report.outlook import (
     Permitted,
     Struck,
     outlook_from,
-    outlook_lines,
-    outlook_record,
 )
 
 MANY = tuple(f"user-{number}" for number in range(30_000))
@@ -24,7 +22,7 @@ def outlook(**changes: Any) -> Outlook:
 
 def part(title: str, **changes: Any) -> list[str]:
     """The lines of one part."""
-    blocks = outlook_lines(outlook(**changes)).split("\n\n")
+    blocks = outlook(**changes).lines().split("\n\n")
     (found,) = (one for one in blocks if one.strip().startswith(title))
     return [line.strip() for line in found.strip().splitlines()[1:]]
 
@@ -116,14 +114,14 @@ def test_faults_are_shown_when_they_were_asked_for() -> None:
         "half         struck no request",
         "1 request was sent again",
     ]
-    assert "--fault-seed 7 brings them again" in outlook_lines(outlook(fault_seed=7))
-    assert "Faults" not in outlook_lines(outlook())
+    assert "--fault-seed 7 brings them again" in outlook(fault_seed=7).lines()
+    assert "Faults" not in outlook().lines()
 
 
 def test_who_was_absent_is_shown() -> None:
     """Only if somebody was."""
     assert part("Not there", absent=("bob", "c9")) == ["bob, c9"]
-    assert "Not there" not in outlook_lines(outlook())
+    assert "Not there" not in outlook().lines()
 
 
 def test_the_record_has_the_whole_and_can_be_read_back() -> None:
@@ -139,7 +137,7 @@ def test_the_record_has_the_whole_and_can_be_read_back() -> None:
         fault_seed=7,
     )
 
-    record = outlook_record(one)
+    record = one.as_json()
 
     assert len(record["groups"]["red"]) == 30_000
     assert len(record["messages"]) == 2
@@ -149,5 +147,5 @@ def test_the_record_has_the_whole_and_can_be_read_back() -> None:
         {"fault": "half", "struck": 0, "operations": {}},
     ]
     assert (record["faultSeed"], record["repeats"]) == (7, 2)
-    assert outlook_record(outlook_from(record)) == record
-    assert not {"absent", "faults", "faultSeed", "repeats"} & outlook_record(outlook()).keys()
+    assert outlook_from(record).as_json() == record
+    assert not {"absent", "faults", "faultSeed", "repeats"} & outlook().as_json().keys()

@@ -13,7 +13,7 @@ from runner.problems import JournalError
 from runner.report.account import Account
 from runner.report.files import FILES
 from runner.report.heading import Destination, Heading, heading_record
-from runner.report.outlook import Closed, Heard, Outlook, Permitted, outlook_record, withheld
+from runner.report.outlook import Closed, Heard, Outlook, Permitted
 from runner.report.records import line, summary_record
 from runner.report.replay import replay
 from runner.report.reporters import REPORTERS
@@ -67,9 +67,9 @@ def test_every_report_file_is_the_same_again(
 ) -> None:
     """Byte for byte, with what would happen; the messages are in neither, as in the journal."""
     summary = summed(results, duration=duration)
-    outlooks = (withheld(OUTLOOK),)
+    outlooks = (OUTLOOK.withheld(),)
     then = Account(HEADING, BEGAN, [one.record for one in results], summary, outlooks)
-    rehearsal = outlook_record(outlooks[0])
+    rehearsal = outlooks[0].as_json()
     told = replay(journal(results, rehearsal, summary_record(HEADING, summary)))
 
     text = "".join(FILES[suffix](then))
@@ -116,8 +116,8 @@ def test_an_interrupted_run_keeps_its_exit_code(results: list[Result]) -> None:
     "wrong",
     [
         {"type": "rehearsal", "hub": "chat"},
-        {**outlook_record(OUTLOOK), "messages": ["x"]},
-        {**outlook_record(OUTLOOK), "groups": 3},
+        {**OUTLOOK.as_json(), "messages": ["x"]},
+        {**OUTLOOK.as_json(), "groups": 3},
     ],
 )
 def test_a_rehearsal_that_was_edited_is_refused(wrong: Mapping[str, Any]) -> None:
