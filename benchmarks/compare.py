@@ -211,7 +211,7 @@ class Bench:
         mode = "sequential" if concurrency == 1 else "concurrent"
         text = PLAYBOOK.format(mode=mode, concurrency=concurrency)
         (self._folder / "playbook.yaml").write_text(text, encoding="utf-8")
-        words = [self._pythons.ours, "-m", "runner", "run", "playbook.yaml", "--output", "ndjson"]
+        words = [self._pythons.ours, "-m", "wps_run", "run", "playbook.yaml", "--output", "ndjson"]
         if tls:
             words += ["--ca-bundle", "cert.pem"]
         origin = f"{'https' if tls else 'http'}://127.0.0.1:{port}"

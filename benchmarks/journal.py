@@ -122,7 +122,7 @@ def seconds(folder: Path, port: int, *words: str) -> float:
     setting = f"Endpoint=http://127.0.0.1:{port};AccessKey=bG9vcGJhY2s=;"
     began = time.perf_counter()
     subprocess.run(  # noqa: S603 -- our own command
-        [sys.executable, "-m", "runner", "run", "p.yaml", "--output", "ndjson", *words],
+        [sys.executable, "-m", "wps_run", "run", "p.yaml", "--output", "ndjson", *words],
         cwd=folder,
         env={**os.environ, "WebPubSubConnectionString": setting},
         stdout=subprocess.DEVNULL,

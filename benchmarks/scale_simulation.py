@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.actions.table import ACTIONS
-from runner.actions.wire import Reply
-from runner.execution.result import Status
-from runner.execution.retry import Done, RetryPolicy, Trail
-from runner.execution.throttle import Pace, Throttle, is_throttling
-from runner.playbook.options import Delivery, RetryOptions, RunOptions
-from runner.playbook.shards import Shard
+from wps_run.actions.table import ACTIONS
+from wps_run.actions.wire import Reply
+from wps_run.execution.result import Status
+from wps_run.execution.retry import Done, RetryPolicy, Trail
+from wps_run.execution.throttle import Pace, Throttle, is_throttling
+from wps_run.playbook.options import Delivery, RetryOptions, RunOptions
+from wps_run.playbook.shards import Shard
 
 UNIT = 1000
 """Requests a second that one unit of the service takes."""

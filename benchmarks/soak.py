@@ -197,7 +197,7 @@ def run(folder: Path, port: int, actions: int) -> tuple[int, float]:
     }
     with (folder / "results.ndjson").open("wb") as results:
         child = subprocess.Popen(
-            [sys.executable, "-m", "runner", "run", "--output", "ndjson", "playbook.yaml"],
+            [sys.executable, "-m", "wps_run", "run", "--output", "ndjson", "playbook.yaml"],
             cwd=folder,
             env={**os.environ, **settings},
             stdout=results,

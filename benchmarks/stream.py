@@ -98,7 +98,7 @@ def measure(folder: Path, port: int, *words: str) -> Measured:
     }
     began = time.perf_counter()
     child = subprocess.Popen(  # noqa: S603 -- our own command
-        [sys.executable, "-m", "runner", *words, "playbook.yaml"],
+        [sys.executable, "-m", "wps_run", *words, "playbook.yaml"],
         cwd=folder,
         env={**os.environ, **settings},
         stdout=subprocess.DEVNULL,

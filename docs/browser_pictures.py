@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).parent
-RUNNER = DOCS.parent / "runner"
+RUNNER = DOCS.parent / "runner" / "wps_run"
 SCRIPT = Path(sys.executable).parent / "wps-run"
 SOURCES = {
     "report.png": (*(RUNNER / "report").glob("page*.py"), *(RUNNER / "report/assets").iterdir()),

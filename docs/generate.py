@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from runner.actions.reference import markdown
-from runner.actions.table import ACTIONS
-from runner.cli.main import COMMANDS, wps_run
+from wps_run.actions.reference import markdown
+from wps_run.actions.table import ACTIONS
+from wps_run.cli.main import COMMANDS, wps_run
 
 DOCS = Path(__file__).parent
 

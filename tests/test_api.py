@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-import runner
-from runner import Given, load_playbook, plan, run
-from runner.execution.result import Status
-from runner.problems import PlaybookError, SettingsError, UsageError
-from runner.service.server import LocalService
+import wps_run
+from wps_run import Given, load_playbook, plan, run
+from wps_run.execution.result import Status
+from wps_run.problems import PlaybookError, SettingsError, UsageError
+from wps_run.service.server import LocalService
 
 PLAYBOOK = """
 hub: chat
@@ -41,10 +41,10 @@ async def test_a_program_runs_a_playbook_and_sees_results_as_they_come(playbook:
 
 
 def test_the_public_names_are_there_and_no_others() -> None:
-    """`runner.plan` is the function, whatever modules there are."""
-    assert all(callable(getattr(runner, name)) for name in runner.__all__)
+    """`wps_run.plan` is the function, whatever modules there are."""
+    assert all(callable(getattr(runner, name)) for name in wps_run.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = runner.nothing
+        _ = wps_run.nothing
 
 
 async def test_without_a_connection_string_nothing_is_sent(playbook: Path) -> None:

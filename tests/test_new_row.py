@@ -2,12 +2,12 @@
 
 import jsonschema
 
-from runner.actions.claims import HUB, claims_of
-from runner.actions.fields import GROUP, REASON
-from runner.actions.reference import description, listing, markdown
-from runner.actions.table import ACTIONS, Action, Kind, Origin, Overlap, Phase, Repeat
-from runner.actions.wire import Request, build_request
-from runner.playbook.schema import actions_schema, playbook_schema
+from wps_run.actions.claims import HUB, claims_of
+from wps_run.actions.fields import GROUP, REASON
+from wps_run.actions.reference import description, listing, markdown
+from wps_run.actions.table import ACTIONS, Action, Kind, Origin, Overlap, Phase, Repeat
+from wps_run.actions.wire import Request, build_request
+from wps_run.playbook.schema import actions_schema, playbook_schema
 
 FREEZE = Action(
     name="freezeGroup",

@@ -1,6 +1,6 @@
 """Problems are shown with place, line and caret, where a person can see them."""
 
-from runner.problems import (
+from wps_run.problems import (
     Position,
     Problem,
     Severity,

@@ -7,11 +7,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from runner import api
-from runner.execution.result import Result, Status
-from runner.playbook.model import read_playbook
-from runner.problems import UsageError
-from runner.report.outlook import Outlook
+from wps_run import api
+from wps_run.execution.result import Result, Status
+from wps_run.playbook.model import read_playbook
+from wps_run.problems import UsageError
+from wps_run.report.outlook import Outlook
 
 SEAT = {"actionName": "addUserToGroup", "userId": "ada", "group": "red"}
 SEND = {"actionName": "sendToGroup", "group": "red", "data": "hi"}

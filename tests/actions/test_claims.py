@@ -2,9 +2,9 @@
 
 import pytest
 
-from runner.actions.claims import ALONE, Claim, claims_of
-from runner.actions.table import ACTIONS
-from runner.actions.wire import Value, Values
+from wps_run.actions.claims import ALONE, Claim, claims_of
+from wps_run.actions.table import ACTIONS
+from wps_run.actions.wire import Value, Values
 
 
 def may_overlap(one: tuple[str, Values], other: tuple[str, Values]) -> bool:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.actions.names import hub_fault, name_fault
+from wps_run.actions.names import hub_fault, name_fault
 
 
 @pytest.mark.parametrize(

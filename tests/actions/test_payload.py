@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.actions.payload import Base64, as_written, message_bytes
+from wps_run.actions.payload import Base64, as_written, message_bytes
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from runner.actions.reference import description, example, listing, markdown
-from runner.actions.table import ACTIONS
+from wps_run.actions.reference import description, example, listing, markdown
+from wps_run.actions.table import ACTIONS
 
 
 def test_a_row_added_to_the_table_shows_up_in_page_and_listing() -> None:

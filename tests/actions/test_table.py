@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.actions.fields import Place
-from runner.actions.table import ACTIONS, Action, Kind, Origin, Phase, Repeat
+from wps_run.actions.fields import Place
+from wps_run.actions.table import ACTIONS, Action, Kind, Origin, Phase, Repeat
 
 # Typed in by hand from the documentation of the output binding.
 BINDING = {

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.actions.table import ACTIONS
-from runner.actions.wire import Request, Value, build_request
+from wps_run.actions.table import ACTIONS
+from wps_run.actions.wire import Request, Value, build_request
 
 NAMES = st.text("ab/%?#+&; .", min_size=1, max_size=40) | st.text(
     st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from runner.actions.fields import GROUP
-from runner.actions.table import ACTIONS
-from runner.playbook.schema import per_action
+from wps_run.actions.fields import GROUP
+from wps_run.actions.table import ACTIONS
+from wps_run.playbook.schema import per_action
 
 MODULES = Path(os.environ.get("WPS_RUN_NODE_MODULES", "none"))
 SERVER = MODULES / "yaml-language-server" / "bin" / "yaml-language-server"

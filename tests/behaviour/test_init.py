@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.init import ENTRY, HOOKS, PLAYBOOK, SCHEMA
-from runner.playbook.schema import playbook_schema, schema_text
+from wps_run.cli.init import ENTRY, HOOKS, PLAYBOOK, SCHEMA
+from wps_run.playbook.schema import playbook_schema, schema_text
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -79,8 +79,8 @@ def test_v_shows_each_request_and_its_answer_on_stderr(wps_run: Script, tmp_path
 
     asked, answered = done.stderr.splitlines()
     path = "PUT /api/hubs/chat/users/ada/groups/red?api-version=2024-12-01"
-    assert f"INFO runner.connect > {path} (id " in asked
-    assert f"INFO runner.connect < 200 {path} in " in answered
+    assert f"INFO wps_run.connect > {path} (id " in asked
+    assert f"INFO wps_run.connect < 200 {path} in " in answered
     assert quiet.stderr == ""
     assert len(done.stdout.splitlines()) == len(quiet.stdout.splitlines())
 

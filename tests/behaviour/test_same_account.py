@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import jwt
 
-from runner.connect.endpoint import Endpoint, parse_connection_string
+from wps_run.connect.endpoint import Endpoint, parse_connection_string
 
 PLAYBOOK = """
 hub: chat

@@ -7,13 +7,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import api
-from runner.actions.fields import Field, Shape
-from runner.actions.table import ACTIONS, Action
-from runner.execution.result import Status
-from runner.execution.stop import Stop
-from runner.playbook.model import read_playbook
-from runner.report.outlook import Outlook
+from wps_run import api
+from wps_run.actions.fields import Field, Shape
+from wps_run.actions.table import ACTIONS, Action
+from wps_run.execution.result import Status
+from wps_run.execution.stop import Stop
+from wps_run.playbook.model import read_playbook
+from wps_run.report.outlook import Outlook
 
 # Few names, so that actions meet on their targets all the time.
 NAMES = {

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 import yaml
 
-from runner.execution.result import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN
-from runner.playbook.shards import number_of
-from runner.service.clients import Bystander
-from runner.service.ledger import Exchange
-from runner.service.server import LocalService
+from wps_run.execution.result import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN
+from wps_run.playbook.shards import number_of
+from wps_run.service.clients import Bystander
+from wps_run.service.ledger import Exchange
+from wps_run.service.server import LocalService
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runner.connect.endpoint import Endpoint, parse_connection_string
+from wps_run.connect.endpoint import Endpoint, parse_connection_string
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 Serve = Callable[..., tuple[Endpoint, subprocess.Popen[str]]]

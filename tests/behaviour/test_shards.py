@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.playbook.shards import number_of
+from wps_run.playbook.shards import number_of
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -392,7 +392,7 @@ def test_logs_and_the_line_do_not_tear_each_other(
     service.go.set()
     assert terminal.finish() == 0
     kinds = re.compile(
-        r"(SERVICE |ok       200 |[0-9:.]{12} INFO runner\.\w+ |SERVICE: 51 actions: 51 ok|$)"
+        r"(SERVICE |ok       200 |[0-9:.]{12} INFO wps_run\.\w+ |SERVICE: 51 actions: 51 ok|$)"
     )
     assert [line for line in terminal.shown if not kinds.match(line)] == []
 

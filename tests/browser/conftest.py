@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from runner.connect.endpoint import Endpoint, parse_connection_string
+from wps_run.connect.endpoint import Endpoint, parse_connection_string
 
 MODULES = Path(os.environ.get("WPS_RUN_NODE_MODULES", "none"))
 CHROMIUM = os.environ.get("WPS_RUN_CHROMIUM", "none")

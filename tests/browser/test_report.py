@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from runner.execution.record import Attempt, Record
-from runner.execution.result import Fault, Status, Summary
-from runner.report.account import Account
-from runner.report.heading import Destination, Heading
-from runner.report.outlook import Heard, Outlook
-from runner.report.page import page
+from wps_run.execution.record import Attempt, Record
+from wps_run.execution.result import Fault, Status, Summary
+from wps_run.report.account import Account
+from wps_run.report.heading import Destination, Heading
+from wps_run.report.outlook import Heard, Outlook
+from wps_run.report.page import page
 
 MISSING = Fault("Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect.")
 HURTING = (

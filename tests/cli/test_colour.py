@@ -5,8 +5,8 @@ import io
 import click
 import pytest
 
-from runner.cli.colour import paint_for, wanted
-from runner.problems import Ink, plain
+from wps_run.cli.colour import paint_for, wanted
+from wps_run.problems import Ink, plain
 
 
 class Terminal(io.StringIO):

@@ -72,7 +72,7 @@ def asked(tmp_path: Path, gate: HTTPServer) -> Asked:
             "XDG_STATE_HOME": str(tmp_path / "state"),
         }
         done = subprocess.run(
-            [sys.executable, "-m", "runner", "--attempts", "1", *words, "p.yaml"],
+            [sys.executable, "-m", "wps_run", "--attempts", "1", *words, "p.yaml"],
             stdin=theirs,
             stderr=theirs,
             stdout=subprocess.PIPE,
@@ -156,7 +156,7 @@ def test_without_a_terminal_nobody_is_asked(
     }
 
     done = subprocess.run(
-        [sys.executable, "-m", "runner", "--attempts", "1", "--no-journal", "p.yaml"],
+        [sys.executable, "-m", "wps_run", "--attempts", "1", "--no-journal", "p.yaml"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         cwd=tmp_path,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.cli.exits import guarded
-from runner.cli.main import wps_run
+from wps_run.cli.exits import guarded
+from wps_run.cli.main import wps_run
 
 WORDS = st.sampled_from(
     [b"actions:", b"\n  - ", b"actionName: ", b"sendToAll", b"addUserToGroup", b"\n    ",

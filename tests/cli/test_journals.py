@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from runner.cli.journals import Wish, resume_words, shard_in
-from runner.execution.history import History
-from runner.playbook.shards import Shard
-from runner.problems import JournalError, UsageError
+from wps_run.cli.journals import Wish, resume_words, shard_in
+from wps_run.execution.history import History
+from wps_run.playbook.shards import Shard
+from wps_run.problems import JournalError, UsageError
 
 
 def history(shard: dict[str, Any] | None) -> History:

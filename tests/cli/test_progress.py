@@ -14,10 +14,10 @@ from typing import Any, TextIO
 import click
 import pytest
 
-from runner.cli.logs import logging_to_stderr
-from runner.cli.progress import Form, Progress, Screen, form_for
-from runner.execution.result import Status
-from runner.report.progress import View
+from wps_run.cli.logs import logging_to_stderr
+from wps_run.cli.progress import Form, Progress, Screen, form_for
+from wps_run.execution.result import Status
+from wps_run.report.progress import View
 
 pyte: Any = import_module("pyte")
 
@@ -120,7 +120,7 @@ async def test_whatever_is_said_on_stderr_stands_on_lines_of_its_own() -> None:
                 ways: list[Callable[[], object]] = [
                     lambda: click.echo("wps-run: stopping", err=True),
                     lambda: print("said", file=sys.stderr),  # noqa: T201 -- as a library would
-                    lambda: logging.getLogger("runner.test").info("logged"),
+                    lambda: logging.getLogger("wps_run.test").info("logged"),
                 ]
                 for say in ways:
                     await until(lambda: terminal.screen()[-1] == LINE)
@@ -128,7 +128,7 @@ async def test_whatever_is_said_on_stderr_stands_on_lines_of_its_own() -> None:
             shown = terminal.screen()
 
         assert shown[:2] == ["wps-run: stopping", "said"]
-        assert shown[2].endswith("INFO runner.test logged")
+        assert shown[2].endswith("INFO wps_run.test logged")
         assert len(shown) == 3
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.cli.redact import redacted
+from wps_run.cli.redact import redacted
 
 KEYS = st.binary(min_size=32, max_size=64).map(lambda key: base64.b64encode(key).decode())
 AROUND = st.sampled_from(["", " ", "'", '"', "(", ": ", "\n"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.cli.streams import for_machines, prepare
+from wps_run.cli.streams import for_machines, prepare
 
 ENCODINGS = ["ascii", "latin-1", "cp1252", "cp437", "utf-8"]
 

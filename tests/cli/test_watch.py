@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from runner.cli.watch import Watch
-from runner.execution.record import Record
-from runner.execution.result import Status, Summary
-from runner.execution.throttle import Throttle
-from runner.report.heading import Destination, Heading
+from wps_run.cli.watch import Watch
+from wps_run.execution.record import Record
+from wps_run.execution.result import Status, Summary
+from wps_run.execution.throttle import Throttle
+from wps_run.report.heading import Destination, Heading
 
 HEADING = Heading(Destination.SERVICE, ("x.example",), ("chat",), ("p.yaml",), 100, "sequential")
 RECORD = Record(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.connect.endpoint import Endpoint
+from wps_run.connect.endpoint import Endpoint
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.connect.auth import LIFETIME, Signer
-from runner.connect.endpoint import Endpoint
-from runner.problems import SettingsError
+from wps_run.connect.auth import LIFETIME, Signer
+from wps_run.connect.endpoint import Endpoint
+from wps_run.problems import SettingsError
 
 KEY = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789+/AbCdE="
 ENDPOINT = Endpoint("https://a.example:8443", KEY)

@@ -12,9 +12,9 @@ import aiohttp
 import jwt
 import pytest
 
-from runner.actions.wire import NoReply, Reply, Request
-from runner.connect.client import BODY_LIMIT, Client, no_reply
-from runner.connect.endpoint import Endpoint
+from wps_run.actions.wire import NoReply, Reply, Request
+from wps_run.connect.client import BODY_LIMIT, Client, no_reply
+from wps_run.connect.endpoint import Endpoint
 
 JOIN = Request("PUT", "/api/hubs/chat/users/ada/groups/red")
 SEND = Request("POST", "/api/hubs/chat/:send", "excluded=a", b"hi", "text/plain")

@@ -12,7 +12,7 @@ from azure.messaging.webpubsubservice import WebPubSubServiceClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.connect.client_token import (
+from wps_run.connect.client_token import (
     ClientAccess,
     client_token,
     client_url,
@@ -21,8 +21,8 @@ from runner.connect.client_token import (
     token_in,
     token_request,
 )
-from runner.connect.endpoint import parse_connection_string
-from runner.problems import UsageError
+from wps_run.connect.endpoint import parse_connection_string
+from wps_run.problems import UsageError
 
 KEY = "bG9uZy1lbm91Z2gtZm9yLUhTMjU2LW9mLWEtdGVzdA=="
 ENDPOINTS = {

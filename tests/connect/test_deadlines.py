@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from runner.connect.deadlines import Deadlines
+from wps_run.connect.deadlines import Deadlines
 
 LONG = 60.0
 

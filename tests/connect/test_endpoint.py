@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.connect.endpoint import Endpoint, parse_connection_string
-from runner.problems import SettingsError
+from wps_run.connect.endpoint import Endpoint, parse_connection_string
+from wps_run.problems import SettingsError
 
 KEY = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789+/AbCdE="
 

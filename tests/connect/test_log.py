@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from runner.actions.wire import Request
-from runner.connect.client import Client
-from runner.connect.endpoint import Endpoint
+from wps_run.actions.wire import Request
+from wps_run.connect.client import Client
+from wps_run.connect.endpoint import Endpoint
 
 SEND = Request("POST", "/api/hubs/chat/:send", "excluded=a", b"hi", "text/plain")
 TARGET = "/api/hubs/chat/:send?excluded=a&api-version=2024-12-01"
@@ -22,14 +22,14 @@ async def send(endpoint: Endpoint) -> None:
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == "runner.connect"]
+    return [record.getMessage() for record in caplog.records if record.name == "wps_run.connect"]
 
 
 async def test_a_request_and_its_answer_are_a_line_each(
     server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Method, path, status, duration, ID, attempt; no headers."""
-    caplog.set_level("INFO", "runner")
+    caplog.set_level("INFO", "wps_run")
     server.says(b"HTTP/1.1 429 X\r\nContent-Length: 0\r\n\r\n")
     await send(server.endpoint)
 
@@ -41,7 +41,7 @@ async def test_a_request_and_its_answer_are_a_line_each(
 
 async def test_what_was_not_answered_says_why(caplog: pytest.LogCaptureFixture) -> None:
     """The words of the outcome."""
-    caplog.set_level("INFO", "runner")
+    caplog.set_level("INFO", "wps_run")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         await send(Endpoint(f"http://127.0.0.1:{taken.getsockname()[1]}", "k" * 44))
@@ -54,7 +54,7 @@ async def test_debug_adds_headers_and_sizes_and_masks_the_token(
     server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As they went out and came in."""
-    caplog.set_level("DEBUG", "runner")
+    caplog.set_level("DEBUG", "wps_run")
     server.says(
         b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nX-Far: away\r\nContent-Length: 3\r\n\r\nabc"
     )
@@ -97,9 +97,9 @@ async def test_nothing_is_logged_unless_asked_for(
     server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is asked once a client, and costs nothing then."""
-    caplog.set_level("WARNING", "runner")
+    caplog.set_level("WARNING", "wps_run")
     async with Client(server.endpoint, concurrency=1) as client:
-        caplog.set_level(logging.DEBUG, "runner")
+        caplog.set_level(logging.DEBUG, "wps_run")
         await client.send(SEND, timeout=10.0, request_id="id-1")
 
     assert lines(caplog) == []

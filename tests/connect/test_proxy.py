@@ -2,9 +2,9 @@
 
 import pytest
 
-from runner.connect.endpoint import Endpoint
-from runner.connect.proxy import Proxy, proxy_for
-from runner.problems import SettingsError
+from wps_run.connect.endpoint import Endpoint
+from wps_run.connect.proxy import Proxy, proxy_for
+from wps_run.problems import SettingsError
 
 AZURE = Endpoint("https://a.webpubsub.azure.com", "k")
 

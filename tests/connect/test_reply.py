@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.actions.wire import Reply
-from runner.connect.reply import (
+from wps_run.actions.wire import Reply
+from wps_run.connect.reply import (
     CODE_LENGTH,
     LONGEST_PAUSE,
     MASK,

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from azure.messaging.webpubsubservice import WebPubSubServiceClient
 
-from runner.actions.payload import message_bytes
-from runner.actions.table import ACTIONS
-from runner.actions.wire import Reply, Value, build_request
-from runner.connect.client import Client
+from wps_run.actions.payload import message_bytes
+from wps_run.actions.table import ACTIONS
+from wps_run.actions.wire import Reply, Value, build_request
+from wps_run.connect.client import Client
 
 HUB = "Chat_1"
 EVIL = "a b%c+d?e#f:g\"'h😀&=i;j,k(l)*m!n~o_p.q@r[s]{t}|u<v>^`\\$w"

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from runner.connect.endpoint import Endpoint, Identity
-from runner.connect.settings import resolve_endpoint, resolve_hub, settings_from_json
-from runner.problems import SettingsError
+from wps_run.connect.endpoint import Endpoint, Identity
+from wps_run.connect.settings import resolve_endpoint, resolve_hub, settings_from_json
+from wps_run.problems import SettingsError
 
 NAME = "WebPubSubConnectionString"
 KEY = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789+/AbCdE="

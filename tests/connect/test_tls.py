@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from runner.actions.wire import NoReply, Reply, Request
-from runner.connect.client import Client
-from runner.connect.endpoint import Endpoint
-from runner.connect.tls import trusting
-from runner.problems import SettingsError
+from wps_run.actions.wire import NoReply, Reply, Request
+from wps_run.connect.client import Client
+from wps_run.connect.endpoint import Endpoint
+from wps_run.connect.tls import trusting
+from wps_run.problems import SettingsError
 
 JOIN = Request("PUT", "/api/hubs/chat/users/ada/groups/red")
 

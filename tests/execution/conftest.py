@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from runner.actions.claims import claims_of
-from runner.actions.table import ACTIONS
-from runner.actions.wire import build_request
-from runner.connect.client import Client
-from runner.connect.endpoint import Endpoint
-from runner.execution.executor import Executor
-from runner.execution.result import Result
-from runner.execution.stop import Stop
-from runner.playbook.options import Delivery, Mode, OnError, RetryOptions, RunOptions
-from runner.playbook.step import Step
+from wps_run.actions.claims import claims_of
+from wps_run.actions.table import ACTIONS
+from wps_run.actions.wire import build_request
+from wps_run.connect.client import Client
+from wps_run.connect.endpoint import Endpoint
+from wps_run.execution.executor import Executor
+from wps_run.execution.result import Result
+from wps_run.execution.stop import Stop
+from wps_run.playbook.options import Delivery, Mode, OnError, RetryOptions, RunOptions
+from wps_run.playbook.step import Step
 
 STATUSES = {"PUT": 200, "DELETE": 204, "POST": 202}
 

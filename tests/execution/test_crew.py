@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from runner.execution.crew import BURST, HELPING
-from runner.execution.result import Result, Skip, Status
-from runner.playbook.options import Missing, Mode, OnError, OnMissing, RetryOptions
-from runner.playbook.step import Step
+from wps_run.execution.crew import BURST, HELPING
+from wps_run.execution.result import Result, Skip, Status
+from wps_run.playbook.options import Missing, Mode, OnError, OnMissing, RetryOptions
+from wps_run.playbook.step import Step
 
 Make = Callable[..., Step]
 ABSENT = {"x-ms-error-code": "Warning.User.NotExisted"}
@@ -373,9 +373,9 @@ async def test_the_log_counts_the_attempts_of_an_action(
     run: Any, service: Any, join: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     """From 1, each with its request and its answer."""
-    caplog.set_level("INFO", "runner.connect")
+    caplog.set_level("INFO", "wps_run.connect")
     service.says(500, 200)
     await run.results([join()])
 
-    said = [record.getMessage() for record in caplog.records if record.name == "runner.connect"]
+    said = [record.getMessage() for record in caplog.records if record.name == "wps_run.connect"]
     assert [line.rpartition("attempt ")[2] for line in said] == ["1)", "1)", "2)", "2)"]

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from runner.connect.client import Client
-from runner.execution.executor import Executor
-from runner.execution.result import Result, Status
-from runner.playbook.options import Mode, OnError
-from runner.playbook.step import Step
+from wps_run.connect.client import Client
+from wps_run.execution.executor import Executor
+from wps_run.execution.result import Result, Status
+from wps_run.playbook.options import Mode, OnError
+from wps_run.playbook.step import Step
 
 Make = Callable[..., Step]
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from runner.actions.table import ACTIONS
-from runner.actions.wire import NoReply, Outcome, Reply
-from runner.execution.faults import abandoned, fault_of, skipped
-from runner.execution.result import Fault, Skip
+from wps_run.actions.table import ACTIONS
+from wps_run.actions.wire import NoReply, Outcome, Reply
+from wps_run.execution.faults import abandoned, fault_of, skipped
+from wps_run.execution.result import Fault, Skip
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.execution.history import History, Known, changes, read_history, require_same
-from runner.problems import JournalError
+from wps_run.execution.history import History, Known, changes, read_history, require_same
+from wps_run.problems import JournalError
 
 HEADER = {
     "type": "run",

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.execution import journal as module
-from runner.execution.journal import Journal, encoded, read_journal
-from runner.problems import JournalError
+from wps_run.execution import journal as module
+from wps_run.execution.journal import Journal, encoded, read_journal
+from wps_run.problems import JournalError
 
 HEADER = {
     "type": "run",
@@ -138,7 +138,7 @@ async def test_two_runs_cannot_use_one_journal(tmp_path: Path) -> None:
 def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
     """Nobody has to delete a lock file after kill -9."""
     code = (
-        "import pathlib, sys, os, signal; from runner.execution.journal import Journal\n"
+        "import pathlib, sys, os, signal; from wps_run.execution.journal import Journal\n"
         f"journal = Journal.create(pathlib.Path({str(tmp_path / 'j')!r}), {HEADER!r})\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.execution.latency import EXACT, Latency
+from wps_run.execution.latency import EXACT, Latency
 
 MILLISECONDS = st.lists(st.integers(0, 10**9).map(lambda number: number / 1000), min_size=1)
 

@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.actions.claims import ALONE
-from runner.actions.table import ACTIONS
-from runner.actions.wire import Value, build_request
-from runner.execution.history import read_history, require_same
-from runner.execution.lines import is_header, is_sound, parsed
-from runner.execution.record import Attempt, ended
-from runner.execution.result import Fault, Status
-from runner.execution.resume import Again, Resumption
-from runner.playbook.options import Delivery, OnError
-from runner.playbook.step import Step
-from runner.problems import JournalError
-from runner.report.replay import replay
-from runner.report.reporters import REPORTERS
+from wps_run.actions.claims import ALONE
+from wps_run.actions.table import ACTIONS
+from wps_run.actions.wire import Value, build_request
+from wps_run.execution.history import read_history, require_same
+from wps_run.execution.lines import is_header, is_sound, parsed
+from wps_run.execution.record import Attempt, ended
+from wps_run.execution.result import Fault, Status
+from wps_run.execution.resume import Again, Resumption
+from wps_run.playbook.options import Delivery, OnError
+from wps_run.playbook.step import Step
+from wps_run.problems import JournalError
+from wps_run.report.replay import replay
+from wps_run.report.reporters import REPORTERS
 
 
 def step(index: int, name: str = "addUserToGroup") -> Step:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from runner.actions.table import ACTIONS
-from runner.actions.wire import Outcome, Reply
-from runner.execution.missing import LAST_BOUND, follow, is_missing
-from runner.execution.result import Fault, Status
-from runner.execution.retry import Again, Done, Trail
-from runner.playbook.options import Missing, OnMissing
+from wps_run.actions.table import ACTIONS
+from wps_run.actions.wire import Outcome, Reply
+from wps_run.execution.missing import LAST_BOUND, follow, is_missing
+from wps_run.execution.result import Fault, Status
+from wps_run.execution.retry import Again, Done, Trail
+from wps_run.playbook.options import Missing, OnMissing
 
 JOIN = ACTIONS["addUserToGroup"]
 NOT_THERE = Reply(404, "Warning.User.NotExisted", "User `ada` is not found.")

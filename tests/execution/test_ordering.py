@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.actions.claims import ALONE, HUB, Claim, claims_of
-from runner.actions.table import ACTIONS
-from runner.execution.ordering import Scoreboard
+from wps_run.actions.claims import ALONE, HUB, Claim, claims_of
+from wps_run.actions.table import ACTIONS
+from wps_run.execution.ordering import Scoreboard
 
 USES = ["join", "leave", "send", "close"]
 CLAIMS = st.lists(

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from runner.execution.record import ended
-from runner.execution.result import Fault, Skip, Status, Summary
-from runner.playbook.step import Step
+from wps_run.execution.record import ended
+from wps_run.execution.result import Fault, Skip, Status, Summary
+from wps_run.playbook.step import Step
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from runner.actions.claims import ALONE
-from runner.actions.table import ACTIONS
-from runner.actions.wire import Value, build_request
-from runner.execution.history import History
-from runner.execution.record import ended
-from runner.execution.result import Status
-from runner.execution.resume import IN_DOUBT, STILL_IN_DOUBT, Again, Resumption
-from runner.playbook.options import Delivery, OnError
-from runner.playbook.step import Step
+from wps_run.actions.claims import ALONE
+from wps_run.actions.table import ACTIONS
+from wps_run.actions.wire import Value, build_request
+from wps_run.execution.history import History
+from wps_run.execution.record import ended
+from wps_run.execution.result import Status
+from wps_run.execution.resume import IN_DOUBT, STILL_IN_DOUBT, Again, Resumption
+from wps_run.playbook.options import Delivery, OnError
+from wps_run.playbook.step import Step
 
 SEND: dict[str, Value] = {"data": b"x", "dataType": "text"}
 JOIN: dict[str, Value] = {"userId": "ada", "group": "red"}

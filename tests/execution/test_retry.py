@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.actions.table import ACTIONS, Action
-from runner.actions.wire import NoReply, Outcome, Reply
-from runner.execution.result import Status
-from runner.execution.retry import Again, Done, RetryPolicy, Trail, Verdict, ending, verdict
-from runner.playbook.options import Delivery, RetryOptions
+from wps_run.actions.table import ACTIONS, Action
+from wps_run.actions.wire import NoReply, Outcome, Reply
+from wps_run.execution.result import Status
+from wps_run.execution.retry import Again, Done, RetryPolicy, Trail, Verdict, ending, verdict
+from wps_run.playbook.options import Delivery, RetryOptions
 
 JOIN, SEND, CLOSE = (
     ACTIONS[name] for name in ("addUserToGroup", "sendToAll", "closeGroupConnections")

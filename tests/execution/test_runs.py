@@ -3,9 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from runner.execution.journal import Journal
-from runner.execution.runs import KEPT, prune, recent, state_folder
-from runner.problems import JournalError
+from wps_run.execution.journal import Journal
+from wps_run.execution.runs import KEPT, prune, recent, state_folder
+from wps_run.problems import JournalError
 
 HEADER = {"type": "run", "version": 1}
 

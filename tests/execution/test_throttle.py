@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.actions.wire import NoReply, Outcome, Reply
-from runner.execution.throttle import LATE, Pace, Throttle, is_throttling
+from wps_run.actions.wire import NoReply, Outcome, Reply
+from wps_run.execution.throttle import LATE, Pace, Throttle, is_throttling
 
 
 @given(

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from runner.connect.endpoint import Endpoint
-from runner.execution.result import Result, Skip, Status
-from runner.playbook.options import Mode, RetryOptions
-from runner.playbook.step import Step
+from wps_run.connect.endpoint import Endpoint
+from wps_run.execution.result import Result, Skip, Status
+from wps_run.playbook.options import Mode, RetryOptions
+from wps_run.playbook.step import Step
 
 Make = Callable[..., Step]
 

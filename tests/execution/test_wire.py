@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from runner.execution import journal as module
-from runner.execution.journal import Journal
-from runner.execution.kept import Kept
-from runner.execution.result import Skip, Status
-from runner.playbook.options import Mode
-from runner.playbook.step import Step
+from wps_run.execution import journal as module
+from wps_run.execution.journal import Journal
+from wps_run.execution.kept import Kept
+from wps_run.execution.result import Skip, Status
+from wps_run.playbook.options import Mode
+from wps_run.playbook.step import Step
 
 Make = Callable[..., Step]
 RATE = 200

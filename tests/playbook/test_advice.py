@@ -2,9 +2,9 @@
 
 import pytest
 
-from runner.actions.fields import DATA, EXCLUDED, GROUPS
-from runner.actions.table import ACTIONS
-from runner.playbook import advice
+from wps_run.actions.fields import DATA, EXCLUDED, GROUPS
+from wps_run.actions.table import ACTIONS
+from wps_run.playbook import advice
 
 
 @pytest.mark.parametrize(

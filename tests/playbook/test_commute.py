@@ -9,15 +9,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.actions.claims import Claim, claims_of
-from runner.actions.table import ACTIONS
-from runner.playbook.commute import Marks, Part, first_clash, require_commuting
-from runner.playbook.model import read_playbook
-from runner.playbook.options import RunOptions
-from runner.playbook.step import Step
-from runner.playbook.steps import steps
-from runner.playbook.variables import Scope
-from runner.problems import PlaybookError, one_line
+from wps_run.actions.claims import Claim, claims_of
+from wps_run.actions.table import ACTIONS
+from wps_run.playbook.commute import Marks, Part, first_clash, require_commuting
+from wps_run.playbook.model import read_playbook
+from wps_run.playbook.options import RunOptions
+from wps_run.playbook.step import Step
+from wps_run.playbook.steps import steps
+from wps_run.playbook.variables import Scope
+from wps_run.problems import PlaybookError, one_line
 
 Keyed = Callable[[tuple[str, ...]], int]
 

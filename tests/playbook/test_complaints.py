@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from runner.playbook.complaints import explained
+from wps_run.playbook.complaints import explained
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 import pytest
 
-from runner.playbook.document import Path
-from runner.playbook.yaml12 import load
-from runner.problems import Position, with_caret
+from wps_run.playbook.document import Path
+from wps_run.playbook.yaml12 import load
+from wps_run.problems import Position, with_caret
 
 
 @pytest.mark.parametrize(

@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.actions.fields import Field, Shape
-from runner.actions.table import ACTIONS
-from runner.playbook.expansion import Expansion
-from runner.playbook.inputs import Files
-from runner.playbook.model import Playbook, read_playbook
-from runner.playbook.options import RunOptions
-from runner.playbook.row import Row, Rows
-from runner.playbook.step import Step
-from runner.playbook.steps import check, steps
-from runner.playbook.validation import Form, checker
-from runner.playbook.variables import Scope
-from runner.playbook.yaml12 import decode
-from runner.problems import PlaybookError, Position, in_order, one_line, with_caret
+from wps_run.actions.fields import Field, Shape
+from wps_run.actions.table import ACTIONS
+from wps_run.playbook.expansion import Expansion
+from wps_run.playbook.inputs import Files
+from wps_run.playbook.model import Playbook, read_playbook
+from wps_run.playbook.options import RunOptions
+from wps_run.playbook.row import Row, Rows
+from wps_run.playbook.step import Step
+from wps_run.playbook.steps import check, steps
+from wps_run.playbook.validation import Form, checker
+from wps_run.playbook.variables import Scope
+from wps_run.playbook.yaml12 import decode
+from wps_run.problems import PlaybookError, Position, in_order, one_line, with_caret
 
 ROWS = Path(__file__).parent.parent / "playbooks" / "rows"
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from runner.actions.table import ACTIONS
-from runner.playbook.fits import Rules, fits
-from runner.playbook.schema import Form, action_schema, no_slash_schema, playbook_schema
+from wps_run.actions.table import ACTIONS
+from wps_run.playbook.fits import Rules, fits
+from wps_run.playbook.schema import Form, action_schema, no_slash_schema, playbook_schema
 
 SCHEMAS = {
     **{

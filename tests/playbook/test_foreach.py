@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from runner.playbook.foreach import FOR_EACH, SUFFIXES, column_fault, file_fault, for_each_fault
+from wps_run.playbook.foreach import FOR_EACH, SUFFIXES, column_fault, file_fault, for_each_fault
 
 SCALAR = st.sampled_from(["a", "r.csv", "r.txt", "-", "", 1, 1.5, True, None])
 ANYTHING = st.recursive(

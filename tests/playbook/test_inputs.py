@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.actions.fields import DATA_LIMIT
-from runner.playbook.inputs import Files
-from runner.playbook.row import InputError, Row
+from wps_run.actions.fields import DATA_LIMIT
+from wps_run.playbook.inputs import Files
+from wps_run.playbook.row import InputError, Row
 
 
 @pytest.mark.parametrize(

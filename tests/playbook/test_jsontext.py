@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.playbook.jsontext import fault_of, may_be_json
+from wps_run.playbook.jsontext import fault_of, may_be_json
 
 
 @pytest.mark.parametrize(

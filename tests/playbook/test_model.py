@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.actions.payload import message_bytes
-from runner.actions.table import ACTIONS
-from runner.playbook.model import Playbook, read_playbook
-from runner.playbook.yaml12 import decode
-from runner.problems import PlaybookError, Problem, in_order, with_caret
+from wps_run.actions.payload import message_bytes
+from wps_run.actions.table import ACTIONS
+from wps_run.playbook.model import Playbook, read_playbook
+from wps_run.playbook.yaml12 import decode
+from wps_run.problems import PlaybookError, Problem, in_order, with_caret
 
 PLAYBOOKS = Path(__file__).parent.parent / "playbooks"
 BAD = sorted((PLAYBOOKS / "bad").glob("*.yaml"))

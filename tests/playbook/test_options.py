@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.playbook.options import (
+from wps_run.playbook.options import (
     Delivery,
     Mode,
     OnError,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.playbook.row import WHOLE, Row, Rows
-from runner.playbook.rows import LINE_LIMIT, csv_rows, ndjson_rows
-from runner.problems import Position, Problem, one_line
+from wps_run.playbook.row import WHOLE, Row, Rows
+from wps_run.playbook.rows import LINE_LIMIT, csv_rows, ndjson_rows
+from wps_run.problems import Position, Problem, one_line
 
 CELL = st.text(',"\n\r\t; aé\u2028\x85', max_size=5) | st.text(
     st.characters(exclude_categories=["Cs"]), max_size=5

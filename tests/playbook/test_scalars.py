@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.playbook.scalars import TagError, plain, tagged
+from wps_run.playbook.scalars import TagError, plain, tagged
 
 PREFIX = "tag:yaml.org,2002:"
 

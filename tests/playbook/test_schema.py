@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from runner.actions.names import NAME_PATTERN, name_fault
-from runner.actions.table import ACTIONS
-from runner.playbook.model import read_playbook
-from runner.playbook.schema import (
+from wps_run.actions.names import NAME_PATTERN, name_fault
+from wps_run.actions.table import ACTIONS
+from wps_run.playbook.model import read_playbook
+from wps_run.playbook.schema import (
     BASE64_PATTERN,
     SCHEMA_FILES,
     SETTING_PATTERN,
@@ -26,9 +26,9 @@ from runner.playbook.schema import (
     playbook_schema,
     schema_text,
 )
-from runner.playbook.validation import Checker, Form, checker, is_batch
-from runner.playbook.yaml12 import decode, load
-from runner.problems import PlaybookError
+from wps_run.playbook.validation import Checker, Form, checker, is_batch
+from wps_run.playbook.yaml12 import decode, load
+from wps_run.problems import PlaybookError
 
 PLAYBOOKS = Path(__file__).parent.parent / "playbooks"
 

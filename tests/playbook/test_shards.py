@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from runner.actions.table import ACTIONS
-from runner.playbook.options import RunOptions
-from runner.playbook.shards import Shard, number_of, shard_of
-from runner.problems import UsageError
+from wps_run.actions.table import ACTIONS
+from wps_run.playbook.options import RunOptions
+from wps_run.playbook.shards import Shard, number_of, shard_of
+from wps_run.problems import UsageError
 
 JOIN = ACTIONS["addUserToGroup"]
 
@@ -42,7 +42,7 @@ def test_the_order_of_the_properties_does_not_matter() -> None:
 def test_the_hash_seed_of_python_does_not_matter() -> None:
     """Each process has another one, and all of them share the plan."""
     code = (
-        "from runner.playbook.shards import number_of\n"
+        "from wps_run.playbook.shards import number_of\n"
         "print([number_of({'userId': f'u{n}', 'group': 'g'}, 7) for n in range(50)])"
     )
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.playbook.source import Source, masked
-from runner.problems import Position
+from wps_run.playbook.source import Source, masked
+from wps_run.problems import Position
 
 LINES = st.lists(st.text("ab\u2028é😀", min_size=1, max_size=5), min_size=1, max_size=6)
 

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from runner.actions.claims import ALONE, claims_of
-from runner.actions.table import ACTIONS
-from runner.actions.wire import Request
-from runner.playbook.model import Playbook, read_playbook
-from runner.playbook.options import Delivery, Mode, OnError, RunOptions
-from runner.playbook.step import Step
-from runner.playbook.steps import check, steps
-from runner.playbook.variables import Scope
-from runner.problems import PlaybookError, one_line
+from wps_run.actions.claims import ALONE, claims_of
+from wps_run.actions.table import ACTIONS
+from wps_run.actions.wire import Request
+from wps_run.playbook.model import Playbook, read_playbook
+from wps_run.playbook.options import Delivery, Mode, OnError, RunOptions
+from wps_run.playbook.step import Step
+from wps_run.playbook.steps import check, steps
+from wps_run.playbook.variables import Scope
+from wps_run.problems import PlaybookError, one_line
 
 
 def read(actions: str) -> Playbook:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from runner.actions.payload import Base64
-from runner.actions.table import ACTIONS
-from runner.playbook.document import Path
-from runner.playbook.validation import Finding, Form, checker, is_batch
+from wps_run.actions.payload import Base64
+from wps_run.actions.table import ACTIONS
+from wps_run.playbook.document import Path
+from wps_run.playbook.validation import Finding, Form, checker, is_batch
 
 
 def found(action: object, form: Form = Form.FILLED, *, slash: bool = False) -> list[Finding]:

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.playbook.model import variables_in
-from runner.playbook.variables import (
+from wps_run.playbook.model import variables_in
+from wps_run.playbook.variables import (
     NotYetKnownError,
     Scope,
     UndefinedError,
     fill,
 )
-from runner.playbook.yaml12 import load
-from runner.problems import PlaybookError
+from wps_run.playbook.yaml12 import load
+from wps_run.problems import PlaybookError
 
 SCOPE = Scope({"room": "launch", "a-b": "dash", "tricky": "${room}"}, {"TEAM": "red"})
 

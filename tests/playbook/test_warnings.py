@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.playbook.model import read_playbook
-from runner.playbook.warnings import unused_assignments, used_variables, warnings_of
-from runner.problems import Severity
+from wps_run.playbook.model import read_playbook
+from wps_run.playbook.warnings import unused_assignments, used_variables, warnings_of
+from wps_run.problems import Severity
 
 JOIN = "{actionName: addUserToGroup, userId: ada, group: red}"
 LEAVE = "{actionName: removeUserFromGroup, userId: ada, group: red}"

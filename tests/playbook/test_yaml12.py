@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.actions.payload import Base64
-from runner.playbook import yaml12
-from runner.playbook.yaml12 import Document, decode, load
-from runner.problems import PlaybookError, Position
+from wps_run.actions.payload import Base64
+from wps_run.playbook import yaml12
+from wps_run.playbook.yaml12 import Document, decode, load
+from wps_run.problems import PlaybookError, Position
 
 SENTINEL = "S3NT1NEL"
 TEXTS = st.text("ab: -#'\"\\{}[]&*!%@`\n\t\u0085\u2028é😀", max_size=12) | st.text(

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from runner.actions.claims import ALONE
-from runner.actions.table import ACTIONS
-from runner.actions.wire import build_request
-from runner.execution.record import Record, ended
-from runner.execution.result import Fault, Result, Status, Summary
-from runner.playbook.options import Delivery, OnError
-from runner.playbook.step import Step
-from runner.report.account import Account
-from runner.report.heading import Destination, Heading
+from wps_run.actions.claims import ALONE
+from wps_run.actions.table import ACTIONS
+from wps_run.actions.wire import build_request
+from wps_run.execution.record import Record, ended
+from wps_run.execution.result import Fault, Result, Status, Summary
+from wps_run.playbook.options import Delivery, OnError
+from wps_run.playbook.step import Step
+from wps_run.report.account import Account
+from wps_run.report.heading import Destination, Heading
 
 
 @pytest.fixture

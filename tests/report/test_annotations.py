@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from runner.execution.record import Record, ended
-from runner.execution.result import Fault, Skip, Status, Summary
-from runner.playbook.step import Step
-from runner.report.annotations import Annotated, Annotations
-from runner.report.heading import Destination, Heading
-from runner.report.reporters import Ndjson, Text
+from wps_run.execution.record import Record, ended
+from wps_run.execution.result import Fault, Skip, Status, Summary
+from wps_run.playbook.step import Step
+from wps_run.report.annotations import Annotated, Annotations
+from wps_run.report.heading import Destination, Heading
+from wps_run.report.reporters import Ndjson, Text
 
 HEADING = Heading(Destination.SERVICE, ("x.example",), ("chat",), ("p.yaml",), 1, "sequential")
 FAULT = Fault("Warning.User.NotExisted", "User `ada` is 100% gone", "let the user connect")

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from runner.execution.record import Attempt, Record
-from runner.execution.result import Fault, Status
-from runner.report.digest import KINDS, digest
+from wps_run.execution.record import Attempt, Record
+from wps_run.execution.result import Fault, Status
+from wps_run.report.digest import KINDS, digest
 
 
 def test_trouble_is_counted_by_kind_with_the_first_as_example(

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from runner.playbook.model import read_playbook
-from runner.playbook.yaml12 import decode
-from runner.problems import Ink, PlaybookError, Position, Problem, Severity
-from runner.report import findings
-from runner.report.findings import text
-from runner.report.findings.rules import RULES
+from wps_run.playbook.model import read_playbook
+from wps_run.playbook.yaml12 import decode
+from wps_run.problems import Ink, PlaybookError, Position, Problem, Severity
+from wps_run.report import findings
+from wps_run.report.findings import text
+from wps_run.report.findings.rules import RULES
 
 HERE = Position("rooms.yaml", 3, 12)
 ERROR = Problem("`group` is missing", "missing", HERE, "  - actionName: x", width=6)

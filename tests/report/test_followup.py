@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from runner.execution.result import Status, Summary
-from runner.report.followup import followup
+from wps_run.execution.result import Status, Summary
+from wps_run.report.followup import followup
 
 WORDS = "wps-run --resume j p.yaml"
 REPEATS = "--resume repeats only what was broken off and may be done twice"

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from runner.execution.record import Record
-from runner.execution.result import Fault, Status, Summary
-from runner.report.account import Account
-from runner.report.junit import junit
+from wps_run.execution.record import Record
+from wps_run.execution.result import Fault, Status, Summary
+from wps_run.report.account import Account
+from wps_run.report.junit import junit
 
 SCHEMAS = [
     etree.XMLSchema(etree.parse(Path(__file__).parent / "schemas" / f"{name}-junit.xsd"))

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.execution.record import Record
-from runner.execution.result import Fault, Status
-from runner.report.account import Account
-from runner.report.markdown import FAILURES, markdown
-from runner.report.outlook import Heard, Outlook
+from wps_run.execution.record import Record
+from wps_run.execution.result import Fault, Status
+from wps_run.report.account import Account
+from wps_run.report.markdown import FAILURES, markdown
+from wps_run.report.outlook import Heard, Outlook
 
 TEXTS = st.text("|`\n\r<>&*_[]()#\\!~@\u202e\x00\ud800 a", max_size=12)
 

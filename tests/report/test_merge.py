@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from runner.execution.history import History, read_history
-from runner.problems import JournalError
-from runner.report.merge import merged
+from wps_run.execution.history import History, read_history
+from wps_run.problems import JournalError
+from wps_run.report.merge import merged
 
 WHOLE = 6
 STARTED = "2026-11-24T12:00:0{}.000+00:00"

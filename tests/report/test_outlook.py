@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from runner.report.outlook import (
+from wps_run.report.outlook import (
     Closed,
     Heard,
     Outlook,

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from runner.actions.claims import claims_of
-from runner.actions.table import ACTIONS
-from runner.actions.wire import Value
-from runner.playbook.step import Step
-from runner.report.plan import REMEMBERED, Waits, step_line, step_record
+from wps_run.actions.claims import claims_of
+from wps_run.actions.table import ACTIONS
+from wps_run.actions.wire import Value
+from wps_run.playbook.step import Step
+from wps_run.report.plan import REMEMBERED, Waits, step_line, step_record
 
 
 def test_a_send_waits_for_the_joins_of_its_group(make_step: Callable[..., Step]) -> None:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.execution.result import Status
-from runner.problems import Ink
-from runner.report.progress import Meter, View, duration, plain_line, progress_line
-from runner.report.width import cells
+from wps_run.execution.result import Status
+from wps_run.problems import Ink
+from wps_run.report.progress import Meter, View, duration, plain_line, progress_line
+from wps_run.report.width import cells
 
 
 def view(**changes: Any) -> View:

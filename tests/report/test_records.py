@@ -2,8 +2,8 @@
 
 import json
 
-from runner.execution.result import Result
-from runner.report.records import line
+from wps_run.execution.result import Result
+from wps_run.report.records import line
 
 
 def test_the_record_of_an_action_that_is_ok(results: list[Result]) -> None:

@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from runner.execution.result import Result, Summary
-from runner.report.heading import Destination, Heading
-from runner.report.outlook import Closed, Heard, Outlook, Permitted
-from runner.report.reporters import REPORTERS, Quiet, Reporter
+from wps_run.execution.result import Result, Summary
+from wps_run.report.heading import Destination, Heading
+from wps_run.report.outlook import Closed, Heard, Outlook, Permitted
+from wps_run.report.reporters import REPORTERS, Quiet, Reporter
 
 HEADING = Heading(
     destination=Destination.LOCAL,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.report.width import cells, cut, padded, visible
+from wps_run.report.width import cells, cut, padded, visible
 
 wcwidth: Any = import_module("wcwidth")
 

@@ -16,8 +16,8 @@ import jwt
 import pytest
 from yarl import URL
 
-from runner.service.effects import Message
-from runner.service.server import LocalService
+from wps_run.service.effects import Message
+from wps_run.service.server import LocalService
 
 
 def _rest_operations() -> ModuleType:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.access import (
+from wps_run.service.access import (
     IDENTITY_AUDIENCE,
     LEEWAY,
     ClaimError,

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.service.clients import FULL, Clients
-from runner.service.effects import Close, DataType, Deliver, Message
+from wps_run.service.clients import FULL, Clients
+from wps_run.service.effects import Close, DataType, Deliver, Message
 
 HELLO = Message(b"hello", DataType.TEXT)
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.fault_syntax import FaultError, parse_fault
-from runner.service.faults import Fault, Kind, Moment, Wait
+from wps_run.service.fault_syntax import FaultError, parse_fault
+from wps_run.service.faults import Fault, Kind, Moment, Wait
 
 
 @pytest.mark.parametrize(

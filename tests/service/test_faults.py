@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.fault_syntax import parse_fault
-from runner.service.faults import Faults, Moment, Strike
+from wps_run.service.fault_syntax import parse_fault
+from wps_run.service.faults import Faults, Moment, Strike
 
 
 def faults(*texts: str, seed: int = 1) -> Faults:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.service.filter_syntax import FilterError, parse
+from wps_run.service.filter_syntax import FilterError, parse
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.filter_syntax import DEPTH_LIMIT, FilterError
-from runner.service.filters import compile_filter
-from runner.service.hub import Connection
+from wps_run.service.filter_syntax import DEPTH_LIMIT, FilterError
+from wps_run.service.filters import compile_filter
+from wps_run.service.hub import Connection
 
 ADA = Connection("conn-1", "Ada", "json.webpubsub.azure.v1", {"red": None, "a/b": None})
 NOBODY = Connection("conn-2")

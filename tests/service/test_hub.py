@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.service.effects import Close, DataType, Deliver, Message
-from runner.service.hub import (
+from wps_run.service.effects import Close, DataType, Deliver, Message
+from wps_run.service.hub import (
     EVERYONE,
     Hub,
     Scope,
@@ -12,8 +12,8 @@ from runner.service.hub import (
     UnknownConnectionError,
     UnknownUserError,
 )
-from runner.service.names import Permission
-from runner.service.permissions import Rules
+from wps_run.service.names import Permission
+from wps_run.service.permissions import Rules
 
 HELLO = Message(b"hello", DataType.TEXT)
 ROOM = Target(Scope.GROUP, "room")

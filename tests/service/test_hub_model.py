@@ -6,8 +6,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from runner.service.effects import DataType, Message
-from runner.service.hub import (
+from wps_run.service.effects import DataType, Message
+from wps_run.service.hub import (
     EVERYONE,
     Connection,
     Hub,
@@ -17,8 +17,8 @@ from runner.service.hub import (
     UnknownConnectionError,
     UnknownUserError,
 )
-from runner.service.names import Permission
-from runner.service.permissions import Rules
+from wps_run.service.names import Permission
+from wps_run.service.permissions import Rules
 
 IDS = [f"c{number}" for number in range(6)]
 USERS = [None, "ada", "bob"]

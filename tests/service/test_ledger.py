@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.effects import Close, DataType, Deliver, Message
-from runner.service.events import ClientEvent, EventKind
-from runner.service.ledger import Exchange, Ledger
+from wps_run.service.effects import Close, DataType, Deliver, Message
+from wps_run.service.events import ClientEvent, EventKind
+from wps_run.service.ledger import Exchange, Ledger
 
 
 def exchange(path: str = "/", effect: Close | Deliver | None = None) -> Exchange:

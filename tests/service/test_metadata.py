@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.service.metadata import NAME_LIMIT, TOTAL_LIMIT, VALUE_LIMIT, MetadataError, read
+from wps_run.service.metadata import NAME_LIMIT, TOTAL_LIMIT, VALUE_LIMIT, MetadataError, read
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.service.names import Permission, hub_key, is_group, is_hub, is_id, permission
+from wps_run.service.names import Permission, hub_key, is_group, is_hub, is_id, permission
 
 
 @pytest.mark.parametrize("name", ["a", "Chat_1", "a`,.[]b", "x" * 128])

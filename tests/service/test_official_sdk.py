@@ -15,8 +15,8 @@ from azure.core.rest import HttpRequest
 from azure.messaging.webpubsubservice import WebPubSubServiceClient
 from azure.messaging.webpubsubservice.aio import WebPubSubServiceClient as AsyncClient
 
-from runner.service.effects import DataType
-from runner.service.server import LocalService
+from wps_run.service.effects import DataType
+from wps_run.service.server import LocalService
 
 NAMES = ["plain", "a b%c+d?e#f:g\"'h😀&=i;j,k(l)*m!n~o_p.q@r[s]{t}|u<v>^`\\", "50%25", "...", "é"]
 

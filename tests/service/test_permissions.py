@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.permissions import RULE_LIMIT, Rules, TooManyRulesError
-from runner.service.wildcards import compile_pattern
+from wps_run.service.permissions import RULE_LIMIT, Rules, TooManyRulesError
+from wps_run.service.wildcards import compile_pattern
 
 
 def test_a_grant_is_for_one_literal_group() -> None:

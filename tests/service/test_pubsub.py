@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from azure.messaging.webpubsubservice import WebPubSubServiceClient
 
-from runner import LocalPubSub
-from runner.service.ledger import Exchange
+from wps_run import LocalPubSub
+from wps_run.service.ledger import Exchange
 
 
 @pytest.fixture

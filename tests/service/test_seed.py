@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.names import Permission
-from runner.service.seed import MOST, Seat, SeedError, read_seed
-from runner.service.server import LocalService
+from wps_run.service.names import Permission
+from wps_run.service.seed import MOST, Seat, SeedError, read_seed
+from wps_run.service.server import LocalService
 
 
 def test_clients_are_seated_in_order() -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from runner.connect.endpoint import parse_connection_string
-from runner.service.server import LocalService
+from wps_run.connect.endpoint import parse_connection_string
+from wps_run.service.server import LocalService
 
 
 async def test_it_is_ready_when_started_and_gone_when_stopped(
@@ -174,7 +174,7 @@ def test_it_prints_nothing_and_reads_no_environment(project: Path) -> None:
     """It is a guest in this process: even what is no HTTP, and a newer version, stay silent."""
     program = """
 import asyncio
-from runner.service.server import LocalService
+from wps_run.service.server import LocalService
 
 async def main():
     async with LocalService() as service:

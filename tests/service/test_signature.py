@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.signature import signed_claims
+from wps_run.service.signature import signed_claims
 
 KEY = b"k" * 64
 CLAIMS = {"aud": "http://127.0.0.1/api", "exp": 1, "name": "é"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.wildcards import PatternError, compile_pattern
+from wps_run.service.wildcards import PatternError, compile_pattern
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from runner import api
-from runner.execution.result import Status
+from wps_run import api
+from wps_run.execution.result import Status
 
 Act = tuple[str, str]
 """Method and path: each action of the playbook has its own."""
@@ -219,7 +219,7 @@ import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
 """
 ENTRY = """
-from runner.cli.main import entry
+from wps_run.cli.main import entry
 entry()
 """
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from runner.execution.journal import read_journal
+from wps_run.execution.journal import read_journal
 
 DEFECT = """
-import runner.connect.client as edge
+import wps_run.connect.client as edge
 sound, left = edge.Client.send, [20]
 async def send(self, *words, **more):
     left[0] -= 1

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from runner import api
-from runner.cli.journals import Wish, opened
-from runner.connect.endpoint import Endpoint
-from runner.execution.journal import read_journal
-from runner.execution.result import Result
-from runner.report.heading import Destination
+from wps_run import api
+from wps_run.cli.journals import Wish, opened
+from wps_run.connect.endpoint import Endpoint
+from wps_run.execution.journal import read_journal
+from wps_run.execution.result import Result
+from wps_run.report.heading import Destination
 
 CONCURRENCY = 16
 CONCURRENT = ("--mode", "concurrent", "--concurrency", str(CONCURRENCY))

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from runner import api
-from runner.execution.result import Result
-from runner.playbook.model import read_playbook
+from wps_run import api
+from wps_run.execution.result import Result
+from wps_run.playbook.model import read_playbook
 
 KEY = "dHJ1dGgtYW5kLW5vdGhpbmctYnV0LXRoZS10cnV0aA=="
 ATTEMPTS = 3

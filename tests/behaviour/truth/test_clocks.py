@@ -11,11 +11,11 @@ import jwt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import api
-from runner.connect.client import Client
-from runner.execution.executor import Executor
-from runner.execution.result import Status
-from runner.execution.stop import Stop
+from wps_run import api
+from wps_run.connect.client import Client
+from wps_run.execution.executor import Executor
+from wps_run.execution.result import Status
+from wps_run.execution.stop import Stop
 
 OTHERS = [
     {"actionName": "addUserToGroup", "userId": "ada", "group": "red"},

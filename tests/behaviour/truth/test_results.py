@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.execution.result import Result, Status, Summary
+from wps_run.execution.result import Result, Status, Summary
 
 SENDS = [
     {"actionName": "sendToAll", "data": "x"},

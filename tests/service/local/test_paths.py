@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from runner.service.clients import Bystander
-from runner.service.server import LocalService
-from runner.service.sockets import roles
+from wps_run.service.clients import Bystander
+from wps_run.service.server import LocalService
+from wps_run.service.sockets import roles
 
 SEND = "/api/hubs/chat/:send"
 PATHS = ("ledger", "state", "faults", "reset", "seed")

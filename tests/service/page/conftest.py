@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from runner.service.server import LocalService
+from wps_run.service.server import LocalService
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """The sums that the page shows."""
 
-from runner.service.effects import Close, DataType, Deliver, Message
-from runner.service.events import ClientEvent, EventKind
-from runner.service.ledger import Exchange
-from runner.service.page.counts import Counts
+from wps_run.service.effects import Close, DataType, Deliver, Message
+from wps_run.service.events import ClientEvent, EventKind
+from wps_run.service.ledger import Exchange
+from wps_run.service.page.counts import Counts
 
 SENT = Deliver(("a", "b"), Message(b"x", DataType.TEXT))
 

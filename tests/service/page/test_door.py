@@ -1,6 +1,6 @@
 """One-time links and sessions."""
 
-from runner.service.page.door import Door
+from wps_run.service.page.door import Door
 
 
 def test_a_link_opens_once() -> None:

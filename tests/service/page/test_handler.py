@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from runner.service.page.documents import ASSETS, headers
-from runner.service.server import LocalService
+from wps_run.service.page.documents import ASSETS, headers
+from wps_run.service.server import LocalService
 
 LOCAL = ("ledger", "state", "faults", "reset", "seed", "link", "token", "live", "page/app.js")
 
@@ -164,7 +164,7 @@ async def test_a_policy_names_no_ipv6_address() -> None:
 
 async def test_every_file_is_served_with_its_type(watching: aiohttp.ClientSession) -> None:
     """Those in the package, and no other file."""
-    folder = files("runner.service.page").joinpath("assets")
+    folder = files("wps_run.service.page").joinpath("assets")
     assert {one.name for one in folder.iterdir()} == ASSETS | {"page.html"}
     for name in ASSETS:
         async with watching.get(f"/_local/page/{name}") as answer:
@@ -186,7 +186,7 @@ async def test_other_methods_are_405(watching: aiohttp.ClientSession) -> None:
 
 async def test_the_page_holds_no_markup_of_scripts_or_styles() -> None:
     """No inline script, style or handler, and nothing from elsewhere."""
-    folder = files("runner.service.page").joinpath("assets")
+    folder = files("wps_run.service.page").joinpath("assets")
     page = folder.joinpath("page.html").read_text("utf-8")
     assert re.findall(r"\son\w+=|\sstyle=|<style|<script>|javascript:", page) == []
     scripts = "".join(

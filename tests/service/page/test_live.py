@@ -7,13 +7,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from runner.service.faults import Faults
-from runner.service.hub import Hub
-from runner.service.ledger import Exchange, Ledger
-from runner.service.page.counts import Counts
-from runner.service.page.live import News, Scene
-from runner.service.page.view import Listing, View
-from runner.service.server import LocalService
+from wps_run.service.faults import Faults
+from wps_run.service.hub import Hub
+from wps_run.service.ledger import Exchange, Ledger
+from wps_run.service.page.counts import Counts
+from wps_run.service.page.live import News, Scene
+from wps_run.service.page.view import Listing, View
+from wps_run.service.server import LocalService
 
 WATCHERS_MOST = 20
 

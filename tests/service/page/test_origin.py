@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.service.page.origin import Visit, is_from_the_page, is_host_ours
+from wps_run.service.page.origin import Visit, is_from_the_page, is_host_ours
 
 HOST = "127.0.0.1:8080"
 

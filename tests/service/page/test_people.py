@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from runner.service.hub import Hub
-from runner.service.names import Permission
-from runner.service.page.people import HUBS_NAMED, NAMED, ROWS, people, totals
-from runner.service.page.view import Listing, View
-from runner.service.sockets.roles import rules
+from wps_run.service.hub import Hub
+from wps_run.service.names import Permission
+from wps_run.service.page.people import HUBS_NAMED, NAMED, ROWS, people, totals
+from wps_run.service.page.view import Listing, View
+from wps_run.service.sockets.roles import rules
 
 
 @pytest.fixture

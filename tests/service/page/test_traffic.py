@@ -2,11 +2,11 @@
 
 import pytest
 
-from runner.service.effects import Close, DataType, Deliver, Message
-from runner.service.events import ClientEvent, EventKind
-from runner.service.ledger import Exchange, Ledger
-from runner.service.page.traffic import LOOKED_AT, ROWS, SHOWN, traffic
-from runner.service.page.view import Traffic, View
+from wps_run.service.effects import Close, DataType, Deliver, Message
+from wps_run.service.events import ClientEvent, EventKind
+from wps_run.service.ledger import Exchange, Ledger
+from wps_run.service.page.traffic import LOOKED_AT, ROWS, SHOWN, traffic
+from wps_run.service.page.view import Traffic, View
 
 SENT = Deliver(("c1", "c2"), Message(b"hello", DataType.TEXT, group="red"))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.page.view import Listing, Traffic, View, ViewError, read_view
+from wps_run.service.page.view import Listing, Traffic, View, ViewError, read_view
 
 
 def test_a_view_is_read_from_json() -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.effects import DataType
-from runner.service.rest.bodies import (
+from wps_run.service.effects import DataType
+from wps_run.service.rest.bodies import (
     LIMIT,
     Body,
     GroupsRequest,
@@ -16,7 +16,7 @@ from runner.service.rest.bodies import (
     read_groups,
     read_message,
 )
-from runner.service.rest.replies import RefusedError
+from wps_run.service.rest.replies import RefusedError
 
 
 def refusal(call: Any, *arguments: Any) -> tuple[int, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 import pytest
 
-from runner.service.server import LocalService
+from wps_run.service.server import LocalService
 
 
 async def test_the_access_key_gets_no_client_tokens(call: Any) -> None:

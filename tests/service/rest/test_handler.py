@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.service.effects import Close, DataType, Deliver, Message
-from runner.service.ledger import Exchange
-from runner.service.server import LocalService
+from wps_run.service.effects import Close, DataType, Deliver, Message
+from wps_run.service.ledger import Exchange
+from wps_run.service.server import LocalService
 
 SEND = "/api/hubs/chat/:send"
 
@@ -84,7 +84,7 @@ async def test_why_a_call_was_denied_is_logged_without_the_token(
 ) -> None:
     """The service keeps such a log as well."""
     token = call.token("/api/hubs/other/:send")
-    with caplog.at_level(logging.INFO, "runner.service"):
+    with caplog.at_level(logging.INFO, "wps_run.service"):
         await call("POST", SEND, b"x", Authorization=f"Bearer {token}")
 
     assert "the audience is not the URL" in caplog.text
@@ -169,7 +169,7 @@ async def test_a_newer_version_is_answered_with_one_warning(
         told = await call("POST", SEND + "?api-version=2099-01-01", b"x")
         assert told.status == 202
 
-    assert [record.name for record in caplog.records] == ["runner.service"]
+    assert [record.name for record in caplog.records] == ["wps_run.service"]
     assert "2099-01-01" in caplog.text
 
 

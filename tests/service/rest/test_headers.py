@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from runner.service.metadata import NAME_LIMIT, TOTAL_LIMIT, VALUE_LIMIT
-from runner.service.rest.headers import PREFIX, read_metadata
-from runner.service.rest.replies import RefusedError
-from runner.service.server import LocalService
+from wps_run.service.metadata import NAME_LIMIT, TOTAL_LIMIT, VALUE_LIMIT
+from wps_run.service.rest.headers import PREFIX, read_metadata
+from wps_run.service.rest.replies import RefusedError
+from wps_run.service.server import LocalService
 
 
 def test_names_are_kept_in_lower_case_without_the_prefix() -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.hub import Hub
-from runner.service.rest.listing import Cursors, list_members
-from runner.service.rest.replies import RefusedError
-from runner.service.rest.targets import Query
+from wps_run.service.hub import Hub
+from wps_run.service.rest.listing import Cursors, list_members
+from wps_run.service.rest.replies import RefusedError
+from wps_run.service.rest.targets import Query
 
 URL = "http://localhost:8080/api/hubs/chat/groups/g/connections"
 CURSORS = Cursors(b"secret", "chat/g")

@@ -11,8 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from runner.service.ledger import Exchange
-from runner.service.server import LocalService
+from wps_run.service.ledger import Exchange
+from wps_run.service.server import LocalService
 
 SEND = "/api/hubs/chat/:send"
 

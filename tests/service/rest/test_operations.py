@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
-from runner.service.effects import DataType, Message
-from runner.service.names import Permission
-from runner.service.server import LocalService
+from wps_run.service.effects import DataType, Message
+from wps_run.service.names import Permission
+from wps_run.service.server import LocalService
 
 BULK = b'{"groups":["room"]}'
 PERMISSION_OF_NONE = "/permissions/sendToGroup/connections/none?targetName=g"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from runner.service.names import Permission
-from runner.service.permissions import RULE_LIMIT, Rules
-from runner.service.server import LocalService
+from wps_run.service.names import Permission
+from wps_run.service.permissions import RULE_LIMIT, Rules
+from wps_run.service.server import LocalService
 
 
 @pytest.mark.parametrize("target_name", ["room", "*", "a/b+你好", " room ", "x" * 1024])

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from runner.service.rest.replies import RefusedError
-from runner.service.rest.routes import find
+from wps_run.service.rest.replies import RefusedError
+from wps_run.service.rest.routes import find
 
 
 def test_each_published_operation_has_its_route(operation: Any) -> None:

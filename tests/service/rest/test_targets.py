@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.rest.targets import (
+from wps_run.service.rest.targets import (
     BadTargetError,
     Query,
     decode,

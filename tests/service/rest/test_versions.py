@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.service.rest.targets import Query
-from runner.service.rest.versions import Verdict, judge
+from wps_run.service.rest.targets import Query
+from wps_run.service.rest.versions import Verdict, judge
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import jwt
 import pytest
 from yarl import URL
 
-from runner.service.server import LocalService
+from wps_run.service.server import LocalService
 
 JSON = "json.webpubsub.azure.v1"
 RELIABLE = "json.reliable.webpubsub.azure.v1"

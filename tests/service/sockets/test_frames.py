@@ -1,7 +1,7 @@
 """The values that frames are read into and written from."""
 
-from runner.service.effects import DataType
-from runner.service.sockets.frames import CloseCode, FrameError, SendToGroup
+from wps_run.service.effects import DataType
+from wps_run.service.sockets.frames import CloseCode, FrameError, SendToGroup
 
 
 def test_a_frame_error_closes_with_1007_unless_it_says_otherwise() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.service.sockets.handshake import HandshakeError, is_client_path, knock, offers
+from wps_run.service.sockets.handshake import HandshakeError, is_client_path, knock, offers
 
 
 @pytest.mark.parametrize(

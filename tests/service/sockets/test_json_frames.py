@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.effects import DataType, Message
-from runner.service.sockets.frames import (
+from wps_run.service.effects import DataType, Message
+from wps_run.service.sockets.frames import (
     Ack,
     AckError,
     AckName,
@@ -27,7 +27,7 @@ from runner.service.sockets.frames import (
     SequenceAck,
     Unsupported,
 )
-from runner.service.sockets.json_frames import JsonFrames
+from wps_run.service.sockets.json_frames import JsonFrames
 
 JSON = JsonFrames("json.webpubsub.azure.v1", reliable=False)
 ANY = base64.b64encode(b"\x0a\x01t\x12\x01v").decode()

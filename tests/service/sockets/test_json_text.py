@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.sockets.json_text import MEMBER_LIMIT, JsonTextError, Object, check, members
+from wps_run.service.sockets.json_text import MEMBER_LIMIT, JsonTextError, Object, check, members
 
 VALUES = st.recursive(
     st.none()

@@ -3,10 +3,10 @@
 import pytest
 from websockets.frames import Frame, Opcode
 
-from runner.service.effects import DataType, Message
-from runner.service.sockets.press import Press, whole_frame
-from runner.service.sockets.simple import SimpleFrames
-from runner.service.sockets.subprotocols import SUBPROTOCOLS
+from wps_run.service.effects import DataType, Message
+from wps_run.service.sockets.press import Press, whole_frame
+from wps_run.service.sockets.simple import SimpleFrames
+from wps_run.service.sockets.subprotocols import SUBPROTOCOLS
 
 JSON = SUBPROTOCOLS["json.webpubsub.azure.v1"]
 RELIABLE = SUBPROTOCOLS["json.reliable.webpubsub.azure.v1"]

@@ -8,8 +8,8 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.effects import DataType, Message
-from runner.service.sockets.frames import (
+from wps_run.service.effects import DataType, Message
+from wps_run.service.sockets.frames import (
     Ack,
     AckError,
     Connected,
@@ -25,8 +25,8 @@ from runner.service.sockets.frames import (
     SequenceAck,
     Unsupported,
 )
-from runner.service.sockets.protobuf_frames import ProtobufFrames
-from runner.service.sockets.wire import content, numbered
+from wps_run.service.sockets.protobuf_frames import ProtobufFrames
+from wps_run.service.sockets.wire import content, numbered
 
 PROTOBUF = ProtobufFrames("protobuf.webpubsub.azure.v1", reliable=False)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from runner.service.server import LocalService
-from runner.service.sockets.replay import Limits
+from wps_run.service.server import LocalService
+from wps_run.service.sockets.replay import Limits
 
 RELIABLE = "json.reliable.webpubsub.azure.v1"
 PROTOBUF = "protobuf.webpubsub.azure.v1"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from runner.service.effects import DataType, Message
-from runner.service.sockets.replay import FullError, Limits, Outbox
+from wps_run.service.effects import DataType, Message
+from wps_run.service.sockets.replay import FullError, Limits, Outbox
 
 SMALL = Limits(messages=8, size=40)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.service.sockets import requests
-from runner.service.sockets.frames import FrameError
+from wps_run.service.sockets import requests
+from wps_run.service.sockets.frames import FrameError
 
 
 @pytest.mark.parametrize("name", ["e", "E9", "a.b-c_d", "e" * 128])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from runner.service.names import Permission
-from runner.service.permissions import RULE_LIMIT, TooManyRulesError
-from runner.service.sockets.roles import PATTERN_LIMIT, rules
+from wps_run.service.names import Permission
+from wps_run.service.permissions import RULE_LIMIT, TooManyRulesError
+from wps_run.service.sockets.roles import PATTERN_LIMIT, rules
 
 SEND, JOIN = Permission.SEND_TO_GROUP, Permission.JOIN_LEAVE_GROUP
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from runner.service.effects import DataType, Deliver, Message
-from runner.service.events import EventKind
-from runner.service.hub import Hub
-from runner.service.names import Permission
-from runner.service.permissions import Rules
-from runner.service.sockets.frames import (
+from wps_run.service.effects import DataType, Deliver, Message
+from wps_run.service.events import EventKind
+from wps_run.service.hub import Hub
+from wps_run.service.names import Permission
+from wps_run.service.permissions import Rules
+from wps_run.service.sockets.frames import (
     Ack,
     AckError,
     JoinGroup,
@@ -24,8 +24,8 @@ from runner.service.sockets.frames import (
     SequenceAck,
     Unsupported,
 )
-from runner.service.sockets.replay import Limits
-from runner.service.sockets.session import ACKS_KEPT, NOTHING, Closing, Outcome, Session
+from wps_run.service.sockets.replay import Limits
+from wps_run.service.sockets.session import ACKS_KEPT, NOTHING, Closing, Outcome, Session
 
 TEXT = DataType.TEXT
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from runner.service.effects import DataType
-from runner.service.rest.targets import Query
-from runner.service.sockets.frames import Pong, SendEvent, SendToGroup
-from runner.service.sockets.simple import Mode, ModeError, SimpleFrames, read_mode
+from wps_run.service.effects import DataType
+from wps_run.service.rest.targets import Query
+from wps_run.service.sockets.frames import Pong, SendEvent, SendToGroup
+from wps_run.service.sockets.simple import Mode, ModeError, SimpleFrames, read_mode
 
 
 @pytest.mark.parametrize(

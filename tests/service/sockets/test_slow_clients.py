@@ -5,9 +5,9 @@ import json
 import ssl
 from typing import Any
 
-from runner.service.events import ClientEvent, EventKind
-from runner.service.server import LocalService
-from runner.service.sockets.replay import Limits
+from wps_run.service.events import ClientEvent, EventKind
+from wps_run.service.server import LocalService
+from wps_run.service.sockets.replay import Limits
 
 JSON = "json.webpubsub.azure.v1"
 RELIABLE = "json.reliable.webpubsub.azure.v1"

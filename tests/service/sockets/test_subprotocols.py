@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.effects import DataType, Message
-from runner.service.sockets.frames import FrameError, Request
-from runner.service.sockets.subprotocols import SUBPROTOCOLS, choose
+from wps_run.service.effects import DataType, Message
+from wps_run.service.sockets.frames import FrameError, Request
+from wps_run.service.sockets.subprotocols import SUBPROTOCOLS, choose
 
 NAMES = (
     "json.webpubsub.azure.v1",

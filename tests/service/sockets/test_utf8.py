@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.sockets.utf8 import encode, is_whole, repair
+from wps_run.service.sockets.utf8 import encode, is_whole, repair
 
 
 @given(st.text())

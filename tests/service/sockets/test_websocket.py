@@ -11,9 +11,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from runner.service.effects import Deliver
-from runner.service.events import ClientEvent, EventKind
-from runner.service.server import LocalService
+from wps_run.service.effects import Deliver
+from wps_run.service.events import ClientEvent, EventKind
+from wps_run.service.server import LocalService
 
 JSON = "json.webpubsub.azure.v1"
 RELIABLE = "json.reliable.webpubsub.azure.v1"
@@ -91,7 +91,7 @@ async def test_an_event_has_no_handler(door: Any, caplog: pytest.LogCaptureFixtu
     """A simple client is closed with 1011, others are told; the log says why, and what to do."""
     raw = await door.open()
     peer, _ = await door.greeted()
-    with caplog.at_level(logging.INFO, "runner.service"):
+    with caplog.at_level(logging.INFO, "wps_run.service"):
         await raw.socket.send_str("x")
         assert (await raw.next())[0] == 1011
         told = await peer.ask(type="event", event="e", data=1, ackId=1)

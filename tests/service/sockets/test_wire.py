@@ -5,8 +5,8 @@ from google.protobuf import any_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.service.sockets.frames import FrameError
-from runner.service.sockets.wire import ANY, FIELD_LIMIT, Fields, Shape, content, numbered, varint
+from wps_run.service.sockets.frames import FrameError
+from wps_run.service.sockets.wire import ANY, FIELD_LIMIT, Fields, Shape, content, numbered, varint
 
 UNKNOWN = [
     b"\x48\x96\x01",  # a varint

@@ -1,0 +1,29 @@
+"""wps-run: run batches of Azure Web PubSub actions, written as YAML playbooks.
+
+For programs::
+
+    from wps_run import Given, load_playbook, plan, run
+
+    plans = plan([load_playbook("rooms.yaml")], Given(environment=os.environ))
+    async for result in run(plans):
+        print(result.status, result.target)
+
+For tests, `LocalPubSub` is the embedded service in a thread of its own.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wps_run.api import Given, Plan, load_playbook, plan, run, validate
+    from wps_run.service.pubsub import LocalPubSub
+
+__all__ = ["Given", "LocalPubSub", "Plan", "load_playbook", "plan", "run", "validate"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 -- whatever the name stands for
+    """Import the public names when they are first asked for, so that `--help` stays quick."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "wps_run.service.pubsub" if name == "LocalPubSub" else "wps_run.api"
+    return getattr(import_module(home), name)

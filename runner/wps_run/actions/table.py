@@ -1,0 +1,355 @@
+"""The action table: one row per action, from which everything else is made.
+
+The JSON Schemas, the docs table, `wps-run actions`, the requests, the rules of overlap
+and the test matrix are derived from these rows. Adding an action is one row.
+
+Rows hold only data, so that a reader can check them against the REST operation they name
+(data-plane API, version 2024-12-01) or the documentation of the output binding.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from wps_run.actions.fields import (
+    CONNECTION_ID,
+    DATA,
+    DATA_TYPE,
+    EXCLUDED,
+    FILTER,
+    GROUP,
+    GROUPS,
+    MESSAGE_TTL_SECONDS,
+    PERMISSION,
+    REASON,
+    SELECTION,
+    TARGET_NAME,
+    USER_ID,
+    Field,
+    Place,
+)
+
+
+class Origin(StrEnum):
+    """Where an action or a property of it comes from."""
+
+    BINDING = "binding"
+    REST = "rest"
+
+
+class Phase(StrEnum):
+    """Hub-wide phases: actions of different phases never overlap."""
+
+    USE = "use"
+    BROADCAST = "broadcast"
+    CLOSE = "close"
+    LEAVE_ALL = "leaveAll"
+
+
+class Kind(StrEnum):
+    """What an action does to its targets.
+
+    Two actions on one target may overlap only when both do the same kind of thing
+    and that kind commutes (see `claims`).
+    """
+
+    SEND = "send"
+    JOIN = "join"
+    LEAVE = "leave"
+    GRANT = "grant"
+    REVOKE = "revoke"
+    CLOSE = "close"
+    LEAVE_ALL = "leaveAll"
+    ALONE = "alone"
+
+
+class Repeat(StrEnum):
+    """What a second request does when the first one has already taken effect."""
+
+    IDEMPOTENT = "idempotent"
+    SEND = "send"
+    SCOPE_CLOSE = "scopeClose"
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """The two columns that say what may run at the same time."""
+
+    phase: Phase
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One row: everything that is known of an action.
+
+    Attributes:
+        name: The `actionName`, to the letter.
+        summary: One sentence on what it does.
+        method: The HTTP method.
+        path: The path template; each `{name}` is the field of that name, `{hub}` the hub.
+        fields: Its properties, in the order in which people write them.
+        success: The statuses that mean it was accepted.
+        overlap: What may run at the same time.
+        repeat: Whether it may be sent again when the first outcome is not known.
+        origin: Whether the output binding has it, or only the REST API.
+        operation: The REST operation it is.
+        rest_fields: Names of properties that the REST API has and the binding has not.
+        targets: Names of the properties that say whom it is done to.
+    """
+
+    name: str
+    summary: str
+    method: str
+    path: str
+    fields: tuple[Field, ...]
+    success: tuple[int, ...]
+    overlap: Overlap
+    repeat: Repeat
+    origin: Origin
+    operation: str
+    rest_fields: frozenset[str] = frozenset()
+    targets: tuple[str, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", tuple(one.name for one in self.fields if one.target))
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether repeating it leaves the same state and harms nobody."""
+        return self.repeat is Repeat.IDEMPOTENT
+
+    def placed(self, place: Place) -> tuple[Field, ...]:
+        """Its properties that travel in one place of the request."""
+        return tuple(one for one in self.fields if one.place is place)
+
+
+_REST_SEND = frozenset({"filter", "messageTtlSeconds"})
+_REST_TTL = frozenset({"messageTtlSeconds"})
+
+_ROWS = (
+    Action(
+        name="sendToAll",
+        summary="Send a message to every connection of the hub.",
+        method="POST",
+        path="/api/hubs/{hub}/:send",
+        fields=(DATA, DATA_TYPE, EXCLUDED, FILTER, MESSAGE_TTL_SECONDS),
+        success=(202,),
+        overlap=Overlap(Phase.BROADCAST, Kind.ALONE),
+        repeat=Repeat.SEND,
+        origin=Origin.BINDING,
+        operation="WebPubSub_SendToAll",
+        rest_fields=_REST_SEND,
+    ),
+    Action(
+        name="sendToGroup",
+        summary="Send a message to the connections in a group.",
+        method="POST",
+        path="/api/hubs/{hub}/groups/{group}/:send",
+        fields=(GROUP, DATA, DATA_TYPE, EXCLUDED, FILTER, MESSAGE_TTL_SECONDS),
+        success=(202,),
+        overlap=Overlap(Phase.USE, Kind.SEND),
+        repeat=Repeat.SEND,
+        origin=Origin.BINDING,
+        operation="WebPubSub_SendToGroup",
+        rest_fields=_REST_SEND,
+    ),
+    Action(
+        name="sendToUser",
+        summary="Send a message to all connections of a user.",
+        method="POST",
+        path="/api/hubs/{hub}/users/{userId}/:send",
+        fields=(USER_ID, DATA, DATA_TYPE, FILTER, MESSAGE_TTL_SECONDS),
+        success=(202,),
+        overlap=Overlap(Phase.USE, Kind.SEND),
+        repeat=Repeat.SEND,
+        origin=Origin.BINDING,
+        operation="WebPubSub_SendToUser",
+        rest_fields=_REST_SEND,
+    ),
+    Action(
+        name="sendToConnection",
+        summary="Send a message to one connection.",
+        method="POST",
+        path="/api/hubs/{hub}/connections/{connectionId}/:send",
+        fields=(CONNECTION_ID, DATA, DATA_TYPE, MESSAGE_TTL_SECONDS),
+        success=(202,),
+        overlap=Overlap(Phase.USE, Kind.SEND),
+        repeat=Repeat.SEND,
+        origin=Origin.BINDING,
+        operation="WebPubSub_SendToConnection",
+        rest_fields=_REST_TTL,
+    ),
+    Action(
+        name="addUserToGroup",
+        summary="Add a user's present connections to a group.",
+        method="PUT",
+        path="/api/hubs/{hub}/users/{userId}/groups/{group}",
+        fields=(USER_ID, GROUP),
+        success=(200,),
+        overlap=Overlap(Phase.USE, Kind.JOIN),
+        repeat=Repeat.IDEMPOTENT,
+        origin=Origin.BINDING,
+        operation="WebPubSub_AddUserToGroup",
+    ),
+    Action(
+        name="removeUserFromGroup",
+        summary="Remove a user's connections from a group.",
+        method="DELETE",
+        path="/api/hubs/{hub}/users/{userId}/groups/{group}",
+        fields=(USER_ID, GROUP),
+        success=(204,),
+        overlap=Overlap(Phase.USE, Kind.LEAVE),
+        repeat=Repeat.IDEMPOTENT,
+        origin=Origin.BINDING,
+        operation="WebPubSub_RemoveUserFromGroup",
+    ),
+    Action(
+        name="removeUserFromAllGroups",
+        summary="Remove a user's connections from every group.",
+        method="DELETE",
+        path="/api/hubs/{hub}/users/{userId}/groups",
+        fields=(USER_ID,),
+        success=(204,),
+        overlap=Overlap(Phase.LEAVE_ALL, Kind.LEAVE_ALL),
+        repeat=Repeat.IDEMPOTENT,
+        origin=Origin.BINDING,
+        operation="WebPubSub_RemoveUserFromAllGroups",
+    ),
+    Action(
+        name="addConnectionToGroup",
+        summary="Add one connection to a group.",
+        method="PUT",
+        path="/api/hubs/{hub}/groups/{group}/connections/{connectionId}",
+        fields=(CONNECTION_ID, GROUP),
+        success=(200,),
+        overlap=Overlap(Phase.USE, Kind.JOIN),
+        repeat=Repeat.IDEMPOTENT,
+        origin=Origin.BINDING,
+        operation="WebPubSub_AddConnectionToGroup",
+    ),
+    Action(
+        name="removeConnectionFromGroup",
+        summary="Remove one connection from a group.",
+        method="DELETE",
+        path="/api/hubs/{hub}/groups/{group}/connections/{connectionId}",
+        fields=(CONNECTION_ID, GROUP),
+        success=(204,),
+        overlap=Overlap(Phase.USE, Kind.LEAVE),
+        repeat=Repeat.IDEMPOTENT,
+        origin=Origin.BINDING,
+        operation="WebPubSub_RemoveConnectionFromGroup",
+    ),
+    Action(
+        name="closeAllConnections",
+        summary="Close every connection of the hub.",
+        method="POST",
+        path="/api/hubs/{hub}/:closeConnections",
+        fields=(EXCLUDED, REASON),
+        success=(204,),
+        overlap=Overlap(Phase.CLOSE, Kind.ALONE),
+        repeat=Repeat.SCOPE_CLOSE,
+        origin=Origin.BINDING,
+        operation="WebPubSub_CloseAllConnections",
+    ),
+    Action(
+        name="closeClientConnection",
+        summary="Close one connection.",
+        method="DELETE",
+        path="/api/hubs/{hub}/connections/{connectionId}",
+        fields=(CONNECTION_ID, REASON),
+        success=(204,),
+        overlap=Overlap(Phase.CLOSE, Kind.CLOSE),
+        repeat=Repeat.IDEMPOTENT,
+        origin=Origin.BINDING,
+        operation="WebPubSub_CloseConnection",
+    ),
+    Action(
+        name="closeGroupConnections",
+        summary="Close the connections in a group.",
+        method="POST",
+        path="/api/hubs/{hub}/groups/{group}/:closeConnections",
+        fields=(GROUP, EXCLUDED, REASON),
+        success=(204,),
+        overlap=Overlap(Phase.CLOSE, Kind.CLOSE),
+        repeat=Repeat.SCOPE_CLOSE,
+        origin=Origin.BINDING,
+        operation="WebPubSub_CloseGroupConnections",
+    ),
+    Action(
+        name="grantPermission",
+        summary="Grant one connection a permission on a group.",
+        method="PUT",
+        path="/api/hubs/{hub}/permissions/{permission}/connections/{connectionId}",
+        fields=(CONNECTION_ID, PERMISSION, TARGET_NAME),
+        success=(200,),
+        overlap=Overlap(Phase.USE, Kind.GRANT),
+        repeat=Repeat.IDEMPOTENT,
+        origin=Origin.BINDING,
+        operation="WebPubSub_GrantPermission",
+    ),
+    Action(
+        name="revokePermission",
+        summary="Take a permission on a group from one connection.",
+        method="DELETE",
+        path="/api/hubs/{hub}/permissions/{permission}/connections/{connectionId}",
+        fields=(CONNECTION_ID, PERMISSION, TARGET_NAME),
+        success=(204,),
+        overlap=Overlap(Phase.USE, Kind.REVOKE),
+        repeat=Repeat.IDEMPOTENT,
+        origin=Origin.BINDING,
+        operation="WebPubSub_RevokePermission",
+    ),
+    Action(
+        name="closeUserConnections",
+        summary="Close all connections of a user.",
+        method="POST",
+        path="/api/hubs/{hub}/users/{userId}/:closeConnections",
+        fields=(USER_ID, EXCLUDED, REASON),
+        success=(204,),
+        overlap=Overlap(Phase.CLOSE, Kind.CLOSE),
+        repeat=Repeat.SCOPE_CLOSE,
+        origin=Origin.REST,
+        operation="WebPubSub_CloseUserConnections",
+    ),
+    Action(
+        name="removeConnectionFromAllGroups",
+        summary="Remove one connection from every group.",
+        method="DELETE",
+        path="/api/hubs/{hub}/connections/{connectionId}/groups",
+        fields=(CONNECTION_ID,),
+        success=(204,),
+        overlap=Overlap(Phase.LEAVE_ALL, Kind.LEAVE_ALL),
+        repeat=Repeat.IDEMPOTENT,
+        origin=Origin.REST,
+        operation="WebPubSub_RemoveConnectionFromAllGroups",
+    ),
+    Action(
+        name="addConnectionsToGroups",
+        summary="Add every connection that a filter chooses to groups.",
+        method="POST",
+        path="/api/hubs/{hub}/:addToGroups",
+        fields=(GROUPS, SELECTION),
+        success=(200,),
+        overlap=Overlap(Phase.LEAVE_ALL, Kind.ALONE),
+        repeat=Repeat.IDEMPOTENT,
+        origin=Origin.REST,
+        operation="WebPubSub_AddConnectionsToGroups",
+    ),
+    Action(
+        name="removeConnectionsFromGroups",
+        summary="Remove every connection that a filter chooses from groups.",
+        method="POST",
+        path="/api/hubs/{hub}/:removeFromGroups",
+        fields=(GROUPS, SELECTION),
+        success=(200,),
+        overlap=Overlap(Phase.LEAVE_ALL, Kind.ALONE),
+        repeat=Repeat.IDEMPOTENT,
+        origin=Origin.REST,
+        operation="WebPubSub_RemoveConnectionsFromGroups",
+    ),
+)
+
+ACTIONS: Mapping[str, Action] = MappingProxyType({row.name: row for row in _ROWS})
+"""`actionName` to its row, in the order of the table."""

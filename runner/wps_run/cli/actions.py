@@ -1,0 +1,33 @@
+"""`wps-run actions`: the action table, or one action with an example to paste."""
+
+import click
+
+from wps_run.actions.reference import description, listing, markdown
+from wps_run.actions.table import ACTIONS
+from wps_run.problems import UsageError, did_you_mean
+
+
+@click.command("actions")
+@click.argument("name", required=False)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown"]),
+    default="text",
+    show_default=True,
+    help="A listing, or the whole table as docs/actions.md has it.",
+)
+def command(name: str | None, form: str) -> None:
+    """List the actions, or explain one: its properties, its request, an example to paste.
+
+    \b
+    Example:
+      wps-run actions addUserToGroup
+    """
+    if name is None:
+        click.echo(markdown(ACTIONS) if form == "markdown" else listing(ACTIONS), nl=False)
+        return
+    if name not in ACTIONS:
+        near = did_you_mean(name, list(ACTIONS)) or "; `wps-run actions` lists them"
+        raise UsageError(f"`{name}` is not an action{near}")
+    click.echo(description(ACTIONS[name]), nl=False)

@@ -1,0 +1,61 @@
+"""`wps-run schema`: print, write or check the JSON Schemas."""
+
+from pathlib import Path
+
+import click
+
+from wps_run.playbook.schema import SCHEMA_FILES, schema_text
+from wps_run.problems import UsageError
+
+DRIFT = 1
+
+
+@click.command("schema")
+@click.argument("name", required=False, type=click.Choice(["playbook", "actions"]))
+@click.option("--write", "folder", metavar="FOLDER", help="Write both schemas into FOLDER.")
+@click.option("--check", "checked", metavar="FOLDER", help="Exit 1 if those in FOLDER differ.")
+def command(name: str | None, folder: str | None, checked: str | None) -> int:
+    """Print a JSON Schema: `playbook` (default), or `actions` for bare batches.
+
+    Both are generated from the action table. Editors take the first one from a line in the
+    playbook:  # yaml-language-server: $schema=../schemas/playbook.schema.json
+    """
+    if folder is not None:
+        _write(Path(folder))
+        return 0
+    if checked is not None:
+        return _check(Path(checked))
+    click.echo(schema_text(SCHEMA_FILES[f"{name or 'playbook'}.schema.json"]()), nl=False)
+    return 0
+
+
+def _write(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, make in SCHEMA_FILES.items():
+            (folder / file).write_text(schema_text(make()), encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UsageError(f"cannot write into `{folder}`: {error.strerror}") from None
+
+
+def _check(folder: Path) -> int:
+    if not folder.is_dir():
+        raise UsageError(f"`{folder}` is not a folder")
+    drifted = [
+        file
+        for file, make in SCHEMA_FILES.items()
+        if _current(folder / file) != schema_text(make())
+    ]
+    for file in drifted:
+        click.echo(f"{folder / file} differs from the action table")
+    if drifted:
+        click.echo(f"wps-run: run `wps-run schema --write {folder}`", err=True)
+        return DRIFT
+    return 0
+
+
+def _current(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None

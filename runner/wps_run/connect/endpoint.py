@@ -1,0 +1,154 @@
+"""Where the service is, the key or the identity for it: the connection string, read."""
+
+import ipaddress
+import re
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from wps_run.problems import SettingsError
+
+_SHAPE = "`Endpoint=https://…;AccessKey=…;Version=1.0;`"
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?|[0-9a-f:.]*:[0-9a-f:.]*")
+"""A host name in ASCII with labels that DNS takes, or an IPv6 address without its brackets."""
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """How a token of Entra ID is come by.
+
+    Attributes:
+        managed: Whether it is the managed identity of the machine.
+        client_id: The application or the user-assigned identity; "" for the default.
+        tenant_id: The tenant; "" for the default.
+        client_secret: The application's secret, or "". It is left out of the repr, and must be
+            of every message.
+    """
+
+    managed: bool = False
+    client_id: str = ""
+    tenant_id: str = ""
+    client_secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the service listens, and what lets us in.
+
+    Attributes:
+        origin: Scheme, host and port as they go into URL and token: `https://host[:port]`,
+            lower-case, no trailing slash, no port that the scheme implies.
+        key: The access key, or "" with an identity. It is left out of the repr, and must be of
+            every message.
+        identity: How a token of Entra ID is come by, or None where a key is used.
+        via: The origin of a reverse proxy that requests go to instead, or "".
+    """
+
+    origin: str
+    key: str = field(repr=False)
+    identity: Identity | None = None
+    via: str = ""
+
+    @property
+    def host(self) -> str:
+        """Host and port, for headers and reports."""
+        return self.origin.partition("://")[2]
+
+    @property
+    def address(self) -> str:
+        """The origin that requests go to."""
+        return self.via or self.origin
+
+    @property
+    def loopback(self) -> bool:
+        """Whether requests stay on this machine."""
+        return _is_loopback(urlsplit(self.address).hostname or "")
+
+    def through(self, proxy: str) -> "Endpoint":
+        """The same endpoint behind a reverse proxy; tokens are still for the endpoint itself.
+
+        Raises:
+            SettingsError: It is no `https://host[:port]`; plain http is only for this machine.
+        """
+        return replace(self, via=origin_of(proxy, what="`--endpoint`"))
+
+
+def parse_connection_string(text: str) -> Endpoint:
+    """Read a connection string.
+
+    Keys are case-insensitive, values may contain `=`, and the optional `Port` replaces the
+    endpoint's port; so say the official SDKs. Twice the same key is refused, as .NET does.
+
+    Raises:
+        SettingsError: It is not one. The message never holds any value of it.
+    """
+    parts = _parts(text)
+    for wanted in ("endpoint", "accesskey"):
+        if not parts.get(wanted):
+            name = {"endpoint": "Endpoint", "accesskey": "AccessKey"}[wanted]
+            raise SettingsError(f"the connection string has no `{name}`; it looks like {_SHAPE}")
+    origin = origin_of(
+        parts["endpoint"], parts.get("port"), what="the `Endpoint` of the connection string"
+    )
+    return Endpoint(origin, parts["accesskey"])
+
+
+def _parts(text: str) -> dict[str, str]:
+    parts: dict[str, str] = {}
+    for number, segment in enumerate(filter(None, map(str.strip, text.split(";"))), start=1):
+        name, equals, value = segment.partition("=")
+        if not equals:
+            raise SettingsError(
+                f"part {number} of the connection string has no `=`; it looks like {_SHAPE}"
+            )
+        key = name.strip().lower()
+        if key in parts:
+            raise SettingsError(f"part {number} of the connection string repeats an earlier key")
+        parts[key] = value.strip()
+    return parts
+
+
+def origin_of(url: str, port: str | None = None, *, what: str) -> str:
+    """Scheme, host and port of a URL, as `Endpoint.origin` has them.
+
+    Args:
+        url: A URL with nothing behind the host; https when it names no scheme.
+        port: Replaces the URL's own, or None.
+        what: What it is called in messages. They never hold the URL.
+
+    Raises:
+        SettingsError: It is not such a URL, or plain http to another machine.
+    """
+    try:
+        parts = urlsplit(url if "://" in url else f"https://{url}")
+        own_port = parts.port
+    except ValueError:
+        raise SettingsError(f"{what} is not a URL") from None
+    host = parts.hostname or ""
+    known = parts.scheme in _DEFAULT_PORTS and _HOST.fullmatch(host)
+    if not known or parts.username is not None:
+        raise SettingsError(f"{what} is not an http(s) URL")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise SettingsError(f"{what} must end after the host")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise SettingsError(f"plain http is only for this machine; use an https URL in {what}")
+    wanted = own_port if port is None else port
+    number = None if wanted is None else _port(str(wanted), what)
+    shown = "" if number in {None, _DEFAULT_PORTS[parts.scheme]} else f":{number}"
+    return f"{parts.scheme}://" + (f"[{host}]" if ":" in host else host) + shown
+
+
+def _port(text: str, what: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:  # noqa: PLR2004
+        raise SettingsError(f"the port of {what} must be between 1 and 65535")
+    return int(text)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,204 @@
+"""What follows from the outcome of an attempt: another one after a pause, or an end."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import NamedTuple
+
+from wps_run.actions.table import Action
+from wps_run.actions.wire import Outcome, Reply
+from wps_run.execution.faults import NOT_AGAIN, broken_off, fault_of, skipped
+from wps_run.execution.result import Fault, Skip, Status
+from wps_run.playbook.options import Delivery, RetryOptions
+
+
+class Verdict(Enum):
+    """What an outcome says about the action.
+
+    Attributes:
+        DONE: It was accepted.
+        NOTHING: Nothing was done, and it may work later.
+        DOUBT: It may or may not have been done.
+        FINAL: It was refused, and would be again.
+    """
+
+    DONE = auto()
+    NOTHING = auto()
+    DOUBT = auto()
+    FINAL = auto()
+
+
+class Trail(NamedTuple):
+    """The attempts of one action so far. A tuple, since each attempt makes one.
+
+    Attributes:
+        attempts: How many there were.
+        left: How many of them left, or may have.
+        doubt: Whether one of them may have been carried out without our knowing.
+        last: What the last one ended in, or None before the first.
+        misses: How many found the user or the connection missing.
+        missed: When the first of these was answered, in seconds on the caller's clock.
+    """
+
+    attempts: int = 0
+    left: int = 0
+    doubt: bool = False
+    last: Outcome | None = None
+    misses: int = 0
+    missed: float = 0.0
+
+    def after(self, outcome: Outcome) -> "Trail":
+        """The trail with one more attempt."""
+        doubt = self.doubt or verdict(outcome) is Verdict.DOUBT
+        left = self.left + (isinstance(outcome, Reply) or outcome.sent)
+        return Trail(self.attempts + 1, left, doubt, outcome, self.misses, self.missed)
+
+    def abandoned(self) -> "Trail":
+        """The trail with one more attempt that nobody waited for."""
+        return self._replace(attempts=self.attempts + 1, left=self.left + 1, doubt=True, last=None)
+
+    def missing(self, now: float) -> "Trail":
+        """The trail when its last attempt has found the target missing."""
+        return self._replace(misses=self.misses + 1, missed=self.missed if self.misses else now)
+
+    @property
+    def counted(self) -> int:
+        """The attempts that count against `retry.attempts`: a miss was no trouble."""
+        return self.attempts - self.misses
+
+
+NO_ATTEMPT = Trail()
+"""The trail of an action before its first attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The action ends here, and how."""
+
+    status: Status
+    fault: Fault | None
+
+
+DONE = Done(Status.OK, None)
+"""It was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Another attempt, after a pause in seconds."""
+
+    after: float
+
+
+def verdict(outcome: Outcome) -> Verdict:
+    """What one outcome says.
+
+    TLS failures are final: a certificate that does not verify will not at the next attempt.
+    A 503 may come from behind the point where the action took effect, so it leaves doubt, as
+    each 5xx does. A redirect is not followed, so it is a refusal.
+    """
+    if isinstance(outcome, Reply):
+        return _answered(outcome.status)
+    if outcome.sent:
+        return Verdict.DOUBT
+    return Verdict.FINAL if outcome.code == "tls" else Verdict.NOTHING
+
+
+def _answered(status: int) -> Verdict:
+    if _OK <= status < _REDIRECT:
+        return Verdict.DONE
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Verdict.NOTHING
+    if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Verdict.DOUBT
+    return Verdict.FINAL
+
+
+_OK, _REDIRECT = 200, 300
+"""The range of success, as plain numbers: enumerations are slow to compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Decides what follows from an attempt.
+
+    Attributes:
+        options: How often and after what pause.
+    """
+
+    options: RetryOptions
+
+    def decide(
+        self, action: Action, delivery: Delivery, trail: Trail, chance: float
+    ) -> Done | Again:
+        """Another attempt, or the end.
+
+        Where nothing was done, every action is tried again. Where it may have been done, only
+        what is idempotent is, or what the playbook wants delivered at least once.
+
+        Args:
+            action: What is attempted.
+            delivery: What the playbook says about sends with an unknown outcome.
+            trail: The attempts so far, with at least one.
+            chance: From 0 to below 1, drawn anew for each call.
+        """
+        last = verdict(trail.last) if trail.last else Verdict.FINAL
+        if last is Verdict.DONE:
+            return DONE
+        if trail.counted >= self.options.attempts:
+            return ending(action, trail)
+        twice = action.idempotent or delivery is Delivery.AT_LEAST_ONCE
+        if last is Verdict.NOTHING or (last is Verdict.DOUBT and twice):
+            return Again(self._pause(trail, chance))
+        return ending(action, trail)
+
+    def hold(self, trail: Trail, chance: float) -> float:
+        """Seconds for which nothing at all is to start after the service asked for less.
+
+        As long as it said, else as long as the action itself might wait.
+        """
+        asked = _asked(trail)
+        return self._jitter(trail, chance) if asked is None else asked
+
+    def _pause(self, trail: Trail, chance: float) -> float:
+        """Full jitter under a bound that doubles; what the service asks for comes on top.
+
+        On top, not instead: many actions are told the same time, and must not all return at it.
+        """
+        return (_asked(trail) or 0.0) + self._jitter(trail, chance)
+
+    def _jitter(self, trail: Trail, chance: float) -> float:
+        bound = min(self.options.max_backoff, self.options.backoff * 2.0 ** (trail.counted - 1))
+        return chance * bound
+
+
+def _asked(trail: Trail) -> float | None:
+    return trail.last.retry_after if isinstance(trail.last, Reply) else None
+
+
+def cut_short(action: Action, trail: Trail, reason: Skip) -> Done:
+    """How an action ends that was to be attempted once more, and a stop came before that.
+
+    What was certainly not done is skipped, as if it had never left. The rest may be done twice,
+    or there would have been no further attempt. Resuming the run does both.
+    """
+    if trail.doubt:
+        return Done(Status.UNKNOWN, broken_off(action))
+    return Done(Status.SKIPPED, skipped(reason, NOT_AGAIN if trail.attempts else None))
+
+
+def ending(action: Action, trail: Trail) -> Done:
+    """How an action ends when there is no further attempt.
+
+    It is `failed` only when no attempt can have been carried out. A refusal after an attempt in
+    doubt leaves the doubt; for an idempotent action too, since nobody has seen its effect.
+
+    Raises:
+        ValueError: There was no attempt.
+    """
+    if trail.last is None:
+        raise ValueError("an action without an attempt has no ending")
+    if verdict(trail.last) is Verdict.DONE:
+        return DONE
+    status = Status.UNKNOWN if trail.doubt else Status.FAILED
+    return Done(status, fault_of(action, trail.last, doubt=trail.doubt))

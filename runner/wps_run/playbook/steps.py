@@ -1,0 +1,195 @@
+"""A checked playbook, variables and a hub turned into a lazy stream of steps."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wps_run.actions.claims import ALONE, claiming
+from wps_run.actions.fields import Shape
+from wps_run.actions.payload import message_bytes
+from wps_run.actions.table import Action
+from wps_run.actions.wire import RequestTemplate, Value
+from wps_run.playbook.expansion import Expansion, Filled
+from wps_run.playbook.model import Playbook, WrittenAction
+from wps_run.playbook.options import Delivery, Mode, OnError, RunOptions, on_missing, seconds
+from wps_run.playbook.shards import Shard
+from wps_run.playbook.step import Step
+from wps_run.playbook.variables import Scope
+from wps_run.problems import PlaybookError, Position, Problem
+
+SHOWN_ROWS = 20
+"""How many bad rows of one source are told; of the rest only how many they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What comes of filling in all variables and all rows once.
+
+    Attributes:
+        problems: Everything that is wrong, in order.
+        steps: How many steps there are; of use when nothing is wrong.
+        owned: How many of them are the shard's; all of them without shards.
+    """
+
+    problems: tuple[Problem, ...]
+    steps: int
+    owned: int
+
+
+class _Findings:
+    """The problems of one pass, those of bad rows up to a bound."""
+
+    def __init__(self) -> None:
+        self.problems: dict[Problem, None] = {}
+        self._bad = 0
+        self._untold: Position | None = None
+
+    def add(self, filled: Filled) -> None:
+        """Take in what is wrong with one expanded action."""
+        fresh = [problem for problem in filled.problems if problem not in self.problems]
+        if filled.item is not None and fresh:
+            self._bad += 1
+            if self._bad > SHOWN_ROWS:
+                self._untold = self._untold or filled.position
+                return
+        self.problems.update(dict.fromkeys(fresh))
+
+    def close_source(self) -> None:
+        """Say how many bad rows were not told, and begin to count anew."""
+        if self._untold:
+            more = self._bad - SHOWN_ROWS
+            words = "1 more row is" if more == 1 else f"{more} more rows are"
+            told = Problem(f"{words} wrong from here on", "more-rows", self._untold)
+            self.problems[told] = None
+        self._bad, self._untold = 0, None
+
+
+def check(playbook: Playbook, scope: Scope, shard: Shard | None = None) -> Checked:
+    """Everything that filling in variables and rows brings to light, and how many steps come.
+
+    Every row is read. A value that is known only at run time (`Scope.environment` is None) is
+    not judged.
+    """
+    findings = _Findings()
+    steps = owned = 0
+    for written in playbook.actions:
+        owns = _owner(written, shard)
+        if not written.templated:
+            steps += 1
+            owned += owns(written.values)
+            continue
+        for filled in Expansion(playbook, written, scope):
+            steps += 1
+            if filled.problems:
+                findings.add(filled)
+            else:
+                owned += owns(filled.values)
+        findings.close_source()
+    return Checked(tuple(findings.problems), steps, owned)
+
+
+def _owner(written: WrittenAction, shard: Shard | None) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether an action with given values is to be carried out, as far as shards decide it."""
+    return shard.owner(written.action) if shard else lambda _: True
+
+
+def steps(  # noqa: PLR0913 -- what a step is made of, by name
+    playbook: Playbook,
+    scope: Scope,
+    options: RunOptions,
+    hub: str,
+    *,
+    first: int = 0,
+    shard: Shard | None = None,
+) -> Iterator[Step]:
+    """The playbook's steps, in the written order, made one at a time.
+
+    Args:
+        playbook: A playbook without problems.
+        scope: What `${…}` may name, and the files.
+        options: The merged options of the run.
+        hub: The hub's name.
+        first: The number of the first step; later playbooks of a run count on.
+        shard: Whose steps are made, or None for all. Each keeps the number that it has there.
+
+    Raises:
+        PlaybookError: A filled-in value is wrong; `check` finds all of these beforehand, unless
+            a file has changed since.
+    """
+    index = first
+    for written in playbook.actions:
+        make = _maker(written, options, hub)
+        owns = _owner(written, shard)
+        for filled in _expanded(playbook, written, scope):
+            if filled.problems:
+                raise PlaybookError(filled.problems)
+            if owns(filled.values):
+                yield make(filled, index)
+            index += 1
+
+
+def _maker(written: WrittenAction, options: RunOptions, hub: str) -> Callable[[Filled, int], Step]:
+    """What makes the steps of one written action; what no row changes is worked out once."""
+    own, action, place = written.options, written.action, _place(written)
+    on_error = OnError(own.get("onError", options.on_error))
+    delivery = Delivery(own.get("delivery", options.delivery))
+    timeout = seconds(own.get("timeout", options.timeout))
+    missing = on_missing(own["onMissing"]) if "onMissing" in own else options.on_missing
+    request = RequestTemplate(action, hub).fill
+    claims = claiming(action)
+    alone = options.mode is Mode.SEQUENTIAL
+    final = any(one.shape in {Shape.DATA, Shape.STRINGS} for one in action.fields)
+
+    def make(filled: Filled, index: int) -> Step:
+        values = _final(action, filled.values) if final else filled.values
+        position = filled.position
+        return Step(
+            index,
+            place,
+            filled.item,
+            action,
+            values,
+            request(values),
+            ALONE if alone else claims(values),
+            f"{position.file}:{position.line}",
+            filled.label,
+            on_error,
+            delivery,
+            timeout,
+            missing,
+        )
+
+    return make
+
+
+def _place(written: WrittenAction) -> int:
+    """Its place in the list of actions; a single action that stands alone is the first."""
+    last = written.path[-1] if written.path else 0
+    return last if isinstance(last, int) else 0
+
+
+def _expanded(playbook: Playbook, written: WrittenAction, scope: Scope) -> Iterator[Filled]:
+    if written.templated:
+        yield from Expansion(playbook, written, scope)
+    else:
+        position = playbook.document.position(written.path)
+        yield Filled(written, None, position, written.values, written.label)
+
+
+def _final(action: Action, values: Mapping[str, Any]) -> dict[str, Value]:
+    """The values in their final form: bytes for data, a tuple for a list."""
+    checked: dict[str, Value] = {}
+    for one in action.fields:
+        if one.name not in values:
+            continue
+        value = values[one.name]
+        if one.shape is Shape.DATA:
+            data_type = str(values.get("dataType", "text"))
+            checked["dataType"] = data_type
+            is_bytes = isinstance(value, bytes)
+            checked[one.name] = value if is_bytes else message_bytes(value, data_type)
+        elif one.shape is Shape.STRINGS:
+            checked[one.name] = tuple(value)
+        else:
+            checked[one.name] = value
+    return checked

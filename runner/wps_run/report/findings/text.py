@@ -1,0 +1,25 @@
+"""Problems for people: each with its place, line and caret, then the totals."""
+
+from collections.abc import Sequence
+
+from wps_run.problems import Paint, Problem, Severity, plain, with_caret
+
+
+def shown(problems: Sequence[Problem], files: int, paint: Paint = plain) -> str:
+    """Every problem as a terminal shows it, then the totals."""
+    found = "".join(f"{with_caret(problem, paint)}\n" for problem in problems)
+    return f"{found}\n{totals(problems, files)}" if found else totals(problems, files)
+
+
+def totals(problems: Sequence[Problem], files: int) -> str:
+    """`2 files checked, 3 problems, 1 warning`, as a line."""
+    warnings = sum(problem.severity is Severity.WARNING for problem in problems)
+    errors = len(problems) - warnings
+    found = counted(errors, "problem") if errors else "no problems"
+    told = f", {counted(warnings, 'warning')}" if warnings else ""
+    return f"{counted(files, 'file')} checked, {found}{told}\n"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
