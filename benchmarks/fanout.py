@@ -29,7 +29,7 @@ import websockets
 from aiohttp import web
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from wps_run.service.server import LocalService
+from wps_run.emulator.server import LocalService
 
 TEXT = "x" * 100
 KEY = "k" * 32

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wps_run.actions.table import ACTIONS
-from wps_run.actions.wire import Reply
+from wps_run.connect.reply import Reply
+from wps_run.execution.limits import Pace, Throttle, is_throttling
 from wps_run.execution.result import Status
 from wps_run.execution.retry import Done, RetryPolicy, Trail
-from wps_run.execution.throttle import Pace, Throttle, is_throttling
 from wps_run.playbook.options import Delivery, RetryOptions, RunOptions
 from wps_run.playbook.shards import Shard
 

@@ -25,8 +25,8 @@ DOCS = Path(__file__).parent
 RUNNER = DOCS.parent / "runner" / "wps_run"
 SCRIPT = Path(sys.executable).parent / "wps-run"
 SOURCES = {
-    "report.png": (*(RUNNER / "report").glob("page*.py"), *(RUNNER / "report/assets").iterdir()),
-    "page.png": (*(RUNNER / "service/page/assets").iterdir(),),
+    "report.png": (*(RUNNER / "report/html").glob("*.py"), *(RUNNER / "report/html/assets").iterdir()),
+    "page.png": (*(RUNNER / "emulator/dashboard/assets").iterdir(),),
 }
 """What each picture shows is made with these files."""
 

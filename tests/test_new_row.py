@@ -2,11 +2,11 @@
 
 import jsonschema
 
-from wps_run.actions.claims import HUB, claims_of
 from wps_run.actions.fields import GROUP, REASON
+from wps_run.actions.locks import HUB, claims_of
 from wps_run.actions.reference import description, listing, markdown
+from wps_run.actions.request import Request, build_request
 from wps_run.actions.table import ACTIONS, Action, Kind, Origin, Overlap, Phase, Repeat
-from wps_run.actions.wire import Request, build_request
 from wps_run.playbook.schema import actions_schema, playbook_schema
 
 FREEZE = Action(

@@ -69,7 +69,7 @@ import sys
 
 def test_nothing_is_loaded(request):
     assert request.config.pluginmanager.hasplugin("wps-run")
-    assert not {name for name in sys.modules if name.startswith(("aiohttp", "wps_run.service"))}
+    assert not {name for name in sys.modules if name.startswith(("aiohttp", "wps_run.emulator"))}
 """
     done = run(text, *PYTEST)
 

@@ -7,11 +7,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from wps_run import api
+from wps_run import planning, running
 from wps_run.execution.result import Result, Status
 from wps_run.playbook.model import read_playbook
 from wps_run.problems import UsageError
-from wps_run.report.outlook import Outlook
+from wps_run.report.simulation import Outlook
 
 SEAT = {"actionName": "addUserToGroup", "userId": "ada", "group": "red"}
 SEND = {"actionName": "sendToGroup", "group": "red", "data": "hi"}
@@ -22,10 +22,10 @@ async def rehearse(
     *batch: dict[str, Any], options: dict[str, Any] | None = None, **trouble: Any
 ) -> tuple[list[Result], Outlook]:
     """The results and the outlook of a rehearsal."""
-    given = api.Given(options={"onError": "continue", **(options or {})}, hub="Chat")
-    plans = api.plan([read_playbook(json.dumps(batch), "batch.json")], given)
-    async with api.rehearsal(plans, **trouble) as local:
-        results = [one async for one in api.run(plans, lambda _: local.endpoint)]
+    given = planning.Given(options={"onError": "continue", **(options or {})}, hub="Chat")
+    plans = planning.plan([read_playbook(json.dumps(batch), "batch.json")], given)
+    async with running.rehearsal(plans, **trouble) as local:
+        results = [one async for one in running.run(plans, lambda _: local.endpoint)]
         (outlook,) = local.outlooks()
     return sorted(results, key=lambda one: one.step.index), outlook
 
@@ -119,9 +119,9 @@ async def test_a_stalled_answer_leaves_a_send_unknown() -> None:
 
 async def test_a_stranger_at_the_port_changes_nothing() -> None:
     """Whoever finds it is answered as by any service, and is in no account."""
-    given = api.Given(hub="chat")
-    plans = api.plan([read_playbook(json.dumps([SEAT]), "batch.json")], given)
-    async with api.rehearsal(plans) as local, aiohttp.ClientSession() as session:
+    given = planning.Given(hub="chat")
+    plans = planning.plan([read_playbook(json.dumps([SEAT]), "batch.json")], given)
+    async with running.rehearsal(plans) as local, aiohttp.ClientSession() as session:
         statuses = []
         for path in ("/", "/api/health", "/api/hubs/other/:send"):
             async with session.head(local.endpoint.origin + path) as answer:
@@ -134,4 +134,4 @@ async def test_a_stranger_at_the_port_changes_nothing() -> None:
 def test_a_fault_that_cannot_be_read_is_a_usage_error() -> None:
     """Before anything is started."""
     with pytest.raises(UsageError, match="did you mean `stall`"):
-        api.rehearsal([], faults=["stal"])
+        running.rehearsal([], faults=["stal"])

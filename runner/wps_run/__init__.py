@@ -15,8 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wps_run.api import Given, Plan, load_playbook, plan, run, validate
-    from wps_run.service.pubsub import LocalPubSub
+    from wps_run.emulator.testing import LocalPubSub
+    from wps_run.planning import Given, Plan, load_playbook, plan, validate
+    from wps_run.running import run
 
 __all__ = ["Given", "LocalPubSub", "Plan", "load_playbook", "plan", "run", "validate"]
 
@@ -25,5 +26,5 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 -- whatever the name stands f
     """Import the public names when they are first asked for, so that `--help` stays quick."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "wps_run.service.pubsub" if name == "LocalPubSub" else "wps_run.api"
-    return getattr(import_module(home), name)
+    home = {"LocalPubSub": "wps_run.emulator.testing", "run": "wps_run.running"}
+    return getattr(import_module(home.get(name, "wps_run.planning")), name)

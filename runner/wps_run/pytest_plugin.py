@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from wps_run.service.pubsub import LocalPubSub
+    from wps_run.emulator.testing import LocalPubSub
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def wps_local() -> "Iterator[LocalPubSub]":
     """A fresh service on a free port, with simulated clients and a ledger to assert on.
 
     It runs in a thread of its own, so that sync and async tests can use it alike. See
-    `wps_run.service.pubsub.LocalPubSub`.
+    `wps_run.emulator.testing.LocalPubSub`.
     """
-    from wps_run.service.pubsub import LocalPubSub  # noqa: PLC0415 -- pytest starts without it
+    from wps_run.emulator.testing import LocalPubSub  # noqa: PLC0415 -- pytest starts without it
 
     with LocalPubSub() as service:
         yield service

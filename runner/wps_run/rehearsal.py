@@ -12,15 +12,15 @@ from types import TracebackType
 from typing import Self
 
 from wps_run.connect.endpoint import Endpoint
-from wps_run.playbook.step import Step
+from wps_run.emulator.clients import Bystander
+from wps_run.emulator.effects import Close, Effect
+from wps_run.emulator.hub import Hub
+from wps_run.emulator.names import Permission
+from wps_run.emulator.request_log import Exchange
+from wps_run.emulator.server import LocalService
+from wps_run.playbook.steps import Step
 from wps_run.problems import UsageError, printable
-from wps_run.report.outlook import Closed, Heard, Outlook, Permitted, Struck
-from wps_run.service.clients import Bystander
-from wps_run.service.effects import Close, Effect
-from wps_run.service.hub import Hub
-from wps_run.service.ledger import Exchange
-from wps_run.service.names import Permission
-from wps_run.service.server import LocalService
+from wps_run.report.simulation import Closed, Heard, Outlook, Permitted, Struck
 
 USER, CONNECTION = "user", "connection"
 """What a name is of."""

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.actions.payload import Base64, as_written, message_bytes
+from wps_run.actions.payload import as_written, message_bytes
+from wps_run.document.scalars import Base64
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -10,7 +10,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from wps_run.service.server import LocalService
+from wps_run.emulator.server import LocalService
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -39,7 +39,7 @@ def test_every_command_has_a_help_with_an_example(wps_run: Script, name: str) ->
 def loaded_by(*words: str) -> set[str]:
     """The top-level modules that a command line has loaded when it ends."""
     code = (
-        "import sys; from wps_run.cli.main import wps_run; from wps_run.cli.exits import guarded\n"
+        "import sys; from wps_run.cli.main import wps_run; from wps_run.cli.errors import guarded\n"
         f"sys.argv = ['wps-run', *{words!r}]; guarded(wps_run)\n"
         "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wps_run.cli.init import ENTRY, HOOKS, PLAYBOOK, SCHEMA
+from wps_run.cli.commands.init import ENTRY, HOOKS, PLAYBOOK, SCHEMA
 from wps_run.playbook.schema import playbook_schema, schema_text
 
 Script = Callable[..., subprocess.CompletedProcess[str]]

@@ -7,13 +7,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wps_run import api
+from wps_run import planning, running
 from wps_run.actions.fields import Field, Shape
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.execution.result import Status
 from wps_run.execution.stop import Stop
 from wps_run.playbook.model import read_playbook
-from wps_run.report.outlook import Outlook
+from wps_run.report.simulation import Outlook
 
 # Few names, so that actions meet on their targets all the time.
 NAMES = {
@@ -69,11 +69,13 @@ BATCHES = st.lists(
 
 async def state_after(batch: list[dict[str, Any]], mode: str) -> tuple[Counter[Status], Any]:
     """How the actions ended, and what is left in the embedded service."""
-    given = api.Given(options={"mode": mode, "onError": "continue", "concurrency": 16}, hub="chat")
-    plans = api.plan([read_playbook(json.dumps(batch), "batch.json")], given)
+    given = planning.Given(
+        options={"mode": mode, "onError": "continue", "concurrency": 16}, hub="chat"
+    )
+    plans = planning.plan([read_playbook(json.dumps(batch), "batch.json")], given)
     statuses: Counter[Status] = Counter()
-    async with api.rehearsal(plans) as local:
-        async for result in api.run(plans, lambda _: local.endpoint, Stop()):
+    async with running.rehearsal(plans) as local:
+        async for result in running.run(plans, lambda _: local.endpoint, Stop()):
             statuses[result.status] += 1
         return statuses, [comparable(outlook) for outlook in local.outlooks()]
 

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 import yaml
 
+from wps_run.emulator.clients import Bystander
+from wps_run.emulator.request_log import Exchange
+from wps_run.emulator.server import LocalService
 from wps_run.execution.result import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN
 from wps_run.playbook.shards import number_of
-from wps_run.service.clients import Bystander
-from wps_run.service.ledger import Exchange
-from wps_run.service.server import LocalService
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 

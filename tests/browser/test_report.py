@@ -12,10 +12,10 @@ import pytest
 
 from wps_run.execution.record import Attempt, Record
 from wps_run.execution.result import Fault, Status, Summary
-from wps_run.report.account import Account
-from wps_run.report.heading import Destination, Heading
-from wps_run.report.outlook import Heard, Outlook
-from wps_run.report.page import page
+from wps_run.execution.run_info import Destination, Heading
+from wps_run.report.html.page import page
+from wps_run.report.run_report import Account
+from wps_run.report.simulation import Heard, Outlook
 
 MISSING = Fault("Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect.")
 HURTING = (

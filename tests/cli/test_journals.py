@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from wps_run.cli.journals import Wish, resume_words, shard_in
-from wps_run.execution.history import History
+from wps_run.journal.reader import History
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError, UsageError
 

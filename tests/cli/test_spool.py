@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.cli.reports import SUFFIXES
+from wps_run.cli.report_files import SUFFIXES
 from wps_run.cli.spool import Spool
 from wps_run.execution.record import Record
 from wps_run.execution.result import Status
-from wps_run.report.files import FILES
+from wps_run.report.formats import FILES
 
 
 def record(index: int, name: str = "n") -> Record:

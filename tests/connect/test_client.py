@@ -12,9 +12,10 @@ import aiohttp
 import jwt
 import pytest
 
-from wps_run.actions.wire import NoReply, Reply, Request
+from wps_run.actions.request import Request
 from wps_run.connect.client import BODY_LIMIT, Client, no_reply
 from wps_run.connect.endpoint import Endpoint
+from wps_run.connect.reply import NoReply, Reply
 
 JOIN = Request("PUT", "/api/hubs/chat/users/ada/groups/red")
 SEND = Request("POST", "/api/hubs/chat/:send", "excluded=a", b"hi", "text/plain")

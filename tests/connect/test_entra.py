@@ -11,12 +11,13 @@ from typing import NamedTuple
 import jwt
 import pytest
 
-from wps_run.actions.wire import NoReply, Reply, Request
+from wps_run.actions.request import Request
 from wps_run.connect.client import Client
 from wps_run.connect.endpoint import Endpoint, Identity
 from wps_run.connect.entra import RENEW_BEFORE, SCOPE, EntraTokens, entra_tokens
+from wps_run.connect.reply import NoReply, Reply
+from wps_run.emulator.server import LocalService
 from wps_run.problems import SettingsError
-from wps_run.service.server import LocalService
 
 HIDDEN = "s3cr3t!"
 SEND = Request("POST", "/api/hubs/chat/:send", "", b"hi", "text/plain")

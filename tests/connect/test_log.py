@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wps_run.actions.wire import Request
+from wps_run.actions.request import Request
 from wps_run.connect.client import Client
 from wps_run.connect.endpoint import Endpoint
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.actions.wire import Reply
 from wps_run.connect.reply import (
     CODE_LENGTH,
     LONGEST_PAUSE,
     MASK,
     MESSAGE_LENGTH,
+    Reply,
     read_reply,
     retry_after,
 )

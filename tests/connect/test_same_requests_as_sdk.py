@@ -17,9 +17,10 @@ import pytest
 from azure.messaging.webpubsubservice import WebPubSubServiceClient
 
 from wps_run.actions.payload import message_bytes
+from wps_run.actions.request import Value, build_request
 from wps_run.actions.table import ACTIONS
-from wps_run.actions.wire import Reply, Value, build_request
 from wps_run.connect.client import Client
+from wps_run.connect.reply import Reply
 
 HUB = "Chat_1"
 EVIL = "a b%c+d?e#f:g\"'h😀&=i;j,k(l)*m!n~o_p.q@r[s]{t}|u<v>^`\\$w"

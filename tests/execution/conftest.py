@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from wps_run.actions.claims import claims_of
+from wps_run.actions.locks import claims_of
+from wps_run.actions.request import build_request
 from wps_run.actions.table import ACTIONS
-from wps_run.actions.wire import build_request
 from wps_run.connect.client import Client
 from wps_run.connect.endpoint import Endpoint
 from wps_run.execution.executor import Executor
 from wps_run.execution.result import Result
 from wps_run.execution.stop import Stop
 from wps_run.playbook.options import Delivery, Mode, OnError, RetryOptions, RunOptions
-from wps_run.playbook.step import Step
+from wps_run.playbook.steps import Step
 
 STATUSES = {"PUT": 200, "DELETE": 204, "POST": 202}
 

@@ -10,7 +10,7 @@ from wps_run.connect.client import Client
 from wps_run.execution.executor import Executor
 from wps_run.execution.result import Result, Status
 from wps_run.playbook.options import Mode, OnError
-from wps_run.playbook.step import Step
+from wps_run.playbook.steps import Step
 
 Make = Callable[..., Step]
 

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from wps_run.actions.claims import Claim
+from wps_run.actions.locks import Claim
 from wps_run.connect.client import Client
 from wps_run.connect.endpoint import Endpoint
-from wps_run.execution.crew import LOOK_AHEAD
 from wps_run.execution.executor import Executor
 from wps_run.execution.record import ended
 from wps_run.execution.result import Result, Skip, Status
+from wps_run.execution.scheduler import LOOK_AHEAD
 from wps_run.playbook.options import Delivery, Mode, OnError, RetryOptions
-from wps_run.playbook.step import Step
+from wps_run.playbook.steps import Step
 
 Make = Callable[..., Step]
 

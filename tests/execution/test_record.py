@@ -7,7 +7,7 @@ import pytest
 
 from wps_run.execution.record import Attempt, ended, record_from
 from wps_run.execution.result import Fault, Result, Status
-from wps_run.playbook.step import Step
+from wps_run.playbook.steps import Step
 
 TRIES = (Attempt(500.0, 429, None, 1250.0), Attempt(2000.0, None, "connect", 500.0))
 

@@ -7,7 +7,7 @@ import pytest
 
 from wps_run.execution.record import ended
 from wps_run.execution.result import Fault, Skip, Status, Summary
-from wps_run.playbook.step import Step
+from wps_run.playbook.steps import Step
 
 
 @pytest.mark.parametrize(

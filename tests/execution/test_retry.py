@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.actions.table import ACTIONS, Action
-from wps_run.actions.wire import NoReply, Outcome, Reply
+from wps_run.connect.reply import NoReply, Outcome, Reply
 from wps_run.execution.result import Status
 from wps_run.execution.retry import Again, Done, RetryPolicy, Trail, Verdict, ending, verdict
 from wps_run.playbook.options import Delivery, RetryOptions

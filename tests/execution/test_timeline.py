@@ -12,7 +12,7 @@ from aiohttp import web
 from wps_run.connect.endpoint import Endpoint
 from wps_run.execution.result import Result, Skip, Status
 from wps_run.playbook.options import Mode, RetryOptions
-from wps_run.playbook.step import Step
+from wps_run.playbook.steps import Step
 
 Make = Callable[..., Step]
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from wps_run.execution import journal as module
-from wps_run.execution.journal import Journal
-from wps_run.execution.kept import Kept
 from wps_run.execution.result import Skip, Status
+from wps_run.journal import writer as module
+from wps_run.journal.recorder import Kept
+from wps_run.journal.writer import Journal
 from wps_run.playbook.options import Mode
-from wps_run.playbook.step import Step
+from wps_run.playbook.steps import Step
 
 Make = Callable[..., Step]
 RATE = 200

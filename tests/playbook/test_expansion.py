@@ -13,16 +13,15 @@ from hypothesis import strategies as st
 
 from wps_run.actions.fields import Field, Shape
 from wps_run.actions.table import ACTIONS
+from wps_run.document.loader import decode
 from wps_run.playbook.expansion import Expansion
-from wps_run.playbook.inputs import Files
+from wps_run.playbook.files import Files
 from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import RunOptions
-from wps_run.playbook.row import Row, Rows
-from wps_run.playbook.step import Step
-from wps_run.playbook.steps import check, steps
-from wps_run.playbook.validation import Form, checker
+from wps_run.playbook.rows import Row, Rows
+from wps_run.playbook.steps import Step, check, steps
+from wps_run.playbook.validator import Form, checker
 from wps_run.playbook.variables import Scope
-from wps_run.playbook.yaml12 import decode
 from wps_run.problems import PlaybookError, Position, in_order, one_line, with_caret
 
 ROWS = Path(__file__).parent.parent / "playbooks" / "rows"

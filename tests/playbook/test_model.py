@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from wps_run.actions.payload import message_bytes
 from wps_run.actions.table import ACTIONS
+from wps_run.document.loader import decode
 from wps_run.playbook.model import Playbook, read_playbook
-from wps_run.playbook.yaml12 import decode
 from wps_run.problems import PlaybookError, Problem, in_order, with_caret
 
 PLAYBOOKS = Path(__file__).parent.parent / "playbooks"

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.playbook.row import WHOLE, Row, Rows
-from wps_run.playbook.rows import LINE_LIMIT, csv_rows, ndjson_rows
+from wps_run.playbook.rows import LINE_LIMIT, WHOLE, Row, Rows, csv_rows, ndjson_rows
 from wps_run.problems import Position, Problem, one_line
 
 CELL = st.text(',"\n\r\t; aé\u2028\x85', max_size=5) | st.text(

@@ -17,6 +17,7 @@ from jsonschema import Draft7Validator
 
 from wps_run.actions.names import NAME_PATTERN, name_fault
 from wps_run.actions.table import ACTIONS
+from wps_run.document.loader import decode, load
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.schema import (
     BASE64_PATTERN,
@@ -26,8 +27,7 @@ from wps_run.playbook.schema import (
     playbook_schema,
     schema_text,
 )
-from wps_run.playbook.validation import Checker, Form, checker, is_batch
-from wps_run.playbook.yaml12 import decode, load
+from wps_run.playbook.validator import Checker, Form, checker, is_batch
 from wps_run.problems import PlaybookError
 
 PLAYBOOKS = Path(__file__).parent.parent / "playbooks"

@@ -4,13 +4,12 @@ from typing import Any
 
 import pytest
 
-from wps_run.actions.claims import ALONE, claims_of
+from wps_run.actions.locks import ALONE, claims_of
+from wps_run.actions.request import Request
 from wps_run.actions.table import ACTIONS
-from wps_run.actions.wire import Request
 from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import Delivery, Mode, OnError, RunOptions
-from wps_run.playbook.step import Step
-from wps_run.playbook.steps import check, steps
+from wps_run.playbook.steps import Step, check, steps
 from wps_run.playbook.variables import Scope
 from wps_run.problems import PlaybookError, one_line
 

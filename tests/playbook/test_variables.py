@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wps_run.document.loader import load
 from wps_run.playbook.model import variables_in
 from wps_run.playbook.variables import (
     NotYetKnownError,
@@ -13,7 +14,6 @@ from wps_run.playbook.variables import (
     UndefinedError,
     fill,
 )
-from wps_run.playbook.yaml12 import load
 from wps_run.problems import PlaybookError
 
 SCOPE = Scope({"room": "launch", "a-b": "dash", "tricky": "${room}"}, {"TEAM": "red"})

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from wps_run.actions.claims import ALONE
+from wps_run.actions.locks import ALONE
+from wps_run.actions.request import build_request
 from wps_run.actions.table import ACTIONS
-from wps_run.actions.wire import build_request
 from wps_run.execution.record import Record, ended
 from wps_run.execution.result import Fault, Result, Status, Summary
+from wps_run.execution.run_info import Destination, Heading
 from wps_run.playbook.options import Delivery, OnError
-from wps_run.playbook.step import Step
-from wps_run.report.account import Account
-from wps_run.report.heading import Destination, Heading
+from wps_run.playbook.steps import Step
+from wps_run.report.run_report import Account
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
+from wps_run.document.loader import decode
 from wps_run.playbook.model import read_playbook
-from wps_run.playbook.yaml12 import decode
 from wps_run.problems import Ink, PlaybookError, Position, Problem, Severity
 from wps_run.report import findings
 from wps_run.report.findings import text

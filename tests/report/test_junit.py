@@ -12,8 +12,8 @@ from lxml import etree
 
 from wps_run.execution.record import Record
 from wps_run.execution.result import Fault, Status, Summary
-from wps_run.report.account import Account
 from wps_run.report.junit import junit
+from wps_run.report.run_report import Account
 
 SCHEMAS = [
     etree.XMLSchema(etree.parse(Path(__file__).parent / "schemas" / f"{name}-junit.xsd"))

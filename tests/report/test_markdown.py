@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from wps_run.execution.record import Record
 from wps_run.execution.result import Fault, Status
-from wps_run.report.account import Account
 from wps_run.report.markdown import FAILURES, markdown
-from wps_run.report.outlook import Heard, Outlook
+from wps_run.report.run_report import Account
+from wps_run.report.simulation import Heard, Outlook
 
 TEXTS = st.text("|`\n\r<>&*_[]()#\\!~@\u202e\x00\ud800 a", max_size=12)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wps_run.execution.history import History, read_history
+from wps_run.journal.reader import History, read_history
 from wps_run.problems import JournalError
 from wps_run.report.merge import merged
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from wps_run.actions.claims import claims_of
+from wps_run.actions.locks import claims_of
+from wps_run.actions.request import Value
 from wps_run.actions.table import ACTIONS
-from wps_run.actions.wire import Value
-from wps_run.playbook.step import Step
+from wps_run.playbook.steps import Step
 from wps_run.report.plan import REMEMBERED, Waits, step_line, step_record
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wps_run.execution.result import Status
 from wps_run.problems import Ink
 from wps_run.report.progress import Meter, View, duration, plain_line, progress_line
-from wps_run.report.width import cells
+from wps_run.text import cells
 
 
 def view(**changes: Any) -> View:

@@ -7,16 +7,15 @@ from typing import Any
 
 import pytest
 
-from wps_run.execution.history import History, read_history
 from wps_run.execution.result import Result, Status, Summary
+from wps_run.execution.run_info import Destination, Heading, heading_record
+from wps_run.journal.reader import History, read_history
 from wps_run.problems import JournalError
-from wps_run.report.account import Account
-from wps_run.report.files import FILES
-from wps_run.report.heading import Destination, Heading, heading_record
-from wps_run.report.outlook import Closed, Heard, Outlook, Permitted
+from wps_run.report.formats import FILES, REPORTERS
 from wps_run.report.records import line, summary_record
 from wps_run.report.replay import replay
-from wps_run.report.reporters import REPORTERS
+from wps_run.report.run_report import Account
+from wps_run.report.simulation import Closed, Heard, Outlook, Permitted
 
 HEADING = Heading(Destination.SERVICE, ("h",), ("chat",), ("p",), total=3, pace="sequential")
 BEGAN = "2026-11-24T14:00:00.000+00:00"

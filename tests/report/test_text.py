@@ -8,11 +8,11 @@ import pytest
 
 from wps_run.execution.record import Record, ended
 from wps_run.execution.result import Fault, Skip, Status, Summary
-from wps_run.playbook.step import Step
+from wps_run.execution.run_info import Destination, Heading
+from wps_run.playbook.steps import Step
 from wps_run.problems import Ink
-from wps_run.report.heading import Destination, Heading
 from wps_run.report.text import Lines, heading_line, summary_lines, value_text
-from wps_run.report.width import cells
+from wps_run.text import cells
 
 MakeStep = Callable[..., Step]
 NO_USER = Fault("Warning.User.NotExisted", "no such user", "the user has no live connection")

@@ -1,1 +1,1 @@
-"""What can be asked of the service: the action table and what is derived from a row. Pure."""
+"""The actions of Azure Web PubSub: the action table and what is derived from it. Pure."""

@@ -6,18 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Never
 
+from wps_run.document.scalars import Base64
+
 CONTENT_TYPES: Mapping[str, str] = {
     "text": "text/plain",
     "json": "application/json",
     "binary": "application/octet-stream",
 }
 """`dataType` to the media type of the body. Source: the three types of the send operations."""
-
-
-class Base64(str):
-    """The base64 text of what YAML wrote as `!!binary`, told apart from a plain string."""
-
-    __slots__ = ()
 
 
 def message_bytes(data: object, data_type: str) -> bytes:

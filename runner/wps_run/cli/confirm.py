@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wps_run.api import Plan
+from wps_run.planning import Plan
 from wps_run.problems import UsageError
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from wps_run.api import Plan
-from wps_run.execution.fingerprint import SHARD_PART, fingerprint, shared_salt
-from wps_run.playbook.inputs import Files
+from wps_run.journal.fingerprint import SHARD_PART, fingerprint, shared_salt
+from wps_run.planning import Plan
+from wps_run.playbook.files import Files
+from wps_run.playbook.lint import used_variables
 from wps_run.playbook.schema import actions_schema, schema_text
-from wps_run.playbook.warnings import used_variables
 
 
 def salt_of(plans: Sequence[Plan]) -> str:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from wps_run import api
+from wps_run import planning
 from wps_run.cli.journals import paths_of, resume_words
-from wps_run.execution.journal import Journal
 from wps_run.execution.result import Status, Summary
+from wps_run.journal.writer import Journal
 from wps_run.report.followup import followup
 
 
 def say_what_next(
     summary: Summary,
-    plans: Sequence[api.Plan],
+    plans: Sequence[planning.Plan],
     journal: Journal | None,
     reports: Sequence[Path],
     *,

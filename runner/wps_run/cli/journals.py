@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wps_run import api
+from wps_run import planning
 from wps_run.cli.fingerprint import fingerprint_of, salt_of
 from wps_run.cli.options import STDIN, STDIN_NAME
-from wps_run.execution.journal import Journal, removed_stillborn
-from wps_run.execution.kept import Kept
-from wps_run.execution.lines import parsed
-from wps_run.execution.runs import SUFFIX, prune, state_folder
+from wps_run.execution.run_info import Destination, Heading, heading_from, heading_record
+from wps_run.journal.format import parsed
+from wps_run.journal.recorder import Kept
+from wps_run.journal.store import SUFFIX, prune, state_folder
+from wps_run.journal.writer import Journal, removed_stillborn
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError, UsageError
-from wps_run.report.heading import Destination, Heading, heading_from, heading_record
 
 if TYPE_CHECKING:
-    from wps_run.execution.history import History
+    from wps_run.journal.reader import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Wish:
 
 
 def opened(
-    wish: Wish, heading: Heading, plans: Sequence[api.Plan], endpoints: Sequence[str]
+    wish: Wish, heading: Heading, plans: Sequence[planning.Plan], endpoints: Sequence[str]
 ) -> Kept:
     """Open the journal of a run.
 
@@ -114,7 +114,7 @@ def opened(
     return Kept(journal, began=header["started"])
 
 
-def paths_of(plans: Sequence[api.Plan]) -> list[str]:
+def paths_of(plans: Sequence[planning.Plan]) -> list[str]:
     """The playbooks of a run, as they are named on the command line."""
     files = [plan.playbook.document.file for plan in plans]
     return [STDIN if file == STDIN_NAME else file for file in files]
@@ -173,7 +173,7 @@ def _is_rehearsal(path: Path) -> bool:
 
 
 def _header(
-    heading: Heading, plans: Sequence[api.Plan], endpoints: Sequence[str]
+    heading: Heading, plans: Sequence[planning.Plan], endpoints: Sequence[str]
 ) -> dict[str, Any]:
     salt = salt_of(plans)
     return {
@@ -191,14 +191,14 @@ def _header(
 def _gone_on_with(
     path: Path,
     heading: Heading,
-    plans: Sequence[api.Plan],
+    plans: Sequence[planning.Plan],
     endpoints: Sequence[str],
     *,
     failed: bool,
 ) -> Kept:
     # Most runs are new ones.
-    from wps_run.execution.history import require_same  # noqa: PLC0415
-    from wps_run.execution.resume import Again, Resumption  # noqa: PLC0415
+    from wps_run.journal.reader import require_same  # noqa: PLC0415
+    from wps_run.journal.resume import Again, Resumption  # noqa: PLC0415
 
     journal, history = Journal.reopen(path)
     made = fingerprint_of(plans, endpoints, history.header["salt"])

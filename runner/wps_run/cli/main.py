@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import click
 
-from wps_run.cli.exits import guarded
+from wps_run.cli.errors import guarded
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -65,7 +65,7 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"wps_run.cli.{cmd_name.replace('-', '_')}")
+        module = importlib.import_module(f"wps_run.cli.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
-from wps_run import api
+from wps_run import planning
+from wps_run.document.loader import decode
 from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import Delivery, Mode, OnError, seconds
 from wps_run.playbook.shards import SHARD, SHARDS, shard_of
-from wps_run.playbook.yaml12 import decode
 from wps_run.problems import PlaybookError, Problem, UsageError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -158,12 +158,14 @@ def variables(assignments: Iterable[tuple[str, str]], vars_files: Iterable[str])
     """The variables of the command line, the strongest last."""
     merged: dict[str, str] = {}
     for file in vars_files:
-        merged.update(api.load_variables(file))
+        merged.update(planning.load_variables(file))
     merged.update(assignments)
     return merged
 
 
-def given(settings: str | None = None, connection: str | None = None, **said: Any) -> api.Given:
+def given(
+    settings: str | None = None, connection: str | None = None, **said: Any
+) -> planning.Given:
     """What the command line adds to the playbooks.
 
     Args:
@@ -176,7 +178,7 @@ def given(settings: str | None = None, connection: str | None = None, **said: An
     options = {keys.get(name, name): said[name] for name in plain if said[name] is not None}
     if said["attempts"] is not None:
         options["retry"] = {"attempts": said["attempts"]}
-    return api.Given(
+    return planning.Given(
         options=options,
         variables=variables(said["assignments"], said["vars_files"]),
         environment=environment(settings),
@@ -186,7 +188,7 @@ def given(settings: str | None = None, connection: str | None = None, **said: An
     )
 
 
-def say_if_empty(plans: Sequence[api.Plan]) -> None:
+def say_if_empty(plans: Sequence[planning.Plan]) -> None:
     """Say on stderr that a shard has nothing to do, which is no fault."""
     shard = next((one.shard for one in plans), None)
     if shard and not any(one.total for one in plans):
@@ -207,7 +209,7 @@ def environment(settings: str | None) -> Mapping[str, str]:
         return dict(os.environ)
     from wps_run.connect.settings import settings_from_json  # noqa: PLC0415 -- only a run needs it
 
-    text = decode(api.read_file(settings), settings)
+    text = decode(planning.read_file(settings), settings)
     return {**settings_from_json(text, settings), **os.environ}
 
 
@@ -222,11 +224,11 @@ def read(path: str) -> Playbook:
         if sys.stdin is None:
             raise UsageError("standard input is closed")
         return read_playbook(decode(sys.stdin.buffer.read(), STDIN_NAME), STDIN_NAME)
-    return read_playbook(decode(api.read_file(path), path), path)
+    return read_playbook(decode(planning.read_file(path), path), path)
 
 
 def read_all(paths: Iterable[str]) -> list[Playbook]:
-    """Read the playbooks of one run. Their problems are not judged yet; `api.plan` does that.
+    """Read the playbooks of one run. Their problems are not judged yet; `planning.plan` does that.
 
     Raises:
         UsageError: One cannot be read, or none is named.

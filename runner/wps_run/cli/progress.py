@@ -1,17 +1,66 @@
-"""How far a run is, shown on stderr while it goes on, and results on stdout beside it."""
+"""What is seen of a run while it goes on: its counts, its rate, and what the service allows.
+
+How far a run is, shown on stderr while it goes on, and results on stdout beside it.
+"""
 
 import asyncio
 import contextlib
 import io
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import TracebackType
 from typing import Self, TextIO
 
-from wps_run.cli.colour import paint_for
-from wps_run.report.progress import View, plain_line, progress_line
+from wps_run.cli.terminal import paint_for
+from wps_run.execution.limits import Throttle
+from wps_run.execution.record import Record
+from wps_run.execution.result import Summary
+from wps_run.execution.run_info import Heading
+from wps_run.report.progress import Meter, View, plain_line, progress_line
+
+
+class Watch:
+    """Looks at a run and touches nothing.
+
+    Args:
+        heading: What is run and where.
+        summary: The run's counts, kept by whoever carries it out.
+        clock: Seconds; the one that the throttles go by.
+    """
+
+    def __init__(
+        self, heading: Heading, summary: Summary, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._heading = heading
+        self._summary = summary
+        self._clock = clock
+        self._meter = Meter(clock())
+        self._throttle: Throttle | None = None
+
+    def began(self, throttle: Throttle) -> None:
+        """Note that the next playbook began, and what slows it."""
+        self._throttle = throttle
+
+    def ended(self, record: Record) -> None:
+        """Note that an action ended; it counts for the rate when this part of the run did it."""
+        if record.started_ms is not None and record.started_ms >= self._summary.since_ms:
+            self._meter.add()
+
+    def view(self) -> View:
+        """What is to be said now."""
+        now, throttle = self._clock(), self._throttle
+        return View(
+            place=str(self._heading.destination),
+            total=self._heading.total,
+            counts=self._summary.counts,
+            in_flight=throttle.in_flight if throttle else 0,
+            rate=self._meter.rate(now),
+            pause=max(0.0, throttle.opens - now) if throttle else 0.0,
+        )
+
 
 REDRAWN = 0.1
 """Seconds between two looks of the line."""

@@ -5,8 +5,8 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
-from wps_run.execution.lines import parsed
 from wps_run.execution.record import Record, record_from
+from wps_run.journal.format import parsed
 
 
 class Spool:

@@ -1,1 +1,1 @@
-"""How to reach the service and convince it who is asking."""
+"""Reach the service and authenticate."""

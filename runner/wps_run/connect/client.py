@@ -1,4 +1,7 @@
-"""One HTTP session with the service: a Request goes out, a Reply or a NoReply comes back."""
+"""One HTTP session with the service: a Request goes out, a Reply or a NoReply comes back.
+
+Which certificates are trusted: the system's, and those of a file.
+"""
 
 import logging
 import os
@@ -14,14 +17,14 @@ from aiohttp import ClientRequest, ClientSession, ClientTimeout, DummyCookieJar,
 from multidict import CIMultiDict
 from yarl import URL
 
-from wps_run.actions.wire import NoReply, Outcome, Request
+from wps_run.actions.request import Request
 from wps_run.connect.auth import Signer, TokenSource
 from wps_run.connect.deadlines import Deadlines
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.entra import EntraTokens, entra_tokens
 from wps_run.connect.log import LOG, Exchange
 from wps_run.connect.proxy import proxy_for
-from wps_run.connect.reply import read_reply
+from wps_run.connect.reply import NoReply, Outcome, read_reply
 from wps_run.problems import SettingsError
 from wps_run.version import VERSION
 
@@ -271,3 +274,25 @@ def _reason(error: Exception) -> str:
         words = os.strerror(number) if number > 0 else system.strerror
         return f" ({words})" if words else ""
     return ""
+
+
+def trusting(file: str) -> ssl.SSLContext:
+    """A context that trusts the system's CAs and those in a file.
+
+    Args:
+        file: A file of certificates in PEM form (`-----BEGIN CERTIFICATE-----`).
+
+    Raises:
+        SettingsError: It cannot be read, or holds no certificate.
+    """
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(cafile=file)
+    except ssl.SSLError:
+        raise SettingsError(
+            f"the CA bundle `{file}` holds no certificate in PEM form "
+            "(`-----BEGIN CERTIFICATE-----`)"
+        ) from None
+    except OSError as error:
+        raise SettingsError(f"cannot read the CA bundle `{file}`: {error.strerror}") from None
+    return context

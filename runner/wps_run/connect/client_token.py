@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from wps_run.actions.names import name_fault
-from wps_run.actions.wire import SAFE, Request
+from wps_run.actions.request import SAFE, Request
 from wps_run.connect.auth import Signer
 from wps_run.connect.endpoint import Endpoint
 from wps_run.problems import UsageError, did_you_mean

@@ -4,8 +4,8 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 
-from wps_run.actions.wire import NoReply, Request
-from wps_run.connect.reply import clean
+from wps_run.actions.request import Request
+from wps_run.connect.reply import NoReply, clean
 
 LOG = logging.getLogger("wps_run.connect")
 """INFO: each request and its answer. DEBUG: their headers and sizes as well."""

@@ -4,8 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
-
-from wps_run.actions.wire import Reply
+from typing import NamedTuple
 
 MESSAGE_LENGTH = 300
 """The most characters of the service's words that are kept."""
@@ -25,6 +24,41 @@ _NOT_SHOWN = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]+"
 )
 """Control characters, those that take no room or turn the line, and halves of surrogate pairs."""
+
+
+class Reply(NamedTuple):
+    """The service's answer to one request. A tuple, since each attempt makes one.
+
+    Attributes:
+        status: The HTTP status.
+        code: The service's error code (`x-ms-error-code` or the body's `code`), or None.
+        message: The service's words, cut to a few hundred characters, or None.
+        retry_after: Seconds to wait before asking again, as the answer says, or None.
+    """
+
+    status: int
+    code: str | None = None
+    message: str | None = None
+    retry_after: float | None = None
+
+
+class NoReply(NamedTuple):
+    """No answer came.
+
+    Attributes:
+        sent: Whether bytes of the request may have reached the service; False only when it is
+            certain that nothing left (refused connection, DNS or TLS failure).
+        code: A stable word: `connect`, `dns`, `tls`, `timeout`, `disconnected`.
+        message: What happened, in words. Never holds a token.
+    """
+
+    sent: bool
+    code: str
+    message: str
+
+
+Outcome = Reply | NoReply
+"""What one attempt ends in."""
 
 
 def read_reply(

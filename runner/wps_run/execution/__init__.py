@@ -1,1 +1,1 @@
-"""From steps to results."""
+"""Run steps and produce a result for each."""

@@ -9,17 +9,26 @@ from functools import partial
 from itertools import islice
 from typing import Protocol
 
-from wps_run.actions.wire import Outcome, Reply
 from wps_run.connect.client import Client
-from wps_run.execution.crew import BURST, Crew, Job
-from wps_run.execution.faults import abandoned
-from wps_run.execution.missing import follow, is_missing
+from wps_run.connect.reply import Outcome, Reply
+from wps_run.execution.errors import abandoned
+from wps_run.execution.limits import Pace, Throttle, is_throttling
 from wps_run.execution.result import Result, Skip, Status
-from wps_run.execution.retry import DONE, Again, Done, RetryPolicy, Verdict, cut_short, verdict
+from wps_run.execution.retry import (
+    DONE,
+    Again,
+    Done,
+    RetryPolicy,
+    Verdict,
+    cut_short,
+    follow,
+    is_missing,
+    verdict,
+)
+from wps_run.execution.scheduler import BURST, Crew, Job
 from wps_run.execution.stop import Stop
-from wps_run.execution.throttle import Pace, Throttle, is_throttling
 from wps_run.playbook.options import Mode, RunOptions
-from wps_run.playbook.step import Step
+from wps_run.playbook.steps import Step
 
 
 class Ledger(Protocol):

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wps_run.actions.wire import Value
+from wps_run.actions.request import Value
 from wps_run.execution.result import Fault, Result, Status
-from wps_run.playbook.step import Step
+from wps_run.playbook.steps import Step
 
 in_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """A value as journals and reports write it: on one line, without blanks, characters as they are."""

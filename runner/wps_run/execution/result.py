@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from wps_run.actions.wire import Value
+from wps_run.actions.request import Value
 from wps_run.execution.latency import Latency
-from wps_run.playbook.step import Step
+from wps_run.playbook.steps import Step
 
 if TYPE_CHECKING:
     from wps_run.execution.record import Record

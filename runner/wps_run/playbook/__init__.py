@@ -1,1 +1,1 @@
-"""From the text of a playbook to numbered steps. Pure: text comes in, values go out."""
+"""Turn the data of a playbook into a checked playbook and a stream of numbered steps."""

@@ -8,15 +8,13 @@ from typing import Any, NamedTuple
 
 from wps_run.actions.fields import Shape
 from wps_run.actions.payload import message_bytes
-from wps_run.playbook.beyond import data_type_of
-from wps_run.playbook.document import Path
+from wps_run.document.document import Path
+from wps_run.document.scalars import plain
+from wps_run.playbook.constraints import Predicate, data_type_of, predicates_of
 from wps_run.playbook.foreach import misuses, row_fault
 from wps_run.playbook.model import Playbook, WrittenAction
-from wps_run.playbook.predicates import Predicate, predicates_of
-from wps_run.playbook.row import InputError, Row, Rows
-from wps_run.playbook.rows import written_rows
-from wps_run.playbook.scalars import plain
-from wps_run.playbook.validation import Finding, Form, checker
+from wps_run.playbook.rows import InputError, Row, Rows, written_rows
+from wps_run.playbook.validator import Finding, Form, checker
 from wps_run.playbook.variables import (
     NotYetKnownError,
     Scope,

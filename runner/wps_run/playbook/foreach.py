@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from wps_run.playbook.advice import kind_of, listed
-from wps_run.playbook.document import Path
-from wps_run.playbook.row import WHOLE
+from wps_run.document.document import Path
+from wps_run.playbook.messages import kind_of, listed
+from wps_run.playbook.rows import WHOLE
 from wps_run.playbook.variables import columns_in
 from wps_run.problems import did_you_mean
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from wps_run.actions.fields import Shape
 from wps_run.actions.table import ACTIONS, Action
-from wps_run.playbook.document import Document, Path
+from wps_run.document.document import Document, Path
+from wps_run.document.loader import load
 from wps_run.playbook.foreach import misuses
 from wps_run.playbook.options import OPTIONS
-from wps_run.playbook.validation import Finding, Form, checker, is_batch
+from wps_run.playbook.validator import Finding, Form, checker, is_batch
 from wps_run.playbook.variables import pointed
-from wps_run.playbook.yaml12 import load
 from wps_run.problems import PlaybookError, Problem, in_order
 
 _BY_FOLDED_NAME = {name.lower(): action for name, action in ACTIONS.items()}

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from wps_run.actions.request import Value
 from wps_run.actions.table import Action
-from wps_run.actions.wire import Value
 from wps_run.playbook.options import RunOptions
 from wps_run.problems import UsageError
 

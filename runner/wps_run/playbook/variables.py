@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from wps_run.playbook.document import Document, Path
-from wps_run.playbook.row import Inputs, NoFiles
+from wps_run.document.document import Document, Path
+from wps_run.playbook.rows import Inputs, NoFiles
 from wps_run.problems import Position, Problem, did_you_mean
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[^}\n]*)(?P<end>\}?)")

@@ -1,1 +1,1 @@
-"""From results to text. No I/O: a reporter returns what its caller writes."""
+"""Turn results into text. No I/O: the caller writes what a report returns."""

@@ -11,8 +11,8 @@ from html import escape
 
 from wps_run.execution.record import Record
 from wps_run.execution.result import Status
-from wps_run.report.account import Account
-from wps_run.report.target import whole_target
+from wps_run.report.run_report import Account
+from wps_run.report.text import whole_target
 
 
 def junit(account: Account) -> Iterator[str]:

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 
 from wps_run.execution.record import Record
 from wps_run.execution.result import Status, Summary
+from wps_run.execution.run_info import Destination
 from wps_run.problems import printable
-from wps_run.report.account import Account
-from wps_run.report.digest import Digest, Kind, digest
-from wps_run.report.heading import Destination
-from wps_run.report.outlook import Outlook
-from wps_run.report.target import whole_target
+from wps_run.report.run_report import Account
+from wps_run.report.simulation import Outlook
+from wps_run.report.statistics import Digest, Kind, digest
+from wps_run.report.text import whole_target
 
 FAILURES = 50
 """So many failures are listed; the others are counted by kind."""

@@ -9,15 +9,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from wps_run.execution.fingerprint import SHARD_PART
-from wps_run.execution.history import History, changes
 from wps_run.execution.record import Record
 from wps_run.execution.result import Summary
+from wps_run.execution.run_info import Heading
+from wps_run.journal.fingerprint import SHARD_PART
+from wps_run.journal.reader import History, changes
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError
-from wps_run.report.account import Account
-from wps_run.report.heading import Heading
 from wps_run.report.replay import replay
+from wps_run.report.run_report import Account
 
 
 @dataclass(frozen=True, slots=True)

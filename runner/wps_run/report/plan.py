@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wps_run.actions.claims import HUB, MEMBERSHIP, Claim
-from wps_run.playbook.step import Step
+from wps_run.actions.locks import HUB, MEMBERSHIP, Claim
+from wps_run.playbook.steps import Step
 from wps_run.problems import printable
 from wps_run.report.text import cut, target_text, value_text
 

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from wps_run import text as visible_text
 from wps_run.execution.result import Status
 from wps_run.problems import Ink, Paint, plain
-from wps_run.report import width
 
 MEMORY = 15.0
 """Seconds. What is older than this weighs little in the rate."""
@@ -134,7 +134,7 @@ def progress_line(view: View, columns: int, paint: Paint = plain) -> str:
     room = min(_WIDEST, columns - 1) + len(_GAP)
     kept = set()
     for place in sorted(range(len(parts)), key=lambda place: parts[place].rank):
-        needed = len(_GAP) + width.cells(parts[place].text)
+        needed = len(_GAP) + visible_text.cells(parts[place].text)
         if needed <= room:
             room -= needed
             kept.add(place)

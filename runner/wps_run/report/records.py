@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from wps_run.execution.latency import Latency
 from wps_run.execution.record import in_json
 from wps_run.execution.result import Status, Summary
-from wps_run.report.heading import Heading
+from wps_run.execution.run_info import Heading
 
 if TYPE_CHECKING:
-    from wps_run.report.account import Account
-    from wps_run.report.outlook import Outlook
+    from wps_run.report.run_report import Account
+    from wps_run.report.simulation import Outlook
 
 
 def summary_record(heading: Heading, summary: Summary) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wps_run.execution.history import History
 from wps_run.execution.record import Record, record_from
 from wps_run.execution.result import Status, Summary
+from wps_run.execution.run_info import Heading, heading_from
+from wps_run.journal.reader import History
 from wps_run.problems import JournalError
-from wps_run.report.account import Account
-from wps_run.report.heading import Heading, heading_from
-from wps_run.report.outlook import outlook_from
+from wps_run.report.run_report import Account
+from wps_run.report.simulation import outlook_from
 
 
 @dataclass(frozen=True, slots=True)

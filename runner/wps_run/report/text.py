@@ -1,15 +1,29 @@
-"""Results as text for people."""
+"""Whom an action is done to, whole: machine formats and pages cut nothing.
+
+Results as text for people.
+"""
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from wps_run.actions.wire import Value
+from wps_run import text as visible_text
+from wps_run.actions.request import Value
 from wps_run.execution.record import Record
 from wps_run.execution.result import Fault, Status, Summary
+from wps_run.execution.run_info import Destination, Heading
 from wps_run.problems import Ink, Paint, plain
-from wps_run.report import width
-from wps_run.report.heading import Destination, Heading
+
+
+def whole_target(target: Mapping[str, Value]) -> str:
+    """`userId=ada group=launch`, whatever the values hold."""
+    return " ".join(f"{name}={whole_value(value)}" for name, value in target.items())
+
+
+def whole_value(value: Value | Sequence[str]) -> str:
+    """A value; a list, which a journal gives back as one, in brackets."""
+    return str(value) if isinstance(value, str | bytes | int) else f"[{', '.join(value)}]"
+
 
 SHOWN = 60
 """Columns. Longer values are cut for the eye; machine formats have them whole."""
@@ -92,13 +106,13 @@ def _answer(record: Record) -> str:
 
 
 def _what(record: Record) -> str:
-    label = f"  ({cut(width.visible(record.name))})" if record.name else ""
+    label = f"  ({cut(visible_text.visible(record.name))})" if record.name else ""
     return f"{record.action_name} {target_text(record.target)}".rstrip() + label
 
 
 def _reason(record: Record, fault: Fault) -> str:
     tries = f", {record.attempts} attempts" if record.attempts > 1 else ""
-    words = width.visible(f"{record.source}: {fault.code}: {fault.message}")
+    words = visible_text.visible(f"{record.source}: {fault.code}: {fault.message}")
     return f"        {words}{tries}\n"
 
 
@@ -112,9 +126,14 @@ def value_text(value: Value) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(value_text(item) for item in value) + "]"
     text = str(value)
-    if text and not set(text) & _APART and text[0] not in "(:#" and width.visible(text) == text:
+    if (
+        text
+        and not set(text) & _APART
+        and text[0] not in "(:#"
+        and visible_text.visible(text) == text
+    ):
         return cut(text)
-    return cut(width.visible(json.dumps(text, ensure_ascii=False)))
+    return cut(visible_text.visible(json.dumps(text, ensure_ascii=False)))
 
 
 _APART = set(" \"'=,[]\\")
@@ -123,7 +142,7 @@ _APART = set(" \"'=,[]\\")
 
 def cut(text: str) -> str:
     """The text, or its beginning and an ellipsis."""
-    return width.cut(text, SHOWN)
+    return visible_text.cut(text, SHOWN)
 
 
 def summary_lines(heading: Heading, summary: Summary, paint: Paint = plain) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from wps_run import api
+from wps_run import planning
 from wps_run.execution.result import Status
 
 Act = tuple[str, str]
@@ -148,8 +148,8 @@ class Folder:
         self._script = script
         (path / "p.yaml").write_text(playbook)
         (path / "rows.csv").write_text("\n".join(["n", *map(str, range(rows)), ""]))
-        (self.plan,) = api.plan(
-            [api.load_playbook(path / "p.yaml")], api.Given({"mode": "concurrent"})
+        (self.plan,) = planning.plan(
+            [planning.load_playbook(path / "p.yaml")], planning.Given({"mode": "concurrent"})
         )
         steps = list(self.plan.steps())
         self.acts = [(one.request.method, one.request.path.partition("?")[0]) for one in steps]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wps_run.execution.journal import read_journal
+from wps_run.journal.writer import read_journal
 
 DEFECT = """
 import wps_run.connect.client as edge

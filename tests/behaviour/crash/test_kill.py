@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from wps_run import api
+from wps_run import planning, running
 from wps_run.cli.journals import Wish, opened
 from wps_run.connect.endpoint import Endpoint
-from wps_run.execution.journal import read_journal
 from wps_run.execution.result import Result
-from wps_run.report.heading import Destination
+from wps_run.execution.run_info import Destination
+from wps_run.journal.writer import read_journal
 
 CONCURRENCY = 16
 CONCURRENT = ("--mode", "concurrent", "--concurrency", str(CONCURRENCY))
@@ -115,9 +115,9 @@ def test_what_a_killed_run_has_done_is_never_told_as_skipped(
 async def run_here(folder: Any, truth: Any, wish: Wish) -> list[Result]:
     """Run the folder's playbook in this process."""
     endpoint = Endpoint(f"http://127.0.0.1:{truth.port}", "bG9vcGJhY2s=")
-    heading = api.heading([folder.plan], Destination.SERVICE, [endpoint.host])
+    heading = planning.heading([folder.plan], Destination.SERVICE, [endpoint.host])
     kept = opened(wish, heading, [folder.plan], [endpoint.host])
-    results = [one async for one in api.run([folder.plan], lambda _: endpoint, kept=kept)]
+    results = [one async for one in running.run([folder.plan], lambda _: endpoint, kept=kept)]
     assert kept.journal
     await kept.journal.close()
     return results

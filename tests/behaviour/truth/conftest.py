@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from wps_run import api
+from wps_run import planning, running
 from wps_run.execution.result import Result
 from wps_run.playbook.model import read_playbook
 
@@ -303,7 +303,7 @@ def _event_of(seconds: float) -> asyncio.Event:
     return event
 
 
-def planned(actions: Sequence[Mapping[str, Any]], connection: str, **options: Any) -> api.Plan:
+def planned(actions: Sequence[Mapping[str, Any]], connection: str, **options: Any) -> planning.Plan:
     """A playbook with short timeouts and pauses, ready to run."""
     playbook = {
         "hub": "chat",
@@ -313,9 +313,9 @@ def planned(actions: Sequence[Mapping[str, Any]], connection: str, **options: An
         **options,
         "actions": list(actions),
     }
-    setting = {api.DEFAULT_CONNECTION: connection}
+    setting = {planning.DEFAULT_CONNECTION: connection}
     read = read_playbook(json.dumps(playbook), "p.json")
-    (plan,) = api.plan([read], api.Given(environment=setting))
+    (plan,) = planning.plan([read], planning.Given(environment=setting))
     return plan
 
 
@@ -326,7 +326,7 @@ async def carried_out(
     results: list[Result] = []
     async with server.listening() as connection:
         plan = planned(actions, connection, **options)
-        async with aclosing(api.run([plan])) as run:
+        async with aclosing(running.run([plan])) as run:
             async for result in run:
                 results.append(result)
                 server.over = len(results) == plan.total

@@ -11,7 +11,7 @@ import jwt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run import api
+from wps_run import running
 from wps_run.connect.client import Client
 from wps_run.execution.executor import Executor
 from wps_run.execution.result import Status
@@ -41,7 +41,7 @@ async def clocked(
     """How the actions of a run end that goes by the given clocks; a stalled one is an error."""
     async with server.listening() as connection, asyncio.timeout(20):
         plan = scene.planned(actions, connection, mode="concurrent", onError="continue", rate=2000)
-        async with Client(api.endpoint_of(plan), concurrency=4, now=now) as client:
+        async with Client(running.endpoint_of(plan), concurrency=4, now=now) as client:
             executor = Executor(client, plan.options, Stop(), clock=clock)
             return Counter(
                 [one.status async for batch in executor.run(plan.steps()) for one in batch]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from wps_run.problems import Problem, Severity
 from wps_run.report.findings.text import counted, totals
-from wps_run.report.workflow import MOST, command
+from wps_run.report.github import MOST, command
 
 
 def shown(problems: Sequence[Problem], files: int) -> str:

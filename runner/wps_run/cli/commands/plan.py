@@ -1,0 +1,51 @@
+"""`wps-run plan`: each step, its request and what it waits for; nothing is sent."""
+
+from typing import Any
+
+import click
+
+from wps_run import planning
+from wps_run.cli.errors import warn
+from wps_run.cli.options import given, read_all, run_options, say_if_empty
+from wps_run.execution.run_info import Destination
+from wps_run.report.plan import Waits, step_line, step_record
+from wps_run.report.records import line
+
+NO_HUB = "HUB"
+"""Stands in a plan's paths for a hub that is named only at run time."""
+
+
+@click.command("plan")
+@click.argument("playbooks", nargs=-1, metavar="PLAYBOOK…")
+@run_options
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "ndjson"]),
+    default="text",
+    show_default=True,
+    help="For people, or a record a line.",
+)
+def command(playbooks: tuple[str, ...], form: str, **said: Any) -> None:
+    """Show each step of PLAYBOOK… with its request and what it waits for.
+
+    Nothing is sent and no setting is needed. Without a hub, HUB stands in the paths.
+
+    \b
+    Example:
+      wps-run plan playbooks/group-setup.yaml
+    """
+    read = read_all(playbooks)
+    warn(planning.warnings(read, [name for name, _ in said["assignments"]]))
+    plans = planning.plan(read, given(**said), default_hub=NO_HUB)
+    say_if_empty(plans)
+    if form == "text":
+        click.echo(f"{planning.heading(plans, Destination.PLAN)}\n")
+    waits = Waits()
+    for plan in plans:
+        for step in plan.steps():
+            before = waits.of(step)
+            if form == "text":
+                click.echo(step_line(step, before), nl=False)
+            else:
+                click.echo(line(step_record(step, before)), nl=False)

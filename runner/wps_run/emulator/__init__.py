@@ -1,0 +1,1 @@
+"""A Web PubSub compatible emulator that runs in this process."""

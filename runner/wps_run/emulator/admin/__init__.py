@@ -1,0 +1,1 @@
+"""The paths below `/_local/`: request log, state and faults."""

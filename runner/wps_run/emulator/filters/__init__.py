@@ -1,0 +1,1 @@
+"""OData filter expressions: parsing and evaluation."""

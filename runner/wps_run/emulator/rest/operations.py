@@ -1,0 +1,367 @@
+"""The operations of the REST API, each from a call to an answer and its effects. No I/O.
+
+Source: the OpenAPI document of api-version 2024-12-01 for statuses; recordings of the service
+for what it answers when a target is not there.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wps_run.emulator.auth import ClientAccess, Gate
+from wps_run.emulator.effects import Effect, Message
+from wps_run.emulator.filters.evaluation import compile_filter
+from wps_run.emulator.filters.syntax import FilterError
+from wps_run.emulator.hub import (
+    EVERYONE,
+    Hub,
+    Predicate,
+    Scope,
+    Target,
+    UnknownConnectionError,
+    UnknownUserError,
+)
+from wps_run.emulator.names import Permission, is_group, permission
+from wps_run.emulator.permissions import TooManyRulesError
+from wps_run.emulator.rest.bodies import Body, read_groups, read_message
+from wps_run.emulator.rest.headers import read_metadata
+from wps_run.emulator.rest.listing import Cursors, list_members
+from wps_run.emulator.rest.replies import (
+    ACCEPTED,
+    NO_CONTENT,
+    OK,
+    RefusedError,
+    Reply,
+    bad_request,
+    error,
+    filter_problem,
+    json_reply,
+    not_found,
+)
+from wps_run.emulator.rest.targets import Query
+
+INVALID_GROUP = (
+    "Invalid group name. Valid group name should be in between 1 and 1024 characters long."
+)
+TTL_LIMIT = 300
+"""The most seconds a message may ask to be kept."""
+
+INT_MAX = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One authorised request to a hub.
+
+    Attributes:
+        hub: The hub's state.
+        hub_name: Its name, lower-case.
+        names: The names in the path after the hub, decoded and checked, in order.
+        query: The parameters.
+        body: The body; empty where the operation has none.
+        url: Scheme, host and raw path as the client used them.
+        gate: Issues client tokens.
+        secret: Seals continuation tokens.
+        now: Seconds since the epoch.
+        headers: All headers of the request.
+    """
+
+    hub: Hub
+    hub_name: str
+    names: tuple[str, ...]
+    query: Query
+    body: Body
+    url: str
+    gate: Gate
+    secret: bytes
+    now: float
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller is told, and what the clients are to notice."""
+
+    reply: Reply
+    effect: Effect | None = None
+
+
+Run = Callable[[Call], Answer]
+
+
+def health(_: Call) -> Answer:
+    """Say that the service is there."""
+    return Answer(OK)
+
+
+# Sends.
+
+
+def send_to_all(call: Call) -> Answer:
+    """POST `/:send`."""
+    return _send(call, EVERYONE)
+
+
+def send_to_group(call: Call) -> Answer:
+    """POST `/groups/{group}/:send`."""
+    return _send(call, Target(Scope.GROUP, call.names[0]))
+
+
+def send_to_user(call: Call) -> Answer:
+    """POST `/users/{userId}/:send`."""
+    return _send(call, Target(Scope.USER, call.names[0]))
+
+
+def send_to_connection(call: Call) -> Answer:
+    """POST `/connections/{connectionId}/:send`; a filter is ignored here."""
+    return _send(call, Target(Scope.CONNECTION, call.names[0]))
+
+
+def _send(call: Call, target: Target) -> Answer:
+    ttl = _number(call.query, "messageTtlSeconds", 0, TTL_LIMIT) or 0
+    matches, excluded = None, frozenset[str]()
+    if target.scope is not Scope.CONNECTION:
+        matches = _send_filter(call.query.first("filter"))
+    if target.scope in {Scope.HUB, Scope.GROUP}:
+        excluded = _excluded(call.query)
+    data_type, data = read_message(call.body)
+    group = target.name if target.scope is Scope.GROUP else None
+    metadata = read_metadata(call.headers)
+    message = Message(data, data_type, group=group, ttl=ttl, metadata=metadata)
+    return Answer(ACCEPTED, call.hub.send(target, message, excluded, matches))
+
+
+def _send_filter(text: str) -> Predicate | None:
+    try:
+        return compile_filter(text) if text else None
+    except FilterError as wrong:
+        raise RefusedError(bad_request(str(wrong))) from None
+
+
+# Closes.
+
+
+def close_all_connections(call: Call) -> Answer:
+    """POST `/:closeConnections`."""
+    return _close(call, EVERYONE)
+
+
+def close_group_connections(call: Call) -> Answer:
+    """POST `/groups/{group}/:closeConnections`."""
+    return _close(call, Target(Scope.GROUP, call.names[0]))
+
+
+def close_user_connections(call: Call) -> Answer:
+    """POST `/users/{userId}/:closeConnections`."""
+    return _close(call, Target(Scope.USER, call.names[0]))
+
+
+def close_connection(call: Call) -> Answer:
+    """DELETE `/connections/{connectionId}`."""
+    target = Target(Scope.CONNECTION, call.names[0])
+    return Answer(NO_CONTENT, call.hub.close(target, call.query.first("reason")))
+
+
+def _close(call: Call, target: Target) -> Answer:
+    effect = call.hub.close(target, call.query.first("reason"), _excluded(call.query))
+    return Answer(NO_CONTENT, effect)
+
+
+# Groups.
+
+
+def add_connection_to_group(call: Call) -> Answer:
+    """PUT `/groups/{group}/connections/{connectionId}`."""
+    group, connection_id = call.names
+    try:
+        call.hub.add_connection_to_group(connection_id, group)
+    except UnknownConnectionError:
+        return Answer(not_found("Error", "Connection", connection_id))
+    return Answer(OK)
+
+
+def remove_connection_from_group(call: Call) -> Answer:
+    """DELETE `/groups/{group}/connections/{connectionId}`."""
+    group, connection_id = call.names
+    call.hub.remove_connection_from_group(connection_id, group)
+    return Answer(NO_CONTENT)
+
+
+def remove_connection_from_all_groups(call: Call) -> Answer:
+    """DELETE `/connections/{connectionId}/groups`."""
+    call.hub.remove_connection_from_all_groups(call.names[0])
+    return Answer(NO_CONTENT)
+
+
+def add_user_to_group(call: Call) -> Answer:
+    """PUT `/users/{userId}/groups/{group}`."""
+    user_id, group = call.names
+    try:
+        call.hub.add_user_to_group(user_id, group)
+    except UnknownUserError:
+        return Answer(not_found("Warning", "User", user_id))
+    return Answer(OK)
+
+
+def remove_user_from_group(call: Call) -> Answer:
+    """DELETE `/users/{userId}/groups/{group}`."""
+    user_id, group = call.names
+    call.hub.remove_user_from_group(user_id, group)
+    return Answer(NO_CONTENT)
+
+
+def remove_user_from_all_groups(call: Call) -> Answer:
+    """DELETE `/users/{userId}/groups`."""
+    call.hub.remove_user_from_all_groups(call.names[0])
+    return Answer(NO_CONTENT)
+
+
+def add_connections_to_groups(call: Call) -> Answer:
+    """POST `/:addToGroups`."""
+    groups, matches = _bulk(call)
+    call.hub.add_to_groups(groups, matches)
+    return Answer(OK)
+
+
+def remove_connections_from_groups(call: Call) -> Answer:
+    """POST `/:removeFromGroups`."""
+    groups, matches = _bulk(call)
+    call.hub.remove_from_groups(groups, matches)
+    return Answer(OK)
+
+
+def _bulk(call: Call) -> tuple[tuple[str, ...], Predicate | None]:
+    request = read_groups(call.body)
+    try:
+        return request.groups, compile_filter(request.filter) if request.filter else None
+    except FilterError as wrong:
+        raise RefusedError(filter_problem(str(wrong))) from None
+
+
+def list_connections_in_group(call: Call) -> Answer:
+    """GET `/groups/{group}/connections`."""
+    group = call.names[0]
+    cursors = Cursors(call.secret, f"{call.hub_name}/{group}")
+    return Answer(json_reply(list_members(call.hub, group, call.query, cursors, call.url)))
+
+
+# Questions.
+
+
+def connection_exists(call: Call) -> Answer:
+    """HEAD `/connections/{connectionId}`."""
+    name = call.names[0]
+    known = name in call.hub.connections
+    return Answer(OK if known else not_found("Warning", "Connection", name))
+
+
+def group_exists(call: Call) -> Answer:
+    """HEAD `/groups/{group}`."""
+    name = call.names[0]
+    return Answer(OK if name in call.hub.groups else not_found("Warning", "Group", name))
+
+
+def user_exists(call: Call) -> Answer:
+    """HEAD `/users/{userId}`."""
+    name = call.names[0]
+    return Answer(OK if name in call.hub.users else not_found("Warning", "User", name))
+
+
+# Permissions.
+
+
+def grant_permission(call: Call) -> Answer:
+    """PUT `/permissions/{permission}/connections/{connectionId}`."""
+    what, connection_id, group = _permission(call)
+    try:
+        call.hub.grant(what, connection_id, group)
+    except UnknownConnectionError:
+        return Answer(not_found("Info", "Connection", connection_id))
+    except TooManyRulesError:
+        return Answer(_too_many_rules(connection_id))
+    return Answer(OK)
+
+
+def revoke_permission(call: Call) -> Answer:
+    """DELETE `/permissions/{permission}/connections/{connectionId}`."""
+    what, connection_id, group = _permission(call)
+    try:
+        call.hub.revoke(what, connection_id, group)
+    except UnknownConnectionError:
+        return Answer(NO_CONTENT)
+    except TooManyRulesError:
+        return Answer(_too_many_rules(connection_id))
+    return Answer(NO_CONTENT)
+
+
+def check_permission(call: Call) -> Answer:
+    """HEAD `/permissions/{permission}/connections/{connectionId}`."""
+    what, connection_id, group = _permission(call)
+    try:
+        allowed = call.hub.check(what, connection_id, group)
+    except UnknownConnectionError:
+        allowed = False
+    return Answer(OK if allowed else not_found("Info", "Connection", connection_id))
+
+
+def _permission(call: Call) -> tuple[Permission, str, str]:
+    name, connection_id = call.names
+    what, group = permission(name), call.query.first("targetName")
+    if what is None:
+        raise RefusedError(bad_request("Invalid permission."))
+    if not is_group(group):
+        raise RefusedError(bad_request(INVALID_GROUP))
+    return what, connection_id, group
+
+
+def _too_many_rules(connection_id: str) -> Reply:
+    message = f"Connection `{connection_id}` has too many permission rules."
+    return error(409, "Error.Connection.Conflict", message, "Connection")
+
+
+# Tokens.
+
+_DOORS = {"default": "/client/hubs/", "mqtt": "/clients/mqtt/hubs/"}
+"""Where clients of a type connect."""
+
+
+def generate_client_token(call: Call) -> Answer:
+    """POST `/:generateToken`. A token for MQTT is issued, though nothing here speaks it."""
+    query = call.query
+    minutes = _number(query, "minutesToExpire", 1, INT_MAX) or 60
+    door = _DOORS.get(query.first("clientType").lower() or "default")
+    if door is None:
+        raise RefusedError(bad_request("Invalid clientType.", "clientType"))
+    groups = query.all("group")
+    if not all(map(is_group, groups)):
+        raise RefusedError(bad_request(INVALID_GROUP, "group"))
+    access = ClientAccess(
+        audience=f"{call.url.partition('/api/')[0]}{door}{call.hub_name}",
+        user_id=query.first("userId"),
+        roles=tuple(query.all("role")),
+        groups=tuple(groups),
+        lifetime=minutes * 60,
+    )
+    token = call.gate.client_token(access, call.now)
+    return Answer(json_reply({"token": token}))
+
+
+# Parameters.
+
+
+def _excluded(query: Query) -> frozenset[str]:
+    return frozenset(query.all("excluded"))
+
+
+_INTEGER = re.compile(r"\s*([+-]?)0*([0-9]{1,10})\s*", re.ASCII)
+
+
+def _number(query: Query, name: str, lowest: int, highest: int) -> int | None:
+    """A number as .NET reads it; a parameter that comes twice is none."""
+    text = ",".join(query.all(name))
+    if not text:
+        return None
+    found = _INTEGER.fullmatch(text)
+    if found is None or not lowest <= int("".join(found.groups())) <= highest:
+        raise RefusedError(bad_request(f"Invalid {name}."))
+    return int("".join(found.groups()))

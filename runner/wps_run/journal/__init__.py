@@ -1,0 +1,1 @@
+"""Record a run, read it back and resume it."""

@@ -1,1 +1,0 @@
-"""The page at `/` on which a service is watched, and the door to it."""

@@ -1,1 +1,0 @@
-"""The WebSocket side of the local service: subprotocols, sessions and the aiohttp edge."""

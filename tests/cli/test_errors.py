@@ -1,0 +1,129 @@
+"""Whatever is in a file, the commands end cleanly, with a code that they promise."""
+
+import contextlib
+import io
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wps_run.cli.errors import guarded
+from wps_run.cli.main import wps_run
+
+WORDS = st.sampled_from(
+    [b"actions:", b"\n  - ", b"actionName: ", b"sendToAll", b"addUserToGroup", b"\n    ",
+     b"userId: ", b"group: ", b"data: ", b"forEach: ", b"[", b"]", b"{", b"}", b": ", b", ",
+     b"ada", b"${each}", b"${", b"*a", b"&a ", b"<<: ", b"!!binary ", b"'", b'"', b"\n", b"\t",
+     b"vars:", b"hub: chat\n", b"\xff", b"\xef\xbb\xbf", b"\x00", b"\xf0\x9f\x98\x80", b"---\n"]
+)  # fmt: skip
+FILES = st.binary(max_size=60) | st.lists(WORDS, max_size=12).map(b"".join)
+
+
+def called(*words: str) -> tuple[int, str]:
+    """The exit code of a command, and what it said, in this process."""
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
+    before = sys.argv
+    sys.argv = ["wps-run", *words]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = guarded(wps_run)
+    finally:
+        sys.argv = before
+    for stream in (out, err):
+        stream.seek(0)
+    return code, out.read() + err.read()
+
+
+@given(content=FILES)
+def test_validate_ends_cleanly_whatever_a_file_holds(content: bytes) -> None:
+    """No traceback, no bug, one of its three exit codes."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "p.yaml")
+        file.write_bytes(content)
+
+        code, said = called("validate", str(file))
+
+    assert code in {0, 1, 2}, said
+    assert "Traceback" not in said
+
+
+@settings(max_examples=15)
+@given(content=FILES)
+def test_a_rehearsal_ends_cleanly_whatever_a_file_holds(content: bytes) -> None:
+    """It runs, or says what is wrong before anything runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "p.yaml")
+        file.write_bytes(content)
+
+        code, said = called("run", "--local", str(file))
+
+    assert code in {0, 1, 2, 3}, said
+    assert "Traceback" not in said
+
+
+KEY = "c2VjcmV0LWtleS1vZi10aGUtdGVzdC1zZXJ2aWNl"
+CONNECTION = f"Endpoint=https://x.example;AccessKey={KEY};Version=1.0;"
+
+
+class BrokenError(Exception):
+    """A defect, with all that it knows."""
+
+
+def break_down() -> None:
+    raise BrokenError(CONNECTION, os.environ["CLIENT_SECRET"])
+
+
+@click.command()
+def broken() -> None:
+    """Fail, with every secret at hand in the error, its cause and its notes."""
+    try:
+        break_down()
+    except BrokenError as error:
+        later = BrokenError(f"Authorization: Bearer {KEY}x, token eyJhbGciOiJI.eyJhdWQi.c2ln")
+        later.add_note(f"the key is {KEY}")
+        raise later from error
+
+
+@pytest.fixture
+def secrets_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WebPubSubConnectionString", CONNECTION)
+    monkeypatch.setenv("CLIENT_SECRET", "s3cret of the app")
+    monkeypatch.setattr(sys, "argv", ["wps-run"])
+
+
+@pytest.mark.usefixtures("secrets_at_hand")
+def test_a_bug_shows_its_traceback_when_asked_to_and_no_secret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where it broke is shown, with cause and notes; keys, tokens and the like are masked."""
+    monkeypatch.setenv("WPS_RUN_DEBUG", "1")
+
+    code = guarded(broken)
+
+    said = capsys.readouterr()
+    assert (code, said.out) == (70, "")
+    assert said.err.count("Traceback (most recent call last)") == 2
+    assert f'File "{__file__}"' in said.err
+    assert "Authorization: Bearer ***" in said.err
+    assert "the key is ***" in said.err
+    for secret in (KEY, "s3cret", "eyJ", "c2ln"):
+        assert secret not in said.err
+
+
+@pytest.mark.usefixtures("secrets_at_hand")
+def test_a_bug_shows_no_traceback_unasked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line that says how to see more, and nothing of the error's text."""
+    monkeypatch.delenv("WPS_RUN_DEBUG", raising=False)
+
+    assert guarded(broken) == 70
+
+    said = capsys.readouterr().err
+    assert said.startswith("wps-run: this is a bug in wps-run (BrokenError); WPS_RUN_DEBUG=1")
+    assert said.count("\n") == 1

@@ -1,0 +1,51 @@
+"""Colours are for terminals, and the reader has the last word."""
+
+import io
+
+import click
+import pytest
+
+from wps_run.cli.terminal import paint_for, wanted
+from wps_run.problems import Ink, plain
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """It is."""
+        return True
+
+
+@pytest.mark.parametrize(
+    ("environment", "on_terminal", "elsewhere"),
+    [
+        ({}, True, False),
+        ({"TERM": "dumb"}, False, False),
+        ({"NO_COLOR": "1"}, False, False),
+        ({"NO_COLOR": ""}, True, False),
+        ({"FORCE_COLOR": "1"}, True, True),
+        ({"FORCE_COLOR": ""}, True, False),
+        ({"FORCE_COLOR": "1", "TERM": "dumb"}, True, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False),
+    ],
+)
+def test_who_decides_about_colours(
+    environment: dict[str, str], *, on_terminal: bool, elsewhere: bool
+) -> None:
+    """NO_COLOR, then FORCE_COLOR, then the stream."""
+    assert wanted(Terminal(), environment) is on_terminal
+    assert wanted(io.StringIO(), environment) is elsewhere
+
+
+def test_paint_adds_nothing_but_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its escapes it is the text again; where no colours are wanted it is the text."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    paint = paint_for(io.StringIO())
+
+    for ink in Ink:
+        assert paint(ink, "x") != "x"
+        assert click.unstyle(paint(ink, "x")) == "x"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert paint_for(io.StringIO()) is plain

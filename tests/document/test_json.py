@@ -1,0 +1,33 @@
+"""What counts as JSON, and why something does not."""
+
+import pytest
+
+from wps_run.document.json import fault_of, may_be_json
+
+
+@pytest.mark.parametrize(
+    "text", ["[1.50, 1e400]", '{"a": "\\ud83d\\ude00"}', "[" + "9" * 5000 + "]"]
+)
+def test_json_has_no_fault(text: str) -> None:
+    """Numbers of any length included."""
+    assert fault_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("[NaN]", "no NaN"), ("[1,]", "Illegal|Expecting"), ("[" * 200_000, "too deeply")],
+)
+def test_what_is_not_json_says_why(text: str, message: str) -> None:
+    """NaN is Python's, not JSON's."""
+    fault = fault_of(text)
+
+    assert fault is not None
+    assert any(part in fault.msg for part in message.split("|"))
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"), [(" \n[", True), ("{", True), ("- a", False), ("", False)]
+)
+def test_a_text_may_be_json_by_its_first_character(text: str, *, answer: bool) -> None:
+    """Whatever may follow."""
+    assert may_be_json(text) is answer

@@ -1,0 +1,127 @@
+"""How faults are written, and that what is wrong is told with what to write instead."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wps_run.emulator.faults.rules import Fault, Kind, Moment, Wait
+from wps_run.emulator.faults.syntax import FaultError, parse_fault
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("429", Fault("429", Kind.STATUS, status=429)),
+        ("stall", Fault("stall", Kind.STALL)),
+        ("half", Fault("half", Kind.HALF, moment=Moment.AFTER)),
+        ("reset,after", Fault("reset,after", Kind.RESET, moment=Moment.AFTER)),
+        ("delay=250ms", Fault("delay=250ms", Kind.DELAY, seconds=0.25)),
+        ("delay=2", Fault("delay=2", Kind.DELAY, seconds=2)),
+        ("DELAY=1m,AFTER", Fault("DELAY=1m,AFTER", Kind.DELAY, seconds=60, moment=Moment.AFTER)),
+        ("503,share=10%", Fault("503,share=10%", Kind.STATUS, status=503, share=0.1)),
+        ("503,share=0.1", Fault("503,share=0.1", Kind.STATUS, status=503, share=0.1)),
+        ("503,count=3", Fault("503,count=3", Kind.STATUS, status=503, count=3)),
+        ("503,every=5", Fault("503,every=5", Kind.STATUS, status=503, every=5)),
+        ("503,nth=2+4", Fault("503,nth=2+4", Kind.STATUS, status=503, nth=frozenset({2, 4}))),
+        ("503,hub=Chat", Fault("503,hub=Chat", Kind.STATUS, status=503, hub="chat")),
+    ],
+)
+def test_a_fault_is_read(text: str, fault: Fault) -> None:
+    """A kind first, then what narrows it down."""
+    assert parse_fault(text) == fault
+
+
+@pytest.mark.parametrize(
+    ("word", "wait", "seconds"),
+    [
+        ("retry-after=2", Wait.SECONDS, 2),
+        ("retry-after=0", Wait.SECONDS, 0),
+        ("Retry-After=2s", Wait.SECONDS, 2),
+        ("retry-after-date=2", Wait.DATE, 2),
+        ("retry-after-ms=250", Wait.MILLISECONDS, 0.25),
+        ("retry-after-ms=250ms", Wait.MILLISECONDS, 0.25),
+    ],
+)
+def test_the_three_ways_to_be_told_to_wait(word: str, wait: Wait, seconds: float) -> None:
+    """Seconds, a date, milliseconds."""
+    fault = parse_fault(f"429,{word}")
+
+    assert (fault.wait, fault.wait_seconds) == (wait, seconds)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "on=SendToAll+AddUserToGroup",
+        "on=sendToAll + addUserToGroup",
+        "on=WebPubSub_SendToAll+WebPubSub_AddUserToGroup",
+    ],
+)
+def test_operations_are_named_by_their_id_or_by_the_action(word: str) -> None:
+    """In any case, with the prefix or without."""
+    assert parse_fault(f"stall,{word}").operations == {"sendtoall", "addusertogroup"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "a fault begins with its kind; the kinds are 429, 503"),
+        ("stal", "`stal` is no kind of fault; did you mean `stall`?"),
+        ("count=3", "the kind comes first, as in `429,retry-after=2,count=3`"),
+        ("404", "404 is no status of a fault; write 408, 429 or one of 500 to 599"),
+        ("600", "write 408, 429 or one of 500 to 599"),
+        ("429,", "has a comma too many"),
+        ("429,503", "one fault has one kind: write a second --fault"),
+        ("429,stall", "one fault has one kind"),
+        ("429,cuont=3", "did you mean `count`?"),
+        ("429,colour=red", "known are before, after, retry-after"),
+        ("429,count", "write a whole number from 1, as in count=3"),
+        ("429,count=0", "write a whole number from 1"),
+        ("429,count=²", "write a whole number from 1"),
+        ("429,count=1,count=2", "says a second time"),
+        ("503,before,after", "says a second time"),
+        ("429,retry-after=1,retry-after-ms=2", "says a second time"),
+        ("429,share=0", "a share is written 10% or 0.1"),
+        ("429,share=101%", "a share is written 10% or 0.1"),
+        ("429,share=nan", "a share is written 10% or 0.1"),
+        ("429,nth=1,share=5%", "leave out share, count and every"),
+        ("429,after", "a 429 says that nothing was done"),
+        ("half,before", "write `reset,before` instead"),
+        ("stall,retry-after=1", "only a status can tell the caller to wait"),
+        ("429,retry-after=0.5", "write retry-after-ms=250 for less"),
+        ("delay", "write delay=250ms"),
+        ("delay=", "is no duration like 250ms"),
+        ("delay=0", "is no duration like 250ms"),
+        ("delay=2h", "is no duration like 250ms"),
+        ("delay=61m", "up to an hour"),
+        ("503,after=1", "`after` has no value"),
+        ("503,hub=1", "no hub's name"),
+        ("503,on=SendToGruop", "did you mean `SendToGroup`?"),
+        ("503,on=closeClientConnection", "did you mean `CloseConnection`?"),
+        ("503,on=xyz", "they are SendToAll, CloseAllConnections"),
+        ("503,on=GetServiceStatus", "is no operation"),
+    ],
+)
+def test_what_is_wrong_is_told_with_what_to_write(text: str, words: str) -> None:
+    """Errors teach."""
+    with pytest.raises(FaultError) as error:
+        parse_fault(text)
+
+    assert words in str(error.value)
+
+
+WORDS = st.sampled_from(
+    [*("429", "503", "stall", "reset", "half", "delay=", "delay=1", "before", "after", "nth=1+"),
+     *("retry-after=1", "share=", "share=5%", "count=9", "every=2", "on=", "on=SendToAll", "hub=h")]
+)  # fmt: skip
+
+
+@given(text=st.lists(WORDS | st.text(max_size=5), max_size=4).map(",".join))
+def test_any_text_is_a_fault_or_an_error_in_one_line(text: str) -> None:
+    """Nothing else is raised, and a terminal is not told to do things."""
+    try:
+        fault = parse_fault(text)
+        told = fault.text
+    except FaultError as error:
+        told = str(error)
+    assert told.isprintable()

@@ -1,0 +1,416 @@
+"""The HTTP side: who is let in, what is refused, and that nothing brings it down."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from wps_run.emulator.effects import Close, DataType, Deliver, Message
+from wps_run.emulator.request_log import Exchange
+from wps_run.emulator.server import LocalService
+
+SEND = "/api/hubs/chat/:send"
+
+
+async def raw(service: LocalService, data: bytes) -> bytes:
+    """Everything the service says to these bytes, the client's side being closed after them."""
+    port = int(service.endpoint.origin.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(data)
+        await writer.drain()
+        return await reader.read()
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_health_needs_no_token(call: Any) -> None:
+    """It is how others wait for the service."""
+    assert (await call("HEAD", "/api/health", Authorization=None)).status == 200
+
+
+async def test_every_answer_carries_the_services_headers(call: Any) -> None:
+    """HSTS always, the versions it knows nearly always."""
+    told = await call("HEAD", "/api/health")
+
+    assert told.headers["Strict-Transport-Security"] == "max-age=15724800; includeSubDomains"
+    assert told.headers["api-supported-versions"] == (
+        "2021-10-01, 2022-11-01, 2023-07-01, 2024-01-01, 2024-12-01"
+    )
+
+
+async def test_each_operation_but_health_needs_a_token(call: Any, operation: Any) -> None:
+    """401, before names, versions or bodies are looked at."""
+    path = operation.path.replace("{hub}", "1bad").replace("{", "").replace("}", "")
+
+    told = await call(operation.method, path + "?api-version=x", Authorization=None)
+
+    assert told.status == (400 if path == "/api/health" else 401)
+    if told.status == 401:
+        assert told.body == b""
+        assert told.headers["WWW-Authenticate"].startswith("Bearer ")
+
+
+async def test_a_refused_call_does_nothing(
+    service: LocalService, call: Any, make_listener: Callable[[], Any]
+) -> None:
+    """A token for another path, here of a shorter one."""
+    one = make_listener()
+    service.attach("chat", one)
+    token = call.token("/api/hubs/chat")
+
+    told = await call("POST", SEND, b"x", Authorization=f"Bearer {token}")
+
+    assert told.status == 401
+    assert one.heard == []
+
+
+async def test_one_token_serves_all_queries_of_its_path(call: Any) -> None:
+    """The query is not bound to it."""
+    token = f"Bearer {call.token(SEND)}"
+
+    for query in ("", "?api-version=2024-12-01", "?filter=userId%20eq%20'a'"):
+        assert (await call("POST", SEND + query, b"x", Authorization=token)).status == 202
+
+
+async def test_why_a_call_was_denied_is_logged_without_the_token(
+    call: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The service keeps such a log as well."""
+    token = call.token("/api/hubs/other/:send")
+    with caplog.at_level(logging.INFO, "wps_run.emulator"):
+        await call("POST", SEND, b"x", Authorization=f"Bearer {token}")
+
+    assert "the audience is not the URL" in caplog.text
+    assert token.split(".")[2] not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("segment", "name"),
+    [
+        ("alice%20smith", "alice smith"),
+        ("alice+bob", "alice+bob"),
+        ("50%25", "50%"),
+        ("tenant%2Falice", "tenant%2Falice"),
+        ("tenant%252Falice", "tenant%2Falice"),
+        ("%F0%9F%98%80", "😀"),
+        ("a%3Fb%23c", "a?b#c"),
+        ("..", ".."),
+        ("%2E%2E", ".."),
+        (".", "."),
+        (":send", ":send"),
+        ("%3Asend", ":send"),
+    ],
+)
+async def test_names_in_the_path_mean_what_they_mean_to_the_service(
+    service: LocalService, call: Any, make_listener: Callable[[], Any], segment: str, name: str
+) -> None:
+    """Above all, a send to the group `..` is none to the whole hub."""
+    member, other = make_listener(), make_listener()
+    service.attach("chat", member, groups=[name])
+    service.attach("chat", other)
+
+    told = await call("POST", f"/api/hubs/chat/groups/{segment}/:send", b"hi")
+
+    assert told.status == 202
+    assert [message.group for message in member.heard] == [name]
+    assert other.heard == []
+
+
+async def test_hubs_are_compared_without_case_and_names_with_it(
+    service: LocalService, call: Any, make_listener: Callable[[], Any]
+) -> None:
+    """`Hub` is `hub`; user `Ada` is not `ada`."""
+    service.attach("HUB", make_listener(), user_id="Ada", connection_id="C", groups=["G"])
+
+    statuses = [
+        (await call("HEAD", f"/api/hubs/hub/{path}")).status
+        for path in ("users/Ada", "users/ada", "connections/C", "connections/c", "groups/G")
+    ]
+
+    assert statuses == [200, 404, 200, 404, 200]
+    assert list(service.hubs) == ["hub"]
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("/api/hubs/1bad/:send", "Request"),
+        ("/api/hubs/a-b/:send", "Request"),
+        (f"/api/hubs/{'h' * 129}/:send", "Request"),
+        ("/api/hubs/h/groups/%20/:send", "Request"),
+        (f"/api/hubs/h/groups/{'g' * 1025}/:send", "Request"),
+        ("/api/hubs/h/users/%09/:send", "Request"),
+        ("/api/hubs/h/connections/%20/:send", "Request"),
+        ("/api/hubs/h/:send?api-version=2020-10-01", "api-version"),
+        ("/api/hubs/h/:send?api-version=x", "api-version"),
+        ("/api/hubs/h/:send?api-version=2024-12-01&api-version=2024-12-01", "api-version"),
+    ],
+)
+async def test_bad_names_and_versions_are_400(call: Any, path: str, target: str) -> None:
+    """`Error.BadRequest`, with what it is about."""
+    told = await call("POST", path, b"x")
+
+    assert (told.status, told.headers["x-ms-error-code"]) == (400, "Error.BadRequest")
+    assert json.loads(told.body)["target"] == target
+
+
+async def test_a_newer_version_is_answered_with_one_warning(
+    call: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A caller may be ahead of us."""
+    for _ in range(2):
+        told = await call("POST", SEND + "?api-version=2099-01-01", b"x")
+        assert told.status == 202
+
+    assert [record.name for record in caplog.records] == ["wps_run.emulator"]
+    assert "2099-01-01" in caplog.text
+
+
+async def test_a_strict_service_refuses_a_newer_version(
+    make_caller: Callable[[LocalService], Any],
+) -> None:
+    """As Azure does."""
+    async with LocalService(strict_api_version=True) as service:
+        told = await make_caller(service)("POST", SEND + "?api-version=2099-01-01", b"x")
+
+    assert told.status == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/api", 404),
+        ("GET", "/client/hubs/chat", 400),
+        ("PUT", "/api/hubs/chat/users//groups/g", 404),
+        ("POST", "/API/hubs/chat/:send", 404),
+        ("GET", SEND, 405),
+        ("GET", "/api/health", 405),
+        ("OPTIONS", SEND, 405),
+        ("GET", "/a%00b", 400),
+    ],
+)
+async def test_other_routes_and_methods(call: Any, method: str, path: str, status: int) -> None:
+    """With no token, too: there is nothing to protect."""
+    assert (await call(method, path, Authorization=None)).status == status
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "text/plain; charset=unknown"])
+async def test_another_type_is_415_without_a_body(call: Any, content_type: str) -> None:
+    """Nothing is said about it."""
+    told = await call("POST", SEND, b"x", Content_Type=content_type)
+
+    assert (told.status, told.body) == (415, b"")
+
+
+async def test_a_body_of_a_mebibyte_is_taken_and_one_byte_more_is_not(call: Any) -> None:
+    """400, not 413: so does the emulator."""
+    assert (await call("POST", SEND, b"x" * 1024 * 1024)).status == 202
+
+    told = await call("POST", SEND, b"x" * (1024 * 1024 + 1))
+
+    assert told.status == 400
+    assert json.loads(told.body)["message"] == "Invalid Content-Length header."
+
+
+async def test_a_compressed_body_is_not_unpacked(
+    service: LocalService, call: Any, make_listener: Callable[[], Any]
+) -> None:
+    """A message is what came, whatever a header says of it."""
+    one = make_listener()
+    service.attach("chat", one)
+
+    await call("POST", SEND, b"\x1f\x8b", Content_Type=None, Content_Encoding="gzip")
+
+    assert one.texts == [b"\x1f\x8b"]
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        ("Transfer-Encoding: chunked", b"1\r\nx\r\n0\r\n\r\n"),
+        ("X-No-Length: 1", b""),
+    ],
+)
+async def test_a_body_without_a_length_is_400(
+    service: LocalService, call: Any, head: str, body: bytes
+) -> None:
+    """The SDKs never send one."""
+    said = await raw(service, _request(call, SEND, head) + body)
+
+    assert said.startswith(b"HTTP/1.1 400 ")
+    assert b"Invalid Content-Length header." in said
+
+
+async def test_a_close_needs_no_length(service: LocalService, call: Any) -> None:
+    """It has no body."""
+    said = await raw(service, _request(call, "/api/hubs/chat/:closeConnections", "X: 1"))
+
+    assert said.startswith(b"HTTP/1.1 204 ")
+
+
+async def test_a_client_that_asks_first_is_told_to_go_on(service: LocalService, call: Any) -> None:
+    """`Expect: 100-continue`, as curl sends it with larger bodies."""
+    head = "Content-Type: text/plain\r\nContent-Length: 1\r\nExpect: 100-continue"
+
+    said = await raw(service, _request(call, SEND, head) + b"x")
+
+    assert said.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 ")
+
+
+async def test_a_proxys_form_of_the_request_line_is_understood(
+    service: LocalService, call: Any
+) -> None:
+    """`POST http://host/path`."""
+    request = _request(call, SEND, "Content-Type: text/plain\r\nContent-Length: 1") + b"x"
+    absolute = request.replace(b" /api", f" {service.endpoint.origin}/api".encode(), 1)
+
+    assert (await raw(service, absolute)).startswith(b"HTTP/1.1 202 ")
+
+
+def _request(call: Any, path: str, head: str) -> bytes:
+    """A request with a good token, on a connection for itself."""
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: {call.service.endpoint.host}\r\nConnection: close\r\n"
+        f"Authorization: Bearer {call.token(path)}\r\n{head}\r\n\r\n"
+    ).encode()
+
+
+async def test_a_body_that_breaks_off_harms_nobody(
+    service: LocalService, call: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its client has gone; the next one is served."""
+    port = int(service.endpoint.origin.rpartition(":")[2])
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(_request(call, SEND, "Content-Type: text/plain\r\nContent-Length: 9") + b"x")
+    await writer.drain()
+    writer.transport.abort()
+
+    assert (await call("POST", SEND, b"x")).status == 202
+    assert caplog.records == []
+
+
+MARK = "not.for.logs"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x00\xa5",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET * HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://[::1/x HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"HEAD / HTTP/1.1\r\nAuthorization: Bearer " + MARK.encode() + b"\0\r\n\r\n",
+        b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_400_and_not_logged(
+    service: LocalService, data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The library would quote it, tokens and all."""
+    said = await raw(service, data)
+
+    assert b" 400 " in said.partition(b"\r\n")[0]
+    assert caplog.records == []
+    assert MARK not in caplog.text
+
+
+async def test_a_long_list_of_exclusions_fits(call: Any) -> None:
+    """12 KB of URL, and a token that repeats it as the SDKs' do."""
+    query = "?" + "&".join(f"excluded=connection-{number:020}" for number in range(280))
+    token = call.token(SEND + query)
+
+    told = await call("POST", SEND + query, b"x", Authorization=f"Bearer {token}")
+
+    assert len(query) > 11_000
+    assert told.status == 202
+
+
+SEGMENTS = st.sampled_from(
+    [
+        *("api", "hubs", "chat", "groups", "users", "connections", "permissions", ":send"),
+        *(
+            "",
+            ".",
+            "..",
+            "%2F",
+            "%2e%2e",
+            "%00",
+            "%FF",
+            "%",
+            ":closeConnections",
+            "a%3Fb",
+            "health",
+        ),
+    ]
+)
+PATHS = st.lists(SEGMENTS, max_size=8).map(lambda parts: "/" + "/".join(parts))
+QUERIES = st.text("aexcludfitrTpvson-=&%2?+'() ", max_size=30).map(
+    lambda text: text.replace(" ", "%20")
+)
+
+
+async def test_no_request_is_too_much(call: Any) -> None:
+    """Any path, query, method and body is answered, and never with 500."""
+    loop = asyncio.get_running_loop()
+
+    @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+    @given(
+        method=st.sampled_from(["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"]),
+        path=PATHS.map("/api/hubs/chat".__add__) | PATHS,
+        query=QUERIES,
+        body=st.none() | st.binary(max_size=20),
+    )
+    def ask(method: str, path: str, query: str, body: bytes | None) -> None:
+        coming = call(method, f"{path}?{query}", body)
+        told = asyncio.run_coroutine_threadsafe(coming, loop).result()
+        assert told.status != 500
+
+    await asyncio.to_thread(ask)
+
+
+async def test_each_exchange_is_reported(
+    make_caller: Callable[[LocalService], Any], make_listener: Callable[[], Any]
+) -> None:
+    """Operation, hub, status and what clients noticed; refused and unknown ones too."""
+    close = "/api/hubs/Chat/:closeConnections"
+    seen: list[Exchange] = []
+    async with LocalService(on_request=seen.append) as service:
+        ask = make_caller(service)
+        for name in ("c1", "c2"):
+            service.attach("chat", make_listener(), connection_id=name)
+        await ask("POST", SEND + "?api-version=2024-12-01", b"x", **{"Content-Type": "text/plain"})
+        await ask("POST", close + "?reason=late")
+        await ask("POST", SEND, b"x", Authorization=None)
+        await ask("GET", "/nowhere")
+
+    message = Message(b"x", DataType.TEXT)
+    sent, closed = Deliver(("c1", "c2"), message), Close(("c1", "c2"), "late")
+    assert seen == [
+        Exchange("POST", SEND, "SendToAll", "chat", 202, sent, "api-version=2024-12-01"),
+        Exchange("POST", close, "CloseAllConnections", "chat", 204, closed, "reason=late"),
+        Exchange("POST", SEND, "SendToAll", "chat", 401),
+        Exchange("GET", "/nowhere", "", "", 404),
+    ]
+
+
+async def test_a_slash_in_a_path_is_warned_of_once_a_name(
+    call: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever joined `a/b` hears nothing, and nobody would guess why."""
+    for segment in ("a%2Fb", "a%2fb", "a%252Fb", "plain", "50%25"):
+        await call("POST", f"/api/hubs/chat/groups/{segment}/:send", b"x")
+
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the path names 'a%2{letter}b', which is not 'a/b': the service leaves %2F as it is in a "
+        "path, so whoever joined with a / is not reached"
+        for letter in "Ff"
+    ]

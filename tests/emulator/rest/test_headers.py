@@ -1,0 +1,77 @@
+"""Headers that become metadata of a message."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from wps_run.emulator.metadata import NAME_LIMIT, TOTAL_LIMIT, VALUE_LIMIT
+from wps_run.emulator.rest.headers import PREFIX, read_metadata
+from wps_run.emulator.rest.replies import RefusedError
+from wps_run.emulator.server import LocalService
+
+
+def test_names_are_kept_in_lower_case_without_the_prefix() -> None:
+    """Header names have no case; other headers are none of its business."""
+    headers = [("X-WebPubSub-Metadata-Trace-ID", "A b"), ("Content-Type", "text/plain")]
+
+    assert read_metadata(headers) == {"trace-id": "A b"}
+
+
+def test_a_header_that_comes_twice_is_joined_by_a_comma() -> None:
+    """In whatever case it is written."""
+    headers = [("x-webpubsub-metadata-k", "1"), ("X-WEBPUBSUB-METADATA-K", "2")]
+
+    assert read_metadata(headers) == {"k": "1,2"}
+
+
+FULL = TOTAL_LIMIT // VALUE_LIMIT - 1
+"""So many of the longest values fit, and leave room for their names."""
+
+
+@pytest.mark.parametrize(
+    ("fits", "does_not"),
+    [
+        ({"k" * NAME_LIMIT: ""}, {"k" * (NAME_LIMIT + 1): ""}),
+        ({"k": "v" * VALUE_LIMIT}, {"k": "v" * (VALUE_LIMIT + 1)}),
+        ({"k": "plain"}, {"k": "é"}),
+        ({"!#$%&'*+-.^_`|~09az": ""}, {"a b": ""}),
+        ({"k": ""}, {"": "v"}),
+        (
+            {f"k{number}": "v" * VALUE_LIMIT for number in range(FULL)},
+            {f"k{number}": "v" * VALUE_LIMIT for number in range(FULL + 1)},
+        ),
+    ],
+)
+def test_what_is_too_long_or_not_ascii_is_refused(
+    fits: dict[str, str], does_not: dict[str, str]
+) -> None:
+    """256 for a name, 1024 for a value, 8 KiB for all; 400 otherwise."""
+    assert read_metadata((PREFIX + name, value) for name, value in fits.items()) == fits
+
+    with pytest.raises(RefusedError) as refusal:
+        read_metadata((PREFIX + name, value) for name, value in does_not.items())
+    assert refusal.value.reply.status == 400
+    assert json.loads(refusal.value.reply.body)["code"] == "Error.BadRequest"
+
+
+@pytest.mark.parametrize(
+    "target", ["/:send", "/groups/g/:send", "/users/ada/:send", "/connections/c/:send"]
+)
+async def test_every_send_carries_its_metadata(
+    service: LocalService, call: Any, make_listener: Callable[[], Any], target: str
+) -> None:
+    """To each client that hears it; a send with bad metadata reaches nobody."""
+    one = make_listener()
+    service.attach("chat", one, user_id="ada", connection_id="c", groups=["g"])
+
+    sent = await call(
+        "POST", "/api/hubs/chat" + target, b"hi", X_WebPubSub_Metadata_Kind="greeting"
+    )
+    refused = await call(
+        "POST", "/api/hubs/chat" + target, b"hi", X_WebPubSub_Metadata_Kind="v" * 1025
+    )
+
+    assert (sent.status, refused.status) == (202, 400)
+    assert [message.metadata for message in one.heard] == [{"kind": "greeting"}]

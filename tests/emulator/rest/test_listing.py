@@ -1,0 +1,133 @@
+"""The members of a group, page by page."""
+
+import json
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wps_run.emulator.hub import Hub
+from wps_run.emulator.rest.listing import Cursors, list_members
+from wps_run.emulator.rest.replies import RefusedError
+from wps_run.emulator.rest.targets import Query
+
+URL = "http://localhost:8080/api/hubs/chat/groups/g/connections"
+CURSORS = Cursors(b"secret", "chat/g")
+
+
+@pytest.fixture
+def hub() -> Hub:
+    """Six members, the last one anonymous."""
+    hub = Hub()
+    for number in (3, 1, 5, 2, 4):
+        hub.connect(f"c{number}", f"u{number}", ["g"])
+    hub.connect("c6", None, ["g"])
+    return hub
+
+
+def pages(hub: Hub, query: str) -> list[list[str]]:
+    """The IDs on each page, following the links."""
+    found = []
+    link: str | None = f"{URL}?{query}"
+    while link:
+        page: Any = list_members(hub, "g", Query(urlsplit(link).query), CURSORS, URL)
+        found.append([one["connectionId"] for one in page["value"]])
+        link = page["nextLink"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("query", "sizes"),
+    [
+        ("", [6]),
+        ("maxpagesize=2", [2, 2, 2]),
+        ("maxpagesize=2&top=5", [2, 2, 1]),
+        ("maxpagesize=2&top=4", [2, 2]),
+        ("maxpagesize=200&top=6", [6]),
+        ("top=1", [1]),
+        ("maxpagesize=5", [5, 1]),
+        ("maxpagesize=4&top=2147483647", [4, 2]),
+    ],
+)
+def test_pages_are_cut_to_size_and_sorted(hub: Hub, query: str, sizes: list[int]) -> None:
+    """`top` counts over all pages; the last page has no link."""
+    found = pages(hub, query)
+
+    assert [len(page) for page in found] == sizes
+    assert [one for page in found for one in page] == [
+        f"c{number}" for number in range(1, sum(sizes) + 1)
+    ]
+
+
+def test_two_hundred_are_on_a_page_when_nobody_says() -> None:
+    """And no more can be asked for."""
+    hub = Hub()
+    for number in range(201):
+        hub.connect(f"c{number}", None, ["g"])
+
+    assert [len(page) for page in pages(hub, "")] == [200, 1]
+
+
+def test_a_link_says_what_is_left(hub: Hub) -> None:
+    """It is absolute, and carries the parameters on."""
+    page: Any = list_members(hub, "g", Query("maxpagesize=2&top=5"), CURSORS, URL)
+    link = urlsplit(page["nextLink"])
+    query = parse_qs(link.query)
+
+    assert page["nextLink"].startswith(URL + "?")
+    assert query.pop("continuationToken")
+    assert query == {"api-version": ["2024-12-01"], "maxpagesize": ["2"], "top": ["3"]}
+
+
+def test_an_anonymous_member_has_null_for_a_user(hub: Hub) -> None:
+    """An empty group has an empty page."""
+    page = list_members(hub, "g", Query("maxpagesize=200"), CURSORS, URL)
+    empty = list_members(hub, "nowhere", Query(""), CURSORS, URL)
+
+    assert json.loads(json.dumps(page))["value"][-1] == {"connectionId": "c6", "userId": None}
+    assert empty == {"value": [], "nextLink": None}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "maxpagesize=0",
+        "maxpagesize=201",
+        "maxpagesize=-1",
+        "maxpagesize=x",
+        "maxpagesize=",
+        "maxpagesize=%C2%B2",
+        "maxpagesize=1&maxpagesize=1",
+        "top=0",
+        "top=2147483648",
+        "top=" + "9" * 5000,
+        "continuationToken=",
+        "continuationToken=forged",
+        "continuationToken=a&continuationToken=a",
+        "continuationToken=" + Cursors(b"secret", "chat/h").token_after("c1"),
+        "continuationToken=" + Cursors(b"other", "chat/g").token_after("c1"),
+    ],
+)
+def test_bad_parameters_are_400(hub: Hub, query: str) -> None:
+    """Out of range, repeated, forged, or a token of another group."""
+    with pytest.raises(RefusedError) as error:
+        list_members(hub, "g", Query(query), CURSORS, URL)
+
+    reply = error.value.reply
+    assert reply.status == 400
+    assert json.loads(reply.body)["target"] == query.partition("=")[0]
+
+
+@given(name=st.text())
+def test_a_token_leads_back_to_its_place(name: str) -> None:
+    """Whatever the connection is called."""
+    assert CURSORS.place(CURSORS.token_after(name)) == name
+
+
+@given(token=st.text())
+def test_no_text_is_taken_for_a_token(token: str) -> None:
+    """Nor does any crash."""
+    with pytest.raises(RefusedError):
+        CURSORS.place(token)

@@ -1,0 +1,161 @@
+"""Seeds: who is there from the start, checked whole before anybody is let in."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wps_run.emulator.names import Permission
+from wps_run.emulator.seed import MOST, Seat, SeedError, read_seed
+from wps_run.emulator.server import LocalService
+
+
+def test_clients_are_seated_in_order() -> None:
+    """With the hub of the seed unless they have one of their own."""
+    seats = read_seed(
+        {
+            "hub": "Chat",
+            "clients": [
+                {
+                    "userId": "ada",
+                    "connectionId": "c",
+                    "groups": ["red", "blue"],
+                    "permissions": {"sendToGroup": ["red"], "joinLeaveGroup": ["red", "blue"]},
+                },
+                {"hub": "Other"},
+            ],
+        }
+    )
+
+    assert seats == [
+        Seat(
+            "chat",
+            "ada",
+            "c",
+            ("red", "blue"),
+            (
+                (Permission.SEND_TO_GROUP, "red"),
+                (Permission.JOIN_LEAVE_GROUP, "red"),
+                (Permission.JOIN_LEAVE_GROUP, "blue"),
+            ),
+        ),
+        Seat("other"),
+    ]
+
+
+def test_several_clients_are_numbered() -> None:
+    """`${n}` is their number; without it they share a name."""
+    one = {"userId": "user-${n}", "connectionId": "c${n}", "groups": ["all", "g${n}"], "count": 2}
+
+    assert read_seed({"clients": [one]}) == [
+        Seat("local", "user-1", "c1", ("all", "g1")),
+        Seat("local", "user-2", "c2", ("all", "g2")),
+    ]
+    assert [seat.user_id for seat in read_seed({"clients": [{"userId": "ada", "count": 2}]})] == [
+        "ada",
+        "ada",
+    ]
+    assert read_seed({"clients": [{"userId": "${n}"}]}) == [Seat("local", "${n}")]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (None, "must be a mapping: a seed is written clients:"),
+        ([], "must be a mapping: a seed is written clients:"),
+        ({"clints": []}, "clints: `clints` is not known here; did you mean `clients`?"),
+        ({"hub": "1"}, "hub: `1` is no name the service takes"),
+        ({"clients": {}}, "clients: must be a list"),
+        ({"clients": ["ada"]}, "clients[0]: must be a mapping: a client is written {userId: ada}"),
+        ({"clients": [{"userId": 7}]}, 'clients[0].userId: must be a string; write "7"'),
+        ({"clients": [{"userId": " "}]}, "clients[0].userId: ` ` is no name"),
+        ({"clients": [{"groups": "red"}]}, "clients[0].groups: must be a list of groups"),
+        ({"clients": [{"groups": ["a", ""]}]}, "clients[0].groups[1]: `` is no name"),
+        ({"clients": [{"permissions": {"fly": []}}]}, "known are sendToGroup, joinLeaveGroup"),
+        ({"clients": [{"permissions": ["x"]}]}, "write {sendToGroup: [launch]}"),
+        ({"clients": [{"count": 0}]}, "clients[0].count: must be a whole number from 1"),
+        ({"clients": [{"count": True}]}, "must be a whole number from 1"),
+        ({"clients": [{"count": MOST + 1}]}, "there may be at most 100,000 clients"),
+        ({"clients": [{"count": 10**30}]}, "there may be at most 100,000 clients"),
+        (
+            {"clients": [{"groups": ["${n}" * 256], "count": 10_000}]},
+            "is no name the service takes",
+        ),
+        (
+            {"clients": [{"permissions": {"sendToGroup": [f"g{n}" for n in range(1001)]}}]},
+            "clients[0].permissions.sendToGroup: a connection may be granted at most 1,000 groups",
+        ),
+        (
+            {"clients": [{"groups": ["g"] * 11, "count": MOST}]},
+            "clients[0].count: there may be at most 1,000,000 groups and permissions in all",
+        ),
+        ({"clients": [{"connectionId": "c", "count": 2}]}, "write ${n} in it"),
+        ({"clients": [{"connectionId": "c"}] * 2}, "clients[1].connectionId: `c` is there already"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(data: Any, words: str) -> None:
+    """All of it at once."""
+    with pytest.raises(SeedError) as error:
+        read_seed(data)
+
+    assert words in str(error.value)
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    """A path and a message each."""
+    with pytest.raises(SeedError) as error:
+        read_seed({"hub": 1, "clients": [{"userId": 2, "count": "x"}]})
+
+    assert [fault.path for fault in error.value.faults] == [
+        ("hub",),
+        ("clients", 0, "count"),
+        ("clients", 0, "userId"),
+    ]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 3) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["clients", "hub", "userId", "groups", "permissions", "count", "x"]),
+            inner,
+        )
+    ),
+)
+
+
+@given(data=JSON | st.fixed_dictionaries({"clients": st.lists(JSON, max_size=3)}))
+def test_any_data_is_a_seed_or_an_error(data: Any) -> None:
+    """And what is a seed can be let in."""
+    try:
+        expected = len(read_seed(data))
+    except SeedError:
+        with pytest.raises(SeedError):
+            LocalService().seed(data)
+    else:
+        assert LocalService().seed(data) == expected
+
+
+def test_a_seed_that_clashes_lets_nobody_in() -> None:
+    """An ID that is in use is told before anything is done."""
+    service = LocalService()
+    service.seed({"clients": [{"connectionId": "c"}]})
+
+    with pytest.raises(SeedError, match="there already: `c`"):
+        service.seed({"clients": [{"userId": "ada"}, {"connectionId": "c"}]})
+
+    assert list(service.hubs["local"].connections) == ["c"]
+
+
+def test_seeded_permissions_hold() -> None:
+    """They are grants."""
+    service = LocalService()
+    one = {"connectionId": "c", "permissions": {"sendToGroup": ["red"]}}
+
+    assert service.seed({"clients": [one]}) == 1
+
+    hub = service.hubs["local"]
+    assert hub.check(Permission.SEND_TO_GROUP, "c", "red")
+    assert not hub.check(Permission.JOIN_LEAVE_GROUP, "c", "red")

@@ -1,0 +1,52 @@
+"""What a client asks for when it connects."""
+
+import pytest
+
+from wps_run.emulator.websocket.handshake import HandshakeError, is_client_path, knock, offers
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/client/hubs/chat", True),
+        ("/client/?hub=chat", True),
+        ("/client?hub=chat", True),
+        ("http://host/client/hubs/chat", True),
+        ("/clients/mqtt/hubs/chat", True),
+        ("/api/hubs/client", False),
+        ("/clientele", False),
+        ("/", False),
+        ("/client/\u00e9", False),
+    ],
+)
+def test_where_clients_connect(target: str, expected: bool) -> None:  # noqa: FBT001
+    """In either form of a request target."""
+    assert is_client_path(target) is expected
+
+
+@pytest.mark.parametrize("connection", ["Upgrade", "keep-alive, upgrade"])
+def test_a_knock(connection: str) -> None:
+    """The token in the query goes before that in the header; names are decoded as REST does it."""
+    asked = knock("GET", "/client/hubs/a%5Bb%5D?access_token=t", "WebSocket", connection)
+
+    assert (asked.hub, asked.access_token("Bearer h")) == ("a[b]", "t")
+    other = knock("GET", "/client/?HUB=x&awps_connection_id=c", "websocket", connection)
+    assert (other.hub, other.access_token("Bearer h"), other.access_token("Basic h")) == (
+        "x",
+        "h",
+        "",
+    )
+    assert (other.connection_id, other.reconnection_token) == ("c", "")
+
+
+def test_only_a_get_is_a_knock() -> None:
+    """Whatever its headers say."""
+    with pytest.raises(HandshakeError) as refusal:
+        knock("POST", "/client/hubs/chat", "websocket", "upgrade")
+
+    assert refusal.value.status == 400
+
+
+def test_offers_are_read_in_order() -> None:
+    """From one header or several."""
+    assert offers(["a, B", "", "c,,d "]) == ["a", "B", "c", "d"]

@@ -1,0 +1,115 @@
+"""The quick check of a schema gives the verdict of jsonschema, for any data."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator
+
+from wps_run.actions.table import ACTIONS
+from wps_run.playbook.compiled_schema import Rules, fits
+from wps_run.playbook.schema import Form, action_schema, no_slash_schema, playbook_schema
+
+SCHEMAS = {
+    **{
+        f"{form} {action.name}": action_schema(action, form)
+        for form in Form
+        for action in ACTIONS.values()
+    },
+    "no slash": no_slash_schema(ACTIONS),
+    "top": {
+        key: value
+        for key, value in playbook_schema({}).items()
+        if key not in {"definitions", "if", "else"}
+    },
+}
+SCHEMAS["top"]["properties"]["actions"].pop("items")
+KEYS = sorted({key for schema in SCHEMAS.values() for key in schema.get("properties", ())})
+NAMES = [*ACTIONS, "SENDTOALL", "sendToAl"]
+
+SCALARS: st.SearchStrategy[Any] = st.sampled_from(
+    ["ada", "", "a/b", "${x}", "10s", "text", "json", "binary", "stop", "aGk=", "refuse", "fail",
+     "sendToGroup", 0, 1, 1.0, 1.5, -1, 301, True, False, None, float("inf")]
+) | st.text(max_size=3)  # fmt: skip
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["file", "matrix", "wait", "attempts", "type", "data", "a", "x-a"]),
+            inner,
+            max_size=2,
+        )
+    ),
+    max_leaves=4,
+)
+
+
+@st.composite
+def actions(draw: st.DrawFn) -> Any:
+    """Mostly an action that is nearly right, else anything."""
+    if draw(st.integers(0, 5)) == 0:
+        return draw(VALUES)
+    action = ACTIONS[draw(st.sampled_from(list(ACTIONS)))]
+    right = {one.name: one.example for one in action.fields if one.required or draw(st.booleans())}
+    mapping = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in right.items()
+    }
+    mapping["actionName"] = draw(st.sampled_from([action.name, *NAMES]))
+    return mapping | draw(st.dictionaries(st.sampled_from([*KEYS, "x-y", "Z"]), VALUES, max_size=2))
+
+
+VALIDATORS = {name: Draft7Validator(schema) for name, schema in SCHEMAS.items()}
+CHECKS = {name: fits(schema) for name, schema in SCHEMAS.items()}
+
+
+@given(data=actions(), name=st.sampled_from(list(SCHEMAS)))
+def test_the_quick_check_and_jsonschema_agree(data: Any, name: str) -> None:
+    """Of every schema that is used, on data that is right, nearly right, or anything."""
+    assert CHECKS[name](data) is VALIDATORS[name].is_valid(data)
+
+
+@given(data=actions())
+def test_they_agree_on_the_schema_of_the_action_that_is_named(data: Any) -> None:
+    """So that much of the data is right."""
+    name = data.get("actionName") if isinstance(data, dict) else None
+    for form in Form:
+        known = isinstance(name, str) and name in ACTIONS
+        schema = f"{form} {name if known else 'sendToAll'}"
+        assert CHECKS[schema](data) is VALIDATORS[schema].is_valid(data)
+
+
+@given(data=VALUES)
+def test_errors_are_those_of_jsonschema(data: Any) -> None:
+    """In its order, so that the first of a value is the one that is told."""
+    schema = SCHEMAS["written sendToAll"]
+
+    assert [error.message for error in Rules(schema).errors(data)] == [
+        error.message for error in Draft7Validator(schema).iter_errors(data)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("schema", "data", "right"),
+    [
+        ({"const": "1"}, 1, False),
+        ({"type": "integer"}, 1.0, True),
+        ({"type": "integer"}, True, False),
+        ({"type": "number"}, True, False),
+        ({"additionalProperties": {"type": "string"}}, {"a": 1}, False),
+        ({"minProperties": 1}, {}, False),
+        ({"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"a": 1, "b": 1}, False),
+        (True, 1, True),
+        (False, 1, False),
+    ],
+)
+def test_the_meaning_of_a_keyword(schema: Any, data: Any, *, right: bool) -> None:
+    """Where it is easily got wrong."""
+    assert fits(schema)(data) is right
+
+
+def test_a_keyword_that_is_not_known_is_no_schema_for_it() -> None:
+    """Rather than a rule that is silently not kept."""
+    with pytest.raises(KeyError, match="multipleOf"):
+        fits({"multipleOf": 2})

@@ -1,0 +1,244 @@
+"""Whether all actions of a plan commute is told exactly, with the first two that do not."""
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wps_run.actions.locks import Claim, claims_of
+from wps_run.actions.table import ACTIONS
+from wps_run.playbook.model import read_playbook
+from wps_run.playbook.options import RunOptions
+from wps_run.playbook.shard_conflicts import Marks, Part, first_clash, require_commuting
+from wps_run.playbook.steps import Step, steps
+from wps_run.playbook.variables import Scope
+from wps_run.problems import PlaybookError, one_line
+
+Keyed = Callable[[tuple[str, ...]], int]
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "sendToAll": {"data": "x"},
+    "sendToGroup": {"group": "g", "data": "x"},
+    "sendToUser": {"userId": "u", "data": "x"},
+    "sendToConnection": {"connectionId": "c", "data": "x"},
+    "addUserToGroup": {"userId": "u", "group": "g"},
+    "removeUserFromGroup": {"userId": "u", "group": "g"},
+    "removeUserFromAllGroups": {"userId": "u"},
+    "addConnectionToGroup": {"connectionId": "c", "group": "g"},
+    "removeConnectionFromGroup": {"connectionId": "c", "group": "g"},
+    "closeAllConnections": {},
+    "closeClientConnection": {"connectionId": "c"},
+    "closeGroupConnections": {"group": "g"},
+    "closeUserConnections": {"userId": "u"},
+    "grantPermission": {"connectionId": "c", "permission": "sendToGroup", "targetName": "g"},
+    "revokePermission": {"connectionId": "c", "permission": "sendToGroup", "targetName": "g"},
+    "removeConnectionFromAllGroups": {"connectionId": "c"},
+    "addConnectionsToGroups": {"groups": ["g"], "filter": "userId eq 'u'"},
+    "removeConnectionsFromGroups": {"groups": ["g"], "filter": "userId eq 'u'"},
+}
+
+
+def act(name: str, number: int = 0, **more: Any) -> dict[str, Any]:
+    """An action of the table; each number has names of its own."""
+    values = {
+        key: f"{value}{number}"
+        if key in {"userId", "group", "connectionId", "targetName"}
+        else value
+        for key, value in EXAMPLES[name].items()
+    }
+    return {"actionName": name, **values, **more}
+
+
+def part(actions: Sequence[dict[str, Any]], hub: str = "chat", first: int = 0) -> Part:
+    """A playbook of these actions, as part of a run."""
+    playbook = read_playbook(yaml.safe_dump({"actions": list(actions)}), f"{hub}.yaml")
+    assert playbook.problems == ()
+    scope = Scope({}, {})
+    return Part(playbook, hub, lambda: steps(playbook, scope, RunOptions(), hub, first=first))
+
+
+def numbers(parts: Sequence[Part], hashed: Keyed = hash) -> tuple[int, int] | None:
+    """The numbers of the two that clash."""
+    clash = first_clash(parts, hashed)
+    return (clash.first.step.index, clash.second.step.index) if clash else None
+
+
+def overlap(one: Step, other: Step) -> bool:
+    """Whether two steps may be done in any order, by their claims."""
+    mine = {claim.key: claim for claim in claims_of(one.action, one.values)}
+    its = {claim.key: claim for claim in claims_of(other.action, other.values)}
+    return all(_go_together(mine[key], its[key]) for key in mine.keys() & its.keys())
+
+
+def _go_together(one: Claim, other: Claim) -> bool:
+    return one.shared and other.shared and one.use == other.use
+
+
+def test_every_action_of_the_table_has_an_example() -> None:
+    """A new row is tried here too."""
+    assert EXAMPLES.keys() == ACTIONS.keys()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("addUserToGroup", "removeUserFromGroup", "addConnectionToGroup"),
+        *("removeConnectionFromGroup", "grantPermission", "revokePermission"),
+        *("removeUserFromAllGroups", "removeConnectionFromAllGroups"),
+    ],
+)
+def test_what_commutes_with_itself_may_name_one_target_twice(name: str) -> None:
+    """Joins, leaves, grants and revokes: the second changes nothing."""
+    assert numbers([part([act(name), act(name), act(name, 1)])]) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("sendToGroup", "sendToUser", "sendToConnection"),
+        *("closeClientConnection", "closeGroupConnections", "closeUserConnections"),
+    ],
+)
+def test_what_does_not_commute_with_itself_may_name_each_target_once(name: str) -> None:
+    """Messages to one target keep their order; of closes only the first one's reason is heard."""
+    assert numbers([part([act(name, n) for n in range(50)])]) is None
+    assert numbers([part([act(name, n) for n in (0, 1, 2, 3, 1, 0)])]) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["sendToAll", "closeAllConnections", "addConnectionsToGroups", "removeConnectionsFromGroups"],
+)
+def test_what_overlaps_with_nothing_may_only_be_alone(name: str) -> None:
+    """A plan of one action has no order."""
+    assert numbers([part([act(name)])]) is None
+    assert numbers([part([act(name), act(name)])]) == (0, 1)
+    assert numbers([part([act("addUserToGroup"), act(name)])]) == (0, 1)
+    assert numbers([part([act(name), act("addUserToGroup")])]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (act("addUserToGroup"), act("removeUserFromGroup")),
+        (act("addUserToGroup"), act("sendToGroup")),
+        (act("sendToUser"), act("addUserToGroup")),
+        (act("grantPermission"), act("revokePermission")),
+        (act("addUserToGroup", 1), act("removeUserFromAllGroups", 2)),
+        (act("addUserToGroup", 1), act("closeUserConnections", 2)),
+        (act("addUserToGroup", 1), act("sendToGroup", 2, filter="'x' in groups")),
+    ],
+)
+def test_two_actions_whose_order_matters_clash_either_way(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """However many that commute stand around them."""
+    around = [act("addConnectionToGroup", n) for n in range(10, 20)]
+    if one["actionName"] == "grantPermission":
+        around = [act("grantPermission", n) for n in range(10, 20)]
+
+    for first, second in ((one, other), (other, one)):
+        assert numbers([part([first, second])]) == (0, 1)
+        assert numbers([part([*around, first, second])]) is not None
+
+
+def test_playbooks_of_one_hub_are_one_plan_and_those_of_two_hubs_are_not() -> None:
+    """The service does not tell `Chat` from `chat`."""
+    join, leave = [act("addUserToGroup")], [act("removeUserFromGroup")]
+
+    assert numbers([part(join), part(leave, "room", first=1)]) is None
+    assert numbers([part(join), part(leave, "CHAT", first=1)]) == (0, 1)
+
+
+def test_the_clash_tells_both_actions_with_place_name_and_target() -> None:
+    """As a problem of the playbook, at the later one, with what to do."""
+    playbook = read_playbook(
+        "actions:\n"
+        "  - name: Seat\n"
+        "    forEach: [ada, bob]\n"
+        "    actionName: addUserToGroup\n"
+        "    userId: ${each}\n"
+        "    group: red\n"
+        "  - {name: Greet, actionName: sendToGroup, group: red, data: Hello}\n",
+        "p.yaml",
+    )
+    made = Part(playbook, "chat", lambda: steps(playbook, Scope({}, {}), RunOptions(), "chat"))
+
+    with pytest.raises(PlaybookError) as caught:
+        require_commuting([made])
+
+    (problem,) = caught.value.problems
+    assert one_line(problem) == (
+        "p.yaml:7:31: `sendToGroup group=red` (Greet) does not commute with `addUserToGroup "
+        "userId=ada group=red` (Seat) from p.yaml:3, which comes before it, at p.yaml:4:17: `join` "
+        "and `send` of one group, here `red`, keep their written order. Shards keep no order "
+        "between them; run the plan without --shard, or put one of the two into a playbook that is "
+        "run when all shards are done"
+    )
+    assert problem.rule == "shard-order"
+
+
+def test_many_joins_are_known_to_commute_without_reading_a_row() -> None:
+    """What is written says it all."""
+    playbook = read_playbook(
+        "actions: [{forEach: {file: no.csv}, actionName: addUserToGroup, userId: '${each.u}', "
+        "group: '${each.g}'}]",
+        "p.yaml",
+    )
+
+    def unread() -> Any:
+        raise AssertionError("the rows were read")
+
+    assert first_clash([Part(playbook, "chat", unread)]) is None
+
+
+ACTS = st.builds(act, st.sampled_from(sorted(EXAMPLES)), st.integers(0, 3))
+USES = st.lists(ACTS, min_size=1, max_size=6) | st.lists(
+    st.builds(act, st.sampled_from(["addUserToGroup", "addConnectionToGroup", "sendToUser"]),
+              st.integers(0, 20)),
+    min_size=1, max_size=12,
+)  # fmt: skip
+
+
+@given(actions=USES, few=st.sampled_from([1, 2, 1 << 60]))
+def test_a_plan_is_refused_exactly_when_two_of_its_actions_do_not_commute(
+    actions: list[dict[str, Any]], few: int
+) -> None:
+    """Held to every pair by itself; and whatever keys share a hash."""
+    made = part(actions)
+    every = list(made.steps())
+    clashing = [
+        (one.index, other.index) for one, other in combinations(every, 2) if not overlap(one, other)
+    ]
+
+    found = numbers([made], lambda key: hash(key) % few)
+
+    assert found in clashing if clashing else found is None
+    assert not clashing or found is None or found[1] == min(second for _, second in clashing)
+
+
+@given(keys=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3000))
+def test_marks_remember_the_first_mark_of_every_key(keys: list[int]) -> None:
+    """As a dictionary would, while the table grows."""
+    marks, expected = Marks(), dict[int, int]()
+
+    for number, key in enumerate(keys):
+        tag = key % 2**56
+        assert marks.mark(key, number % 254 + 1) == expected.get(tag, 0)
+        expected.setdefault(tag, number % 254 + 1)
+
+    assert all(marks.mark(key, 1) == expected[key % 2**56] for key in keys)
+
+
+def test_a_key_takes_at_most_24_bytes() -> None:
+    """What the documents promise."""
+    marks = Marks()
+
+    for key in range(100_000):
+        marks.mark(key * 0x9E3779B97F4A7C15, 1)
+
+    assert marks.size <= 24 * 100_000

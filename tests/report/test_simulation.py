@@ -1,0 +1,144 @@
+"""An outlook is readable for 3 users and for 30,000."""
+
+from typing import Any
+
+from wps_run.report.simulation import Closed, Heard, Outlook, Permitted, Struck, outlook_from
+
+MANY = tuple(f"user-{number}" for number in range(30_000))
+
+
+def outlook(**changes: Any) -> Outlook:
+    """An outlook of a hub where nothing happens but this."""
+    nothing: dict[str, Any] = {"groups": (), "heard": (), "closed": (), "permissions": ()}
+    return Outlook("chat", **{"clients": 2, **nothing, **changes})
+
+
+def part(title: str, **changes: Any) -> list[str]:
+    """The lines of one part."""
+    blocks = outlook(**changes).lines().split("\n\n")
+    (found,) = (one for one in blocks if one.strip().startswith(title))
+    return [line.strip() for line in found.strip().splitlines()[1:]]
+
+
+def text(data: str, *listeners: str, origin: str = "red") -> Heard:
+    """A text message and who heard it."""
+    return Heard(origin, "text", data.encode(), listeners)
+
+
+def test_long_lists_of_names_are_counted() -> None:
+    """As many as fit on a line, the rest as a number."""
+    (line,) = part("Groups", groups=(("red", MANY),))
+
+    assert line == (
+        "red  user-0, user-1, user-2, user-3, user-4, user-5, user-6, user-7, user-8, user-9 "
+        "and 29,990 more (30,000 in all)"
+    )
+
+
+def test_long_names_are_cut() -> None:
+    """At least one is shown."""
+    (line,) = part("Groups", groups=(("g" * 500, ("u" * 500, "v" * 500)),))
+
+    assert line == f"{'g' * 59}…  {'u' * 59}… and 1 more (2 in all)"
+
+
+def test_the_same_message_is_shown_once() -> None:
+    """With how often it was sent, and how often those heard it who heard it more than once."""
+    heard = (
+        text("hi", "ada", "grace"),
+        text("hi", "ada"),
+        text("hi", "ada", origin="server"),
+        text("ho"),
+    )
+
+    assert part("Messages", heard=heard) == [
+        '"hi" from red, 2 times  heard by ada (2), grace',
+        '"hi" from server        heard by ada',
+        '"ho" from red           heard by nobody',
+    ]
+
+
+def test_thirty_thousand_messages_fit_on_the_screen() -> None:
+    """Whether they are all the same or all different."""
+    same = tuple(text("hi", user, origin="server") for user in MANY)
+    different = tuple(text(f"hi {user}", user) for user in MANY)
+
+    (line,) = part("Messages", heard=same)
+    assert line.startswith('"hi" from server, 30,000 times  heard by user-0, user-1, ')
+    assert line.endswith("more (30,000 in all)")
+    lines = part("Messages", heard=different)
+    assert len(lines) == 13
+    assert lines[-1] == "… and 29,988 more"
+
+
+def test_who_was_closed_or_may_do_the_same_is_shown_together() -> None:
+    """By reason, by rule."""
+    closed = (*(Closed(user, "late") for user in MANY), Closed("ada", ""))
+    first, second = part("Closed", closed=closed)
+    assert first.startswith("late             user-0, user-1, ")
+    assert second == "no reason given  ada"
+
+    permissions = [
+        Permitted(connection, permission, "red", allowed=allowed)
+        for connection in ("c1", "c2", "c3")
+        for permission, allowed in (("sendToGroup", True), ("joinLeaveGroup", connection == "c3"))
+    ]
+    assert part("Permissions", permissions=permissions) == [
+        "c1, c2  may sendToGroup red, may not joinLeaveGroup red",
+        "c3      may sendToGroup red, may joinLeaveGroup red",
+    ]
+
+
+def test_many_rules_of_one_connection_are_counted() -> None:
+    """A line holds a dozen."""
+    rules = [Permitted("c", "sendToGroup", f"g{n}", allowed=True) for n in range(1000)]
+
+    (line,) = part("Permissions", permissions=rules)
+
+    assert line.endswith("may sendToGroup g11 and 988 more")
+
+
+def test_faults_are_shown_when_they_were_asked_for() -> None:
+    """How often each struck what, and how many requests came again."""
+    struck = (Struck("503,count=3", (("SendToAll", 2), ("SendToUser", 1))), Struck("half", ()))
+
+    assert part("Faults", fault_seed=7, struck=struck, repeats=1) == [
+        "503,count=3  struck 3 requests: SendToAll 2, SendToUser 1",
+        "half         struck no request",
+        "1 request was sent again",
+    ]
+    assert "--fault-seed 7 brings them again" in outlook(fault_seed=7).lines()
+    assert "Faults" not in outlook().lines()
+
+
+def test_who_was_absent_is_shown() -> None:
+    """Only if somebody was."""
+    assert part("Not there", absent=("bob", "c9")) == ["bob, c9"]
+    assert "Not there" not in outlook().lines()
+
+
+def test_the_record_has_the_whole_and_can_be_read_back() -> None:
+    """Nothing is cut or counted in it."""
+    one = outlook(
+        groups=(("red", MANY),),
+        heard=(text("hi", "ada"), text("hi", "ada")),
+        closed=(Closed("ada", "late"),),
+        permissions=(Permitted("c", "sendToGroup", "red", allowed=True),),
+        absent=("bob",),
+        struck=(Struck("503,count=3", (("SendToAll", 2),)), Struck("half", ())),
+        repeats=2,
+        fault_seed=7,
+    )
+
+    record = one.as_json()
+
+    assert len(record["groups"]["red"]) == 30_000
+    assert len(record["messages"]) == 2
+    assert record["absent"] == ["bob"]
+    assert record["faults"] == [
+        {"fault": "503,count=3", "struck": 2, "operations": {"SendToAll": 2}},
+        {"fault": "half", "struck": 0, "operations": {}},
+    ]
+    assert (record["faultSeed"], record["repeats"]) == (7, 2)
+    assert outlook_from(record).as_json() == record
+    assert not {"absent", "faults", "faultSeed", "repeats"} & outlook().as_json().keys()
