@@ -29,7 +29,7 @@ import websockets
 from aiohttp import web
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 
 TEXT = "x" * 100
 KEY = "k" * 32
@@ -96,7 +96,7 @@ async def with_websockets() -> None:
 
 async def embedded_service() -> None:
     """The embedded service; the clients here would answer no ping."""
-    async with LocalService(access_key=KEY, heartbeat=3600) as service:
+    async with Emulator(access_key=KEY, heartbeat=3600) as service:
         await _until_told(int(service.endpoint.origin.rpartition(":")[2]))
 
 

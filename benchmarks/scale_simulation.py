@@ -18,9 +18,9 @@ from pathlib import Path
 
 from wps_run.actions.table import ACTIONS
 from wps_run.connect.reply import Reply
-from wps_run.execution.limits import Pace, Throttle, is_throttling
+from wps_run.execution.limits import ConcurrencyLimiter, RateLimiter, is_throttling
 from wps_run.execution.result import Status
-from wps_run.execution.retry import Done, RetryPolicy, Trail
+from wps_run.execution.retry import AttemptHistory, Finish, RetryPolicy
 from wps_run.playbook.options import Delivery, RetryOptions, RunOptions
 from wps_run.playbook.shards import Shard
 
@@ -131,14 +131,14 @@ class Process:
     """
 
     def __init__(self, options: RunOptions, actions: int) -> None:
-        self._pace = Pace(options.rate)
-        self._throttle = Throttle(options.concurrency)
+        self._pace = RateLimiter(options.rate)
+        self._throttle = ConcurrencyLimiter(options.concurrency)
         self._policy = RetryPolicy(options.retry)
         self._fresh = actions
-        self._due: list[tuple[float, int, Trail]] = []
+        self._due: list[tuple[float, int, AttemptHistory]] = []
         self._number = 0
 
-    def start(self, now: float) -> Trail | None:
+    def start(self, now: float) -> AttemptHistory | None:
         """The next attempt, if one may start now; counted as in flight."""
         if self._throttle.full or self._opens > now:
             return None
@@ -146,7 +146,7 @@ class Process:
             trail = heapq.heappop(self._due)[2]
         elif self._fresh:
             self._fresh -= 1
-            trail = Trail()
+            trail = AttemptHistory()
         else:
             return None
         self._pace.start(now)
@@ -160,7 +160,12 @@ class Process:
         return self._opens if self._fresh else max(self._opens, self._due[0][0])
 
     def end(
-        self, trail: Trail, reply: Reply, sent: float, now: float, chance: Callable[[], float]
+        self,
+        trail: AttemptHistory,
+        reply: Reply,
+        sent: float,
+        now: float,
+        chance: Callable[[], float],
     ) -> Status | None:
         """Take in an answer.
 
@@ -174,7 +179,7 @@ class Process:
             self._throttle.borne(sent)
         self._throttle.in_flight -= 1
         decision = self._policy.decide(JOIN, Delivery.AT_MOST_ONCE, trail, chance())
-        if isinstance(decision, Done):
+        if isinstance(decision, Finish):
             return decision.status
         self._number += 1
         heapq.heappush(self._due, (now + decision.after, self._number, trail))
@@ -234,7 +239,7 @@ class _Simulation:
 
         return turn
 
-    def _send(self, process: Process, trail: Trail, sent: float, turn: Happen) -> None:
+    def _send(self, process: Process, trail: AttemptHistory, sent: float, turn: Happen) -> None:
         """A request goes its way; its answer comes back, and the shard goes on."""
         way = LATENCY * (0.75 + self._chance() / 2) / 2
 

@@ -25,7 +25,10 @@ DOCS = Path(__file__).parent
 RUNNER = DOCS.parent / "runner" / "wps_run"
 SCRIPT = Path(sys.executable).parent / "wps-run"
 SOURCES = {
-    "report.png": (*(RUNNER / "report/html").glob("*.py"), *(RUNNER / "report/html/assets").iterdir()),
+    "report.png": (
+        *(RUNNER / "report/html").glob("*.py"),
+        *(RUNNER / "report/html/assets").iterdir(),
+    ),
     "page.png": (*(RUNNER / "emulator/dashboard/assets").iterdir(),),
 }
 """What each picture shows is made with these files."""

@@ -3,10 +3,10 @@
 import jsonschema
 
 from wps_run.actions.fields import GROUP, REASON
-from wps_run.actions.locks import HUB, claims_of
+from wps_run.actions.locks import HUB, locks_of
 from wps_run.actions.reference import description, listing, markdown
 from wps_run.actions.request import Request, build_request
-from wps_run.actions.table import ACTIONS, Action, Kind, Origin, Overlap, Phase, Repeat
+from wps_run.actions.table import ACTIONS, Action, Origin, Overlap, OverlapKind, Phase, Repeat
 from wps_run.playbook.schema import actions_schema, playbook_schema
 
 FREEZE = Action(
@@ -16,7 +16,7 @@ FREEZE = Action(
     path="/api/hubs/{hub}/groups/{group}/:freeze",
     fields=(GROUP, REASON),
     success=(204,),
-    overlap=Overlap(Phase.USE, Kind.GRANT),
+    overlap=Overlap(Phase.USE, OverlapKind.GRANT),
     repeat=Repeat.IDEMPOTENT,
     origin=Origin.REST,
     operation="WebPubSub_FreezeGroup",
@@ -52,4 +52,4 @@ def test_a_new_row_has_its_request_and_its_place_in_the_order() -> None:
     assert build_request(FREEZE, values, "chat") == Request(
         "POST", "/api/hubs/chat/groups/a%20b/:freeze", "reason=late"
     )
-    assert [claim.key for claim in claims_of(FREEZE, values)] == [HUB, ("group", "a b")]
+    assert [claim.key for claim in locks_of(FREEZE, values)] == [HUB, ("group", "a b")]

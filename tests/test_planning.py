@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import wps_run
-from wps_run import Given, load_playbook, plan, run
-from wps_run.emulator.server import LocalService
+from wps_run import RunOverrides, load_playbook, plan, run
+from wps_run.emulator.server import Emulator
 from wps_run.execution.result import Status
 from wps_run.problems import PlaybookError, SettingsError, UsageError
 
@@ -30,9 +30,9 @@ def playbook(tmp_path: Path) -> Path:
 
 async def test_a_program_runs_a_playbook_and_sees_results_as_they_come(playbook: Path) -> None:
     """Everything that the command line does is a few calls."""
-    async with LocalService() as service:
+    async with Emulator() as service:
         settings = {"WebPubSubConnectionString": service.connection_string}
-        plans = plan([load_playbook(playbook)], Given(environment=settings))
+        plans = plan([load_playbook(playbook)], RunOverrides(environment=settings))
 
         results = [result async for result in run(plans)]
 
@@ -49,7 +49,7 @@ def test_the_public_names_are_there_and_no_others() -> None:
 
 async def test_without_a_connection_string_nothing_is_sent(playbook: Path) -> None:
     """The setting is named, so that it can be set."""
-    plans = plan([load_playbook(playbook)], Given())
+    plans = plan([load_playbook(playbook)], RunOverrides())
 
     with pytest.raises(SettingsError, match="WebPubSubConnectionString"):
         _ = [result async for result in run(plans)]
@@ -65,7 +65,7 @@ def test_a_wrong_playbook_is_refused_with_every_problem(tmp_path: Path) -> None:
 
     file.write_text("hub: chat\nactions: [{actionName: sendToAll, data: '${a}'}]")
     with pytest.raises(PlaybookError, match="names no variable"):
-        plan([load_playbook(file)], Given())
+        plan([load_playbook(file)], RunOverrides())
 
 
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from wps_run import planning, running
 from wps_run.execution.result import Result, Status
 from wps_run.playbook.model import read_playbook
 from wps_run.problems import UsageError
-from wps_run.report.simulation import Outlook
+from wps_run.report.simulation import Simulation
 
 SEAT = {"actionName": "addUserToGroup", "userId": "ada", "group": "red"}
 SEND = {"actionName": "sendToGroup", "group": "red", "data": "hi"}
@@ -20,9 +20,9 @@ CLOSE = {"actionName": "closeClientConnection", "connectionId": "c1", "reason": 
 
 async def rehearse(
     *batch: dict[str, Any], options: dict[str, Any] | None = None, **trouble: Any
-) -> tuple[list[Result], Outlook]:
+) -> tuple[list[Result], Simulation]:
     """The results and the outlook of a rehearsal."""
-    given = planning.Given(options={"onError": "continue", **(options or {})}, hub="Chat")
+    given = planning.RunOverrides(options={"onError": "continue", **(options or {})}, hub="Chat")
     plans = planning.plan([read_playbook(json.dumps(batch), "batch.json")], given)
     async with running.rehearsal(plans, **trouble) as local:
         results = [one async for one in running.run(plans, lambda _: local.endpoint)]
@@ -119,7 +119,7 @@ async def test_a_stalled_answer_leaves_a_send_unknown() -> None:
 
 async def test_a_stranger_at_the_port_changes_nothing() -> None:
     """Whoever finds it is answered as by any service, and is in no account."""
-    given = planning.Given(hub="chat")
+    given = planning.RunOverrides(hub="chat")
     plans = planning.plan([read_playbook(json.dumps([SEAT]), "batch.json")], given)
     async with running.rehearsal(plans) as local, aiohttp.ClientSession() as session:
         statuses = []

@@ -2,9 +2,9 @@
 
 For programs::
 
-    from wps_run import Given, load_playbook, plan, run
+    from wps_run import RunOverrides, load_playbook, plan, run
 
-    plans = plan([load_playbook("rooms.yaml")], Given(environment=os.environ))
+    plans = plan([load_playbook("rooms.yaml")], RunOverrides(environment=os.environ))
     async for result in run(plans):
         print(result.status, result.target)
 
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wps_run.emulator.testing import LocalPubSub
-    from wps_run.planning import Given, Plan, load_playbook, plan, validate
+    from wps_run.planning import Plan, RunOverrides, load_playbook, plan, validate
     from wps_run.running import run
 
-__all__ = ["Given", "LocalPubSub", "Plan", "load_playbook", "plan", "run", "validate"]
+__all__ = ["LocalPubSub", "Plan", "RunOverrides", "load_playbook", "plan", "run", "validate"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 -- whatever the name stands for

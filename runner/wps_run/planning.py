@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from wps_run.document.loader import decode, load
 from wps_run.playbook.files import Files
-from wps_run.playbook.lint import beyond_binding, unused_assignments, used_variables, warnings_of
+from wps_run.playbook.lint import not_in_binding, unused_assignments, used_variables, warnings_of
 from wps_run.playbook.model import Playbook, read_playbook, variables_in
 from wps_run.playbook.options import Mode, RunOptions, merged
 from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import check, steps
-from wps_run.playbook.variables import Scope
+from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, Problem, Severity, UsageError, in_order
 
 if TYPE_CHECKING:
-    from wps_run.execution.run_info import Destination, Heading
+    from wps_run.execution.run_info import Destination, RunInfo
     from wps_run.playbook.steps import Step
 
 LOCAL_HUB = "local"
@@ -33,7 +33,7 @@ DEFAULT_CONNECTION = "WebPubSubConnectionString"
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class RunOverrides:
     """What the command line, or the caller, adds to the playbooks.
 
     Attributes:
@@ -52,10 +52,10 @@ class Given:
     connection: str | None = None
     shard: Shard | None = None
 
-    def scope(self, playbook: Playbook) -> Scope:
+    def scope(self, playbook: Playbook) -> VariableScope:
         """What `${…}` may name in this playbook."""
         names = {**playbook.variables, **self.variables}
-        return Scope(names, self.environment, _files_of(playbook))
+        return VariableScope(names, self.environment, _files_of(playbook))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Plan:
     hub: str
     connection: str
     options: RunOptions
-    scope: Scope
+    scope: VariableScope
     first: int
     total: int
     whole: int
@@ -140,8 +140,8 @@ def validate(
         variables: Name to value; they win over the playbook's `vars`.
         binding_only: Whether what the Functions output binding does not have is a problem.
     """
-    scope = Scope({**playbook.variables, **variables}, None, _files_of(playbook))
-    beyond = beyond_binding(playbook) if binding_only else ()
+    scope = VariableScope({**playbook.variables, **variables}, None, _files_of(playbook))
+    beyond = not_in_binding(playbook) if binding_only else ()
     warned = warnings_of(playbook)
     return in_order((*playbook.problems, *check(playbook, scope).problems, *beyond, *warned))
 
@@ -159,7 +159,9 @@ def warnings(playbooks: Sequence[Playbook], assigned: Iterable[str] = ()) -> tup
     return (*unused_assignments(assigned, used), *chain(*found))
 
 
-def plan(playbooks: Sequence[Playbook], given: Given, *, default_hub: str = "") -> tuple[Plan, ...]:
+def plan(
+    playbooks: Sequence[Playbook], given: RunOverrides, *, default_hub: str = ""
+) -> tuple[Plan, ...]:
     """Check playbooks with their variables and make them ready to run, in the order given.
 
     Args:
@@ -205,9 +207,9 @@ def plan(playbooks: Sequence[Playbook], given: Given, *, default_hub: str = "") 
 
 def heading(
     plans: Sequence[Plan], destination: "Destination", endpoints: Sequence[str] = ()
-) -> "Heading":
+) -> "RunInfo":
     """What is run and where, for reports. An endpoint is a host and port."""
-    from wps_run.execution.run_info import Heading
+    from wps_run.execution.run_info import RunInfo
 
     options = [one.options for one in plans]
     paces = [
@@ -216,7 +218,7 @@ def heading(
         else "sequential"
         for one in options
     ]
-    return Heading(
+    return RunInfo(
         destination=destination,
         endpoints=tuple(endpoints),
         hubs=tuple(dict.fromkeys(one.hub for one in plans)),

@@ -93,7 +93,7 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=place))
 
 
-class Ink(StrEnum):
+class Style(StrEnum):
     """What a piece of what is shown is, so that a terminal can tell it apart."""
 
     PLACE = "place"
@@ -106,22 +106,22 @@ class Ink(StrEnum):
     LOCAL = "local"
 
 
-Paint = Callable[[Ink, str], str]
+Styler = Callable[[Style, str], str]
 """Gives a piece of text its colour. Nothing but the colour is added."""
 
 
-def plain(ink: Ink, text: str) -> str:
+def plain(ink: Style, text: str) -> str:
     """The text without any colour."""
     del ink
     return text
 
 
-def one_line(problem: Problem, paint: Paint = plain) -> str:
+def one_line(problem: Problem, paint: Styler = plain) -> str:
     """`file:line:column: message`, as grep and editors read it."""
     warns = problem.severity is Severity.WARNING
-    mark = f"{paint(Ink.WARNING, 'warning:')} " if warns else ""
+    mark = f"{paint(Style.WARNING, 'warning:')} " if warns else ""
     position = printable(str(problem.position))
-    place = f"{paint(Ink.PLACE, f'{position}:')} " if problem.position else ""
+    place = f"{paint(Style.PLACE, f'{position}:')} " if problem.position else ""
     return f"{place}{mark}{printable(problem.message)}"
 
 
@@ -129,7 +129,7 @@ EXCERPT_COLUMNS = 100
 """Longer lines are cut around the caret, so that it stays on the screen."""
 
 
-def with_caret(problem: Problem, paint: Paint = plain) -> str:
+def with_caret(problem: Problem, paint: Styler = plain) -> str:
     """The problem, and under it the line it is in with a caret below the place.
 
     Tabs count as one column; wide characters take two, so that the caret stands
@@ -145,10 +145,10 @@ def with_caret(problem: Problem, paint: Paint = plain) -> str:
     marked = shown[start - first : start - first + max(1, problem.width)]
     number = str(problem.position.line)
     gutter = " " * len(number)
-    ink = Ink.WARNING if problem.severity is Severity.WARNING else Ink.ERROR
+    ink = Style.WARNING if problem.severity is Severity.WARNING else Style.ERROR
     caret = " " * _cells(before) + paint(ink, "^" + "~" * (_cells(marked) - 1))
-    source = f"{paint(Ink.GUTTER, f'{number} |')} {shown.rstrip()}"
-    return f"{head}\n  {source}\n  {paint(Ink.GUTTER, f'{gutter} |')} {caret}"
+    source = f"{paint(Style.GUTTER, f'{number} |')} {shown.rstrip()}"
+    return f"{head}\n  {source}\n  {paint(Style.GUTTER, f'{gutter} |')} {caret}"
 
 
 def printable(text: str) -> str:

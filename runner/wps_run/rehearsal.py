@@ -12,22 +12,28 @@ from types import TracebackType
 from typing import Self
 
 from wps_run.connect.endpoint import Endpoint
-from wps_run.emulator.clients import Bystander
+from wps_run.emulator.clients import NullClient
 from wps_run.emulator.effects import Close, Effect
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.names import Permission
-from wps_run.emulator.request_log import Exchange
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.request_log import RequestEntry
+from wps_run.emulator.server import Emulator
 from wps_run.playbook.steps import Step
 from wps_run.problems import UsageError, printable
-from wps_run.report.simulation import Closed, Heard, Outlook, Permitted, Struck
+from wps_run.report.simulation import (
+    ClosedClient,
+    FaultHits,
+    MessageDelivery,
+    PermissionState,
+    Simulation,
+)
 
 USER, CONNECTION = "user", "connection"
 """What a name is of."""
 
 
 @dataclass(slots=True)
-class _Scene:
+class SimulatedClients:
     """The simulated clients of one hub, and what they noticed, in order.
 
     Attributes:
@@ -44,15 +50,15 @@ class _Scene:
 
     labels: dict[str, str] = field(default_factory=dict)
     users: set[str] = field(default_factory=set)
-    heard: list[Heard] = field(default_factory=list)
-    closed: list[Closed] = field(default_factory=list)
+    heard: list[MessageDelivery] = field(default_factory=list)
+    closed: list[ClosedClient] = field(default_factory=list)
     ruled: dict[tuple[str, Permission, str], None] = field(default_factory=dict)
     away: dict[str, str] = field(default_factory=dict)
     struck: dict[str, Counter[str]] = field(default_factory=dict)
     requests: set[str] = field(default_factory=set)
     repeats: int = 0
 
-    def count(self, exchange: Exchange) -> None:
+    def count(self, exchange: RequestEntry) -> None:
         """Count what befell a request, and whether it came before."""
         for fault in exchange.faults:
             self.struck.setdefault(fault, Counter())[exchange.operation] += 1
@@ -63,11 +69,11 @@ class _Scene:
         """Note what clients noticed of one action."""
         clients = tuple(self.labels[connection] for connection in effect.connections)
         if isinstance(effect, Close):
-            self.closed += (Closed(client, effect.reason) for client in clients)
+            self.closed += (ClosedClient(client, effect.reason) for client in clients)
         else:
             message = effect.message
             origin = message.group or "server"
-            self.heard.append(Heard(origin, message.data_type, message.data, clients))
+            self.heard.append(MessageDelivery(origin, message.data_type, message.data, clients))
 
 
 class Rehearsal:
@@ -95,13 +101,11 @@ class Rehearsal:
         self._plans = plans
         self._absent = absent or {}
         try:
-            self._service = LocalService(
-                on_request=self._note, faults=faults, fault_seed=fault_seed
-            )
+            self._service = Emulator(on_request=self._note, faults=faults, fault_seed=fault_seed)
         except ValueError as error:
             raise UsageError(str(error)) from None
         self._faulty = bool(faults)
-        self._scenes: dict[str, _Scene] = {}
+        self._scenes: dict[str, SimulatedClients] = {}
         self._coming: list[asyncio.TimerHandle] = []
 
     async def __aenter__(self) -> Self:
@@ -131,11 +135,11 @@ class Rehearsal:
         """Where the embedded service listens."""
         return self._service.endpoint
 
-    def outlooks(self) -> tuple[Outlook, ...]:
+    def outlooks(self) -> tuple[Simulation, ...]:
         """What would happen, a value a hub, as it stands now."""
         return tuple(self._outlook(hub, scene) for hub, scene in self._scenes.items())
 
-    def _note(self, exchange: Exchange) -> None:
+    def _note(self, exchange: RequestEntry) -> None:
         scene = self._scenes.get(exchange.hub)
         if scene is None:  # somebody else has found the port
             return
@@ -146,7 +150,7 @@ class Rehearsal:
 
     def _seat(self, hub: str, step: Step) -> None:
         """Give everybody whom the step names a client, unless they have one or are absent."""
-        scene = self._scenes.setdefault(hub, _Scene())
+        scene = self._scenes.setdefault(hub, SimulatedClients())
         for kind, name in _named(step):
             if name in self._absent:
                 scene.away[name] = kind
@@ -157,12 +161,12 @@ class Rehearsal:
             group = str(step.values["targetName"])
             scene.ruled[str(step.values["connectionId"]), permission, group] = None
 
-    def _admit(self, hub: str, scene: _Scene, kind: str, name: str) -> None:
+    def _admit(self, hub: str, scene: SimulatedClients, kind: str, name: str) -> None:
         if kind == USER:
             scene.users.add(name)
-            connection = self._service.attach(hub, Bystander(), user_id=name)
+            connection = self._service.attach(hub, NullClient(), user_id=name)
         else:
-            connection = self._service.attach(hub, Bystander(), connection_id=name)
+            connection = self._service.attach(hub, NullClient(), connection_id=name)
         scene.labels[connection] = name
 
     def _expect(self) -> None:
@@ -174,13 +178,13 @@ class Rehearsal:
                 if seconds is not None:
                     self._coming.append(loop.call_later(seconds, self._arrive, hub, scene, name))
 
-    def _arrive(self, hub: str, scene: _Scene, name: str) -> None:
+    def _arrive(self, hub: str, scene: SimulatedClients, name: str) -> None:
         self._admit(hub, scene, scene.away.pop(name), name)
 
-    def _outlook(self, name: str, scene: _Scene) -> Outlook:
+    def _outlook(self, name: str, scene: SimulatedClients) -> Simulation:
         hub = self._service.hubs.get(name, Hub())
         faults = self._service.faults
-        return Outlook(
+        return Simulation(
             hub=name,
             clients=len(scene.labels),
             groups=tuple(
@@ -190,7 +194,7 @@ class Rehearsal:
             heard=tuple(scene.heard),
             closed=tuple(scene.closed),
             permissions=tuple(
-                Permitted(
+                PermissionState(
                     connection, permission, group, allowed=hub.check(permission, connection, group)
                 )
                 for connection, permission, group in scene.ruled
@@ -198,7 +202,7 @@ class Rehearsal:
             ),
             absent=tuple(scene.away),
             struck=tuple(
-                Struck(one.fault.text, tuple(scene.struck.get(one.fault.text, {}).items()))
+                FaultHits(one.fault.text, tuple(scene.struck.get(one.fault.text, {}).items()))
                 for one in faults.tallies
             ),
             repeats=scene.repeats,

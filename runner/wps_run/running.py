@@ -10,11 +10,11 @@ from wps_run.connect.client import Client, trusting
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.settings import resolve_endpoint
 from wps_run.execution.executor import Executor
-from wps_run.execution.limits import Throttle
+from wps_run.execution.limits import ConcurrencyLimiter
 from wps_run.execution.result import Result
-from wps_run.execution.scheduler import BURST
+from wps_run.execution.scheduler import BATCH
 from wps_run.execution.stop import Stop
-from wps_run.journal.recorder import Kept
+from wps_run.journal.recorder import RunRecorder
 from wps_run.planning import Plan
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def run(
     stop: "Stop | None" = None,
     *,
     ca_bundle: str | None = None,
-    kept: "Kept | None" = None,
+    kept: "RunRecorder | None" = None,
 ) -> "AsyncGenerator[Result]":
     """Carry plans out, one after the other, and yield a result for every action.
 
@@ -80,8 +80,8 @@ async def batches(  # noqa: PLR0913 -- by name, each with a default
     stop: "Stop | None" = None,
     *,
     ca_bundle: str | None = None,
-    kept: "Kept | None" = None,
-    watch: "Callable[[Throttle], object] | None" = None,
+    kept: "RunRecorder | None" = None,
+    watch: "Callable[[ConcurrencyLimiter], object] | None" = None,
 ) -> "AsyncGenerator[Sequence[Result]]":
     """The same by as many results at a time as there are, which costs less than one by one.
 
@@ -103,7 +103,7 @@ async def batches(  # noqa: PLR0913 -- by name, each with a default
     jobs = [
         (one, Client(endpoint(one), concurrency=one.options.concurrency, tls=tls)) for one in plans
     ]
-    stop, kept = stop or Stop(), kept or Kept()
+    stop, kept = stop or Stop(), kept or RunRecorder()
     epoch = time.monotonic() - kept.elapsed
     broken: Exception | None = None
     async with AsyncExitStack() as opened:
@@ -111,7 +111,7 @@ async def batches(  # noqa: PLR0913 -- by name, each with a default
             await opened.enter_async_context(client)
         for one, client in jobs:
             settled = kept.settled(one.steps())
-            while told := tuple(islice(settled, BURST)):
+            while told := tuple(islice(settled, BATCH)):
                 yield told
             executor = Executor(client, one.options, stop, epoch=epoch, ledger=kept)
             if watch:

@@ -2,15 +2,15 @@
 
 import pytest
 
-from wps_run.actions.locks import ALONE, Claim, claims_of
+from wps_run.actions.locks import ALONE, Lock, locks_of
 from wps_run.actions.request import Value, Values
 from wps_run.actions.table import ACTIONS
 
 
 def may_overlap(one: tuple[str, Values], other: tuple[str, Values]) -> bool:
     """The rule itself: every key that both claim is claimed for one use, and shared."""
-    mine = {claim.key: claim for claim in claims_of(ACTIONS[one[0]], one[1])}
-    theirs = {claim.key: claim for claim in claims_of(ACTIONS[other[0]], other[1])}
+    mine = {claim.key: claim for claim in locks_of(ACTIONS[one[0]], one[1])}
+    theirs = {claim.key: claim for claim in locks_of(ACTIONS[other[0]], other[1])}
     return all(
         mine[key].use == theirs[key].use and mine[key].shared and theirs[key].shared
         for key in mine.keys() & theirs.keys()
@@ -77,8 +77,8 @@ def test_what_would_change_the_outcome_does_not_overlap(
 
 def test_an_action_that_runs_alone_shares_nothing() -> None:
     """Its one claim is on the hub, which every action claims."""
-    assert claims_of(ACTIONS["sendToAll"], SEND) == ALONE
-    assert list(ALONE) == [Claim(("hub", ""), "alone", shared=False)]
+    assert locks_of(ACTIONS["sendToAll"], SEND) == ALONE
+    assert list(ALONE) == [Lock(("hub", ""), "alone", shared=False)]
     for row in ACTIONS.values():
         values: Values = {one.name: "x" for one in row.fields}
-        assert claims_of(row, values)[0].key == ("hub", "")
+        assert locks_of(row, values)[0].key == ("hub", "")

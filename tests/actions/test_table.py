@@ -2,8 +2,8 @@
 
 import pytest
 
-from wps_run.actions.fields import Place
-from wps_run.actions.table import ACTIONS, Action, Kind, Origin, Phase, Repeat
+from wps_run.actions.fields import FieldLocation
+from wps_run.actions.table import ACTIONS, Action, Origin, OverlapKind, Phase, Repeat
 
 # Typed in by hand from the documentation of the output binding.
 BINDING = {
@@ -72,9 +72,9 @@ def test_a_row_is_the_rest_operation_that_it_names(row: Action) -> None:
 @pytest.mark.parametrize("row", ACTIONS.values(), ids=ACTIONS)
 def test_every_placeholder_of_a_path_is_a_required_property(row: Action) -> None:
     """A path can always be filled in."""
-    in_path = {one.name for one in row.placed(Place.PATH)}
+    in_path = {one.name for one in row.placed(FieldLocation.PATH)}
 
-    assert all(one.required for one in row.placed(Place.PATH))
+    assert all(one.required for one in row.placed(FieldLocation.PATH))
     assert in_path == {name for name in REST_NAMES if f"{{{name}}}" in row.path}
 
 
@@ -111,7 +111,7 @@ def test_the_phase_is_that_of_the_contract(row: Action) -> None:
 
 def test_the_actions_that_overlap_with_nothing() -> None:
     """A broadcast, closing everybody, and what a filter chooses run alone."""
-    alone = {name for name, row in ACTIONS.items() if row.overlap.kind is Kind.ALONE}
+    alone = {name for name, row in ACTIONS.items() if row.overlap.kind is OverlapKind.ALONE}
 
     assert alone == {
         "sendToAll",

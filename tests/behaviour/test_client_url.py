@@ -10,7 +10,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -99,7 +99,7 @@ class DefaultAzureCredential:
 
 
 async def url_by_identity(
-    script: Path, folder: Path, service: LocalService, *words: str
+    script: Path, folder: Path, service: Emulator, *words: str
 ) -> tuple[int, str, str]:
     """Call the command with an identity instead of a key."""
     (folder / "azure" / "identity").mkdir(parents=True)
@@ -122,7 +122,7 @@ async def url_by_identity(
 
 async def test_with_an_identity_the_service_makes_the_token(script: Path, tmp_path: Path) -> None:
     """By the REST call, with the same user, roles, groups and lifetime."""
-    service = LocalService(allow_unvalidated_entra_tokens=True)
+    service = Emulator(allow_unvalidated_entra_tokens=True)
     await service.start()
     code, out, err = await url_by_identity(
         script, tmp_path, service, "--user", "ada", "--group", "red", "--lifetime", "30m"
@@ -139,7 +139,7 @@ async def test_with_an_identity_the_service_makes_the_token(script: Path, tmp_pa
 
 async def test_a_service_that_makes_no_token_is_told(script: Path, tmp_path: Path) -> None:
     """In its own words; nothing on stdout."""
-    service = LocalService(allow_unvalidated_entra_tokens=False)
+    service = Emulator(allow_unvalidated_entra_tokens=False)
     await service.start()
     code, out, err = await url_by_identity(script, tmp_path, service)
     await service.stop()

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wps_run import planning, running
-from wps_run.actions.fields import Field, Shape
+from wps_run.actions.fields import Field, FieldType
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.execution.result import Status
 from wps_run.execution.stop import Stop
 from wps_run.playbook.model import read_playbook
-from wps_run.report.simulation import Outlook
+from wps_run.report.simulation import Simulation
 
 # Few names, so that actions meet on their targets all the time.
 NAMES = {
@@ -34,11 +34,11 @@ def values_of(one: Field) -> st.SearchStrategy[Any]:
     """Values for one property of an action."""
     if one.name in NAMES:
         return NAMES[one.name]
-    if one.shape is Shape.CHOICE and one.name != "dataType":
+    if one.shape is FieldType.CHOICE and one.name != "dataType":
         return st.sampled_from(list(one.choices))
-    if one.shape is Shape.DATA:
+    if one.shape is FieldType.DATA:
         return st.text("abc", min_size=1, max_size=8)
-    if one.shape is Shape.INTEGER:
+    if one.shape is FieldType.INTEGER:
         return st.integers(0, 300)
     return st.just("text")
 
@@ -69,7 +69,7 @@ BATCHES = st.lists(
 
 async def state_after(batch: list[dict[str, Any]], mode: str) -> tuple[Counter[Status], Any]:
     """How the actions ended, and what is left in the embedded service."""
-    given = planning.Given(
+    given = planning.RunOverrides(
         options={"mode": mode, "onError": "continue", "concurrency": 16}, hub="chat"
     )
     plans = planning.plan([read_playbook(json.dumps(batch), "batch.json")], given)
@@ -80,7 +80,7 @@ async def state_after(batch: list[dict[str, Any]], mode: str) -> tuple[Counter[S
         return statuses, [comparable(outlook) for outlook in local.outlooks()]
 
 
-def comparable(outlook: Outlook) -> Any:
+def comparable(outlook: Simulation) -> Any:
     """The outlook without what the contract leaves open: the order between targets."""
     return (
         {group: sorted(members) for group, members in outlook.groups},

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import yaml
 
-from wps_run.emulator.clients import Bystander
-from wps_run.emulator.request_log import Exchange
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.clients import NullClient
+from wps_run.emulator.request_log import RequestEntry
+from wps_run.emulator.server import Emulator
 from wps_run.execution.result import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN
 from wps_run.playbook.shards import number_of
 
@@ -62,7 +62,7 @@ class Killer:
         self.seen: Counter[tuple[str, ...]] = Counter()
         self._folder, self._shard, self._after = folder, shard, after
 
-    def __call__(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: RequestEntry) -> None:
         """Note a request that was carried out."""
         self.seen[exchange.names] += 1
         user, group = exchange.names
@@ -89,10 +89,10 @@ async def test_gnu_parallel_runs_four_shards_of_which_one_is_killed_and_resumed(
     shim.write_text(f'#!/bin/sh\n{note}\nexec {shlex.quote(str(script))} "$@"\n')
     shim.chmod(0o755)
     killer = Killer(tmp_path, shard=2, after=10)
-    service = LocalService(on_request=killer)
+    service = Emulator(on_request=killer)
     async with service:
         for n in range(ROWS):
-            service.attach("chat", Bystander(), user_id=f"u{n}")
+            service.attach("chat", NullClient(), user_id=f"u{n}")
         process = await asyncio.create_subprocess_exec(
             "bash",
             "-c",

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 from wps_run.execution.record import Attempt, Record
-from wps_run.execution.result import Fault, Status, Summary
-from wps_run.execution.run_info import Destination, Heading
+from wps_run.execution.result import ActionError, Status, Summary
+from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.report.html.page import page
-from wps_run.report.run_report import Account
-from wps_run.report.simulation import Heard, Outlook
+from wps_run.report.run_report import RunReport
+from wps_run.report.simulation import MessageDelivery, Simulation
 
-MISSING = Fault("Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect.")
+MISSING = ActionError(
+    "Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect."
+)
 HURTING = (
     "</script><script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -32,7 +34,7 @@ HURTING = (
 """Names that look for a way out of where they are written."""
 
 
-MANY = Outlook("chat", 9, (("red", tuple(map(str, range(20)))),), (), (), ())
+MANY = Simulation("chat", 9, (("red", tuple(map(str, range(20)))),), (), (), ())
 
 
 def record(index: int, **changes: Any) -> Record:
@@ -62,22 +64,24 @@ def ten() -> list[Record]:
     throttled = (Attempt(4.0, 429, "TooManyRequests", 60.0), Attempt(70.0, 503, None, 30.0))
     records[2] = replace(records[2], duration_ms=110.0, attempts=3, tries=throttled)
     records[4] = replace(records[4], status=Status.FAILED, http_status=404, error=MISSING)
-    unsure = Fault("timeout", "no answer within 30 s")
+    unsure = ActionError("timeout", "no answer within 30 s")
     records[5] = replace(records[5], status=Status.UNKNOWN, http_status=None, error=unsure)
     skipped = {"started_ms": None, "duration_ms": 0.0, "attempts": 0, "http_status": None}
-    stopped = Fault("stopped", "an action before it failed")
+    stopped = ActionError("stopped", "an action before it failed")
     records[6] = replace(records[6], status=Status.SKIPPED, error=stopped, **skipped)  # type: ignore[arg-type] # fields of several types
     send = {"action_name": "sendToGroup", "target": {"group": "launch-red"}, "waited_for": 2}
     records[9] = replace(records[9], started_ms=115.0, **send)  # type: ignore[arg-type] # as above
     return records
 
 
-def account(records: list[Record], *outlooks: Outlook, playbook: str = "Open the rooms") -> Account:
+def account(
+    records: list[Record], *outlooks: Simulation, playbook: str = "Open the rooms"
+) -> RunReport:
     """The account of a run with these records."""
     summary = Summary(Counter(), duration=1.5)
     for one in records:
         summary.count(one)
-    heading = Heading(
+    heading = RunInfo(
         Destination.SERVICE,
         ("contoso.example",),
         ("chat",),
@@ -85,14 +89,14 @@ def account(records: list[Record], *outlooks: Outlook, playbook: str = "Open the
         len(records),
         "concurrent",
     )
-    return Account(heading, "2026-11-24T14:00:00.000+00:00", records, summary, outlooks)
+    return RunReport(heading, "2026-11-24T14:00:00.000+00:00", records, summary, outlooks)
 
 
 @pytest.fixture
 def opened(browser: Any, tmp_path: Path) -> Callable[..., float]:
     """Opens the report of an account from disk; milliseconds until it was loaded."""
 
-    def open_(told: Account, **options: Any) -> float:
+    def open_(told: RunReport, **options: Any) -> float:
         file = tmp_path / "report.html"
         file.write_text("".join(page(told)), "utf-8", newline="\n")
         return float(browser.open(file.as_uri(), options))
@@ -133,12 +137,14 @@ def test_names_that_hurt_are_only_text(browser: Any, opened: Callable[..., float
             target={"userId": name, "group": name},
             source=f"{name}:1",
             status=Status.FAILED,
-            error=Fault(name, name, name),
+            error=ActionError(name, name, name),
         )
         for index, name in enumerate(HURTING)
     ]
-    heard = tuple(Heard(name, "text", name.encode(errors="replace"), HURTING) for name in HURTING)
-    outlook = Outlook("chat", 9, ((HURTING[0], HURTING),), heard, (), ())
+    heard = tuple(
+        MessageDelivery(name, "text", name.encode(errors="replace"), HURTING) for name in HURTING
+    )
+    outlook = Simulation("chat", 9, ((HURTING[0], HURTING),), heard, (), ())
     opened(account(records, outlook, playbook=HURTING[0]))
     for button in range(len(HURTING)):
         browser.click(f"#action-{button} button")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wps_run.cli.journals import Wish, resume_words, shard_in
+from wps_run.cli.journals import JournalOptions, resume_words, shard_in
 from wps_run.journal.reader import History
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError, UsageError
@@ -52,11 +52,11 @@ def test_a_journal_that_is_there_is_gone_on_with_and_one_that_is_not_is_begun(
 ) -> None:
     """The same words, each time an engine starts the run."""
     path = tmp_path / "j"
-    wish = Wish(str(path), if_exists=True)
+    wish = JournalOptions(str(path), if_exists=True)
 
     assert wish.decided() == wish
     path.write_bytes(b'{"type":"run"}\n')
-    assert wish.decided() == Wish(None, if_exists=True, resume=str(path))
+    assert wish.decided() == JournalOptions(None, if_exists=True, resume=str(path))
 
 
 @pytest.mark.parametrize("content", [b"", b'{"ty', b'{"type":"run","vers'])
@@ -64,7 +64,7 @@ def test_a_journal_without_a_whole_header_is_begun_anew(tmp_path: Path, content:
     """The process was killed before it sent anything."""
     path = tmp_path / "j"
     path.write_bytes(content)
-    wish = Wish(str(path), if_exists=True)
+    wish = JournalOptions(str(path), if_exists=True)
 
     assert wish.decided() == wish
     assert not path.exists()
@@ -76,20 +76,20 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: bytes) 
     path = tmp_path / "j"
     path.write_bytes(content)
 
-    assert Wish(str(path), if_exists=True).decided().resume == str(path)
+    assert JournalOptions(str(path), if_exists=True).decided().resume == str(path)
     assert path.read_bytes() == content
 
 
 def test_a_folder_is_no_journal(tmp_path: Path) -> None:
     """Nothing in it is touched."""
     with pytest.raises(JournalError):
-        Wish(str(tmp_path), if_exists=True).decided()
+        JournalOptions(str(tmp_path), if_exists=True).decided()
 
 
 def test_resume_if_exists_wants_a_name() -> None:
     """Without --journal there is nothing that could exist."""
     with pytest.raises(UsageError, match="--journal FILE"):
-        Wish(if_exists=True).decided()
+        JournalOptions(if_exists=True).decided()
 
 
 @pytest.mark.parametrize(

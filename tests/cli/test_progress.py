@@ -15,13 +15,13 @@ import click
 import pytest
 
 from wps_run.cli.logs import logging_to_stderr
-from wps_run.cli.progress import Form, Progress, Screen, form_for
+from wps_run.cli.progress import Progress, ProgressMode, Screen, form_for
 from wps_run.execution.result import Status
-from wps_run.report.progress import View
+from wps_run.report.progress import ProgressSnapshot
 
 pyte: Any = import_module("pyte")
 
-VIEW = View("LOCAL", 10, Counter({Status.OK: 4}), 2, None)
+VIEW = ProgressSnapshot("LOCAL", 10, Counter({Status.OK: 4}), 2, None)
 LINE = " 40 %  [======          ]  LOCAL  4/10  4 ok  0 failed  2 in flight"
 
 
@@ -64,17 +64,17 @@ async def until(true: Callable[[], bool]) -> None:
 @pytest.mark.parametrize(
     ("tty", "environment", "wanted", "form"),
     [
-        (True, {}, True, Form.LINE),
-        (True, {"TERM": "xterm"}, True, Form.LINE),
-        (True, {"TERM": "dumb"}, True, Form.LOG),
-        (False, {}, True, Form.LOG),
-        (True, {}, False, Form.NONE),
-        (False, {}, False, Form.NONE),
+        (True, {}, True, ProgressMode.LINE),
+        (True, {"TERM": "xterm"}, True, ProgressMode.LINE),
+        (True, {"TERM": "dumb"}, True, ProgressMode.LOG),
+        (False, {}, True, ProgressMode.LOG),
+        (True, {}, False, ProgressMode.NONE),
+        (False, {}, False, ProgressMode.NONE),
     ],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="its old console obeys no escapes")
 def test_the_form_is_that_of_the_stream(
-    environment: dict[str, str], form: Form, *, tty: bool, wanted: bool
+    environment: dict[str, str], form: ProgressMode, *, tty: bool, wanted: bool
 ) -> None:
     """A line where escapes are obeyed, a log elsewhere, nothing when it is not wanted."""
     stream = Terminal() if tty else io.StringIO()
@@ -85,7 +85,7 @@ def test_the_form_is_that_of_the_stream(
 async def test_results_are_above_the_line_and_the_line_goes_at_the_end() -> None:
     """Held until the next look, in order; nothing is left of the line."""
     with at_a_terminal() as terminal:
-        with Progress(Form.LINE, lambda: VIEW, terminal.write, every=0.001) as progress:
+        with Progress(ProgressMode.LINE, lambda: VIEW, terminal.write, every=0.001) as progress:
             progress.write("one\n")
             assert "one" not in terminal.getvalue()
             progress.write("two\n")
@@ -102,11 +102,11 @@ async def test_a_line_that_did_not_change_is_not_drawn_again() -> None:
     with at_a_terminal() as terminal:
         looks = []
 
-        def look() -> View:
+        def look() -> ProgressSnapshot:
             looks.append(1)
             return VIEW
 
-        with Progress(Form.LINE, look, terminal.write, every=0.001):
+        with Progress(ProgressMode.LINE, look, terminal.write, every=0.001):
             await until(lambda: len(looks) > 5)
 
         assert terminal.getvalue().count("40 %") == 1
@@ -116,7 +116,7 @@ async def test_whatever_is_said_on_stderr_stands_on_lines_of_its_own() -> None:
     """By click, by print, by a log; the line comes back below."""
     with at_a_terminal() as terminal:
         with logging_to_stderr(None, verbose=True):
-            with Progress(Form.LINE, lambda: VIEW, terminal.write, every=0.001):
+            with Progress(ProgressMode.LINE, lambda: VIEW, terminal.write, every=0.001):
                 ways: list[Callable[[], object]] = [
                     lambda: click.echo("wps-run: stopping", err=True),
                     lambda: print("said", file=sys.stderr),  # noqa: T201 -- as a library would
@@ -147,7 +147,10 @@ async def test_the_line_waits_while_somebody_is_within_a_line() -> None:
 async def test_many_results_are_not_held_for_long() -> None:
     """Memory is bounded, though nobody looks."""
     told: list[str] = []
-    with at_a_terminal(), Progress(Form.LINE, lambda: VIEW, told.append, every=3600) as progress:
+    with (
+        at_a_terminal(),
+        Progress(ProgressMode.LINE, lambda: VIEW, told.append, every=3600) as progress,
+    ):
         for _ in range(1000):
             progress.write("x" * 99 + "\n")
 
@@ -158,7 +161,7 @@ async def test_a_log_gets_plain_lines_and_results_at_once() -> None:
     """No control characters, whatever stdout is."""
     log = io.StringIO()
     with at_a_terminal(log) as terminal:
-        with Progress(Form.LOG, lambda: VIEW, terminal.write, every=0.001) as progress:
+        with Progress(ProgressMode.LOG, lambda: VIEW, terminal.write, every=0.001) as progress:
             progress.write("one\n")
             assert terminal.getvalue() == "one\n"
             await until(lambda: log.getvalue().count("\n") >= 2)
@@ -171,7 +174,7 @@ async def test_a_log_gets_plain_lines_and_results_at_once() -> None:
 async def test_nothing_is_shown_when_it_is_not_wanted() -> None:
     """Results all the same."""
     with at_a_terminal() as terminal:
-        with Progress(Form.NONE, lambda: VIEW, terminal.write, every=0.001) as progress:
+        with Progress(ProgressMode.NONE, lambda: VIEW, terminal.write, every=0.001) as progress:
             progress.write("one\n")
             turn = asyncio.get_running_loop().create_future()
             asyncio.get_running_loop().call_later(0.02, turn.set_result, None)
@@ -194,11 +197,14 @@ async def test_a_run_goes_on_though_nobody_can_watch_it() -> None:
     told: list[str] = []
     looks = []
 
-    def look() -> View:
+    def look() -> ProgressSnapshot:
         looks.append(1)
         return VIEW
 
-    with at_a_terminal(Broken()), Progress(Form.LINE, look, told.append, every=0.001) as progress:
+    with (
+        at_a_terminal(Broken()),
+        Progress(ProgressMode.LINE, look, told.append, every=0.001) as progress,
+    ):
         progress.write("one\n")
         await until(lambda: len(looks) > 2)
 
@@ -210,7 +216,7 @@ async def test_what_is_held_is_shown_when_the_run_breaks() -> None:
     with at_a_terminal() as terminal:
 
         async def broken() -> None:
-            with Progress(Form.LINE, lambda: VIEW, terminal.write, every=3600) as progress:
+            with Progress(ProgressMode.LINE, lambda: VIEW, terminal.write, every=3600) as progress:
                 progress.write("one\n")
                 raise ValueError("broke")
 

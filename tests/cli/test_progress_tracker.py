@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from wps_run.cli.progress import Watch
-from wps_run.execution.limits import Throttle
+from wps_run.cli.progress import ProgressTracker
+from wps_run.execution.limits import ConcurrencyLimiter
 from wps_run.execution.record import Record
 from wps_run.execution.result import Status, Summary
-from wps_run.execution.run_info import Destination, Heading
+from wps_run.execution.run_info import Destination, RunInfo
 
-HEADING = Heading(Destination.SERVICE, ("x.example",), ("chat",), ("p.yaml",), 100, "sequential")
+HEADING = RunInfo(Destination.SERVICE, ("x.example",), ("chat",), ("p.yaml",), 100, "sequential")
 RECORD = Record(
     index=0,
     action=0,
@@ -40,7 +40,7 @@ class Clock:
         return self.now
 
 
-def end(watch: Watch, summary: Summary, record: Record, times: int) -> None:
+def end(watch: ProgressTracker, summary: Summary, record: Record, times: int) -> None:
     """Let so many actions end alike."""
     for _ in range(times):
         summary.count(record)
@@ -51,7 +51,7 @@ def test_what_an_earlier_part_did_and_what_is_skipped_does_not_count_for_the_rat
     """They are done, but took no time of this part."""
     summary = Summary(Counter(), since_ms=4000.0)
     clock = Clock()
-    watch = Watch(HEADING, summary, clock)
+    watch = ProgressTracker(HEADING, summary, clock)
 
     end(watch, summary, replace(RECORD, started_ms=100.0), 50)
     end(watch, summary, replace(RECORD, started_ms=None, status=Status.SKIPPED), 20)
@@ -69,9 +69,9 @@ def test_what_an_earlier_part_did_and_what_is_skipped_does_not_count_for_the_rat
 def test_flights_and_pauses_are_those_of_the_playbook_under_way() -> None:
     """None before the first begins."""
     clock = Clock()
-    watch = Watch(HEADING, Summary(Counter()), clock)
+    watch = ProgressTracker(HEADING, Summary(Counter()), clock)
     assert (watch.view().in_flight, watch.view().pause) == (0, 0.0)
-    throttle = Throttle(16)
+    throttle = ConcurrencyLimiter(16)
     throttle.in_flight = 4
     watch.began(throttle)
     assert (watch.view().in_flight, watch.view().pause) == (4, 0.0)
@@ -80,5 +80,5 @@ def test_flights_and_pauses_are_those_of_the_playbook_under_way() -> None:
     clock.now = 2.0
 
     assert watch.view().pause == 10.0
-    watch.began(Throttle(1))
+    watch.began(ConcurrencyLimiter(1))
     assert (watch.view().in_flight, watch.view().pause) == (0, 0.0)

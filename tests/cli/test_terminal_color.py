@@ -6,7 +6,7 @@ import click
 import pytest
 
 from wps_run.cli.terminal import paint_for, wanted
-from wps_run.problems import Ink, plain
+from wps_run.problems import Style, plain
 
 
 class Terminal(io.StringIO):
@@ -44,7 +44,7 @@ def test_paint_adds_nothing_but_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     paint = paint_for(io.StringIO())
 
-    for ink in Ink:
+    for ink in Style:
         assert paint(ink, "x") != "x"
         assert click.unstyle(paint(ink, "x")) == "x"
     monkeypatch.setenv("NO_COLOR", "1")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.connect.client_token import (
-    ClientAccess,
+    ClientTokenOptions,
     client_token,
     client_url,
     lifetime_of,
@@ -32,9 +32,9 @@ ENDPOINTS = {
     "trailing slash": f"Endpoint=https://shop.webpubsub.azure.com/;AccessKey={KEY};Version=1.0;",
 }
 ACCESSES = {
-    "anybody": ClientAccess(),
-    "somebody": ClientAccess("ada", ("webpubsub.sendToGroup.red",), ("red", "日本"), 90 * 60),
-    "two roles": ClientAccess(
+    "anybody": ClientTokenOptions(),
+    "somebody": ClientTokenOptions("ada", ("webpubsub.sendToGroup.red",), ("red", "日本"), 90 * 60),
+    "two roles": ClientTokenOptions(
         "a b/c?d", ("webpubsub.sendToGroup", "webpubsub.joinLeaveGroup"), (), 60
     ),
 }
@@ -51,7 +51,9 @@ def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 @pytest.mark.parametrize("connection", ENDPOINTS.values(), ids=ENDPOINTS)
 @pytest.mark.parametrize("access", ACCESSES.values(), ids=ACCESSES)
-def test_url_and_token_are_those_of_the_official_sdk(connection: str, access: ClientAccess) -> None:
+def test_url_and_token_are_those_of_the_official_sdk(
+    connection: str, access: ClientTokenOptions
+) -> None:
     """The same base, the same header, the same claims; those that say nothing are left out."""
     hub = "Chat_1.a,b`[c]"
     theirs = WebPubSubServiceClient.from_connection_string(
@@ -75,7 +77,7 @@ def test_behind_a_reverse_proxy_the_token_is_still_for_the_endpoint() -> None:
     """The URL leads to the proxy."""
     endpoint = parse_connection_string(ENDPOINTS["plain"]).through("https://proxy.example:8443")
 
-    token = client_token(endpoint, "chat", ClientAccess(), 0.0)
+    token = client_token(endpoint, "chat", ClientTokenOptions(), 0.0)
 
     audience = jwt.decode(token, options={"verify_signature": False})["aud"]
     assert client_url(endpoint, "chat", token).startswith(
@@ -150,19 +152,19 @@ def test_roles_that_allow_nothing_teach(role: str, words: str) -> None:
     assert fault is not None
     assert words in fault
     with pytest.raises(UsageError, match="the role"):
-        ClientAccess(roles=(role,)).check()
+        ClientTokenOptions(roles=(role,)).check()
 
 
 @pytest.mark.parametrize(
     ("access", "words"),
     [
-        (ClientAccess(" "), "the user is blank"),
-        (ClientAccess("a\nb"), "the user has a control character"),
-        (ClientAccess(groups=("red", "")), "a group is empty"),
-        (ClientAccess(groups=("x" * 1025,)), "a group is 1025 UTF-16 units long"),
+        (ClientTokenOptions(" "), "the user is blank"),
+        (ClientTokenOptions("a\nb"), "the user has a control character"),
+        (ClientTokenOptions(groups=("red", "")), "a group is empty"),
+        (ClientTokenOptions(groups=("x" * 1025,)), "a group is 1025 UTF-16 units long"),
     ],
 )
-def test_names_that_are_none_are_refused(access: ClientAccess, words: str) -> None:
+def test_names_that_are_none_are_refused(access: ClientTokenOptions, words: str) -> None:
     """Before there is a token that the service refuses at the connect."""
     with pytest.raises(UsageError, match=words):
         access.check()
@@ -176,7 +178,7 @@ def test_the_request_for_a_token_says_all_of_it(
     user: str, roles: list[str], groups: list[str]
 ) -> None:
     """Every value comes back from the query as it was."""
-    request = token_request("chat", ClientAccess(user, tuple(roles), tuple(groups), 120))
+    request = token_request("chat", ClientTokenOptions(user, tuple(roles), tuple(groups), 120))
 
     assert (request.method, request.path) == ("POST", "/api/hubs/chat/:generateToken")
     assert parse_qsl(request.query, keep_blank_values=True, strict_parsing=True) == [
@@ -190,7 +192,7 @@ def test_the_request_for_a_token_says_all_of_it(
 def test_a_token_by_the_service_lives_for_whole_minutes() -> None:
     """It can be asked for nothing else."""
     with pytest.raises(UsageError, match="write `60m`"):
-        token_request("chat", ClientAccess(lifetime=90))
+        token_request("chat", ClientTokenOptions(lifetime=90))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from wps_run.connect.client import Client
 from wps_run.connect.endpoint import Endpoint, Identity
 from wps_run.connect.entra import RENEW_BEFORE, SCOPE, EntraTokens, entra_tokens
 from wps_run.connect.reply import NoReply, Reply
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 from wps_run.problems import SettingsError
 
 HIDDEN = "s3cr3t!"
@@ -54,7 +54,7 @@ class Login:
 async def test_a_run_with_an_identity_is_let_in() -> None:
     """The service sees a token for its audience; one is enough for many requests."""
     login = Login()
-    service = LocalService(allow_unvalidated_entra_tokens=True)
+    service = Emulator(allow_unvalidated_entra_tokens=True)
     await service.start()
     endpoint = replace(service.endpoint, key="")
     async with Client(endpoint, concurrency=4, tokens=EntraTokens(login)) as client:

@@ -17,7 +17,7 @@ import pytest
 from yarl import URL
 
 from wps_run.emulator.effects import Message
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 
 
 def _rest_operations() -> ModuleType:
@@ -77,7 +77,7 @@ class Told:
 class Caller:
     """Calls a service as a careful client would: a token for the path, a Content-Length."""
 
-    service: LocalService
+    service: Emulator
     session: aiohttp.ClientSession
 
     def token(self, path: str, **changes: Any) -> str:
@@ -110,21 +110,21 @@ class Caller:
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[LocalService]:
+async def service() -> AsyncIterator[Emulator]:
     """A fresh service on a free port."""
-    async with LocalService() as one:
+    async with Emulator() as one:
         yield one
 
 
 @pytest.fixture
-async def call(service: LocalService) -> AsyncIterator[Caller]:
+async def call(service: Emulator) -> AsyncIterator[Caller]:
     """Calls the fresh service."""
     async with aiohttp.ClientSession() as session:
         yield Caller(service, session)
 
 
 @pytest.fixture
-async def make_caller() -> AsyncIterator[Callable[[LocalService], Caller]]:
+async def make_caller() -> AsyncIterator[Callable[[Emulator], Caller]]:
     """Makes callers of other services than the fresh one."""
     async with aiohttp.ClientSession() as session:
         yield lambda service: Caller(service, session)

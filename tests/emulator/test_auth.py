@@ -12,9 +12,9 @@ from wps_run.emulator.auth import (
     LEEWAY,
     ClaimError,
     Claims,
-    ClientAccess,
+    ClientIdentity,
     DeniedError,
-    Gate,
+    TokenVerifier,
 )
 
 KEY = "k" * 44
@@ -34,7 +34,7 @@ def token(key: str = KEY, algorithm: str = "HS256", **claims: Any) -> str:
 def admits(authorization: str, host: str = HOST, path: str = PATH, **gate: bool) -> bool:
     """Whether the call is let in."""
     try:
-        Gate(KEY, **gate).admit(authorization, host, path, NOW)
+        TokenVerifier(KEY, **gate).admit(authorization, host, path, NOW)
     except DeniedError:
         return False
     return True
@@ -183,7 +183,7 @@ def test_a_denial_never_quotes_the_token() -> None:
     """Its text goes into a header and a log."""
     signed = token(key="x" * 44)
     with pytest.raises(DeniedError) as error:
-        Gate(KEY).admit(f"Bearer {signed}", HOST, PATH, NOW)
+        TokenVerifier(KEY).admit(f"Bearer {signed}", HOST, PATH, NOW)
 
     assert not any(part in str(error.value) for part in signed.split("."))
 
@@ -202,7 +202,7 @@ def test_entra_tokens_come_in_only_where_that_is_allowed() -> None:
 
 def test_what_only_identities_may_do_is_denied_to_the_key() -> None:
     """A token is issued to those who could not sign one themselves."""
-    gate = Gate(KEY, allow_unvalidated_entra_tokens=True)
+    gate = TokenVerifier(KEY, allow_unvalidated_entra_tokens=True)
 
     gate.admit(f"Bearer {ENTRA}", HOST, PATH, NOW, identity_only=True)
     with pytest.raises(DeniedError):
@@ -211,7 +211,7 @@ def test_what_only_identities_may_do_is_denied_to_the_key() -> None:
 
 def test_a_remembered_token_still_expires() -> None:
     """What is remembered is the signature, not the verdict."""
-    gate, signed = Gate(KEY), token()
+    gate, signed = TokenVerifier(KEY), token()
     gate.admit(f"Bearer {signed}", HOST, PATH, NOW)
 
     with pytest.raises(DeniedError):
@@ -222,11 +222,11 @@ def test_a_remembered_token_still_expires() -> None:
 
 def test_a_client_token_says_what_was_asked_for() -> None:
     """Signed with the same key; empty claims are left out."""
-    full = ClientAccess("http://h/client/hubs/chat", "ada", ("r",), ("g", "h"), 120)
-    bare = ClientAccess("http://h/client/hubs/chat", "", (), (), 60)
+    full = ClientIdentity("http://h/client/hubs/chat", "ada", ("r",), ("g", "h"), 120)
+    bare = ClientIdentity("http://h/client/hubs/chat", "", (), (), 60)
 
-    def claims(access: ClientAccess) -> dict[str, Any]:
-        issued = Gate(KEY).client_token(access, NOW + 0.5)
+    def claims(access: ClientIdentity) -> dict[str, Any]:
+        issued = TokenVerifier(KEY).client_token(access, NOW + 0.5)
         return jwt.decode(
             issued, KEY, ["HS256"], options={"verify_aud": False, "verify_iat": False}
         )
@@ -245,7 +245,7 @@ def test_a_client_token_says_what_was_asked_for() -> None:
 def client(host: str = HOST, hub: str = "Chat", **claims: Any) -> Claims:
     """What a client's token for `Chat` grants."""
     said = {"aud": f"http://{HOST}/client/hubs/chat", **claims}
-    return Gate(KEY).admit_client(token(**said), host, hub, NOW)
+    return TokenVerifier(KEY).admit_client(token(**said), host, hub, NOW)
 
 
 def test_what_a_client_token_grants() -> None:
@@ -299,7 +299,7 @@ def test_a_group_that_cannot_exist_is_told_apart(groups: Any) -> None:
 
 def test_a_reconnection_token_is_for_one_connection() -> None:
     """For about a week, in this hub, and for nothing else."""
-    gate = Gate(KEY)
+    gate = TokenVerifier(KEY)
     issued = gate.reconnection_token("chat", "c", NOW)
     gate.admit_again(issued, "chat", "c", NOW + 6 * 24 * 3600)
     refused = [

@@ -6,18 +6,18 @@ from wps_run.emulator.effects import Close, DataType, Deliver, Message
 from wps_run.emulator.hub import (
     EVERYONE,
     Hub,
-    Scope,
     TakenConnectionError,
     Target,
+    TargetKind,
     UnknownConnectionError,
     UnknownUserError,
 )
 from wps_run.emulator.names import Permission
-from wps_run.emulator.permissions import Rules
+from wps_run.emulator.permissions import PermissionRules
 
 HELLO = Message(b"hello", DataType.TEXT)
-ROOM = Target(Scope.GROUP, "room")
-ADA = Target(Scope.USER, "ada")
+ROOM = Target(TargetKind.GROUP, "room")
+ADA = Target(TargetKind.USER, "ada")
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def hub() -> Hub:
         (EVERYONE, ("a1", "a2", "b1", "x1")),
         (ROOM, ("a1", "b1")),
         (ADA, ("a1", "a2")),
-        (Target(Scope.CONNECTION, "x1"), ("x1",)),
-        (Target(Scope.GROUP, "nowhere"), ()),
-        (Target(Scope.USER, "nobody"), ()),
-        (Target(Scope.CONNECTION, "gone"), ()),
+        (Target(TargetKind.CONNECTION, "x1"), ("x1",)),
+        (Target(TargetKind.GROUP, "nowhere"), ()),
+        (Target(TargetKind.USER, "nobody"), ()),
+        (Target(TargetKind.CONNECTION, "gone"), ()),
     ],
 )
 def test_a_send_reaches_those_it_names(hub: Hub, target: Target, reached: tuple[str, ...]) -> None:
@@ -147,7 +147,7 @@ def test_permissions_belong_to_a_connection(hub: Hub) -> None:
 
 def test_roles_hold_for_every_group_until_revoked(hub: Hub) -> None:
     """A revoke denies one group in spite of the role."""
-    hub.connect("r1", rules={Permission.SEND_TO_GROUP: Rules(everywhere=True)})
+    hub.connect("r1", rules={Permission.SEND_TO_GROUP: PermissionRules(everywhere=True)})
 
     hub.revoke(Permission.SEND_TO_GROUP, "r1", "room")
 

@@ -11,14 +11,14 @@ from wps_run.emulator.hub import (
     EVERYONE,
     Connection,
     Hub,
-    Scope,
     TakenConnectionError,
     Target,
+    TargetKind,
     UnknownConnectionError,
     UnknownUserError,
 )
 from wps_run.emulator.names import Permission
-from wps_run.emulator.permissions import Rules
+from wps_run.emulator.permissions import PermissionRules
 
 IDS = [f"c{number}" for number in range(6)]
 USERS = [None, "ada", "bob"]
@@ -32,9 +32,9 @@ permissions = st.sampled_from(PERMISSIONS)
 excluded = st.frozensets(ids, max_size=2)
 targets = st.one_of(
     st.just(EVERYONE),
-    groups.map(lambda name: Target(Scope.GROUP, name)),
-    users.map(lambda name: Target(Scope.USER, name)),
-    ids.map(lambda name: Target(Scope.CONNECTION, name)),
+    groups.map(lambda name: Target(TargetKind.GROUP, name)),
+    users.map(lambda name: Target(TargetKind.USER, name)),
+    ids.map(lambda name: Target(TargetKind.CONNECTION, name)),
 )
 
 
@@ -71,13 +71,13 @@ class HubMachine(RuleBasedStateMachine):
     def addressed(self, target: Target) -> set[str]:
         """Who is meant."""
         match target.scope:
-            case Scope.HUB:
+            case TargetKind.HUB:
                 return set(self.there)
-            case Scope.GROUP:
+            case TargetKind.GROUP:
                 return {one for one, group in self.member if group == target.name}
-            case Scope.USER:
+            case TargetKind.USER:
                 return {one for one, user in self.whose if user == target.name}
-            case Scope.CONNECTION:
+            case TargetKind.CONNECTION:
                 return {target.name} & set(self.there)
 
     def matching(self, want: Wanted | None) -> set[str]:
@@ -113,7 +113,7 @@ class HubMachine(RuleBasedStateMachine):
         self, one: str, user: str | None, joined: list[str], roles: frozenset[Permission]
     ) -> None:
         """An ID that is taken is refused, and nothing changes."""
-        rules = {role: Rules(everywhere=True) for role in roles}
+        rules = {role: PermissionRules(everywhere=True) for role in roles}
         if one in self.there:
             with pytest.raises(TakenConnectionError):
                 self.hub.connect(one, user, joined, rules=rules)

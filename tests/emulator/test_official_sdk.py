@@ -16,13 +16,13 @@ from azure.messaging.webpubsubservice import WebPubSubServiceClient
 from azure.messaging.webpubsubservice.aio import WebPubSubServiceClient as AsyncClient
 
 from wps_run.emulator.effects import DataType
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 
 NAMES = ["plain", "a b%c+d?e#f:g\"'h😀&=i;j,k(l)*m!n~o_p.q@r[s]{t}|u<v>^`\\", "50%25", "...", "é"]
 
 
 @pytest.fixture
-def sdk(service: LocalService) -> Any:
+def sdk(service: Emulator) -> Any:
     """The synchronous client, for the hub `Hub`."""
     return WebPubSubServiceClient.from_connection_string(service.connection_string, hub="Hub")
 
@@ -34,7 +34,7 @@ async def run(method: Callable[..., Any], *arguments: Any, **options: Any) -> An
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_sends(
-    service: LocalService, sdk: Any, make_listener: Callable[[], Any], name: str
+    service: Emulator, sdk: Any, make_listener: Callable[[], Any], name: str
 ) -> None:
     """To all, a group, a user, a connection; JSON, text and binary; names that hurt."""
     one = make_listener()
@@ -58,7 +58,7 @@ async def test_sends(
 
 
 async def test_a_dict_as_plain_text_is_just_text(
-    service: LocalService, sdk: Any, make_listener: Callable[[], Any]
+    service: Emulator, sdk: Any, make_listener: Callable[[], Any]
 ) -> None:
     """Its own smoke test sends one, form-encoded, with a filter."""
     one = make_listener()
@@ -76,7 +76,7 @@ async def test_a_dict_as_plain_text_is_just_text(
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_groups_and_questions(
-    service: LocalService, sdk: Any, make_listener: Callable[[], Any], name: str
+    service: Emulator, sdk: Any, make_listener: Callable[[], Any], name: str
 ) -> None:
     """Joining, leaving, asking and listing."""
     service.attach("hub", make_listener(), user_id=name, connection_id=name)
@@ -98,9 +98,7 @@ async def test_groups_and_questions(
     assert not await run(sdk.group_exists, name)
 
 
-async def test_permissions(
-    service: LocalService, sdk: Any, make_listener: Callable[[], Any]
-) -> None:
+async def test_permissions(service: Emulator, sdk: Any, make_listener: Callable[[], Any]) -> None:
     """Granting, asking, revoking."""
     service.attach("hub", make_listener(), connection_id="c")
 
@@ -111,7 +109,7 @@ async def test_permissions(
     assert not await run(sdk.has_permission, "joinLeaveGroup", "c", target_name="a/b c")
 
 
-async def test_closes(service: LocalService, sdk: Any, make_listener: Callable[[], Any]) -> None:
+async def test_closes(service: Emulator, sdk: Any, make_listener: Callable[[], Any]) -> None:
     """One, a user's, a group's, all."""
     listeners = [make_listener() for _ in range(4)]
     for number, one in enumerate(listeners):
@@ -130,7 +128,7 @@ async def test_closes(service: LocalService, sdk: Any, make_listener: Callable[[
     [(2, 5, [2, 2, 1]), (2, 6, [2, 2, 2]), (2, None, [2, 2, 2]), (None, None, [6]), (None, 3, [3])],
 )
 async def test_listing_by_page(
-    service: LocalService,
+    service: Emulator,
     sdk: Any,
     make_listener: Callable[[], Any],
     case: tuple[int | None, int | None, list[int]],
@@ -174,7 +172,7 @@ async def test_refusals_reach_the_caller_in_words(sdk: Any) -> None:
     assert error.value.status_code == 400
 
 
-async def test_its_own_requests(service: LocalService, sdk: Any) -> None:
+async def test_its_own_requests(service: Emulator, sdk: Any) -> None:
     """`send_request` signs what it is given; the hub may be written with a capital."""
     origin = service.endpoint.origin
     request = HttpRequest(
@@ -188,7 +186,7 @@ async def test_its_own_requests(service: LocalService, sdk: Any) -> None:
     assert response.status_code == 202
 
 
-async def test_another_key_is_denied(service: LocalService) -> None:
+async def test_another_key_is_denied(service: Emulator) -> None:
     """401 becomes the SDK's authentication error."""
     wrong = f"Endpoint={service.endpoint.origin};AccessKey={'x' * 40};Version=1.0;"
     sdk: Any = WebPubSubServiceClient.from_connection_string(wrong, hub="hub")
@@ -197,7 +195,7 @@ async def test_another_key_is_denied(service: LocalService) -> None:
         await run(sdk.send_to_all, "x", content_type="text/plain")
 
 
-async def test_client_tokens_are_signed_without_us(service: LocalService, sdk: Any) -> None:
+async def test_client_tokens_are_signed_without_us(service: Emulator, sdk: Any) -> None:
     """With the access key, for the hub's client URL."""
     access = await run(sdk.get_client_access_token, user_id="ada", groups=["g"])
     claims = jwt.decode(
@@ -211,9 +209,7 @@ async def test_client_tokens_are_signed_without_us(service: LocalService, sdk: A
     assert (claims["sub"], claims["webpubsub.group"]) == ("ada", ["g"])
 
 
-async def test_the_asynchronous_client(
-    service: LocalService, make_listener: Callable[[], Any]
-) -> None:
+async def test_the_asynchronous_client(service: Emulator, make_listener: Callable[[], Any]) -> None:
     """It speaks through aiohttp, which tidies URLs."""
     one = make_listener()
     service.attach("hub", one, user_id=NAMES[1], connection_id="c")

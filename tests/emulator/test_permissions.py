@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.emulator.permissions import RULE_LIMIT, Rules, TooManyRulesError
+from wps_run.emulator.permissions import RULE_LIMIT, PermissionRules, TooManyRulesError
 from wps_run.emulator.wildcards import compile_pattern
 
 
 def test_a_grant_is_for_one_literal_group() -> None:
     """A star is no wildcard."""
-    rules = Rules()
+    rules = PermissionRules()
 
     rules.grant("*")
 
@@ -20,7 +20,7 @@ def test_a_grant_is_for_one_literal_group() -> None:
 
 def test_a_revoke_beats_a_role_until_it_is_granted_again() -> None:
     """A denial of one group leaves the role for the others."""
-    rules = Rules(everywhere=True)
+    rules = PermissionRules(everywhere=True)
 
     rules.revoke("room")
     assert not rules.check("room")
@@ -32,18 +32,18 @@ def test_a_revoke_beats_a_role_until_it_is_granted_again() -> None:
 
 def test_granted_then_revoked_leaves_no_rule() -> None:
     """Grants that were taken back do not count."""
-    rules = Rules()
+    rules = PermissionRules()
 
     rules.grant("room")
     rules.revoke("room")
 
-    assert rules == Rules()
+    assert rules == PermissionRules()
 
 
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_a_thousand_rules_are_enough(*, everywhere: bool) -> None:
     """One more is refused and changes nothing; a repeat is none more."""
-    rules = Rules(everywhere=everywhere)
+    rules = PermissionRules(everywhere=everywhere)
     change = rules.revoke if everywhere else rules.grant
     for number in range(RULE_LIMIT):
         change(f"room{number}")
@@ -57,7 +57,7 @@ def test_a_thousand_rules_are_enough(*, everywhere: bool) -> None:
 
 def test_a_revoke_beats_a_pattern_until_it_is_granted_again() -> None:
     """The other groups of the pattern stay allowed."""
-    rules = Rules(patterns=(compile_pattern("room.*"),))
+    rules = PermissionRules(patterns=(compile_pattern("room.*"),))
     assert rules.check("room.1")
 
     rules.revoke("room.1")
@@ -65,12 +65,12 @@ def test_a_revoke_beats_a_pattern_until_it_is_granted_again() -> None:
     assert rules.check("room.2")
 
     rules.grant("room.1")
-    assert rules == Rules(patterns=rules.patterns)
+    assert rules == PermissionRules(patterns=rules.patterns)
 
 
 def test_grants_and_denials_count_together() -> None:
     """With patterns a connection can have both; there are still at most a thousand."""
-    rules = Rules(patterns=(compile_pattern("room.*"),))
+    rules = PermissionRules(patterns=(compile_pattern("room.*"),))
     for number in range(RULE_LIMIT // 2):
         rules.revoke(f"room.{number}")
         rules.grant(f"{number}")
@@ -87,7 +87,7 @@ def test_grants_and_denials_count_together() -> None:
 @given(st.lists(st.tuples(st.sampled_from(["grant", "revoke"]), st.sampled_from("abc"))))
 def test_the_last_change_of_a_group_decides(changes: list[tuple[str, str]]) -> None:
     """Whatever came before, and whatever the roles give."""
-    rules = Rules(patterns=(compile_pattern("a*"),), allowed={"b"})
+    rules = PermissionRules(patterns=(compile_pattern("a*"),), allowed={"b"})
     expected = {"a": True, "b": True, "c": False}
     for change, group in changes:
         getattr(rules, change)(group)

@@ -4,22 +4,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.emulator.effects import Close, DataType, Deliver, Message
-from wps_run.emulator.request_log import ClientEvent, EventKind, Exchange, Ledger
+from wps_run.emulator.request_log import ClientEvent, EventKind, RequestEntry, RequestLog
 
 
-def exchange(path: str = "/", effect: Close | Deliver | None = None) -> Exchange:
+def exchange(path: str = "/", effect: Close | Deliver | None = None) -> RequestEntry:
     """A request."""
-    return Exchange("POST", path, "SendToAll", "chat", 202, effect)
+    return RequestEntry("POST", path, "SendToAll", "chat", 202, effect)
 
 
-def numbers(ledger: Ledger, after: int = 0) -> list[int]:
+def numbers(ledger: RequestLog, after: int = 0) -> list[int]:
     """The numbers of what is kept."""
     return [entry.sequence for entry in ledger.entries(after)]
 
 
 def test_entries_are_numbered_from_1() -> None:
     """Requests and clients' doings in one row, with what an assertion asks for."""
-    ledger = Ledger()
+    ledger = RequestLog()
     ledger.add(1.5, exchange(effect=Close(("c1",), "late")), ("ada",))
     ledger.add(2.5, ClientEvent(EventKind.CONNECTED, "chat", "c2"))
 
@@ -33,7 +33,7 @@ def test_entries_are_numbered_from_1() -> None:
 @given(limit=st.integers(1, 5), count=st.integers(0, 12), after=st.integers(0, 15))
 def test_the_last_entries_are_kept(limit: int, count: int, after: int) -> None:
     """The others are counted; a reader goes on behind the last number it saw."""
-    ledger = Ledger(entries=limit)
+    ledger = RequestLog(entries=limit)
     for _ in range(count):
         ledger.add(0, exchange())
 
@@ -52,14 +52,14 @@ def test_large_entries_make_others_go() -> None:
         exchange(effect=Deliver((), wordy)),
         exchange(effect=Deliver((), message)),
         exchange("/" * 10_000),
-        Exchange("GET", "/", "", "", 404, query="q" * 10_000),
-        Exchange("GET", "/", "", "", 404, request_id="r" * 10_000),
+        RequestEntry("GET", "/", "", "", 404, query="q" * 10_000),
+        RequestEntry("GET", "/", "", "", 404, request_id="r" * 10_000),
         ClientEvent(EventKind.REFUSED, "chat", detail="d" * 10_000),
         exchange(effect=Close((), "r" * 10_000)),
         exchange(effect=Close(tuple("c" for _ in range(1000)), "")),
     )
     for one in large:
-        ledger = Ledger(size=10_000)
+        ledger = RequestLog(size=10_000)
         ledger.add(0, exchange())
         ledger.add(0, one)
 
@@ -70,7 +70,7 @@ def test_large_entries_make_others_go() -> None:
 
 def test_a_ledger_that_forgot_begins_anew() -> None:
     """With number 1, and room for everything."""
-    ledger = Ledger(entries=2)
+    ledger = RequestLog(entries=2)
     for _ in range(3):
         ledger.add(0, exchange())
 

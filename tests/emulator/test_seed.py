@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.emulator.names import Permission
-from wps_run.emulator.seed import MOST, Seat, SeedError, read_seed
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.seed import MOST, SeedClient, SeedError, read_seed
+from wps_run.emulator.server import Emulator
 
 
 def test_clients_are_seated_in_order() -> None:
@@ -29,7 +29,7 @@ def test_clients_are_seated_in_order() -> None:
     )
 
     assert seats == [
-        Seat(
+        SeedClient(
             "chat",
             "ada",
             "c",
@@ -40,7 +40,7 @@ def test_clients_are_seated_in_order() -> None:
                 (Permission.JOIN_LEAVE_GROUP, "blue"),
             ),
         ),
-        Seat("other"),
+        SeedClient("other"),
     ]
 
 
@@ -49,14 +49,14 @@ def test_several_clients_are_numbered() -> None:
     one = {"userId": "user-${n}", "connectionId": "c${n}", "groups": ["all", "g${n}"], "count": 2}
 
     assert read_seed({"clients": [one]}) == [
-        Seat("local", "user-1", "c1", ("all", "g1")),
-        Seat("local", "user-2", "c2", ("all", "g2")),
+        SeedClient("local", "user-1", "c1", ("all", "g1")),
+        SeedClient("local", "user-2", "c2", ("all", "g2")),
     ]
     assert [seat.user_id for seat in read_seed({"clients": [{"userId": "ada", "count": 2}]})] == [
         "ada",
         "ada",
     ]
-    assert read_seed({"clients": [{"userId": "${n}"}]}) == [Seat("local", "${n}")]
+    assert read_seed({"clients": [{"userId": "${n}"}]}) == [SeedClient("local", "${n}")]
 
 
 @pytest.mark.parametrize(
@@ -133,14 +133,14 @@ def test_any_data_is_a_seed_or_an_error(data: Any) -> None:
         expected = len(read_seed(data))
     except SeedError:
         with pytest.raises(SeedError):
-            LocalService().seed(data)
+            Emulator().seed(data)
     else:
-        assert LocalService().seed(data) == expected
+        assert Emulator().seed(data) == expected
 
 
 def test_a_seed_that_clashes_lets_nobody_in() -> None:
     """An ID that is in use is told before anything is done."""
-    service = LocalService()
+    service = Emulator()
     service.seed({"clients": [{"connectionId": "c"}]})
 
     with pytest.raises(SeedError, match="there already: `c`"):
@@ -151,7 +151,7 @@ def test_a_seed_that_clashes_lets_nobody_in() -> None:
 
 def test_seeded_permissions_hold() -> None:
     """They are grants."""
-    service = LocalService()
+    service = Emulator()
     one = {"connectionId": "c", "permissions": {"sendToGroup": ["red"]}}
 
     assert service.seed({"clients": [one]}) == 1

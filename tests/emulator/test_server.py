@@ -14,15 +14,15 @@ import aiohttp
 import pytest
 
 from wps_run.connect.endpoint import parse_connection_string
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 
 
 async def test_it_is_ready_when_started_and_gone_when_stopped(
-    make_caller: Callable[[LocalService], Any],
+    make_caller: Callable[[Emulator], Any],
 ) -> None:
     """Well under a second each, on a port of its own."""
     began = time.perf_counter()
-    service = LocalService()
+    service = Emulator()
     await service.start()
     ask = make_caller(service)
     assert (await ask("HEAD", "/api/health")).status == 200
@@ -34,7 +34,7 @@ async def test_it_is_ready_when_started_and_gone_when_stopped(
     assert time.perf_counter() - began < 1
 
 
-async def test_a_stop_does_not_wait_for_idle_clients(service: LocalService) -> None:
+async def test_a_stop_does_not_wait_for_idle_clients(service: Emulator) -> None:
     """A connection that says nothing is closed; stopping twice is once too often, but harmless."""
     port = int(service.endpoint.origin.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -47,10 +47,10 @@ async def test_a_stop_does_not_wait_for_idle_clients(service: LocalService) -> N
 
 
 async def test_two_services_live_side_by_side(
-    service: LocalService, make_caller: Callable[[LocalService], Any]
+    service: Emulator, make_caller: Callable[[Emulator], Any]
 ) -> None:
     """Each has its own port, key and hubs."""
-    async with LocalService() as other:
+    async with Emulator() as other:
         await make_caller(other)("POST", "/api/hubs/chat/:send", b"x")
 
         assert service.endpoint.origin != other.endpoint.origin
@@ -59,15 +59,15 @@ async def test_two_services_live_side_by_side(
         assert list(other.hubs) == ["chat"]
 
 
-async def test_a_port_in_use_is_an_error(service: LocalService) -> None:
+async def test_a_port_in_use_is_an_error(service: Emulator) -> None:
     """Nothing is left behind by the one that failed."""
     port = int(service.endpoint.origin.rpartition(":")[2])
 
     with pytest.raises(OSError, match="in use"):
-        await LocalService(port=port).start()
+        await Emulator(port=port).start()
 
 
-async def test_the_connection_string_can_be_read(service: LocalService) -> None:
+async def test_the_connection_string_can_be_read(service: Emulator) -> None:
     """By the runner; the SDK's tests read it, too. The key is in no repr."""
     assert parse_connection_string(service.connection_string) == service.endpoint
     assert service.endpoint.key not in repr(service) + repr(service.endpoint)
@@ -76,14 +76,14 @@ async def test_the_connection_string_can_be_read(service: LocalService) -> None:
 @pytest.mark.parametrize("key", ["k" * 32, "é" * 16, "with = and + / of base64" + "=" * 10])
 def test_keys_that_are_taken(key: str) -> None:
     """At least 32 bytes of UTF-8."""
-    assert LocalService(access_key=key).endpoint.key == key
+    assert Emulator(access_key=key).endpoint.key == key
 
 
 @pytest.mark.parametrize("key", ["", "k" * 31, ";" * 40, " " * 40, "k" * 40 + "\n", "\ud800" * 40])
 def test_keys_that_are_refused(key: str) -> None:
     """Too short, or no part of a connection string. The message does not quote them."""
     with pytest.raises(ValueError, match="at least 32 bytes") as error:
-        LocalService(access_key=key)
+        Emulator(access_key=key)
 
     assert len(key) < 2 or key not in str(error.value)
 
@@ -98,7 +98,7 @@ def test_keys_that_are_refused(key: str) -> None:
 )
 def test_where_it_is_reached(host: str, origin: str) -> None:
     """A service on all addresses is reached on this machine's own."""
-    assert LocalService(host=host, port=7).endpoint.origin == origin
+    assert Emulator(host=host, port=7).endpoint.origin == origin
 
 
 async def test_https(certificate: tuple[str, str]) -> None:
@@ -106,7 +106,7 @@ async def test_https(certificate: tuple[str, str]) -> None:
     cert, key = certificate
     trust = ssl.create_default_context(cafile=cert)
     async with (
-        LocalService(tls_cert=cert, tls_key=key) as service,
+        Emulator(tls_cert=cert, tls_key=key) as service,
         aiohttp.ClientSession() as session,
         session.head(service.endpoint.origin + "/api/health", ssl=trust) as response,
     ):
@@ -118,17 +118,17 @@ async def test_https(certificate: tuple[str, str]) -> None:
 def test_half_of_a_certificate_is_refused(given: dict[str, str]) -> None:
     """It needs both files."""
     with pytest.raises(ValueError, match="both"):
-        LocalService(**given)  # type: ignore[arg-type]  # one of the two, by its name
+        Emulator(**given)  # type: ignore[arg-type]  # one of the two, by its name
 
 
 async def test_a_certificate_that_is_not_there_is_an_error() -> None:
     """When it starts."""
     with pytest.raises(ValueError, match=r"certificate `missing\.pem`.*No such file"):
-        await LocalService(tls_cert="missing.pem", tls_key="missing.pem").start()
+        await Emulator(tls_cert="missing.pem", tls_key="missing.pem").start()
 
 
 async def test_attached_clients_are_connections(
-    service: LocalService, make_listener: Callable[[], Any]
+    service: Emulator, make_listener: Callable[[], Any]
 ) -> None:
     """With an ID of their own, or a new one, until they leave."""
     first = service.attach("Chat", make_listener(), user_id="ada", groups=["g"])
@@ -158,7 +158,7 @@ async def test_attached_clients_are_connections(
     ],
 )
 async def test_a_client_with_a_wrong_name_is_refused(
-    service: LocalService, make_listener: Callable[[], Any], wrong: dict[str, Any]
+    service: Emulator, make_listener: Callable[[], Any], wrong: dict[str, Any]
 ) -> None:
     """So is an ID that is in use; the one who has it keeps it."""
     one = make_listener()
@@ -174,10 +174,10 @@ def test_it_prints_nothing_and_reads_no_environment(project: Path) -> None:
     """It is a guest in this process: even what is no HTTP, and a newer version, stay silent."""
     program = """
 import asyncio
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 
 async def main():
-    async with LocalService() as service:
+    async with Emulator() as service:
         reader, writer = await asyncio.open_connection(*service.endpoint.host.split(":"))
         writer.write(b"GET / HTTP/9.9\\r\\n\\r\\n")
         await reader.read()
@@ -202,4 +202,4 @@ async def test_files_that_are_no_pem_pair_are_named(tmp_path: Path) -> None:
     file.write_text("hello", encoding="utf-8")
 
     with pytest.raises(ValueError, match=r"certificate `.*not\.pem`.*not a PEM pair"):
-        await LocalService(tls_cert=str(file), tls_key=str(file)).start()
+        await Emulator(tls_cert=str(file), tls_key=str(file)).start()

@@ -10,7 +10,7 @@ import pytest
 from azure.messaging.webpubsubservice import WebPubSubServiceClient
 
 from wps_run import LocalPubSub
-from wps_run.emulator.request_log import Exchange
+from wps_run.emulator.request_log import RequestEntry
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_the_ledger_is_there_to_be_asserted_on(wps_local: LocalPubSub, chat: Any
 
     assert (send.operation, send.hub, send.status) == ("SendToUser", "chat", 202)
     assert (send.connections, send.users) == (("c1",), ("ada",))
-    assert isinstance(send.what, Exchange)
+    assert isinstance(send.what, RequestEntry)
     assert send.what.names == ("ada",)
     assert (close.operation, close.connections, close.users) == (
         "CloseAllConnections",

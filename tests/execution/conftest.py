@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from wps_run.actions.locks import claims_of
+from wps_run.actions.locks import locks_of
 from wps_run.actions.request import build_request
 from wps_run.actions.table import ACTIONS
 from wps_run.connect.client import Client
@@ -45,7 +45,7 @@ def make_step() -> Callable[..., Step]:
             action=action,
             values=values,
             request=build_request(action, values, "chat"),
-            claims=claims_of(action, values),
+            claims=locks_of(action, values),
             source=f"p.yaml:{index}",
             name=None,
             **{

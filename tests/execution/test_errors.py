@@ -4,8 +4,8 @@ import pytest
 
 from wps_run.actions.table import ACTIONS
 from wps_run.connect.reply import NoReply, Outcome, Reply
-from wps_run.execution.errors import abandoned, fault_of, skipped
-from wps_run.execution.result import Fault, Skip
+from wps_run.execution.errors import abandoned, error_for, skipped
+from wps_run.execution.result import ActionError, Skip
 
 
 @pytest.mark.parametrize(
@@ -32,13 +32,13 @@ from wps_run.execution.result import Fault, Skip
 )
 def test_a_hint_says_what_to_do(action: str, outcome: Outcome, teaches: str) -> None:
     """Each way of failing that has a remedy names it."""
-    assert teaches in fault_of(ACTIONS[action], outcome, doubt=False).hint
+    assert teaches in error_for(ACTIONS[action], outcome, doubt=False).hint
 
 
 def test_the_service_speaks_first() -> None:
     """Its own code and words stand in the fault as they came."""
     reply = Reply(404, "Warning.User.NotExisted", "User `ada` is not found.")
-    fault = fault_of(ACTIONS["addUserToGroup"], reply, doubt=False)
+    fault = error_for(ACTIONS["addUserToGroup"], reply, doubt=False)
 
     assert (fault.code, fault.message) == ("Warning.User.NotExisted", "User `ada` is not found.")
 
@@ -49,7 +49,7 @@ def test_the_service_speaks_first() -> None:
 )
 def test_an_answer_without_words_gets_ours(status: int, message: str) -> None:
     """Some answers have no body: there is always a code and a message."""
-    fault = fault_of(ACTIONS["sendToAll"], Reply(status), doubt=False)
+    fault = error_for(ACTIONS["sendToAll"], Reply(status), doubt=False)
 
     assert (fault.code, fault.message) == (f"http-{status}", message)
 
@@ -59,7 +59,7 @@ def test_an_answer_without_words_gets_ours(status: int, message: str) -> None:
 )
 def test_doubt_is_told_with_what_a_repeat_would_do(action: str, says: str) -> None:
     """Whoever reads `unknown` must know whether running it again is harmless."""
-    hint = fault_of(ACTIONS[action], Reply(500), doubt=True).hint
+    hint = error_for(ACTIONS[action], Reply(500), doubt=True).hint
 
     assert hint.startswith("it may have happened")
     assert says in hint
@@ -72,5 +72,5 @@ def test_each_skip_has_its_reason(reason: Skip) -> None:
     fault = skipped(reason)
 
     assert fault.code == reason.value
-    assert fault == Fault(reason, fault.message)
+    assert fault == ActionError(reason, fault.message)
     assert fault.message.startswith("not ")

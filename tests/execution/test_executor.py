@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from wps_run.actions.locks import Claim
+from wps_run.actions.locks import Lock
 from wps_run.connect.client import Client
 from wps_run.connect.endpoint import Endpoint
 from wps_run.execution.executor import Executor
@@ -143,8 +143,8 @@ async def test_nothing_that_conflicts_is_ever_in_flight_together(
         name, values = chance.choice(kinds)
         steps.append(make_step(name, **values()))
     claims = {f"{one.request.method} {one.request.path}": one.claims for one in steps}
-    now: list[tuple[Claim, ...]] = []
-    clashes: list[tuple[Claim, ...]] = []
+    now: list[tuple[Lock, ...]] = []
+    clashes: list[tuple[Lock, ...]] = []
 
     async def answer(request: web.Request) -> web.Response:
         own = claims[f"{request.method} {request.rel_url.raw_path}"]
@@ -164,7 +164,7 @@ async def test_nothing_that_conflicts_is_ever_in_flight_together(
     assert service.most_in_flight > 1
 
 
-def conflict(one: tuple[Claim, ...], other: tuple[Claim, ...]) -> bool:
+def conflict(one: tuple[Lock, ...], other: tuple[Lock, ...]) -> bool:
     return any(
         a.key == b.key and not (a.use == b.use and a.shared and b.shared)
         for a in one

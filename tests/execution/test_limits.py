@@ -1,4 +1,4 @@
-"""Pace and throttle, on a clock that the test turns."""
+"""RateLimiter and throttle, on a clock that the test turns."""
 
 import math
 from itertools import pairwise
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.connect.reply import NoReply, Outcome, Reply
-from wps_run.execution.limits import LATE, Pace, Throttle, is_throttling
+from wps_run.execution.limits import LATE, ConcurrencyLimiter, RateLimiter, is_throttling
 
 
 @given(
@@ -17,7 +17,7 @@ from wps_run.execution.limits import LATE, Pace, Throttle, is_throttling
 )
 def test_no_two_starts_are_nearer_than_the_rate_allows(rate: float, pauses: list[float]) -> None:
     """Smooth: neither after a pause nor at the beginning is there a burst."""
-    pace, now, starts = Pace(rate), 0.0, []
+    pace, now, starts = RateLimiter(rate), 0.0, []
     for pause in pauses:
         now = max(now + pause, pace.opens)
         pace.start(now)
@@ -29,7 +29,7 @@ def test_no_two_starts_are_nearer_than_the_rate_allows(rate: float, pauses: list
 
 def test_a_late_timer_does_not_lower_the_rate() -> None:
     """Each start two milliseconds late: the hundredth is still where the rate has it."""
-    pace, now = Pace(500), 0.0
+    pace, now = RateLimiter(500), 0.0
     for _ in range(100):
         pace.start(now)
         now = pace.opens + 0.002
@@ -39,7 +39,7 @@ def test_a_late_timer_does_not_lower_the_rate() -> None:
 
 def test_whoever_asks_late_starts_at_once() -> None:
     """A free moment is not waited for, and not made up for."""
-    pace = Pace(10)
+    pace = RateLimiter(10)
     pace.start(0.0)
     assert pace.opens == pytest.approx(0.1)
     pace.start(5.0)
@@ -48,14 +48,14 @@ def test_whoever_asks_late_starts_at_once() -> None:
 
 def test_without_a_rate_nobody_waits() -> None:
     """No limit is the default."""
-    pace = Pace(None)
+    pace = RateLimiter(None)
     pace.start(1.0)
 
     assert pace.opens == -math.inf
 
 
-def flying(most: int) -> Throttle:
-    throttle = Throttle(most)
+def flying(most: int) -> ConcurrencyLimiter:
+    throttle = ConcurrencyLimiter(most)
     throttle.in_flight = most
     return throttle
 
@@ -70,7 +70,7 @@ def test_a_refusal_halves_what_may_be_in_flight_and_makes_all_wait() -> None:
 
 def test_what_is_in_flight_counts_not_what_might_be() -> None:
     """A thousand that may fly while six do: three is half."""
-    throttle = Throttle(1000)
+    throttle = ConcurrencyLimiter(1000)
     throttle.in_flight = 6
     throttle.refused(sent=1.0, now=2.0, pause=0.0)
 
@@ -141,7 +141,7 @@ def test_the_window_stays_within_its_bounds(
 
 def test_it_is_full_when_as_many_fly_as_may() -> None:
     """The next one waits for an answer."""
-    throttle = Throttle(2)
+    throttle = ConcurrencyLimiter(2)
     throttle.in_flight = 1
     assert not throttle.full
     throttle.in_flight = 2

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.actions.locks import ALONE, HUB, Claim, claims_of
+from wps_run.actions.locks import ALONE, HUB, Lock, locks_of
 from wps_run.actions.table import ACTIONS
-from wps_run.execution.locks import Scoreboard
+from wps_run.execution.locks import LockTable
 
 USES = ["join", "leave", "send", "close"]
 CLAIMS = st.lists(
     st.builds(
-        lambda key, use: Claim(("k", key), use, shared=use in {"join", "leave"}),
+        lambda key, use: Lock(("k", key), use, shared=use in {"join", "leave"}),
         st.sampled_from("abcd"),
         st.sampled_from(USES),
     ),
@@ -20,7 +20,7 @@ CLAIMS = st.lists(
 ).map(tuple)
 
 
-def conflict(one: tuple[Claim, ...], other: tuple[Claim, ...]) -> bool:
+def conflict(one: tuple[Lock, ...], other: tuple[Lock, ...]) -> bool:
     """Two steps may not overlap: they claim a key for different uses, or one does not share it."""
     return any(
         a.key == b.key and not (a.use == b.use and a.shared and b.shared)
@@ -29,22 +29,22 @@ def conflict(one: tuple[Claim, ...], other: tuple[Claim, ...]) -> bool:
     )
 
 
-def may_start(steps: list[tuple[Claim, ...]], open_steps: set[int], number: int) -> bool:
+def may_start(steps: list[tuple[Lock, ...]], open_steps: set[int], number: int) -> bool:
     """The rule: no step before it that is not finished conflicts with it."""
     return not any(conflict(steps[other], steps[number]) for other in open_steps if other < number)
 
 
-def empty(board: Scoreboard) -> bool:
+def empty(board: LockTable) -> bool:
     """Nothing is kept of what is finished."""
     return not (board._queues or board._keys or board._blocked or board._ready)  # noqa: SLF001
 
 
 @given(st.lists(CLAIMS, max_size=25), st.data())
 def test_a_step_is_ready_exactly_when_the_rule_says_so(
-    steps: list[tuple[Claim, ...]], data: st.DataObject
+    steps: list[tuple[Lock, ...]], data: st.DataObject
 ) -> None:
     """Whatever is added, taken and finished, and when: order kept, overlap used, no deadlock."""
-    board = Scoreboard()
+    board = LockTable()
     added, waiting, running = 0, set[int](), set[int]()
     while added < len(steps) or waiting or running:
         ready = {one for one in waiting if may_start(steps, waiting | running, one)}
@@ -70,12 +70,12 @@ def test_a_step_is_ready_exactly_when_the_rule_says_so(
 
 def test_ten_thousand_joins_are_ready_at_once_and_the_send_after_them_waits() -> None:
     """What commutes overlaps; what is written after it waits for all of it."""
-    board = Scoreboard()
+    board = LockTable()
     join, send = ACTIONS["addUserToGroup"], ACTIONS["sendToGroup"]
     for number in range(10_000):
-        board.add(number, claims_of(join, {"userId": str(number), "group": "red"}))
-    board.add(10_000, claims_of(send, {"group": "red", "data": b"", "dataType": "text"}))
-    board.add(10_001, claims_of(send, {"group": "blue", "data": b"", "dataType": "text"}))
+        board.add(number, locks_of(join, {"userId": str(number), "group": "red"}))
+    board.add(10_000, locks_of(send, {"group": "red", "data": b"", "dataType": "text"}))
+    board.add(10_001, locks_of(send, {"group": "blue", "data": b"", "dataType": "text"}))
 
     assert board.ready == 10_001
     taken = [board.take() for _ in range(10_001)]
@@ -89,7 +89,7 @@ def test_ten_thousand_joins_are_ready_at_once_and_the_send_after_them_waits() ->
 
 def test_steps_that_stand_alone_run_as_written() -> None:
     """A sequential run is one in which each step claims the hub for itself."""
-    board = Scoreboard()
+    board = LockTable()
     for number in range(5):
         board.add(number, ALONE)
 
@@ -102,9 +102,9 @@ def test_steps_that_stand_alone_run_as_written() -> None:
 
 def test_memory_is_bounded_by_what_is_pending() -> None:
     """A stream in which there is always a step under way leaves no trail of numbers behind."""
-    board = Scoreboard()
-    claims = (Claim(HUB, "use", shared=True),)
-    board.add(0, (Claim(HUB, "broadcast", shared=False),))
+    board = LockTable()
+    claims = (Lock(HUB, "use", shared=True),)
+    board.add(0, (Lock(HUB, "broadcast", shared=False),))
     board.add(1, claims)
     assert board.take() == 0
     board.finish(0)
@@ -123,8 +123,8 @@ def test_memory_is_bounded_by_what_is_pending() -> None:
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_step_without_claims_waits_for_nothing(*, shared: bool) -> None:
     """No key, no order."""
-    board = Scoreboard()
-    board.add(0, (Claim(HUB, "use", shared=shared),))
+    board = LockTable()
+    board.add(0, (Lock(HUB, "use", shared=shared),))
     board.add(1, ())
 
     assert board.ready == 2

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from wps_run.execution.record import Attempt, ended, record_from
-from wps_run.execution.result import Fault, Result, Status
+from wps_run.execution.result import ActionError, Result, Status
 from wps_run.playbook.steps import Step
 
 TRIES = (Attempt(500.0, 429, None, 1250.0), Attempt(2000.0, None, "connect", 500.0))
@@ -16,9 +16,9 @@ TRIES = (Attempt(500.0, 429, None, 1250.0), Attempt(2000.0, None, "connect", 500
     "make",
     [
         lambda step: ended(step, Status.OK, 200, 1, 0.0025, "id", started=12.5, waited_for=7),
-        lambda step: ended(step, Status.SKIPPED, fault=Fault("stopped", "m")),
+        lambda step: ended(step, Status.SKIPPED, fault=ActionError("stopped", "m")),
         lambda step: ended(
-            *(step, Status.FAILED, None, 3, 1.5, "id", Fault("connect", "m", "h")),
+            *(step, Status.FAILED, None, 3, 1.5, "id", ActionError("connect", "m", "h")),
             started=0.5,
             tries=TRIES,
         ),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from wps_run.execution.record import ended
-from wps_run.execution.result import Fault, Skip, Status, Summary
+from wps_run.execution.result import ActionError, Skip, Status, Summary
 from wps_run.playbook.steps import Step
 
 
@@ -34,7 +34,7 @@ def test_the_exit_code_is_the_worst_of_the_results(ended: list[Status], code: in
 def test_a_skip_that_the_playbook_asked_for_is_no_failure(reason: Skip, code: int) -> None:
     """Only such a skip leaves the exit code at 0."""
     summary = Summary(Counter())
-    summary.add(Status.SKIPPED, Fault(reason, "m"))
+    summary.add(Status.SKIPPED, ActionError(reason, "m"))
 
     assert summary.exit_code == code
 

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.connect.reply import NoReply, Outcome, Reply
 from wps_run.execution.result import Status
-from wps_run.execution.retry import Again, Done, RetryPolicy, Trail, Verdict, ending, verdict
+from wps_run.execution.retry import (
+    AttemptHistory,
+    Finish,
+    OutcomeKind,
+    Retry,
+    RetryPolicy,
+    classify,
+    final_decision,
+)
 from wps_run.playbook.options import Delivery, RetryOptions
 
 JOIN, SEND, CLOSE = (
@@ -19,8 +27,8 @@ SILENT = NoReply(sent=True, code="timeout", message="m")
 POLICY = RetryPolicy(RetryOptions(attempts=4, backoff=0.5, max_backoff=1.5))
 
 
-def trail(*outcomes: Outcome) -> Trail:
-    one = Trail()
+def trail(*outcomes: Outcome) -> AttemptHistory:
+    one = AttemptHistory()
     for outcome in outcomes:
         one = one.after(outcome)
     return one
@@ -29,21 +37,24 @@ def trail(*outcomes: Outcome) -> Trail:
 @pytest.mark.parametrize(
     ("outcome", "expected"),
     [
-        *((Reply(status), Verdict.DONE) for status in (200, 202, 204, 299)),
-        *((Reply(status), Verdict.NOTHING) for status in (429,)),
-        *((Reply(status), Verdict.DOUBT) for status in (408, 500, 502, 503, 504, 599)),
-        *((Reply(status), Verdict.FINAL) for status in (101, 300, 307, 400, 401, 404, 409, 413)),
-        (REFUSED, Verdict.NOTHING),
-        (NoReply(sent=False, code="dns", message="m"), Verdict.NOTHING),
-        (NoReply(sent=False, code="timeout", message="m"), Verdict.NOTHING),
-        (NoReply(sent=False, code="tls", message="m"), Verdict.FINAL),
-        (SILENT, Verdict.DOUBT),
-        (NoReply(sent=True, code="tls", message="m"), Verdict.DOUBT),
+        *((Reply(status), OutcomeKind.ACCEPTED) for status in (200, 202, 204, 299)),
+        *((Reply(status), OutcomeKind.NOTHING) for status in (429,)),
+        *((Reply(status), OutcomeKind.DOUBT) for status in (408, 500, 502, 503, 504, 599)),
+        *(
+            (Reply(status), OutcomeKind.FINAL)
+            for status in (101, 300, 307, 400, 401, 404, 409, 413)
+        ),
+        (REFUSED, OutcomeKind.NOTHING),
+        (NoReply(sent=False, code="dns", message="m"), OutcomeKind.NOTHING),
+        (NoReply(sent=False, code="timeout", message="m"), OutcomeKind.NOTHING),
+        (NoReply(sent=False, code="tls", message="m"), OutcomeKind.FINAL),
+        (SILENT, OutcomeKind.DOUBT),
+        (NoReply(sent=True, code="tls", message="m"), OutcomeKind.DOUBT),
     ],
 )
-def test_what_an_outcome_says(outcome: Outcome, expected: Verdict) -> None:
-    """Done, nothing done, in doubt, or refused for good."""
-    assert verdict(outcome) is expected
+def test_what_an_outcome_says(outcome: Outcome, expected: OutcomeKind) -> None:
+    """Finish, nothing done, in doubt, or refused for good."""
+    assert classify(outcome) is expected
 
 
 @pytest.mark.parametrize("action", [JOIN, SEND, CLOSE], ids=lambda action: action.name)
@@ -53,9 +64,9 @@ def test_where_nothing_was_done_every_action_is_tried_again(
 ) -> None:
     """A send too: it cannot come twice. At the end it is failed, since it never happened."""
     for attempts in (1, 2, 3):
-        assert isinstance(POLICY.decide(action, ONCE, trail(*[outcome] * attempts), 0.0), Again)
+        assert isinstance(POLICY.decide(action, ONCE, trail(*[outcome] * attempts), 0.0), Retry)
     last = POLICY.decide(action, ONCE, trail(*[outcome] * 4), 0.0)
-    assert isinstance(last, Done)
+    assert isinstance(last, Finish)
     assert last.status is Status.FAILED
 
 
@@ -66,12 +77,12 @@ def test_where_it_may_have_happened_only_what_is_idempotent_is_tried_again(
     """A send or the close of a scope ends as unknown at once, unless the playbook says twice."""
     once = trail(outcome)
 
-    assert isinstance(POLICY.decide(JOIN, ONCE, once, 0.0), Again)
+    assert isinstance(POLICY.decide(JOIN, ONCE, once, 0.0), Retry)
     for action in (SEND, CLOSE):
         end = POLICY.decide(action, ONCE, once, 0.0)
-        assert isinstance(end, Done)
+        assert isinstance(end, Finish)
         assert end.status is Status.UNKNOWN
-        assert isinstance(POLICY.decide(action, REPEATED, once, 0.0), Again)
+        assert isinstance(POLICY.decide(action, REPEATED, once, 0.0), Retry)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +106,7 @@ def test_failed_means_that_no_attempt_can_have_been_carried_out(
     """One attempt in doubt leaves the action in doubt, whatever comes after it but a success."""
     end = POLICY.decide(action, delivery, trail(*outcomes), 0.0)
 
-    assert isinstance(end, Done)
+    assert isinstance(end, Finish)
     assert end.status is status
     assert (end.fault is None) == (status is Status.OK)
 
@@ -110,15 +121,15 @@ def test_a_pause_is_random_under_a_bound_that_doubles(
     """Full jitter: from nothing to the bound, the bound up to `maxBackoff`."""
     again = POLICY.decide(JOIN, ONCE, trail(*[REFUSED] * attempts), chance)
 
-    assert again == Again(pytest.approx(after))  # type: ignore[arg-type] # stands for a float
+    assert again == Retry(pytest.approx(after))  # type: ignore[arg-type] # stands for a float
 
 
 def test_retry_after_is_the_least_that_is_waited() -> None:
     """The random pause comes on top, so that those who were told the same do not meet again."""
     told = trail(Reply(429, retry_after=7.0))
 
-    assert POLICY.decide(SEND, ONCE, told, 0.0) == Again(7.0)
-    assert POLICY.decide(SEND, ONCE, told, 0.5) == Again(7.25)
+    assert POLICY.decide(SEND, ONCE, told, 0.0) == Retry(7.0)
+    assert POLICY.decide(SEND, ONCE, told, 0.5) == Retry(7.25)
 
 
 OUTCOMES = st.one_of(
@@ -144,15 +155,15 @@ def test_for_every_history_the_rules_hold(
     so_far = trail(*outcomes)
     decision = RetryPolicy(options).decide(ACTIONS[action], delivery, so_far, chance)
 
-    if isinstance(decision, Again):
+    if isinstance(decision, Retry):
         told = outcomes[-1].retry_after if isinstance(outcomes[-1], Reply) else None
         assert len(outcomes) < attempts
         assert (told or 0) <= decision.after <= 30 + (told or 0)
-        in_doubt = verdict(outcomes[-1]) is Verdict.DOUBT
+        in_doubt = classify(outcomes[-1]) is OutcomeKind.DOUBT
         assert not in_doubt or ACTIONS[action].idempotent or delivery is REPEATED
     else:
-        doubts = [verdict(one) is Verdict.DOUBT for one in outcomes]
-        done = verdict(outcomes[-1]) is Verdict.DONE
+        doubts = [classify(one) is OutcomeKind.DOUBT for one in outcomes]
+        done = classify(outcomes[-1]) is OutcomeKind.ACCEPTED
         assert (decision.status is Status.OK) == done
         assert (decision.status is Status.FAILED) == (not done and not any(doubts))
 
@@ -160,4 +171,4 @@ def test_for_every_history_the_rules_hold(
 def test_no_attempt_has_no_ending() -> None:
     """Whoever asks has made a mistake."""
     with pytest.raises(ValueError, match="no ending"):
-        ending(JOIN, Trail())
+        final_decision(JOIN, AttemptHistory())

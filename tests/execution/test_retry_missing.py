@@ -4,8 +4,15 @@ import pytest
 
 from wps_run.actions.table import ACTIONS
 from wps_run.connect.reply import Outcome, Reply
-from wps_run.execution.result import Fault, Status
-from wps_run.execution.retry import LAST_BOUND, Again, Done, Trail, follow, is_missing
+from wps_run.execution.result import ActionError, Status
+from wps_run.execution.retry import (
+    LAST_BOUND,
+    AttemptHistory,
+    Finish,
+    Retry,
+    is_missing,
+    on_missing,
+)
 from wps_run.playbook.options import Missing, OnMissing
 
 JOIN = ACTIONS["addUserToGroup"]
@@ -14,8 +21,8 @@ SKIP = OnMissing(Missing.SKIP)
 WAIT = OnMissing(Missing.WAIT, 60.0)
 
 
-def missed(*times: float, doubt: bool = False) -> Trail:
-    trail = Trail(doubt=doubt)
+def missed(*times: float, doubt: bool = False) -> AttemptHistory:
+    trail = AttemptHistory(doubt=doubt)
     for time in times:
         trail = trail.after(NOT_THERE).missing(time)
     return trail
@@ -42,9 +49,9 @@ def test_only_the_services_own_word_says_that_a_target_is_missing(
 
 def test_fail_is_a_failure_with_its_hint() -> None:
     """The default; the hint names the durable way."""
-    end = follow(JOIN, OnMissing(), missed(5.0), chance=0.5, now=5.0)
+    end = on_missing(JOIN, OnMissing(), missed(5.0), chance=0.5, now=5.0)
 
-    assert isinstance(end, Done)
+    assert isinstance(end, Finish)
     assert end.fault is not None
     assert (end.status, end.fault.code) == (Status.FAILED, "Warning.User.NotExisted")
     assert "`webpubsub.group`" in end.fault.hint
@@ -52,16 +59,16 @@ def test_fail_is_a_failure_with_its_hint() -> None:
 
 def test_skip_is_a_skip_in_the_services_words() -> None:
     """Reports and the exit code know it by its code."""
-    end = follow(JOIN, SKIP, missed(5.0), chance=0.5, now=5.0)
+    end = on_missing(JOIN, SKIP, missed(5.0), chance=0.5, now=5.0)
 
-    assert end == Done(Status.SKIPPED, Fault("missing", "User `ada` is not found."))
+    assert end == Finish(Status.SKIPPED, ActionError("missing", "User `ada` is not found."))
 
 
 def test_what_may_have_been_done_is_not_skipped() -> None:
     """An attempt in doubt before the 404 leaves the action unknown."""
-    end = follow(JOIN, SKIP, missed(5.0, doubt=True), chance=0.5, now=5.0)
+    end = on_missing(JOIN, SKIP, missed(5.0, doubt=True), chance=0.5, now=5.0)
 
-    assert isinstance(end, Done)
+    assert isinstance(end, Finish)
     assert end.status is Status.UNKNOWN
 
 
@@ -74,14 +81,14 @@ def test_whoever_is_waited_for_is_asked_for_again(misses: int, now: float, after
     """Random under a bound that doubles to a few seconds; the last time when the time is up."""
     trail = missed(100.0, *[101.0] * (misses - 1))
 
-    assert follow(JOIN, WAIT, trail, chance=0.5, now=now) == Again(after)
+    assert on_missing(JOIN, WAIT, trail, chance=0.5, now=now) == Retry(after)
 
 
 def test_the_wait_ends_that_long_after_the_first_miss() -> None:
     """Then it failed, however many attempts there were."""
-    end = follow(JOIN, WAIT, missed(100.0, 130.0, 160.0), chance=0.5, now=160.0)
+    end = on_missing(JOIN, WAIT, missed(100.0, 130.0, 160.0), chance=0.5, now=160.0)
 
-    assert isinstance(end, Done)
+    assert isinstance(end, Finish)
     assert end.status is Status.FAILED
 
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from wps_run.execution.result import Result, Skip, Status
-from wps_run.execution.scheduler import BURST, HELPING
+from wps_run.execution.scheduler import BATCH, READ_AHEAD_BATCH
 from wps_run.playbook.options import Missing, Mode, OnError, OnMissing, RetryOptions
 from wps_run.playbook.steps import Step
 
@@ -93,10 +93,10 @@ async def test_what_is_next_is_planned_while_answers_are_away(
     planned = asyncio.Event()
 
     def steps() -> Iterator[Step]:
-        for number in range(BURST + HELPING):
+        for number in range(BATCH + READ_AHEAD_BATCH):
             yield join(f"u{number}")
         planned.set()
-        yield from (join(f"v{number}") for number in range(BURST))
+        yield from (join(f"v{number}") for number in range(BATCH))
 
     async def answer(_: web.Request) -> web.Response:
         async with asyncio.timeout(10):
@@ -104,10 +104,10 @@ async def test_what_is_next_is_planned_while_answers_are_away(
         return web.Response()
 
     service.answer = answer
-    run.options = replace(run.options, concurrency=BURST // 2)
+    run.options = replace(run.options, concurrency=BATCH // 2)
     results = await run.results(steps())
 
-    assert statuses(results) == ["ok"] * (2 * BURST + HELPING)
+    assert statuses(results) == ["ok"] * (2 * BATCH + READ_AHEAD_BATCH)
 
 
 async def test_nothing_is_planned_once_a_stop_is_asked_for(
@@ -118,7 +118,7 @@ async def test_nothing_is_planned_once_a_stop_is_asked_for(
     away = 0
 
     def steps() -> Iterator[Step]:
-        for number in range(4 * BURST):
+        for number in range(4 * BATCH):
             read.append(away)
             yield join(f"u{number}")
 
@@ -131,12 +131,12 @@ async def test_nothing_is_planned_once_a_stop_is_asked_for(
         return web.Response()
 
     service.answer = answer
-    run.options = replace(run.options, concurrency=BURST // 2)
+    run.options = replace(run.options, concurrency=BATCH // 2)
     results = await run.results(steps())
 
     ok = statuses(results).count("ok")
-    assert statuses(results) == ["ok"] * ok + ["skipped"] * (4 * BURST - ok)
-    assert sum(map(bool, read)) <= BURST + HELPING
+    assert statuses(results) == ["ok"] * ok + ["skipped"] * (4 * BATCH - ok)
+    assert sum(map(bool, read)) <= BATCH + READ_AHEAD_BATCH
 
 
 @pytest.mark.parametrize("mode", Mode)

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from wps_run.execution.result import Skip, Status
 from wps_run.journal import writer as module
-from wps_run.journal.recorder import Kept
+from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.writer import Journal
 from wps_run.playbook.options import Mode
 from wps_run.playbook.steps import Step
@@ -50,10 +50,10 @@ def arrivals(service: Any) -> list[float]:
 
 
 @pytest.fixture
-async def kept(tmp_path: Path) -> AsyncIterator[Kept]:
+async def kept(tmp_path: Path) -> AsyncIterator[RunRecorder]:
     """A journal."""
     journal = Journal.create(tmp_path / "j", {"type": "run"})
-    yield Kept(journal)
+    yield RunRecorder(journal)
     await journal.close()
 
 
@@ -64,7 +64,7 @@ def most_within(times: list[float], seconds: float) -> int:
 
 @pytest.mark.usefixtures("slow_disk")
 async def test_sends_that_wait_for_one_sync_do_not_leave_together(
-    run: Any, make_step: Make, join: Make, arrivals: list[float], kept: Kept
+    run: Any, make_step: Make, join: Make, arrivals: list[float], kept: RunRecorder
 ) -> None:
     """Smooth over time, among idempotent actions too; no more in flight than is allowed."""
     run.options = replace(run.options, rate=RATE, concurrency=64)
@@ -85,7 +85,7 @@ async def test_sends_that_wait_for_one_sync_do_not_leave_together(
 
 @pytest.mark.usefixtures("slow_disk")
 async def test_what_is_told_to_stop_while_it_waits_for_the_disk_does_not_leave(
-    run: Any, make_step: Make, arrivals: list[float], kept: Kept, tmp_path: Path
+    run: Any, make_step: Make, arrivals: list[float], kept: RunRecorder, tmp_path: Path
 ) -> None:
     """It is skipped, and the journal says so."""
     run.options = replace(run.options, mode=Mode.SEQUENTIAL)
@@ -99,7 +99,7 @@ async def test_what_is_told_to_stop_while_it_waits_for_the_disk_does_not_leave(
 
 
 async def test_a_pause_that_the_service_asks_for_holds_what_was_announced(
-    run: Any, service: Any, make_step: Make, slow_disk: None, kept: Kept
+    run: Any, service: Any, make_step: Make, slow_disk: None, kept: RunRecorder
 ) -> None:
     """Eight are on their way to the disk when the first answer says: wait."""
     del slow_disk

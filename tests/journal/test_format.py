@@ -13,10 +13,10 @@ from wps_run.actions.locks import ALONE
 from wps_run.actions.request import Value, build_request
 from wps_run.actions.table import ACTIONS
 from wps_run.execution.record import Attempt, ended
-from wps_run.execution.result import Fault, Status
+from wps_run.execution.result import ActionError, Status
 from wps_run.journal.format import is_header, is_sound, parsed
 from wps_run.journal.reader import read_history, require_same
-from wps_run.journal.resume import Again, Resumption
+from wps_run.journal.resume import ResumeMode, Resumption
 from wps_run.playbook.options import Delivery, OnError
 from wps_run.playbook.steps import Step
 from wps_run.problems import JournalError
@@ -60,12 +60,12 @@ RESULTS = [
         2,
         0.1,
         "id-1",
-        Fault("a", "b", "c"),
+        ActionError("a", "b", "c"),
         started=0.5,
         waited_for=0,
         tries=(Attempt(100.0, 429, None, 200.0), Attempt(100.0, None, "connect", 200.0)),
     ),
-    ended(STEPS[2], Status.SKIPPED, fault=Fault("stopped", "m")),
+    ended(STEPS[2], Status.SKIPPED, fault=ActionError("stopped", "m")),
 ]
 RECORDS: list[dict[str, Any]] = [
     HEADER,
@@ -91,7 +91,7 @@ def use(journal: bytes) -> None:
         for record in told.records:
             reporter.result(record)
         reporter.end(told.summary, told.outlooks)
-    for again in Again:
+    for again in ResumeMode:
         resumption = Resumption(history, again)
         settled = list(resumption.settled(STEPS))
         left = list(resumption.left(STEPS))

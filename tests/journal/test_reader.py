@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.journal.reader import History, Known, changes, read_history, require_same
+from wps_run.journal.reader import History, RecordedStatus, changes, read_history, require_same
 from wps_run.problems import JournalError
 
 HEADER = {
@@ -90,7 +90,7 @@ def test_the_last_result_of_an_action_counts() -> None:
     """A resumed run may do what failed once more."""
     history = read(lines(result(0, "failed"), result(0, "ok")), "j")
 
-    assert history.known(0) is Known.OK
+    assert history.known(0) is RecordedStatus.OK
     assert list(history.ended()) == [result(0, "ok")]
 
 
@@ -176,5 +176,5 @@ def test_a_million_results_take_little_memory() -> None:
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert history.counts()[Known.OK] == 100_000
+    assert history.counts()[RecordedStatus.OK] == 100_000
     assert most < 2_500_000

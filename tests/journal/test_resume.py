@@ -12,7 +12,7 @@ from wps_run.actions.table import ACTIONS
 from wps_run.execution.record import ended
 from wps_run.execution.result import Status
 from wps_run.journal.reader import History
-from wps_run.journal.resume import IN_DOUBT, STILL_IN_DOUBT, Again, Resumption
+from wps_run.journal.resume import IN_DOUBT, STILL_IN_DOUBT, ResumeMode, Resumption
 from wps_run.playbook.options import Delivery, OnError
 from wps_run.playbook.steps import Step
 
@@ -62,7 +62,9 @@ def history(*records: dict[str, Any], sending: tuple[int, ...] = ()) -> History:
     return found
 
 
-def split(of: History, steps: list[Step], again: Again = Again.UNDONE) -> tuple[list[int], Any]:
+def split(
+    of: History, steps: list[Step], again: ResumeMode = ResumeMode.UNDONE
+) -> tuple[list[int], Any]:
     """Indices of what is left, and the statuses of what is settled."""
     resumption = Resumption(of, again)
     left = [one.index for one in resumption.left(steps)]
@@ -94,8 +96,8 @@ def test_a_send_that_may_have_left_is_unknown_and_not_repeated() -> None:
     assert settled == {0: "unknown"}
 
 
-@pytest.mark.parametrize("again", Again)
-def test_what_failed_and_left_again_is_in_doubt(again: Again) -> None:
+@pytest.mark.parametrize("again", ResumeMode)
+def test_what_failed_and_left_again_is_in_doubt(again: ResumeMode) -> None:
     """A kill during its second chance makes an earlier failure worth nothing."""
     of = history(record(0, "failed", "x"), sending=(0,))
 
@@ -119,27 +121,27 @@ def test_what_an_interrupt_left_in_doubt_is_done_again_where_that_is_allowed() -
     ]
 
     assert split(of, steps) == ([0, 1], {2: "unknown", 3: "unknown"})
-    assert split(of, steps, Again.FAILED) == ([], dict.fromkeys(range(4), "unknown"))
+    assert split(of, steps, ResumeMode.FAILED) == ([], dict.fromkeys(range(4), "unknown"))
 
 
 @pytest.mark.parametrize("status", [Status.SKIPPED, Status.FAILED])
 def test_what_may_have_been_done_and_is_skipped_now_is_in_doubt(status: Status) -> None:
     """`skipped` would say that it never left; the next part does it again all the same."""
     join = step(0, "addUserToGroup")
-    told = Resumption(history(sending=(0,)), Again.UNDONE).told(ended(join, status))
+    told = Resumption(history(sending=(0,)), ResumeMode.UNDONE).told(ended(join, status))
 
     assert (told.status, told.fault, told.attempts) == (Status.UNKNOWN, STILL_IN_DOUBT, 1)
     written = told.record.as_json()
     assert split(history(written), [join]) == ([0], {})
-    assert split(history(written), [join], Again.FAILED) == ([], {0: "unknown"})
-    again = Resumption(history(written), Again.UNDONE)
+    assert split(history(written), [join], ResumeMode.FAILED) == ([], {0: "unknown"})
+    again = Resumption(history(written), ResumeMode.UNDONE)
     assert again.told(ended(join, Status.SKIPPED)).status is Status.UNKNOWN
     assert again.told(ended(join, Status.OK)).status is Status.OK
 
 
 def test_with_failed_what_may_be_repeated_and_is_in_doubt_stays_so() -> None:
     """It is not what failed; nor was it certainly not done."""
-    left, settled = split(history(sending=(0,)), [step(0, "addUserToGroup")], Again.FAILED)
+    left, settled = split(history(sending=(0,)), [step(0, "addUserToGroup")], ResumeMode.FAILED)
 
     assert (left, settled) == ([], {0: "unknown"})
 
@@ -155,7 +157,7 @@ def test_only_what_failed_is_run_again_when_that_is_asked() -> None:
         record(0, "ok"), record(1, "failed", "x"), record(2, "skipped", "stopped"), sending=(3,)
     )
 
-    left, settled = split(of, [step(number) for number in range(5)], Again.FAILED)
+    left, settled = split(of, [step(number) for number in range(5)], ResumeMode.FAILED)
 
     assert left == [1]
     assert settled == {0: "ok", 2: "skipped", 3: "unknown", 4: "skipped"}
@@ -163,7 +165,7 @@ def test_only_what_failed_is_run_again_when_that_is_asked() -> None:
 
 def test_what_failed_and_is_not_tried_again_stays_failed() -> None:
     """A skip tells less than the failure before it."""
-    resumption = Resumption(history(record(0, "failed", "x")), Again.FAILED)
+    resumption = Resumption(history(record(0, "failed", "x")), ResumeMode.FAILED)
     (left,) = resumption.left([step(0)])
 
     assert resumption.told(ended(left, Status.SKIPPED)).status is Status.FAILED
@@ -173,7 +175,7 @@ def test_what_failed_and_is_not_tried_again_stays_failed() -> None:
 @pytest.mark.parametrize("status", [Status.SKIPPED, Status.FAILED])
 def test_what_was_sent_again_in_vain_stays_in_doubt(status: Status) -> None:
     """The first time may have come through."""
-    resumption = Resumption(history(sending=(0,)), Again.UNDONE)
+    resumption = Resumption(history(sending=(0,)), ResumeMode.UNDONE)
     (left,) = resumption.left([step(0, delivery=Delivery.AT_LEAST_ONCE)])
 
     assert resumption.told(ended(left, status)).status is Status.UNKNOWN
@@ -182,7 +184,7 @@ def test_what_was_sent_again_in_vain_stays_in_doubt(status: Status) -> None:
 
 def test_only_new_results_are_written_to_the_journal() -> None:
     """What it has already is not written again; what was in doubt is."""
-    resumption = Resumption(history(record(0, "ok"), sending=(1,)), Again.UNDONE)
+    resumption = Resumption(history(record(0, "ok"), sending=(1,)), ResumeMode.UNDONE)
 
     kept, doubted = resumption.settled([step(0), step(1)])
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from wps_run.actions.table import ACTIONS
-from wps_run.playbook.compiled_schema import Rules, fits
-from wps_run.playbook.schema import Form, action_schema, no_slash_schema, playbook_schema
+from wps_run.playbook.compiled_schema import CompiledSchema, compile_schema
+from wps_run.playbook.schema import SchemaForm, action_schema, no_slash_schema, playbook_schema
 
 SCHEMAS = {
     **{
         f"{form} {action.name}": action_schema(action, form)
-        for form in Form
+        for form in SchemaForm
         for action in ACTIONS.values()
     },
     "no slash": no_slash_schema(ACTIONS),
@@ -61,7 +61,7 @@ def actions(draw: st.DrawFn) -> Any:
 
 
 VALIDATORS = {name: Draft7Validator(schema) for name, schema in SCHEMAS.items()}
-CHECKS = {name: fits(schema) for name, schema in SCHEMAS.items()}
+CHECKS = {name: compile_schema(schema) for name, schema in SCHEMAS.items()}
 
 
 @given(data=actions(), name=st.sampled_from(list(SCHEMAS)))
@@ -74,7 +74,7 @@ def test_the_quick_check_and_jsonschema_agree(data: Any, name: str) -> None:
 def test_they_agree_on_the_schema_of_the_action_that_is_named(data: Any) -> None:
     """So that much of the data is right."""
     name = data.get("actionName") if isinstance(data, dict) else None
-    for form in Form:
+    for form in SchemaForm:
         known = isinstance(name, str) and name in ACTIONS
         schema = f"{form} {name if known else 'sendToAll'}"
         assert CHECKS[schema](data) is VALIDATORS[schema].is_valid(data)
@@ -85,7 +85,7 @@ def test_errors_are_those_of_jsonschema(data: Any) -> None:
     """In its order, so that the first of a value is the one that is told."""
     schema = SCHEMAS["written sendToAll"]
 
-    assert [error.message for error in Rules(schema).errors(data)] == [
+    assert [error.message for error in CompiledSchema(schema).errors(data)] == [
         error.message for error in Draft7Validator(schema).iter_errors(data)
     ]
 
@@ -106,10 +106,10 @@ def test_errors_are_those_of_jsonschema(data: Any) -> None:
 )
 def test_the_meaning_of_a_keyword(schema: Any, data: Any, *, right: bool) -> None:
     """Where it is easily got wrong."""
-    assert fits(schema)(data) is right
+    assert compile_schema(schema)(data) is right
 
 
 def test_a_keyword_that_is_not_known_is_no_schema_for_it() -> None:
     """Rather than a rule that is silently not kept."""
     with pytest.raises(KeyError, match="multipleOf"):
-        fits({"multipleOf": 2})
+        compile_schema({"multipleOf": 2})

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.actions.fields import Field, Shape
+from wps_run.actions.fields import Field, FieldType
 from wps_run.actions.table import ACTIONS
 from wps_run.document.loader import decode
 from wps_run.playbook.expansion import Expansion
@@ -20,8 +20,8 @@ from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.rows import Row, Rows
 from wps_run.playbook.steps import Step, check, steps
-from wps_run.playbook.validator import Form, checker
-from wps_run.playbook.variables import Scope
+from wps_run.playbook.validator import SchemaForm, checker
+from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, Position, in_order, one_line, with_caret
 
 ROWS = Path(__file__).parent.parent / "playbooks" / "rows"
@@ -34,9 +34,9 @@ def read(actions: str) -> Playbook:
     return playbook
 
 
-def scope(playbook: Playbook, folder: Path | str = ".") -> Scope:
+def scope(playbook: Playbook, folder: Path | str = ".") -> VariableScope:
     """What its `${…}` may name, with the files of a folder."""
-    return Scope(playbook.variables, {"TEAM": "red"}, Files(folder))
+    return VariableScope(playbook.variables, {"TEAM": "red"}, Files(folder))
 
 
 def made(actions: str, folder: Path | str = ".") -> list[Step]:
@@ -164,7 +164,7 @@ def test_one_message_for_many_rows_is_read_once() -> None:
     playbook = read(
         "  - {forEach: [a, b, c], actionName: sendToUser, userId: '${each}', dataFile: hi.txt}\n"
     )
-    assert check(playbook, Scope(inputs=Counting("."))).steps == 3
+    assert check(playbook, VariableScope(inputs=Counting("."))).steps == 3
 
     assert asked == ["hi.txt"]
 
@@ -179,7 +179,7 @@ def test_what_the_environment_holds_is_not_judged_offline(tmp_path: Path) -> Non
         "  - {actionName: sendToAll, dataFile: '${env.F}'}\n"
     )
 
-    assert check(playbook, Scope({}, None, Files(tmp_path))).problems == ()
+    assert check(playbook, VariableScope({}, None, Files(tmp_path))).problems == ()
 
 
 def test_a_row_that_went_bad_after_the_check_is_not_sent(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_every_cell_is_checked_by_the_rules_of_what_is_written(
     written: dict[str, Any] = {}
     for one in fields:
         reference = "${each." + one.name + "}"
-        written[one.name] = [reference] if one.shape is Shape.STRINGS else reference
+        written[one.name] = [reference] if one.shape is FieldType.STRINGS else reference
     if "dataType" in written and data.draw(st.booleans()):
         written["dataType"] = data.draw(st.sampled_from(["text", "json", "binary"]))
     playbook = _playbook(name, written, slash=slash)
@@ -250,7 +250,7 @@ def test_every_cell_is_checked_by_the_rules_of_what_is_written(
             str(one.path[0])
             for one in checker().action(
                 {"actionName": name, **_by_hand(fields, written, row)},
-                Form.FILLED,
+                SchemaForm.FILLED,
                 slash_in_names=slash,
             )
         }
@@ -265,9 +265,9 @@ def _by_hand(
     filled: dict[str, Any] = {}
     for one in fields:
         cell = row[one.name] if "$" in str(written[one.name]) else written[one.name]
-        whole = one.shape is Shape.INTEGER and re.fullmatch("[0-9]{1,18}", cell)
+        whole = one.shape is FieldType.INTEGER and re.fullmatch("[0-9]{1,18}", cell)
         filled[one.name] = int(cell) if whole else cell
-        if one.shape is Shape.STRINGS:
+        if one.shape is FieldType.STRINGS:
             filled[one.name] = [cell]
     return filled
 
@@ -302,7 +302,7 @@ def _faulty(playbook: Playbook, rows: list[dict[str, str]]) -> list[set[str]]:
 
     found: list[set[str]] = [set() for _ in rows]
     names = [one.name for one in playbook.actions[0].action.fields]
-    for filled in Expansion(playbook, playbook.actions[0], Scope(inputs=Given("."))):
+    for filled in Expansion(playbook, playbook.actions[0], VariableScope(inputs=Given("."))):
         for problem in filled.problems:
             assert filled.item is not None
             found[filled.item].add(

@@ -27,7 +27,7 @@ from wps_run.playbook.schema import (
     playbook_schema,
     schema_text,
 )
-from wps_run.playbook.validator import Checker, Form, checker, is_batch
+from wps_run.playbook.validator import Checker, SchemaForm, checker, is_batch
 from wps_run.problems import PlaybookError
 
 PLAYBOOKS = Path(__file__).parent.parent / "playbooks"
@@ -132,7 +132,7 @@ def actions(draw: st.DrawFn) -> object:
 @given(action=actions(), slash=st.sampled_from(["refuse", "allow"]))
 def test_the_published_schema_and_ours_agree_on_any_action(action: object, slash: str) -> None:
     """The look-up by `actionName` gives the verdict of the whole."""
-    found = checker().action(action, Form.WRITTEN, slash_in_names=slash == "allow")
+    found = checker().action(action, SchemaForm.WRITTEN, slash_in_names=slash == "allow")
 
     data = {"actions": [action], "slashInNames": slash}
     assert PUBLISHED[False].is_valid(data) is (not found), found
@@ -141,7 +141,7 @@ def test_the_published_schema_and_ours_agree_on_any_action(action: object, slash
 @given(batch=st.lists(actions(), max_size=2))
 def test_a_batch_without_findings_fits_the_published_schema(batch: list[Any]) -> None:
     """Of bare batches the schema asks no more than we do."""
-    found = [checker().action(one, Form.BATCH, slash_in_names=False) for one in batch]
+    found = [checker().action(one, SchemaForm.BATCH, slash_in_names=False) for one in batch]
 
     assert any(found) or PUBLISHED[True].is_valid(batch)
 
@@ -249,5 +249,5 @@ def test_a_row_added_to_the_table_is_in_the_schemas() -> None:
 
     assert Draft7Validator(playbook_schema(table)).is_valid({"actions": [action]})
     assert Draft7Validator(actions_schema(table)).is_valid([action])
-    assert Checker(table).action(action, Form.FILLED, slash_in_names=False) == []
+    assert Checker(table).action(action, SchemaForm.FILLED, slash_in_names=False) == []
     assert not PUBLISHED[False].is_valid({"actions": [action]})

@@ -9,13 +9,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.actions.locks import Claim, claims_of
+from wps_run.actions.locks import Lock, locks_of
 from wps_run.actions.table import ACTIONS
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.shard_conflicts import Marks, Part, first_clash, require_commuting
 from wps_run.playbook.steps import Step, steps
-from wps_run.playbook.variables import Scope
+from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, one_line
 
 Keyed = Callable[[tuple[str, ...]], int]
@@ -57,7 +57,7 @@ def part(actions: Sequence[dict[str, Any]], hub: str = "chat", first: int = 0) -
     """A playbook of these actions, as part of a run."""
     playbook = read_playbook(yaml.safe_dump({"actions": list(actions)}), f"{hub}.yaml")
     assert playbook.problems == ()
-    scope = Scope({}, {})
+    scope = VariableScope({}, {})
     return Part(playbook, hub, lambda: steps(playbook, scope, RunOptions(), hub, first=first))
 
 
@@ -69,12 +69,12 @@ def numbers(parts: Sequence[Part], hashed: Keyed = hash) -> tuple[int, int] | No
 
 def overlap(one: Step, other: Step) -> bool:
     """Whether two steps may be done in any order, by their claims."""
-    mine = {claim.key: claim for claim in claims_of(one.action, one.values)}
-    its = {claim.key: claim for claim in claims_of(other.action, other.values)}
+    mine = {claim.key: claim for claim in locks_of(one.action, one.values)}
+    its = {claim.key: claim for claim in locks_of(other.action, other.values)}
     return all(_go_together(mine[key], its[key]) for key in mine.keys() & its.keys())
 
 
-def _go_together(one: Claim, other: Claim) -> bool:
+def _go_together(one: Lock, other: Lock) -> bool:
     return one.shared and other.shared and one.use == other.use
 
 
@@ -166,7 +166,9 @@ def test_the_clash_tells_both_actions_with_place_name_and_target() -> None:
         "  - {name: Greet, actionName: sendToGroup, group: red, data: Hello}\n",
         "p.yaml",
     )
-    made = Part(playbook, "chat", lambda: steps(playbook, Scope({}, {}), RunOptions(), "chat"))
+    made = Part(
+        playbook, "chat", lambda: steps(playbook, VariableScope({}, {}), RunOptions(), "chat")
+    )
 
     with pytest.raises(PlaybookError) as caught:
         require_commuting([made])

@@ -7,10 +7,12 @@ import pytest
 from wps_run.actions.table import ACTIONS
 from wps_run.document.document import Path
 from wps_run.document.scalars import Base64
-from wps_run.playbook.validator import Finding, Form, checker, is_batch
+from wps_run.playbook.validator import Finding, SchemaForm, checker, is_batch
 
 
-def found(action: object, form: Form = Form.FILLED, *, slash: bool = False) -> list[Finding]:
+def found(
+    action: object, form: SchemaForm = SchemaForm.FILLED, *, slash: bool = False
+) -> list[Finding]:
     """What the checker finds in one action."""
     return checker().action(action, form, slash_in_names=slash)
 
@@ -25,8 +27,8 @@ def valid(name: str, **changes: object) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-@pytest.mark.parametrize("form", Form)
-def test_the_examples_of_the_table_are_valid(name: str, form: Form) -> None:
+@pytest.mark.parametrize("form", SchemaForm)
+def test_the_examples_of_the_table_are_valid(name: str, form: SchemaForm) -> None:
     """In every form, with all that is optional as well."""
     every = {
         one.name: list(one.example) if isinstance(one.example, tuple) else one.example
@@ -65,7 +67,7 @@ def test_what_variables_may_fill_passes_only_as_written(changes: dict[str, Any])
     """Names, choices, numbers and data; whether it is right is seen once it is filled in."""
     action = valid("sendToGroup", **changes)
 
-    assert found(action, Form.WRITTEN) == []
+    assert found(action, SchemaForm.WRITTEN) == []
 
 
 @pytest.mark.parametrize(
@@ -77,8 +79,8 @@ def test_what_variables_may_fill_passes_only_as_written(changes: dict[str, Any])
         {"group": "${a}" + "x" * 2000},
     ],
 )
-@pytest.mark.parametrize("form", [Form.FILLED, Form.BATCH])
-def test_the_strict_forms_know_no_variables(changes: dict[str, Any], form: Form) -> None:
+@pytest.mark.parametrize("form", [SchemaForm.FILLED, SchemaForm.BATCH])
+def test_the_strict_forms_know_no_variables(changes: dict[str, Any], form: SchemaForm) -> None:
     """What is left of `${` is text."""
     assert len(found(valid("sendToGroup", **changes), form)) == 1
 
@@ -98,7 +100,7 @@ def test_the_strict_forms_know_no_variables(changes: dict[str, Any], form: Form)
 )
 def test_what_no_variable_can_make_right_is_told_at_once(changes: dict[str, Any]) -> None:
     """A list, a type, a slash, an option."""
-    assert [one.path for one in found(valid("sendToGroup", **changes), Form.WRITTEN)] == [
+    assert [one.path for one in found(valid("sendToGroup", **changes), SchemaForm.WRITTEN)] == [
         (key,) for key in changes if key != "dataType"
     ]
 
@@ -125,15 +127,18 @@ def test_a_slash_outside_of_the_path_is_no_matter() -> None:
 @pytest.mark.parametrize("name", ["SENDTOALL", "SendToAll", "sendtoall"])
 def test_only_a_bare_batch_may_write_an_action_in_any_case(name: str) -> None:
     """So does the binding that takes it."""
-    assert found({"actionName": name, "data": "x"}, Form.BATCH) == []
-    assert found({"actionName": name, "data": "x"}, Form.FILLED)[0].rule == "unknown-action"
+    assert found({"actionName": name, "data": "x"}, SchemaForm.BATCH) == []
+    assert found({"actionName": name, "data": "x"}, SchemaForm.FILLED)[0].rule == "unknown-action"
 
 
 def test_letters_that_only_fold_into_others_are_not_taken() -> None:
     """The Kelvin sign is no k, nor is it to a schema."""
     name = "revo\u212aePermission"
 
-    assert found(valid("revokePermission", actionName=name), Form.BATCH)[0].rule == "unknown-action"
+    assert (
+        found(valid("revokePermission", actionName=name), SchemaForm.BATCH)[0].rule
+        == "unknown-action"
+    )
 
 
 @pytest.mark.parametrize(
@@ -161,8 +166,8 @@ def test_the_source_decides_how_a_scalar_is_shown() -> None:
     action = valid("removeUserFromAllGroups", userId=7)
     check = checker().action
 
-    with_source = check(action, Form.FILLED, slash_in_names=False, written=lambda _: "007")
-    without = check(action, Form.FILLED, slash_in_names=False)
+    with_source = check(action, SchemaForm.FILLED, slash_in_names=False, written=lambda _: "007")
+    without = check(action, SchemaForm.FILLED, slash_in_names=False)
 
     assert with_source[0].message.endswith('write "007"')
     assert without[0].message.endswith('write "7"')

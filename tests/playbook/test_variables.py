@@ -10,13 +10,13 @@ from wps_run.document.loader import load
 from wps_run.playbook.model import variables_in
 from wps_run.playbook.variables import (
     NotYetKnownError,
-    Scope,
     UndefinedError,
+    VariableScope,
     fill,
 )
 from wps_run.problems import PlaybookError
 
-SCOPE = Scope({"room": "launch", "a-b": "dash", "tricky": "${room}"}, {"TEAM": "red"})
+SCOPE = VariableScope({"room": "launch", "a-b": "dash", "tricky": "${room}"}, {"TEAM": "red"})
 
 
 @pytest.mark.parametrize(
@@ -59,20 +59,20 @@ def test_a_reference_that_names_nothing_says_what_to_write(text: str, message: s
 def test_an_environment_that_is_not_known_yet_is_not_judged() -> None:
     """Validation is offline; the variable may be set where the playbook runs."""
     with pytest.raises(NotYetKnownError):
-        fill("${env.TEAM}", Scope({}, None))
+        fill("${env.TEAM}", VariableScope({}, None))
 
 
 @given(value=st.text())
 def test_any_value_goes_in_as_it_is(value: str) -> None:
     """There is no expression language that a value could trigger."""
-    assert fill("<${x}>", Scope({"x": value})) == f"<{value}>"
+    assert fill("<${x}>", VariableScope({"x": value})) == f"<{value}>"
 
 
 @given(text=st.text(st.sampled_from("${}a.env $")))
 def test_any_text_is_filled_in_or_refused(text: str) -> None:
     """Never another exception."""
     with suppress(UndefinedError):
-        assert "${a}" not in fill(text, Scope({"a": "1"}, {})) or "$${a}" in text
+        assert "${a}" not in fill(text, VariableScope({"a": "1"}, {})) or "$${a}" in text
 
 
 def test_a_variables_file_is_read_as_written() -> None:
@@ -103,5 +103,5 @@ def test_a_variables_file_is_one_mapping_of_names_to_single_values(text: str) ->
 def test_blanks_around_any_name_are_told(name: str) -> None:
     """Rows and the environment have no blanks either."""
     with pytest.raises(UndefinedError) as caught:
-        fill(f"${{ {name} }}", Scope())
+        fill(f"${{ {name} }}", VariableScope())
     assert caught.value.message.endswith(f"has blanks in it; write `${{{name}}}`")

@@ -10,11 +10,11 @@ from wps_run.actions.locks import ALONE
 from wps_run.actions.request import build_request
 from wps_run.actions.table import ACTIONS
 from wps_run.execution.record import Record, ended
-from wps_run.execution.result import Fault, Result, Status, Summary
-from wps_run.execution.run_info import Destination, Heading
+from wps_run.execution.result import ActionError, Result, Status, Summary
+from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.playbook.options import Delivery, OnError
 from wps_run.playbook.steps import Step
-from wps_run.report.run_report import Account
+from wps_run.report.run_report import RunReport
 
 
 @pytest.fixture
@@ -46,11 +46,13 @@ def make_step() -> Callable[..., Step]:
 @pytest.fixture
 def results(make_step: Callable[..., Step]) -> list[Result]:
     """One that is ok, one that failed, one that was skipped."""
-    fault = Fault("Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect.")
+    fault = ActionError(
+        "Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect."
+    )
     return [
         ended(make_step(), Status.OK, 200, 1, 0.0031, "id-1", started=0.001),
         ended(make_step(index=4), Status.FAILED, 404, 2, 0.25, "id-2", fault, started=0.002),
-        ended(make_step(index=5), Status.SKIPPED, fault=Fault("stopped", "an action failed")),
+        ended(make_step(index=5), Status.SKIPPED, fault=ActionError("stopped", "an action failed")),
     ]
 
 
@@ -81,25 +83,27 @@ def make_record() -> Callable[..., Record]:
 
 
 @pytest.fixture(scope="session")
-def make_account(make_record: Callable[..., Record]) -> Callable[..., Account]:
+def make_account(make_record: Callable[..., Record]) -> Callable[..., RunReport]:
     """Makes the account of a run with these records: one ok, one failed, one skipped."""
-    fault = Fault("Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect.")
+    fault = ActionError(
+        "Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect."
+    )
     failed = {"status": Status.FAILED, "http_status": 404, "attempts": 2, "duration_ms": 250.0}
     skipped = {"status": Status.SKIPPED, "http_status": None, "attempts": 0, "duration_ms": 0.0}
     three = (
         make_record(),
         make_record(index=4, request_id="id-2", error=fault, **failed),
         make_record(
-            index=5, request_id=None, started_ms=None, error=Fault("stopped", "m"), **skipped
+            index=5, request_id=None, started_ms=None, error=ActionError("stopped", "m"), **skipped
         ),
     )
 
-    def make(*records: Record, playbook: str = "Open the rooms", **changes: Any) -> Account:
+    def make(*records: Record, playbook: str = "Open the rooms", **changes: Any) -> RunReport:
         told = records or three
         summary = Summary(Counter(), duration=1.5)
         for record in told:
             summary.count(record)
-        heading = Heading(
+        heading = RunInfo(
             Destination.SERVICE,
             ("contoso.example",),
             ("chat",),
@@ -113,6 +117,6 @@ def make_account(make_record: Callable[..., Record]) -> Callable[..., Account]:
             "records": told,
             "summary": summary,
         }
-        return Account(**{**fields, **changes})
+        return RunReport(**{**fields, **changes})
 
     return make

@@ -12,7 +12,7 @@ from jsonschema import Draft7Validator
 
 from wps_run.document.loader import decode
 from wps_run.playbook.model import read_playbook
-from wps_run.problems import Ink, PlaybookError, Position, Problem, Severity
+from wps_run.problems import PlaybookError, Position, Problem, Severity, Style
 from wps_run.report import findings
 from wps_run.report.findings import text
 from wps_run.report.findings.rules import RULES
@@ -53,19 +53,19 @@ def test_text_counts_problems_and_warnings() -> None:
 
 def test_each_part_of_a_problem_has_its_colour_and_no_text_is_added() -> None:
     """Place, mark, gutter and caret."""
-    inked: list[tuple[Ink, str]] = []
+    inked: list[tuple[Style, str]] = []
 
-    def paint(ink: Ink, piece: str) -> str:
+    def paint(ink: Style, piece: str) -> str:
         inked.append((ink, piece))
         return piece
 
     assert text.shown([WARNING], 1, paint) == text.shown([WARNING], 1)
     assert set(inked) == {
-        (Ink.WARNING, "warning:"),
-        (Ink.PLACE, "rooms.yaml:3:12:"),
-        (Ink.WARNING, "^"),
-        (Ink.GUTTER, "3 |"),
-        (Ink.GUTTER, "  |"),
+        (Style.WARNING, "warning:"),
+        (Style.PLACE, "rooms.yaml:3:12:"),
+        (Style.WARNING, "^"),
+        (Style.GUTTER, "3 |"),
+        (Style.GUTTER, "  |"),
     }
 
 

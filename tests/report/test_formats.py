@@ -6,11 +6,11 @@ from collections import Counter
 import pytest
 
 from wps_run.execution.result import Result, Summary
-from wps_run.execution.run_info import Destination, Heading
+from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.report.formats import REPORTERS, Quiet, Reporter
-from wps_run.report.simulation import Closed, Heard, Outlook, Permitted
+from wps_run.report.simulation import ClosedClient, MessageDelivery, PermissionState, Simulation
 
-HEADING = Heading(
+HEADING = RunInfo(
     destination=Destination.LOCAL,
     endpoints=("127.0.0.1:8080",),
     hubs=("chat",),
@@ -18,20 +18,23 @@ HEADING = Heading(
     total=3,
     pace="sequential",
 )
-OUTLOOK = Outlook(
+OUTLOOK = Simulation(
     hub="chat",
     clients=2,
     groups=(("red", ("ada", "bob")),),
-    heard=(Heard("red", "text", b"Welcome", ("ada",)), Heard("server", "binary", b"\0", ())),
-    closed=(Closed("mallory", "Spam"),),
+    heard=(
+        MessageDelivery("red", "text", b"Welcome", ("ada",)),
+        MessageDelivery("server", "binary", b"\0", ()),
+    ),
+    closed=(ClosedClient("mallory", "Spam"),),
     permissions=(
-        Permitted("c1", "sendToGroup", "red", allowed=True),
-        Permitted("c1", "joinLeaveGroup", "red", allowed=False),
+        PermissionState("c1", "sendToGroup", "red", allowed=True),
+        PermissionState("c1", "joinLeaveGroup", "red", allowed=False),
     ),
 )
 
 
-def whole(reporter: Reporter, results: list[Result], *outlooks: Outlook) -> str:
+def whole(reporter: Reporter, results: list[Result], *outlooks: Simulation) -> str:
     """The report of these results."""
     summary = Summary(Counter(), duration=1.5)
     parts = [reporter.begin(HEADING)]
@@ -143,7 +146,9 @@ def test_a_rehearsal_is_readable_for_3_users_and_for_30_000(
     """Long lists are counted for the eye."""
     names = tuple(f"user{number}" for number in range(count))
     groups = tuple((name, names) for name in names[:50])
-    outlook = Outlook("chat", count, groups, (Heard("red", "text", b"x", names),), (), ())
+    outlook = Simulation(
+        "chat", count, groups, (MessageDelivery("red", "text", b"x", names),), (), ()
+    )
 
     text = whole(REPORTERS["text"](), results, outlook)
 

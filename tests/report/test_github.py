@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from wps_run.execution.record import Record, ended
-from wps_run.execution.result import Fault, Skip, Status, Summary
-from wps_run.execution.run_info import Destination, Heading
+from wps_run.execution.result import ActionError, Skip, Status, Summary
+from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.playbook.steps import Step
 from wps_run.report.formats import Ndjson, Text
 from wps_run.report.github import Annotated, Annotations
 
-HEADING = Heading(Destination.SERVICE, ("x.example",), ("chat",), ("p.yaml",), 1, "sequential")
-FAULT = Fault("Warning.User.NotExisted", "User `ada` is 100% gone", "let the user connect")
+HEADING = RunInfo(Destination.SERVICE, ("x.example",), ("chat",), ("p.yaml",), 1, "sequential")
+FAULT = ActionError("Warning.User.NotExisted", "User `ada` is 100% gone", "let the user connect")
 Told = Callable[..., Record]
 
 
@@ -23,7 +23,9 @@ Told = Callable[..., Record]
 def told(make_step: Callable[..., Step]) -> Told:
     """Makes a record, failed unless said otherwise."""
 
-    def make(status: Status = Status.FAILED, fault: Fault | None = FAULT, **step: Any) -> Record:
+    def make(
+        status: Status = Status.FAILED, fault: ActionError | None = FAULT, **step: Any
+    ) -> Record:
         return ended(make_step(**step), status, 404, 2, 0.1, "id", fault).record
 
     return make
@@ -78,8 +80,8 @@ def test_ten_are_shown_and_the_rest_is_counted(told: Told) -> None:
 def test_what_a_failure_kept_from_starting_is_one_warning(told: Told) -> None:
     """With a count; what the playbook excuses is none."""
     annotations = Annotations()
-    stopped = [told(Status.SKIPPED, Fault(Skip.STOPPED, "x")) for _ in range(1000)]
-    excused = told(Status.SKIPPED, Fault(Skip.MISSING, "x"))
+    stopped = [told(Status.SKIPPED, ActionError(Skip.STOPPED, "x")) for _ in range(1000)]
+    excused = told(Status.SKIPPED, ActionError(Skip.MISSING, "x"))
 
     shown = [annotations.result(one) for one in (*stopped, excused)]
 

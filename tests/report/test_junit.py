@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from wps_run.execution.record import Record
-from wps_run.execution.result import Fault, Status, Summary
+from wps_run.execution.result import ActionError, Status, Summary
 from wps_run.report.junit import junit
-from wps_run.report.run_report import Account
+from wps_run.report.run_report import RunReport
 
 SCHEMAS = [
     etree.XMLSchema(etree.parse(Path(__file__).parent / "schemas" / f"{name}-junit.xsd"))
@@ -22,7 +22,7 @@ SCHEMAS = [
 TEXTS = st.text("\x00\x1b\x85\ud800\ufffe]]><&'\"\n\t é😀", max_size=8) | st.text(max_size=20)
 
 
-def parsed(account: Account) -> Any:
+def parsed(account: RunReport) -> Any:
     """The document, as a strict reader of UTF-8 sees it."""
     return etree.fromstring("".join(junit(account)).encode())
 
@@ -36,7 +36,7 @@ def broken_rules(document: Any) -> list[str]:
     return [str(schema.error_log) for schema in SCHEMAS if not schema.validate(document)]
 
 
-def test_an_action_is_a_test_case(make_account: Callable[..., Account]) -> None:
+def test_an_action_is_a_test_case(make_account: Callable[..., RunReport]) -> None:
     """With its place and time as attributes, attempts and request ID as properties."""
     suite = parsed(make_account())[0]
     cases = suite.findall("testcase")
@@ -66,13 +66,13 @@ def test_an_action_is_a_test_case(make_account: Callable[..., Account]) -> None:
     [("ok", None), ("failed", "failure"), ("unknown", "error"), ("skipped", "skipped")],
 )
 def test_each_status_has_its_element(
-    make_account: Callable[..., Account],
+    make_account: Callable[..., RunReport],
     make_record: Callable[..., Record],
     status: str,
     element: str | None,
 ) -> None:
     """Failed is a failure, unknown an error, skipped skipped; with code, message and hint."""
-    fault = None if element is None else Fault("c", "m", "h")
+    fault = None if element is None else ActionError("c", "m", "h")
     (case,) = parsed(make_account(make_record(status=Status(status), error=fault))).iter("testcase")
     endings = [child for child in case if child.tag != "properties"]
 
@@ -82,7 +82,7 @@ def test_each_status_has_its_element(
         assert child.get("type") == (None if status == "skipped" else "c")
 
 
-def test_the_suite_tells_where_and_how_fast(make_account: Callable[..., Account]) -> None:
+def test_the_suite_tells_where_and_how_fast(make_account: Callable[..., RunReport]) -> None:
     """Percentiles and throughput as properties."""
     facts = {one.get("name"): one.get("value") for one in parsed(make_account())[0][0]}
 
@@ -93,7 +93,7 @@ def test_the_suite_tells_where_and_how_fast(make_account: Callable[..., Account]
 
 
 def test_a_run_without_records_for_all_has_an_error_more(
-    make_account: Callable[..., Account], make_record: Callable[..., Record]
+    make_account: Callable[..., RunReport], make_record: Callable[..., Record]
 ) -> None:
     """A broken-off run is red whatever its records say."""
     summary = Summary(Counter({Status.OK: 1, Status.UNKNOWN: 1, Status.SKIPPED: 7}))
@@ -109,14 +109,14 @@ def test_a_run_without_records_for_all_has_an_error_more(
 
 @given(texts=st.tuples(TEXTS, TEXTS, TEXTS), status=st.sampled_from(Status))
 def test_whatever_the_names_it_is_valid(
-    make_account: Callable[..., Account],
+    make_account: Callable[..., RunReport],
     make_record: Callable[..., Record],
     texts: tuple[str, str, str],
     status: Status,
 ) -> None:
     """By the schemas of Ant and of Jenkins; what XML has no way to say is told by its number."""
     name, value, place = texts
-    fault = None if status is Status.OK else Fault(name, value, place)
+    fault = None if status is Status.OK else ActionError(name, value, place)
     target = {"userId": value, "excluded": (name, value)}
     record = make_record(name=name, target=target, source=place, status=status, error=fault)
 
@@ -124,7 +124,7 @@ def test_whatever_the_names_it_is_valid(
 
 
 def test_line_breaks_in_a_name_stay_line_breaks(
-    make_account: Callable[..., Account], make_record: Callable[..., Record]
+    make_account: Callable[..., RunReport], make_record: Callable[..., Record]
 ) -> None:
     """A reader would turn a plain one in an attribute into a space."""
     (case,) = parsed(make_account(make_record(name="a\nb\x00\ud800"))).iter("testcase")

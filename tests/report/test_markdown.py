@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.execution.record import Record
-from wps_run.execution.result import Fault, Status
+from wps_run.execution.result import ActionError, Status
 from wps_run.report.markdown import FAILURES, markdown
-from wps_run.report.run_report import Account
-from wps_run.report.simulation import Heard, Outlook
+from wps_run.report.run_report import RunReport
+from wps_run.report.simulation import MessageDelivery, Simulation
 
 TEXTS = st.text("|`\n\r<>&*_[]()#\\!~@\u202e\x00\ud800 a", max_size=12)
 
 
 def test_it_says_where_how_many_how_fast_and_what_to_do(
-    make_account: Callable[..., Account],
+    make_account: Callable[..., RunReport],
 ) -> None:
     """Totals first, then the kinds of trouble with their hints, then each failure."""
     text = "".join(markdown(make_account()))
@@ -30,12 +30,12 @@ def test_it_says_where_how_many_how_fast_and_what_to_do(
 
 @given(text=TEXTS)
 def test_no_name_breaks_its_cell(
-    make_account: Callable[..., Account], make_record: Callable[..., Record], text: str
+    make_account: Callable[..., RunReport], make_record: Callable[..., Record], text: str
 ) -> None:
     """Each row has as many bars as its head, and no name opens a tag."""
     record = make_record(
         name=text, target={"userId": text}, source=text, status=Status.FAILED,
-        error=Fault(text, text, text),
+        error=ActionError(text, text, text),
     )  # fmt: skip
     shown = "".join(markdown(make_account(record, playbook=text)))
 
@@ -51,20 +51,20 @@ def test_no_name_breaks_its_cell(
 
 
 def test_a_run_of_many_failures_fits_a_job_summary(
-    make_account: Callable[..., Account], make_record: Callable[..., Record]
+    make_account: Callable[..., RunReport], make_record: Callable[..., Record]
 ) -> None:
     """GitHub takes a mebibyte; the rest is counted."""
     long = "|" * 1024
     records = [
         make_record(
             index=index, name=long, target={"userId": long, "group": long}, source=long,
-            status=Status.FAILED, error=Fault(f"{long}{index}", long, long),
+            status=Status.FAILED, error=ActionError(f"{long}{index}", long, long),
         )
         for index in range(FAILURES + 1000)
     ]  # fmt: skip
     names = (long,) * 5000
-    heard = (Heard(long, "text", long.encode(), names),) * 500
-    outlook = Outlook(long, 9, ((long, names),) * 500, heard, (), ())
+    heard = (MessageDelivery(long, "text", long.encode(), names),) * 500
+    outlook = Simulation(long, 9, ((long, names),) * 500, heard, (), ())
     text = "".join(markdown(make_account(*records, outlooks=(outlook, outlook))))
 
     assert len(text.encode()) < 1024 * 1024
@@ -73,7 +73,7 @@ def test_a_run_of_many_failures_fits_a_job_summary(
 
 @pytest.mark.parametrize("text", ["https://evil.example", "www.evil.example"])
 def test_an_address_in_a_name_is_no_link(
-    make_account: Callable[..., Account], make_record: Callable[..., Record], text: str
+    make_account: Callable[..., RunReport], make_record: Callable[..., Record], text: str
 ) -> None:
     """Nothing in a name is obeyed."""
     shown = "".join(markdown(make_account(make_record(name=text))))

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 
-from wps_run.actions.locks import claims_of
+from wps_run.actions.locks import locks_of
 from wps_run.actions.request import Value
 from wps_run.actions.table import ACTIONS
 from wps_run.playbook.steps import Step
-from wps_run.report.plan import REMEMBERED, Waits, step_line, step_record
+from wps_run.report.plan import REMEMBERED, WaitTracker, step_line, step_record
 
 
 def test_a_send_waits_for_the_joins_of_its_group(make_step: Callable[..., Step]) -> None:
     """Joins wait for nothing, and those of other groups are no matter."""
-    waits = Waits()
+    waits = WaitTracker()
     lines = []
     listed: list[tuple[str, dict[str, Value]]] = [
         ("addUserToGroup", {"userId": "ada", "group": "red"}),
@@ -24,7 +24,7 @@ def test_a_send_waits_for_the_joins_of_its_group(make_step: Callable[..., Step])
             index=index,
             action=ACTIONS[name],
             values=values,
-            claims=claims_of(ACTIONS[name], values),
+            claims=locks_of(ACTIONS[name], values),
             name=None,
         )
         lines.append(step_line(step, waits.of(step)))
@@ -43,7 +43,7 @@ def test_a_send_waits_for_the_joins_of_its_group(make_step: Callable[..., Step])
 
 def test_a_sequential_step_waits_for_the_one_before_it(make_step: Callable[..., Step]) -> None:
     """One at a time, as written."""
-    waits = Waits()
+    waits = WaitTracker()
     before = [waits.of(make_step(index=index)) for index in range(3)]
 
     assert [[wait.last for wait in found] for found in before] == [[], [0], [1]]
@@ -65,7 +65,7 @@ def joins(make_step: Callable[..., Step], count: int) -> list[Step]:
     found = []
     for index in range(count):
         values: dict[str, Value] = {"userId": f"user-{index}", "group": "red"}
-        claims = claims_of(action, values)
+        claims = locks_of(action, values)
         found.append(make_step(index=index, action=action, values=values, claims=claims))
     return found
 
@@ -74,12 +74,12 @@ def test_a_plan_of_many_rows_remembers_a_bounded_number_of_targets(
     make_step: Callable[..., Step],
 ) -> None:
     """What comes up again and again is among them, however long ago it came up first."""
-    waits = Waits()
+    waits = WaitTracker()
     for step in joins(make_step, REMEMBERED + 100):
         assert waits.of(step) == ()
     values: dict[str, Value] = {"group": "red", "data": b"x", "dataType": "text"}
     action = ACTIONS["sendToGroup"]
-    send = make_step(index=REMEMBERED + 100, claims=claims_of(action, values))
+    send = make_step(index=REMEMBERED + 100, claims=locks_of(action, values))
 
     (wait,) = waits.of(send)
 
@@ -91,12 +91,12 @@ def test_after_a_change_of_phase_only_the_phase_is_waited_for(
     make_step: Callable[..., Step],
 ) -> None:
     """It covers whatever the targets were waited for."""
-    waits = Waits()
+    waits = WaitTracker()
     for step in joins(make_step, 3):
         waits.of(step)
     action = ACTIONS["closeUserConnections"]
     values: dict[str, Value] = {"userId": "user-1"}
 
-    found = waits.of(make_step(index=3, claims=claims_of(action, values)))
+    found = waits.of(make_step(index=3, claims=locks_of(action, values)))
 
     assert [(wait.key, wait.count) for wait in found] == [(("hub", ""), 3)]

@@ -10,20 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.execution.result import Status
-from wps_run.problems import Ink
-from wps_run.report.progress import Meter, View, duration, plain_line, progress_line
+from wps_run.problems import Style
+from wps_run.report.progress import ProgressSnapshot, RateMeter, duration, plain_line, progress_line
 from wps_run.text import cells
 
 
-def view(**changes: Any) -> View:
+def view(**changes: Any) -> ProgressSnapshot:
     """A run in the middle."""
     counts = Counter({Status.OK: 4200, Status.FAILED: 12})
-    return replace(View("SERVICE", 10_000, counts, 16, 512.3), **changes)
+    return replace(ProgressSnapshot("SERVICE", 10_000, counts, 16, 512.3), **changes)
 
 
-def steady(rate: float, seconds: float, *, start: float = 0.0) -> tuple[Meter, float]:
+def steady(rate: float, seconds: float, *, start: float = 0.0) -> tuple[RateMeter, float]:
     """A meter that has seen so many actions a second, looked at ten times a second."""
-    meter, now, owed = Meter(start), start, 0.0
+    meter, now, owed = RateMeter(start), start, 0.0
     while now < start + seconds:
         now += 0.1
         owed += rate * 0.1
@@ -44,7 +44,7 @@ def test_a_steady_rate_is_told_as_it_is(rate: float) -> None:
 
 def test_the_first_moments_tell_no_rate() -> None:
     """A guess after a tenth of a second is worth nothing."""
-    meter = Meter(100.0)
+    meter = RateMeter(100.0)
     meter.add()
 
     assert meter.rate(100.0) is None
@@ -87,7 +87,7 @@ def test_no_history_makes_a_rate_or_a_time_that_is_none(
     steps: list[tuple[float, int]], total: int, done: int, pause: float
 ) -> None:
     """Never negative, infinite or not a number; the line can always be made."""
-    meter, now = Meter(0.0), 0.0
+    meter, now = RateMeter(0.0), 0.0
     for passed, ended in steps:
         now += passed
         for _ in range(ended):
@@ -103,7 +103,7 @@ def test_no_history_makes_a_rate_or_a_time_that_is_none(
 
 def test_a_clock_that_stands_still_divides_nothing_by_zero() -> None:
     """Two looks at one moment are one."""
-    meter = Meter(5.0)
+    meter = RateMeter(5.0)
     meter.add()
 
     assert [meter.rate(5.0), meter.rate(5.0)] == [None, None]
@@ -164,12 +164,12 @@ def test_unknown_and_skipped_are_told_when_there_are_any() -> None:
 def test_colours_do_not_change_what_fits() -> None:
     """They take no room."""
 
-    def marked(ink: Ink, text: str) -> str:
+    def marked(ink: Style, text: str) -> str:
         return f"\x1b[{len(ink)}m{text}\x1b[0m"
 
     for columns in (200, 80, 40):
         line = progress_line(view(), columns, marked)
-        for ink in Ink:
+        for ink in Style:
             line = line.replace(f"\x1b[{len(ink)}m", "")
         assert line.replace("\x1b[0m", "") == LINES[columns]
 

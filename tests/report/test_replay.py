@@ -8,31 +8,34 @@ from typing import Any
 import pytest
 
 from wps_run.execution.result import Result, Status, Summary
-from wps_run.execution.run_info import Destination, Heading, heading_record
+from wps_run.execution.run_info import Destination, RunInfo, run_info_record
 from wps_run.journal.reader import History, read_history
 from wps_run.problems import JournalError
 from wps_run.report.formats import FILES, REPORTERS
 from wps_run.report.records import line, summary_record
 from wps_run.report.replay import replay
-from wps_run.report.run_report import Account
-from wps_run.report.simulation import Closed, Heard, Outlook, Permitted
+from wps_run.report.run_report import RunReport
+from wps_run.report.simulation import ClosedClient, MessageDelivery, PermissionState, Simulation
 
-HEADING = Heading(Destination.SERVICE, ("h",), ("chat",), ("p",), total=3, pace="sequential")
+HEADING = RunInfo(Destination.SERVICE, ("h",), ("chat",), ("p",), total=3, pace="sequential")
 BEGAN = "2026-11-24T14:00:00.000+00:00"
-OUTLOOK = Outlook(
+OUTLOOK = Simulation(
     hub="chat",
     clients=2,
     groups=(("red", ("ada", "bob")),),
-    heard=(Heard("red", "text", b"Welcome", ("ada",)), Heard("server", "binary", b"\0", ())),
-    closed=(Closed("mallory", "Spam"),),
-    permissions=(Permitted("c1", "sendToGroup", "red", allowed=True),),
+    heard=(
+        MessageDelivery("red", "text", b"Welcome", ("ada",)),
+        MessageDelivery("server", "binary", b"\0", ()),
+    ),
+    closed=(ClosedClient("mallory", "Spam"),),
+    permissions=(PermissionState("c1", "sendToGroup", "red", allowed=True),),
 )
 
 
 def journal(results: list[Result], *more: Mapping[str, Any]) -> History:
     """The history of a run with these results."""
     known = {"started": BEGAN, "paths": [], "salt": "s", "fingerprint": {}}
-    header = {"type": "run", "version": 1, **known, **heading_record(HEADING)}
+    header = {"type": "run", "version": 1, **known, **run_info_record(HEADING)}
     records = [header, *(result.record.as_json() for result in results), *more]
     written = "".join(map(line, records)).encode()
     return read_history(lambda: BytesIO(written), "j")
@@ -67,7 +70,7 @@ def test_every_report_file_is_the_same_again(
     """Byte for byte, with what would happen; the messages are in neither, as in the journal."""
     summary = summed(results, duration=duration)
     outlooks = (OUTLOOK.withheld(),)
-    then = Account(HEADING, BEGAN, [one.record for one in results], summary, outlooks)
+    then = RunReport(HEADING, BEGAN, [one.record for one in results], summary, outlooks)
     rehearsal = outlooks[0].as_json()
     told = replay(journal(results, rehearsal, summary_record(HEADING, summary)))
 
@@ -78,7 +81,7 @@ def test_every_report_file_is_the_same_again(
 
 def test_a_resumed_run_is_told_as_its_last_part_was_run(results: list[Result]) -> None:
     """Its pace is that of the last part; its rate counts what that part did."""
-    pace = {**heading_record(HEADING), "pace": "concurrent"}
+    pace = {**run_info_record(HEADING), "pace": "concurrent"}
     resumed = {"type": "resumed", "resumed": "2026-11-24T15:00:00.000+00:00", **pace}
     late = {**results[1].record.as_json(), "startedMs": 3_600_000.5}
     ending = {"type": "summary", "durationMs": 500.0, "exitCode": 1}

@@ -2,15 +2,22 @@
 
 from typing import Any
 
-from wps_run.report.simulation import Closed, Heard, Outlook, Permitted, Struck, outlook_from
+from wps_run.report.simulation import (
+    ClosedClient,
+    FaultHits,
+    MessageDelivery,
+    PermissionState,
+    Simulation,
+    simulation_from,
+)
 
 MANY = tuple(f"user-{number}" for number in range(30_000))
 
 
-def outlook(**changes: Any) -> Outlook:
+def outlook(**changes: Any) -> Simulation:
     """An outlook of a hub where nothing happens but this."""
     nothing: dict[str, Any] = {"groups": (), "heard": (), "closed": (), "permissions": ()}
-    return Outlook("chat", **{"clients": 2, **nothing, **changes})
+    return Simulation("chat", **{"clients": 2, **nothing, **changes})
 
 
 def part(title: str, **changes: Any) -> list[str]:
@@ -20,9 +27,9 @@ def part(title: str, **changes: Any) -> list[str]:
     return [line.strip() for line in found.strip().splitlines()[1:]]
 
 
-def text(data: str, *listeners: str, origin: str = "red") -> Heard:
+def text(data: str, *listeners: str, origin: str = "red") -> MessageDelivery:
     """A text message and who heard it."""
-    return Heard(origin, "text", data.encode(), listeners)
+    return MessageDelivery(origin, "text", data.encode(), listeners)
 
 
 def test_long_lists_of_names_are_counted() -> None:
@@ -73,13 +80,13 @@ def test_thirty_thousand_messages_fit_on_the_screen() -> None:
 
 def test_who_was_closed_or_may_do_the_same_is_shown_together() -> None:
     """By reason, by rule."""
-    closed = (*(Closed(user, "late") for user in MANY), Closed("ada", ""))
+    closed = (*(ClosedClient(user, "late") for user in MANY), ClosedClient("ada", ""))
     first, second = part("Closed", closed=closed)
     assert first.startswith("late             user-0, user-1, ")
     assert second == "no reason given  ada"
 
     permissions = [
-        Permitted(connection, permission, "red", allowed=allowed)
+        PermissionState(connection, permission, "red", allowed=allowed)
         for connection in ("c1", "c2", "c3")
         for permission, allowed in (("sendToGroup", True), ("joinLeaveGroup", connection == "c3"))
     ]
@@ -91,7 +98,7 @@ def test_who_was_closed_or_may_do_the_same_is_shown_together() -> None:
 
 def test_many_rules_of_one_connection_are_counted() -> None:
     """A line holds a dozen."""
-    rules = [Permitted("c", "sendToGroup", f"g{n}", allowed=True) for n in range(1000)]
+    rules = [PermissionState("c", "sendToGroup", f"g{n}", allowed=True) for n in range(1000)]
 
     (line,) = part("Permissions", permissions=rules)
 
@@ -100,7 +107,10 @@ def test_many_rules_of_one_connection_are_counted() -> None:
 
 def test_faults_are_shown_when_they_were_asked_for() -> None:
     """How often each struck what, and how many requests came again."""
-    struck = (Struck("503,count=3", (("SendToAll", 2), ("SendToUser", 1))), Struck("half", ()))
+    struck = (
+        FaultHits("503,count=3", (("SendToAll", 2), ("SendToUser", 1))),
+        FaultHits("half", ()),
+    )
 
     assert part("Faults", fault_seed=7, struck=struck, repeats=1) == [
         "503,count=3  struck 3 requests: SendToAll 2, SendToUser 1",
@@ -122,10 +132,10 @@ def test_the_record_has_the_whole_and_can_be_read_back() -> None:
     one = outlook(
         groups=(("red", MANY),),
         heard=(text("hi", "ada"), text("hi", "ada")),
-        closed=(Closed("ada", "late"),),
-        permissions=(Permitted("c", "sendToGroup", "red", allowed=True),),
+        closed=(ClosedClient("ada", "late"),),
+        permissions=(PermissionState("c", "sendToGroup", "red", allowed=True),),
         absent=("bob",),
-        struck=(Struck("503,count=3", (("SendToAll", 2),)), Struck("half", ())),
+        struck=(FaultHits("503,count=3", (("SendToAll", 2),)), FaultHits("half", ())),
         repeats=2,
         fault_seed=7,
     )
@@ -140,5 +150,5 @@ def test_the_record_has_the_whole_and_can_be_read_back() -> None:
         {"fault": "half", "struck": 0, "operations": {}},
     ]
     assert (record["faultSeed"], record["repeats"]) == (7, 2)
-    assert outlook_from(record).as_json() == record
+    assert simulation_from(record).as_json() == record
     assert not {"absent", "faults", "faultSeed", "repeats"} & outlook().as_json().keys()

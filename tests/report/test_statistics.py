@@ -3,25 +3,25 @@
 from collections.abc import Callable
 
 from wps_run.execution.record import Attempt, Record
-from wps_run.execution.result import Fault, Status
-from wps_run.report.statistics import KINDS, digest
+from wps_run.execution.result import ActionError, Status
+from wps_run.report.statistics import KINDS, statistics_of
 
 
 def test_trouble_is_counted_by_kind_with_the_first_as_example(
     make_record: Callable[..., Record],
 ) -> None:
     """Most frequent first, what was skipped last."""
-    gone = Fault("NotExisted", "User `ada` is not found.", "Let the user connect.")
-    other = Fault("NotExisted", "User `bob` is not found.", "Let the user connect.")
-    stopped = Fault("stopped", "an action failed")
+    gone = ActionError("NotExisted", "User `ada` is not found.", "Let the user connect.")
+    other = ActionError("NotExisted", "User `bob` is not found.", "Let the user connect.")
+    stopped = ActionError("stopped", "an action failed")
     records = [
         *(make_record(index=index, status=Status.SKIPPED, error=stopped) for index in range(5)),
-        make_record(index=5, status=Status.UNKNOWN, error=Fault("timeout", "no answer")),
+        make_record(index=5, status=Status.UNKNOWN, error=ActionError("timeout", "no answer")),
         make_record(index=6, status=Status.FAILED, error=gone),
         make_record(index=7, status=Status.FAILED, error=other),
     ]
 
-    found = digest(records)
+    found = statistics_of(records)
 
     assert [(kind.code, kind.count, kind.example.index) for kind in found.kinds] == [
         ("NotExisted", 2, 6),
@@ -33,11 +33,11 @@ def test_trouble_is_counted_by_kind_with_the_first_as_example(
 def test_many_kinds_are_counted_together(make_record: Callable[..., Record]) -> None:
     """So that memory is bounded, whatever the service answers."""
     records = [
-        make_record(index=index, status=Status.FAILED, error=Fault(f"code{index}", "m"))
+        make_record(index=index, status=Status.FAILED, error=ActionError(f"code{index}", "m"))
         for index in range(KINDS + 7)
     ]
 
-    found = digest(records, failures=3)
+    found = statistics_of(records, failures=3)
 
     assert (len(found.kinds), found.others) == (KINDS, 7)
     assert [record.index for record in found.failures] == [0, 1, 2]
@@ -53,12 +53,12 @@ def test_the_slowest_come_first_and_equal_ones_in_order(
     ]
     records.append(make_record(index=9, duration_ms=99.0, started_ms=None))
 
-    assert [one.index for one in digest(records, slowest=3).slowest] == [1, 3, 2]
+    assert [one.index for one in statistics_of(records, slowest=3).slowest] == [1, 3, 2]
 
 
 def test_throttled_answers_are_counted(make_record: Callable[..., Record]) -> None:
     """Each 429 and 503, whether another attempt came after it or not."""
     tries = (Attempt(0.0, 429, None, 1.0), Attempt(1.0, 500, None, 1.0))
-    found = digest([make_record(tries=tries), make_record(http_status=503), make_record()])
+    found = statistics_of([make_record(tries=tries), make_record(http_status=503), make_record()])
 
     assert (found.retried, found.throttled) == (1, 2)

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from wps_run.execution.record import Record, ended
-from wps_run.execution.result import Fault, Skip, Status, Summary
-from wps_run.execution.run_info import Destination, Heading
+from wps_run.execution.result import ActionError, Skip, Status, Summary
+from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.playbook.steps import Step
-from wps_run.problems import Ink
+from wps_run.problems import Style
 from wps_run.report.text import Lines, heading_line, summary_lines, value_text
 from wps_run.text import cells
 
 MakeStep = Callable[..., Step]
-NO_USER = Fault("Warning.User.NotExisted", "no such user", "the user has no live connection")
+NO_USER = ActionError("Warning.User.NotExisted", "no such user", "the user has no live connection")
 
 
-def marked(ink: Ink, text: str) -> str:
+def marked(ink: Style, text: str) -> str:
     """A paint that can be read."""
     return f"<{ink}>{text}</>"
 
@@ -76,7 +76,7 @@ def test_many_kinds_of_hints_are_counted(make_step: MakeStep) -> None:
     """The most frequent ones are told again."""
     lines = Lines()
     for kind in range(8):
-        fault = Fault("x", "y", f"hint {kind}")
+        fault = ActionError("x", "y", f"hint {kind}")
         for _ in range(kind + 1):
             lines.result(record(make_step, Status.FAILED, 400, 1, 0.1, "id", fault))
 
@@ -89,7 +89,7 @@ def test_many_kinds_of_hints_are_counted(make_step: MakeStep) -> None:
 def test_why_actions_were_skipped_is_told_once(make_step: MakeStep) -> None:
     """A thousand skipped ones do not bury the one that failed."""
     lines = Lines()
-    fault = Fault(Skip.STOPPED, "not started, since an action before it did not succeed")
+    fault = ActionError(Skip.STOPPED, "not started, since an action before it did not succeed")
 
     shown = [
         lines.result(record(make_step, Status.SKIPPED, None, 0, 0.0, None, fault)) for _ in range(9)
@@ -131,14 +131,14 @@ def test_colours_do_not_move_the_columns(make_step: MakeStep) -> None:
 )
 def test_a_rehearsal_and_a_real_run_are_told_apart(destination: Destination, shown: str) -> None:
     """By the first word, and by its colour."""
-    heading = Heading(destination, ("x.example",), ("chat",), ("p.yaml",), 1, "sequential")
+    heading = RunInfo(destination, ("x.example",), ("chat",), ("p.yaml",), 1, "sequential")
 
     assert heading_line(heading, marked).startswith(shown)
 
 
 def test_counts_have_their_colours_when_there_is_something_to_see() -> None:
     """Zeros are plain."""
-    heading = Heading(Destination.LOCAL, (), ("chat",), ("p.yaml",), 3, "sequential")
+    heading = RunInfo(Destination.LOCAL, (), ("chat",), ("p.yaml",), 3, "sequential")
     summary = Summary(Counter({Status.OK: 2, Status.FAILED: 1}), duration=1.0)
 
     shown = summary_lines(heading, summary, marked)
@@ -179,7 +179,7 @@ def test_long_names_are_cut_by_columns() -> None:
 
 def test_words_of_a_server_and_labels_are_made_visible(make_step: MakeStep) -> None:
     """Neither can move the cursor, or begin a line of its own."""
-    fault = Fault("x", "bad\x1b[2J\r\nok  200", "")
+    fault = ActionError("x", "bad\x1b[2J\r\nok  200", "")
     step = make_step(name="la\nbel", source="a\x1b.yaml:5")
 
     shown = Lines().result(ended(step, Status.FAILED, 400, 1, 0.1, "id", fault).record)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 
-class Place(StrEnum):
+class FieldLocation(StrEnum):
     """Where a property travels in the request."""
 
     PATH = "path"
@@ -15,7 +15,7 @@ class Place(StrEnum):
     CONTENT_TYPE = "content type"
 
 
-class Shape(StrEnum):
+class FieldType(StrEnum):
     """What kind of value a property holds."""
 
     STRING = "string"
@@ -56,8 +56,8 @@ class Field:
 
     name: str
     summary: str
-    shape: Shape
-    place: Place
+    shape: FieldType
+    place: FieldLocation
     example: str | int | tuple[str, ...]
     required: bool = True
     target: bool = False
@@ -71,8 +71,8 @@ class Field:
 GROUP = Field(
     name="group",
     summary="The group's name. Case-sensitive.",
-    shape=Shape.STRING,
-    place=Place.PATH,
+    shape=FieldType.STRING,
+    place=FieldLocation.PATH,
     example="launch",
     target=True,
     is_name=True,
@@ -81,8 +81,8 @@ GROUP = Field(
 USER_ID = Field(
     name="userId",
     summary="The user's ID. Case-sensitive; it stands for all the user's connections.",
-    shape=Shape.STRING,
-    place=Place.PATH,
+    shape=FieldType.STRING,
+    place=FieldLocation.PATH,
     example="ada",
     target=True,
     is_name=True,
@@ -90,8 +90,8 @@ USER_ID = Field(
 CONNECTION_ID = Field(
     name="connectionId",
     summary="The ID of one client connection, as the service gave it out.",
-    shape=Shape.STRING,
-    place=Place.PATH,
+    shape=FieldType.STRING,
+    place=FieldLocation.PATH,
     example="conn-1",
     target=True,
     is_name=True,
@@ -99,8 +99,8 @@ CONNECTION_ID = Field(
 PERMISSION = Field(
     name="permission",
     summary="What the connection may or may no longer do.",
-    shape=Shape.CHOICE,
-    place=Place.PATH,
+    shape=FieldType.CHOICE,
+    place=FieldLocation.PATH,
     example="sendToGroup",
     target=True,
     choices=MappingProxyType(
@@ -113,8 +113,8 @@ PERMISSION = Field(
 TARGET_NAME = Field(
     name="targetName",
     summary="The group that the permission is for. The service answers 400 without it.",
-    shape=Shape.STRING,
-    place=Place.QUERY,
+    shape=FieldType.STRING,
+    place=FieldLocation.QUERY,
     example="launch",
     target=True,
     is_name=True,
@@ -123,8 +123,8 @@ TARGET_NAME = Field(
 GROUPS = Field(
     name="groups",
     summary="The names of the groups.",
-    shape=Shape.STRINGS,
-    place=Place.BODY,
+    shape=FieldType.STRINGS,
+    place=FieldLocation.BODY,
     example=("launch", "news"),
     target=True,
     is_name=True,
@@ -133,31 +133,31 @@ GROUPS = Field(
 EXCLUDED = Field(
     name="excluded",
     summary="IDs of connections to leave out.",
-    shape=Shape.STRINGS,
-    place=Place.QUERY,
+    shape=FieldType.STRINGS,
+    place=FieldLocation.QUERY,
     example=("conn-1",),
     required=False,
 )
 REASON = Field(
     name="reason",
     summary="Why, in words that the closed clients are told.",
-    shape=Shape.STRING,
-    place=Place.QUERY,
+    shape=FieldType.STRING,
+    place=FieldLocation.QUERY,
     example="Maintenance",
     required=False,
 )
 FILTER = Field(
     name="filter",
     summary="An OData expression that chooses the receivers, such as `userId ne 'ada'`.",
-    shape=Shape.STRING,
-    place=Place.QUERY,
+    shape=FieldType.STRING,
+    place=FieldLocation.QUERY,
     example="userId ne 'ada'",
     required=False,
 )
 SELECTION = replace(
     FILTER,
     summary="An OData expression that chooses the connections, such as `userId eq 'ada'`.",
-    place=Place.BODY,
+    place=FieldLocation.BODY,
     example="userId eq 'ada'",
     required=True,
     target=True,
@@ -165,8 +165,8 @@ SELECTION = replace(
 MESSAGE_TTL_SECONDS = Field(
     name="messageTtlSeconds",
     summary="Seconds after which an undelivered message is dropped; 0 means never.",
-    shape=Shape.INTEGER,
-    place=Place.QUERY,
+    shape=FieldType.INTEGER,
+    place=FieldLocation.QUERY,
     example=60,
     required=False,
     least=0,
@@ -175,8 +175,8 @@ MESSAGE_TTL_SECONDS = Field(
 DATA_TYPE = Field(
     name="dataType",
     summary="How the data is sent and received; `text` when left out.",
-    shape=Shape.CHOICE,
-    place=Place.CONTENT_TYPE,
+    shape=FieldType.CHOICE,
+    place=FieldLocation.CONTENT_TYPE,
     example="text",
     required=False,
     choices=MappingProxyType(
@@ -190,8 +190,8 @@ DATA_TYPE = Field(
 DATA = Field(
     name="data",
     summary="The message: a string; for `json` a string that holds JSON. At most 1 MiB.",
-    shape=Shape.DATA,
-    place=Place.BODY,
+    shape=FieldType.DATA,
+    place=FieldLocation.BODY,
     example="Welcome",
     limit=DATA_LIMIT,
 )

@@ -9,10 +9,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from wps_run.actions.request import Values
-from wps_run.actions.table import Action, Kind
+from wps_run.actions.table import Action, OverlapKind
 
-COMMUTES: frozenset[Kind] = frozenset(
-    {Kind.JOIN, Kind.LEAVE, Kind.GRANT, Kind.REVOKE, Kind.LEAVE_ALL}
+COMMUTES: frozenset[OverlapKind] = frozenset(
+    {
+        OverlapKind.JOIN,
+        OverlapKind.LEAVE,
+        OverlapKind.GRANT,
+        OverlapKind.REVOKE,
+        OverlapKind.LEAVE_ALL,
+    }
 )
 """Kinds that may be done to one target in any order.
 
@@ -29,7 +35,7 @@ _TARGETS = {
 """Property to the kind of target that it names."""
 
 
-class Claim(NamedTuple):
+class Lock(NamedTuple):
     """A key and what is done to it.
 
     Attributes:
@@ -49,33 +55,33 @@ HUB = ("hub", "")
 MEMBERSHIP = ("membership", "")
 """Who is in which group. Joins and leaves change it, a filter on a send may read it."""
 
-ALONE = (Claim(HUB, "alone", shared=False),)
+ALONE = (Lock(HUB, "alone", shared=False),)
 """The claims of an action that overlaps with nothing, as in a sequential run."""
 
 
-Claiming = Callable[[Values], tuple[Claim, ...]]
+LockFunction = Callable[[Values], tuple[Lock, ...]]
 """From an action's values to what it claims, in a fixed order: the hub's phase first."""
 
 
-def claiming(action: Action) -> Claiming:
+def locks_for(action: Action) -> LockFunction:
     """How the claims of an action follow from its values; what no value changes, once.
 
     Source: the two `overlap` columns of the action table.
     """
     phase, kind = action.overlap.phase, action.overlap.kind
-    if kind is Kind.ALONE:
+    if kind is OverlapKind.ALONE:
         return lambda _: ALONE
-    hub = Claim(HUB, phase, shared=True)
+    hub = Lock(HUB, phase, shared=True)
     shared = kind in COMMUTES
     names = {one.name for one in action.fields}
     targets = [(name, what) for name, what in _TARGETS.items() if name in names]
-    changes = kind in {Kind.JOIN, Kind.LEAVE}
+    changes = kind in {OverlapKind.JOIN, OverlapKind.LEAVE}
 
-    def claims(values: Values) -> tuple[Claim, ...]:
+    def claims(values: Values) -> tuple[Lock, ...]:
         made = [hub]
         for name, what in targets:
             if name in values:
-                made.append(Claim((what, str(values[name])), kind, shared))
+                made.append(Lock((what, str(values[name])), kind, shared))
         if changes:
             made.append(_CHANGE)
         elif "filter" in values:
@@ -85,10 +91,10 @@ def claiming(action: Action) -> Claiming:
     return claims
 
 
-_CHANGE = Claim(MEMBERSHIP, "change", shared=True)
-_READ = Claim(MEMBERSHIP, "read", shared=True)
+_CHANGE = Lock(MEMBERSHIP, "change", shared=True)
+_READ = Lock(MEMBERSHIP, "read", shared=True)
 
 
-def claims_of(action: Action, values: Values) -> tuple[Claim, ...]:
+def locks_of(action: Action, values: Values) -> tuple[Lock, ...]:
     """What an action with these values claims; see `claiming`."""
-    return claiming(action)(values)
+    return locks_for(action)(values)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from wps_run.actions.fields import Field, Shape
+from wps_run.actions.fields import Field, FieldType
 from wps_run.actions.table import Action, Origin, Repeat
 
 _REPEAT = {
@@ -116,7 +116,7 @@ def example(action: Action) -> str:
 
 
 def _scalar(one: Field) -> str:
-    if one.shape is Shape.STRINGS and isinstance(one.example, tuple):
+    if one.shape is FieldType.STRINGS and isinstance(one.example, tuple):
         return "[" + ", ".join(one.example) + "]"
     text = str(one.example)
     return json.dumps(text) if "'" in text else text

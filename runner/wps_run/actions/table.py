@@ -27,7 +27,7 @@ from wps_run.actions.fields import (
     TARGET_NAME,
     USER_ID,
     Field,
-    Place,
+    FieldLocation,
 )
 
 
@@ -47,7 +47,7 @@ class Phase(StrEnum):
     LEAVE_ALL = "leaveAll"
 
 
-class Kind(StrEnum):
+class OverlapKind(StrEnum):
     """What an action does to its targets.
 
     Two actions on one target may overlap only when both do the same kind of thing
@@ -77,7 +77,7 @@ class Overlap:
     """The two columns that say what may run at the same time."""
 
     phase: Phase
-    kind: Kind
+    kind: OverlapKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Action:
         """Whether repeating it leaves the same state and harms nobody."""
         return self.repeat is Repeat.IDEMPOTENT
 
-    def placed(self, place: Place) -> tuple[Field, ...]:
+    def placed(self, place: FieldLocation) -> tuple[Field, ...]:
         """Its properties that travel in one place of the request."""
         return tuple(one for one in self.fields if one.place is place)
 
@@ -136,7 +136,7 @@ _ROWS = (
         path="/api/hubs/{hub}/:send",
         fields=(DATA, DATA_TYPE, EXCLUDED, FILTER, MESSAGE_TTL_SECONDS),
         success=(202,),
-        overlap=Overlap(Phase.BROADCAST, Kind.ALONE),
+        overlap=Overlap(Phase.BROADCAST, OverlapKind.ALONE),
         repeat=Repeat.SEND,
         origin=Origin.BINDING,
         operation="WebPubSub_SendToAll",
@@ -149,7 +149,7 @@ _ROWS = (
         path="/api/hubs/{hub}/groups/{group}/:send",
         fields=(GROUP, DATA, DATA_TYPE, EXCLUDED, FILTER, MESSAGE_TTL_SECONDS),
         success=(202,),
-        overlap=Overlap(Phase.USE, Kind.SEND),
+        overlap=Overlap(Phase.USE, OverlapKind.SEND),
         repeat=Repeat.SEND,
         origin=Origin.BINDING,
         operation="WebPubSub_SendToGroup",
@@ -162,7 +162,7 @@ _ROWS = (
         path="/api/hubs/{hub}/users/{userId}/:send",
         fields=(USER_ID, DATA, DATA_TYPE, FILTER, MESSAGE_TTL_SECONDS),
         success=(202,),
-        overlap=Overlap(Phase.USE, Kind.SEND),
+        overlap=Overlap(Phase.USE, OverlapKind.SEND),
         repeat=Repeat.SEND,
         origin=Origin.BINDING,
         operation="WebPubSub_SendToUser",
@@ -175,7 +175,7 @@ _ROWS = (
         path="/api/hubs/{hub}/connections/{connectionId}/:send",
         fields=(CONNECTION_ID, DATA, DATA_TYPE, MESSAGE_TTL_SECONDS),
         success=(202,),
-        overlap=Overlap(Phase.USE, Kind.SEND),
+        overlap=Overlap(Phase.USE, OverlapKind.SEND),
         repeat=Repeat.SEND,
         origin=Origin.BINDING,
         operation="WebPubSub_SendToConnection",
@@ -188,7 +188,7 @@ _ROWS = (
         path="/api/hubs/{hub}/users/{userId}/groups/{group}",
         fields=(USER_ID, GROUP),
         success=(200,),
-        overlap=Overlap(Phase.USE, Kind.JOIN),
+        overlap=Overlap(Phase.USE, OverlapKind.JOIN),
         repeat=Repeat.IDEMPOTENT,
         origin=Origin.BINDING,
         operation="WebPubSub_AddUserToGroup",
@@ -200,7 +200,7 @@ _ROWS = (
         path="/api/hubs/{hub}/users/{userId}/groups/{group}",
         fields=(USER_ID, GROUP),
         success=(204,),
-        overlap=Overlap(Phase.USE, Kind.LEAVE),
+        overlap=Overlap(Phase.USE, OverlapKind.LEAVE),
         repeat=Repeat.IDEMPOTENT,
         origin=Origin.BINDING,
         operation="WebPubSub_RemoveUserFromGroup",
@@ -212,7 +212,7 @@ _ROWS = (
         path="/api/hubs/{hub}/users/{userId}/groups",
         fields=(USER_ID,),
         success=(204,),
-        overlap=Overlap(Phase.LEAVE_ALL, Kind.LEAVE_ALL),
+        overlap=Overlap(Phase.LEAVE_ALL, OverlapKind.LEAVE_ALL),
         repeat=Repeat.IDEMPOTENT,
         origin=Origin.BINDING,
         operation="WebPubSub_RemoveUserFromAllGroups",
@@ -224,7 +224,7 @@ _ROWS = (
         path="/api/hubs/{hub}/groups/{group}/connections/{connectionId}",
         fields=(CONNECTION_ID, GROUP),
         success=(200,),
-        overlap=Overlap(Phase.USE, Kind.JOIN),
+        overlap=Overlap(Phase.USE, OverlapKind.JOIN),
         repeat=Repeat.IDEMPOTENT,
         origin=Origin.BINDING,
         operation="WebPubSub_AddConnectionToGroup",
@@ -236,7 +236,7 @@ _ROWS = (
         path="/api/hubs/{hub}/groups/{group}/connections/{connectionId}",
         fields=(CONNECTION_ID, GROUP),
         success=(204,),
-        overlap=Overlap(Phase.USE, Kind.LEAVE),
+        overlap=Overlap(Phase.USE, OverlapKind.LEAVE),
         repeat=Repeat.IDEMPOTENT,
         origin=Origin.BINDING,
         operation="WebPubSub_RemoveConnectionFromGroup",
@@ -248,7 +248,7 @@ _ROWS = (
         path="/api/hubs/{hub}/:closeConnections",
         fields=(EXCLUDED, REASON),
         success=(204,),
-        overlap=Overlap(Phase.CLOSE, Kind.ALONE),
+        overlap=Overlap(Phase.CLOSE, OverlapKind.ALONE),
         repeat=Repeat.SCOPE_CLOSE,
         origin=Origin.BINDING,
         operation="WebPubSub_CloseAllConnections",
@@ -260,7 +260,7 @@ _ROWS = (
         path="/api/hubs/{hub}/connections/{connectionId}",
         fields=(CONNECTION_ID, REASON),
         success=(204,),
-        overlap=Overlap(Phase.CLOSE, Kind.CLOSE),
+        overlap=Overlap(Phase.CLOSE, OverlapKind.CLOSE),
         repeat=Repeat.IDEMPOTENT,
         origin=Origin.BINDING,
         operation="WebPubSub_CloseConnection",
@@ -272,7 +272,7 @@ _ROWS = (
         path="/api/hubs/{hub}/groups/{group}/:closeConnections",
         fields=(GROUP, EXCLUDED, REASON),
         success=(204,),
-        overlap=Overlap(Phase.CLOSE, Kind.CLOSE),
+        overlap=Overlap(Phase.CLOSE, OverlapKind.CLOSE),
         repeat=Repeat.SCOPE_CLOSE,
         origin=Origin.BINDING,
         operation="WebPubSub_CloseGroupConnections",
@@ -284,7 +284,7 @@ _ROWS = (
         path="/api/hubs/{hub}/permissions/{permission}/connections/{connectionId}",
         fields=(CONNECTION_ID, PERMISSION, TARGET_NAME),
         success=(200,),
-        overlap=Overlap(Phase.USE, Kind.GRANT),
+        overlap=Overlap(Phase.USE, OverlapKind.GRANT),
         repeat=Repeat.IDEMPOTENT,
         origin=Origin.BINDING,
         operation="WebPubSub_GrantPermission",
@@ -296,7 +296,7 @@ _ROWS = (
         path="/api/hubs/{hub}/permissions/{permission}/connections/{connectionId}",
         fields=(CONNECTION_ID, PERMISSION, TARGET_NAME),
         success=(204,),
-        overlap=Overlap(Phase.USE, Kind.REVOKE),
+        overlap=Overlap(Phase.USE, OverlapKind.REVOKE),
         repeat=Repeat.IDEMPOTENT,
         origin=Origin.BINDING,
         operation="WebPubSub_RevokePermission",
@@ -308,7 +308,7 @@ _ROWS = (
         path="/api/hubs/{hub}/users/{userId}/:closeConnections",
         fields=(USER_ID, EXCLUDED, REASON),
         success=(204,),
-        overlap=Overlap(Phase.CLOSE, Kind.CLOSE),
+        overlap=Overlap(Phase.CLOSE, OverlapKind.CLOSE),
         repeat=Repeat.SCOPE_CLOSE,
         origin=Origin.REST,
         operation="WebPubSub_CloseUserConnections",
@@ -320,7 +320,7 @@ _ROWS = (
         path="/api/hubs/{hub}/connections/{connectionId}/groups",
         fields=(CONNECTION_ID,),
         success=(204,),
-        overlap=Overlap(Phase.LEAVE_ALL, Kind.LEAVE_ALL),
+        overlap=Overlap(Phase.LEAVE_ALL, OverlapKind.LEAVE_ALL),
         repeat=Repeat.IDEMPOTENT,
         origin=Origin.REST,
         operation="WebPubSub_RemoveConnectionFromAllGroups",
@@ -332,7 +332,7 @@ _ROWS = (
         path="/api/hubs/{hub}/:addToGroups",
         fields=(GROUPS, SELECTION),
         success=(200,),
-        overlap=Overlap(Phase.LEAVE_ALL, Kind.ALONE),
+        overlap=Overlap(Phase.LEAVE_ALL, OverlapKind.ALONE),
         repeat=Repeat.IDEMPOTENT,
         origin=Origin.REST,
         operation="WebPubSub_AddConnectionsToGroups",
@@ -344,7 +344,7 @@ _ROWS = (
         path="/api/hubs/{hub}/:removeFromGroups",
         fields=(GROUPS, SELECTION),
         success=(200,),
-        overlap=Overlap(Phase.LEAVE_ALL, Kind.ALONE),
+        overlap=Overlap(Phase.LEAVE_ALL, OverlapKind.ALONE),
         repeat=Repeat.IDEMPOTENT,
         origin=Origin.REST,
         operation="WebPubSub_RemoveConnectionsFromGroups",

@@ -15,9 +15,9 @@ import click
 from wps_run import planning
 from wps_run.cli.fingerprint import fingerprint_of, salt_of
 from wps_run.cli.options import STDIN, STDIN_NAME
-from wps_run.execution.run_info import Destination, Heading, heading_from, heading_record
+from wps_run.execution.run_info import Destination, RunInfo, run_info_from, run_info_record
 from wps_run.journal.format import parsed
-from wps_run.journal.recorder import Kept
+from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.store import SUFFIX, prune, state_folder
 from wps_run.journal.writer import Journal, removed_stillborn
 from wps_run.playbook.shards import Shard
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class JournalOptions:
     """What the command line says about the journal.
 
     Attributes:
@@ -62,7 +62,7 @@ class Wish:
         if self.if_exists and not self.file:
             raise UsageError("--resume-if-exists goes on with --journal FILE; name the file")
 
-    def decided(self) -> "Wish":
+    def decided(self) -> "JournalOptions":
         """What is wished, once it is known to be possible and whether the named journal is there.
 
         One whose first line is torn was broken off before anything was sent: it is begun anew.
@@ -81,8 +81,8 @@ class Wish:
 
 
 def opened(
-    wish: Wish, heading: Heading, plans: Sequence[planning.Plan], endpoints: Sequence[str]
-) -> Kept:
+    wish: JournalOptions, heading: RunInfo, plans: Sequence[planning.Plan], endpoints: Sequence[str]
+) -> RunRecorder:
     """Open the journal of a run.
 
     Args:
@@ -98,10 +98,10 @@ def opened(
     if wish.resume:
         return _gone_on_with(Path(wish.resume), heading, plans, endpoints, failed=wish.failed)
     if wish.off:
-        return Kept()
+        return RunRecorder()
     header = _header(heading, plans, endpoints)
     if wish.file:
-        return Kept(Journal.create(Path(wish.file), header), began=header["started"])
+        return RunRecorder(Journal.create(Path(wish.file), header), began=header["started"])
     try:
         folder = state_folder(os.environ, windows=sys.platform == "win32")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -110,8 +110,8 @@ def opened(
         prune(folder)
     except (JournalError, OSError) as error:
         click.echo(f"wps-run: warning: this run has no journal: {error}", err=True)
-        return Kept()
-    return Kept(journal, began=header["started"])
+        return RunRecorder()
+    return RunRecorder(journal, began=header["started"])
 
 
 def paths_of(plans: Sequence[planning.Plan]) -> list[str]:
@@ -147,7 +147,7 @@ def shard_in(history: "History", wanted: Shard | None, journal: str) -> Shard | 
     Raises:
         UsageError: It keeps another share than the one that is asked for.
     """
-    kept = heading_from(history.header).shard
+    kept = run_info_from(history.header).shard
     if wanted in {None, kept}:
         return kept
     what = f"shard {kept}" if kept else "a run without shards"
@@ -173,7 +173,7 @@ def _is_rehearsal(path: Path) -> bool:
 
 
 def _header(
-    heading: Heading, plans: Sequence[planning.Plan], endpoints: Sequence[str]
+    heading: RunInfo, plans: Sequence[planning.Plan], endpoints: Sequence[str]
 ) -> dict[str, Any]:
     salt = salt_of(plans)
     return {
@@ -182,7 +182,7 @@ def _header(
         "started": written(datetime.now(UTC)),
         "paths": paths_of(plans),
         "folder": _here(),
-        **heading_record(heading),
+        **run_info_record(heading),
         "salt": salt,
         "fingerprint": fingerprint_of(plans, endpoints, salt),
     }
@@ -190,21 +190,21 @@ def _header(
 
 def _gone_on_with(
     path: Path,
-    heading: Heading,
+    heading: RunInfo,
     plans: Sequence[planning.Plan],
     endpoints: Sequence[str],
     *,
     failed: bool,
-) -> Kept:
+) -> RunRecorder:
     # Most runs are new ones.
     from wps_run.journal.reader import require_same  # noqa: PLC0415
-    from wps_run.journal.resume import Again, Resumption  # noqa: PLC0415
+    from wps_run.journal.resume import ResumeMode, Resumption  # noqa: PLC0415
 
     journal, history = Journal.reopen(path)
     made = fingerprint_of(plans, endpoints, history.header["salt"])
     require_same(history, made, str(path))
     moment = {"type": "resumed", "resumed": written(datetime.now(UTC))}
-    journal.resume(history.length, {**moment, **heading_record(heading)})
+    journal.resume(history.length, {**moment, **run_info_record(heading)})
     history.resumed = moment
     if heading.destination is Destination.LOCAL:
         click.echo(
@@ -212,8 +212,10 @@ def _gone_on_with(
             "its earlier parts did; rehearse anew to see all that would happen",
             err=True,
         )
-    again = Again.FAILED if failed else Again.UNDONE
-    return Kept(journal, Resumption(history, again), history.elapsed, history.header["started"])
+    again = ResumeMode.FAILED if failed else ResumeMode.UNDONE
+    return RunRecorder(
+        journal, Resumption(history, again), history.elapsed, history.header["started"]
+    )
 
 
 def written(moment: datetime) -> str:

@@ -165,7 +165,7 @@ def variables(assignments: Iterable[tuple[str, str]], vars_files: Iterable[str])
 
 def given(
     settings: str | None = None, connection: str | None = None, **said: Any
-) -> planning.Given:
+) -> planning.RunOverrides:
     """What the command line adds to the playbooks.
 
     Args:
@@ -178,7 +178,7 @@ def given(
     options = {keys.get(name, name): said[name] for name in plain if said[name] is not None}
     if said["attempts"] is not None:
         options["retry"] = {"attempts": said["attempts"]}
-    return planning.Given(
+    return planning.RunOverrides(
         options=options,
         variables=variables(said["assignments"], said["vars_files"]),
         environment=environment(settings),

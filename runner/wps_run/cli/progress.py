@@ -15,14 +15,14 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from wps_run.cli.terminal import paint_for
-from wps_run.execution.limits import Throttle
+from wps_run.execution.limits import ConcurrencyLimiter
 from wps_run.execution.record import Record
 from wps_run.execution.result import Summary
-from wps_run.execution.run_info import Heading
-from wps_run.report.progress import Meter, View, plain_line, progress_line
+from wps_run.execution.run_info import RunInfo
+from wps_run.report.progress import ProgressSnapshot, RateMeter, plain_line, progress_line
 
 
-class Watch:
+class ProgressTracker:
     """Looks at a run and touches nothing.
 
     Args:
@@ -32,15 +32,15 @@ class Watch:
     """
 
     def __init__(
-        self, heading: Heading, summary: Summary, clock: Callable[[], float] = time.monotonic
+        self, heading: RunInfo, summary: Summary, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._heading = heading
         self._summary = summary
         self._clock = clock
-        self._meter = Meter(clock())
-        self._throttle: Throttle | None = None
+        self._meter = RateMeter(clock())
+        self._throttle: ConcurrencyLimiter | None = None
 
-    def began(self, throttle: Throttle) -> None:
+    def began(self, throttle: ConcurrencyLimiter) -> None:
         """Note that the next playbook began, and what slows it."""
         self._throttle = throttle
 
@@ -49,10 +49,10 @@ class Watch:
         if record.started_ms is not None and record.started_ms >= self._summary.since_ms:
             self._meter.add()
 
-    def view(self) -> View:
+    def view(self) -> ProgressSnapshot:
         """What is to be said now."""
         now, throttle = self._clock(), self._throttle
-        return View(
+        return ProgressSnapshot(
             place=str(self._heading.destination),
             total=self._heading.total,
             counts=self._summary.counts,
@@ -75,7 +75,7 @@ _ASSUMED = 80
 """Columns of a terminal that does not know how wide it is."""
 
 
-class Form(StrEnum):
+class ProgressMode(StrEnum):
     """How progress is shown."""
 
     LINE = "line"
@@ -87,16 +87,16 @@ class Form(StrEnum):
     NONE = "none"
 
 
-def form_for(stream: TextIO, environment: Mapping[str, str], *, wanted: bool) -> Form:
+def form_for(stream: TextIO, environment: Mapping[str, str], *, wanted: bool) -> ProgressMode:
     """How progress is shown on a stream: a line only on a terminal that obeys escapes."""
     if not wanted:
-        return Form.NONE
+        return ProgressMode.NONE
     if not stream.isatty() or environment.get("TERM") == "dumb":
-        return Form.LOG
+        return ProgressMode.LOG
     # The console of Windows obeys them only in its newer terminal, or where a TERM is set.
     if sys.platform == "win32" and not {"WT_SESSION", "TERM"} & environment.keys():
-        return Form.LOG
-    return Form.LINE
+        return ProgressMode.LOG
+    return ProgressMode.LINE
 
 
 class Progress:
@@ -118,8 +118,8 @@ class Progress:
 
     def __init__(
         self,
-        form: Form,
-        view: Callable[[], View],
+        form: ProgressMode,
+        view: Callable[[], ProgressSnapshot],
         emit: Callable[[str], object],
         *,
         every: float | None = None,
@@ -127,9 +127,9 @@ class Progress:
         self._form = form
         self._view = view
         self._emit = emit
-        usual = REDRAWN if form is Form.LINE else LOGGED
+        usual = REDRAWN if form is ProgressMode.LINE else LOGGED
         self._every = usual if every is None else every
-        self._holds = form is Form.LINE and sys.stdout.isatty()
+        self._holds = form is ProgressMode.LINE and sys.stdout.isatty()
         self._held: list[str] = []
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -137,9 +137,9 @@ class Progress:
     def __enter__(self) -> Self:
         self._screen = Screen(sys.stderr)
         self._before = sys.stderr
-        if self._form is not Form.NONE:
+        if self._form is not ProgressMode.NONE:
             self._wait()
-        if self._form is Form.LINE:
+        if self._form is ProgressMode.LINE:
             sys.stderr = _Aside(self._screen, sys.stderr)
         return self
 
@@ -181,7 +181,7 @@ class Progress:
     def _look(self) -> None:
         if self._held:
             self.flush()
-        if self._form is Form.LINE:
+        if self._form is ProgressMode.LINE:
             self._screen.draw(self._view())
         else:
             self._screen.say(f"wps-run: {plain_line(self._view())}\n")
@@ -197,7 +197,7 @@ class Screen:
         self._drawn = ""
         self._broken_line = False
 
-    def draw(self, view: View) -> None:
+    def draw(self, view: ProgressSnapshot) -> None:
         """Draw the line, unless somebody else uses the terminal or is in the middle of a line."""
         if self._broken_line or not _in_front(self._stream):
             return

@@ -14,13 +14,13 @@ from wps_run.cli.journals import written
 from wps_run.cli.spool import Spool
 from wps_run.execution.record import Record
 from wps_run.execution.result import Summary
-from wps_run.execution.run_info import Heading
-from wps_run.journal.recorder import Kept
+from wps_run.execution.run_info import RunInfo
+from wps_run.journal.recorder import RunRecorder
 from wps_run.problems import UsageError
 
 if TYPE_CHECKING:
-    from wps_run.report.run_report import Account
-    from wps_run.report.simulation import Outlook
+    from wps_run.report.run_report import RunReport
+    from wps_run.report.simulation import Simulation
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -114,10 +114,10 @@ class ReportFiles:
 
     def write(
         self,
-        heading: Heading,
+        heading: RunInfo,
         summary: Summary,
-        kept: Kept,
-        outlooks: "Sequence[Outlook]",
+        kept: RunRecorder,
+        outlooks: "Sequence[Simulation]",
     ) -> bool:
         """Write them all, once the run has ended and its journal is closed.
 
@@ -127,11 +127,11 @@ class ReportFiles:
         """
         if self._spool is None:
             return True
-        from wps_run.report.run_report import Account  # noqa: PLC0415 -- most runs have no report file
+        from wps_run.report.run_report import RunReport  # noqa: PLC0415 -- most runs have no report file
 
         if kept.journal:
             outlooks = tuple(one.withheld() for one in outlooks)
-        account = Account(heading, kept.began or self._made, self._spool, summary, outlooks)
+        account = RunReport(heading, kept.began or self._made, self._spool, summary, outlooks)
         journal = kept.journal.path if kept.journal else None
         failed = write_reports(self.paths, account, journal)
         if self._job_summary:
@@ -140,7 +140,7 @@ class ReportFiles:
         return not failed
 
 
-def write_reports(paths: Iterable[Path], account: "Account", journal: Path | None) -> bool:
+def write_reports(paths: Iterable[Path], account: "RunReport", journal: Path | None) -> bool:
     """Write report files; each is there as a whole or not at all.
 
     Args:
@@ -184,7 +184,7 @@ def _part(path: Path) -> Path:
     return path.with_name(f".wps-run-{secrets.token_hex(6)}.part")
 
 
-def _add_job_summary(path: Path, account: "Account") -> None:
+def _add_job_summary(path: Path, account: "RunReport") -> None:
     """Append the run to the job summary of GitHub Actions; that it cannot be is a warning."""
     from wps_run.report.markdown import markdown  # noqa: PLC0415 -- only in such a step
 

@@ -13,17 +13,17 @@ from typing import Any, TextIO
 
 import click
 
-from wps_run.problems import Ink, Paint, plain
+from wps_run.problems import Style, Styler, plain
 
-_STYLES: Mapping[Ink, Mapping[str, Any]] = {
-    Ink.PLACE: {"bold": True},
-    Ink.ERROR: {"fg": "red", "bold": True},
-    Ink.WARNING: {"fg": "yellow", "bold": True},
-    Ink.GUTTER: {"dim": True},
-    Ink.GOOD: {"fg": "green"},
-    Ink.DOUBT: {"fg": "magenta", "bold": True},
-    Ink.HINT: {"fg": "cyan"},
-    Ink.LOCAL: {"fg": "cyan", "bold": True},
+_STYLES: Mapping[Style, Mapping[str, Any]] = {
+    Style.PLACE: {"bold": True},
+    Style.ERROR: {"fg": "red", "bold": True},
+    Style.WARNING: {"fg": "yellow", "bold": True},
+    Style.GUTTER: {"dim": True},
+    Style.GOOD: {"fg": "green"},
+    Style.DOUBT: {"fg": "magenta", "bold": True},
+    Style.HINT: {"fg": "cyan"},
+    Style.LOCAL: {"fg": "cyan", "bold": True},
 }
 
 
@@ -41,7 +41,7 @@ def wanted(stream: TextIO, environment: Mapping[str, str]) -> bool:
     return stream.isatty() and environment.get("TERM") != "dumb"
 
 
-def paint_for(stream: TextIO) -> Paint:
+def paint_for(stream: TextIO) -> Styler:
     """What gives text on this stream its colours; it may be none."""
     return _in_colour if wanted(stream, os.environ) else plain
 
@@ -51,7 +51,7 @@ def write(stream: TextIO, text: str) -> None:
     click.echo(text, file=stream, nl=False, color=wanted(stream, os.environ))
 
 
-def _in_colour(ink: Ink, text: str) -> str:
+def _in_colour(ink: Style, text: str) -> str:
     return click.style(text, **_STYLES[ink])
 
 

@@ -22,7 +22,7 @@ from wps_run.connect.auth import Signer, TokenSource
 from wps_run.connect.deadlines import Deadlines
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.entra import EntraTokens, entra_tokens
-from wps_run.connect.log import LOG, Exchange
+from wps_run.connect.log import LOG, RequestLogger
 from wps_run.connect.proxy import proxy_for
 from wps_run.connect.reply import NoReply, Outcome, read_reply
 from wps_run.problems import SettingsError
@@ -155,7 +155,7 @@ class Client:
         token = self._tokens.token(request.path, now)
         # The signature by itself too, since the dots around it may come back written otherwise.
         secrets = (token, token.rpartition(".")[2], self._endpoint.key)
-        log = Exchange(request, request_id, attempt, secrets) if self._logged else None
+        log = RequestLogger(request, request_id, attempt, secrets) if self._logged else None
         headers = self._headers(request, token, request_id)
         if log:
             log.sent(headers)

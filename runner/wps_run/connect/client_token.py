@@ -29,7 +29,7 @@ _LIFETIME = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd])")
 
 
 @dataclass(frozen=True, slots=True)
-class ClientAccess:
+class ClientTokenOptions:
     """What a client may do once it is in.
 
     Attributes:
@@ -108,7 +108,7 @@ def lifetime_of(text: str) -> int:
     return seconds
 
 
-def client_token(endpoint: Endpoint, hub: str, access: ClientAccess, now: float) -> str:
+def client_token(endpoint: Endpoint, hub: str, access: ClientTokenOptions, now: float) -> str:
     """A token signed with the access key, as the official SDKs make it.
 
     Args:
@@ -129,7 +129,7 @@ def client_token(endpoint: Endpoint, hub: str, access: ClientAccess, now: float)
     return Signer(endpoint).signed({**claims, **{name: one for name, one in given.items() if one}})
 
 
-def token_request(hub: str, access: ClientAccess) -> Request:
+def token_request(hub: str, access: ClientTokenOptions) -> Request:
     """The REST call by which the service makes a token, for a caller with Entra ID.
 
     Raises:

@@ -16,7 +16,7 @@ _LINE = 500
 _SECRET_HEADERS = {"authorization": "Bearer ***", "set-cookie": "***"}
 
 
-class Exchange:
+class RequestLogger:
     """Logs one request and its answer.
 
     Args:

@@ -60,7 +60,7 @@ _OPEN = _Anchored(None, 0, None)
 """Stands for a container that is not closed yet."""
 
 
-class Tree:
+class DocumentBuilder:
     """Takes nodes in the order of the text and becomes a `Document`.
 
     Problems that do not hinder reading on (a repeated key, an unknown alias) are collected.

@@ -8,7 +8,7 @@ import json
 import re
 from typing import Never
 
-from wps_run.document.builder import Tree
+from wps_run.document.builder import DocumentBuilder
 from wps_run.document.scalars import plain
 
 _TOKEN = re.compile(r'[\[{\]}]|"[^"\\]*(?:\\.[^"\\]*)*"|[^\s,:"\[\]{}]+')
@@ -31,7 +31,7 @@ def may_be_json(text: str) -> bool:
     return text.lstrip(" \t\r\n")[:1] in {"[", "{"}
 
 
-def scan(text: str, tree: Tree) -> None:
+def scan(text: str, tree: DocumentBuilder) -> None:
     """Add the nodes of a text that is JSON.
 
     Raises:
@@ -53,7 +53,7 @@ def scan(text: str, tree: Tree) -> None:
             tree.add(plain(word), start, end)
 
 
-def _string(word: str, start: int, end: int, tree: Tree) -> str:
+def _string(word: str, start: int, end: int, tree: DocumentBuilder) -> str:
     if "\\" not in word:
         return word[1:-1]
     value: str = json.loads(word)

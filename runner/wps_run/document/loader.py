@@ -20,7 +20,7 @@ from yaml.events import (
 )
 
 from wps_run.document import syntax_errors
-from wps_run.document.builder import MERGE, TOO_DEEP, Tree
+from wps_run.document.builder import MERGE, TOO_DEEP, DocumentBuilder
 from wps_run.document.document import Document, Path
 from wps_run.document.json import fault_of, may_be_json, scan
 from wps_run.document.scalars import TagError, plain, shown, tagged
@@ -76,7 +76,7 @@ def load(text: str, file: str) -> Document:
         PlaybookError: It cannot be read. Holds every problem up to the first error of syntax.
     """
     source = Source(file, text.removeprefix("\ufeff"))
-    tree = Tree(source)
+    tree = DocumentBuilder(source)
     with _collector_held():
         if may_be_json(source.text) and fault_of(source.text) is None:
             scan(source.text, tree)
@@ -101,7 +101,7 @@ def _collector_held() -> Iterator[None]:
             gc.enable()
 
 
-def _refuse_characters(source: Source, tree: Tree) -> None:
+def _refuse_characters(source: Source, tree: DocumentBuilder) -> None:
     found = _REFUSED.search(source.text)
     if not found:
         return
@@ -113,7 +113,7 @@ def _refuse_characters(source: Source, tree: Tree) -> None:
     raise tree.stop(message, "character", found.start(), found.end())
 
 
-def _compose(source: Source, tree: Tree) -> None:
+def _compose(source: Source, tree: DocumentBuilder) -> None:
     """Add the nodes of a YAML text, from libyaml's events; no recursion, whatever the depth."""
     documents = 0
     event: _Event
@@ -136,13 +136,13 @@ def _compose(source: Source, tree: Tree) -> None:
         raise tree.stop(_EMPTY, "empty", 0, 1)
 
 
-def _second_document(event: _Event, tree: Tree) -> PlaybookError:
+def _second_document(event: _Event, tree: DocumentBuilder) -> PlaybookError:
     message = "a second document begins here; one file holds one playbook"
     start = event.start_mark.index
     return tree.stop(message, "documents", start, start + 3)
 
 
-def _structure(event: _Event, tree: Tree) -> None:
+def _structure(event: _Event, tree: DocumentBuilder) -> None:
     kind = type(event)
     if kind is MappingStartEvent:
         _open(event, {}, _MAP, tree)
@@ -155,7 +155,10 @@ def _structure(event: _Event, tree: Tree) -> None:
 
 
 def _open(
-    event: _Event, container: list[Any] | dict[str, Any], tags: tuple[str, ...], tree: Tree
+    event: _Event,
+    container: list[Any] | dict[str, Any],
+    tags: tuple[str, ...],
+    tree: DocumentBuilder,
 ) -> None:
     start = event.start_mark.index
     if event.tag is not None and event.tag not in tags:
@@ -164,7 +167,7 @@ def _open(
     tree.open(container, start, event.anchor)
 
 
-def _scalar(event: _Event, tree: Tree) -> None:
+def _scalar(event: _Event, tree: DocumentBuilder) -> None:
     start, end = event.start_mark.index, event.end_mark.index
     value: Any = event.value
     if event.tag is not None:
@@ -179,7 +182,7 @@ def _scalar(event: _Event, tree: Tree) -> None:
     tree.add(value, start, end)
 
 
-def _tagged(tag: str, text: str, start: int, end: int, tree: Tree) -> object:
+def _tagged(tag: str, text: str, start: int, end: int, tree: DocumentBuilder) -> object:
     try:
         return tagged(tag, text)
     except TagError as error:

@@ -92,7 +92,7 @@ class ClaimError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class ClientAccess:
+class ClientIdentity:
     """What a client's token says.
 
     Attributes:
@@ -125,7 +125,7 @@ class Claims:
     groups: tuple[str, ...]
 
 
-class Gate:
+class TokenVerifier:
     """Verifies and issues tokens with one access key.
 
     Args:
@@ -167,7 +167,7 @@ class Gate:
         if not any(_covers(audience, host, path) for audience in _audiences(claims)):
             raise DeniedError("the audience is not the URL of the request")
 
-    def client_token(self, access: ClientAccess, now: float) -> str:
+    def client_token(self, access: ClientIdentity, now: float) -> str:
         """Issue a client's token at `now` (seconds since the epoch), without empty claims."""
         issued = int(now)
         claims: dict[str, object] = {

@@ -9,7 +9,7 @@ FULL = 64 * 1024
 """The bytes that a client may leave unread before further messages wait for it."""
 
 
-class Client(Protocol):
+class ConnectedClient(Protocol):
     """The far end of one connection: a simulated client, or a WebSocket.
 
     Both methods are called while a request is answered: they must not block, nor raise.
@@ -22,7 +22,7 @@ class Client(Protocol):
         """A REST call cut the connection; `reason` is "" when it gave none."""
 
 
-class Pipe(Protocol):
+class Transport(Protocol):
     """Where bytes can be written without waiting: a transport of asyncio, as far as it matters."""
 
     def is_closing(self) -> bool:
@@ -39,7 +39,7 @@ Make = Callable[[Message], bytes]
 """Makes the bytes that give a message to any client of one kind."""
 
 
-class Bystander:
+class NullClient:
     """A client that is there, and does nothing."""
 
     def deliver(self, message: Message) -> None:
@@ -58,22 +58,22 @@ class Clients:
     """
 
     def __init__(self) -> None:
-        self._clients: dict[str, Client] = {}
-        self._plugged: dict[str, tuple[Pipe, Make]] = {}
+        self._clients: dict[str, ConnectedClient] = {}
+        self._plugged: dict[str, tuple[Transport, Make]] = {}
 
-    def attach(self, connection_id: str, client: Client) -> None:
+    def attach(self, connection_id: str, client: ConnectedClient) -> None:
         """Put a client behind a connection ID."""
         self._clients[connection_id] = client
 
-    def get(self, connection_id: str) -> Client | None:
+    def get(self, connection_id: str) -> ConnectedClient | None:
         """The client behind a connection ID, or None."""
         return self._clients.get(connection_id)
 
-    def all(self) -> tuple[Client, ...]:
+    def all(self) -> tuple[ConnectedClient, ...]:
         """All of them, now."""
         return tuple(self._clients.values())
 
-    def plug(self, connection_id: str, pipe: Pipe, make: Make) -> None:
+    def plug(self, connection_id: str, pipe: Transport, make: Make) -> None:
         """Write messages straight to a client's pipe, for as long as it reads them."""
         self._plugged[connection_id] = pipe, make
 

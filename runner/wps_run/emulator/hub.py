@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from wps_run.emulator.effects import Close, Deliver, Message
 from wps_run.emulator.names import Permission
-from wps_run.emulator.permissions import Rules
+from wps_run.emulator.permissions import PermissionRules
 
 
 class UnknownConnectionError(Exception):
@@ -27,7 +27,7 @@ class TakenConnectionError(ValueError):
     """A connection of the hub has this ID already."""
 
 
-class Scope(StrEnum):
+class TargetKind(StrEnum):
     """Whom a send or a close is meant for."""
 
     HUB = "hub"
@@ -40,11 +40,11 @@ class Scope(StrEnum):
 class Target:
     """A scope and the name in it; "" for the whole hub."""
 
-    scope: Scope
+    scope: TargetKind
     name: str = ""
 
 
-EVERYONE = Target(Scope.HUB)
+EVERYONE = Target(TargetKind.HUB)
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Connection:
     user_id: str | None = None
     protocol: str | None = None
     groups: dict[str, None] = field(default_factory=dict)
-    rules: dict[Permission, Rules] = field(default_factory=dict)
+    rules: dict[Permission, PermissionRules] = field(default_factory=dict)
 
 
 Predicate = Callable[[Connection], bool]
@@ -104,7 +104,7 @@ class Hub:
         groups: Iterable[str] = (),
         *,
         protocol: str | None = None,
-        rules: Mapping[Permission, Rules] | None = None,
+        rules: Mapping[Permission, PermissionRules] | None = None,
     ) -> None:
         """Let a connection in.
 
@@ -225,7 +225,7 @@ class Hub:
     def grant(self, permission: Permission, connection_id: str, group: str) -> None:
         """Raises UnknownConnectionError, TooManyRulesError."""
         rules = self._known(connection_id).rules
-        rules.setdefault(permission, Rules()).grant(group)
+        rules.setdefault(permission, PermissionRules()).grant(group)
 
     def revoke(self, permission: Permission, connection_id: str, group: str) -> None:
         """Take a permission away; membership stays.
@@ -277,13 +277,13 @@ class Hub:
 
     def _addressed(self, target: Target) -> _Members:
         match target.scope:
-            case Scope.HUB:
+            case TargetKind.HUB:
                 return self._connections
-            case Scope.GROUP:
+            case TargetKind.GROUP:
                 return self._groups.get(target.name, {})
-            case Scope.USER:
+            case TargetKind.USER:
                 return self._users.get(target.name, {})
-            case Scope.CONNECTION:
+            case TargetKind.CONNECTION:
                 one = self._connections.get(target.name)
                 return {target.name: one} if one else {}
 

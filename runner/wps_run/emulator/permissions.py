@@ -17,7 +17,7 @@ class TooManyRulesError(Exception):
 
 
 @dataclass(slots=True)
-class Rules:
+class PermissionRules:
     """The rules of one connection for one permission.
 
     Attributes:

@@ -61,7 +61,7 @@ _CONNECTION_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class RequestEntry:
     """One request and what came of it.
 
     Attributes:
@@ -90,7 +90,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One line of the ledger.
 
     Attributes:
@@ -102,18 +102,18 @@ class Entry:
 
     sequence: int
     at: float
-    what: Exchange | ClientEvent
+    what: RequestEntry | ClientEvent
     users: tuple[str | None, ...] = ()
 
     @property
     def operation(self) -> str:
         """The operation of a request; "" for what a client did."""
-        return self.what.operation if isinstance(self.what, Exchange) else ""
+        return self.what.operation if isinstance(self.what, RequestEntry) else ""
 
     @property
     def status(self) -> int:
         """The status of a request; 0 for what a client did, too."""
-        return self.what.status if isinstance(self.what, Exchange) else 0
+        return self.what.status if isinstance(self.what, RequestEntry) else 0
 
     @property
     def hub(self) -> str:
@@ -126,7 +126,7 @@ class Entry:
         return self.what.effect.connections if self.what.effect else ()
 
 
-class Ledger:
+class RequestLog:
     """The last entries, in order.
 
     Args:
@@ -136,7 +136,7 @@ class Ledger:
 
     def __init__(self, entries: int = ENTRIES_KEPT, size: int = BYTES_KEPT) -> None:
         self._limit, self._size = entries, size
-        self._kept: deque[Entry] = deque()
+        self._kept: deque[LogEntry] = deque()
         self._weight = 0
         self._last = 0
         self.age = 0
@@ -153,8 +153,8 @@ class Ledger:
         return self._last - len(self._kept)
 
     def add(
-        self, at: float, what: Exchange | ClientEvent, users: tuple[str | None, ...] = ()
-    ) -> Entry:
+        self, at: float, what: RequestEntry | ClientEvent, users: tuple[str | None, ...] = ()
+    ) -> LogEntry:
         """Note a request, or what a client did.
 
         Args:
@@ -163,18 +163,18 @@ class Ledger:
             users: Whose the connections of its effect are, in their order.
         """
         self._last += 1
-        entry = Entry(self._last, at, what, users)
+        entry = LogEntry(self._last, at, what, users)
         self._kept.append(entry)
         self._weight += _weight(entry)
         while len(self._kept) > 1 and (len(self._kept) > self._limit or self._weight > self._size):
             self._weight -= _weight(self._kept.popleft())
         return entry
 
-    def entries(self, after: int = 0) -> Iterator[Entry]:
+    def entries(self, after: int = 0) -> Iterator[LogEntry]:
         """The entries kept whose number is above `after`."""
         return islice(self._kept, max(0, after - self.dropped), None)
 
-    def newest(self) -> Iterator[Entry]:
+    def newest(self) -> Iterator[LogEntry]:
         """The entries kept, the newest first."""
         return reversed(self._kept)
 
@@ -185,10 +185,10 @@ class Ledger:
         self._weight = self._last = 0
 
 
-def _weight(entry: Entry) -> int:
+def _weight(entry: LogEntry) -> int:
     """About how many bytes an entry takes; of what callers choose, all is counted."""
     what = entry.what
-    if isinstance(what, Exchange):
+    if isinstance(what, RequestEntry):
         chosen = 2 * len(what.path) + len(what.query) + len(what.request_id)
     else:
         chosen = len(what.detail) + len(what.user_id or "")

@@ -49,7 +49,7 @@ class SeedError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class SeedClient:
     """One client that is to be there.
 
     Attributes:
@@ -67,7 +67,7 @@ class Seat:
     permissions: tuple[tuple[Permission, str], ...] = ()
 
 
-def read_seed(data: object) -> list[Seat]:
+def read_seed(data: object) -> list[SeedClient]:
     """Check a seed and give the clients it names, in order.
 
     Args:
@@ -94,7 +94,7 @@ class _Reader:
         self._left_named = MOST_NAMED
         self._taken: set[tuple[str, str]] = set()
 
-    def seats(self, data: object) -> Iterator[Seat]:
+    def seats(self, data: object) -> Iterator[SeedClient]:
         top = self._mapping(data, (), ("hub", "clients"), f"a seed is written {EXAMPLE}")
         hub = self._name(top, (), "hub", is_hub) or DEFAULT_HUB
         clients = top.get("clients", [])
@@ -104,7 +104,7 @@ class _Reader:
         for at, client in enumerate(clients):
             yield from self._client(client, hub, ("clients", at))
 
-    def _client(self, data: object, hub: str, path: Path) -> Iterator[Seat]:
+    def _client(self, data: object, hub: str, path: Path) -> Iterator[SeedClient]:
         client = self._mapping(data, path, _CLIENT, "a client is written {userId: ada}")
         count = self._count(client, path)
         user = self._name(client, path, "userId", is_id)
@@ -135,7 +135,7 @@ class _Reader:
             fill = _Numbered(str(number)) if numbered else str
             one = None if connection is None else fill(connection)
             self._take(hub, one, (*path, "connectionId"))
-            yield Seat(
+            yield SeedClient(
                 hub,
                 None if user is None else fill(user),
                 one,

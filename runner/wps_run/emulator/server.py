@@ -13,21 +13,21 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from wps_run.connect.endpoint import Endpoint
-from wps_run.emulator.admin.handler import Local
-from wps_run.emulator.admin.routes import Backstage
-from wps_run.emulator.auth import Gate
-from wps_run.emulator.clients import Bystander, Client
+from wps_run.emulator.admin.handler import AdminHandler
+from wps_run.emulator.admin.routes import AdminContext
+from wps_run.emulator.auth import TokenVerifier
+from wps_run.emulator.clients import ConnectedClient, NullClient
 from wps_run.emulator.dashboard.counts import Counts
-from wps_run.emulator.dashboard.handler import FRONT, Page
-from wps_run.emulator.dashboard.live import Scene
-from wps_run.emulator.faults.rules import Faults, Tally
+from wps_run.emulator.dashboard.handler import FRONT, DashboardHandler
+from wps_run.emulator.dashboard.live import DashboardSource
+from wps_run.emulator.faults.rules import FaultCounter, FaultInjector
 from wps_run.emulator.faults.syntax import parse_fault
 from wps_run.emulator.hub import EVERYONE, Hub
 from wps_run.emulator.names import hub_key, is_group, is_hub, is_id
-from wps_run.emulator.request_log import ClientEvent, Exchange, Ledger
-from wps_run.emulator.rest.handler import Rest, Room, Users
-from wps_run.emulator.seed import Seat, SeedError, Wrong, read_seed
-from wps_run.emulator.websocket.handler import HEARTBEAT, Sockets
+from wps_run.emulator.request_log import ClientEvent, RequestEntry, RequestLog
+from wps_run.emulator.rest.handler import HubState, RestHandler, Users
+from wps_run.emulator.seed import SeedClient, SeedError, Wrong, read_seed
+from wps_run.emulator.websocket.handler import HEARTBEAT, WebSocketHandler
 from wps_run.emulator.websocket.handshake import is_client_path
 from wps_run.emulator.websocket.outbox import Limits
 
@@ -58,7 +58,7 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S
 """Where a service that listens on all addresses is reached from this machine."""
 
 
-class LocalService:
+class Emulator:
     """A Web PubSub compatible service in this process.
 
     Use it as an async context manager, or call `start` and `stop`. All of it belongs to the
@@ -72,7 +72,7 @@ class LocalService:
         tls_key: The file with its private key (PEM).
         allow_unvalidated_entra_tokens: Let in whatever looks like an Entra ID token.
         strict_api_version: Refuse newer api-versions instead of warning on `wps_run.emulator`.
-        faults: Faults that requests meet, in the words of `fault_syntax.GRAMMAR`.
+        faults: FaultInjector that requests meet, in the words of `fault_syntax.GRAMMAR`.
         fault_seed: What the faults' luck depends on, or None for a new one.
         limits: What is kept for a client that is slow or away.
         heartbeat: Seconds of silence after which a client is pinged.
@@ -98,7 +98,7 @@ class LocalService:
         fault_seed: int | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         heartbeat: float = HEARTBEAT,
-        on_request: Callable[[Exchange], None] | None = None,
+        on_request: Callable[[RequestEntry], None] | None = None,
         on_event: Callable[[ClientEvent], None] | None = None,
     ) -> None:
         if (tls_cert is None) is not (tls_key is None):
@@ -106,18 +106,20 @@ class LocalService:
         self._key = _checked_key(access_key) if access_key is not None else secrets.token_hex(32)
         self._host, self._port = host, port
         self._tls = (tls_cert, tls_key) if tls_cert is not None else None
-        self._rooms: defaultdict[str, Room] = defaultdict(Room)
-        self.ledger = Ledger()
+        self._rooms: defaultdict[str, HubState] = defaultdict(HubState)
+        self.ledger = RequestLog()
         self._forgotten: frozenset[str] = frozenset()
         seed = secrets.randbelow(_SEEDS) if fault_seed is None else fault_seed
-        self.faults = Faults(seed, [Tally(parse_fault(fault)) for fault in faults])
+        self.faults = FaultInjector(seed, [FaultCounter(parse_fault(fault)) for fault in faults])
         self._on_request = on_request
         self._on_event = on_event
-        gate = Gate(self._key, allow_unvalidated_entra_tokens=allow_unvalidated_entra_tokens)
-        self._sockets = Sockets(
+        gate = TokenVerifier(
+            self._key, allow_unvalidated_entra_tokens=allow_unvalidated_entra_tokens
+        )
+        self._sockets = WebSocketHandler(
             self._rooms, gate, limits=limits, heartbeat=heartbeat, on_event=self._witness
         )
-        self._rest = Rest(
+        self._rest = RestHandler(
             self._rooms,
             gate,
             self.faults,
@@ -126,9 +128,9 @@ class LocalService:
             on_request=self._note,
         )
         self._counts = Counts()
-        scene = Scene(lambda: self.hubs, self.ledger, self._counts, self.faults)
-        self._page = Page(scene, host, secure=self._tls is not None)
-        backstage = Backstage(
+        scene = DashboardSource(lambda: self.hubs, self.ledger, self._counts, self.faults)
+        self._page = DashboardHandler(scene, host, secure=self._tls is not None)
+        backstage = AdminContext(
             self.ledger,
             self.faults,
             lambda: self.hubs,
@@ -137,7 +139,7 @@ class LocalService:
             self.page_link,
             lambda access: gate.client_token(access, time.time()),
         )
-        self._local = Local(backstage, self._key, self._page.lets_in)
+        self._local = AdminHandler(backstage, self._key, self._page.lets_in)
         self._runner: web.ServerRunner | None = None
 
     async def start(self) -> None:
@@ -215,7 +217,7 @@ class LocalService:
     def attach(
         self,
         hub: str,
-        client: Client,
+        client: ConnectedClient,
         *,
         user_id: str | None = None,
         connection_id: str | None = None,
@@ -274,7 +276,7 @@ class LocalService:
         for seat in seats:
             connection = self.attach(
                 seat.hub,
-                Bystander(),
+                NullClient(),
                 user_id=seat.user_id,
                 connection_id=seat.connection_id,
                 groups=seat.groups,
@@ -295,7 +297,7 @@ class LocalService:
         self.ledger.forget()
         self._counts.forget()
 
-    def _is_taken(self, seat: Seat) -> bool:
+    def _is_taken(self, seat: SeedClient) -> bool:
         room = self._rooms.get(seat.hub)
         return room is not None and seat.connection_id in room.hub.connections
 
@@ -308,7 +310,7 @@ class LocalService:
             return await self._sockets.handle(request)
         return await self._rest.handle(request)
 
-    def _note(self, exchange: Exchange, users: Users) -> None:
+    def _note(self, exchange: RequestEntry, users: Users) -> None:
         self._counts.add(exchange)
         self.ledger.add(time.time(), exchange, users)
         if self._on_request is not None:

@@ -11,8 +11,8 @@ from typing import Any, Self, TypeVar
 from wps_run.emulator.admin.views import hub_json
 from wps_run.emulator.effects import DataType, Message
 from wps_run.emulator.faults.syntax import parse_fault
-from wps_run.emulator.request_log import Entry
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.request_log import LogEntry
+from wps_run.emulator.server import Emulator
 
 DEFAULT_HUB = "local"
 """The hub of clients that name none."""
@@ -106,10 +106,10 @@ class LocalPubSub:
     Args:
         faults: Faults that requests meet from the start, such as `429,count=1`.
         fault_seed: What the faults' luck depends on, or None for a new one.
-        settings: Whatever else `LocalService` takes.
+        settings: Whatever else `Emulator` takes.
 
     Raises:
-        ValueError: As `LocalService` does.
+        ValueError: As `Emulator` does.
         RuntimeError: From whatever asks the service before it was started or after its end.
     """
 
@@ -118,9 +118,9 @@ class LocalPubSub:
         *,
         faults: Iterable[str] = (),
         fault_seed: int | None = None,
-        **settings: Any,  # noqa: ANN401 -- as LocalService has them
+        **settings: Any,  # noqa: ANN401 -- as Emulator has them
     ) -> None:
-        self._service = LocalService(faults=faults, fault_seed=fault_seed, **settings)
+        self._service = Emulator(faults=faults, fault_seed=fault_seed, **settings)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="wps-local", daemon=True)
 
@@ -192,7 +192,7 @@ class LocalPubSub:
         self._do(lambda: self._service.detach(client.hub, client.connection_id))
 
     @property
-    def ledger(self) -> list[Entry]:
+    def ledger(self) -> list[LogEntry]:
         """What it was asked, and what its WebSocket clients did, the oldest first."""
         return self._do(lambda: list(self._service.ledger.entries()))
 

@@ -1,4 +1,4 @@
-"""From what went wrong to words that help: code, message and hint of a Fault."""
+"""From what went wrong to words that help: code, message and hint of a ActionError."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from wps_run.actions.table import Action
 from wps_run.connect.reply import NoReply, Outcome, Reply
-from wps_run.execution.result import Fault, Skip
+from wps_run.execution.result import ActionError, Skip
 
 _NO_USER = (
     "the user has no live connection, and nothing is remembered for later; to have every "
@@ -66,7 +66,7 @@ NOT_AGAIN = "the run ended before another attempt"
 """What is said of an action that was attempted, and was to be once more."""
 
 
-def fault_of(action: Action, outcome: Outcome, *, doubt: bool) -> Fault:
+def error_for(action: Action, outcome: Outcome, *, doubt: bool) -> ActionError:
     """Why an action is not ok.
 
     Args:
@@ -81,29 +81,29 @@ def fault_of(action: Action, outcome: Outcome, *, doubt: bool) -> Fault:
         code = outcome.code or f"http-{outcome.status}"
         message = outcome.message or f"the service answered {_status(outcome.status)}"
         hint = _reply_hint(action, outcome)
-    return Fault(code, message, "; ".join(filter(None, (_doubt(action, doubt=doubt), hint))))
+    return ActionError(code, message, "; ".join(filter(None, (_doubt(action, doubt=doubt), hint))))
 
 
-def skipped(reason: Skip, words: str | None = None) -> Fault:
+def skipped(reason: Skip, words: str | None = None) -> ActionError:
     """Why an action was skipped, in the service's words if it has said some."""
-    return Fault(reason, words or _SKIPS[reason])
+    return ActionError(reason, words or _SKIPS[reason])
 
 
-def broken_off(action: Action) -> Fault:
+def broken_off(action: Action) -> ActionError:
     """Why the outcome of an action is unknown that was to be attempted once more."""
-    return Fault(Skip.INTERRUPTED, NOT_AGAIN, _doubt(action, doubt=True))
+    return ActionError(Skip.INTERRUPTED, NOT_AGAIN, _doubt(action, doubt=True))
 
 
-def abandoned(action: Action) -> Fault:
+def abandoned(action: Action) -> ActionError:
     """Why the outcome of an action is unknown that was left while it was under way."""
     message = "the run was left before the answer came"
-    return Fault(Skip.INTERRUPTED, message, _doubt(action, doubt=True))
+    return ActionError(Skip.INTERRUPTED, message, _doubt(action, doubt=True))
 
 
-def defect(action: Action, *, doubt: bool) -> Fault:
+def defect(action: Action, *, doubt: bool) -> ActionError:
     """Why an action has not succeeded that a defect of ours kept us from going on with."""
     message = "a defect of wps-run ended this run"
-    return Fault("defect", message, _doubt(action, doubt=doubt))
+    return ActionError("defect", message, _doubt(action, doubt=doubt))
 
 
 def _doubt(action: Action, *, doubt: bool) -> str:

@@ -12,26 +12,26 @@ from typing import Protocol
 from wps_run.connect.client import Client
 from wps_run.connect.reply import Outcome, Reply
 from wps_run.execution.errors import abandoned
-from wps_run.execution.limits import Pace, Throttle, is_throttling
+from wps_run.execution.limits import ConcurrencyLimiter, RateLimiter, is_throttling
 from wps_run.execution.result import Result, Skip, Status
 from wps_run.execution.retry import (
-    DONE,
-    Again,
-    Done,
+    FINISHED_OK,
+    Finish,
+    OutcomeKind,
+    Retry,
     RetryPolicy,
-    Verdict,
-    cut_short,
-    follow,
+    cancelled_retry,
+    classify,
     is_missing,
-    verdict,
+    on_missing,
 )
-from wps_run.execution.scheduler import BURST, Crew, Job
+from wps_run.execution.scheduler import BATCH, Job, Scheduler
 from wps_run.execution.stop import Stop
 from wps_run.playbook.options import Mode, RunOptions
 from wps_run.playbook.steps import Step
 
 
-class Ledger(Protocol):
+class Recorder(Protocol):
     """Remembers, by index, which actions may have left, even if this process is killed."""
 
     def note(self, index: int) -> bool:
@@ -75,7 +75,7 @@ class Executor:
         epoch: float | None = None,
         chance: Callable[[], float] = random.random,
         new_request_id: Callable[[], str] | None = None,
-        ledger: Ledger | None = None,
+        ledger: Recorder | None = None,
     ) -> None:
         self._client = client
         self._options = options
@@ -87,12 +87,14 @@ class Executor:
         self._new_request_id = new_request_id or partial(_unique, bits)
         self._ledger = ledger
         self._policy = RetryPolicy(options.retry)
-        self._throttle = Throttle(1 if options.mode is Mode.SEQUENTIAL else options.concurrency)
-        self._wire = Pace(options.rate)
+        self._throttle = ConcurrencyLimiter(
+            1 if options.mode is Mode.SEQUENTIAL else options.concurrency
+        )
+        self._wire = RateLimiter(options.rate)
         self._door = asyncio.Lock()
 
     @property
-    def throttle(self) -> Throttle:
+    def throttle(self) -> ConcurrencyLimiter:
         """How many are in flight, and until when all wait; to look at, not to change."""
         return self._throttle
 
@@ -108,7 +110,7 @@ class Executor:
         Raises:
             Exception: What reading the steps raised, after a result for each step before it.
         """
-        crew = Crew(
+        crew = Scheduler(
             steps,
             options=self._options,
             stop=self._stop,
@@ -123,7 +125,7 @@ class Executor:
             while batch := await crew.results():
                 yield batch
             remaining = crew.remaining()
-            while batch := list(islice(remaining, BURST)):
+            while batch := list(islice(remaining, BATCH)):
                 yield batch
                 await asyncio.sleep(0)  # signals are heard even while a million are skipped
             if crew.error is not None:
@@ -133,7 +135,7 @@ class Executor:
             crew.cancel()
             await asyncio.gather(watch, *crew.workers, return_exceptions=True)
 
-    async def _watch(self, crew: Crew) -> None:
+    async def _watch(self, crew: Scheduler) -> None:
         """Tell the crew of each stop; each of them implies those before it."""
         await self._stop.asked.wait()
         crew.look()
@@ -142,7 +144,7 @@ class Executor:
         await self._stop.abandoned.wait()
         crew.cancel()
 
-    async def _attempt(self, job: Job) -> Done | Again:
+    async def _attempt(self, job: Job) -> Finish | Retry:
         """One request, and what follows from its outcome."""
         step = job.step
         if not job.request_id:
@@ -161,9 +163,9 @@ class Executor:
             if not self._stop.abandoned.is_set():
                 raise
             job.abandon()
-            return Done(Status.UNKNOWN, abandoned(step.action))
+            return Finish(Status.UNKNOWN, abandoned(step.action))
         decision = self._judge(job, outcome, sent)
-        if self._ledger and isinstance(decision, Again) and not job.trail.doubt:
+        if self._ledger and isinstance(decision, Retry) and not job.trail.doubt:
             self._ledger.withdraw(step.index)
         return decision
 
@@ -203,16 +205,18 @@ class Executor:
     def _opens(self) -> float:
         return max(self._wire.opens, self._throttle.opens)
 
-    def _kept_back(self, job: Job) -> Done:
+    def _kept_back(self, job: Job) -> Finish:
         """How an action ends that is not to leave, or not again."""
-        return cut_short(job.step.action, job.trail, self._stop.reason or Skip.STOPPED)
+        return cancelled_retry(job.step.action, job.trail, self._stop.reason or Skip.STOPPED)
 
-    def _judge(self, job: Job, outcome: Outcome, sent: float) -> Done | Again:
+    def _judge(self, job: Job, outcome: Outcome, sent: float) -> Finish | Retry:
         """What follows from an outcome, for its action and for how much is asked at once."""
         trail = job.answered(outcome)
-        if verdict(outcome) is Verdict.DONE:  # nearly always, and then there is no more to ask
+        if (
+            classify(outcome) is OutcomeKind.ACCEPTED
+        ):  # nearly always, and then there is no more to ask
             self._throttle.borne(sent)
-            return DONE
+            return FINISHED_OK
         step, now = job.step, self._clock()
         if is_throttling(outcome):
             self._throttle.refused(sent, now, self._policy.hold(trail, self._chance()))
@@ -220,7 +224,7 @@ class Executor:
             self._throttle.borne(sent)
         if is_missing(outcome):
             job.trail = trail = trail.missing(now)
-            return follow(step.action, step.on_missing, trail, chance=self._chance(), now=now)
+            return on_missing(step.action, step.on_missing, trail, chance=self._chance(), now=now)
         return self._policy.decide(step.action, step.delivery, trail, self._chance())
 
 

@@ -13,7 +13,7 @@ second would be far from reached. A longer pause is never made up for.
 """
 
 
-class Pace:
+class RateLimiter:
     """Spreads starts evenly: at most `rate` a second, without a burst after a pause.
 
     Args:
@@ -38,7 +38,7 @@ class Pace:
             self.opens = planned + self._interval
 
 
-class Throttle:
+class ConcurrencyLimiter:
     """How many requests may be in flight, as the service bears it.
 
     Where the service refuses one as too many, the window halves, and all wait. Each window of

@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from wps_run.actions.locks import Claim
+from wps_run.actions.locks import Lock
 
 _Key = tuple[str, str]
 
 
 @dataclass(slots=True)
-class _Generation:
+class LockGroup:
     """Steps that may hold one key together.
 
     Attributes:
@@ -33,11 +33,11 @@ class _Generation:
     waiting: list[int] = field(default_factory=list)
 
 
-class Scoreboard:
+class LockTable:
     """Keeps the order of steps that conflict; forgets each step once it is finished."""
 
     def __init__(self) -> None:
-        self._queues: dict[_Key, deque[_Generation]] = {}
+        self._queues: dict[_Key, deque[LockGroup]] = {}
         self._keys: dict[int, tuple[_Key, ...]] = {}
         self._blocked: dict[int, int] = {}
         self._ready: list[int] = []
@@ -53,7 +53,7 @@ class Scoreboard:
         """How many steps may start now."""
         return len(self._ready)
 
-    def add(self, number: int, claims: Iterable[Claim]) -> None:
+    def add(self, number: int, claims: Iterable[Lock]) -> None:
         """Add the next step in written order.
 
         Args:
@@ -69,7 +69,7 @@ class Scoreboard:
                 queue = self._queues[key] = deque()
             last = queue[-1] if queue else None
             if last is None or not (last.open and shared and last.use == use):
-                last = _Generation(use, shared)
+                last = LockGroup(use, shared)
                 queue.append(last)
             last.left += 1
             if last is not queue[0]:
@@ -102,7 +102,7 @@ class Scoreboard:
                 else:
                     del self._queues[key]
 
-    def _advance(self, generation: _Generation, finished: int) -> None:
+    def _advance(self, generation: LockGroup, finished: int) -> None:
         waiting, generation.waiting = generation.waiting, []
         for number in waiting:
             self._blocked[number] -= 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wps_run.actions.request import Value
-from wps_run.execution.result import Fault, Result, Status
+from wps_run.execution.result import ActionError, Result, Status
 from wps_run.playbook.steps import Step
 
 in_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -82,7 +82,7 @@ class Record:
     attempts: int
     duration_ms: float
     request_id: str | None
-    error: Fault | None
+    error: ActionError | None
     started_ms: float | None = None
     waited_for: int | None = None
     tries: tuple[Attempt, ...] = ()
@@ -138,7 +138,7 @@ def ended(  # noqa: PLR0913, PLR0917 -- all that a run finds out about a step
     attempts: int = 0,
     duration: float = 0.0,
     request_id: str | None = None,
-    fault: Fault | None = None,
+    fault: ActionError | None = None,
     *,
     started: float | None = None,
     waited_for: int | None = None,
@@ -190,7 +190,7 @@ def record_from(written: Mapping[str, Any]) -> Record:
         attempts=written["attempts"],
         duration_ms=written["durationMs"],
         request_id=written["requestId"],
-        error=Fault(error["code"], error["message"], error["hint"]) if error else None,
+        error=ActionError(error["code"], error["message"], error["hint"]) if error else None,
         started_ms=written.get("startedMs"),
         waited_for=written.get("waitedFor"),
         tries=tuple(

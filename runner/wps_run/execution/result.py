@@ -37,7 +37,7 @@ class Skip(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ActionError:
     """Why an action is not ok.
 
     Attributes:
@@ -93,7 +93,7 @@ class Result(NamedTuple):
         return self.record.request_id
 
     @property
-    def fault(self) -> Fault | None:
+    def fault(self) -> ActionError | None:
         """Why it is not ok, or None."""
         return self.record.error
 
@@ -132,7 +132,7 @@ class Summary:
             self.latency.add(record.duration_ms)
             self.fresh += record.started_ms >= self.since_ms
 
-    def add(self, status: Status, fault: Fault | None) -> None:
+    def add(self, status: Status, fault: ActionError | None) -> None:
         """Count one action."""
         self.counts[status] += 1
         if status is Status.SKIPPED and fault and fault.code == Skip.MISSING:

@@ -10,28 +10,28 @@ from typing import NamedTuple
 
 from wps_run.actions.table import Action
 from wps_run.connect.reply import Outcome, Reply
-from wps_run.execution.errors import NOT_AGAIN, broken_off, fault_of, skipped
-from wps_run.execution.result import Fault, Skip, Status
+from wps_run.execution.errors import NOT_AGAIN, broken_off, error_for, skipped
+from wps_run.execution.result import ActionError, Skip, Status
 from wps_run.playbook.options import Delivery, Missing, OnMissing, RetryOptions
 
 
-class Verdict(Enum):
+class OutcomeKind(Enum):
     """What an outcome says about the action.
 
     Attributes:
-        DONE: It was accepted.
+        ACCEPTED: It was accepted.
         NOTHING: Nothing was done, and it may work later.
         DOUBT: It may or may not have been done.
         FINAL: It was refused, and would be again.
     """
 
-    DONE = auto()
+    ACCEPTED = auto()
     NOTHING = auto()
     DOUBT = auto()
     FINAL = auto()
 
 
-class Trail(NamedTuple):
+class AttemptHistory(NamedTuple):
     """The attempts of one action so far. A tuple, since each attempt makes one.
 
     Attributes:
@@ -50,17 +50,17 @@ class Trail(NamedTuple):
     misses: int = 0
     missed: float = 0.0
 
-    def after(self, outcome: Outcome) -> "Trail":
+    def after(self, outcome: Outcome) -> "AttemptHistory":
         """The trail with one more attempt."""
-        doubt = self.doubt or verdict(outcome) is Verdict.DOUBT
+        doubt = self.doubt or classify(outcome) is OutcomeKind.DOUBT
         left = self.left + (isinstance(outcome, Reply) or outcome.sent)
-        return Trail(self.attempts + 1, left, doubt, outcome, self.misses, self.missed)
+        return AttemptHistory(self.attempts + 1, left, doubt, outcome, self.misses, self.missed)
 
-    def abandoned(self) -> "Trail":
+    def abandoned(self) -> "AttemptHistory":
         """The trail with one more attempt that nobody waited for."""
         return self._replace(attempts=self.attempts + 1, left=self.left + 1, doubt=True, last=None)
 
-    def missing(self, now: float) -> "Trail":
+    def missing(self, now: float) -> "AttemptHistory":
         """The trail when its last attempt has found the target missing."""
         return self._replace(misses=self.misses + 1, missed=self.missed if self.misses else now)
 
@@ -70,30 +70,30 @@ class Trail(NamedTuple):
         return self.attempts - self.misses
 
 
-NO_ATTEMPT = Trail()
+NO_ATTEMPT = AttemptHistory()
 """The trail of an action before its first attempt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Finish:
     """The action ends here, and how."""
 
     status: Status
-    fault: Fault | None
+    fault: ActionError | None
 
 
-DONE = Done(Status.OK, None)
+FINISHED_OK = Finish(Status.OK, None)
 """It was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Retry:
     """Another attempt, after a pause in seconds."""
 
     after: float
 
 
-def verdict(outcome: Outcome) -> Verdict:
+def classify(outcome: Outcome) -> OutcomeKind:
     """What one outcome says.
 
     TLS failures are final: a certificate that does not verify will not at the next attempt.
@@ -103,18 +103,18 @@ def verdict(outcome: Outcome) -> Verdict:
     if isinstance(outcome, Reply):
         return _answered(outcome.status)
     if outcome.sent:
-        return Verdict.DOUBT
-    return Verdict.FINAL if outcome.code == "tls" else Verdict.NOTHING
+        return OutcomeKind.DOUBT
+    return OutcomeKind.FINAL if outcome.code == "tls" else OutcomeKind.NOTHING
 
 
-def _answered(status: int) -> Verdict:
+def _answered(status: int) -> OutcomeKind:
     if _OK <= status < _REDIRECT:
-        return Verdict.DONE
+        return OutcomeKind.ACCEPTED
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Verdict.NOTHING
+        return OutcomeKind.NOTHING
     if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Verdict.DOUBT
-    return Verdict.FINAL
+        return OutcomeKind.DOUBT
+    return OutcomeKind.FINAL
 
 
 _OK, _REDIRECT = 200, 300
@@ -132,8 +132,8 @@ class RetryPolicy:
     options: RetryOptions
 
     def decide(
-        self, action: Action, delivery: Delivery, trail: Trail, chance: float
-    ) -> Done | Again:
+        self, action: Action, delivery: Delivery, trail: AttemptHistory, chance: float
+    ) -> Finish | Retry:
         """Another attempt, or the end.
 
         Where nothing was done, every action is tried again. Where it may have been done, only
@@ -145,17 +145,17 @@ class RetryPolicy:
             trail: The attempts so far, with at least one.
             chance: From 0 to below 1, drawn anew for each call.
         """
-        last = verdict(trail.last) if trail.last else Verdict.FINAL
-        if last is Verdict.DONE:
-            return DONE
+        last = classify(trail.last) if trail.last else OutcomeKind.FINAL
+        if last is OutcomeKind.ACCEPTED:
+            return FINISHED_OK
         if trail.counted >= self.options.attempts:
-            return ending(action, trail)
+            return final_decision(action, trail)
         twice = action.idempotent or delivery is Delivery.AT_LEAST_ONCE
-        if last is Verdict.NOTHING or (last is Verdict.DOUBT and twice):
-            return Again(self._pause(trail, chance))
-        return ending(action, trail)
+        if last is OutcomeKind.NOTHING or (last is OutcomeKind.DOUBT and twice):
+            return Retry(self._pause(trail, chance))
+        return final_decision(action, trail)
 
-    def hold(self, trail: Trail, chance: float) -> float:
+    def hold(self, trail: AttemptHistory, chance: float) -> float:
         """Seconds for which nothing at all is to start after the service asked for less.
 
         As long as it said, else as long as the action itself might wait.
@@ -163,34 +163,34 @@ class RetryPolicy:
         asked = _asked(trail)
         return self._jitter(trail, chance) if asked is None else asked
 
-    def _pause(self, trail: Trail, chance: float) -> float:
+    def _pause(self, trail: AttemptHistory, chance: float) -> float:
         """Full jitter under a bound that doubles; what the service asks for comes on top.
 
         On top, not instead: many actions are told the same time, and must not all return at it.
         """
         return (_asked(trail) or 0.0) + self._jitter(trail, chance)
 
-    def _jitter(self, trail: Trail, chance: float) -> float:
+    def _jitter(self, trail: AttemptHistory, chance: float) -> float:
         bound = min(self.options.max_backoff, self.options.backoff * 2.0 ** (trail.counted - 1))
         return chance * bound
 
 
-def _asked(trail: Trail) -> float | None:
+def _asked(trail: AttemptHistory) -> float | None:
     return trail.last.retry_after if isinstance(trail.last, Reply) else None
 
 
-def cut_short(action: Action, trail: Trail, reason: Skip) -> Done:
+def cancelled_retry(action: Action, trail: AttemptHistory, reason: Skip) -> Finish:
     """How an action ends that was to be attempted once more, and a stop came before that.
 
     What was certainly not done is skipped, as if it had never left. The rest may be done twice,
     or there would have been no further attempt. Resuming the run does both.
     """
     if trail.doubt:
-        return Done(Status.UNKNOWN, broken_off(action))
-    return Done(Status.SKIPPED, skipped(reason, NOT_AGAIN if trail.attempts else None))
+        return Finish(Status.UNKNOWN, broken_off(action))
+    return Finish(Status.SKIPPED, skipped(reason, NOT_AGAIN if trail.attempts else None))
 
 
-def ending(action: Action, trail: Trail) -> Done:
+def final_decision(action: Action, trail: AttemptHistory) -> Finish:
     """How an action ends when there is no further attempt.
 
     It is `failed` only when no attempt can have been carried out. A refusal after an attempt in
@@ -201,10 +201,10 @@ def ending(action: Action, trail: Trail) -> Done:
     """
     if trail.last is None:
         raise ValueError("an action without an attempt has no ending")
-    if verdict(trail.last) is Verdict.DONE:
-        return DONE
+    if classify(trail.last) is OutcomeKind.ACCEPTED:
+        return FINISHED_OK
     status = Status.UNKNOWN if trail.doubt else Status.FAILED
-    return Done(status, fault_of(action, trail.last, doubt=trail.doubt))
+    return Finish(status, error_for(action, trail.last, doubt=trail.doubt))
 
 
 FIRST_BOUND, LAST_BOUND = 0.5, 5.0
@@ -227,9 +227,9 @@ def is_missing(outcome: Outcome) -> bool:
     return outcome.code.endswith(".NotExisted")
 
 
-def follow(
-    action: Action, rule: OnMissing, trail: Trail, *, chance: float, now: float
-) -> Done | Again:
+def on_missing(
+    action: Action, rule: OnMissing, trail: AttemptHistory, *, chance: float, now: float
+) -> Finish | Retry:
     """Another attempt, or the end, after the service did not find the target.
 
     While it is waited for, the pauses are random under a bound that doubles, and the last
@@ -245,9 +245,9 @@ def follow(
     # Whatever may have been done was not skipped.
     if rule.rule is Missing.SKIP and not trail.doubt:
         words = trail.last.message if isinstance(trail.last, Reply) else None
-        return Done(Status.SKIPPED, skipped(Skip.MISSING, words))
+        return Finish(Status.SKIPPED, skipped(Skip.MISSING, words))
     left = trail.missed + rule.wait - now
     if rule.rule is Missing.WAIT and left > 0:
         bound = min(LAST_BOUND, FIRST_BOUND * 2.0 ** min(trail.misses - 1, 10))
-        return Again(min(left, chance * bound))
-    return ending(action, trail)
+        return Retry(min(left, chance * bound))
+    return final_decision(action, trail)

@@ -18,7 +18,7 @@ class Destination(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
+class RunInfo:
     """What is run, and where.
 
     Attributes:
@@ -61,7 +61,7 @@ class Heading:
         return f"{where}{self.share} · {hubs} · {playbooks} · {size}, {self.pace}"
 
 
-def heading_record(heading: Heading) -> dict[str, Any]:
+def run_info_record(heading: RunInfo) -> dict[str, Any]:
     """A heading as the header of a journal has it."""
     return {
         "destination": heading.destination,
@@ -74,7 +74,7 @@ def heading_record(heading: Heading) -> dict[str, Any]:
     }
 
 
-def _shard_record(heading: Heading) -> dict[str, Any]:
+def _shard_record(heading: RunInfo) -> dict[str, Any]:
     shard = heading.shard
     return (
         {"shard": {"number": shard.number, "count": shard.count, "of": heading.whole}}
@@ -83,10 +83,10 @@ def _shard_record(heading: Heading) -> dict[str, Any]:
     )
 
 
-def heading_from(record: Mapping[str, Any]) -> Heading:
+def run_info_from(record: Mapping[str, Any]) -> RunInfo:
     """The heading that a journal's header has."""
     shard = record.get("shard")
-    return Heading(
+    return RunInfo(
         destination=Destination(record["destination"]),
         endpoints=tuple(record["endpoints"]),
         hubs=tuple(record["hubs"]),

@@ -10,25 +10,25 @@ from typing import Any
 from wps_run.actions.locks import ALONE
 from wps_run.connect.reply import Outcome, Reply
 from wps_run.execution.errors import defect, skipped
-from wps_run.execution.limits import Pace, Throttle
-from wps_run.execution.locks import Scoreboard
+from wps_run.execution.limits import ConcurrencyLimiter, RateLimiter
+from wps_run.execution.locks import LockTable
 from wps_run.execution.record import Attempt, ended, milliseconds
 from wps_run.execution.result import Result, Skip, Status
-from wps_run.execution.retry import NO_ATTEMPT, Again, Done, Trail, cut_short
+from wps_run.execution.retry import NO_ATTEMPT, AttemptHistory, Finish, Retry, cancelled_retry
 from wps_run.execution.stop import Stop
 from wps_run.playbook.options import Mode, OnError, RunOptions
 from wps_run.playbook.steps import Step
 
-BURST = 64
+BATCH = 64
 """How many steps are planned at a time; a burst costs much less than as many single ones."""
 
-TOLD_AFTER = 0.01
+FLUSH_AFTER = 0.01
 """Seconds that a result may wait for others to be told with, while there is more to do."""
 
-AHEAD = 64
+READ_AHEAD = 64
 """How many steps are planned before their turn, while requests are under way."""
 
-HELPING = 16
+READ_AHEAD_BATCH = 16
 """How many of them are planned at a time: as long as it takes, no answer is looked at."""
 
 LOOK_AHEAD = 1024
@@ -56,7 +56,7 @@ class Job:
 
     step: Step
     waited_for: int | None = None
-    trail: Trail = NO_ATTEMPT
+    trail: AttemptHistory = NO_ATTEMPT
     began: float = 0.0
     sent: float = 0.0
     out: bool = False
@@ -69,7 +69,7 @@ class Job:
         if not self.trail.attempts:
             self.began = now
 
-    def answered(self, outcome: Outcome) -> Trail:
+    def answered(self, outcome: Outcome) -> AttemptHistory:
         """Note what an attempt ended in."""
         self.trail, self.out = self.trail.after(outcome), False
         return self.trail
@@ -78,13 +78,13 @@ class Job:
         """Note that nobody has waited for an attempt to end."""
         self.trail, self.out = self.trail.abandoned(), False
 
-    def broken(self) -> Done:
+    def broken(self) -> Finish:
         """How it ends when a defect keeps us from going on with it."""
         if self.out:
             self.abandon()
         doubt = self.trail.doubt
         status = Status.UNKNOWN if doubt else Status.FAILED
-        return Done(status, defect(self.step.action, doubt=doubt))
+        return Finish(status, defect(self.step.action, doubt=doubt))
 
     def again(self, after: float, epoch: float) -> None:
         """Note that its last attempt is not its last one."""
@@ -93,7 +93,7 @@ class Job:
         began = milliseconds(self.sent - epoch)
         self.tries += (Attempt(began, _status(last), code, milliseconds(after)),)
 
-    def result(self, end: Done, now: float, epoch: float) -> Result:
+    def result(self, end: Finish, now: float, epoch: float) -> Result:
         """What has become of it."""
         trail = self.trail
         if not trail.attempts:
@@ -117,7 +117,7 @@ def _status(outcome: Outcome | None) -> int | None:
     return outcome.status if isinstance(outcome, Reply) else None
 
 
-class Crew:
+class Scheduler:
     """Workers over one stream of steps, as many as there is work for.
 
     A worker is a request in flight. It makes one attempt after the other and goes home when
@@ -146,8 +146,8 @@ class Crew:
         *,
         options: RunOptions,
         stop: Stop,
-        throttle: Throttle,
-        attempt: Callable[[Job], Coroutine[Any, Any, Done | Again]],
+        throttle: ConcurrencyLimiter,
+        attempt: Callable[[Job], Coroutine[Any, Any, Finish | Retry]],
         settle: Callable[[Result], Result],
         clock: Callable[[], float],
         epoch: float,
@@ -160,15 +160,15 @@ class Crew:
         self._sequential = options.mode is Mode.SEQUENTIAL
         # The claims keep a sequential run in order; looking far ahead would gain it nothing. Half
         # is for the results that wait to be told.
-        self._limit = 2 * BURST if self._sequential else max(LOOK_AHEAD, 4 * options.concurrency)
+        self._limit = 2 * BATCH if self._sequential else max(LOOK_AHEAD, 4 * options.concurrency)
         self._stop = stop
         self._throttle = throttle
-        self._pace = Pace(options.rate)
+        self._pace = RateLimiter(options.rate)
         self._attempt = attempt
         self._settle = settle
         self._clock = clock
         self._epoch = epoch
-        self._board = Scoreboard()
+        self._board = LockTable()
         self._waiting: dict[int, Step] = {}
         self._resting: list[tuple[float, int, Job]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -228,7 +228,7 @@ class Crew:
         """End each job that rests."""
         resting, self._resting = self._resting, []
         for _, _, job in resting:
-            self._end(job, cut_short(job.step.action, job.trail, Skip.INTERRUPTED))
+            self._end(job, cancelled_retry(job.step.action, job.trail, Skip.INTERRUPTED))
 
     async def _work(self, first: Job) -> None:
         job: Job | None = first
@@ -240,7 +240,7 @@ class Crew:
                 decision = job.broken()
             finally:
                 self._throttle.in_flight -= 1
-            if isinstance(decision, Done):
+            if isinstance(decision, Finish):
                 self._end(job, decision)
             else:
                 job.again(decision.after, self._epoch)
@@ -256,11 +256,11 @@ class Crew:
         if not worker.cancelled() and (error := worker.exception()):
             self._fail(error)
 
-    def _end(self, job: Job, end: Done) -> None:
+    def _end(self, job: Job, end: Finish) -> None:
         self._board.finish(job.step.index)
         self._outbox.append(self._settle(job.result(end, self._clock(), self._epoch)))
         if self._telling is None:
-            self._telling = asyncio.get_running_loop().call_later(TOLD_AFTER, self._news.set)
+            self._telling = asyncio.get_running_loop().call_later(FLUSH_AFTER, self._news.set)
         failed = end.status is Status.FAILED or end.status is Status.UNKNOWN
         if failed and job.step.on_error is OnError.STOP:
             self._stop.request(Skip.STOPPED)
@@ -276,7 +276,11 @@ class Crew:
         if job is not None:
             self._pace.start(now)
             self._throttle.in_flight += 1
-            if self._reading is None and len(self._waiting) <= AHEAD - HELPING and not self._spent:
+            if (
+                self._reading is None
+                and len(self._waiting) <= READ_AHEAD - READ_AHEAD_BATCH
+                and not self._spent
+            ):
                 self._reading = asyncio.get_running_loop().call_soon(self._read_ahead)
         return job
 
@@ -284,7 +288,7 @@ class Crew:
         """Plan what is next once the requests have left: their answers are not there yet."""
         self._reading = None
         if self._stop.reason is None:
-            self._read(HELPING)
+            self._read(READ_AHEAD_BATCH)
 
     def _next_moment(self) -> float | None:
         """When something may start even if no attempt ends before; None when nothing may."""
@@ -318,7 +322,7 @@ class Crew:
             pass
         return self._stop.reason is None and self._board.ready > 0
 
-    def _read(self, many: int = BURST) -> bool:
+    def _read(self, many: int = BATCH) -> bool:
         """Plan more steps as far as there is room; False when there is none to plan."""
         room = min(many, self._limit - self._board.pending - len(self._outbox))
         if self._spent or room <= 0:

@@ -28,7 +28,7 @@ VERSION = 1
 """The form of the lines. A journal of another version is refused."""
 
 
-class Known(IntEnum):
+class RecordedStatus(IntEnum):
     """What a journal's results say of one action.
 
     Attributes:
@@ -50,13 +50,13 @@ class Known(IntEnum):
     DOUBTED = 6
 
 
-STATUS_OF: Mapping[Known, Status] = {
-    Known.OK: Status.OK,
-    Known.FAILED: Status.FAILED,
-    Known.UNKNOWN: Status.UNKNOWN,
-    Known.POSTPONED: Status.SKIPPED,
-    Known.EXCUSED: Status.SKIPPED,
-    Known.DOUBTED: Status.UNKNOWN,
+STATUS_OF: Mapping[RecordedStatus, Status] = {
+    RecordedStatus.OK: Status.OK,
+    RecordedStatus.FAILED: Status.FAILED,
+    RecordedStatus.UNKNOWN: Status.UNKNOWN,
+    RecordedStatus.POSTPONED: Status.SKIPPED,
+    RecordedStatus.EXCUSED: Status.SKIPPED,
+    RecordedStatus.DOUBTED: Status.UNKNOWN,
 }
 
 
@@ -122,11 +122,15 @@ class History:
                 pass
         self.length += size
 
-    def known(self, index: int) -> Known:
+    def known(self, index: int) -> RecordedStatus:
         """What the last result of an action says, whether or not it may have left since."""
-        return Known(self._known[index]) if index < len(self._known) else Known.NOTHING
+        return (
+            RecordedStatus(self._known[index])
+            if index < len(self._known)
+            else RecordedStatus.NOTHING
+        )
 
-    def counts(self) -> Counter[Known]:
+    def counts(self) -> Counter[RecordedStatus]:
         """How many actions ended how; those that may have left since are not among them."""
         found = Counter({one: self._known.count(one) for one in STATUS_OF})
         found.subtract(self.known(index) for index in self.sending if self.known(index))
@@ -153,7 +157,7 @@ class History:
 
             yield read
 
-    def _keep(self, index: int, known: Known) -> None:
+    def _keep(self, index: int, known: RecordedStatus) -> None:
         missing = index + 1 - len(self._known)
         if missing > 0:
             more = max(missing, len(self._known) // 8)
@@ -163,17 +167,17 @@ class History:
         self._offsets[index] = self.length
 
 
-def _known(record: Mapping[str, Any]) -> Known:
+def _known(record: Mapping[str, Any]) -> RecordedStatus:
     code = record["error"] and record["error"]["code"]
     match record["status"]:
         case Status.OK:
-            return Known.OK
+            return RecordedStatus.OK
         case Status.FAILED:
-            return Known.FAILED
+            return RecordedStatus.FAILED
         case Status.UNKNOWN:
-            return Known.DOUBTED if code == Skip.INTERRUPTED else Known.UNKNOWN
+            return RecordedStatus.DOUBTED if code == Skip.INTERRUPTED else RecordedStatus.UNKNOWN
         case _:
-            return Known.EXCUSED if code == Skip.MISSING else Known.POSTPONED
+            return RecordedStatus.EXCUSED if code == Skip.MISSING else RecordedStatus.POSTPONED
 
 
 def read_history(opens: Callable[[], BinaryIO], name: str) -> History:

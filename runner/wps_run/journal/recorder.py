@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RunRecorder:
     """What the executor tells its journal, and what it is told of an earlier part of the run.
 
     Attributes:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from wps_run.execution.record import ended, record_from
-from wps_run.execution.result import Fault, Result, Skip, Status
-from wps_run.journal.reader import History, Known
+from wps_run.execution.result import ActionError, Result, Skip, Status
+from wps_run.journal.reader import History, RecordedStatus
 from wps_run.playbook.options import Delivery
 from wps_run.playbook.steps import Step
 
 
-class Again(StrEnum):
+class ResumeMode(StrEnum):
     """What a resumed run does again."""
 
     UNDONE = "undone"
@@ -22,21 +22,23 @@ class Again(StrEnum):
 
 
 _BROKEN_OFF = "the run was broken off while this action was on its way"
-IN_DOUBT = Fault(
+IN_DOUBT = ActionError(
     Skip.INTERRUPTED,
     _BROKEN_OFF,
     "look whether it happened; `delivery: atLeastOnce` would send it again",
 )
 """Why the outcome of what must not be sent twice is unknown."""
 
-STILL_IN_DOUBT = Fault(
+STILL_IN_DOUBT = ActionError(
     Skip.INTERRUPTED, _BROKEN_OFF, "it may have happened; --resume does it once more, as it may be"
 )
 """Why the outcome of what may be done twice is unknown, when it was not done again."""
 
-NOT_FAILED = Fault("not-failed", "only what failed is run again")
+NOT_FAILED = ActionError("not-failed", "only what failed is run again")
 
-_SETTLED = frozenset({Known.OK, Known.FAILED, Known.UNKNOWN, Known.EXCUSED})
+_SETTLED = frozenset(
+    {RecordedStatus.OK, RecordedStatus.FAILED, RecordedStatus.UNKNOWN, RecordedStatus.EXCUSED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Resumption:
     """
 
     history: History
-    again: Again
+    again: ResumeMode
 
     def left(self, steps: Iterable[Step]) -> Iterator[Step]:
         """The steps that are to be carried out."""
@@ -80,7 +82,10 @@ class Resumption:
             attempts = max(1, result.attempts)
             doubtful = replace(result.record, status=Status.UNKNOWN, attempts=attempts, error=fault)
             return Result(step, doubtful)
-        if result.status is Status.SKIPPED and self.history.known(step.index) is Known.FAILED:
+        if (
+            result.status is Status.SKIPPED
+            and self.history.known(step.index) is RecordedStatus.FAILED
+        ):
             with self.history.reading() as read:
                 return Result(step, record_from(read(step.index)))
         return result
@@ -93,11 +98,11 @@ class Resumption:
         return index not in self.history.sending and bool(self.history.known(index))
 
     def _in_doubt(self, index: int) -> bool:
-        return index in self.history.sending or self.history.known(index) is Known.DOUBTED
+        return index in self.history.sending or self.history.known(index) is RecordedStatus.DOUBTED
 
     def _is_left(self, step: Step) -> bool:
-        if self.again is Again.FAILED:
-            failed = self.history.known(step.index) is Known.FAILED
+        if self.again is ResumeMode.FAILED:
+            failed = self.history.known(step.index) is RecordedStatus.FAILED
             return failed and step.index not in self.history.sending
         if self._in_doubt(step.index):
             return _may_be_repeated(step)

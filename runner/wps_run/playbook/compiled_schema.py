@@ -19,7 +19,7 @@ Json = Mapping[str, Any]
 Fits = Callable[[Any], bool]
 
 
-class Rules:
+class CompiledSchema:
     """A schema, ready to be held against data."""
 
     def __init__(self, schema: Json) -> None:
@@ -32,7 +32,7 @@ class Rules:
 
     @cached_property
     def _fits(self) -> Fits:
-        return fits(self._schema)
+        return compile_schema(self._schema)
 
     @cached_property
     def _validator(self) -> "Draft7Validator":
@@ -41,7 +41,7 @@ class Rules:
         return Draft7Validator(self._schema)
 
 
-def fits(schema: Json | bool) -> Fits:  # noqa: FBT001 -- `true` and `false` are schemas
+def compile_schema(schema: Json | bool) -> Fits:  # noqa: FBT001 -- `true` and `false` are schemas
     """The check that a schema of draft 7 stands for.
 
     Args:
@@ -55,10 +55,10 @@ def fits(schema: Json | bool) -> Fits:  # noqa: FBT001 -- `true` and `false` are
     if schema.get("type") == "string" and schema.keys() <= _OF_TEXT:
         return _text(schema)
     made = [_KEYWORDS[key](value, schema) for key, value in schema.items() if key not in _WORDS]
-    return together(made)
+    return all_of(made)
 
 
-def together(checks: Sequence[Fits]) -> Fits:
+def all_of(checks: Sequence[Fits]) -> Fits:
     """The check that says yes where all of them do, asked in their order."""
     if not checks:
         return _anything
@@ -68,7 +68,7 @@ def together(checks: Sequence[Fits]) -> Fits:
     second, *others = others
     if not others:
         return lambda data: first(data) and second(data)
-    rest = together(others)
+    rest = all_of(others)
     return lambda data: first(data) and second(data) and rest(data)
 
 
@@ -129,15 +129,15 @@ _compiled = cache(re.compile)
 
 
 def _items(schema: Json, _: Json) -> Fits:
-    check = fits(schema)
+    check = compile_schema(schema)
     return lambda data: not isinstance(data, list) or all(map(check, data))
 
 
 def _properties(named: Mapping[str, Json], schema: Json) -> Fits:
     """Judges each entry by its key: by its name, else by `additionalProperties`."""
-    checks = {key: fits(part) for key, part in named.items()}
+    checks = {key: compile_schema(part) for key, part in named.items()}
     patterns = tuple(schema.get("patternProperties", ()))
-    others = fits(schema.get("additionalProperties", True))
+    others = compile_schema(schema.get("additionalProperties", True))
 
     def judge(data: Any) -> bool:  # noqa: ANN401 -- any data
         if not isinstance(data, dict):
@@ -160,7 +160,7 @@ def _additional(_: Json | bool, schema: Json) -> Fits:  # noqa: FBT001 -- a sche
 
 
 def _pattern_properties(patterns: Mapping[str, Json], _: Json) -> Fits:
-    checks = [(pattern, fits(part)) for pattern, part in patterns.items()]
+    checks = [(pattern, compile_schema(part)) for pattern, part in patterns.items()]
     return lambda data: (
         not isinstance(data, dict)
         or all(
@@ -173,7 +173,7 @@ def _pattern_properties(patterns: Mapping[str, Json], _: Json) -> Fits:
 
 
 def _property_names(schema: Json, _: Json) -> Fits:
-    check = fits(schema)
+    check = compile_schema(schema)
     return lambda data: not isinstance(data, dict) or all(map(check, data))
 
 
@@ -182,18 +182,21 @@ def _required(names: list[str], _: Json) -> Fits:
 
 
 def _any_of(schemas: list[Json], _: Json) -> Fits:
-    checks = [fits(schema) for schema in schemas]
+    checks = [compile_schema(schema) for schema in schemas]
     return lambda data: any(check(data) for check in checks)
 
 
 def _one_of(schemas: list[Json], _: Json) -> Fits:
-    checks = [fits(schema) for schema in schemas]
+    checks = [compile_schema(schema) for schema in schemas]
     return lambda data: sum(check(data) for check in checks) == 1
 
 
 def _if(condition: Json, schema: Json) -> Fits:
-    when = fits(condition)
-    then, otherwise = fits(schema.get("then", True)), fits(schema.get("else", True))
+    when = compile_schema(condition)
+    then, otherwise = (
+        compile_schema(schema.get("then", True)),
+        compile_schema(schema.get("else", True)),
+    )
     return lambda data: then(data) if when(data) else otherwise(data)
 
 

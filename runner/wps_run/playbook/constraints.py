@@ -9,15 +9,15 @@ one says no, that check has the word. So there is one rule book, and a row costs
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any
 
-from wps_run.actions.fields import Field, Shape
+from wps_run.actions.fields import Field, FieldType
 from wps_run.actions.payload import CONTENT_TYPES
 from wps_run.actions.table import Action
 from wps_run.document.document import Path
 from wps_run.playbook import messages
-from wps_run.playbook.compiled_schema import Fits, fits, together
-from wps_run.playbook.schema import Form, action_schema, slashless
+from wps_run.playbook.compiled_schema import Fits, all_of, compile_schema
+from wps_run.playbook.schema import SchemaForm, action_schema, slashless
 
-Fault = tuple[Path, str, str]
+Violation = tuple[Path, str, str]
 """The way to a value, what is wrong with it, and the rule's name."""
 
 
@@ -27,9 +27,9 @@ def data_type_of(mapping: Mapping[str, Any]) -> str:
     return given if isinstance(given, str) and given in CONTENT_TYPES else "text"
 
 
-def beyond_schema(
+def violations(
     action: Action, mapping: Mapping[str, Any], faulty: Container[Path] = ()
-) -> Iterator[Fault]:
+) -> Iterator[Violation]:
     """The faults of a filled-in action that its schema does not see.
 
     Args:
@@ -41,21 +41,21 @@ def beyond_schema(
     for one in action.fields:
         value = mapping.get(one.name)
         if value is not None and (one.name,) not in faulty:
-            yield from field_faults(one, value, data_type)
+            yield from field_violations(one, value, data_type)
 
 
-def field_faults(one: Field, value: Any, data_type: str) -> Iterator[Fault]:  # noqa: ANN401 -- what its schema accepts
+def field_violations(one: Field, value: Any, data_type: str) -> Iterator[Violation]:  # noqa: ANN401 -- what its schema accepts
     """The same of one property, whose value its schema accepts."""
-    if one.shape is Shape.DATA:
+    if one.shape is FieldType.DATA:
         yield from _data(one, value, data_type)
-    elif one.shape is Shape.STRING:
+    elif one.shape is FieldType.STRING:
         yield from _text(one, value, (one.name,))
-    elif one.shape is Shape.STRINGS:
+    elif one.shape is FieldType.STRINGS:
         for place, item in enumerate(value):
             yield from _text(one, item, (one.name, place))
 
 
-def _data(one: Field, value: object, data_type: str) -> Iterator[Fault]:
+def _data(one: Field, value: object, data_type: str) -> Iterator[Violation]:
     """Of ASCII that is sent as text there is nothing to say."""
     if data_type == "text" and type(value) is str and value.isascii():
         return
@@ -64,7 +64,7 @@ def _data(one: Field, value: object, data_type: str) -> Iterator[Fault]:
         yield (one.name,), message, "data"
 
 
-def _text(one: Field, value: str, path: Path) -> Iterator[Fault]:
+def _text(one: Field, value: str, path: Path) -> Iterator[Violation]:
     message = None if value.isascii() else messages.text_fault(one, value)
     if message:
         yield path, message, "value"
@@ -73,7 +73,7 @@ def _text(one: Field, value: str, path: Path) -> Iterator[Fault]:
 Predicate = Callable[[Any], bool]
 
 
-def predicates_of(
+def predicates_for(
     action: Action, names: Iterable[str], data_type: str, *, slash_in_names: bool
 ) -> dict[str, Predicate]:
     """A predicate for each of some properties of an action.
@@ -84,14 +84,14 @@ def predicates_of(
         data_type: The `dataType` of every action that is judged.
         slash_in_names: Whether names in the path may hold `/`.
     """
-    schema = action_schema(action, Form.FILLED)
+    schema = action_schema(action, SchemaForm.FILLED)
     branch = schema.get("then" if data_type == "binary" else "else", {})
     properties = {**schema["properties"], **branch.get("properties", {})}
     refused = () if slash_in_names else slashless({action.name: action})
     fields = {one.name: one for one in action.fields}
     return {
         name: _predicate(
-            [fits(properties[name]), *([_without_slash] if name in refused else [])],
+            [compile_schema(properties[name]), *([_without_slash] if name in refused else [])],
             fields[name],
             data_type,
         )
@@ -106,8 +106,8 @@ def _without_slash(name: str) -> bool:
 
 def _predicate(rules: list[Fits], one: Field, data_type: str) -> Predicate:
     def faultless(value: Any) -> bool:  # noqa: ANN401 -- what its schema accepts
-        return not any(field_faults(one, value, data_type))
+        return not any(field_violations(one, value, data_type))
 
-    if one.shape is Shape.STRING:  # ASCII, as most names are, has never a fault of this kind
-        return together([*rules, lambda value: value.isascii() or faultless(value)])
-    return together([*rules, faultless])
+    if one.shape is FieldType.STRING:  # ASCII, as most names are, has never a fault of this kind
+        return all_of([*rules, lambda value: value.isascii() or faultless(value)])
+    return all_of([*rules, faultless])

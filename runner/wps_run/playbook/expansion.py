@@ -6,20 +6,20 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from wps_run.actions.fields import Shape
+from wps_run.actions.fields import FieldType
 from wps_run.actions.payload import message_bytes
 from wps_run.document.document import Path
 from wps_run.document.scalars import plain
-from wps_run.playbook.constraints import Predicate, data_type_of, predicates_of
+from wps_run.playbook.constraints import Predicate, data_type_of, predicates_for
 from wps_run.playbook.foreach import misuses, row_fault
-from wps_run.playbook.model import Playbook, WrittenAction
+from wps_run.playbook.model import ActionTemplate, Playbook
 from wps_run.playbook.rows import InputError, Row, Rows, written_rows
-from wps_run.playbook.validator import Finding, Form, checker
+from wps_run.playbook.validator import Finding, SchemaForm, checker
 from wps_run.playbook.variables import (
     NotYetKnownError,
-    Scope,
     Template,
     UndefinedError,
+    VariableScope,
     fill,
     pointed,
     template,
@@ -38,7 +38,7 @@ _STANDS_FOR_DATA = {"text": "", "json": "0", "binary": ""}
 Filler = Callable[[Mapping[str, str]], Any]
 
 
-class Filled(NamedTuple):
+class ExpandedAction(NamedTuple):
     """One expanded action, or what is wrong with it. A tuple, as its row is.
 
     Attributes:
@@ -51,7 +51,7 @@ class Filled(NamedTuple):
         problems: What is wrong; then its values are of no use.
     """
 
-    written: WrittenAction
+    written: ActionTemplate
     item: int | None
     position: Position
     values: Mapping[str, Any]
@@ -66,7 +66,7 @@ class Expansion:
     of predicates, and of the full check when one of them says no.
     """
 
-    def __init__(self, playbook: Playbook, written: WrittenAction, scope: Scope) -> None:
+    def __init__(self, playbook: Playbook, written: ActionTemplate, scope: VariableScope) -> None:
         self._playbook = playbook
         self._document = playbook.document
         self._written = written
@@ -81,7 +81,7 @@ class Expansion:
         for key, value in self._texts().items():
             self._prepare(key, value)
 
-    def __iter__(self) -> Iterator[Filled]:
+    def __iter__(self) -> Iterator[ExpandedAction]:
         if self._found:
             yield self._wrong(self._found)
         elif self._written.for_each is None:
@@ -117,7 +117,7 @@ class Expansion:
 
     def _is_number(self, key: str) -> bool:
         fields = self._written.action.fields
-        return any(one.name == key and one.shape is Shape.INTEGER for one in fields)
+        return any(one.name == key and one.shape is FieldType.INTEGER for one in fields)
 
     def _template(self, text: str, path: Path) -> Template:
         try:
@@ -133,13 +133,13 @@ class Expansion:
             pointed(self._document, path, error.reference, error.message, "undefined-variable")
         )
 
-    def _each(self) -> Iterator[Filled]:
+    def _each(self) -> Iterator[ExpandedAction]:
         """A value for each row."""
         begun = False
         try:
             for item, row in enumerate(self._rows()):
                 if isinstance(row, Problem):
-                    yield Filled(self._written, item, _place(row), {}, None, (row,))
+                    yield ExpandedAction(self._written, item, _place(row), {}, None, (row,))
                 elif begun:
                     yield self._next(row, item)
                 elif misused := self._misused(row):
@@ -187,7 +187,7 @@ class Expansion:
             for below, reference, message in misuses(self._document.at(path), list(row.cells), file)
         ]
 
-    def _first(self, row: Row, item: int | None) -> Iterator[Filled]:
+    def _first(self, row: Row, item: int | None) -> Iterator[ExpandedAction]:
         """The first row decides, by the full check, on all that no row changes."""
         values = self._constant | {key: fill(row.cells) for key, fill in self._fillers.items()}
         constant = []
@@ -199,7 +199,7 @@ class Expansion:
                 self._constant["data"] = ""
         data_type = data_type_of(self._constant)
         if "dataType" not in self._fillers and "dataFile" not in self._fillers:
-            judged = predicates_of(
+            judged = predicates_for(
                 self._written.action,
                 [key for key in self._fillers if key != "name"],
                 data_type,
@@ -209,7 +209,7 @@ class Expansion:
         if not constant or item is not None:
             yield self._next(row, item)
 
-    def _next(self, row: Row, item: int | None) -> Filled:
+    def _next(self, row: Row, item: int | None) -> ExpandedAction:
         values = self._constant.copy()
         try:
             for key, filler in self._fillers.items():
@@ -226,7 +226,7 @@ class Expansion:
             name = values.pop("dataFile")
             if self._known:
                 values["data"] = self._message(name, data_type_of(values))
-        return Filled(self._written, item, row.position, values, label)
+        return ExpandedAction(self._written, item, row.position, values, label)
 
     def _passes(self, values: Mapping[str, Any]) -> bool:
         """Whether what a row has changed is right for certain, or not known yet."""
@@ -246,7 +246,7 @@ class Expansion:
         if "dataFile" in values:
             mapping["data"] = _STANDS_FOR_DATA[data_type_of(values)]
         slash = self._playbook.slash_in_names
-        for finding in checker().action(mapping, Form.FILLED, slash_in_names=slash):
+        for finding in checker().action(mapping, SchemaForm.FILLED, slash_in_names=slash):
             if self._varies(finding.path) is varying:
                 yield finding
         if "dataFile" in values and self._varies(("dataFile",)) is varying:
@@ -273,14 +273,14 @@ class Expansion:
         except ValueError as error:
             raise InputError(str(error).replace("`data`", f"`{name}`", 1)) from None
 
-    def _wrong(self, problems: list[Problem]) -> Filled:
+    def _wrong(self, problems: list[Problem]) -> ExpandedAction:
         """What is wrong with the action itself."""
         position = self._document.position(self._written.path)
-        return Filled(self._written, None, position, {}, None, tuple(problems))
+        return ExpandedAction(self._written, None, position, {}, None, tuple(problems))
 
-    def _bad(self, row: Row, item: int | None, findings: list[Finding]) -> Filled:
+    def _bad(self, row: Row, item: int | None, findings: list[Finding]) -> ExpandedAction:
         problems = tuple(self._at_row(row, finding) for finding in findings)
-        return Filled(self._written, item, row.position, {}, None, problems)
+        return ExpandedAction(self._written, item, row.position, {}, None, problems)
 
     def _at_row(self, row: Row, finding: Finding) -> Problem:
         """A problem of one row, at the row; of one in the playbook, at the cell."""

@@ -6,9 +6,9 @@ What in a playbook the Functions output binding does not have.
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from wps_run.actions.locks import Claim, claims_of
-from wps_run.actions.table import Kind, Origin, Phase
-from wps_run.playbook.model import Playbook, WrittenAction
+from wps_run.actions.locks import Lock, locks_of
+from wps_run.actions.table import Origin, OverlapKind, Phase
+from wps_run.playbook.model import ActionTemplate, Playbook
 from wps_run.playbook.options import OPTIONS, Missing
 from wps_run.playbook.variables import references
 from wps_run.problems import Problem, Severity, did_you_mean
@@ -16,7 +16,7 @@ from wps_run.problems import Problem, Severity, did_you_mean
 EXCLUDED_LIMIT = 200
 """More IDs than that, at some 40 characters each, make a URL of over 8 KiB."""
 
-_NEEDS_A_CONNECTION = frozenset({Kind.SEND, Kind.JOIN, Kind.GRANT})
+_NEEDS_A_CONNECTION = frozenset({OverlapKind.SEND, OverlapKind.JOIN, OverlapKind.GRANT})
 _NOT_DONE = frozenset({"actionName", "name", *OPTIONS})
 """Keys that do not change what an action does."""
 
@@ -97,7 +97,7 @@ def _repeated(playbook: Playbook) -> Iterator[Problem]:
         if "forEach" in item:
             seen.forget()
             continue
-        claims = claims_of(written.action, written.values)
+        claims = locks_of(written.action, written.values)
         done = repr((written.action.name, sorted(_done(item))))
         earlier = seen.unchanged(done, claims)
         if earlier is not None:
@@ -124,7 +124,7 @@ class _Seen:
         """Compare nothing from before with what follows."""
         self._done.clear()
 
-    def unchanged(self, done: str, claims: Iterable[Claim]) -> int | None:
+    def unchanged(self, done: str, claims: Iterable[Lock]) -> int | None:
         """The number of the same action, if all it claims is claimed for the same use since."""
         earlier = self._done.get(done)
         if earlier is None:
@@ -135,7 +135,7 @@ class _Seen:
                 return None
         return earlier
 
-    def note(self, number: int, done: str, claims: Iterable[Claim]) -> None:
+    def note(self, number: int, done: str, claims: Iterable[Lock]) -> None:
         """Take in one action. A use that is not shared begins anew each time."""
         self._done[done] = number
         for claim in claims:
@@ -144,7 +144,7 @@ class _Seen:
 
 
 def _after_close(playbook: Playbook) -> Iterator[Problem]:
-    closed: WrittenAction | None = None
+    closed: ActionTemplate | None = None
     for written in playbook.actions:
         if closed is not None and _needs_a_connection(playbook, written):
             line = playbook.document.position(closed.path).line
@@ -159,14 +159,14 @@ def _after_close(playbook: Playbook) -> Iterator[Problem]:
             closed = None  # when its wait is over, somebody is connected again
 
 
-def _closes_everyone(written: WrittenAction) -> bool:
+def _closes_everyone(written: ActionTemplate) -> bool:
     overlap = written.action.overlap
-    everyone = overlap.phase is Phase.CLOSE and overlap.kind is Kind.ALONE
+    everyone = overlap.phase is Phase.CLOSE and overlap.kind is OverlapKind.ALONE
     surely = written.for_each is None  # there may be no rows
     return everyone and surely and not written.values.get("excluded")
 
 
-def _needs_a_connection(playbook: Playbook, written: WrittenAction) -> bool:
+def _needs_a_connection(playbook: Playbook, written: ActionTemplate) -> bool:
     """Whether it reaches nobody unless somebody is connected, and does not wait for that."""
     overlap = written.action.overlap
     if _waits(playbook, written):
@@ -174,13 +174,13 @@ def _needs_a_connection(playbook: Playbook, written: WrittenAction) -> bool:
     return overlap.kind in _NEEDS_A_CONNECTION or overlap.phase is Phase.BROADCAST
 
 
-def _waits(playbook: Playbook, written: WrittenAction) -> bool:
+def _waits(playbook: Playbook, written: ActionTemplate) -> bool:
     """Whether it is asked again until its user or connection is there."""
     missing = written.options.get("onMissing", playbook.options.get("onMissing"))
     return isinstance(missing, dict) and Missing.WAIT in missing
 
 
-def _wasted(playbook: Playbook, written: WrittenAction) -> Iterator[Problem]:
+def _wasted(playbook: Playbook, written: ActionTemplate) -> Iterator[Problem]:
     if written.values.get("data") == "":
         message = "`data` is empty, so that an empty message is sent; write the message"
         yield _warning(playbook, written, "data", message, "empty-data")
@@ -194,7 +194,7 @@ def _wasted(playbook: Playbook, written: WrittenAction) -> Iterator[Problem]:
 
 
 def _warning(
-    playbook: Playbook, written: WrittenAction, key: str, message: str, rule: str
+    playbook: Playbook, written: ActionTemplate, key: str, message: str, rule: str
 ) -> Problem:
     """A warning at the value of one of the action's keys."""
     return playbook.document.problem(message, rule, (*written.path, key), severity=Severity.WARNING)
@@ -203,7 +203,7 @@ def _warning(
 RULE = "not-in-binding"
 
 
-def beyond_binding(playbook: Playbook) -> Iterator[Problem]:
+def not_in_binding(playbook: Playbook) -> Iterator[Problem]:
     """A problem for each action, and each property, that only the REST API has."""
     for written in playbook.actions:
         if written.action.origin is Origin.REST:

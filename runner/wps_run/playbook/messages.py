@@ -4,7 +4,7 @@ import json
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
-from wps_run.actions.fields import Field, Shape
+from wps_run.actions.fields import Field, FieldType
 from wps_run.actions.names import name_fault
 from wps_run.actions.payload import as_written, message_bytes
 from wps_run.actions.table import Action
@@ -97,20 +97,20 @@ def field_fault(one: Field, schema: Mapping[str, Any], value: object, written: s
     """Why the value of a property is wrong, or None; of `data` see `data_fault`."""
     if value is None and not one.required:
         return f"`{one.name}` has no value; leave it out"
-    if one.shape is Shape.STRINGS:
+    if one.shape is FieldType.STRINGS:
         return _list_fault(one, value, written)
-    if one.shape is Shape.STRING and isinstance(value, str):
+    if one.shape is FieldType.STRING and isinstance(value, str):
         return text_fault(one, value)
     return value_fault(one.name, schema, value, written)
 
 
 def text_fault(one: Field, value: str) -> str | None:
     """Why a string is wrong as this property, or as an item of it, or None."""
-    what = f"an item of `{one.name}`" if one.shape is Shape.STRINGS else f"`{one.name}`"
+    what = f"an item of `{one.name}`" if one.shape is FieldType.STRINGS else f"`{one.name}`"
     if one.is_name:
         reason = name_fault(value, one.limit)
         return f"{what} {reason}" if reason else None
-    if not value and one.shape is Shape.STRING:
+    if not value and one.shape is FieldType.STRING:
         return f"{what} is empty" + ("" if one.required else "; leave it out")
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         return f"{what} has half of a surrogate pair, which is no character"

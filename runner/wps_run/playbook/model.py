@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from wps_run.actions.fields import Shape
+from wps_run.actions.fields import FieldType
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.document.document import Document, Path
 from wps_run.document.loader import load
 from wps_run.playbook.foreach import misuses
 from wps_run.playbook.options import OPTIONS
-from wps_run.playbook.validator import Finding, Form, checker, is_batch
+from wps_run.playbook.validator import Finding, SchemaForm, checker, is_batch
 from wps_run.playbook.variables import pointed
 from wps_run.problems import PlaybookError, Problem, in_order
 
@@ -19,7 +19,7 @@ _BY_FOLDED_NAME = {name.lower(): action for name, action in ACTIONS.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenAction:
+class ActionTemplate:
     """One action of a playbook, `${…}` not yet filled in.
 
     Attributes:
@@ -69,7 +69,7 @@ class Playbook:
     variables: Mapping[str, str]
     slash_in_names: bool
     bare: bool
-    actions: tuple[WrittenAction, ...]
+    actions: tuple[ActionTemplate, ...]
     problems: tuple[Problem, ...]
 
 
@@ -131,13 +131,13 @@ def _misused(document: Document, path: Path) -> Iterator[Problem]:
 
 def _read_actions(
     document: Document, keys: Mapping[str, Any], *, bare: bool, slash_in_names: bool
-) -> tuple[list[WrittenAction], list[Finding]]:
-    actions: list[WrittenAction] = []
+) -> tuple[list[ActionTemplate], list[Finding]]:
+    actions: list[ActionTemplate] = []
     faults: list[Finding] = []
     items = _batch(document.data) if bare else _listed(keys.get("actions", ()))
     for path, item in items:
         templated = not bare and (_holds_template(item) or _from_elsewhere(item))
-        form = Form.BATCH if bare else Form.WRITTEN if templated else Form.FILLED
+        form = SchemaForm.BATCH if bare else SchemaForm.WRITTEN if templated else SchemaForm.FILLED
         found = checker().action(
             item, form, slash_in_names=slash_in_names, written=_Below(document, path)
         )
@@ -187,15 +187,15 @@ def _from_elsewhere(item: object) -> bool:
     return isinstance(item, dict) and ("forEach" in item or "dataFile" in item)
 
 
-def _written(item: Mapping[str, Any], path: Path, *, templated: bool) -> WrittenAction:
+def _written(item: Mapping[str, Any], path: Path, *, templated: bool) -> ActionTemplate:
     """An action without faults; a whole number that was written `60.0` becomes one."""
     action = _BY_FOLDED_NAME[item["actionName"].lower()]
     values = {one.name: item[one.name] for one in action.fields if one.name in item}
     for one in action.fields:
-        if one.shape is Shape.INTEGER and isinstance(values.get(one.name), float):
+        if one.shape is FieldType.INTEGER and isinstance(values.get(one.name), float):
             values[one.name] = int(values[one.name])
     options = {key: item[key] for key in OPTIONS if key in item}
-    return WrittenAction(
+    return ActionTemplate(
         action,
         values,
         item.get("name"),

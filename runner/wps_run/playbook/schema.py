@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from wps_run.actions.fields import DATA_LIMIT, Field, Place, Shape
+from wps_run.actions.fields import DATA_LIMIT, Field, FieldLocation, FieldType
 from wps_run.actions.names import HUB_PATTERN, NAME_PATTERN, NO_SLASH_PATTERN
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.playbook.foreach import DATA_FILE, FOR_EACH
@@ -20,7 +20,7 @@ Actions = Mapping[str, Action]
 Json = dict[str, Any]
 
 
-class Form(StrEnum):
+class SchemaForm(StrEnum):
     """In which form an action is judged.
 
     WRITTEN: in a playbook, `${…}` not yet filled in. FILLED: filled in. BATCH: an item of a
@@ -81,7 +81,7 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
                 "actions": {"type": "array", "items": {"$ref": f"#/definitions/{NO_SLASH}"}}
             },
         },
-        "definitions": _definitions(actions, Form.WRITTEN),
+        "definitions": _definitions(actions, SchemaForm.WRITTEN),
     }
 
 
@@ -98,7 +98,7 @@ def actions_schema(actions: Actions = ACTIONS) -> Json:
         "if": {"type": "array"},
         "then": {"type": "array", "items": item},
         "else": item,
-        "definitions": _definitions(actions, Form.BATCH),
+        "definitions": _definitions(actions, SchemaForm.BATCH),
     }
 
 
@@ -148,10 +148,10 @@ def top_level() -> dict[str, Json]:
     }
 
 
-def action_schema(action: Action, form: Form) -> Json:
+def action_schema(action: Action, form: SchemaForm) -> Json:
     """The schema of one action in one form, complete in itself."""
-    has_data = any(one.shape is Shape.DATA for one in action.fields)
-    either = {"data"} if has_data and form is Form.WRITTEN else set()
+    has_data = any(one.shape is FieldType.DATA for one in action.fields)
+    either = {"data"} if has_data and form is SchemaForm.WRITTEN else set()
     required = [one.name for one in action.fields if one.required and one.name not in either]
     schema: Json = {
         "title": action.name,
@@ -169,7 +169,7 @@ def action_schema(action: Action, form: Form) -> Json:
                 for one in action.fields
             },
             **per_action(),
-            **(_from_files(has_data=has_data) if form is Form.WRITTEN else {}),
+            **(_from_files(has_data=has_data) if form is SchemaForm.WRITTEN else {}),
         },
     }
     if either:
@@ -216,11 +216,11 @@ def no_slash_schema(actions: Actions) -> Json:
 
 def slashless(actions: Actions) -> tuple[str, ...]:
     """The names that travel in the path, where a `/` would go astray."""
-    fields = [one for action in actions.values() for one in action.placed(Place.PATH)]
+    fields = [one for action in actions.values() for one in action.placed(FieldLocation.PATH)]
     return tuple(dict.fromkeys(one.name for one in fields if one.is_name))
 
 
-def _definitions(actions: Actions, form: Form) -> Json:
+def _definitions(actions: Actions, form: SchemaForm) -> Json:
     return {
         "action": {
             "type": "object",
@@ -245,15 +245,15 @@ def _definitions(actions: Actions, form: Form) -> Json:
     }
 
 
-def _any_name(actions: Actions, form: Form) -> Json:
-    if form is not Form.BATCH:
+def _any_name(actions: Actions, form: SchemaForm) -> Json:
+    if form is not SchemaForm.BATCH:
         return {"enum": list(actions)}
     return {"anyOf": [{"enum": list(actions)}, *(_named(one, form) for one in actions.values())]}
 
 
-def _named(action: Action, form: Form) -> Json:
+def _named(action: Action, form: SchemaForm) -> Json:
     """An `actionName` that means this action; in a bare batch in any letter case."""
-    if form is not Form.BATCH:
+    if form is not SchemaForm.BATCH:
         return {"const": action.name}
     letters = "".join(f"[{c.lower()}{c.upper()}]" for c in action.name)
     return {"type": "string", "pattern": f"^{letters}$(?!\\n)"}
@@ -263,21 +263,21 @@ def _description(one: Field) -> str:
     return " ".join([one.summary, *(f"`{key}`: {text}" for key, text in one.choices.items())])
 
 
-def _field(action: Action, one: Field, form: Form) -> Json:
-    if one.shape is Shape.DATA:
+def _field(action: Action, one: Field, form: SchemaForm) -> Json:
+    if one.shape is FieldType.DATA:
         return {}
-    if one.shape is Shape.STRINGS:
+    if one.shape is FieldType.STRINGS:
         item = _string(action, one, form) if one.is_name else {"type": "string"}
         return {"type": "array", "items": item} | ({"minItems": 1} if one.required else {})
-    if one.shape is Shape.STRING:
+    if one.shape is FieldType.STRING:
         return _string(action, one, form)
-    if one.shape is Shape.CHOICE:
+    if one.shape is FieldType.CHOICE:
         return _or_template({"type": "string", "enum": list(one.choices)}, form)
     number = {"type": "integer", "minimum": one.least, "maximum": one.most}
     return _or_template(number, form, WHOLE_TEMPLATE_PATTERN)
 
 
-def _string(action: Action, one: Field, form: Form) -> Json:
+def _string(action: Action, one: Field, form: SchemaForm) -> Json:
     schema: Json = {"type": "string"}
     if one.is_name:
         schema["pattern"] = NAME_PATTERN
@@ -288,19 +288,19 @@ def _string(action: Action, one: Field, form: Form) -> Json:
     return schema if len(schema) == 1 else _or_template(schema, form)
 
 
-def _or_template(strict: Json, form: Form, pattern: str = TEMPLATE_PATTERN) -> Json:
+def _or_template(strict: Json, form: SchemaForm, pattern: str = TEMPLATE_PATTERN) -> Json:
     """The strict schema, or where variables are not yet filled in a string that has some."""
-    if form is not Form.WRITTEN:
+    if form is not SchemaForm.WRITTEN:
         return strict
     return {"anyOf": [strict, {"type": "string", "pattern": pattern}]}
 
 
-def _data_by_type(form: Form) -> Json:
+def _data_by_type(form: SchemaForm) -> Json:
     """What `data` may be: for `binary` base64 or a Buffer, otherwise a string."""
     base64 = _or_template({"type": "string", "pattern": BASE64_PATTERN}, form)
     string = _or_template({"type": "string", "maxLength": DATA_LIMIT}, form)
     text: Json = {"properties": {"data": string}}
-    if form is Form.WRITTEN:
+    if form is SchemaForm.WRITTEN:
         text = {
             "if": _with_type({"type": "string", "pattern": TEMPLATE_PATTERN}),
             "else": text,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from wps_run.actions.locks import HUB, MEMBERSHIP, Claim, claiming
+from wps_run.actions.locks import HUB, MEMBERSHIP, Lock, locks_for
 from wps_run.actions.table import ACTIONS
 from wps_run.document.document import Path
 from wps_run.playbook.model import Playbook
@@ -36,7 +36,7 @@ class Part:
     hub: str
     steps: Callable[[], Iterator[Step]]
 
-    def key(self, claim: Claim) -> tuple[str, ...]:
+    def key(self, claim: Lock) -> tuple[str, ...]:
         """What a claim of one of its actions is about, among all hubs."""
         return (self.hub.lower(), *claim.key)
 
@@ -48,7 +48,7 @@ class Claimed:
     part: Part
     step: Step
     key: tuple[str, ...]
-    claim: Claim
+    claim: Lock
 
     @property
     def path(self) -> Path:
@@ -124,7 +124,7 @@ def _is_plain(parts: Sequence[Part]) -> bool:
     uses: dict[tuple[str, str], str] = {}
     for part in parts:
         for written in part.playbook.actions:
-            for claim in claiming(written.action)(written.values):
+            for claim in locks_for(written.action)(written.values):
                 hub, what, _ = part.key(claim)
                 if not claim.shared or uses.setdefault((hub, what), claim.use) != claim.use:
                     return False
@@ -148,7 +148,7 @@ def _clash(parts: Sequence[Part], hashed: Callable[[tuple[str, ...]], int]) -> C
 
 
 def _all_claimed(parts: Iterable[Part]) -> Iterator[Claimed]:
-    claims = {name: claiming(action) for name, action in ACTIONS.items()}
+    claims = {name: locks_for(action) for name, action in ACTIONS.items()}
     for part in parts:
         for step in part.steps():
             for claim in claims[step.action.name](step.values):

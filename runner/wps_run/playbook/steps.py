@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wps_run.actions.fields import Shape
-from wps_run.actions.locks import ALONE, Claim, claiming
+from wps_run.actions.fields import FieldType
+from wps_run.actions.locks import ALONE, Lock, locks_for
 from wps_run.actions.payload import message_bytes
 from wps_run.actions.request import Request, RequestTemplate, Value, Values
 from wps_run.actions.table import Action
-from wps_run.playbook.expansion import Expansion, Filled
-from wps_run.playbook.model import Playbook, WrittenAction
+from wps_run.playbook.expansion import ExpandedAction, Expansion
+from wps_run.playbook.model import ActionTemplate, Playbook
 from wps_run.playbook.options import (
     Delivery,
     Mode,
@@ -24,7 +24,7 @@ from wps_run.playbook.options import (
     seconds,
 )
 from wps_run.playbook.shards import Shard
-from wps_run.playbook.variables import Scope
+from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, Position, Problem
 
 
@@ -57,7 +57,7 @@ class Step:
     action: Action
     values: Values
     request: Request
-    claims: tuple[Claim, ...]
+    claims: tuple[Lock, ...]
     source: str
     name: str | None
     on_error: OnError
@@ -99,7 +99,7 @@ class _Findings:
         self._bad = 0
         self._untold: Position | None = None
 
-    def add(self, filled: Filled) -> None:
+    def add(self, filled: ExpandedAction) -> None:
         """Take in what is wrong with one expanded action."""
         fresh = [problem for problem in filled.problems if problem not in self.problems]
         if filled.item is not None and fresh:
@@ -119,10 +119,10 @@ class _Findings:
         self._bad, self._untold = 0, None
 
 
-def check(playbook: Playbook, scope: Scope, shard: Shard | None = None) -> Checked:
+def check(playbook: Playbook, scope: VariableScope, shard: Shard | None = None) -> Checked:
     """Everything that filling in variables and rows brings to light, and how many steps come.
 
-    Every row is read. A value that is known only at run time (`Scope.environment` is None) is
+    Every row is read. A value that is known only at run time (`environment` is None) is
     not judged.
     """
     findings = _Findings()
@@ -143,14 +143,14 @@ def check(playbook: Playbook, scope: Scope, shard: Shard | None = None) -> Check
     return Checked(tuple(findings.problems), steps, owned)
 
 
-def _owner(written: WrittenAction, shard: Shard | None) -> Callable[[Mapping[str, Any]], bool]:
+def _owner(written: ActionTemplate, shard: Shard | None) -> Callable[[Mapping[str, Any]], bool]:
     """Whether an action with given values is to be carried out, as far as shards decide it."""
     return shard.owner(written.action) if shard else lambda _: True
 
 
 def steps(  # noqa: PLR0913 -- what a step is made of, by name
     playbook: Playbook,
-    scope: Scope,
+    scope: VariableScope,
     options: RunOptions,
     hub: str,
     *,
@@ -183,7 +183,9 @@ def steps(  # noqa: PLR0913 -- what a step is made of, by name
             index += 1
 
 
-def _maker(written: WrittenAction, options: RunOptions, hub: str) -> Callable[[Filled, int], Step]:
+def _maker(
+    written: ActionTemplate, options: RunOptions, hub: str
+) -> Callable[[ExpandedAction, int], Step]:
     """What makes the steps of one written action; what no row changes is worked out once."""
     own, action, place = written.options, written.action, _place(written)
     on_error = OnError(own.get("onError", options.on_error))
@@ -191,11 +193,11 @@ def _maker(written: WrittenAction, options: RunOptions, hub: str) -> Callable[[F
     timeout = seconds(own.get("timeout", options.timeout))
     missing = on_missing(own["onMissing"]) if "onMissing" in own else options.on_missing
     request = RequestTemplate(action, hub).fill
-    claims = claiming(action)
+    claims = locks_for(action)
     alone = options.mode is Mode.SEQUENTIAL
-    final = any(one.shape in {Shape.DATA, Shape.STRINGS} for one in action.fields)
+    final = any(one.shape in {FieldType.DATA, FieldType.STRINGS} for one in action.fields)
 
-    def make(filled: Filled, index: int) -> Step:
+    def make(filled: ExpandedAction, index: int) -> Step:
         values = _final(action, filled.values) if final else filled.values
         position = filled.position
         return Step(
@@ -217,18 +219,20 @@ def _maker(written: WrittenAction, options: RunOptions, hub: str) -> Callable[[F
     return make
 
 
-def _place(written: WrittenAction) -> int:
+def _place(written: ActionTemplate) -> int:
     """Its place in the list of actions; a single action that stands alone is the first."""
     last = written.path[-1] if written.path else 0
     return last if isinstance(last, int) else 0
 
 
-def _expanded(playbook: Playbook, written: WrittenAction, scope: Scope) -> Iterator[Filled]:
+def _expanded(
+    playbook: Playbook, written: ActionTemplate, scope: VariableScope
+) -> Iterator[ExpandedAction]:
     if written.templated:
         yield from Expansion(playbook, written, scope)
     else:
         position = playbook.document.position(written.path)
-        yield Filled(written, None, position, written.values, written.label)
+        yield ExpandedAction(written, None, position, written.values, written.label)
 
 
 def _final(action: Action, values: Mapping[str, Any]) -> dict[str, Value]:
@@ -238,12 +242,12 @@ def _final(action: Action, values: Mapping[str, Any]) -> dict[str, Value]:
         if one.name not in values:
             continue
         value = values[one.name]
-        if one.shape is Shape.DATA:
+        if one.shape is FieldType.DATA:
             data_type = str(values.get("dataType", "text"))
             checked["dataType"] = data_type
             is_bytes = isinstance(value, bytes)
             checked[one.name] = value if is_bytes else message_bytes(value, data_type)
-        elif one.shape is Shape.STRINGS:
+        elif one.shape is FieldType.STRINGS:
             checked[one.name] = tuple(value)
         else:
             checked[one.name] = value

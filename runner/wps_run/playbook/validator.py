@@ -8,16 +8,16 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
-from wps_run.actions.fields import Place, Shape
+from wps_run.actions.fields import FieldLocation, FieldType
 from wps_run.actions.names import SLASH_FAULT, hub_fault
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.document.document import Path
 from wps_run.playbook import messages
-from wps_run.playbook.compiled_schema import Rules
-from wps_run.playbook.constraints import beyond_schema, data_type_of
+from wps_run.playbook.compiled_schema import CompiledSchema
+from wps_run.playbook.constraints import data_type_of, violations
 from wps_run.playbook.foreach import for_each_fault
 from wps_run.playbook.schema import (
-    Form,
+    SchemaForm,
     action_schema,
     no_slash_schema,
     playbook_schema,
@@ -28,7 +28,7 @@ from wps_run.playbook.schema import (
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
-__all__ = ["Checker", "Finding", "Form", "Written", "checker", "is_batch"]
+__all__ = ["Checker", "Finding", "SchemaForm", "Written", "checker", "is_batch"]
 
 Written = Callable[[Path], str]
 """Path to a scalar as it stands in the source, so that `007` is answered with `"007"`."""
@@ -69,11 +69,11 @@ class Checker:
         self._actions = actions
         self._folded = {action.name.lower(): action for action in actions.values()}
         self._known: dict[str, dict[str, Any]] = {}
-        self._rules: dict[tuple[Form, str], Rules] = {}
+        self._rules: dict[tuple[SchemaForm, str], CompiledSchema] = {}
         self._foreign = {one.name for action in actions.values() for one in action.fields}
-        self._no_slash = Rules(no_slash_schema(actions))
+        self._no_slash = CompiledSchema(no_slash_schema(actions))
         self._slashed = slashless(actions)
-        self._top = Rules(_without_items(playbook_schema({})))
+        self._top = CompiledSchema(_without_items(playbook_schema({})))
 
     def document(self, data: object, written: Written | None = None) -> list[Finding]:
         """Everything that is wrong with a playbook but for what is inside each action.
@@ -101,7 +101,7 @@ class Checker:
     def action(
         self,
         mapping: object,
-        form: Form,
+        form: SchemaForm,
         *,
         slash_in_names: bool,
         written: Written | None = None,
@@ -127,35 +127,35 @@ class Checker:
             for error in self._rules_of(found, form).errors(mapping)
             for finding in self._fault(error, found, mapping, form, written)
         ]
-        if form is not Form.WRITTEN:
+        if form is not SchemaForm.WRITTEN:
             faulty = {finding.path[:1] for finding in findings}
             findings += (
                 Finding(path, message, rule)
-                for path, message, rule in beyond_schema(found, mapping, faulty)
+                for path, message, rule in violations(found, mapping, faulty)
             )
         findings += _not_finite(mapping, self._properties_of(found))
         if not slash_in_names and any("/" in str(mapping.get(name, "")) for name in self._slashed):
             findings += self._slashes(found, mapping)
         return _once(findings) if findings else findings
 
-    def _rules_of(self, action: Action, form: Form) -> Rules:
+    def _rules_of(self, action: Action, form: SchemaForm) -> CompiledSchema:
         """The schema of one action in one form, made when it is first asked for."""
         key = (form, action.name)
         if key not in self._rules:
-            self._rules[key] = Rules(_lean(action_schema(action, form)))
+            self._rules[key] = CompiledSchema(_lean(action_schema(action, form)))
         return self._rules[key]
 
     def _properties_of(self, action: Action) -> dict[str, Any]:
         """What an action may have, each key with the schema of its value."""
         if action.name not in self._known:
             self._known[action.name] = {
-                **action_schema(action, Form.WRITTEN)["properties"],
-                **action_schema(action, Form.FILLED)["properties"],
+                **action_schema(action, SchemaForm.WRITTEN)["properties"],
+                **action_schema(action, SchemaForm.FILLED)["properties"],
             }
         return self._known[action.name]
 
     def _look_up(
-        self, mapping: Mapping[str, Any], form: Form, written: Written | None
+        self, mapping: Mapping[str, Any], form: SchemaForm, written: Written | None
     ) -> Action | Finding:
         """The row that an action names, or what is wrong with its `actionName`."""
         if "actionName" not in mapping:
@@ -169,7 +169,7 @@ class Checker:
                 message = messages.string_fault("`actionName`", name, _shown(written, path, name))
             return Finding(path, message, "type")
         action = self._actions.get(name)
-        if action is None and form is Form.BATCH and name.isascii():
+        if action is None and form is SchemaForm.BATCH and name.isascii():
             action = self._folded.get(name.lower())
         return action or Finding(
             path, messages.unknown_action(name, self._actions), "unknown-action"
@@ -180,7 +180,7 @@ class Checker:
         error: "ValidationError",
         action: Action,
         mapping: Mapping[str, Any],
-        form: Form,
+        form: SchemaForm,
         written: Written | None,
     ) -> Iterator[Finding]:
         """What one error of the schema says of an action."""
@@ -189,7 +189,7 @@ class Checker:
             yield from _absent(error, action, mapping)
         elif error.validator == "additionalProperties" and not path:
             # What has no `forEach` is judged as filled in, and may have meant one all the same.
-            batch = form is Form.BATCH
+            batch = form is SchemaForm.BATCH
             known = _schema(error)["properties"] if batch else self._properties_of(action)
             for key in _unknown(error):
                 yield self._unknown_key(key, action, mapping, known)
@@ -212,7 +212,7 @@ class Checker:
         return Finding((key,), message, "unknown-key", at_key=True)
 
     def _slashes(self, action: Action, mapping: Mapping[str, Any]) -> Iterator[Finding]:
-        own = {one.name for one in action.placed(Place.PATH)}
+        own = {one.name for one in action.placed(FieldLocation.PATH)}
         for error in self._no_slash.errors(mapping):
             path = tuple(error.absolute_path)
             if error.validator == "pattern" and path[0] in own:
@@ -316,7 +316,7 @@ def _absent(
     required = [
         one.name
         for one in action.fields
-        if one.required and not (from_file and one.shape is Shape.DATA)
+        if one.required and not (from_file and one.shape is FieldType.DATA)
     ]
     yield from _missing(error, f"`{action.name}`", required)
 
@@ -350,7 +350,7 @@ def _value(
     if key == "forEach":
         inner, message = for_each_fault(value)
         return Finding((key, *inner), message, "value")
-    item = path[1:] and one is not None and one.shape is Shape.STRINGS
+    item = path[1:] and one is not None and one.shape is FieldType.STRINGS
     if item:
         path, value = path[:2], value[path[1]]
     else:
@@ -358,7 +358,7 @@ def _value(
     shown = _shown(written, path, value)
     if one is None:
         message = messages.value_fault(key, properties[key], value, shown)
-    elif one.shape is Shape.DATA:
+    elif one.shape is FieldType.DATA:
         message = messages.data_fault(one, value, data_type_of(mapping), shown) or ""
     elif item:
         is_text = isinstance(value, str)

@@ -12,7 +12,7 @@ _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[^}\n]*)(?P<end>\}?)")
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class VariableScope:
     """What `${…}` may name.
 
     Attributes:
@@ -79,7 +79,7 @@ class Template:
         return "".join(filled)
 
 
-def template(text: str, scope: Scope) -> Template:
+def template(text: str, scope: VariableScope) -> Template:
     """Fill in every `${…}` of a text but for those of a row.
 
     Raises:
@@ -131,7 +131,7 @@ def pointed(document: Document, path: Path, reference: str, message: str, rule: 
     return replace(problem, position=place, width=len(reference))
 
 
-def fill(text: str, scope: Scope) -> str:
+def fill(text: str, scope: VariableScope) -> str:
     """Fill in every `${…}` of a text.
 
     `$${` writes a literal `${`. What is filled in is not read again.
@@ -152,7 +152,7 @@ def references(text: str) -> Iterator[str]:
             yield found["name"]
 
 
-def _replacement(found: re.Match[str], scope: Scope) -> str:
+def _replacement(found: re.Match[str], scope: VariableScope) -> str:
     reference = found[0]
     if reference == "$${":
         return "${"

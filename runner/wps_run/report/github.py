@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from wps_run.execution.record import Record
 from wps_run.execution.result import Skip, Status, Summary
-from wps_run.execution.run_info import Heading
+from wps_run.execution.run_info import RunInfo
 from wps_run.report.formats import Reporter
-from wps_run.report.simulation import Outlook
+from wps_run.report.simulation import Simulation
 from wps_run.report.text import target_text
 from wps_run.text import visible
 
@@ -112,7 +112,7 @@ class Annotated:
         self._aside = aside
         self._annotations = Annotations()
 
-    def begin(self, heading: Heading) -> str:
+    def begin(self, heading: RunInfo) -> str:
         """What the report begins with."""
         return inert(self._reporter.begin(heading))
 
@@ -120,7 +120,7 @@ class Annotated:
         """A result, and its annotation."""
         return inert(self._reporter.result(record)) + self._told(self._annotations.result(record))
 
-    def end(self, summary: Summary, outlooks: Sequence[Outlook]) -> str:
+    def end(self, summary: Summary, outlooks: Sequence[Simulation]) -> str:
         """The end of the report, after the annotations that count."""
         report = inert(self._reporter.end(summary, outlooks))
         return self._told(self._annotations.end()) + report

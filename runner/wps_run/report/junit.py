@@ -11,11 +11,11 @@ from html import escape
 
 from wps_run.execution.record import Record
 from wps_run.execution.result import Status
-from wps_run.report.run_report import Account
+from wps_run.report.run_report import RunReport
 from wps_run.report.text import whole_target
 
 
-def junit(account: Account) -> Iterator[str]:
+def junit(account: RunReport) -> Iterator[str]:
     """The document, piece by piece.
 
     Failed is a failure, unknown an error, skipped skipped. A run that was broken off has one more
@@ -33,7 +33,7 @@ def junit(account: Account) -> Iterator[str]:
     yield "  <system-out></system-out>\n  <system-err></system-err>\n</testsuite>\n</testsuites>\n"
 
 
-def _suite(account: Account, recorded: Counter[Status], undone: int) -> dict[str, object]:
+def _suite(account: RunReport, recorded: Counter[Status], undone: int) -> dict[str, object]:
     return {
         "name": ", ".join(account.heading.playbooks).strip() or "wps-run",
         "package": "wps-run",
@@ -48,7 +48,7 @@ def _suite(account: Account, recorded: Counter[Status], undone: int) -> dict[str
     }
 
 
-def _facts(account: Account) -> dict[str, object]:
+def _facts(account: RunReport) -> dict[str, object]:
     heading, summary = account.heading, account.summary
     facts: dict[str, object] = {
         "destination": heading.destination,

@@ -7,9 +7,9 @@ from wps_run.execution.record import Record
 from wps_run.execution.result import Status, Summary
 from wps_run.execution.run_info import Destination
 from wps_run.problems import printable
-from wps_run.report.run_report import Account
-from wps_run.report.simulation import Outlook
-from wps_run.report.statistics import Digest, Kind, digest
+from wps_run.report.run_report import RunReport
+from wps_run.report.simulation import Simulation
+from wps_run.report.statistics import FailureGroup, RunStatistics, statistics_of
 from wps_run.report.text import whole_target
 
 FAILURES = 50
@@ -27,9 +27,9 @@ WIDTH = 200
 _MARKS = {Status.OK: "✅", Status.FAILED: "❌", Status.UNKNOWN: "❓", Status.SKIPPED: "⏭️"}
 
 
-def markdown(account: Account) -> Iterator[str]:
+def markdown(account: RunReport) -> Iterator[str]:
     """The page, piece by piece."""
-    found = digest(account.records, failures=FAILURES, slowest=SLOWEST)
+    found = statistics_of(account.records, failures=FAILURES, slowest=SLOWEST)
     yield _head(account)
     yield _totals(account.summary, found)
     if not account.finished:
@@ -42,7 +42,7 @@ def markdown(account: Account) -> Iterator[str]:
     yield "\n_An answer means accepted by the service, not delivered._\n"
 
 
-def _head(account: Account) -> str:
+def _head(account: RunReport) -> str:
     heading, code = account.heading, account.summary.exit_code
     where = {
         Destination.LOCAL: "LOCAL rehearsal: nothing left the machine",
@@ -58,7 +58,7 @@ def _head(account: Account) -> str:
     )
 
 
-def _totals(summary: Summary, found: Digest) -> str:
+def _totals(summary: Summary, found: RunStatistics) -> str:
     heads = ["Actions", *(f"{_MARKS[status]} {status}" for status in Status), "Time", "A second"]
     cells = [f"{summary.total:,}", *(f"{summary.counts[status]:,}" for status in Status)]
     cells += [f"{summary.duration:.2f} s", f"{summary.per_second:,.1f}"]
@@ -75,7 +75,7 @@ def _totals(summary: Summary, found: Digest) -> str:
     )
 
 
-def _kinds(found: Digest) -> Iterator[str]:
+def _kinds(found: RunStatistics) -> Iterator[str]:
     if not found.kinds:
         return
     rows = [
@@ -87,12 +87,12 @@ def _kinds(found: Digest) -> Iterator[str]:
         yield f"\n… and {found.others:,} more, of other kinds.\n"
 
 
-def _hint(kind: Kind) -> str:
+def _hint(kind: FailureGroup) -> str:
     message = kind.example.error.message if kind.example.error else ""
     return _text(kind.hint or message)
 
 
-def _failures(found: Digest, summary: Summary) -> Iterator[str]:
+def _failures(found: RunStatistics, summary: Summary) -> Iterator[str]:
     if not found.failures:
         return
     rows = [
@@ -111,7 +111,7 @@ def _failures(found: Digest, summary: Summary) -> Iterator[str]:
         yield f"\n… and {more:,} more.\n"
 
 
-def _slowest(found: Digest) -> Iterator[str]:
+def _slowest(found: RunStatistics) -> Iterator[str]:
     if not found.slowest:
         return
     rows = [
@@ -123,7 +123,7 @@ def _slowest(found: Digest) -> Iterator[str]:
     yield "\n</details>\n"
 
 
-def _outlook(outlook: Outlook) -> Iterator[str]:
+def _outlook(outlook: Simulation) -> Iterator[str]:
     clients = f"{outlook.clients:,} simulated {'client' if outlook.clients == 1 else 'clients'}"
     yield f"\n### What would happen in hub {_text(outlook.hub)} ({clients})\n"
     groups = [[_text(group), _names(members)] for group, members in outlook.groups]

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 from wps_run.execution.record import Record
 from wps_run.execution.result import Summary
-from wps_run.execution.run_info import Heading
+from wps_run.execution.run_info import RunInfo
 from wps_run.journal.fingerprint import SHARD_PART
 from wps_run.journal.reader import History, changes
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError
 from wps_run.report.replay import replay
-from wps_run.report.run_report import Account
+from wps_run.report.run_report import RunReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class _Share:
 
     name: str
     history: History
-    account: Account
+    account: RunReport
     late: float = 0.0
 
     @property
-    def heading(self) -> Heading:
+    def heading(self) -> RunInfo:
         """What it says of its run."""
         return self.account.heading
 
@@ -67,7 +67,7 @@ class _InOrder:
         return heapq.merge(*(one.records() for one in self.shares), key=lambda one: one.index)
 
 
-def merged(histories: Sequence[tuple[str, History]]) -> Account:
+def merged(histories: Sequence[tuple[str, History]]) -> RunReport:
     """Tell the runs of all shards of a plan as one.
 
     Its exit code is the highest of theirs: 3 over 1, an interrupt over both.
@@ -85,7 +85,7 @@ def merged(histories: Sequence[tuple[str, History]]) -> Account:
     shares = [
         replace(one, late=(one.history.began - began).total_seconds() * 1000) for one in shares
     ]
-    return Account(
+    return RunReport(
         heading=_heading([one.heading for one in shares]),
         began=began.isoformat(timespec="milliseconds"),
         records=_InOrder(shares),
@@ -188,7 +188,7 @@ def _repeated(shares: Sequence[_Share]) -> list[str]:
     return []
 
 
-def _heading(headings: Sequence[Heading]) -> Heading:
+def _heading(headings: Sequence[RunInfo]) -> RunInfo:
     first = headings[0]
     paces = dict.fromkeys(one.pace for one in headings)
     endpoints = dict.fromkeys(host for one in headings for host in one.endpoints)

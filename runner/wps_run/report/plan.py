@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wps_run.actions.locks import HUB, MEMBERSHIP, Claim
+from wps_run.actions.locks import HUB, MEMBERSHIP, Lock
 from wps_run.playbook.steps import Step
 from wps_run.problems import printable
 from wps_run.report.text import cut, target_text, value_text
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class StepWait:
     """Steps that must have ended before another one starts.
 
     Attributes:
@@ -34,7 +34,7 @@ REMEMBERED = 10_000
 a million rows stays in constant memory. Of one that did not come up since, no wait is shown."""
 
 
-class Waits:
+class WaitTracker:
     """What each step of a plan waits for, from the claims alone.
 
     A step waits for the nearest earlier steps that claim the same key in a way that does not
@@ -43,19 +43,19 @@ class Waits:
     """
 
     def __init__(self) -> None:
-        self._latest: dict[tuple[str, str], tuple[Wait | None, Wait]] = {}
+        self._latest: dict[tuple[str, str], tuple[StepWait | None, StepWait]] = {}
 
     @property
     def remembered(self) -> int:
         """How many keys are remembered: at most `REMEMBERED` and the hub's own."""
         return len(self._latest)
 
-    def of(self, step: Step) -> tuple[Wait, ...]:
+    def of(self, step: Step) -> tuple[StepWait, ...]:
         """What the step waits for, a value a key. Steps are given in their order."""
         found = (self._wait(claim, step.index) for claim in step.claims)
         return tuple(wait for wait in found if wait)
 
-    def _wait(self, claim: Claim, number: int) -> Wait | None:
+    def _wait(self, claim: Lock, number: int) -> StepWait | None:
         before, run = self._latest.pop(claim.key, (None, None))
         if claim.key == HUB and run is not None and run.use != claim.use:
             self._latest.clear()
@@ -64,12 +64,12 @@ class Waits:
         if run is not None and claim.shared and run.use == claim.use:
             run = replace(run, count=run.count + 1, last=number)
         else:
-            before, run = run, Wait(claim.key, claim.use, 1, number, number)
+            before, run = run, StepWait(claim.key, claim.use, 1, number, number)
         self._latest[claim.key] = (before, run)
         return before
 
 
-def step_line(step: Step, waits: Sequence[Wait]) -> str:
+def step_line(step: Step, waits: Sequence[StepWait]) -> str:
     """Three lines for a step, for people: the action, its request, its place."""
     name = f"  ({printable(cut(step.name))})" if step.name else ""
     body = f"  {len(step.request.body)} B {step.request.content_type}" if step.request.body else ""
@@ -80,11 +80,11 @@ def step_line(step: Step, waits: Sequence[Wait]) -> str:
     )
 
 
-def _waits_text(waits: Sequence[Wait]) -> str:
+def _waits_text(waits: Sequence[StepWait]) -> str:
     return ", and for ".join(map(_wait_text, waits)) or "nothing"
 
 
-def _wait_text(wait: Wait) -> str:
+def _wait_text(wait: StepWait) -> str:
     what, name = wait.key
     numbers = f"#{wait.first}" if wait.count == 1 else f"{wait.count} from #{wait.first}"
     if wait.key == HUB:
@@ -94,7 +94,7 @@ def _wait_text(wait: Wait) -> str:
     return f"{numbers} ({wait.use}, {what} {value_text(name)})"
 
 
-def step_record(step: Step, waits: Sequence[Wait]) -> dict[str, Any]:
+def step_record(step: Step, waits: Sequence[StepWait]) -> dict[str, Any]:
     """The record of one step, for machines. It holds no payload, only its size."""
     return {
         "type": "step",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from wps_run import text as visible_text
 from wps_run.execution.result import Status
-from wps_run.problems import Ink, Paint, plain
+from wps_run.problems import Style, Styler, plain
 
 MEMORY = 15.0
 """Seconds. What is older than this weighs little in the rate."""
@@ -26,7 +26,7 @@ _GAP = "  "
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ProgressSnapshot:
     """What is known of a run at one moment.
 
     Attributes:
@@ -69,7 +69,7 @@ class View:
         return max(self.pause, rest / self.rate) if self.rate else None
 
 
-class Meter:
+class RateMeter:
     """Measures the rate at which actions end, the latest weighing most.
 
     What an earlier part of a resumed run did, and what is skipped, takes no time and does not
@@ -118,10 +118,10 @@ class _Part:
 
     rank: int
     text: str
-    ink: Ink | None = None
+    ink: Style | None = None
 
 
-def progress_line(view: View, columns: int, paint: Paint = plain) -> str:
+def progress_line(view: ProgressSnapshot, columns: int, paint: Styler = plain) -> str:
     """The line for a terminal: as many of its parts as fit into the columns, the gravest first.
 
     Args:
@@ -142,41 +142,41 @@ def progress_line(view: View, columns: int, paint: Paint = plain) -> str:
     return _GAP.join(paint(part.ink, part.text) if part.ink else part.text for part in shown)
 
 
-def _parts(view: View) -> Iterator[_Part]:
+def _parts(view: ProgressSnapshot) -> Iterator[_Part]:
     """The parts of the line, in the order in which they are shown."""
     filled = min(_BAR, _BAR * view.percent // 100)
     yield _Part(1, f"{view.percent:>3} %")
-    yield _Part(9, f"[{'=' * filled:{_BAR}}]", Ink.GUTTER)
-    yield _Part(5, view.place, Ink.LOCAL if view.place == "LOCAL" else Ink.PLACE)
+    yield _Part(9, f"[{'=' * filled:{_BAR}}]", Style.GUTTER)
+    yield _Part(5, view.place, Style.LOCAL if view.place == "LOCAL" else Style.PLACE)
     yield _Part(2, f"{view.done:,}/{view.total:,}")
     yield from _counts(view)
     if view.waits:
-        yield _Part(3, f"waiting {duration(view.pause)}", Ink.WARNING)
-        yield _Part(8, "as the service asked", Ink.WARNING)
+        yield _Part(3, f"waiting {duration(view.pause)}", Style.WARNING)
+        yield _Part(8, "as the service asked", Style.WARNING)
     else:
         yield _Part(8, f"{view.in_flight:,} in flight")
     yield from _pace(view)
 
 
-def _counts(view: View) -> Iterator[_Part]:
+def _counts(view: ProgressSnapshot) -> Iterator[_Part]:
     counts = view.counts
-    yield _Part(6, f"{counts[Status.OK]:,} ok", Ink.GOOD if counts[Status.OK] else None)
+    yield _Part(6, f"{counts[Status.OK]:,} ok", Style.GOOD if counts[Status.OK] else None)
     failed = counts[Status.FAILED]
-    yield _Part(3, f"{failed:,} failed", Ink.ERROR) if failed else _Part(7, "0 failed")
+    yield _Part(3, f"{failed:,} failed", Style.ERROR) if failed else _Part(7, "0 failed")
     if counts[Status.UNKNOWN]:
-        yield _Part(3, f"{counts[Status.UNKNOWN]:,} unknown", Ink.DOUBT)
+        yield _Part(3, f"{counts[Status.UNKNOWN]:,} unknown", Style.DOUBT)
     if counts[Status.SKIPPED]:
-        yield _Part(6, f"{counts[Status.SKIPPED]:,} skipped", Ink.WARNING)
+        yield _Part(6, f"{counts[Status.SKIPPED]:,} skipped", Style.WARNING)
 
 
-def _pace(view: View) -> Iterator[_Part]:
+def _pace(view: ProgressSnapshot) -> Iterator[_Part]:
     if view.rate is not None:
         yield _Part(7, f"{_rate(view.rate)}/s")
     if view.left:
         yield _Part(4, f"{duration(view.left)} left")
 
 
-def plain_line(view: View) -> str:
+def plain_line(view: ProgressSnapshot) -> str:
     """The same for a log: no colours, no bar, nothing cut."""
     now = (
         f"waiting {duration(view.pause)} as the service asked"

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 from wps_run.execution.latency import Latency
 from wps_run.execution.record import in_json
 from wps_run.execution.result import Status, Summary
-from wps_run.execution.run_info import Heading
+from wps_run.execution.run_info import RunInfo
 
 if TYPE_CHECKING:
-    from wps_run.report.run_report import Account
-    from wps_run.report.simulation import Outlook
+    from wps_run.report.run_report import RunReport
+    from wps_run.report.simulation import Simulation
 
 
-def summary_record(heading: Heading, summary: Summary) -> dict[str, Any]:
+def summary_record(heading: RunInfo, summary: Summary) -> dict[str, Any]:
     """The record that ends a run, and says where the run went."""
     return {
         "type": "summary",
@@ -35,7 +35,7 @@ def line(record: Mapping[str, Any]) -> str:
     return in_json(record) + "\n"
 
 
-def ndjson(account: "Account") -> Iterator[str]:
+def ndjson(account: "RunReport") -> Iterator[str]:
     """A record a line: results in the order of the playbook, what would happen, the summary."""
     for record in account.records:
         yield record.line
@@ -43,14 +43,14 @@ def ndjson(account: "Account") -> Iterator[str]:
     yield line(summary_record(account.heading, account.summary))
 
 
-def json(account: "Account") -> Iterator[str]:
+def json(account: "RunReport") -> Iterator[str]:
     """One object, on one line."""
     lines = (record.line for record in account.records)
     yield from json_pieces(account.heading, lines, account.summary, account.outlooks)
 
 
 def json_pieces(
-    heading: Heading, lines: Iterable[str], summary: Summary, outlooks: "Sequence[Outlook]"
+    heading: RunInfo, lines: Iterable[str], summary: Summary, outlooks: "Sequence[Simulation]"
 ) -> Iterator[str]:
     """The object, piece by piece: the summary, the results in the order of their lines."""
     yield f'{{"summary":{in_json(summary_record(heading, summary))},"results":['

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from wps_run.execution.record import Record, record_from
 from wps_run.execution.result import Status, Summary
-from wps_run.execution.run_info import Heading, heading_from
+from wps_run.execution.run_info import RunInfo, run_info_from
 from wps_run.journal.reader import History
 from wps_run.problems import JournalError
-from wps_run.report.run_report import Account
-from wps_run.report.simulation import outlook_from
+from wps_run.report.run_report import RunReport
+from wps_run.report.simulation import simulation_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class _Ended:
         return map(record_from, self.history.ended())
 
 
-def replay(history: History) -> Account:
+def replay(history: History) -> RunReport:
     """Tell a run again, as the run itself told it.
 
     Raises:
@@ -35,7 +35,7 @@ def replay(history: History) -> Account:
         summary.count(record)
     try:
         heading = _heading(history)
-        outlooks = tuple(map(outlook_from, history.rehearsals))
+        outlooks = tuple(map(simulation_from, history.rehearsals))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise JournalError(f"the journal is damaged: {error}") from None
     summary.counts[Status.UNKNOWN] += len(history.sending)
@@ -45,12 +45,12 @@ def replay(history: History) -> Account:
         code = history.summary["exitCode"]
         summary.interrupted_by = code - 128 if code > 128 else None  # noqa: PLR2004 -- 128 + signal
     finished = history.summary is not None
-    return Account(
+    return RunReport(
         heading, history.header["started"], records, summary, outlooks, finished=finished
     )
 
 
-def _heading(history: History) -> Heading:
+def _heading(history: History) -> RunInfo:
     """The heading of its last part, which may be run at another pace than the first."""
     resumed = history.resumed
-    return heading_from(resumed if resumed and "destination" in resumed else history.header)
+    return run_info_from(resumed if resumed and "destination" in resumed else history.header)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from wps_run.execution.record import Record
 from wps_run.execution.result import Summary
-from wps_run.execution.run_info import Heading
-from wps_run.report.simulation import Outlook
+from wps_run.execution.run_info import RunInfo
+from wps_run.report.simulation import Simulation
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class RunReport:
     """What is known of a run, from the run itself or from its journal.
 
     Attributes:
@@ -24,9 +24,9 @@ class Account:
         finished: Whether the run came to its end.
     """
 
-    heading: Heading
+    heading: RunInfo
     began: str
     records: Iterable[Record]
     summary: Summary
-    outlooks: Sequence[Outlook] = ()
+    outlooks: Sequence[Simulation] = ()
     finished: bool = True

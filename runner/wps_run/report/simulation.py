@@ -19,7 +19,7 @@ _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class MessageDelivery:
     """One message and who heard it.
 
     Attributes:
@@ -58,7 +58,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class ClosedClient:
     """One client that was cut off, and the reason it was told; "" for none."""
 
     client: str
@@ -66,7 +66,7 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
-class Permitted:
+class PermissionState:
     """What one connection may, or may no longer, do with a group."""
 
     connection: str
@@ -76,7 +76,7 @@ class Permitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Struck:
+class FaultHits:
     """A fault on demand, and how many requests to the hub it struck, by operation."""
 
     fault: str
@@ -89,7 +89,7 @@ class Struck:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Simulation:
     """The state that a run would leave in one hub, and what clients would notice.
 
     Attributes:
@@ -108,11 +108,11 @@ class Outlook:
     hub: str
     clients: int
     groups: tuple[tuple[str, tuple[str, ...]], ...]
-    heard: tuple[Heard, ...]
-    closed: tuple[Closed, ...]
-    permissions: tuple[Permitted, ...]
+    heard: tuple[MessageDelivery, ...]
+    closed: tuple[ClosedClient, ...]
+    permissions: tuple[PermissionState, ...]
     absent: tuple[str, ...] = ()
-    struck: tuple[Struck, ...] = ()
+    struck: tuple[FaultHits, ...] = ()
     repeats: int = 0
     fault_seed: int | None = None
 
@@ -172,20 +172,20 @@ class Outlook:
             record["repeats"] = self.repeats
         return record
 
-    def withheld(self) -> "Outlook":
+    def withheld(self) -> "Simulation":
         """The outlook without its messages, as a journal, which never holds payloads, keeps it."""
         heard = (replace(one, data=None, withheld=one.size) for one in self.heard)
         return replace(self, heard=tuple(heard))
 
 
-def outlook_from(record: Mapping[str, Any]) -> Outlook:
+def simulation_from(record: Mapping[str, Any]) -> Simulation:
     """The outlook that a record was made from; binary messages are not told."""
-    return Outlook(
+    return Simulation(
         hub=record["hub"],
         clients=record["clients"],
         groups=tuple((group, tuple(members)) for group, members in record["groups"].items()),
         heard=tuple(
-            Heard(
+            MessageDelivery(
                 one["from"],
                 one["dataType"],
                 None if one["data"] is None else one["data"].encode(),
@@ -194,14 +194,14 @@ def outlook_from(record: Mapping[str, Any]) -> Outlook:
             )
             for one in record["messages"]
         ),
-        closed=tuple(Closed(one["client"], one["reason"]) for one in record["closed"]),
+        closed=tuple(ClosedClient(one["client"], one["reason"]) for one in record["closed"]),
         permissions=tuple(
-            Permitted(one["connectionId"], one["permission"], one["group"], one["allowed"])
+            PermissionState(one["connectionId"], one["permission"], one["group"], one["allowed"])
             for one in record["permissions"]
         ),
         absent=tuple(record.get("absent", ())),
         struck=tuple(
-            Struck(one["fault"], tuple(one["operations"].items()))
+            FaultHits(one["fault"], tuple(one["operations"].items()))
             for one in record.get("faults", ())
         ),
         repeats=record.get("repeats", 0),
@@ -230,15 +230,15 @@ def _group(item: tuple[str, tuple[str, ...]]) -> tuple[str, str]:
     return value_text(group), _names(Counter(members))
 
 
-def _alike(heard: Iterable[Heard]) -> Sequence[Sequence[Heard]]:
+def _alike(heard: Iterable[MessageDelivery]) -> Sequence[Sequence[MessageDelivery]]:
     """The messages, those that are the same in one."""
-    by_message: dict[Heard, list[Heard]] = {}
+    by_message: dict[MessageDelivery, list[MessageDelivery]] = {}
     for one in heard:
         by_message.setdefault(replace(one, listeners=()), []).append(one)
     return list(by_message.values())
 
 
-def _message(alike: Sequence[Heard]) -> tuple[str, str]:
+def _message(alike: Sequence[MessageDelivery]) -> tuple[str, str]:
     one = alike[0]
     text = one.told
     shown = one.shown if text is None else f'"{cut(_on_one_line(text))}"'
@@ -254,7 +254,7 @@ def _on_one_line(text: str) -> str:
     return visible(text.replace("\n", " "))
 
 
-def _by_reason(closed: Iterable[Closed]) -> Sequence[tuple[str, Counter[str]]]:
+def _by_reason(closed: Iterable[ClosedClient]) -> Sequence[tuple[str, Counter[str]]]:
     by_reason: dict[str, Counter[str]] = {}
     for one in closed:
         by_reason.setdefault(one.reason, Counter())[one.client] += 1
@@ -266,7 +266,9 @@ def _closed(item: tuple[str, Counter[str]]) -> tuple[str, str]:
     return (value_text(reason) if reason else "no reason given"), _names(clients)
 
 
-def _by_rules(permissions: Iterable[Permitted]) -> Sequence[tuple[tuple[str, ...], Counter[str]]]:
+def _by_rules(
+    permissions: Iterable[PermissionState],
+) -> Sequence[tuple[tuple[str, ...], Counter[str]]]:
     """The connections that may do the same, together."""
     by_connection: dict[str, list[str]] = {}
     for one in permissions:
@@ -285,7 +287,7 @@ def _permission(item: tuple[tuple[str, ...], Counter[str]]) -> tuple[str, str]:
     return _names(connections), ", ".join(rules[:LISTED]) + more
 
 
-def _struck(one: Struck) -> tuple[str, str]:
+def _struck(one: FaultHits) -> tuple[str, str]:
     if not one.operations:
         return one.fault, "struck no request"
     operations = ", ".join(f"{name} {count:,}" for name, count in one.operations)

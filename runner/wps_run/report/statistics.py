@@ -12,7 +12,7 @@ KINDS = 20
 
 
 @dataclass(slots=True)
-class Kind:
+class FailureGroup:
     """Actions that ended in the same way.
 
     Attributes:
@@ -31,7 +31,7 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Digest:
+class RunStatistics:
     """A run in a few lines.
 
     Attributes:
@@ -43,7 +43,7 @@ class Digest:
         throttled: How many attempts were answered with 429 or 503.
     """
 
-    kinds: tuple[Kind, ...]
+    kinds: tuple[FailureGroup, ...]
     others: int
     failures: tuple[Record, ...]
     slowest: tuple[Record, ...]
@@ -51,7 +51,9 @@ class Digest:
     throttled: int
 
 
-def digest(records: Iterable[Record], *, failures: int = 0, slowest: int = 0) -> Digest:
+def statistics_of(
+    records: Iterable[Record], *, failures: int = 0, slowest: int = 0
+) -> RunStatistics:
     """Go through the records once, in constant memory.
 
     Args:
@@ -72,7 +74,7 @@ def digest(records: Iterable[Record], *, failures: int = 0, slowest: int = 0) ->
                 heapq.heappush(long, entry)
             else:
                 heapq.heappushpop(long, entry)
-    return Digest(
+    return RunStatistics(
         tuple(sorted(counted.kinds.values(), key=_rank)),
         counted.others,
         tuple(shown),
@@ -88,7 +90,7 @@ THROTTLING = frozenset({429, 503})
 
 class _Counted:
     def __init__(self) -> None:
-        self.kinds: dict[tuple[str, str, str], Kind] = {}
+        self.kinds: dict[tuple[str, str, str], FailureGroup] = {}
         self.others = 0
         self.retried = 0
         self.throttled = 0
@@ -108,9 +110,9 @@ class _Counted:
             if len(self.kinds) >= KINDS:
                 self.others += 1
                 return
-            kind = self.kinds[key] = Kind(record.status, code, hint, record)
+            kind = self.kinds[key] = FailureGroup(record.status, code, hint, record)
         kind.count += 1
 
 
-def _rank(kind: Kind) -> tuple[bool, int, int]:
+def _rank(kind: FailureGroup) -> tuple[bool, int, int]:
     return kind.status is Status.SKIPPED, -kind.count, kind.example.index

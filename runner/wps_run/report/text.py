@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from wps_run import text as visible_text
 from wps_run.actions.request import Value
 from wps_run.execution.record import Record
-from wps_run.execution.result import Fault, Status, Summary
-from wps_run.execution.run_info import Destination, Heading
-from wps_run.problems import Ink, Paint, plain
+from wps_run.execution.result import ActionError, Status, Summary
+from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.problems import Style, Styler, plain
 
 
 def whole_target(target: Mapping[str, Value]) -> str:
@@ -31,11 +31,11 @@ SHOWN = 60
 KINDS = 5
 """The most hints that are told again at the end, with how often each applies."""
 
-_INKS: Mapping[Status, Ink] = {
-    Status.OK: Ink.GOOD,
-    Status.FAILED: Ink.ERROR,
-    Status.UNKNOWN: Ink.DOUBT,
-    Status.SKIPPED: Ink.WARNING,
+_INKS: Mapping[Status, Style] = {
+    Status.OK: Style.GOOD,
+    Status.FAILED: Style.ERROR,
+    Status.UNKNOWN: Style.DOUBT,
+    Status.SKIPPED: Style.WARNING,
 }
 _LONG = 100_000
 """Milliseconds; what took longer is shown in seconds, so that the columns line up."""
@@ -51,7 +51,7 @@ class Lines:
         paint: Gives the lines their colours.
     """
 
-    def __init__(self, paint: Paint = plain) -> None:
+    def __init__(self, paint: Styler = plain) -> None:
         self._paint = paint
         self._hints: Counter[str] = Counter()
         self._reasons: set[str] = set()
@@ -81,17 +81,17 @@ class Lines:
             return ""
         self._hints[hint] += 1
         first = self._hints[hint] == 1
-        return f"        {self._paint(Ink.HINT, 'hint:')} {hint}\n" if first else ""
+        return f"        {self._paint(Style.HINT, 'hint:')} {hint}\n" if first else ""
 
 
-def heading_line(heading: Heading, paint: Paint = plain) -> str:
+def heading_line(heading: RunInfo, paint: Styler = plain) -> str:
     """The heading, whose first word tells a rehearsal from a real run by colour too."""
     first, space, rest = str(heading).partition(" ")
-    ink = Ink.PLACE if heading.destination is Destination.SERVICE else Ink.LOCAL
+    ink = Style.PLACE if heading.destination is Destination.SERVICE else Style.LOCAL
     return f"{paint(ink, first)}{space}{rest}\n"
 
 
-def _status(record: Record, paint: Paint) -> str:
+def _status(record: Record, paint: Styler) -> str:
     return paint(_INKS[record.status], str(record.status)) + " " * (7 - len(record.status))
 
 
@@ -110,7 +110,7 @@ def _what(record: Record) -> str:
     return f"{record.action_name} {target_text(record.target)}".rstrip() + label
 
 
-def _reason(record: Record, fault: Fault) -> str:
+def _reason(record: Record, fault: ActionError) -> str:
     tries = f", {record.attempts} attempts" if record.attempts > 1 else ""
     words = visible_text.visible(f"{record.source}: {fault.code}: {fault.message}")
     return f"        {words}{tries}\n"
@@ -145,14 +145,14 @@ def cut(text: str) -> str:
     return visible_text.cut(text, SHOWN)
 
 
-def summary_lines(heading: Heading, summary: Summary, paint: Paint = plain) -> str:
+def summary_lines(heading: RunInfo, summary: Summary, paint: Styler = plain) -> str:
     """How a run ended, on one line that says where it went."""
     counts = ", ".join(_counts(summary, paint))
     size = f"{summary.total} {'action' if summary.total == 1 else 'actions'}"
     return f"\n{heading.destination}{heading.share}: {size}: {counts} in {summary.duration:.2f} s\n"
 
 
-def _counts(summary: Summary, paint: Paint) -> Iterator[str]:
+def _counts(summary: Summary, paint: Styler) -> Iterator[str]:
     for status in Status:
         number = summary.counts[status]
         told = f"{number} {status}"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from wps_run import planning, running
-from wps_run.cli.journals import Wish, opened
+from wps_run.cli.journals import JournalOptions, opened
 from wps_run.connect.endpoint import Endpoint
 from wps_run.execution.result import Result
 from wps_run.execution.run_info import Destination
@@ -112,7 +112,7 @@ def test_what_a_killed_run_has_done_is_never_told_as_skipped(
     assert rest == {"ok": len(folder.acts)}
 
 
-async def run_here(folder: Any, truth: Any, wish: Wish) -> list[Result]:
+async def run_here(folder: Any, truth: Any, wish: JournalOptions) -> list[Result]:
     """Run the folder's playbook in this process."""
     endpoint = Endpoint(f"http://127.0.0.1:{truth.port}", "bG9vcGJhY2s=")
     heading = planning.heading([folder.plan], Destination.SERVICE, [endpoint.host])
@@ -148,7 +148,7 @@ async def test_a_run_goes_on_from_whatever_a_crash_has_left(
 ) -> None:
     """Every crash point is gone on from, whether what was in doubt was applied or not."""
     folder = folder_of(rows=1)
-    await run_here(folder, truth, Wish(file=str(folder.journal)))
+    await run_here(folder, truth, JournalOptions(file=str(folder.journal)))
     points = list(crash_points(folder.journal.read_bytes()))
 
     for point in points:
@@ -156,7 +156,7 @@ async def test_a_run_goes_on_from_whatever_a_crash_has_left(
         preload(truth, folder, doubtful=doubtful)
         in_doubt = read_journal(folder.journal).sending
 
-        results = await run_here(folder, truth, Wish(resume=str(folder.journal)))
+        results = await run_here(folder, truth, JournalOptions(resume=str(folder.journal)))
 
         results.sort(key=lambda one: one.step.index)
         records = [one.record.as_json() for one in results]

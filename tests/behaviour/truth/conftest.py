@@ -315,7 +315,7 @@ def planned(actions: Sequence[Mapping[str, Any]], connection: str, **options: An
     }
     setting = {planning.DEFAULT_CONNECTION: connection}
     read = read_playbook(json.dumps(playbook), "p.json")
-    (plan,) = planning.plan([read], planning.Given(environment=setting))
+    (plan,) = planning.plan([read], planning.RunOverrides(environment=setting))
     return plan
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from wps_run.emulator.clients import Bystander
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.clients import NullClient
+from wps_run.emulator.server import Emulator
 from wps_run.emulator.websocket import roles
 
 SEND = "/api/hubs/chat/:send"
@@ -15,7 +15,7 @@ PATHS = ("ledger", "state", "faults", "reset", "seed")
 
 
 @pytest.fixture
-def tell(service: LocalService, call: Any) -> Callable[..., Any]:
+def tell(service: Emulator, call: Any) -> Callable[..., Any]:
     """Asks for a path below `/_local/` with the key, and reads the JSON."""
 
     async def ask(method: str, path: str, body: bytes | None = None) -> Any:
@@ -28,7 +28,7 @@ def tell(service: LocalService, call: Any) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_the_key_opens_them_and_so_does_a_token(
-    service: LocalService, call: Any, path: str
+    service: Emulator, call: Any, path: str
 ) -> None:
     """Nothing else: 401, whatever the method."""
     target = f"/_local/{path}"
@@ -44,7 +44,7 @@ async def test_the_key_opens_them_and_so_does_a_token(
 
 async def test_entra_tokens_do_not_open_them(make_caller: Any, entra: str) -> None:
     """Even where they are believed: nobody has looked at who signed them."""
-    async with LocalService(allow_unvalidated_entra_tokens=True) as service:
+    async with Emulator(allow_unvalidated_entra_tokens=True) as service:
         ask = make_caller(service)
 
         assert (await ask("POST", SEND, b"x", Authorization=entra)).status == 202
@@ -63,7 +63,7 @@ async def test_other_paths_and_methods(call: Any) -> None:
 
 
 async def test_the_ledger_tells_what_was_asked_and_what_came_of_it(
-    service: LocalService, call: Any, tell: Any, make_listener: Callable[[], Any]
+    service: Emulator, call: Any, tell: Any, make_listener: Callable[[], Any]
 ) -> None:
     """Every field an assertion may ask for."""
     service.attach("chat", make_listener(), user_id="ada", connection_id="c1", groups=["a b"])
@@ -164,7 +164,7 @@ async def test_the_ledger_can_be_narrowed_down_and_polled(call: Any, tell: Any) 
 
 
 async def test_long_lists_of_who_was_reached_are_counted(
-    service: LocalService, call: Any, tell: Any, make_listener: Callable[[], Any]
+    service: Emulator, call: Any, tell: Any, make_listener: Callable[[], Any]
 ) -> None:
     """A hundred are listed; `reached` asks for more, or fewer."""
     for _ in range(150):
@@ -192,7 +192,7 @@ async def test_numbers_that_are_none_are_refused(tell: Any, query: str) -> None:
 
 
 async def test_the_state_tells_who_is_there(
-    service: LocalService, tell: Any, make_listener: Callable[[], Any]
+    service: Emulator, tell: Any, make_listener: Callable[[], Any]
 ) -> None:
     """Connections with what they may, users and groups with counts, hub by hub."""
     seed = {
@@ -232,9 +232,9 @@ async def test_the_state_tells_who_is_there(
     assert len((await tell("GET", "state?limit=1"))["hubs"]["chat"]["connectionList"]) == 1
 
 
-async def test_the_state_tells_what_roles_allow(service: LocalService, tell: Any) -> None:
+async def test_the_state_tells_what_roles_allow(service: Emulator, tell: Any) -> None:
     """By pattern, too, as the page shows it."""
-    service.attach("chat", Bystander(), connection_id="c1")
+    service.attach("chat", NullClient(), connection_id="c1")
     service.hubs["chat"].connections["c1"].rules |= roles.rules(["webpubsub.sendToGroups.team.*"])
 
     (one,) = (await tell("GET", "state"))["hubs"]["chat"]["connectionList"]
@@ -265,7 +265,7 @@ async def test_a_wrong_seed_is_told(tell: Any) -> None:
 
 
 async def test_a_reset_forgets_everything(
-    service: LocalService, call: Any, tell: Any, make_listener: Callable[[], Any]
+    service: Emulator, call: Any, tell: Any, make_listener: Callable[[], Any]
 ) -> None:
     """Clients are closed; ledger and faults are empty; the key stays."""
     one = make_listener()
@@ -354,7 +354,7 @@ async def test_an_empty_body_adds_nothing(tell: Any) -> None:
 
 
 async def test_the_ledger_never_holds_a_key_or_token(
-    service: LocalService, call: Any, tell: Any
+    service: Emulator, call: Any, tell: Any
 ) -> None:
     """Nor does anything else that these paths tell."""
     token = call.token(SEND)
@@ -366,7 +366,7 @@ async def test_the_ledger_never_holds_a_key_or_token(
 
 
 async def test_the_ledger_tells_what_websocket_clients_do(
-    service: LocalService, call: Any, tell: Any
+    service: Emulator, call: Any, tell: Any
 ) -> None:
     """They come, join, send and leave; whom a message reached is told as for a request."""
     path = "/client/hubs/chat"
@@ -392,9 +392,7 @@ async def test_the_ledger_tells_what_websocket_clients_do(
     assert token.split(".")[2] not in json.dumps(told)
 
 
-async def test_a_reset_closes_websocket_clients(
-    service: LocalService, call: Any, tell: Any
-) -> None:
+async def test_a_reset_closes_websocket_clients(service: Emulator, call: Any, tell: Any) -> None:
     """That they leave is not noted any more; the next one is."""
     path = "/client/hubs/chat"
     url = f"{service.endpoint.origin}{path}?access_token={call.token(path)}"

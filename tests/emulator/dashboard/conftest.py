@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 
 
 @pytest.fixture
-async def watching(service: LocalService) -> AsyncIterator[aiohttp.ClientSession]:
+async def watching(service: Emulator) -> AsyncIterator[aiohttp.ClientSession]:
     """Who has followed the link, and asks as the page does."""
     origin = service.endpoint.origin
     jar = aiohttp.CookieJar(unsafe=True)  # it takes cookies of addresses

@@ -1,11 +1,11 @@
 """One-time links and sessions."""
 
-from wps_run.emulator.dashboard.sessions import Door
+from wps_run.emulator.dashboard.sessions import SessionStore
 
 
 def test_a_link_opens_once() -> None:
     """Its secret is exchanged for another one, which then is known."""
-    door = Door()
+    door = SessionStore()
     link = door.link()
 
     session = door.enter(link)
@@ -19,7 +19,7 @@ def test_a_link_opens_once() -> None:
 
 def test_what_is_no_link_opens_nothing() -> None:
     """Neither nothing, nor a session, nor half a character."""
-    door = Door()
+    door = SessionStore()
     session = door.enter(door.link())
     assert session is not None
 
@@ -29,7 +29,7 @@ def test_what_is_no_link_opens_nothing() -> None:
 
 def test_there_is_no_door_before_the_first_link() -> None:
     """A service whose owner asks for no page has none."""
-    door = Door()
+    door = SessionStore()
     assert not door.is_open
     door.link()
     assert door.is_open
@@ -37,7 +37,7 @@ def test_there_is_no_door_before_the_first_link() -> None:
 
 def test_the_oldest_link_and_session_make_room() -> None:
     """Sixteen links wait at most, and 64 sessions are known."""
-    door = Door()
+    door = SessionStore()
     links = [door.link() for _ in range(17)]
     assert door.enter(links[0]) is None
     assert door.enter(links[1]) is not None

@@ -11,13 +11,13 @@ import pytest
 from yarl import URL
 
 from wps_run.emulator.dashboard.pages import ASSETS, headers
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 
 LOCAL = ("ledger", "state", "faults", "reset", "seed", "link", "token", "live", "page/app.js")
 
 
 @pytest.fixture
-def key(service: LocalService) -> str:
+def key(service: Emulator) -> str:
     """The secret of a link, and with it a page."""
     return service.page_link().partition("?key=")[2]
 
@@ -42,7 +42,7 @@ async def test_the_link_opens_once(call: Any, key: str) -> None:
 
 async def test_over_https_the_cookie_is_for_https_alone(certificate: tuple[str, str]) -> None:
     """Secure."""
-    async with LocalService(tls_cert=certificate[0], tls_key=certificate[1]) as service:
+    async with Emulator(tls_cert=certificate[0], tls_key=certificate[1]) as service:
         link = service.page_link()
         async with (
             aiohttp.ClientSession() as session,
@@ -125,7 +125,7 @@ async def test_the_session_opens_what_is_local(watching: aiohttp.ClientSession) 
     ],
 )
 async def test_other_sites_cannot_use_the_session(
-    service: LocalService, watching: aiohttp.ClientSession, changes: dict[str, str]
+    service: Emulator, watching: aiohttp.ClientSession, changes: dict[str, str]
 ) -> None:
     """Not even from another port of this machine, whose requests carry the cookie."""
     cookies = watching.cookie_jar.filter_cookies(URL(service.endpoint.origin))
@@ -140,7 +140,7 @@ async def test_other_sites_cannot_use_the_session(
 
 
 async def test_the_policy_allows_the_page_itself_and_nothing_else(
-    service: LocalService, watching: aiohttp.ClientSession
+    service: Emulator, watching: aiohttp.ClientSession
 ) -> None:
     """On each of its answers, refusals too."""
     host = service.endpoint.origin.removeprefix("http://")
@@ -199,7 +199,7 @@ async def test_the_page_holds_no_markup_of_scripts_or_styles() -> None:
 
 
 async def test_the_secrets_are_told_to_nobody(
-    service: LocalService, call: Any, caplog: pytest.LogCaptureFixture
+    service: Emulator, call: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Not to the log, not to the ledger, and the key not to the page."""
     with caplog.at_level(logging.DEBUG):
@@ -240,7 +240,7 @@ async def test_the_secrets_are_told_to_nobody(
     ],
 )
 async def test_a_token_lets_a_client_in(
-    service: LocalService, watching: aiohttp.ClientSession, asked: Any, status: int
+    service: Emulator, watching: aiohttp.ClientSession, asked: Any, status: int
 ) -> None:
     """As the user, in the groups that were asked for; what cannot be is refused."""
     async with watching.post("/_local/token", json=asked) as answer:

@@ -8,61 +8,63 @@ import aiohttp
 import pytest
 
 from wps_run.emulator.dashboard.counts import Counts
-from wps_run.emulator.dashboard.live import News, Scene
-from wps_run.emulator.dashboard.view import Listing, View
-from wps_run.emulator.faults.rules import Faults
+from wps_run.emulator.dashboard.live import DashboardSource, News
+from wps_run.emulator.dashboard.view import DashboardView, Listing
+from wps_run.emulator.faults.rules import FaultInjector
 from wps_run.emulator.hub import Hub
-from wps_run.emulator.request_log import Exchange, Ledger
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.request_log import RequestEntry, RequestLog
+from wps_run.emulator.server import Emulator
 
 WATCHERS_MOST = 20
 
 
 @pytest.fixture
-def scene() -> Scene:
+def scene() -> DashboardSource:
     """One hub with one connection, and one request in the ledger."""
-    hub, ledger = Hub(), Ledger()
+    hub, ledger = Hub(), RequestLog()
     hub.connect("c1", "ada", ["red"])
-    ledger.add(1, Exchange("GET", "/x", "", "", 404))
-    return Scene(lambda: {"chat": hub, "empty": Hub()}, ledger, Counts(), Faults(1))
+    ledger.add(1, RequestEntry("GET", "/x", "", "", 404))
+    return DashboardSource(
+        lambda: {"chat": hub, "empty": Hub()}, ledger, Counts(), FaultInjector(1)
+    )
 
 
-def test_only_what_has_changed_is_told(scene: Scene) -> None:
+def test_only_what_has_changed_is_told(scene: DashboardSource) -> None:
     """Nothing when nothing has."""
     news = News()
-    first = json.loads(news.of(scene, View()))
+    first = json.loads(news.of(scene, DashboardView()))
     assert first.keys() == {"totals", "counts", "people", "faults", "traffic"}
     assert first["totals"]["hubs"] == 1
     assert first["traffic"]["fresh"]
-    assert news.of(scene, View()) == ""
+    assert news.of(scene, DashboardView()) == ""
 
     scene.hubs()["chat"].add_connection_to_group("c1", "blue")
-    assert json.loads(news.of(scene, View())).keys() == {"totals", "people"}
-    assert json.loads(news.of(scene, View(listing=Listing.GROUPS))).keys() == {"people"}
+    assert json.loads(news.of(scene, DashboardView())).keys() == {"totals", "people"}
+    assert json.loads(news.of(scene, DashboardView(listing=Listing.GROUPS))).keys() == {"people"}
 
 
-def test_entries_are_told_once_and_anew_when_others_are_asked_for(scene: Scene) -> None:
+def test_entries_are_told_once_and_anew_when_others_are_asked_for(scene: DashboardSource) -> None:
     """After a reset, too, though the numbers begin again."""
     news = News()
 
-    def told(view: View = View()) -> Any:  # noqa: B008 - frozen
+    def told(view: DashboardView = DashboardView()) -> Any:  # noqa: B008 - frozen
         part = json.loads(news.of(scene, view) or "{}").get("traffic")
         return part and (part["fresh"], [row["sequence"] for row in part["rows"]])
 
     assert told() == (True, [1])
     assert told() is None
-    scene.ledger.add(2, Exchange("GET", "/y", "", "", 404))
+    scene.ledger.add(2, RequestEntry("GET", "/y", "", "", 404))
     assert told() == (False, [2])
-    assert told(View(text="/x")) == (True, [1])
-    assert told(View(text="/x", page=3)) is None
+    assert told(DashboardView(text="/x")) == (True, [1])
+    assert told(DashboardView(text="/x", page=3)) is None
     scene.ledger.forget()
     for _ in range(5):
-        scene.ledger.add(2, Exchange("GET", "/x", "", "", 404))
-    assert told(View(text="/x")) == (True, [5, 4, 3, 2, 1])
+        scene.ledger.add(2, RequestEntry("GET", "/x", "", "", 404))
+    assert told(DashboardView(text="/x")) == (True, [5, 4, 3, 2, 1])
 
 
 async def test_it_follows_over_a_real_socket(
-    service: LocalService, watching: aiohttp.ClientSession
+    service: Emulator, watching: aiohttp.ClientSession
 ) -> None:
     """What is asked for is told, then what changes; the end of the service, too."""
     async with watching.ws_connect("/_local/live") as socket:
@@ -113,7 +115,7 @@ async def test_only_so_many_may_watch(watching: aiohttp.ClientSession) -> None:
 
 
 async def test_a_page_that_does_not_read_holds_nothing_up(
-    service: LocalService, watching: aiohttp.ClientSession, make_caller: Any
+    service: Emulator, watching: aiohttp.ClientSession, make_caller: Any
 ) -> None:
     """What it is told does not pile up: it is made when the last piece has been read."""
     groups = ["g" * 1000 + str(number) for number in range(10)]
@@ -149,7 +151,7 @@ async def test_a_flood_of_wishes_is_answered_no_more_often(
 
 
 async def test_a_page_that_does_not_answer_holds_no_stop_up(
-    service: LocalService, watching: aiohttp.ClientSession
+    service: Emulator, watching: aiohttp.ClientSession
 ) -> None:
     """Pages have a second to say goodbye, all of them together."""
     sockets = [await watching.ws_connect("/_local/live") for _ in range(5)]
@@ -162,7 +164,7 @@ async def test_a_page_that_does_not_answer_holds_no_stop_up(
 
 
 async def test_messages_of_requests_and_of_clients_are_counted_until_a_reset(
-    service: LocalService, watching: aiohttp.ClientSession, call: Any
+    service: Emulator, watching: aiohttp.ClientSession, call: Any
 ) -> None:
     """What the page shows as sums."""
     client = {"hub": "chat", "groups": ["red"], "roles": ["webpubsub.sendToGroup"]}

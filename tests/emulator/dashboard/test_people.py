@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from wps_run.emulator.dashboard.listings import HUBS_NAMED, NAMED, ROWS, people, totals
-from wps_run.emulator.dashboard.view import Listing, View
+from wps_run.emulator.dashboard.view import DashboardView, Listing
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.names import Permission
 from wps_run.emulator.websocket.roles import rules
@@ -37,7 +37,7 @@ def test_the_totals_are_those_of_all_hubs(hubs: dict[str, Hub]) -> None:
 
 def test_connections_come_a_page_at_a_time(hubs: dict[str, Hub]) -> None:
     """In the order in which they came; behind the last page is the last one."""
-    first, last = people(hubs, View()), people(hubs, View(page=99))
+    first, last = people(hubs, DashboardView()), people(hubs, DashboardView(page=99))
 
     assert keys(first, "connectionId") == [f"c{number}" for number in range(ROWS)]
     assert (first["page"], first["pages"], first["matches"], first["all"]) == (0, 3, 121, 121)
@@ -46,20 +46,20 @@ def test_connections_come_a_page_at_a_time(hubs: dict[str, Hub]) -> None:
 
 def test_a_search_looks_at_connection_user_and_groups(hubs: dict[str, Hub]) -> None:
     """In any case, in the chosen hub."""
-    assert people(hubs, View(search="ADA"))["matches"] == 4
-    assert people(hubs, View(search="ada", hub="news"))["matches"] == 1
-    assert keys(people(hubs, View(search="strasse")), "connectionId") == ["n1"]
-    found = people(hubs, View(search="C119"))
+    assert people(hubs, DashboardView(search="ADA"))["matches"] == 4
+    assert people(hubs, DashboardView(search="ada", hub="news"))["matches"] == 1
+    assert keys(people(hubs, DashboardView(search="strasse")), "connectionId") == ["n1"]
+    found = people(hubs, DashboardView(search="C119"))
     assert (keys(found, "userId"), found["all"]) == (["user-119"], 121)
-    assert people(hubs, View(search="nobody"))["rows"] == []
+    assert people(hubs, DashboardView(search="nobody"))["rows"] == []
 
 
 def test_the_connections_of_one_user_or_group(hubs: dict[str, Hub]) -> None:
     """By their very name; both together are those that are both."""
-    assert people(hubs, View(user="Ada"))["all"] == 4
-    assert people(hubs, View(group="team-0", hub="chat"))["all"] == 60
-    assert people(hubs, View(group="team-0", user="Ada"))["all"] == 2
-    assert people(hubs, View(group="team"))["all"] == 0
+    assert people(hubs, DashboardView(user="Ada"))["all"] == 4
+    assert people(hubs, DashboardView(group="team-0", hub="chat"))["all"] == 60
+    assert people(hubs, DashboardView(group="team-0", user="Ada"))["all"] == 2
+    assert people(hubs, DashboardView(group="team"))["all"] == 0
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_users_groups_and_hubs_are_counted_the_largest_first(
     hubs: dict[str, Hub], listing: Listing, first: dict[str, Any], count: int
 ) -> None:
     """With the number of their connections."""
-    part = people(hubs, View(listing=listing))
+    part = people(hubs, DashboardView(listing=listing))
 
     assert (part["rows"][0], part["all"]) == (first, count)
 
@@ -94,7 +94,7 @@ def test_what_a_connection_may_do_is_told(hubs: dict[str, Hub]) -> None:
     hubs["news"].connect("n2", None, groups, protocol="json.x", rules=rules(roles))
     hubs["news"].revoke(Permission.SEND_TO_GROUP, "n2", "secret")
 
-    (row,) = people(hubs, View(search="n2"))["rows"]
+    (row,) = people(hubs, DashboardView(search="n2"))["rows"]
 
     join = row["permissions"]["joinLeaveGroup"]
     assert (join["patterns"], len(join["allowed"]), join["allowedCount"]) == (

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.emulator.dashboard.view import Listing, Traffic, View, ViewError, read_view
+from wps_run.emulator.dashboard.view import DashboardView, Listing, Traffic, ViewError, read_view
 
 
 def test_a_view_is_read_from_json() -> None:
     """What is left out is as at the start."""
-    assert read_view("{}") == View()
+    assert read_view("{}") == DashboardView()
     asked = {"hub": "chat", "listing": "users", "search": "a", "page": 2, "traffic": "trouble"}
-    assert read_view(json.dumps(asked)) == View(
+    assert read_view(json.dumps(asked)) == DashboardView(
         "chat", Listing.USERS, "a", page=2, traffic=Traffic.TROUBLE
     )
 
@@ -48,4 +48,4 @@ def test_anything_else_is_refused(text: str) -> None:
 def test_nothing_is_too_much(text: str | bytes) -> None:
     """Any text is a view or is refused."""
     with suppress(ViewError):
-        assert isinstance(read_view(text), View)
+        assert isinstance(read_view(text), DashboardView)

@@ -11,17 +11,17 @@ from typing import Any
 import aiohttp
 import pytest
 
-from wps_run.emulator.request_log import Exchange
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.request_log import RequestEntry
+from wps_run.emulator.server import Emulator
 
 SEND = "/api/hubs/chat/:send"
 
 Make = Callable[[], Any]
 
 
-def asked(service: LocalService) -> list[Exchange]:
+def asked(service: Emulator) -> list[RequestEntry]:
     """The requests to hubs in the ledger."""
-    found = (one.what for one in service.ledger.entries() if isinstance(one.what, Exchange))
+    found = (one.what for one in service.ledger.entries() if isinstance(one.what, RequestEntry))
     return [one for one in found if one.hub]
 
 
@@ -42,7 +42,7 @@ async def test_a_status_comes_before_or_after_the_effect(
 ) -> None:
     """What was done is done, whatever the answer says; the ledger tells both."""
     one = make_listener()
-    async with LocalService(faults=[f"{fault},count=1"]) as service:
+    async with Emulator(faults=[f"{fault},count=1"]) as service:
         service.attach("chat", one)
         ask = make_caller(service)
         told = await ask("POST", SEND, b"x")
@@ -58,7 +58,7 @@ async def test_a_status_comes_before_or_after_the_effect(
 
 async def test_an_injected_error_says_what_it_is(make_caller: Any) -> None:
     """In the shape of the service's errors, with a code that nothing else has."""
-    async with LocalService(faults=["503"]) as service:
+    async with Emulator(faults=["503"]) as service:
         told = await make_caller(service)("POST", SEND, b"x")
 
     assert told.headers["x-ms-error-code"] == "Fault.OnDemand"
@@ -78,7 +78,7 @@ async def test_a_caller_is_told_to_wait(
     make_caller: Any, fault: str, header: str, value: str | None
 ) -> None:
     """In the header that was asked for, and in no other."""
-    async with LocalService(faults=[fault]) as service:
+    async with Emulator(faults=[fault]) as service:
         told = await make_caller(service)("POST", SEND, b"x")
 
     told_to = {name.lower() for name in told.headers if name.lower().startswith("retry-after")}
@@ -88,7 +88,7 @@ async def test_a_caller_is_told_to_wait(
 
 async def test_a_caller_is_told_to_wait_until_a_date(make_caller: Any) -> None:
     """As HTTP writes dates."""
-    async with LocalService(faults=["429,retry-after-date=60"]) as service:
+    async with Emulator(faults=["429,retry-after-date=60"]) as service:
         told = await make_caller(service)("POST", SEND, b"x")
 
     until = email.utils.parsedate_to_datetime(told.headers["Retry-After"]).timestamp()
@@ -97,7 +97,7 @@ async def test_a_caller_is_told_to_wait_until_a_date(make_caller: Any) -> None:
 
 async def test_a_delay_delays(make_caller: Any) -> None:
     """Before the effect, unless it is said otherwise; two add up."""
-    async with LocalService(faults=["delay=60ms", "delay=40ms,after"]) as service:
+    async with Emulator(faults=["delay=60ms", "delay=40ms,after"]) as service:
         began = time.perf_counter()
         told = await make_caller(service)("POST", SEND, b"x")
 
@@ -111,7 +111,7 @@ async def test_a_reset_gives_no_answer(
 ) -> None:
     """The connection is gone; a new one is served."""
     one = make_listener()
-    async with LocalService(faults=[f"reset,{moment},count=1"]) as service:
+    async with Emulator(faults=[f"reset,{moment},count=1"]) as service:
         service.attach("chat", one)
         ask = make_caller(service)
         with pytest.raises(aiohttp.ClientOSError, match="reset by peer"):
@@ -136,7 +136,7 @@ async def test_half_an_answer_breaks_off(
 ) -> None:
     """Within its head, or within its body if it has one; what was asked for was done."""
     one = make_listener()
-    async with LocalService(faults=["half"]) as service:
+    async with Emulator(faults=["half"]) as service:
         service.attach("chat", one)
         with pytest.raises(error):
             await make_caller(service)(method, path, b"x" if method == "POST" else None)
@@ -151,7 +151,7 @@ async def test_a_stall_gives_no_answer_until_the_caller_gives_up(
 ) -> None:
     """Others are served meanwhile, and nothing is kept of who gave up."""
     one = make_listener()
-    async with LocalService(faults=[f"stall,{moment},count=1"]) as service:
+    async with Emulator(faults=[f"stall,{moment},count=1"]) as service:
         service.attach("chat", one)
         ask = make_caller(service)
         stalled = asyncio.ensure_future(ask("POST", SEND, b"x"))
@@ -171,7 +171,7 @@ async def test_a_stall_gives_no_answer_until_the_caller_gives_up(
 async def test_a_stop_does_not_wait_for_what_is_stalled_or_delayed(make_caller: Any) -> None:
     """Their callers are told by the end of the connection, at once."""
     faults = ["stall,count=5", "delay=60m,nth=6"]
-    async with LocalService(faults=faults) as service:
+    async with Emulator(faults=faults) as service:
         ask = make_caller(service)
         waiting = [asyncio.ensure_future(ask("POST", SEND, b"x")) for _ in range(6)]
         while sum(one.meant for one in service.faults.tallies) < 12:
@@ -190,7 +190,7 @@ async def test_faults_strike_over_tls_too(
     cert, key = certificate
     trust = ssl.create_default_context(cafile=cert)
     faults = ["reset,nth=1", "half,nth=2", "stall"]
-    service = LocalService(tls_cert=cert, tls_key=key, faults=faults)
+    service = Emulator(tls_cert=cert, tls_key=key, faults=faults)
     async with service, aiohttp.ClientSession() as session:
         origin = service.endpoint.origin
 
@@ -219,7 +219,7 @@ async def test_faults_strike_over_tls_too(
 
 async def test_a_refusal_may_be_struck_too(make_caller: Any) -> None:
     """A fault strikes whatever the answer would have been; health is never struck."""
-    async with LocalService(faults=["503"]) as service:
+    async with Emulator(faults=["503"]) as service:
         ask = make_caller(service)
 
         assert (await ask("POST", SEND, b"x", Authorization=None)).status == 503
@@ -229,7 +229,7 @@ async def test_a_refusal_may_be_struck_too(make_caller: Any) -> None:
 
 async def test_a_large_body_is_taken_before_an_error_is_answered(make_caller: Any) -> None:
     """The connection can be used again."""
-    async with LocalService(faults=["429,count=1"]) as service:
+    async with Emulator(faults=["429,count=1"]) as service:
         ask = make_caller(service)
 
         assert (await ask("POST", SEND, b"x" * 1024 * 1024)).status == 429
@@ -239,4 +239,4 @@ async def test_a_large_body_is_taken_before_an_error_is_answered(make_caller: An
 def test_a_fault_that_cannot_be_read_is_refused() -> None:
     """When the service is made."""
     with pytest.raises(ValueError, match="did you mean `stall`"):
-        LocalService(faults=["stal"])
+        Emulator(faults=["stal"])

@@ -4,19 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.emulator.faults.rules import Faults, Moment, Strike
+from wps_run.emulator.faults.rules import FaultDecision, FaultInjector, FaultTiming
 from wps_run.emulator.faults.syntax import parse_fault
 
 
-def faults(*texts: str, seed: int = 1) -> Faults:
+def faults(*texts: str, seed: int = 1) -> FaultInjector:
     """These faults in force."""
-    made = Faults(seed)
+    made = FaultInjector(seed)
     made.add(map(parse_fault, texts))
     return made
 
 
 def struck(
-    made: Faults, requests: int, operation: str = "SendToAll", hub: str = "chat"
+    made: FaultInjector, requests: int, operation: str = "SendToAll", hub: str = "chat"
 ) -> list[int]:
     """The numbers of the requests that were struck, from 1."""
     return [number for number in range(1, requests + 1) if made.next(operation, hub)]
@@ -68,7 +68,8 @@ def test_another_seed_or_place_strikes_others() -> None:
     )
     delays = faults("delay=1,share=50%", "delay=2,share=50%")
     waits = [
-        made.delay(Moment.BEFORE) for made in (delays.next("SendToAll", "h") for _ in range(99))
+        made.delay(FaultTiming.BEFORE)
+        for made in (delays.next("SendToAll", "h") for _ in range(99))
     ]
     assert set(waits) == {0, 1, 2, 3}
 
@@ -89,7 +90,7 @@ def test_the_first_fault_strikes_and_delays_add_up() -> None:
         ("delay=1,after", "delay=2,after", "delay=4", "429,count=1"),
         ("delay=1,after", "delay=2,after", "delay=4"),
     ]
-    assert (first.delay(Moment.BEFORE), first.delay(Moment.AFTER)) == (4, 3)
+    assert (first.delay(FaultTiming.BEFORE), first.delay(FaultTiming.AFTER)) == (4, 3)
 
 
 def test_other_faults_begin_to_count_anew() -> None:
@@ -101,4 +102,4 @@ def test_other_faults_begin_to_count_anew() -> None:
 
     assert (made.seed, struck(made, 2)) == (7, [1])
     made.replace([])
-    assert (made.seed, made.next("SendToAll", "h")) == (7, Strike())
+    assert (made.seed, made.next("SendToAll", "h")) == (7, FaultDecision())

@@ -4,29 +4,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.emulator.faults.rules import Fault, Kind, Moment, Wait
+from wps_run.emulator.faults.rules import FaultKind, FaultTiming, FaultWait, InjectedFault
 from wps_run.emulator.faults.syntax import FaultError, parse_fault
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("429", Fault("429", Kind.STATUS, status=429)),
-        ("stall", Fault("stall", Kind.STALL)),
-        ("half", Fault("half", Kind.HALF, moment=Moment.AFTER)),
-        ("reset,after", Fault("reset,after", Kind.RESET, moment=Moment.AFTER)),
-        ("delay=250ms", Fault("delay=250ms", Kind.DELAY, seconds=0.25)),
-        ("delay=2", Fault("delay=2", Kind.DELAY, seconds=2)),
-        ("DELAY=1m,AFTER", Fault("DELAY=1m,AFTER", Kind.DELAY, seconds=60, moment=Moment.AFTER)),
-        ("503,share=10%", Fault("503,share=10%", Kind.STATUS, status=503, share=0.1)),
-        ("503,share=0.1", Fault("503,share=0.1", Kind.STATUS, status=503, share=0.1)),
-        ("503,count=3", Fault("503,count=3", Kind.STATUS, status=503, count=3)),
-        ("503,every=5", Fault("503,every=5", Kind.STATUS, status=503, every=5)),
-        ("503,nth=2+4", Fault("503,nth=2+4", Kind.STATUS, status=503, nth=frozenset({2, 4}))),
-        ("503,hub=Chat", Fault("503,hub=Chat", Kind.STATUS, status=503, hub="chat")),
+        ("429", InjectedFault("429", FaultKind.STATUS, status=429)),
+        ("stall", InjectedFault("stall", FaultKind.STALL)),
+        ("half", InjectedFault("half", FaultKind.HALF, moment=FaultTiming.AFTER)),
+        ("reset,after", InjectedFault("reset,after", FaultKind.RESET, moment=FaultTiming.AFTER)),
+        ("delay=250ms", InjectedFault("delay=250ms", FaultKind.DELAY, seconds=0.25)),
+        ("delay=2", InjectedFault("delay=2", FaultKind.DELAY, seconds=2)),
+        (
+            "DELAY=1m,AFTER",
+            InjectedFault("DELAY=1m,AFTER", FaultKind.DELAY, seconds=60, moment=FaultTiming.AFTER),
+        ),
+        ("503,share=10%", InjectedFault("503,share=10%", FaultKind.STATUS, status=503, share=0.1)),
+        ("503,share=0.1", InjectedFault("503,share=0.1", FaultKind.STATUS, status=503, share=0.1)),
+        ("503,count=3", InjectedFault("503,count=3", FaultKind.STATUS, status=503, count=3)),
+        ("503,every=5", InjectedFault("503,every=5", FaultKind.STATUS, status=503, every=5)),
+        (
+            "503,nth=2+4",
+            InjectedFault("503,nth=2+4", FaultKind.STATUS, status=503, nth=frozenset({2, 4})),
+        ),
+        ("503,hub=Chat", InjectedFault("503,hub=Chat", FaultKind.STATUS, status=503, hub="chat")),
     ],
 )
-def test_a_fault_is_read(text: str, fault: Fault) -> None:
+def test_a_fault_is_read(text: str, fault: InjectedFault) -> None:
     """A kind first, then what narrows it down."""
     assert parse_fault(text) == fault
 
@@ -34,15 +40,15 @@ def test_a_fault_is_read(text: str, fault: Fault) -> None:
 @pytest.mark.parametrize(
     ("word", "wait", "seconds"),
     [
-        ("retry-after=2", Wait.SECONDS, 2),
-        ("retry-after=0", Wait.SECONDS, 0),
-        ("Retry-After=2s", Wait.SECONDS, 2),
-        ("retry-after-date=2", Wait.DATE, 2),
-        ("retry-after-ms=250", Wait.MILLISECONDS, 0.25),
-        ("retry-after-ms=250ms", Wait.MILLISECONDS, 0.25),
+        ("retry-after=2", FaultWait.SECONDS, 2),
+        ("retry-after=0", FaultWait.SECONDS, 0),
+        ("Retry-After=2s", FaultWait.SECONDS, 2),
+        ("retry-after-date=2", FaultWait.DATE, 2),
+        ("retry-after-ms=250", FaultWait.MILLISECONDS, 0.25),
+        ("retry-after-ms=250ms", FaultWait.MILLISECONDS, 0.25),
     ],
 )
-def test_the_three_ways_to_be_told_to_wait(word: str, wait: Wait, seconds: float) -> None:
+def test_the_three_ways_to_be_told_to_wait(word: str, wait: FaultWait, seconds: float) -> None:
     """Seconds, a date, milliseconds."""
     fault = parse_fault(f"429,{word}")
 

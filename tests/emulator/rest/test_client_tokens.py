@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 import pytest
 
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 
 
 async def test_the_access_key_gets_no_client_tokens(call: Any) -> None:
@@ -16,10 +16,10 @@ async def test_the_access_key_gets_no_client_tokens(call: Any) -> None:
 
 
 async def test_client_tokens_for_entra_callers(
-    make_caller: Callable[[LocalService], Any], entra: str
+    make_caller: Callable[[Emulator], Any], entra: str
 ) -> None:
     """Signed with the access key, for the hub's client URL."""
-    async with LocalService(allow_unvalidated_entra_tokens=True) as service:
+    async with Emulator(allow_unvalidated_entra_tokens=True) as service:
         ask = make_caller(service)
         query = "userId=a%20b&role=r1&role=r2&group=g&minutesToExpire=5&api-version=2024-12-01"
         told = await ask("POST", f"/api/hubs/Chat/:generateToken?{query}", Authorization=entra)
@@ -50,10 +50,10 @@ async def test_client_tokens_for_entra_callers(
     ],
 )
 async def test_parameters_of_client_tokens(
-    make_caller: Callable[[LocalService], Any], entra: str, query: str, status: int
+    make_caller: Callable[[Emulator], Any], entra: str, query: str, status: int
 ) -> None:
     """Times and types that do not exist are refused, and groups that cannot."""
-    async with LocalService(allow_unvalidated_entra_tokens=True) as service:
+    async with Emulator(allow_unvalidated_entra_tokens=True) as service:
         ask = make_caller(service)
         told = await ask("POST", f"/api/hubs/chat/:generateToken?{query}", Authorization=entra)
 
@@ -61,10 +61,10 @@ async def test_parameters_of_client_tokens(
 
 
 async def test_a_token_for_mqtt_opens_another_door(
-    make_caller: Callable[[LocalService], Any], entra: str
+    make_caller: Callable[[Emulator], Any], entra: str
 ) -> None:
     """The official SDKs name it so, too; nothing listens there."""
-    async with LocalService(allow_unvalidated_entra_tokens=True) as service:
+    async with Emulator(allow_unvalidated_entra_tokens=True) as service:
         target = "/api/hubs/chat/:generateToken?clientType=mqtt"
         told = await make_caller(service)("POST", target, Authorization=entra)
         audience = f"{service.endpoint.origin}/clients/mqtt/hubs/chat"

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wps_run.emulator.effects import Close, DataType, Deliver, Message
-from wps_run.emulator.request_log import Exchange
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.request_log import RequestEntry
+from wps_run.emulator.server import Emulator
 
 SEND = "/api/hubs/chat/:send"
 
 
-async def raw(service: LocalService, data: bytes) -> bytes:
+async def raw(service: Emulator, data: bytes) -> bytes:
     """Everything the service says to these bytes, the client's side being closed after them."""
     port = int(service.endpoint.origin.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -58,7 +58,7 @@ async def test_each_operation_but_health_needs_a_token(call: Any, operation: Any
 
 
 async def test_a_refused_call_does_nothing(
-    service: LocalService, call: Any, make_listener: Callable[[], Any]
+    service: Emulator, call: Any, make_listener: Callable[[], Any]
 ) -> None:
     """A token for another path, here of a shorter one."""
     one = make_listener()
@@ -109,7 +109,7 @@ async def test_why_a_call_was_denied_is_logged_without_the_token(
     ],
 )
 async def test_names_in_the_path_mean_what_they_mean_to_the_service(
-    service: LocalService, call: Any, make_listener: Callable[[], Any], segment: str, name: str
+    service: Emulator, call: Any, make_listener: Callable[[], Any], segment: str, name: str
 ) -> None:
     """Above all, a send to the group `..` is none to the whole hub."""
     member, other = make_listener(), make_listener()
@@ -124,7 +124,7 @@ async def test_names_in_the_path_mean_what_they_mean_to_the_service(
 
 
 async def test_hubs_are_compared_without_case_and_names_with_it(
-    service: LocalService, call: Any, make_listener: Callable[[], Any]
+    service: Emulator, call: Any, make_listener: Callable[[], Any]
 ) -> None:
     """`Hub` is `hub`; user `Ada` is not `ada`."""
     service.attach("HUB", make_listener(), user_id="Ada", connection_id="C", groups=["G"])
@@ -174,10 +174,10 @@ async def test_a_newer_version_is_answered_with_one_warning(
 
 
 async def test_a_strict_service_refuses_a_newer_version(
-    make_caller: Callable[[LocalService], Any],
+    make_caller: Callable[[Emulator], Any],
 ) -> None:
     """As Azure does."""
-    async with LocalService(strict_api_version=True) as service:
+    async with Emulator(strict_api_version=True) as service:
         told = await make_caller(service)("POST", SEND + "?api-version=2099-01-01", b"x")
 
     assert told.status == 400
@@ -221,7 +221,7 @@ async def test_a_body_of_a_mebibyte_is_taken_and_one_byte_more_is_not(call: Any)
 
 
 async def test_a_compressed_body_is_not_unpacked(
-    service: LocalService, call: Any, make_listener: Callable[[], Any]
+    service: Emulator, call: Any, make_listener: Callable[[], Any]
 ) -> None:
     """A message is what came, whatever a header says of it."""
     one = make_listener()
@@ -240,7 +240,7 @@ async def test_a_compressed_body_is_not_unpacked(
     ],
 )
 async def test_a_body_without_a_length_is_400(
-    service: LocalService, call: Any, head: str, body: bytes
+    service: Emulator, call: Any, head: str, body: bytes
 ) -> None:
     """The SDKs never send one."""
     said = await raw(service, _request(call, SEND, head) + body)
@@ -249,14 +249,14 @@ async def test_a_body_without_a_length_is_400(
     assert b"Invalid Content-Length header." in said
 
 
-async def test_a_close_needs_no_length(service: LocalService, call: Any) -> None:
+async def test_a_close_needs_no_length(service: Emulator, call: Any) -> None:
     """It has no body."""
     said = await raw(service, _request(call, "/api/hubs/chat/:closeConnections", "X: 1"))
 
     assert said.startswith(b"HTTP/1.1 204 ")
 
 
-async def test_a_client_that_asks_first_is_told_to_go_on(service: LocalService, call: Any) -> None:
+async def test_a_client_that_asks_first_is_told_to_go_on(service: Emulator, call: Any) -> None:
     """`Expect: 100-continue`, as curl sends it with larger bodies."""
     head = "Content-Type: text/plain\r\nContent-Length: 1\r\nExpect: 100-continue"
 
@@ -266,7 +266,7 @@ async def test_a_client_that_asks_first_is_told_to_go_on(service: LocalService, 
 
 
 async def test_a_proxys_form_of_the_request_line_is_understood(
-    service: LocalService, call: Any
+    service: Emulator, call: Any
 ) -> None:
     """`POST http://host/path`."""
     request = _request(call, SEND, "Content-Type: text/plain\r\nContent-Length: 1") + b"x"
@@ -284,7 +284,7 @@ def _request(call: Any, path: str, head: str) -> bytes:
 
 
 async def test_a_body_that_breaks_off_harms_nobody(
-    service: LocalService, call: Any, caplog: pytest.LogCaptureFixture
+    service: Emulator, call: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its client has gone; the next one is served."""
     port = int(service.endpoint.origin.rpartition(":")[2])
@@ -313,7 +313,7 @@ MARK = "not.for.logs"
     ],
 )
 async def test_what_is_no_http_is_400_and_not_logged(
-    service: LocalService, data: bytes, caplog: pytest.LogCaptureFixture
+    service: Emulator, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The library would quote it, tokens and all."""
     said = await raw(service, data)
@@ -378,12 +378,12 @@ async def test_no_request_is_too_much(call: Any) -> None:
 
 
 async def test_each_exchange_is_reported(
-    make_caller: Callable[[LocalService], Any], make_listener: Callable[[], Any]
+    make_caller: Callable[[Emulator], Any], make_listener: Callable[[], Any]
 ) -> None:
     """Operation, hub, status and what clients noticed; refused and unknown ones too."""
     close = "/api/hubs/Chat/:closeConnections"
-    seen: list[Exchange] = []
-    async with LocalService(on_request=seen.append) as service:
+    seen: list[RequestEntry] = []
+    async with Emulator(on_request=seen.append) as service:
         ask = make_caller(service)
         for name in ("c1", "c2"):
             service.attach("chat", make_listener(), connection_id=name)
@@ -395,10 +395,10 @@ async def test_each_exchange_is_reported(
     message = Message(b"x", DataType.TEXT)
     sent, closed = Deliver(("c1", "c2"), message), Close(("c1", "c2"), "late")
     assert seen == [
-        Exchange("POST", SEND, "SendToAll", "chat", 202, sent, "api-version=2024-12-01"),
-        Exchange("POST", close, "CloseAllConnections", "chat", 204, closed, "reason=late"),
-        Exchange("POST", SEND, "SendToAll", "chat", 401),
-        Exchange("GET", "/nowhere", "", "", 404),
+        RequestEntry("POST", SEND, "SendToAll", "chat", 202, sent, "api-version=2024-12-01"),
+        RequestEntry("POST", close, "CloseAllConnections", "chat", 204, closed, "reason=late"),
+        RequestEntry("POST", SEND, "SendToAll", "chat", 401),
+        RequestEntry("GET", "/nowhere", "", "", 404),
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from wps_run.emulator.metadata import NAME_LIMIT, TOTAL_LIMIT, VALUE_LIMIT
 from wps_run.emulator.rest.headers import PREFIX, read_metadata
 from wps_run.emulator.rest.replies import RefusedError
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 
 
 def test_names_are_kept_in_lower_case_without_the_prefix() -> None:
@@ -60,7 +60,7 @@ def test_what_is_too_long_or_not_ascii_is_refused(
     "target", ["/:send", "/groups/g/:send", "/users/ada/:send", "/connections/c/:send"]
 )
 async def test_every_send_carries_its_metadata(
-    service: LocalService, call: Any, make_listener: Callable[[], Any], target: str
+    service: Emulator, call: Any, make_listener: Callable[[], Any], target: str
 ) -> None:
     """To each client that hears it; a send with bad metadata reaches nobody."""
     one = make_listener()

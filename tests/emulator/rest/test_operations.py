@@ -9,7 +9,7 @@ import pytest
 
 from wps_run.emulator.effects import DataType, Message
 from wps_run.emulator.names import Permission
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 
 BULK = b'{"groups":["room"]}'
 PERMISSION_OF_NONE = "/permissions/sendToGroup/connections/none?targetName=g"
@@ -25,7 +25,7 @@ NAMES = {
 async def test_each_operation_answers_its_success(
     operation: Any,
     entra: str,
-    make_caller: Callable[[LocalService], Any],
+    make_caller: Callable[[Emulator], Any],
     make_listener: Callable[[], Any],
 ) -> None:
     """To the letter: the official SDKs take no other status of the 2xx range."""
@@ -36,7 +36,7 @@ async def test_each_operation_answers_its_success(
     if path.endswith(":generateToken"):
         headers["Authorization"] = entra
 
-    async with LocalService(allow_unvalidated_entra_tokens=True) as service:
+    async with Emulator(allow_unvalidated_entra_tokens=True) as service:
         service.attach("chat", make_listener(), user_id="ada", connection_id="c1", groups=["room"])
         service.hubs["chat"].grant(Permission.SEND_TO_GROUP, "c1", "room")
         told = await make_caller(service)(operation.method, target, body or None, **headers)
@@ -135,7 +135,7 @@ async def test_an_error_has_the_services_body(call: Any, path: str, code: str) -
     ],
 )
 async def test_who_hears_a_send(
-    service: LocalService, call: Any, make_listener: Callable[[], Any], path: str, heard: str
+    service: Emulator, call: Any, make_listener: Callable[[], Any], path: str, heard: str
 ) -> None:
     """Targets, exclusions and filters; sending to one connection knows no filter."""
     listeners = {name: make_listener() for name in "abx"}
@@ -153,7 +153,7 @@ async def test_who_hears_a_send(
 
 
 async def test_a_message_says_what_it_is_and_where_it_is_from(
-    service: LocalService, call: Any, make_listener: Callable[[], Any]
+    service: Emulator, call: Any, make_listener: Callable[[], Any]
 ) -> None:
     """From a group when sent to one, else from the server; the data verbatim."""
     one = make_listener()
@@ -191,7 +191,7 @@ async def test_a_ttl_is_read_as_dotnet_reads_numbers(call: Any, ttl: str) -> Non
 
 
 async def test_json_that_is_none_reaches_nobody(
-    service: LocalService, call: Any, make_listener: Callable[[], Any]
+    service: Emulator, call: Any, make_listener: Callable[[], Any]
 ) -> None:
     """400, target `Request`."""
     one = make_listener()
@@ -248,9 +248,7 @@ async def test_a_wrong_filter_of_a_bulk_change_is_problem_json(
     assert problem.keys() >= {"instance", "extensions"}
 
 
-async def test_bulk_changes(
-    service: LocalService, call: Any, make_listener: Callable[[], Any]
-) -> None:
+async def test_bulk_changes(service: Emulator, call: Any, make_listener: Callable[[], Any]) -> None:
     """The filter's matches are added and removed; without one, everybody; nobody is fine too."""
     for user in ("ada", "bob"):
         service.attach("chat", make_listener(), user_id=user, connection_id=user)
@@ -290,7 +288,7 @@ async def test_bulk_changes(
 )
 @pytest.mark.parametrize("reason", ["a b/c ü", ""])
 async def test_who_is_closed_and_why(
-    service: LocalService,
+    service: Emulator,
     call: Any,
     make_listener: Callable[[], Any],
     case: tuple[str, str],
@@ -311,7 +309,7 @@ async def test_who_is_closed_and_why(
 
 
 async def test_pages_lead_on(
-    service: LocalService, call: Any, make_listener: Callable[[], Any]
+    service: Emulator, call: Any, make_listener: Callable[[], Any]
 ) -> None:
     """`nextLink` has the scheme and host the client used, and works as it stands."""
     for number in range(5):
@@ -330,7 +328,7 @@ async def test_pages_lead_on(
 
 
 async def test_a_link_keeps_the_host_of_the_client(
-    service: LocalService, call: Any, make_listener: Callable[[], Any]
+    service: Emulator, call: Any, make_listener: Callable[[], Any]
 ) -> None:
     """Behind another name, the next page is asked for under that name."""
     for name in "ab":

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from wps_run.emulator.names import Permission
-from wps_run.emulator.permissions import RULE_LIMIT, Rules
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.permissions import RULE_LIMIT, PermissionRules
+from wps_run.emulator.server import Emulator
 
 
 @pytest.mark.parametrize("target_name", ["room", "*", "a/b+你好", " room ", "x" * 1024])
 @pytest.mark.parametrize("permission", ["sendToGroup", "JOINLEAVEGROUP", "1"])
 async def test_permissions_are_granted_checked_and_revoked(
-    service: LocalService,
+    service: Emulator,
     call: Any,
     make_listener: Callable[[], Any],
     permission: str,
@@ -61,7 +61,7 @@ async def test_another_permission_is_400(call: Any, permission: str) -> None:
 
 @pytest.mark.parametrize(("method", "everywhere"), [("PUT", []), ("DELETE", list(Permission))])
 async def test_too_many_permission_rules_are_a_conflict(
-    service: LocalService,
+    service: Emulator,
     call: Any,
     make_listener: Callable[[], Any],
     method: str,
@@ -70,7 +70,7 @@ async def test_too_many_permission_rules_are_a_conflict(
     """A thousand groups are enough for one connection: grants, or denials of what a role gives."""
     service.attach("chat", make_listener())
     hub = service.hubs["chat"]
-    hub.connect("c", rules={one: Rules(everywhere=True) for one in everywhere})
+    hub.connect("c", rules={one: PermissionRules(everywhere=True) for one in everywhere})
     change = hub.revoke if everywhere else hub.grant
     for number in range(RULE_LIMIT):
         change(Permission.SEND_TO_GROUP, "c", f"room{number}")

@@ -3,25 +3,25 @@
 import pytest
 
 from wps_run.emulator.rest.targets import Query
-from wps_run.emulator.rest.versions import Verdict, judge
+from wps_run.emulator.rest.versions import VersionCheck, judge
 
 
 @pytest.mark.parametrize(
     ("query", "verdict"),
     [
-        ("", Verdict.SUPPORTED),
-        ("api-version=2021-10-01", Verdict.SUPPORTED),
-        ("API-Version=2024-12-01", Verdict.SUPPORTED),
-        ("api-version=2025-01-01", Verdict.NEWER),
-        ("api-version=2099-12-31-preview", Verdict.NEWER),
-        ("api-version=2020-10-01", Verdict.REFUSED),
-        ("api-version=2024-12-01-preview", Verdict.REFUSED),
-        ("api-version=2099-13-01", Verdict.REFUSED),
-        ("api-version=latest", Verdict.REFUSED),
-        ("api-version=", Verdict.REFUSED),
-        ("api-version=2024-12-01&api-version=2024-12-01", Verdict.REFUSED),
+        ("", VersionCheck.SUPPORTED),
+        ("api-version=2021-10-01", VersionCheck.SUPPORTED),
+        ("API-Version=2024-12-01", VersionCheck.SUPPORTED),
+        ("api-version=2025-01-01", VersionCheck.NEWER),
+        ("api-version=2099-12-31-preview", VersionCheck.NEWER),
+        ("api-version=2020-10-01", VersionCheck.REFUSED),
+        ("api-version=2024-12-01-preview", VersionCheck.REFUSED),
+        ("api-version=2099-13-01", VersionCheck.REFUSED),
+        ("api-version=latest", VersionCheck.REFUSED),
+        ("api-version=", VersionCheck.REFUSED),
+        ("api-version=2024-12-01&api-version=2024-12-01", VersionCheck.REFUSED),
     ],
 )
-def test_versions(query: str, verdict: Verdict) -> None:
+def test_versions(query: str, verdict: VersionCheck) -> None:
     """Published ones and none at all are fine; later dates are newer; the rest is refused."""
     assert judge(Query(query)) is verdict

@@ -18,7 +18,7 @@ import jwt
 import pytest
 from yarl import URL
 
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 
 JSON = "json.webpubsub.azure.v1"
 RELIABLE = "json.reliable.webpubsub.azure.v1"
@@ -66,7 +66,7 @@ class Peer:
 class Door:
     """Opens WebSockets to a service."""
 
-    service: LocalService
+    service: Emulator
     session: aiohttp.ClientSession
     trust: ssl.SSLContext | bool = True
 
@@ -204,7 +204,7 @@ async def _session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture
-async def door(service: LocalService) -> AsyncIterator[Door]:
+async def door(service: Emulator) -> AsyncIterator[Door]:
     """Opens WebSockets to the fresh service."""
     async with _session() as session:
         yield Door(service, session)

@@ -11,7 +11,7 @@ import websockets
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 
 JSON = "json.webpubsub.azure.v1"
 RELIABLE = "json.reliable.webpubsub.azure.v1"
@@ -20,9 +20,7 @@ CHAT = "/api/hubs/chat"
 
 
 @pytest.mark.parametrize("hub", ["chat", "Chat", "a[b]`,._1"])
-async def test_a_client_is_let_in_with_its_token(
-    service: LocalService, door: Any, hub: str
-) -> None:
+async def test_a_client_is_let_in_with_its_token(service: Emulator, door: Any, hub: str) -> None:
     """It has its user and is in its groups from the start; hubs are compared without case."""
     peer = await door.open(JSON, hub, sub="ada", webpubsub_group=["g", "a/b", "你好 🎉"])
     greeting = await peer.next()
@@ -41,7 +39,7 @@ async def test_a_client_is_let_in_with_its_token(
     assert peer.socket.protocol == JSON
 
 
-async def test_claims_may_be_one_value_or_a_list(service: LocalService, door: Any) -> None:
+async def test_claims_may_be_one_value_or_a_list(service: Emulator, door: Any) -> None:
     """A single role and a single group are written without a list by some libraries."""
     peer, greeting = await door.greeted(webpubsub_group="g", role="webpubsub.joinLeaveGroup")
 
@@ -164,12 +162,10 @@ async def test_the_first_subprotocol_that_is_spoken_is_taken_as_it_was_spelt(
     assert caplog.records == []
 
 
-async def test_over_tls(
-    certificate: tuple[str, str], make_door: Callable[[LocalService], Any]
-) -> None:
+async def test_over_tls(certificate: tuple[str, str], make_door: Callable[[Emulator], Any]) -> None:
     """A client and a REST call, as over plain TCP; a message of a megabyte, too."""
     trust = ssl.create_default_context(cafile=certificate[0])
-    async with LocalService(tls_cert=certificate[0], tls_key=certificate[1]) as service:
+    async with Emulator(tls_cert=certificate[0], tls_key=certificate[1]) as service:
         door = make_door(service)
         url = "ws" + service.endpoint.origin[4:] + door.target(role=JOIN_AND_SEND)
         async with connect(

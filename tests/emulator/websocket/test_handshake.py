@@ -2,7 +2,12 @@
 
 import pytest
 
-from wps_run.emulator.websocket.handshake import HandshakeError, is_client_path, knock, offers
+from wps_run.emulator.websocket.handshake import (
+    HandshakeError,
+    connect_request,
+    is_client_path,
+    offers,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,10 +32,10 @@ def test_where_clients_connect(target: str, expected: bool) -> None:  # noqa: FB
 @pytest.mark.parametrize("connection", ["Upgrade", "keep-alive, upgrade"])
 def test_a_knock(connection: str) -> None:
     """The token in the query goes before that in the header; names are decoded as REST does it."""
-    asked = knock("GET", "/client/hubs/a%5Bb%5D?access_token=t", "WebSocket", connection)
+    asked = connect_request("GET", "/client/hubs/a%5Bb%5D?access_token=t", "WebSocket", connection)
 
     assert (asked.hub, asked.access_token("Bearer h")) == ("a[b]", "t")
-    other = knock("GET", "/client/?HUB=x&awps_connection_id=c", "websocket", connection)
+    other = connect_request("GET", "/client/?HUB=x&awps_connection_id=c", "websocket", connection)
     assert (other.hub, other.access_token("Bearer h"), other.access_token("Basic h")) == (
         "x",
         "h",
@@ -42,7 +47,7 @@ def test_a_knock(connection: str) -> None:
 def test_only_a_get_is_a_knock() -> None:
     """Whatever its headers say."""
     with pytest.raises(HandshakeError) as refusal:
-        knock("POST", "/client/hubs/chat", "websocket", "upgrade")
+        connect_request("POST", "/client/hubs/chat", "websocket", "upgrade")
 
     assert refusal.value.status == 400
 

@@ -4,7 +4,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from wps_run.emulator.effects import DataType, Message
-from wps_run.emulator.websocket.frame_encoder import Press, whole_frame
+from wps_run.emulator.websocket.frame_encoder import FrameEncoder, whole_frame
 from wps_run.emulator.websocket.simple_frames import SimpleFrames
 from wps_run.emulator.websocket.subprotocols import SUBPROTOCOLS
 
@@ -25,7 +25,7 @@ def test_a_frame_is_what_another_library_makes(size: int, binary: bool) -> None:
 
 def test_a_message_is_numbered_for_each_client() -> None:
     """Another message, be it equal or not, is encoded anew."""
-    press, message = Press(RELIABLE), Message(b"x", DataType.TEXT)
+    press, message = FrameEncoder(RELIABLE), Message(b"x", DataType.TEXT)
 
     assert b'"x","sequenceId":7}' in press.numbered(message, 7)
     assert b'"x","sequenceId":10}' in press.numbered(message, 10)
@@ -35,7 +35,7 @@ def test_a_message_is_numbered_for_each_client() -> None:
 
 def test_a_message_without_number() -> None:
     """One maker serves all clients of a kind, and is always the same object."""
-    press = Press(JSON)
+    press = FrameEncoder(JSON)
 
     assert press.make is press.make
     assert press.make(Message(b"x", DataType.TEXT)).endswith(b'"data":"x"}')
@@ -52,6 +52,6 @@ def test_a_message_without_number() -> None:
 )
 def test_a_simple_client_gets_the_payload_itself(data_type: DataType, first: int) -> None:
     """Text and JSON as text."""
-    frame = Press(SimpleFrames()).make(Message(b" {} ", data_type))
+    frame = FrameEncoder(SimpleFrames()).make(Message(b" {} ", data_type))
 
     assert frame == bytes((first, 4)) + b" {} "

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from wps_run.emulator.effects import DataType, Deliver, Message
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.names import Permission
-from wps_run.emulator.permissions import Rules
+from wps_run.emulator.permissions import PermissionRules
 from wps_run.emulator.request_log import EventKind
 from wps_run.emulator.websocket.frames import (
     Ack,
@@ -25,7 +25,7 @@ from wps_run.emulator.websocket.frames import (
     Unsupported,
 )
 from wps_run.emulator.websocket.outbox import Limits
-from wps_run.emulator.websocket.session import ACKS_KEPT, NOTHING, Closing, Outcome, Session
+from wps_run.emulator.websocket.session import ACKS_KEPT, NOTHING, Closing, Session, SessionResult
 
 TEXT = DataType.TEXT
 
@@ -33,7 +33,7 @@ TEXT = DataType.TEXT
 def session(*allowed: Permission, hub: Hub | None = None, **kind: Any) -> Session:
     """A session `c` of user `ada`, with what is allowed everywhere."""
     hub = hub or Hub()
-    hub.connect("c", "ada", rules={one: Rules(everywhere=True) for one in allowed})
+    hub.connect("c", "ada", rules={one: PermissionRules(everywhere=True) for one in allowed})
     return Session(hub, "c", Limits(), **kind)
 
 
@@ -42,9 +42,9 @@ def test_joining_and_leaving() -> None:
     hub = Hub()
     one = session(Permission.JOIN_LEAVE_GROUP, hub=hub)
 
-    assert one.handle(JoinGroup("g", 1)) == Outcome(Ack(1), kind=EventKind.JOINED, detail="g")
+    assert one.handle(JoinGroup("g", 1)) == SessionResult(Ack(1), kind=EventKind.JOINED, detail="g")
     assert list(hub.groups["g"]) == ["c"]
-    assert one.handle(LeaveGroup("g")) == Outcome(kind=EventKind.LEFT, detail="g")
+    assert one.handle(LeaveGroup("g")) == SessionResult(kind=EventKind.LEFT, detail="g")
     assert hub.groups == {}
 
 
@@ -97,7 +97,7 @@ def test_a_number_is_answered_once_unless_it_failed() -> None:
     hub.remove_connection_from_group("c", "g")
 
     duplicate = AckError("Duplicate", "Message with ack-id: 7 has been processed")
-    assert one.handle(SendToGroup("g", b"", TEXT, 7)) == Outcome(Ack(7, duplicate))
+    assert one.handle(SendToGroup("g", b"", TEXT, 7)) == SessionResult(Ack(7, duplicate))
     assert hub.groups == {}
 
 
@@ -133,7 +133,7 @@ def test_what_is_not_done_here() -> None:
 
 def test_pings_and_confirmations() -> None:
     """A confirmation is of no effect where nothing is numbered."""
-    assert session().handle(Ping()) == Outcome(Pong())
+    assert session().handle(Ping()) == SessionResult(Pong())
     assert session().handle(SequenceAck(3)) == NOTHING
 
 

@@ -6,7 +6,7 @@ import ssl
 from typing import Any
 
 from wps_run.emulator.request_log import ClientEvent, EventKind
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 from wps_run.emulator.websocket.outbox import Limits
 
 JSON = "json.webpubsub.azure.v1"
@@ -20,7 +20,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_others_are_not(
 ) -> None:
     """By the buffer rule, with 1008; the memory it takes is bounded by it."""
     events: list[ClientEvent] = []
-    async with LocalService(limits=Limits(size=4 * 1024 * 1024), on_event=events.append) as service:
+    async with Emulator(limits=Limits(size=4 * 1024 * 1024), on_event=events.append) as service:
         door, call = make_door(service), make_caller(service)
         slow = await make_wire(door, limit=512)
         fast = await door.open()
@@ -71,7 +71,7 @@ async def test_a_slow_client_that_comes_back_gets_all_in_order(
 
 async def test_a_dead_client_is_noticed(make_door: Any, make_wire: Any) -> None:
     """It answers no ping; one that does stays."""
-    async with LocalService(heartbeat=0.2) as service:
+    async with Emulator(heartbeat=0.2) as service:
         door = make_door(service)
         dead = await make_wire(door)
         alive = await door.open(JSON)
@@ -131,7 +131,7 @@ async def test_clients_over_tls_that_go_or_do_not_read(
     """They are dropped as over plain TCP, and disturb no send."""
     trust = ssl.create_default_context(cafile=certificate[0])
     events: list[ClientEvent] = []
-    async with LocalService(
+    async with Emulator(
         tls_cert=certificate[0],
         tls_key=certificate[1],
         limits=Limits(size=1024 * 1024),

@@ -13,7 +13,7 @@ from websockets.typing import Subprotocol
 
 from wps_run.emulator.effects import Deliver
 from wps_run.emulator.request_log import ClientEvent, EventKind
-from wps_run.emulator.server import LocalService
+from wps_run.emulator.server import Emulator
 
 JSON = "json.webpubsub.azure.v1"
 RELIABLE = "json.reliable.webpubsub.azure.v1"
@@ -216,7 +216,7 @@ async def test_a_message_of_a_mebibyte_in_fragments_passes(door: Any, make_wire:
 
 async def test_a_stop_closes_everybody_in_bounded_time(make_door: Any, make_wire: Any) -> None:
     """With 1001; a client that neither reads nor answers is cut off."""
-    service = LocalService()
+    service = Emulator()
     await service.start()
     door = make_door(service)
     peer, _ = await door.greeted()
@@ -238,7 +238,7 @@ async def test_a_stop_closes_everybody_in_bounded_time(make_door: Any, make_wire
 async def test_events_tell_what_happened(make_door: Any, make_caller: Any) -> None:
     """In order, with whom they reached, and never a token."""
     events: list[ClientEvent] = []
-    async with LocalService(on_event=events.append) as service:
+    async with Emulator(on_event=events.append) as service:
         door, call = make_door(service), make_caller(service)
         peer, greeting = await door.greeted(RELIABLE, sub="ada", role=JOIN_AND_SEND)
         await peer.ask(type="joinGroup", group="g", ackId=1)

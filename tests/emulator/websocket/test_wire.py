@@ -10,7 +10,7 @@ from wps_run.emulator.websocket.protobuf_wire import (
     ANY,
     FIELD_LIMIT,
     Fields,
-    Shape,
+    MessageLayout,
     content,
     numbered,
     varint,
@@ -121,7 +121,7 @@ def test_an_any_of_the_official_runtime_is_one(url: str, value: bytes) -> None:
     ANY.check(any_pb2.Any(type_url=url, value=value).SerializeToString())
 
 
-SHAPE = Shape(texts=(1,), messages={2: Shape(texts=(1,))})
+SHAPE = MessageLayout(texts=(1,), messages={2: MessageLayout(texts=(1,))})
 
 
 @pytest.mark.parametrize(

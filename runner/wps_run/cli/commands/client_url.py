@@ -10,7 +10,7 @@ import click
 from wps_run import planning
 from wps_run.cli.options import environment
 from wps_run.connect.client_token import (
-    ClientAccess,
+    ClientTokenOptions,
     client_token,
     client_url,
     lifetime_of,
@@ -105,7 +105,7 @@ def command(
       websocat "$(wps-run client-url --hub chat --role webpubsub.sendToGroup.launch)"
     """
     known = environment(settings)
-    access = ClientAccess(user, roles, groups, lifetime)
+    access = ClientTokenOptions(user, roles, groups, lifetime)
     access.check()
     target = resolve_endpoint(connection, known)
     target = target.through(endpoint) if endpoint else target
@@ -119,7 +119,7 @@ def command(
     return 0
 
 
-def _words(access: ClientAccess, hub: str) -> str:
+def _words(access: ClientTokenOptions, hub: str) -> str:
     """What the URL is, for whoever sees it."""
     who = f"as {value_text(access.user)}" if access.user else "without a name"
     return (
@@ -128,7 +128,7 @@ def _words(access: ClientAccess, hub: str) -> str:
     )
 
 
-async def _asked_for(endpoint: Endpoint, hub: str, access: ClientAccess) -> str:
+async def _asked_for(endpoint: Endpoint, hub: str, access: ClientTokenOptions) -> str:
     """The token that the service makes.
 
     Raises:

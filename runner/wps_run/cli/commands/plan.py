@@ -8,7 +8,7 @@ from wps_run import planning
 from wps_run.cli.errors import warn
 from wps_run.cli.options import given, read_all, run_options, say_if_empty
 from wps_run.execution.run_info import Destination
-from wps_run.report.plan import Waits, step_line, step_record
+from wps_run.report.plan import WaitTracker, step_line, step_record
 from wps_run.report.records import line
 
 NO_HUB = "HUB"
@@ -41,7 +41,7 @@ def command(playbooks: tuple[str, ...], form: str, **said: Any) -> None:
     say_if_empty(plans)
     if form == "text":
         click.echo(f"{planning.heading(plans, Destination.PLAN)}\n")
-    waits = Waits()
+    waits = WaitTracker()
     for plan in plans:
         for step in plan.steps():
             before = waits.of(step)

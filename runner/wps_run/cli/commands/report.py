@@ -15,7 +15,7 @@ from wps_run.problems import UsageError
 from wps_run.report.formats import REPORTERS
 from wps_run.report.merge import merged
 from wps_run.report.replay import replay
-from wps_run.report.run_report import Account
+from wps_run.report.run_report import RunReport
 
 
 @click.command("report")
@@ -54,7 +54,7 @@ def command(journals: tuple[str, ...], output: str | None, reports: tuple[str, .
     return max(told.summary.exit_code, EXIT_FAILED) if failed else told.summary.exit_code
 
 
-def _told(paths: Sequence[Path]) -> Account:
+def _told(paths: Sequence[Path]) -> RunReport:
     """The run of a journal, or of the journals of all its shards."""
     histories = [(str(path), read_journal(path)) for path in paths]
     if len(histories) > 1:

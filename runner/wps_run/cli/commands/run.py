@@ -21,15 +21,15 @@ from wps_run.cli.confirm import confirm
 from wps_run.cli.errors import drop_output, show, warn
 from wps_run.cli.faults import rehearsal_options, trouble_in
 from wps_run.cli.followup import say_what_next
-from wps_run.cli.journals import Wish, opened, paths_in, shard_in
+from wps_run.cli.journals import JournalOptions, opened, paths_in, shard_in
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import given, read_all, run_options, say_if_empty
-from wps_run.cli.progress import Form, Progress, Watch, form_for
+from wps_run.cli.progress import Progress, ProgressMode, ProgressTracker, form_for
 from wps_run.cli.report_files import ReportFiles, report_option, targets
 from wps_run.cli.terminal import for_machines, paint_for
 from wps_run.execution.result import EXIT_FAILED, Skip, Status, Summary
-from wps_run.execution.run_info import Destination, Heading
-from wps_run.journal.recorder import Kept
+from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.writer import Journal, encoded, read_journal
 from wps_run.problems import PlaybookError
 from wps_run.report.formats import REPORTERS, Quiet, Reporter, Text
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from wps_run.connect.endpoint import Endpoint
     from wps_run.execution.stop import Stop
     from wps_run.rehearsal import Rehearsal
-    from wps_run.report.simulation import Outlook
+    from wps_run.report.simulation import Simulation
 
 
 @click.command("run")
@@ -148,7 +148,7 @@ def command(
 
     click.get_current_context().with_resource(logging_to_stderr(log_level, verbose=verbose))
     trouble = trouble_in(faults, fault_seed, absent, local=local)
-    wish = Wish(
+    wish = JournalOptions(
         journal,
         if_exists=resume_if_exists,
         off=no_journal or (local and not (journal or resume)),
@@ -186,7 +186,7 @@ def command(
     hosts = tuple(dict.fromkeys(one.host for one in where.values()))
     heading = planning.heading(plans, Destination.SERVICE, hosts)
     kept = opened(wish, heading, plans, [where[plan.first].host for plan in plans])
-    stage = Stage(heading, lambda plan: where[plan.first], ca_bundle=ca_bundle, kept=kept)
+    stage = RunContext(heading, lambda plan: where[plan.first], ca_bundle=ca_bundle, kept=kept)
     return asyncio.run(_carry_out(plans, stage, report, stop))
 
 
@@ -212,7 +212,7 @@ class Report:
     """
 
     def __init__(
-        self, reporter: Reporter, progress: Form, files: ReportFiles, *, for_people: bool
+        self, reporter: Reporter, progress: ProgressMode, files: ReportFiles, *, for_people: bool
     ) -> None:
         self.reporter = reporter
         self.files = files
@@ -232,7 +232,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class RunContext:
     """Where a run takes place.
 
     Attributes:
@@ -243,11 +243,11 @@ class Stage:
         kept: Its journal, and what an earlier part of it has done.
     """
 
-    heading: Heading
+    heading: RunInfo
     endpoint: "Callable[[planning.Plan], Endpoint]"
-    outlooks: "Callable[[], Sequence[Outlook]]" = tuple
+    outlooks: "Callable[[], Sequence[Simulation]]" = tuple
     ca_bundle: str | None = None
-    kept: Kept = field(default_factory=Kept)
+    kept: RunRecorder = field(default_factory=RunRecorder)
 
 
 async def _rehearse(
@@ -255,18 +255,18 @@ async def _rehearse(
     plans: Sequence[planning.Plan],
     report: Report,
     stop: "Stop",
-    wish: Wish,
+    wish: JournalOptions,
 ) -> int:
     async with rehearsal as local:
         heading = planning.heading(plans, Destination.LOCAL, (local.endpoint.host,))
         # Each rehearsal has an endpoint of its own, which makes no other run of it.
         kept = opened(wish, heading, plans, ["LOCAL" for _ in plans])
-        stage = Stage(heading, lambda _: local.endpoint, local.outlooks, kept=kept)
+        stage = RunContext(heading, lambda _: local.endpoint, local.outlooks, kept=kept)
         return await _carry_out(plans, stage, report, stop)
 
 
 async def _carry_out(
-    plans: Sequence[planning.Plan], stage: Stage, report: Report, stop: "Stop"
+    plans: Sequence[planning.Plan], stage: RunContext, report: Report, stop: "Stop"
 ) -> int:
     summary = Summary(Counter(), since_ms=stage.kept.elapsed * 1000)
     _Signals(stop, summary).listen(asyncio.get_running_loop())
@@ -292,7 +292,11 @@ async def _carry_out(
 
 
 async def _tell_all(
-    plans: Sequence[planning.Plan], stage: Stage, report: Report, stop: "Stop", summary: Summary
+    plans: Sequence[planning.Plan],
+    stage: RunContext,
+    report: Report,
+    stop: "Stop",
+    summary: Summary,
 ) -> Exception | None:
     """Carry out the plans and tell all results; gives the defect that broke the run, or None.
 
@@ -311,10 +315,14 @@ async def _tell_all(
 
 
 async def _tell_results(
-    plans: Sequence[planning.Plan], stage: Stage, report: Report, stop: "Stop", summary: Summary
+    plans: Sequence[planning.Plan],
+    stage: RunContext,
+    report: Report,
+    stop: "Stop",
+    summary: Summary,
 ) -> None:
     """Carry out the plans; count and tell each result as it comes."""
-    watch = Watch(stage.heading, summary)
+    watch = ProgressTracker(stage.heading, summary)
     batches = running.batches(
         plans,
         stage.endpoint,
@@ -337,7 +345,7 @@ async def _tell_results(
 
 
 async def _close(
-    journal: Journal, heading: Heading, summary: Summary, outlooks: "Sequence[Outlook]"
+    journal: Journal, heading: RunInfo, summary: Summary, outlooks: "Sequence[Simulation]"
 ) -> None:
     """End the journal, and say if it broke."""
     for outlook in outlooks:
@@ -348,7 +356,7 @@ async def _close(
         click.echo(f"wps-run: the journal `{journal.path}` broke: {journal.error}", err=True)
 
 
-def _unread(error: OSError, heading: Heading, summary: Summary) -> int:
+def _unread(error: OSError, heading: RunInfo, summary: Summary) -> int:
     """End a run whose report could not be written: quietly when its reader went away."""
     if isinstance(error, BrokenPipeError):
         raise error

@@ -12,7 +12,7 @@ from wps_run.journal.store import recent, state_folder
 from wps_run.journal.writer import in_use, read_journal
 from wps_run.problems import JournalError
 from wps_run.report.replay import replay
-from wps_run.report.run_report import Account
+from wps_run.report.run_report import RunReport
 
 
 @click.command("runs")
@@ -51,7 +51,7 @@ def _told(path: Path) -> str:
     return "\n".join(lines)
 
 
-def _ended(told: Account, *, going_on: bool) -> str:
+def _ended(told: RunReport, *, going_on: bool) -> str:
     counts = ", ".join(f"{told.summary.counts[status]} {status}" for status in Status)
     if going_on:
         return f"running: {counts} (skipped: not yet done)"

@@ -15,7 +15,7 @@ from wps_run.document.loader import decode, load
 from wps_run.problems import PlaybookError, UsageError, in_order
 
 if TYPE_CHECKING:
-    from wps_run.emulator.server import LocalService
+    from wps_run.emulator.server import Emulator
 
 DEFAULT_PORT = 8080
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -114,13 +114,13 @@ def command(
       --fault 503,after,share=10%,on=SendToGroup --fault delay=250ms,share=50%
       --fault stall,on=AddUserToGroup,nth=3
     """
-    from wps_run.emulator.server import LocalService  # noqa: PLC0415 -- aiohttp comes late
+    from wps_run.emulator.server import Emulator  # noqa: PLC0415 -- aiohttp comes late
 
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
     )
     try:
-        service = LocalService(
+        service = Emulator(
             host=host,
             port=port,
             access_key=access_key,
@@ -140,7 +140,7 @@ def command(
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
 
 
-def _seat(service: "LocalService", file: str) -> None:
+def _seat(service: "Emulator", file: str) -> None:
     """Let in the clients of a seed; what is wrong with it is told with its place in the file."""
     from wps_run.emulator.seed import EXAMPLE, SeedError  # noqa: PLC0415 -- late, as the service
 
@@ -156,7 +156,7 @@ def _seat(service: "LocalService", file: str) -> None:
         ) from None
 
 
-async def _serve(service: "LocalService", host: str) -> None:
+async def _serve(service: "Emulator", host: str) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

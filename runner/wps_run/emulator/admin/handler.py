@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from wps_run.emulator.admin.routes import PREFIX, Ask, Backstage, answer
-from wps_run.emulator.auth import DeniedError, Gate
-from wps_run.emulator.rest.replies import RefusedError, Reply, bad_request, unauthorized
+from wps_run.emulator.admin.routes import PREFIX, AdminContext, AdminRequest, answer
+from wps_run.emulator.auth import DeniedError, TokenVerifier
+from wps_run.emulator.rest.replies import RefusedError, RestResponse, bad_request, unauthorized
 from wps_run.emulator.rest.targets import BadTargetError, Query, split_target
 from wps_run.emulator.rest.wire import read_body, response
 
@@ -18,7 +18,7 @@ _NOT_FOR_KEEPING = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosn
 """Names in an answer may have been chosen to look like a page."""
 
 
-class Local:
+class AdminHandler:
     """Answers the paths below `/_local/`.
 
     The page is let in by its session; other callers show the access key itself, or a token as
@@ -31,12 +31,12 @@ class Local:
     """
 
     def __init__(
-        self, backstage: Backstage, key: str, is_page: Callable[[web.BaseRequest], bool]
+        self, backstage: AdminContext, key: str, is_page: Callable[[web.BaseRequest], bool]
     ) -> None:
         self._backstage = backstage
         self._is_page = is_page
         self._key = key.encode()
-        self._gate = Gate(key)
+        self._gate = TokenVerifier(key)
 
     def is_for(self, target: str) -> bool:
         """Whether a request target lies below `/_local/`."""
@@ -55,13 +55,13 @@ class Local:
         told.headers.pop("Strict-Transport-Security", None)  # it would bind `localhost` to https
         return told
 
-    async def _answer(self, request: web.BaseRequest) -> Reply:
+    async def _answer(self, request: web.BaseRequest) -> RestResponse:
         path, query = split_target(request.raw_path)
         self._admit(request, path)
         body = b""
         if request.method in {"PUT", "POST"} and request.body_exists:
             body = (await read_body(request)).data
-        ask = Ask(Query(query), body, request.headers.get("Host", ""))
+        ask = AdminRequest(Query(query), body, request.headers.get("Host", ""))
         return answer(self._backstage, request.method, path, ask)
 
     def _admit(self, request: web.BaseRequest, path: str) -> None:

@@ -8,18 +8,18 @@ from typing import Any
 from urllib.parse import quote
 
 from wps_run.emulator.admin.views import entry_json, faults_json, hub_json
-from wps_run.emulator.auth import ClientAccess
-from wps_run.emulator.faults.rules import Fault, Faults
+from wps_run.emulator.auth import ClientIdentity
+from wps_run.emulator.faults.rules import FaultInjector, InjectedFault
 from wps_run.emulator.faults.syntax import FaultError, parse_fault
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.names import hub_key, is_group, is_hub, is_id
-from wps_run.emulator.request_log import Entry, Exchange, Ledger
+from wps_run.emulator.request_log import LogEntry, RequestEntry, RequestLog
 from wps_run.emulator.rest.replies import (
     BAD_REQUEST,
     NO_CONTENT,
     UNKNOWN_ROUTE,
     RefusedError,
-    Reply,
+    RestResponse,
     error,
     json_reply,
     method_not_allowed,
@@ -43,7 +43,7 @@ FAULTS_MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Backstage:
+class AdminContext:
     """What the owner of a service can see and do.
 
     Attributes:
@@ -56,17 +56,17 @@ class Backstage:
         token: Issues a client's token.
     """
 
-    ledger: Ledger
-    faults: Faults
+    ledger: RequestLog
+    faults: FaultInjector
     hubs: Callable[[], Mapping[str, Hub]]
     reset: Callable[[], None]
     seed: Callable[[object], int]
     link: Callable[[], str]
-    token: Callable[[ClientAccess], str]
+    token: Callable[[ClientIdentity], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class AdminRequest:
     """One request to the backstage: its query, its body and the Host header."""
 
     query: Query
@@ -74,10 +74,10 @@ class Ask:
     host: str = ""
 
 
-Act = Callable[[Backstage, Ask], Reply]
+Act = Callable[[AdminContext, AdminRequest], RestResponse]
 
 
-def answer(backstage: Backstage, method: str, path: str, ask: Ask) -> Reply:
+def answer(backstage: AdminContext, method: str, path: str, ask: AdminRequest) -> RestResponse:
     """Do what the owner asks.
 
     Args:
@@ -98,7 +98,7 @@ def answer(backstage: Backstage, method: str, path: str, ask: Ask) -> Reply:
     return act(backstage, ask)
 
 
-def _ledger(backstage: Backstage, ask: Ask) -> Reply:
+def _ledger(backstage: AdminContext, ask: AdminRequest) -> RestResponse:
     ledger = backstage.ledger
     limit = _number(ask.query, "limit", LISTED)
     reached = _number(ask.query, "reached", REACHED)
@@ -114,13 +114,13 @@ def _ledger(backstage: Backstage, ask: Ask) -> Reply:
     )
 
 
-def _wanted(ledger: Ledger, query: Query) -> Iterator[Entry]:
+def _wanted(ledger: RequestLog, query: Query) -> Iterator[LogEntry]:
     """The entries that the query asks for, the oldest first."""
     operation = query.first("operation").lower().removeprefix("webpubsub_")
     hub = hub_key(query.first("hub"))
     kind = query.first("type")
     for entry in ledger.entries(_number(query, "after", 0)):
-        is_request = isinstance(entry.what, Exchange)
+        is_request = isinstance(entry.what, RequestEntry)
         if operation and entry.operation.lower() != operation:
             continue
         if hub and entry.hub != hub:
@@ -130,7 +130,7 @@ def _wanted(ledger: Ledger, query: Query) -> Iterator[Entry]:
         yield entry
 
 
-def _state(backstage: Backstage, ask: Ask) -> Reply:
+def _state(backstage: AdminContext, ask: AdminRequest) -> RestResponse:
     limit = _number(ask.query, "limit", LISTED)
     wanted = hub_key(ask.query.first("hub"))
     hubs = {
@@ -141,23 +141,23 @@ def _state(backstage: Backstage, ask: Ask) -> Reply:
     return json_reply({"hubs": hubs})
 
 
-def _reset(backstage: Backstage, _: Ask) -> Reply:
+def _reset(backstage: AdminContext, _: AdminRequest) -> RestResponse:
     backstage.reset()
     return NO_CONTENT
 
 
-def _seed(backstage: Backstage, ask: Ask) -> Reply:
+def _seed(backstage: AdminContext, ask: AdminRequest) -> RestResponse:
     try:
         return json_reply({"clients": backstage.seed(_json(ask.body))})
     except SeedError as wrong:
         raise RefusedError(_refusal(str(wrong), "Seed")) from None
 
 
-def _faults(backstage: Backstage, _: Ask) -> Reply:
+def _faults(backstage: AdminContext, _: AdminRequest) -> RestResponse:
     return json_reply(faults_json(backstage.faults))
 
 
-def _add_faults(backstage: Backstage, ask: Ask) -> Reply:
+def _add_faults(backstage: AdminContext, ask: AdminRequest) -> RestResponse:
     found, seed = _read_faults(ask.body)
     if seed is not None:
         raise RefusedError(_refusal("a new seed needs new faults: use PUT", "Faults"))
@@ -166,14 +166,14 @@ def _add_faults(backstage: Backstage, ask: Ask) -> Reply:
     return _faults(backstage, ask)
 
 
-def _replace_faults(backstage: Backstage, ask: Ask) -> Reply:
+def _replace_faults(backstage: AdminContext, ask: AdminRequest) -> RestResponse:
     found, seed = _read_faults(ask.body)
     _check_room(len(found))
     backstage.faults.replace(found, seed)
     return _faults(backstage, ask)
 
 
-def _no_faults(backstage: Backstage, ask: Ask) -> Reply:
+def _no_faults(backstage: AdminContext, ask: AdminRequest) -> RestResponse:
     """None any more, or without those that `fault` names; the others keep their counts."""
     named = ask.query.all("fault")
     if not named:
@@ -184,11 +184,11 @@ def _no_faults(backstage: Backstage, ask: Ask) -> Reply:
     return NO_CONTENT
 
 
-def _link(backstage: Backstage, _: Ask) -> Reply:
+def _link(backstage: AdminContext, _: AdminRequest) -> RestResponse:
     return json_reply({"link": backstage.link()})
 
 
-def _token(backstage: Backstage, ask: Ask) -> Reply:
+def _token(backstage: AdminContext, ask: AdminRequest) -> RestResponse:
     """A token with which one client can connect, and the path where it does."""
     asked = _json(ask.body)
     if not isinstance(asked, dict) or not asked.keys() <= _CLIENT_KEYS:
@@ -202,7 +202,7 @@ def _token(backstage: Backstage, ask: Ask) -> Reply:
     if not _are_texts(roles) or not _are_texts(groups) or not all(map(is_group, groups)):
         raise RefusedError(_refusal("`groups` and `roles` are lists of names", "Client"))
     audience = f"http://{ask.host}/client/hubs/{hub}"
-    access = ClientAccess(audience, user, tuple(roles), tuple(groups), CLIENT_LIFETIME)
+    access = ClientIdentity(audience, user, tuple(roles), tuple(groups), CLIENT_LIFETIME)
     path = f"/client/hubs/{quote(hub, safe='')}"
     return json_reply({"path": path, "token": backstage.token(access)})
 
@@ -234,7 +234,7 @@ _PATHS: Mapping[str, Mapping[str, Act]] = {
 }
 
 
-def _read_faults(body: bytes) -> tuple[list[Fault], int | None]:
+def _read_faults(body: bytes) -> tuple[list[InjectedFault], int | None]:
     """The faults of a body: a text with one a line, a JSON list, or an object with a seed."""
     text = body.decode("utf-8", "replace").strip()
     seed: Any = None
@@ -280,5 +280,5 @@ def _number(query: Query, name: str, default: int) -> int:
     return int(value)
 
 
-def _refusal(message: str, target: str) -> Reply:
+def _refusal(message: str, target: str) -> RestResponse:
     return error(400, BAD_REQUEST, message, target)

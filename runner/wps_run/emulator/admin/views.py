@@ -6,9 +6,9 @@ from itertools import islice
 from typing import Any
 
 from wps_run.emulator.effects import Close, DataType, Effect, Message
-from wps_run.emulator.faults.rules import Faults
+from wps_run.emulator.faults.rules import FaultInjector
 from wps_run.emulator.hub import Connection, Hub
-from wps_run.emulator.request_log import ClientEvent, Entry, Exchange
+from wps_run.emulator.request_log import ClientEvent, LogEntry, RequestEntry
 
 DATA_SHOWN = 64 * 1024
 """The most characters of a message that are shown; binary data is shown as hexadecimal digits."""
@@ -16,7 +16,7 @@ DATA_SHOWN = 64 * 1024
 Json = dict[str, Any]
 
 
-def entry_json(entry: Entry, limit: int) -> Json:
+def entry_json(entry: LogEntry, limit: int) -> Json:
     """One line of the ledger; at most `limit` of the connections that it reached."""
     at = dt.datetime.fromtimestamp(entry.at, dt.UTC)
     head: Json = {
@@ -28,7 +28,7 @@ def entry_json(entry: Entry, limit: int) -> Json:
     return {**head, **told, "effect": _effect(what.effect, entry.users, limit)}
 
 
-def _exchange(what: Exchange) -> Json:
+def _exchange(what: RequestEntry) -> Json:
     return {
         "type": "request",
         "method": what.method,
@@ -123,7 +123,7 @@ def _counted(key: str, index: Mapping[str, Iterable[str]], limit: int) -> list[J
     ]
 
 
-def faults_json(faults: Faults) -> Json:
+def faults_json(faults: FaultInjector) -> Json:
     """The faults in force, and how often each was met."""
     return {
         "seed": faults.seed,

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 
 from wps_run.emulator.effects import Close
-from wps_run.emulator.request_log import ClientEvent, Exchange
+from wps_run.emulator.request_log import ClientEvent, RequestEntry
 
 _REFUSED, _FAILED = 400, 500
 
@@ -32,9 +32,9 @@ class Counts:
     deliveries: int = 0
     closed: int = 0
 
-    def add(self, what: Exchange | ClientEvent) -> None:
+    def add(self, what: RequestEntry | ClientEvent) -> None:
         """Count a request, or what a client did."""
-        if isinstance(what, Exchange):
+        if isinstance(what, RequestEntry):
             self._add_request(what)
         effect = what.effect
         if isinstance(effect, Close):
@@ -43,7 +43,7 @@ class Counts:
             self.messages += 1
             self.deliveries += len(effect.connections)
 
-    def _add_request(self, what: Exchange) -> None:
+    def _add_request(self, what: RequestEntry) -> None:
         self.requests += 1
         self.struck += bool(what.faults)
         if not what.status:

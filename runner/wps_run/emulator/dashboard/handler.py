@@ -2,10 +2,10 @@
 
 from aiohttp import hdrs, web
 
-from wps_run.emulator.dashboard.live import Live, Scene
+from wps_run.emulator.dashboard.live import DashboardSource, Live
 from wps_run.emulator.dashboard.origin import Visit, is_from_the_page, is_host_ours
 from wps_run.emulator.dashboard.pages import ASSETS, asset, entrance, front, refusal
-from wps_run.emulator.dashboard.sessions import Door
+from wps_run.emulator.dashboard.sessions import SessionStore
 from wps_run.emulator.rest.targets import BadTargetError, Query, split_target
 
 FRONT = "/"
@@ -15,7 +15,7 @@ _COOKIE = "wps-run-page-"
 _METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
-class Page:
+class DashboardHandler:
     """Answers at `/`, `/_local/live` and below `/_local/page/`, once there is a link to the page.
 
     Args:
@@ -24,8 +24,8 @@ class Page:
         secure: Whether it speaks https.
     """
 
-    def __init__(self, scene: Scene, listening: str, *, secure: bool) -> None:
-        self.door = Door()
+    def __init__(self, scene: DashboardSource, listening: str, *, secure: bool) -> None:
+        self.door = SessionStore()
         self._live = Live(scene)
         self._listening = listening
         self._secure = secure

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from wps_run.emulator.dashboard.view import Listing, View
+from wps_run.emulator.dashboard.view import DashboardView, Listing
 from wps_run.emulator.hub import Connection, Hub
-from wps_run.emulator.permissions import Rules
+from wps_run.emulator.permissions import PermissionRules
 
 ROWS = 50
 """The rows of one page."""
@@ -32,7 +32,7 @@ def totals(hubs: Mapping[str, Hub]) -> Json:
     }
 
 
-def people(hubs: Mapping[str, Hub], view: View) -> Json:
+def people(hubs: Mapping[str, Hub], view: DashboardView) -> Json:
     """The rows of one page of the list that a view asks for.
 
     Args:
@@ -57,7 +57,7 @@ def people(hubs: Mapping[str, Hub], view: View) -> Json:
     return _page(view, every, counted, lambda one: _sum(one, chosen, view.listing))
 
 
-def _page(view: View, every: int, found: Sequence[_T], make: Callable[[_T], Json]) -> Json:
+def _page(view: DashboardView, every: int, found: Sequence[_T], make: Callable[[_T], Json]) -> Json:
     pages = max(1, -(-len(found) // ROWS))
     page = min(view.page, pages - 1)
     return {
@@ -75,12 +75,12 @@ _Sum = tuple[int, str, str]
 """How many connections, below zero; whose they are; in which hub."""
 
 
-def _connections(hubs: Mapping[str, Hub], view: View) -> list[_Found]:
+def _connections(hubs: Mapping[str, Hub], view: DashboardView) -> list[_Found]:
     """The connections of the hub, user and group that a view asks for, in order of coming."""
     return [(name, one) for name, hub in hubs.items() for one in _members(hub, view)]
 
 
-def _members(hub: Hub, view: View) -> Iterable[Connection]:
+def _members(hub: Hub, view: DashboardView) -> Iterable[Connection]:
     if view.group:
         members = [hub.connections[one] for one in hub.groups.get(view.group, ())]
         return [one for one in members if view.user in {"", one.user_id}]
@@ -130,7 +130,7 @@ def _connection(found: _Found) -> Json:
     }
 
 
-def _rules(rules: Rules) -> Json:
+def _rules(rules: PermissionRules) -> Json:
     return {
         "everywhere": rules.everywhere,
         "patterns": [pattern.text for pattern in rules.patterns],

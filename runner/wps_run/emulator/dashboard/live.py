@@ -18,10 +18,10 @@ from wps_run.emulator.admin.views import faults_json
 from wps_run.emulator.dashboard.counts import Counts
 from wps_run.emulator.dashboard.listings import people, totals
 from wps_run.emulator.dashboard.traffic import traffic
-from wps_run.emulator.dashboard.view import View, ViewError, read_view
-from wps_run.emulator.faults.rules import Faults
+from wps_run.emulator.dashboard.view import DashboardView, ViewError, read_view
+from wps_run.emulator.faults.rules import FaultInjector
 from wps_run.emulator.hub import Hub
-from wps_run.emulator.request_log import Ledger
+from wps_run.emulator.request_log import RequestLog
 
 INTERVAL = 0.1
 """The least seconds between two pieces of news."""
@@ -42,7 +42,7 @@ _GOODBYE = b"The service stops."
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class DashboardSource:
     """What there is to be seen of a service.
 
     Attributes:
@@ -53,9 +53,9 @@ class Scene:
     """
 
     hubs: Callable[[], Mapping[str, Hub]]
-    ledger: Ledger
+    ledger: RequestLog
     counts: Counts
-    faults: Faults
+    faults: FaultInjector
 
 
 class Live:
@@ -65,7 +65,7 @@ class Live:
         scene: What there is to be seen.
     """
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: DashboardSource) -> None:
         self._scene = scene
         self._sockets: set[web.WebSocketResponse] = set()
 
@@ -108,10 +108,10 @@ class Live:
 class _Watcher:
     """One page that watches."""
 
-    def __init__(self, scene: Scene, socket: web.WebSocketResponse) -> None:
+    def __init__(self, scene: DashboardSource, socket: web.WebSocketResponse) -> None:
         self._scene = scene
         self._socket = socket
-        self._view: View | None = None
+        self._view: DashboardView | None = None
         self._asked = asyncio.Event()
         self._left = asyncio.Event()
         self._news = News()
@@ -156,11 +156,11 @@ class News:
 
     def __init__(self) -> None:
         self._told: dict[str, str] = {}
-        self._view: View | None = None
+        self._view: DashboardView | None = None
         self._sequence = 0
         self._age = 0
 
-    def of(self, scene: Scene, view: View) -> str:
+    def of(self, scene: DashboardSource, view: DashboardView) -> str:
         """The parts that have changed, as a JSON object; "" when none has.
 
         `traffic` has the entries that are new; with `fresh`, they take the place of those before.
@@ -184,7 +184,7 @@ class News:
         self._told[name] = text
         return f'"{name}":{text}'
 
-    def _entries(self, ledger: Ledger, view: View) -> dict[str, Any] | None:
+    def _entries(self, ledger: RequestLog, view: DashboardView) -> dict[str, Any] | None:
         shown = (view.hub, view.traffic, view.text)
         before = self._view
         fresh = before is None or shown != (before.hub, before.traffic, before.text)

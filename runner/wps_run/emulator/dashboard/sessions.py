@@ -10,7 +10,7 @@ _SESSIONS_MOST = 64
 """The most sessions; the oldest ends when a new one begins."""
 
 
-class Door:
+class SessionStore:
     """Issues links that open once, and remembers whom they have let in.
 
     Only digests are kept, and they are looked up, not compared: nothing can be learnt from how

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from wps_run.emulator.dashboard.view import Traffic, View
+from wps_run.emulator.dashboard.view import DashboardView, Traffic
 from wps_run.emulator.effects import Close, DataType, Effect, Message
-from wps_run.emulator.request_log import ClientEvent, Entry, EventKind, Exchange, Ledger
+from wps_run.emulator.request_log import ClientEvent, EventKind, LogEntry, RequestEntry, RequestLog
 
 ROWS = 100
 """The most entries that are shown at once."""
@@ -25,7 +25,7 @@ _TROUBLE = frozenset({EventKind.FAILED, EventKind.REFUSED, EventKind.UNHANDLED})
 Json = dict[str, Any]
 
 
-def traffic(ledger: Ledger, view: View, after: int) -> list[Json]:
+def traffic(ledger: RequestLog, view: DashboardView, after: int) -> list[Json]:
     """Rows of the newest entries whose number is above `after`, the newest first."""
     rows: list[Json] = []
     text = view.text.casefold()
@@ -41,7 +41,7 @@ def traffic(ledger: Ledger, view: View, after: int) -> list[Json]:
     return rows
 
 
-def _newest(ledger: Ledger, after: int) -> Iterator[Entry]:
+def _newest(ledger: RequestLog, after: int) -> Iterator[LogEntry]:
     oldest = max(after, ledger.last - LOOKED_AT)
     for entry in ledger.newest():
         if entry.sequence <= oldest:
@@ -49,11 +49,11 @@ def _newest(ledger: Ledger, after: int) -> Iterator[Entry]:
         yield entry
 
 
-def _is_wanted(entry: Entry, wanted: Traffic) -> bool:
+def _is_wanted(entry: LogEntry, wanted: Traffic) -> bool:
     what = entry.what
     match wanted:
         case Traffic.REQUESTS:
-            return isinstance(what, Exchange)
+            return isinstance(what, RequestEntry)
         case Traffic.CLIENTS:
             return isinstance(what, ClientEvent)
         case Traffic.MESSAGES:
@@ -64,13 +64,13 @@ def _is_wanted(entry: Entry, wanted: Traffic) -> bool:
             return True
 
 
-def _is_trouble(what: Exchange | ClientEvent) -> bool:
+def _is_trouble(what: RequestEntry | ClientEvent) -> bool:
     if isinstance(what, ClientEvent):
         return what.kind in _TROUBLE
     return not what.status or what.status >= _REFUSED or bool(what.faults)
 
 
-def _row(entry: Entry) -> Json:
+def _row(entry: LogEntry) -> Json:
     what = entry.what
     told = _event(what) if isinstance(what, ClientEvent) else _exchange(what)
     return {
@@ -82,7 +82,7 @@ def _row(entry: Entry) -> Json:
     }
 
 
-def _exchange(what: Exchange) -> Json:
+def _exchange(what: RequestEntry) -> Json:
     return {
         "kind": "request",
         "what": what.operation or f"{what.method} {what.path}"[:SHOWN],

@@ -31,7 +31,7 @@ class ViewError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class DashboardView:
     """What one page shows.
 
     Attributes:
@@ -58,8 +58,8 @@ class View:
 _LONGEST = 1024
 
 
-def read_view(text: str | bytes) -> View:
-    """Read a view from JSON: an object with the attributes of a View; each may be left out.
+def read_view(text: str | bytes) -> DashboardView:
+    """Read a view from JSON: an object of the attributes of `DashboardView`, all optional.
 
     Raises:
         ViewError: It is not that.
@@ -70,10 +70,10 @@ def read_view(text: str | bytes) -> View:
         raise ViewError from None
     if not isinstance(found, dict) or not found.keys() <= _KINDS.keys():
         raise ViewError
-    return View(**{name: _value(_KINDS[name], value) for name, value in found.items()})
+    return DashboardView(**{name: _value(_KINDS[name], value) for name, value in found.items()})
 
 
-_KINDS: Mapping[str, Any] = {one.name: one.type for one in fields(View)}
+_KINDS: Mapping[str, Any] = {one.name: one.type for one in fields(DashboardView)}
 
 
 def _value(kind: Any, value: object) -> Any:  # noqa: ANN401 -- of the kind that is asked for

@@ -12,8 +12,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from wps_run.emulator.faults.rules import Fault, Wait
-from wps_run.emulator.rest.replies import Reply, error
+from wps_run.emulator.faults.rules import FaultWait, InjectedFault
+from wps_run.emulator.rest.replies import RestResponse, error
 
 CODE = "Fault.OnDemand"
 """The error code of an injected answer; nothing else has it."""
@@ -22,7 +22,7 @@ _NO_LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 """Closing then sends a reset, whatever was written before."""
 
 
-def fault_reply(fault: Fault, now: float) -> Reply:
+def fault_reply(fault: InjectedFault, now: float) -> RestResponse:
     """The answer of a fault that has a status.
 
     Args:
@@ -33,13 +33,13 @@ def fault_reply(fault: Fault, now: float) -> Reply:
     return replace(reply, headers=_told_to_wait(fault, now))
 
 
-def _told_to_wait(fault: Fault, now: float) -> tuple[tuple[str, str], ...]:
+def _told_to_wait(fault: InjectedFault, now: float) -> tuple[tuple[str, str], ...]:
     match fault.wait:
-        case Wait.SECONDS:
+        case FaultWait.SECONDS:
             return (("Retry-After", str(int(fault.wait_seconds))),)
-        case Wait.DATE:
+        case FaultWait.DATE:
             return (("Retry-After", formatdate(now + fault.wait_seconds, usegmt=True)),)
-        case Wait.MILLISECONDS:
+        case FaultWait.MILLISECONDS:
             return (("retry-after-ms", str(round(fault.wait_seconds * 1000))),)
         case None:
             return ()
@@ -56,7 +56,7 @@ class Waiting:
         self._over.set()
 
     async def pause(self, seconds: float) -> None:
-        """Wait so long, whether or not the caller is still there."""
+        """FaultWait so long, whether or not the caller is still there."""
         if seconds:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), seconds)
@@ -102,7 +102,7 @@ def reset(request: web.BaseRequest) -> None:
     transport.abort()
 
 
-def answer_half(request: web.BaseRequest, reply: Reply, headers: Mapping[str, str]) -> None:
+def answer_half(request: web.BaseRequest, reply: RestResponse, headers: Mapping[str, str]) -> None:
     """Write the first half of an answer, and hang up.
 
     An answer without a body breaks off within its head, else within the body.

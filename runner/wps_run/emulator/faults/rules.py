@@ -1,4 +1,4 @@
-"""Faults on demand: how a fault is written, and which requests it strikes. No I/O, no clock.
+"""FaultInjector on demand: how a fault is written, and which requests it strikes. No I/O, no clock.
 
 A fault is a kind and what narrows it down: `429,retry-after=2,share=10%,on=SendToGroup`.
 Its luck depends on the seed, its place among the faults and the number of the request among
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """What a fault does to a request."""
 
     STATUS = "status"
@@ -21,14 +21,14 @@ class Kind(StrEnum):
     HALF = "half"
 
 
-class Moment(StrEnum):
+class FaultTiming(StrEnum):
     """Whether a fault comes before or after the effect of the request."""
 
     BEFORE = "before"
     AFTER = "after"
 
 
-class Wait(StrEnum):
+class FaultWait(StrEnum):
     """In which header a caller is told how long to wait."""
 
     SECONDS = "retry-after"
@@ -37,14 +37,14 @@ class Wait(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class InjectedFault:
     """One fault, and which requests it is meant for.
 
     Attributes:
         text: The fault as it was written.
         kind: What it does.
-        status: The HTTP status of `Kind.STATUS`, else 0.
-        seconds: How long `Kind.DELAY` takes, else 0.
+        status: The HTTP status of `FaultKind.STATUS`, else 0.
+        seconds: How long `FaultKind.DELAY` takes, else 0.
         moment: Before or after the effect.
         wait: How the caller is told to wait, or None.
         wait_seconds: How long it is told to wait.
@@ -57,11 +57,11 @@ class Fault:
     """
 
     text: str
-    kind: Kind
+    kind: FaultKind
     status: int = 0
     seconds: float = 0
-    moment: Moment = Moment.BEFORE
-    wait: Wait | None = None
+    moment: FaultTiming = FaultTiming.BEFORE
+    wait: FaultWait | None = None
     wait_seconds: float = 0
     operations: frozenset[str] = frozenset()
     hub: str = ""
@@ -78,16 +78,16 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Tally:
+class FaultCounter:
     """How often a fault was met: the requests it is meant for, and those it struck."""
 
-    fault: Fault
+    fault: InjectedFault
     meant: int = 0
     struck: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Strike:
+class FaultDecision:
     """What befalls one request: delays add up, and at most one other fault strikes.
 
     Attributes:
@@ -95,8 +95,8 @@ class Strike:
         fault: The fault that is no delay, or None.
     """
 
-    delays: tuple[Fault, ...] = ()
-    fault: Fault | None = None
+    delays: tuple[InjectedFault, ...] = ()
+    fault: InjectedFault | None = None
 
     def __bool__(self) -> bool:
         return bool(self.delays) or self.fault is not None
@@ -106,16 +106,16 @@ class Strike:
         """The faults as they were written."""
         return tuple(one.text for one in (*self.delays, self.fault) if one is not None)
 
-    def delay(self, moment: Moment) -> float:
+    def delay(self, moment: FaultTiming) -> float:
         """Seconds to wait before or after the effect."""
         return sum(one.seconds for one in self.delays if one.moment is moment)
 
 
-NO_STRIKE = Strike()
+NO_FAULT = FaultDecision()
 
 
 @dataclass(slots=True)
-class Faults:
+class FaultInjector:
     """The faults in force, in order.
 
     Attributes:
@@ -124,15 +124,15 @@ class Faults:
     """
 
     seed: int
-    tallies: list[Tally] = field(default_factory=list)
+    tallies: list[FaultCounter] = field(default_factory=list)
 
-    def add(self, faults: Iterable[Fault]) -> None:
+    def add(self, faults: Iterable[InjectedFault]) -> None:
         """Put further faults behind those in force."""
-        self.tallies += map(Tally, faults)
+        self.tallies += map(FaultCounter, faults)
 
-    def replace(self, faults: Iterable[Fault], seed: int | None = None) -> None:
+    def replace(self, faults: Iterable[InjectedFault], seed: int | None = None) -> None:
         """Put these in force instead, with a new seed if one is given; counts begin anew."""
-        self.tallies = list(map(Tally, faults))
+        self.tallies = list(map(FaultCounter, faults))
         if seed is not None:
             self.seed = seed
 
@@ -147,7 +147,7 @@ class Faults:
                 return True
         return False
 
-    def next(self, operation: str, hub: str) -> Strike:
+    def next(self, operation: str, hub: str) -> FaultDecision:
         """Decide what befalls the next request.
 
         Args:
@@ -155,24 +155,24 @@ class Faults:
             hub: The lower-case name of its hub.
         """
         if not self.tallies:
-            return NO_STRIKE
-        delays: list[Fault] = []
-        struck: Fault | None = None
+            return NO_FAULT
+        delays: list[InjectedFault] = []
+        struck: InjectedFault | None = None
         for place, tally in enumerate(self.tallies):
             fault = tally.fault
             if not fault.is_meant_for(operation, hub):
                 continue
             tally.meant += 1
-            if not self._strikes(place, tally) or (struck and fault.kind is not Kind.DELAY):
+            if not self._strikes(place, tally) or (struck and fault.kind is not FaultKind.DELAY):
                 continue
             tally.struck += 1
-            if fault.kind is Kind.DELAY:
+            if fault.kind is FaultKind.DELAY:
                 delays.append(fault)
             else:
                 struck = fault
-        return Strike(tuple(delays), struck)
+        return FaultDecision(tuple(delays), struck)
 
-    def _strikes(self, place: int, tally: Tally) -> bool:
+    def _strikes(self, place: int, tally: FaultCounter) -> bool:
         fault, number = tally.fault, tally.meant
         if fault.nth and number not in fault.nth:
             return False

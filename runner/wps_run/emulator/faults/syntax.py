@@ -1,4 +1,4 @@
-"""The words of `--fault`: a text to a Fault, or what is wrong with it and what to write instead."""
+"""The words of `--fault`: parse the text of a fault."""
 
 import math
 import re
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from wps_run.emulator.faults.rules import Fault, Kind, Moment, Wait
+from wps_run.emulator.faults.rules import FaultKind, FaultTiming, FaultWait, InjectedFault
 from wps_run.emulator.names import hub_key, is_hub
 from wps_run.emulator.rest.routes import OPERATIONS
 from wps_run.problems import did_you_mean, printable
@@ -44,7 +44,7 @@ class FaultError(ValueError):
     """A fault cannot be read; says what is wrong and what to write instead."""
 
 
-def parse_fault(text: str) -> Fault:
+def parse_fault(text: str) -> InjectedFault:
     """Read one fault.
 
     Args:
@@ -79,19 +79,19 @@ def parse_fault(text: str) -> Fault:
     return fault
 
 
-def _kind(word: str, text: str) -> Fault:
+def _kind(word: str, text: str) -> InjectedFault:
     name, equals, value = (part.strip() for part in word.partition("="))
     name = name.lower()
-    if name == Kind.DELAY:
+    if name == FaultKind.DELAY:
         if not equals:
             raise FaultError(f"`{_shown(text)}` does not say how long: write delay=250ms")
-        return Fault(text, Kind.DELAY, seconds=_seconds(value))
+        return InjectedFault(text, FaultKind.DELAY, seconds=_seconds(value))
     if not equals and _STATUS.fullmatch(name):
-        return Fault(text, Kind.STATUS, status=_status(int(name)))
-    if not equals and name in {Kind.STALL, Kind.RESET}:
-        return Fault(text, Kind(name))
-    if not equals and name == Kind.HALF:
-        return Fault(text, Kind.HALF, moment=Moment.AFTER)
+        return InjectedFault(text, FaultKind.STATUS, status=_status(int(name)))
+    if not equals and name in {FaultKind.STALL, FaultKind.RESET}:
+        return InjectedFault(text, FaultKind(name))
+    if not equals and name == FaultKind.HALF:
+        return InjectedFault(text, FaultKind.HALF, moment=FaultTiming.AFTER)
     hint = did_you_mean(name, ["stall", "reset", "half", "delay=250ms"])
     if name in _OPTIONS:
         hint = f"; the kind comes first, as in `{EXAMPLE}`"
@@ -105,29 +105,29 @@ def _status(status: int) -> int:
     raise FaultError(f"{status} is no status of a fault; write 408, 429 or one of 500 to 599")
 
 
-def _moment(fault: Fault, name: str, value: str) -> Fault:
+def _moment(fault: InjectedFault, name: str, value: str) -> InjectedFault:
     _bare(name, value)
-    moment = Moment(name)
-    if moment is Moment.AFTER and fault.status == _NOTHING_DONE:
+    moment = FaultTiming(name)
+    if moment is FaultTiming.AFTER and fault.status == _NOTHING_DONE:
         raise FaultError("a 429 says that nothing was done: leave it out")
-    if moment is Moment.BEFORE and fault.kind is Kind.HALF:
+    if moment is FaultTiming.BEFORE and fault.kind is FaultKind.HALF:
         raise FaultError("half an answer comes after the effect; write `reset,before` instead")
     return replace(fault, moment=moment)
 
 
-def _wait(fault: Fault, name: str, value: str) -> Fault:
-    if fault.kind is not Kind.STATUS:
+def _wait(fault: InjectedFault, name: str, value: str) -> InjectedFault:
+    if fault.kind is not FaultKind.STATUS:
         raise FaultError("only a status can tell the caller to wait, as in 429,retry-after=2")
-    wait = Wait(name)
-    if wait is Wait.MILLISECONDS and value.isascii() and value.isdigit():
+    wait = FaultWait(name)
+    if wait is FaultWait.MILLISECONDS and value.isascii() and value.isdigit():
         value += "ms"
     seconds = _seconds(value, least=0)
-    if wait is not Wait.MILLISECONDS and seconds != int(seconds):
+    if wait is not FaultWait.MILLISECONDS and seconds != int(seconds):
         raise FaultError("HTTP knows whole seconds here; write retry-after-ms=250 for less")
     return replace(fault, wait=wait, wait_seconds=seconds)
 
 
-def _share(fault: Fault, name: str, value: str) -> Fault:
+def _share(fault: InjectedFault, name: str, value: str) -> InjectedFault:
     del name
     number, percent, rest = value.partition("%")
     try:
@@ -139,19 +139,19 @@ def _share(fault: Fault, name: str, value: str) -> Fault:
     return replace(fault, share=share)
 
 
-def _count(fault: Fault, name: str, value: str) -> Fault:
+def _count(fault: InjectedFault, name: str, value: str) -> InjectedFault:
     return replace(fault, count=_number(name, value))
 
 
-def _every(fault: Fault, name: str, value: str) -> Fault:
+def _every(fault: InjectedFault, name: str, value: str) -> InjectedFault:
     return replace(fault, every=_number(name, value))
 
 
-def _nth(fault: Fault, name: str, value: str) -> Fault:
+def _nth(fault: InjectedFault, name: str, value: str) -> InjectedFault:
     return replace(fault, nth=frozenset(_number(name, one) for one in value.split("+")))
 
 
-def _on(fault: Fault, name: str, value: str) -> Fault:
+def _on(fault: InjectedFault, name: str, value: str) -> InjectedFault:
     del name
     chosen = [_operation(one.strip()) for one in value.split("+")]
     return replace(fault, operations=frozenset(chosen))
@@ -167,7 +167,7 @@ def _operation(word: str) -> str:
     raise FaultError(f"`{_shown(word)}` is no operation of the REST API{hint or known}")
 
 
-def _hub(fault: Fault, name: str, value: str) -> Fault:
+def _hub(fault: InjectedFault, name: str, value: str) -> InjectedFault:
     del name
     if not is_hub(value):
         raise FaultError("this is no hub's name")
@@ -178,11 +178,11 @@ _OPERATIONS = frozenset(map(str.lower, OPERATIONS))
 _ALIASES = {"closeclientconnection": "CloseConnection"}
 """The one action whose operation has another name."""
 
-_OPTIONS: Mapping[str, Callable[[Fault, str, str], Fault]] = MappingProxyType(
+_OPTIONS: Mapping[str, Callable[[InjectedFault, str, str], InjectedFault]] = MappingProxyType(
     {
         "before": _moment,
         "after": _moment,
-        **{str(wait): _wait for wait in Wait},
+        **{str(wait): _wait for wait in FaultWait},
         "share": _share,
         "count": _count,
         "every": _every,
@@ -192,7 +192,7 @@ _OPTIONS: Mapping[str, Callable[[Fault, str, str], Fault]] = MappingProxyType(
     }
 )
 
-_SLOTS = {"before": "moment", "after": "moment", **{str(wait): "wait" for wait in Wait}}
+_SLOTS = {"before": "moment", "after": "moment", **{str(wait): "wait" for wait in FaultWait}}
 """Words of which one excludes the other."""
 
 
@@ -200,7 +200,7 @@ def _unknown(word: str, name: str, text: str) -> str:
     hint = did_you_mean(name, list(_OPTIONS))
     if not word:
         return f"`{_shown(text)}` has a comma too many; write it as `{EXAMPLE}`"
-    if _STATUS.fullmatch(name) or name in set(Kind):
+    if _STATUS.fullmatch(name) or name in set(FaultKind):
         hint = "; one fault has one kind: write a second --fault"
     return (
         f"`{_shown(word)}` in `{_shown(text)}` narrows nothing down"

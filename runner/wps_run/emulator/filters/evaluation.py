@@ -13,9 +13,9 @@ from enum import StrEnum
 from typing import Any, Protocol, assert_never
 
 from wps_run.emulator.filters.syntax import (
-    Call,
     Comparison,
     FilterError,
+    FunctionCall,
     In,
     Junction,
     Literal,
@@ -95,7 +95,7 @@ def _compile(node: Node, context: Node | str) -> _Term:
             term = _comparison(node)
         case In():
             term = _membership(node)
-        case Call():
+        case FunctionCall():
             term = _call(node)
         case _:
             assert_never(node)
@@ -252,7 +252,7 @@ _FUNCTIONS: dict[str, tuple[_Function, ...]] = {
 }
 
 
-def _call(node: Call) -> _Term:
+def _call(node: FunctionCall) -> _Term:
     if node.function not in _FUNCTIONS:
         raise FilterError(node, f"Token '{node}' is not supported.")
     terms = [_compile(argument, node) for argument in node.arguments]
@@ -262,7 +262,7 @@ def _call(node: Call) -> _Term:
     raise FilterError(node, f"Invalid token '{node}'.")
 
 
-def _applied(function: _Function, terms: list[_Term], node: Call) -> _Term:
+def _applied(function: _Function, terms: list[_Term], node: FunctionCall) -> _Term:
     for term, types in zip(terms, function.takes, strict=True):
         if term.type is not _Type.NULL and term.type not in types:
             raise FilterError(node, f"Type '{term.type}', expect '{types[0]}'.")

@@ -94,7 +94,7 @@ class In:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FunctionCall:
     """`function(a, b)`."""
 
     function: str
@@ -104,7 +104,7 @@ class Call:
         return f"{self.function}({','.join(map(str, self.arguments))})"
 
 
-Node = Literal | Name | Not | Junction | Comparison | In | Call
+Node = Literal | Name | Not | Junction | Comparison | In | FunctionCall
 
 
 def _wrapped(node: Node) -> str:
@@ -249,14 +249,14 @@ class _Parser:
             raise self._error(f"Token '{text}' is not supported.")
         return int(text)
 
-    def _call(self, function: str) -> Call:
+    def _call(self, function: str) -> FunctionCall:
         if self._takes(_Kind.MARK, ")"):
-            return Call(function, ())
+            return FunctionCall(function, ())
         arguments = [self._expression(0)]
         while self._takes(_Kind.MARK, ","):
             arguments.append(self._expression(0))
         self._expect(")", "')' or ','")
-        return Call(function, tuple(arguments))
+        return FunctionCall(function, tuple(arguments))
 
     def _list(self) -> tuple[Literal, ...]:
         items: list[Literal] = []

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from wps_run.emulator.auth import DeniedError, Gate
+from wps_run.emulator.auth import DeniedError, TokenVerifier
 from wps_run.emulator.clients import Clients
 from wps_run.emulator.effects import Close, Effect
 from wps_run.emulator.faults.injection import Waiting, answer_half, fault_reply, reset
-from wps_run.emulator.faults.rules import Faults, Kind, Moment, Strike
+from wps_run.emulator.faults.rules import FaultDecision, FaultInjector, FaultKind, FaultTiming
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.names import hub_key
-from wps_run.emulator.request_log import Exchange
+from wps_run.emulator.request_log import RequestEntry
 from wps_run.emulator.rest.bodies import Body
-from wps_run.emulator.rest.operations import Answer, Call
-from wps_run.emulator.rest.replies import OK, RefusedError, Reply, bad_request, unauthorized
-from wps_run.emulator.rest.routes import Entry, Operation, Route, find
+from wps_run.emulator.rest.operations import Answer, OperationCall
+from wps_run.emulator.rest.replies import OK, RefusedError, RestResponse, bad_request, unauthorized
+from wps_run.emulator.rest.routes import AccessRule, Operation, Route, find
 from wps_run.emulator.rest.targets import (
     BadTargetError,
     Query,
@@ -30,7 +30,7 @@ from wps_run.emulator.rest.targets import (
     split_target,
     without_secrets,
 )
-from wps_run.emulator.rest.versions import PARAMETER, SUPPORTED, Verdict, judge
+from wps_run.emulator.rest.versions import PARAMETER, SUPPORTED, VersionCheck, judge
 from wps_run.emulator.rest.wire import headers_of, read_body, response
 
 _LOG = logging.getLogger("wps_run.emulator")
@@ -48,7 +48,7 @@ Users = tuple[str | None, ...]
 
 
 @dataclass(slots=True)
-class Room:
+class HubState:
     """One hub and the clients in it."""
 
     hub: Hub = field(default_factory=Hub)
@@ -62,7 +62,7 @@ class Room:
         return tuple(known[one].user_id if one in known else None for one in effect.connections)
 
 
-class Rest:
+class RestHandler:
     """Answers the REST operations of one service.
 
     Args:
@@ -77,13 +77,13 @@ class Rest:
 
     def __init__(  # noqa: PLR0913 - settings by name
         self,
-        rooms: defaultdict[str, Room],
-        gate: Gate,
-        faults: Faults,
+        rooms: defaultdict[str, HubState],
+        gate: TokenVerifier,
+        faults: FaultInjector,
         *,
         scheme: str,
         strict_api_version: bool = False,
-        on_request: Callable[[Exchange, Users], None],
+        on_request: Callable[[RequestEntry, Users], None],
     ) -> None:
         self._rooms = rooms
         self._gate = gate
@@ -118,44 +118,46 @@ class Rest:
             self._tell(asked, answer, answer.reply.status)
             return response(answer.reply)
         status, shown = answer.reply.status, without_secrets(query)
-        self._on_request(Exchange(request.method, path, "", "", status, query=shown), ())
+        self._on_request(RequestEntry(request.method, path, "", "", status, query=shown), ())
         return response(answer.reply)
 
-    async def _strike(self, asked: "_Asked", strike: Strike) -> web.Response:
+    async def _strike(self, asked: "_Asked", strike: FaultDecision) -> web.Response:
         """Answer a request that one or more faults strike."""
         fault = strike.fault
-        await self._waiting.pause(strike.delay(Moment.BEFORE))
-        if fault is not None and fault.moment is Moment.BEFORE:
+        await self._waiting.pause(strike.delay(FaultTiming.BEFORE))
+        if fault is not None and fault.moment is FaultTiming.BEFORE:
             await _swallow(asked.request)
             answer = Answer(OK)
         else:
             answer = await self._answer(asked)
         reply = answer.reply
-        if fault is not None and fault.kind is Kind.STATUS:
+        if fault is not None and fault.kind is FaultKind.STATUS:
             reply = fault_reply(fault, time.time())
-        whole = fault is None or fault.kind is Kind.STATUS
+        whole = fault is None or fault.kind is FaultKind.STATUS
         self._tell(asked, answer, reply.status if whole else 0, strike.texts)
-        await self._waiting.pause(strike.delay(Moment.AFTER))
+        await self._waiting.pause(strike.delay(FaultTiming.AFTER))
         if fault is not None:
             await self._carry_out(fault.kind, asked.request, reply)
         return response(reply)
 
-    async def _carry_out(self, kind: Kind, request: web.BaseRequest, reply: Reply) -> None:
+    async def _carry_out(
+        self, kind: FaultKind, request: web.BaseRequest, reply: RestResponse
+    ) -> None:
         """Do to the connection what the fault says; what is answered then reaches nobody."""
         match kind:
-            case Kind.STALL:
+            case FaultKind.STALL:
                 await self._waiting.stall(request)
-            case Kind.RESET:
+            case FaultKind.RESET:
                 reset(request)
-            case Kind.HALF:
+            case FaultKind.HALF:
                 answer_half(request, reply, headers_of(reply))
-            case Kind.STATUS | Kind.DELAY:
+            case FaultKind.STATUS | FaultKind.DELAY:
                 pass
 
     def _tell(
         self, asked: "_Asked", answer: Answer, status: int, faults: tuple[str, ...] = ()
     ) -> None:
-        exchange = Exchange(
+        exchange = RequestEntry(
             method=asked.request.method,
             path=asked.path,
             operation=asked.operation,
@@ -186,9 +188,9 @@ class Rest:
         self._warn_of_slashes(route)
         body = await read_body(request) if route.operation.has_body else Body()
         name = hub_key(route.hub)
-        room = self._rooms[name] if name else Room()
+        room = self._rooms[name] if name else HubState()
         answer = route.operation.run(
-            Call(
+            OperationCall(
                 hub=room.hub,
                 hub_name=name,
                 names=route.names,
@@ -208,9 +210,9 @@ class Rest:
     def _admit(
         self, authorization: str, operation: Operation, host: str, path: str, now: float
     ) -> None:
-        if operation.entry is Entry.ANYONE:
+        if operation.entry is AccessRule.ANYONE:
             return
-        identity_only = operation.entry is Entry.IDENTITY
+        identity_only = operation.entry is AccessRule.IDENTITY
         try:
             self._gate.admit(authorization, host, path, now, identity_only=identity_only)
         except DeniedError as denied:
@@ -234,9 +236,9 @@ class Rest:
 
     def _check_version(self, query: Query) -> None:
         verdict = judge(query)
-        if verdict is Verdict.SUPPORTED:
+        if verdict is VersionCheck.SUPPORTED:
             return
-        if verdict is Verdict.REFUSED or self._strict:
+        if verdict is VersionCheck.REFUSED or self._strict:
             message = "The specified API version is not supported."
             raise RefusedError(bad_request(message, PARAMETER))
         version = query.first(PARAMETER)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wps_run.emulator.auth import ClientAccess, Gate
+from wps_run.emulator.auth import ClientIdentity, TokenVerifier
 from wps_run.emulator.effects import Effect, Message
 from wps_run.emulator.filters.evaluation import compile_filter
 from wps_run.emulator.filters.syntax import FilterError
@@ -16,8 +16,8 @@ from wps_run.emulator.hub import (
     EVERYONE,
     Hub,
     Predicate,
-    Scope,
     Target,
+    TargetKind,
     UnknownConnectionError,
     UnknownUserError,
 )
@@ -31,7 +31,7 @@ from wps_run.emulator.rest.replies import (
     NO_CONTENT,
     OK,
     RefusedError,
-    Reply,
+    RestResponse,
     bad_request,
     error,
     filter_problem,
@@ -50,7 +50,7 @@ INT_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class OperationCall:
     """One authorised request to a hub.
 
     Attributes:
@@ -72,7 +72,7 @@ class Call:
     query: Query
     body: Body
     url: str
-    gate: Gate
+    gate: TokenVerifier
     secret: bytes
     now: float
     headers: tuple[tuple[str, str], ...] = ()
@@ -82,14 +82,14 @@ class Call:
 class Answer:
     """What the caller is told, and what the clients are to notice."""
 
-    reply: Reply
+    reply: RestResponse
     effect: Effect | None = None
 
 
-Run = Callable[[Call], Answer]
+Run = Callable[[OperationCall], Answer]
 
 
-def health(_: Call) -> Answer:
+def health(_: OperationCall) -> Answer:
     """Say that the service is there."""
     return Answer(OK)
 
@@ -97,35 +97,35 @@ def health(_: Call) -> Answer:
 # Sends.
 
 
-def send_to_all(call: Call) -> Answer:
+def send_to_all(call: OperationCall) -> Answer:
     """POST `/:send`."""
     return _send(call, EVERYONE)
 
 
-def send_to_group(call: Call) -> Answer:
+def send_to_group(call: OperationCall) -> Answer:
     """POST `/groups/{group}/:send`."""
-    return _send(call, Target(Scope.GROUP, call.names[0]))
+    return _send(call, Target(TargetKind.GROUP, call.names[0]))
 
 
-def send_to_user(call: Call) -> Answer:
+def send_to_user(call: OperationCall) -> Answer:
     """POST `/users/{userId}/:send`."""
-    return _send(call, Target(Scope.USER, call.names[0]))
+    return _send(call, Target(TargetKind.USER, call.names[0]))
 
 
-def send_to_connection(call: Call) -> Answer:
+def send_to_connection(call: OperationCall) -> Answer:
     """POST `/connections/{connectionId}/:send`; a filter is ignored here."""
-    return _send(call, Target(Scope.CONNECTION, call.names[0]))
+    return _send(call, Target(TargetKind.CONNECTION, call.names[0]))
 
 
-def _send(call: Call, target: Target) -> Answer:
+def _send(call: OperationCall, target: Target) -> Answer:
     ttl = _number(call.query, "messageTtlSeconds", 0, TTL_LIMIT) or 0
     matches, excluded = None, frozenset[str]()
-    if target.scope is not Scope.CONNECTION:
+    if target.scope is not TargetKind.CONNECTION:
         matches = _send_filter(call.query.first("filter"))
-    if target.scope in {Scope.HUB, Scope.GROUP}:
+    if target.scope in {TargetKind.HUB, TargetKind.GROUP}:
         excluded = _excluded(call.query)
     data_type, data = read_message(call.body)
-    group = target.name if target.scope is Scope.GROUP else None
+    group = target.name if target.scope is TargetKind.GROUP else None
     metadata = read_metadata(call.headers)
     message = Message(data, data_type, group=group, ttl=ttl, metadata=metadata)
     return Answer(ACCEPTED, call.hub.send(target, message, excluded, matches))
@@ -141,28 +141,28 @@ def _send_filter(text: str) -> Predicate | None:
 # Closes.
 
 
-def close_all_connections(call: Call) -> Answer:
+def close_all_connections(call: OperationCall) -> Answer:
     """POST `/:closeConnections`."""
     return _close(call, EVERYONE)
 
 
-def close_group_connections(call: Call) -> Answer:
+def close_group_connections(call: OperationCall) -> Answer:
     """POST `/groups/{group}/:closeConnections`."""
-    return _close(call, Target(Scope.GROUP, call.names[0]))
+    return _close(call, Target(TargetKind.GROUP, call.names[0]))
 
 
-def close_user_connections(call: Call) -> Answer:
+def close_user_connections(call: OperationCall) -> Answer:
     """POST `/users/{userId}/:closeConnections`."""
-    return _close(call, Target(Scope.USER, call.names[0]))
+    return _close(call, Target(TargetKind.USER, call.names[0]))
 
 
-def close_connection(call: Call) -> Answer:
+def close_connection(call: OperationCall) -> Answer:
     """DELETE `/connections/{connectionId}`."""
-    target = Target(Scope.CONNECTION, call.names[0])
+    target = Target(TargetKind.CONNECTION, call.names[0])
     return Answer(NO_CONTENT, call.hub.close(target, call.query.first("reason")))
 
 
-def _close(call: Call, target: Target) -> Answer:
+def _close(call: OperationCall, target: Target) -> Answer:
     effect = call.hub.close(target, call.query.first("reason"), _excluded(call.query))
     return Answer(NO_CONTENT, effect)
 
@@ -170,7 +170,7 @@ def _close(call: Call, target: Target) -> Answer:
 # Groups.
 
 
-def add_connection_to_group(call: Call) -> Answer:
+def add_connection_to_group(call: OperationCall) -> Answer:
     """PUT `/groups/{group}/connections/{connectionId}`."""
     group, connection_id = call.names
     try:
@@ -180,20 +180,20 @@ def add_connection_to_group(call: Call) -> Answer:
     return Answer(OK)
 
 
-def remove_connection_from_group(call: Call) -> Answer:
+def remove_connection_from_group(call: OperationCall) -> Answer:
     """DELETE `/groups/{group}/connections/{connectionId}`."""
     group, connection_id = call.names
     call.hub.remove_connection_from_group(connection_id, group)
     return Answer(NO_CONTENT)
 
 
-def remove_connection_from_all_groups(call: Call) -> Answer:
+def remove_connection_from_all_groups(call: OperationCall) -> Answer:
     """DELETE `/connections/{connectionId}/groups`."""
     call.hub.remove_connection_from_all_groups(call.names[0])
     return Answer(NO_CONTENT)
 
 
-def add_user_to_group(call: Call) -> Answer:
+def add_user_to_group(call: OperationCall) -> Answer:
     """PUT `/users/{userId}/groups/{group}`."""
     user_id, group = call.names
     try:
@@ -203,34 +203,34 @@ def add_user_to_group(call: Call) -> Answer:
     return Answer(OK)
 
 
-def remove_user_from_group(call: Call) -> Answer:
+def remove_user_from_group(call: OperationCall) -> Answer:
     """DELETE `/users/{userId}/groups/{group}`."""
     user_id, group = call.names
     call.hub.remove_user_from_group(user_id, group)
     return Answer(NO_CONTENT)
 
 
-def remove_user_from_all_groups(call: Call) -> Answer:
+def remove_user_from_all_groups(call: OperationCall) -> Answer:
     """DELETE `/users/{userId}/groups`."""
     call.hub.remove_user_from_all_groups(call.names[0])
     return Answer(NO_CONTENT)
 
 
-def add_connections_to_groups(call: Call) -> Answer:
+def add_connections_to_groups(call: OperationCall) -> Answer:
     """POST `/:addToGroups`."""
     groups, matches = _bulk(call)
     call.hub.add_to_groups(groups, matches)
     return Answer(OK)
 
 
-def remove_connections_from_groups(call: Call) -> Answer:
+def remove_connections_from_groups(call: OperationCall) -> Answer:
     """POST `/:removeFromGroups`."""
     groups, matches = _bulk(call)
     call.hub.remove_from_groups(groups, matches)
     return Answer(OK)
 
 
-def _bulk(call: Call) -> tuple[tuple[str, ...], Predicate | None]:
+def _bulk(call: OperationCall) -> tuple[tuple[str, ...], Predicate | None]:
     request = read_groups(call.body)
     try:
         return request.groups, compile_filter(request.filter) if request.filter else None
@@ -238,7 +238,7 @@ def _bulk(call: Call) -> tuple[tuple[str, ...], Predicate | None]:
         raise RefusedError(filter_problem(str(wrong))) from None
 
 
-def list_connections_in_group(call: Call) -> Answer:
+def list_connections_in_group(call: OperationCall) -> Answer:
     """GET `/groups/{group}/connections`."""
     group = call.names[0]
     cursors = Cursors(call.secret, f"{call.hub_name}/{group}")
@@ -248,20 +248,20 @@ def list_connections_in_group(call: Call) -> Answer:
 # Questions.
 
 
-def connection_exists(call: Call) -> Answer:
+def connection_exists(call: OperationCall) -> Answer:
     """HEAD `/connections/{connectionId}`."""
     name = call.names[0]
     known = name in call.hub.connections
     return Answer(OK if known else not_found("Warning", "Connection", name))
 
 
-def group_exists(call: Call) -> Answer:
+def group_exists(call: OperationCall) -> Answer:
     """HEAD `/groups/{group}`."""
     name = call.names[0]
     return Answer(OK if name in call.hub.groups else not_found("Warning", "Group", name))
 
 
-def user_exists(call: Call) -> Answer:
+def user_exists(call: OperationCall) -> Answer:
     """HEAD `/users/{userId}`."""
     name = call.names[0]
     return Answer(OK if name in call.hub.users else not_found("Warning", "User", name))
@@ -270,7 +270,7 @@ def user_exists(call: Call) -> Answer:
 # Permissions.
 
 
-def grant_permission(call: Call) -> Answer:
+def grant_permission(call: OperationCall) -> Answer:
     """PUT `/permissions/{permission}/connections/{connectionId}`."""
     what, connection_id, group = _permission(call)
     try:
@@ -282,7 +282,7 @@ def grant_permission(call: Call) -> Answer:
     return Answer(OK)
 
 
-def revoke_permission(call: Call) -> Answer:
+def revoke_permission(call: OperationCall) -> Answer:
     """DELETE `/permissions/{permission}/connections/{connectionId}`."""
     what, connection_id, group = _permission(call)
     try:
@@ -294,7 +294,7 @@ def revoke_permission(call: Call) -> Answer:
     return Answer(NO_CONTENT)
 
 
-def check_permission(call: Call) -> Answer:
+def check_permission(call: OperationCall) -> Answer:
     """HEAD `/permissions/{permission}/connections/{connectionId}`."""
     what, connection_id, group = _permission(call)
     try:
@@ -304,7 +304,7 @@ def check_permission(call: Call) -> Answer:
     return Answer(OK if allowed else not_found("Info", "Connection", connection_id))
 
 
-def _permission(call: Call) -> tuple[Permission, str, str]:
+def _permission(call: OperationCall) -> tuple[Permission, str, str]:
     name, connection_id = call.names
     what, group = permission(name), call.query.first("targetName")
     if what is None:
@@ -314,7 +314,7 @@ def _permission(call: Call) -> tuple[Permission, str, str]:
     return what, connection_id, group
 
 
-def _too_many_rules(connection_id: str) -> Reply:
+def _too_many_rules(connection_id: str) -> RestResponse:
     message = f"Connection `{connection_id}` has too many permission rules."
     return error(409, "Error.Connection.Conflict", message, "Connection")
 
@@ -325,7 +325,7 @@ _DOORS = {"default": "/client/hubs/", "mqtt": "/clients/mqtt/hubs/"}
 """Where clients of a type connect."""
 
 
-def generate_client_token(call: Call) -> Answer:
+def generate_client_token(call: OperationCall) -> Answer:
     """POST `/:generateToken`. A token for MQTT is issued, though nothing here speaks it."""
     query = call.query
     minutes = _number(query, "minutesToExpire", 1, INT_MAX) or 60
@@ -335,7 +335,7 @@ def generate_client_token(call: Call) -> Answer:
     groups = query.all("group")
     if not all(map(is_group, groups)):
         raise RefusedError(bad_request(INVALID_GROUP, "group"))
-    access = ClientAccess(
+    access = ClientIdentity(
         audience=f"{call.url.partition('/api/')[0]}{door}{call.hub_name}",
         user_id=query.first("userId"),
         roles=tuple(query.all("role")),

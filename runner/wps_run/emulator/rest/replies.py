@@ -12,7 +12,7 @@ PROBLEM = "application/problem+json; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class RestResponse:
     """One answer.
 
     Attributes:
@@ -30,27 +30,27 @@ class Reply:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-OK = Reply(200)
-ACCEPTED = Reply(202)
-NO_CONTENT = Reply(204)
-UNKNOWN_ROUTE = Reply(404)
-UNSUPPORTED_MEDIA_TYPE = Reply(415)
+OK = RestResponse(200)
+ACCEPTED = RestResponse(202)
+NO_CONTENT = RestResponse(204)
+UNKNOWN_ROUTE = RestResponse(404)
+UNSUPPORTED_MEDIA_TYPE = RestResponse(415)
 
 
 class RefusedError(Exception):
     """The service refuses a request; holds the answer that says so."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: RestResponse) -> None:
         super().__init__(reply.status, reply.code)
         self.reply = reply
 
 
-def json_reply(value: object) -> Reply:
+def json_reply(value: object) -> RestResponse:
     """200 with a JSON body."""
-    return Reply(200, _encoded(value), JSON)
+    return RestResponse(200, _encoded(value), JSON)
 
 
-def error(status: int, code: str, message: str, target: str) -> Reply:
+def error(status: int, code: str, message: str, target: str) -> RestResponse:
     """An error in the service's usual shape."""
     body = {
         "code": code,
@@ -59,15 +59,15 @@ def error(status: int, code: str, message: str, target: str) -> Reply:
         "details": None,
         "innererror": None,
     }
-    return Reply(status, _encoded(body), JSON, code)
+    return RestResponse(status, _encoded(body), JSON, code)
 
 
-def bad_request(message: str, target: str = "Request") -> Reply:
+def bad_request(message: str, target: str = "Request") -> RestResponse:
     """400 for a request that breaks a rule."""
     return error(400, BAD_REQUEST, message, target)
 
 
-def not_found(level: str, kind: str, name: str) -> Reply:
+def not_found(level: str, kind: str, name: str) -> RestResponse:
     """404 for a connection, user or group that is not there.
 
     Args:
@@ -78,18 +78,18 @@ def not_found(level: str, kind: str, name: str) -> Reply:
     return error(404, f"{level}.{kind}.NotExisted", f"{kind} `{name}` is not found.", kind)
 
 
-def unauthorized(reason: str) -> Reply:
+def unauthorized(reason: str) -> RestResponse:
     """401 with no body; the reason is for people who read headers, and never quotes the token."""
     challenge = f'Bearer error="invalid_token", error_description="{reason}"'
-    return Reply(401, headers=(("WWW-Authenticate", challenge),))
+    return RestResponse(401, headers=(("WWW-Authenticate", challenge),))
 
 
-def method_not_allowed(allowed: str) -> Reply:
+def method_not_allowed(allowed: str) -> RestResponse:
     """405 for a path that exists with other methods."""
-    return Reply(405, headers=(("Allow", allowed),))
+    return RestResponse(405, headers=(("Allow", allowed),))
 
 
-def filter_problem(message: str) -> Reply:
+def filter_problem(message: str) -> RestResponse:
     """400 for a bad `filter` of the two bulk operations, which alone answer problem+json."""
     body: dict[str, object] = {
         "code": BAD_REQUEST,
@@ -103,7 +103,7 @@ def filter_problem(message: str) -> Reply:
         "instance": None,
         "extensions": {},
     }
-    return Reply(400, _encoded(body), PROBLEM, BAD_REQUEST)
+    return RestResponse(400, _encoded(body), PROBLEM, BAD_REQUEST)
 
 
 def _encoded(value: object) -> bytes:

@@ -15,7 +15,7 @@ from wps_run.emulator.rest.replies import (
 )
 
 
-class Entry(Enum):
+class AccessRule(Enum):
     """Who may ask for an operation."""
 
     ANYONE = auto()
@@ -37,7 +37,7 @@ class Operation:
     name: str
     run: Run
     has_body: bool = False
-    entry: Entry = Entry.CALLER
+    entry: AccessRule = AccessRule.CALLER
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Route:
 
 _IDS = {"users": "Invalid user ID.", "connections": "Invalid connection ID."}
 
-HEALTH = Operation("GetServiceStatus", do.health, entry=Entry.ANYONE)
+HEALTH = Operation("GetServiceStatus", do.health, entry=AccessRule.ANYONE)
 
 _Methods = Mapping[str, Operation]
 
@@ -77,7 +77,9 @@ _ROUTES: Mapping[tuple[str, ...], _Methods] = {
     (":send",): {"POST": Operation("SendToAll", do.send_to_all, has_body=True)},
     (":closeConnections",): {"POST": Operation("CloseAllConnections", do.close_all_connections)},
     (":generateToken",): {
-        "POST": Operation("GenerateClientToken", do.generate_client_token, entry=Entry.IDENTITY)
+        "POST": Operation(
+            "GenerateClientToken", do.generate_client_token, entry=AccessRule.IDENTITY
+        )
     },
     (":addToGroups",): {
         "POST": Operation("AddConnectionsToGroups", do.add_connections_to_groups, has_body=True)

@@ -11,7 +11,7 @@ SUPPORTED = ("2021-10-01", "2022-11-01", "2023-07-01", "2024-01-01", "2024-12-01
 """The published ones, oldest first. All behave like the newest."""
 
 
-class Verdict(StrEnum):
+class VersionCheck(StrEnum):
     """What is made of a request's api-version."""
 
     SUPPORTED = "supported"
@@ -19,7 +19,7 @@ class Verdict(StrEnum):
     REFUSED = "refused"
 
 
-def judge(query: Query) -> Verdict:
+def judge(query: Query) -> VersionCheck:
     """Whether the api-version of a request will do; without one, the newest is assumed.
 
     `NEWER` is a date later than all published ones, with or without `-preview`: the embedded
@@ -27,11 +27,11 @@ def judge(query: Query) -> Verdict:
     """
     given = query.all(PARAMETER)
     if not given or (len(given) == 1 and given[0] in SUPPORTED):
-        return Verdict.SUPPORTED
+        return VersionCheck.SUPPORTED
     if len(given) > 1:
-        return Verdict.REFUSED
+        return VersionCheck.REFUSED
     try:
         newer = date.fromisoformat(given[0].removesuffix("-preview")).isoformat() > SUPPORTED[-1]
     except ValueError:
-        return Verdict.REFUSED
-    return Verdict.NEWER if newer else Verdict.REFUSED
+        return VersionCheck.REFUSED
+    return VersionCheck.NEWER if newer else VersionCheck.REFUSED

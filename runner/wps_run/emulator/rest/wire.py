@@ -6,7 +6,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from wps_run.emulator.rest.bodies import Body, check_length
-from wps_run.emulator.rest.replies import PROBLEM, RefusedError, Reply, bad_request
+from wps_run.emulator.rest.replies import PROBLEM, RefusedError, RestResponse, bad_request
 from wps_run.emulator.rest.versions import SUPPORTED
 
 _SECURITY = ("Strict-Transport-Security", "max-age=15724800; includeSubDomains")
@@ -32,12 +32,12 @@ async def read_body(request: web.BaseRequest) -> Body:
         raise RefusedError(bad_request("The request body is shorter than announced.")) from None
 
 
-def response(reply: Reply) -> web.Response:
+def response(reply: RestResponse) -> web.Response:
     """An answer, for aiohttp to write."""
     return web.Response(status=reply.status, body=reply.body or None, headers=headers_of(reply))
 
 
-def headers_of(reply: Reply) -> CIMultiDict[str]:
+def headers_of(reply: RestResponse) -> CIMultiDict[str]:
     """The headers of an answer, its length excepted."""
     headers = CIMultiDict((_SECURITY,))
     if reply.content_type != PROBLEM:

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from wps_run.emulator.clients import Clients
 from wps_run.emulator.effects import Effect, Message
 from wps_run.emulator.request_log import EventKind
-from wps_run.emulator.websocket.frame_encoder import Press, whole_frame
+from wps_run.emulator.websocket.frame_encoder import FrameEncoder, whole_frame
 from wps_run.emulator.websocket.frames import Disconnected, FrameError, Notice
 from wps_run.emulator.websocket.outbox import FullError
-from wps_run.emulator.websocket.session import Closing, Outcome, Session
+from wps_run.emulator.websocket.session import Closing, Session, SessionResult
 from wps_run.emulator.websocket.subprotocols import Subprotocol
-from wps_run.emulator.websocket.transport import Line
+from wps_run.emulator.websocket.transport import WebSocketTransport
 
 _CLOSED_BY_REST = "Application server closed the connection."
 _SLOW = Closing(1008, "The client does not read fast enough.")
 
-Report = Callable[["Link", EventKind, str, Effect | None], None]
+Report = Callable[["ClientConnection", EventKind, str, Effect | None], None]
 """Is told what happens to a link: what, in which words, and what came of a request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class HubContext:
     """What all links of a hub share.
 
     Attributes:
@@ -36,7 +36,7 @@ class Place:
     report: Report
 
 
-class Link:
+class ClientConnection:
     """The client behind one connection of a hub: a session, and a WebSocket while there is one.
 
     Args:
@@ -62,15 +62,15 @@ class Link:
 
     def __init__(
         self,
-        place: Place,
+        place: HubContext,
         session: Session,
         subprotocol: Subprotocol,
-        press: Press,
+        press: FrameEncoder,
     ) -> None:
         self.place = place
         self.session = session
         self.subprotocol = subprotocol
-        self.line: Line | None = None
+        self.line: WebSocketTransport | None = None
         self._press = press
         self._flusher: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -105,7 +105,7 @@ class Link:
 
     # What the WebSocket brings.
 
-    def attach(self, line: Line) -> None:
+    def attach(self, line: WebSocketTransport) -> None:
         """Speak through this WebSocket from now on; one it spoke through before is cut off."""
         before, self.line = self.line, line
         line.owner = self
@@ -117,7 +117,7 @@ class Link:
             self._timer = None
         self._flush()
 
-    def recover(self, line: Line) -> bool:
+    def recover(self, line: WebSocketTransport) -> bool:
         """Let the client come back on another WebSocket; False when it is too late."""
         if not self.session.recover(_now()):
             return False
@@ -125,7 +125,7 @@ class Link:
         self.attach(line)
         return True
 
-    def hear(self, line: Line, frame: str | bytes) -> Outcome | None:
+    def hear(self, line: WebSocketTransport, frame: str | bytes) -> SessionResult | None:
         """Carry out what a frame of the client asks, and answer it.
 
         Returns:
@@ -145,7 +145,7 @@ class Link:
             self.end(outcome.closing)
         return outcome
 
-    def tell(self, line: Line, notice: Notice) -> None:
+    def tell(self, line: WebSocketTransport, notice: Notice) -> None:
         """Say something to the client; simple ones are told nothing."""
         data = self.subprotocol.write(notice)
         if data:
@@ -181,11 +181,11 @@ class Link:
 
     # The inside.
 
-    def _plug(self, line: Line) -> None:
+    def _plug(self, line: WebSocketTransport) -> None:
         if line.pipe is not None and not self.session.reliable:
             self.place.clients.plug(self.session.connection_id, line.pipe, self._press.make)
 
-    def _write(self, line: Line, message: Message, number: int | None) -> None:
+    def _write(self, line: WebSocketTransport, message: Message, number: int | None) -> None:
         if number is None:
             line.write(self._press.make(message))
         else:
@@ -205,7 +205,7 @@ class Link:
         if not line.is_clear and self._flusher is None:
             self._flusher = asyncio.ensure_future(self._flush_later(line))
 
-    async def _flush_later(self, line: Line) -> None:
+    async def _flush_later(self, line: WebSocketTransport) -> None:
         try:
             while self.line is line:
                 await line.drain()
@@ -219,7 +219,7 @@ class Link:
         if self.line is not None and self.line is not line:
             self._flush()
 
-    def _write_waiting(self, line: Line, *, hurry: bool = False) -> None:
+    def _write_waiting(self, line: WebSocketTransport, *, hurry: bool = False) -> None:
         now = _now()
         while line.is_patient if hurry else line.is_clear:
             item = self.session.outbox.take(now)

@@ -24,7 +24,7 @@ def whole_frame(data: bytes, *, binary: bool) -> bytes:
     return struct.pack("!BBQ", first, _SHORT + 1, size) + data
 
 
-class Press:
+class FrameEncoder:
     """Makes the frames of messages for the clients of one kind: one subprotocol, or none.
 
     A simple client, whose subprotocol has no name, gets text and JSON in a text frame as they

@@ -13,21 +13,26 @@ from contextlib import suppress
 
 from aiohttp import hdrs, web
 
-from wps_run.emulator.auth import ClaimError, Claims, DeniedError, Gate
+from wps_run.emulator.auth import ClaimError, Claims, DeniedError, TokenVerifier
 from wps_run.emulator.effects import Effect
 from wps_run.emulator.names import hub_key
 from wps_run.emulator.request_log import ClientEvent, EventKind
-from wps_run.emulator.rest.handler import Room
-from wps_run.emulator.websocket.connection import Link, Place
-from wps_run.emulator.websocket.frame_encoder import Press
+from wps_run.emulator.rest.handler import HubState
+from wps_run.emulator.websocket.connection import ClientConnection, HubContext
+from wps_run.emulator.websocket.frame_encoder import FrameEncoder
 from wps_run.emulator.websocket.frames import Connected
-from wps_run.emulator.websocket.handshake import HandshakeError, Knock, knock, offers
+from wps_run.emulator.websocket.handshake import (
+    ConnectRequest,
+    HandshakeError,
+    connect_request,
+    offers,
+)
 from wps_run.emulator.websocket.outbox import Limits
 from wps_run.emulator.websocket.roles import rules
 from wps_run.emulator.websocket.session import Closing, Session
 from wps_run.emulator.websocket.simple_frames import ModeError, SimpleFrames, read_mode
 from wps_run.emulator.websocket.subprotocols import Subprotocol, choose
-from wps_run.emulator.websocket.transport import BrokenError, Line
+from wps_run.emulator.websocket.transport import BrokenError, WebSocketTransport
 
 _LOG = logging.getLogger("wps_run.emulator")
 
@@ -49,11 +54,11 @@ _LEVELS = {
 }
 
 
-_Entered = tuple[web.StreamResponse, Line, Link | None]
+_Entered = tuple[web.StreamResponse, WebSocketTransport, ClientConnection | None]
 """The answer to an upgrade, the WebSocket, and who speaks through it; None for a refused one."""
 
 
-class Sockets:
+class WebSocketHandler:
     """Lets WebSocket clients in and serves them.
 
     Args:
@@ -66,8 +71,8 @@ class Sockets:
 
     def __init__(
         self,
-        rooms: defaultdict[str, Room],
-        gate: Gate,
+        rooms: defaultdict[str, HubState],
+        gate: TokenVerifier,
         *,
         limits: Limits,
         heartbeat: float = HEARTBEAT,
@@ -78,9 +83,9 @@ class Sockets:
         self._limits = limits
         self._heartbeat = heartbeat
         self._on_event = on_event
-        self._presses: dict[str, Press] = {}
-        self._places: dict[str, Place] = {}
-        self._lines: set[Line] = set()
+        self._presses: dict[str, FrameEncoder] = {}
+        self._places: dict[str, HubContext] = {}
+        self._lines: set[WebSocketTransport] = set()
         self._is_empty = asyncio.Event()
         self._is_stopping = False
 
@@ -116,7 +121,7 @@ class Sockets:
         self._is_stopping = True
         for room in self._rooms.values():
             for client in room.clients.all():
-                if isinstance(client, Link):
+                if isinstance(client, ClientConnection):
                     client.end(_GOING_AWAY)
         if not self._lines:
             return
@@ -128,10 +133,10 @@ class Sockets:
 
     # New clients.
 
-    async def _connect(self, request: web.BaseRequest, asked: Knock, hub: str) -> _Entered:
+    async def _connect(self, request: web.BaseRequest, asked: ConnectRequest, hub: str) -> _Entered:
         claims = self._admit(request, asked)
         subprotocol, spelt = self._choose(request, asked)
-        line = Line(spelt, self._heartbeat)
+        line = WebSocketTransport(spelt, self._heartbeat)
         connection_id = secrets.token_urlsafe(23)
         token = None
         if subprotocol.reliable:
@@ -152,9 +157,9 @@ class Sockets:
             reliable=subprotocol.reliable,
             simple=not subprotocol.name,
         )
-        press = self._presses.setdefault(subprotocol.name, Press(subprotocol))
-        place = self._places.setdefault(hub, Place(hub, room.clients, self._report))
-        link = Link(place, session, subprotocol, press)
+        press = self._presses.setdefault(subprotocol.name, FrameEncoder(subprotocol))
+        place = self._places.setdefault(hub, HubContext(hub, room.clients, self._report))
+        link = ClientConnection(place, session, subprotocol, press)
         room.clients.attach(connection_id, link)
         link.tell(line, Connected(connection_id, claims.user_id, token))
         link.attach(line)
@@ -162,7 +167,7 @@ class Sockets:
         self._tell(ClientEvent(EventKind.CONNECTED, hub, connection_id, claims.user_id, detail))
         return response, line, link
 
-    def _admit(self, request: web.BaseRequest, asked: Knock) -> Claims:
+    def _admit(self, request: web.BaseRequest, asked: ConnectRequest) -> Claims:
         token = asked.access_token(request.headers.get(hdrs.AUTHORIZATION, ""))
         host = request.headers.get(hdrs.HOST, "")
         try:
@@ -172,7 +177,7 @@ class Sockets:
         except ClaimError as wrong:
             raise HandshakeError(400, str(wrong)) from None
 
-    def _choose(self, request: web.BaseRequest, asked: Knock) -> tuple[Subprotocol, str]:
+    def _choose(self, request: web.BaseRequest, asked: ConnectRequest) -> tuple[Subprotocol, str]:
         chosen = choose(offers(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())))
         if chosen is not None:
             return chosen
@@ -184,14 +189,14 @@ class Sockets:
 
     # Clients that come back.
 
-    async def _recover(self, request: web.BaseRequest, asked: Knock, hub: str) -> _Entered:
+    async def _recover(self, request: web.BaseRequest, asked: ConnectRequest, hub: str) -> _Entered:
         link = self._find(hub, asked)
         if link is None:
             chosen = choose(offers(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())))
             spelt = chosen[1] if chosen is not None else ""
         else:
             spelt = link.subprotocol.name
-        line = Line(spelt, self._heartbeat)
+        line = WebSocketTransport(spelt, self._heartbeat)
         response = await _open(line, request, spelt)
         if link is not None and link.recover(line):
             return response, line, link
@@ -199,7 +204,7 @@ class Sockets:
         self._tell(ClientEvent(EventKind.REFUSED, hub, asked.connection_id, None, detail))
         return response, line, None
 
-    def _find(self, hub: str, asked: Knock) -> Link | None:
+    def _find(self, hub: str, asked: ConnectRequest) -> ClientConnection | None:
         """The link that a client may come back to."""
         try:
             self._gate.admit_again(asked.reconnection_token, hub, asked.connection_id, time.time())
@@ -207,11 +212,13 @@ class Sockets:
             return None
         room = self._rooms.get(hub)
         link = room.clients.get(asked.connection_id) if room is not None else None
-        return link if isinstance(link, Link) else None
+        return link if isinstance(link, ClientConnection) else None
 
     # Clients that are there.
 
-    async def _serve(self, room: Room, link: Link, line: Line) -> None:
+    async def _serve(
+        self, room: HubState, link: ClientConnection, line: WebSocketTransport
+    ) -> None:
         """Read what a client sends until it, or the service, ends it."""
         closing, code, detail = Closing(1000), None, "the connection was lost"
         try:
@@ -233,7 +240,9 @@ class Sockets:
                 link.lose(code, detail)
             await line.finish(closing)
 
-    async def _carry_out(self, room: Room, link: Link, line: Line, frame: str | bytes) -> None:
+    async def _carry_out(
+        self, room: HubState, link: ClientConnection, line: WebSocketTransport, frame: str | bytes
+    ) -> None:
         outcome = link.hear(line, frame)
         if outcome is not None and outcome.effect is not None:
             room.clients.perform(outcome.effect)
@@ -243,7 +252,9 @@ class Sockets:
 
     # What is told.
 
-    def _report(self, link: Link, kind: EventKind, detail: str, effect: Effect | None) -> None:
+    def _report(
+        self, link: ClientConnection, kind: EventKind, detail: str, effect: Effect | None
+    ) -> None:
         session = link.session
         if kind is EventKind.DISCONNECTED:
             link.place.clients.detach(session.connection_id)
@@ -267,8 +278,8 @@ class Sockets:
             self._on_event(event)
 
 
-def _read(request: web.BaseRequest) -> Knock:
-    return knock(
+def _read(request: web.BaseRequest) -> ConnectRequest:
+    return connect_request(
         request.method,
         request.raw_path,
         request.headers.get(hdrs.UPGRADE, ""),
@@ -276,7 +287,9 @@ def _read(request: web.BaseRequest) -> Knock:
     )
 
 
-async def _open(line: Line, request: web.BaseRequest, spelt: str) -> web.StreamResponse:
+async def _open(
+    line: WebSocketTransport, request: web.BaseRequest, spelt: str
+) -> web.StreamResponse:
     """Answer the upgrade, naming this subprotocol whatever the client offers."""
     offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "")
     if offered != spelt:

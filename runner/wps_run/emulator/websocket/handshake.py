@@ -28,7 +28,7 @@ class HandshakeError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Knock:
+class ConnectRequest:
     """A client at the door.
 
     Attributes:
@@ -66,7 +66,7 @@ def is_client_path(target: str) -> bool:
     return path == "/client" or path.startswith(("/client/", "/clients/"))
 
 
-def knock(method: str, target: str, upgrade: str, connection: str) -> Knock:
+def connect_request(method: str, target: str, upgrade: str, connection: str) -> ConnectRequest:
     """Read a request to connect.
 
     Args:
@@ -93,7 +93,7 @@ def knock(method: str, target: str, upgrade: str, connection: str) -> Knock:
     hub = _hub(parts, query)
     if not is_hub(hub):
         raise HandshakeError(400, "no hub is named; " + _WHERE)
-    return Knock(hub, query)
+    return ConnectRequest(hub, query)
 
 
 def offers(headers: Sequence[str]) -> list[str]:

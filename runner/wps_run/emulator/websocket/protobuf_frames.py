@@ -28,23 +28,23 @@ from wps_run.emulator.websocket.frames import (
     SequenceAck,
     Unsupported,
 )
-from wps_run.emulator.websocket.protobuf_wire import ANY, Fields, Shape, content, numbered
+from wps_run.emulator.websocket.protobuf_wire import ANY, Fields, MessageLayout, content, numbered
 
 _UINT32 = 2**32
 
 # What is known of an UpstreamMessage.
-_PAIR = Shape(texts=(1, 2))
-_MESSAGE_DATA = Shape(texts=(1, 4), messages={3: ANY})
-_STREAM = Shape(texts=(1,))
-_GROUP = Shape(texts=(1,))
-_UPSTREAM = Shape(
+_PAIR = MessageLayout(texts=(1, 2))
+_MESSAGE_DATA = MessageLayout(texts=(1, 4), messages={3: ANY})
+_STREAM = MessageLayout(texts=(1,))
+_GROUP = MessageLayout(texts=(1,))
+_UPSTREAM = MessageLayout(
     messages={
-        1: Shape(texts=(1,), messages={3: _MESSAGE_DATA, 6: _PAIR, 7: _STREAM}),
-        5: Shape(texts=(1,), messages={2: _MESSAGE_DATA, 4: _PAIR, 5: _STREAM}),
+        1: MessageLayout(texts=(1,), messages={3: _MESSAGE_DATA, 6: _PAIR, 7: _STREAM}),
+        5: MessageLayout(texts=(1,), messages={2: _MESSAGE_DATA, 4: _PAIR, 5: _STREAM}),
         6: _GROUP,
         7: _GROUP,
-        8: Shape(),
-        9: Shape(),
+        8: MessageLayout(),
+        9: MessageLayout(),
     }
 )
 

@@ -28,7 +28,7 @@ Value = int | bytes | None
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class MessageLayout:
     """What is known of a message's fields with a length, so that malformed ones are found.
 
     Attributes:
@@ -68,7 +68,7 @@ class Shape:
         return allowed
 
 
-ANY = Shape(texts=(1,))
+ANY = MessageLayout(texts=(1,))
 """A google.protobuf.Any: the name of a type, and bytes."""
 
 

@@ -8,27 +8,27 @@ means nothing, or that comes after a limit is reached, is left out, as the emula
 from collections.abc import Collection
 
 from wps_run.emulator.names import Permission, is_group
-from wps_run.emulator.permissions import RULE_LIMIT, Rules
+from wps_run.emulator.permissions import RULE_LIMIT, PermissionRules
 from wps_run.emulator.wildcards import Pattern, PatternError, compile_pattern
 
 PATTERN_LIMIT = 10
 """The most patterns that one connection may have for one permission."""
 
 
-def rules(roles: Collection[str]) -> dict[Permission, Rules]:
+def rules(roles: Collection[str]) -> dict[Permission, PermissionRules]:
     """The rules of a new connection, made for it alone: they change with grants and denials.
 
     A permission that its roles do not give at all has none.
     """
     read = {permission: _rules(f"webpubsub.{permission}", roles) for permission in Permission}
-    return {permission: given for permission, given in read.items() if given != Rules()}
+    return {permission: given for permission, given in read.items() if given != PermissionRules()}
 
 
-def _rules(name: str, roles: Collection[str]) -> Rules:
+def _rules(name: str, roles: Collection[str]) -> PermissionRules:
     patterns = [pattern for role in roles if (pattern := _pattern(name, role))]
     wild = [pattern for pattern in patterns if pattern.literal is None]
     literal = [pattern.literal for pattern in patterns if pattern.literal is not None]
-    given = Rules(everywhere=name in roles, patterns=tuple(wild[:PATTERN_LIMIT]))
+    given = PermissionRules(everywhere=name in roles, patterns=tuple(wild[:PATTERN_LIMIT]))
     named = [role.removeprefix(f"{name}.") for role in roles if role.startswith(f"{name}.")]
     groups = [group for group in (*named, *literal) if is_group(group) and not given.check(group)]
     given.allowed = set(list(dict.fromkeys(groups))[:RULE_LIMIT])

@@ -8,7 +8,7 @@ Source: the client protocols; the texts of refusals are the service's.
 from dataclasses import dataclass
 
 from wps_run.emulator.effects import Effect, Message
-from wps_run.emulator.hub import Hub, Scope, Target
+from wps_run.emulator.hub import Hub, Target, TargetKind
 from wps_run.emulator.names import Permission
 from wps_run.emulator.request_log import EventKind
 from wps_run.emulator.websocket.frames import (
@@ -49,7 +49,7 @@ class Closing:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SessionResult:
     """What came of a request.
 
     Attributes:
@@ -67,7 +67,7 @@ class Outcome:
     detail: str = ""
 
 
-NOTHING = Outcome()
+NOTHING = SessionResult()
 
 _CLOSED = {
     1003: "This is not supported.",
@@ -150,33 +150,33 @@ class Session:
 
     # What the client asks.
 
-    def handle(self, request: Request) -> Outcome:
+    def handle(self, request: Request) -> SessionResult:
         """Carry out what a client asks; what it may not do comes out as an answer, or a close."""
         if self.is_over:
             return NOTHING
         if isinstance(request, Ping):
-            return Outcome(Pong())
+            return SessionResult(Pong())
         if isinstance(request, SequenceAck):
             self.outbox.acknowledge(request.sequence_id)
             return NOTHING
         if request.ack_id is not None and request.ack_id in (self._acks or ()):
-            return Outcome(_duplicate(request.ack_id))
+            return SessionResult(_duplicate(request.ack_id))
         try:
             done = self._act(request)
         except _RefusedError as refusal:
             return self._refused(request, refusal)
         return self._succeeded(request, done)
 
-    def _act(self, request: _Acted) -> Outcome:
+    def _act(self, request: _Acted) -> SessionResult:
         match request:
             case JoinGroup(group=group):
                 self._require(Permission.JOIN_LEAVE_GROUP, group, "join")
                 self._hub.add_connection_to_group(self.connection_id, group)
-                return Outcome(kind=EventKind.JOINED, detail=group)
+                return SessionResult(kind=EventKind.JOINED, detail=group)
             case LeaveGroup(group=group):
                 self._require(Permission.JOIN_LEAVE_GROUP, group, "leave")
                 self._hub.remove_connection_from_group(self.connection_id, group)
-                return Outcome(kind=EventKind.LEFT, detail=group)
+                return SessionResult(kind=EventKind.LEFT, detail=group)
             case SendToGroup():
                 return self._send(request)
             case SendEvent(event=event):
@@ -187,7 +187,7 @@ class Session:
                 message = f"`{kind}` is not supported by this service."
                 raise _RefusedError(AckError(AckName.BAD_REQUEST, message), 1003)
 
-    def _send(self, request: SendToGroup) -> Outcome:
+    def _send(self, request: SendToGroup) -> SessionResult:
         self._require(Permission.SEND_TO_GROUP, request.group, "send to")
         message = Message(
             request.data,
@@ -198,20 +198,20 @@ class Session:
             metadata=request.metadata,
         )
         spared = frozenset({self.connection_id}) if request.no_echo else frozenset[str]()
-        effect = self._hub.send(Target(Scope.GROUP, request.group), message, spared)
-        return Outcome(effect=effect, kind=EventKind.SENT, detail=request.group)
+        effect = self._hub.send(Target(TargetKind.GROUP, request.group), message, spared)
+        return SessionResult(effect=effect, kind=EventKind.SENT, detail=request.group)
 
     def _require(self, permission: Permission, group: str, verb: str) -> None:
         if not self._hub.check(permission, self.connection_id, group):
             message = f"The client does not have permission to {verb} group '{group}'."
             raise _RefusedError(AckError(AckName.FORBIDDEN, message), 1008)
 
-    def _refused(self, request: _Acted, refusal: _RefusedError) -> Outcome:
+    def _refused(self, request: _Acted, refusal: _RefusedError) -> SessionResult:
         notice = Ack(request.ack_id, refusal.error) if request.ack_id is not None else None
         closing = Closing(refusal.code, _CLOSED[refusal.code]) if self._simple else None
-        return Outcome(notice, None, closing, refusal.kind, refusal.detail)
+        return SessionResult(notice, None, closing, refusal.kind, refusal.detail)
 
-    def _succeeded(self, request: _Acted, done: Outcome) -> Outcome:
+    def _succeeded(self, request: _Acted, done: SessionResult) -> SessionResult:
         if request.ack_id is None:
             return done
         if self._acks is None:
@@ -219,7 +219,7 @@ class Session:
         self._acks[request.ack_id] = None
         if len(self._acks) > ACKS_KEPT:
             del self._acks[next(iter(self._acks))]
-        return Outcome(Ack(request.ack_id), done.effect, None, done.kind, done.detail)
+        return SessionResult(Ack(request.ack_id), done.effect, None, done.kind, done.detail)
 
     # What becomes of the connection.
 

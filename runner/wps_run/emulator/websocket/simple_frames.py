@@ -20,7 +20,7 @@ class ModeError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Mode:
+class SimpleMode:
     """What the frames of a simple client are.
 
     Attributes:
@@ -32,7 +32,7 @@ class Mode:
     no_echo: bool = False
 
 
-def read_mode(query: Query) -> Mode:
+def read_mode(query: Query) -> SimpleMode:
     """The mode that a client asks for. Values are compared without case; the last one counts.
 
     Raises:
@@ -40,7 +40,7 @@ def read_mode(query: Query) -> Mode:
     """
     mode = _last(query, "webpubsub_mode").lower()
     if mode in {"", "sendevent"}:
-        return Mode()
+        return SimpleMode()
     if mode != "sendtogroup":
         raise ModeError("`webpubsub_mode` is neither `sendEvent` nor `sendToGroup`")
     group = _last(query, "group")
@@ -49,7 +49,7 @@ def read_mode(query: Query) -> Mode:
     echo = _last(query, "noEcho").lower()
     if echo not in {"", "true", "false"}:
         raise ModeError("`noEcho` is neither `true` nor `false`")
-    return Mode(group, echo == "true")
+    return SimpleMode(group, echo == "true")
 
 
 def _last(query: Query, name: str) -> str:
@@ -71,7 +71,7 @@ class _Payload:
 class SimpleFrames:
     """How the frames of a simple client are read and written: a subprotocol without a name."""
 
-    mode: Mode = Mode()
+    mode: SimpleMode = SimpleMode()
     name: str = ""
     reliable: bool = False
     binary: bool = False

@@ -76,7 +76,7 @@ class _Linger(asyncio.Protocol):
 class _Socket(web.WebSocketResponse):
     """aiohttp's WebSocket, which here neither waits for readers nor closes under a sender."""
 
-    line: "Line"
+    line: "WebSocketTransport"
     """Is told when it is being closed, by whomever."""
 
     linger: _Linger | None = None
@@ -106,7 +106,7 @@ class Owner(Protocol):
         """Nothing may be written to it any more."""
 
 
-class Line:
+class WebSocketTransport:
     """One WebSocket.
 
     Args:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from wps_run.problems import Paint, Problem, Severity, plain, with_caret
+from wps_run.problems import Problem, Severity, Styler, plain, with_caret
 
 
-def shown(problems: Sequence[Problem], files: int, paint: Paint = plain) -> str:
+def shown(problems: Sequence[Problem], files: int, paint: Styler = plain) -> str:
     """Every problem as a terminal shows it, then the totals."""
     found = "".join(f"{with_caret(problem, paint)}\n" for problem in problems)
     return f"{found}\n{totals(problems, files)}" if found else totals(problems, files)

@@ -16,18 +16,18 @@ from wps_run.execution.result import Status
 from wps_run.execution.run_info import Destination
 from wps_run.report.html.rows import Rows, data, plain_tables, visible
 from wps_run.report.html.simulation import outlook_section
-from wps_run.report.run_report import Account
-from wps_run.report.statistics import Digest, Kind, digest
+from wps_run.report.run_report import RunReport
+from wps_run.report.statistics import FailureGroup, RunStatistics, statistics_of
 
 
-def page(account: Account) -> Iterator[str]:
+def page(account: RunReport) -> Iterator[str]:
     """The page, piece by piece.
 
     Its content security policy allows the one style and the one script in it, by their hashes,
     and nothing from elsewhere. Without JavaScript it shows a plain table of all actions.
     """
     rows = Rows(account)
-    found = digest(account.records)
+    found = statistics_of(account.records)
     parts = _filled(account, rows, found)
     head, rest = parts.split("<!-- rows -->")
     middle, tail = rest.split("<!-- data -->")
@@ -52,7 +52,7 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _filled(account: Account, rows: Rows, found: Digest) -> str:
+def _filled(account: RunReport, rows: Rows, found: RunStatistics) -> str:
     heading = account.heading
     playbooks = ", ".join(heading.playbooks)
     style, script = _asset("report.css"), _script()
@@ -86,7 +86,7 @@ def _text(text: str) -> str:
     return escape(visible(text))
 
 
-def _facts(account: Account) -> str:
+def _facts(account: RunReport) -> str:
     heading, code = account.heading, account.summary.exit_code
     hubs = ", ".join(heading.hubs)
     return " · ".join(
@@ -95,7 +95,7 @@ def _facts(account: Account) -> str:
     )
 
 
-def _notice(account: Account) -> str:
+def _notice(account: RunReport) -> str:
     if account.finished:
         return ""
     return (
@@ -104,7 +104,7 @@ def _notice(account: Account) -> str:
     )
 
 
-def _cards(account: Account, found: Digest) -> str:
+def _cards(account: RunReport, found: RunStatistics) -> str:
     summary = account.summary
     cards = [_card("actions", f"{summary.total:,}")]
     for status in Status:
@@ -117,7 +117,7 @@ def _cards(account: Account, found: Digest) -> str:
     return "".join(cards)
 
 
-def _times(account: Account) -> str:
+def _times(account: RunReport) -> str:
     summary, latency = account.summary, account.summary.latency
     cards = [_card("time", f"{summary.duration:,.2f} s")]
     cards.append(_card("actions a second", f"{summary.per_second:,.1f}"))
@@ -136,7 +136,7 @@ def _milliseconds(number: float) -> str:
     return f"{number:,.1f} ms"
 
 
-def _trouble(found: Digest) -> str:
+def _trouble(found: RunStatistics) -> str:
     if not found.kinds:
         return ""
     more = f"<p>… and {found.others:,} more, of other kinds.</p>" if found.others else ""
@@ -149,7 +149,7 @@ def _trouble(found: Digest) -> str:
     )
 
 
-def _kind(kind: Kind) -> str:
+def _kind(kind: FailureGroup) -> str:
     fault = kind.example.error
     message = fault.message if fault else ""
     return (

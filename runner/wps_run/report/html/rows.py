@@ -10,7 +10,7 @@ from json import JSONEncoder
 
 from wps_run.execution.record import Record
 from wps_run.execution.result import Status
-from wps_run.report.run_report import Account
+from wps_run.report.run_report import RunReport
 from wps_run.report.text import whole_target
 
 CHUNK = 500
@@ -34,7 +34,7 @@ class Rows:
         left_out: How many are not.
     """
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: RunReport) -> None:
         self._account = account
         recorded = Counter(record.status is Status.OK for record in account.records)
         self._trouble = min(recorded[False], LISTED)

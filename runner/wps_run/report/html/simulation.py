@@ -4,18 +4,18 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from wps_run.report.html.rows import visible
-from wps_run.report.simulation import Outlook
+from wps_run.report.simulation import Simulation
 
 FEW = 8
 """So many names stand on the line itself; more are folded away below it."""
 
 
-def outlook_section(outlook: Outlook) -> str:
+def outlook_section(outlook: Simulation) -> str:
     """Who is where, who heard what, who was closed, what is permitted: all of it."""
     return "".join(_section(outlook))
 
 
-def _section(outlook: Outlook) -> Iterator[str]:
+def _section(outlook: Simulation) -> Iterator[str]:
     clients = f"{outlook.clients:,} simulated {'client' if outlook.clients == 1 else 'clients'}"
     yield f"<section><h2>What would happen in hub {_text(outlook.hub)} ({clients})</h2>"
     yield from _part("Groups", (_listed(group, members) for group, members in outlook.groups))
@@ -38,7 +38,7 @@ def _part(title: str, lines: Iterator[str]) -> Iterator[str]:
     yield "".join(lines) or "<p>none</p>"
 
 
-def _messages(outlook: Outlook) -> Iterator[str]:
+def _messages(outlook: Simulation) -> Iterator[str]:
     """Each message with its listeners; those that many messages share are written once."""
     first: dict[tuple[str, ...], int] = {}
     for number, heard in enumerate(outlook.heard, start=1):
@@ -51,7 +51,7 @@ def _messages(outlook: Outlook) -> Iterator[str]:
             yield f"<p>{_text(title)} {count}</p>"
 
 
-def _closed(outlook: Outlook) -> Iterator[str]:
+def _closed(outlook: Simulation) -> Iterator[str]:
     by_reason: dict[str, list[str]] = {}
     for one in outlook.closed:
         by_reason.setdefault(one.reason, []).append(one.client)
@@ -59,7 +59,7 @@ def _closed(outlook: Outlook) -> Iterator[str]:
         yield _listed(reason or "no reason given", clients)
 
 
-def _permissions(outlook: Outlook) -> Iterator[str]:
+def _permissions(outlook: Simulation) -> Iterator[str]:
     by_connection: dict[str, list[str]] = {}
     for one in outlook.permissions:
         verb = "may" if one.allowed else "may not"
