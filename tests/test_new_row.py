@@ -52,4 +52,4 @@ def test_a_new_row_has_its_request_and_its_place_in_the_order() -> None:
     assert build_request(FREEZE, values, "chat") == Request(
         "POST", "/api/hubs/chat/groups/a%20b/:freeze", "reason=late"
     )
-    assert [claim.key for claim in locks_of(FREEZE, values)] == [HUB, ("group", "a b")]
+    assert [lock.key for lock in locks_of(FREEZE, values)] == [HUB, ("group", "a b")]

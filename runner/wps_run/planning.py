@@ -198,10 +198,10 @@ def plan(
         plans.append(Plan(playbook, hub, connection, options, scope, first, *sizes, given.shard))
         first += checked.steps
     if given.shard:
-        from wps_run.playbook.shard_conflicts import Part, require_commuting
+        from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
 
         whole = [partial(one.steps, every=True) for one in plans]
-        require_commuting(list(map(Part, playbooks, (one.hub for one in plans), whole)))
+        require_commuting(list(map(PlanPart, playbooks, (one.hub for one in plans), whole)))
     return tuple(plans)
 
 

@@ -1,16 +1,16 @@
-"""What actions claim says which of them may overlap, by the rule of the contract."""
+"""The locks of actions decide which of them may overlap, by the rule of the contract."""
 
 import pytest
 
-from wps_run.actions.locks import ALONE, Lock, locks_of
+from wps_run.actions.locks import EXCLUSIVE, Lock, locks_of
 from wps_run.actions.request import Value, Values
 from wps_run.actions.table import ACTIONS
 
 
 def may_overlap(one: tuple[str, Values], other: tuple[str, Values]) -> bool:
-    """The rule itself: every key that both claim is claimed for one use, and shared."""
-    mine = {claim.key: claim for claim in locks_of(ACTIONS[one[0]], one[1])}
-    theirs = {claim.key: claim for claim in locks_of(ACTIONS[other[0]], other[1])}
+    """The rule itself: every key that both lock is shared, for one use."""
+    mine = {lock.key: lock for lock in locks_of(ACTIONS[one[0]], one[1])}
+    theirs = {lock.key: lock for lock in locks_of(ACTIONS[other[0]], other[1])}
     return all(
         mine[key].use == theirs[key].use and mine[key].shared and theirs[key].shared
         for key in mine.keys() & theirs.keys()
@@ -76,9 +76,9 @@ def test_what_would_change_the_outcome_does_not_overlap(
 
 
 def test_an_action_that_runs_alone_shares_nothing() -> None:
-    """Its one claim is on the hub, which every action claims."""
-    assert locks_of(ACTIONS["sendToAll"], SEND) == ALONE
-    assert list(ALONE) == [Lock(("hub", ""), "alone", shared=False)]
+    """Its one lock is on the hub, which every action locks."""
+    assert locks_of(ACTIONS["sendToAll"], SEND) == EXCLUSIVE
+    assert list(EXCLUSIVE) == [Lock(("hub", ""), "alone", shared=False)]
     for row in ACTIONS.values():
         values: Values = {one.name: "x" for one in row.fields}
         assert locks_of(row, values)[0].key == ("hub", "")

@@ -40,12 +40,12 @@ def make_step() -> Callable[..., Step]:
         index = fields.pop("index", next(numbers))
         return Step(
             index=index,
-            written=index,
+            action_index=index,
             item=None,
             action=action,
             values=values,
             request=build_request(action, values, "chat"),
-            claims=locks_of(action, values),
+            locks=locks_of(action, values),
             source=f"p.yaml:{index}",
             name=None,
             **{

@@ -142,13 +142,13 @@ async def test_nothing_that_conflicts_is_ever_in_flight_together(
     for _ in range(300):
         name, values = chance.choice(kinds)
         steps.append(make_step(name, **values()))
-    claims = {f"{one.request.method} {one.request.path}": one.claims for one in steps}
+    locks = {f"{one.request.method} {one.request.path}": one.locks for one in steps}
     now: list[tuple[Lock, ...]] = []
-    clashes: list[tuple[Lock, ...]] = []
+    conflicts: list[tuple[Lock, ...]] = []
 
     async def answer(request: web.Request) -> web.Response:
-        own = claims[f"{request.method} {request.rel_url.raw_path}"]
-        clashes.extend(other for other in now if conflict(own, other))
+        own = locks[f"{request.method} {request.rel_url.raw_path}"]
+        conflicts.extend(other for other in now if conflict(own, other))
         now.append(own)
         done = asyncio.Event()
         asyncio.get_running_loop().call_later(chance.random() / 500, done.set)
@@ -160,7 +160,7 @@ async def test_nothing_that_conflicts_is_ever_in_flight_together(
     results = await run.results(steps)
 
     assert statuses(results) == ["ok"] * 300
-    assert clashes == []
+    assert conflicts == []
     assert service.most_in_flight > 1
 
 

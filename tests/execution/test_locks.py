@@ -4,24 +4,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.actions.locks import ALONE, HUB, Lock, locks_of
+from wps_run.actions.locks import EXCLUSIVE, HUB, Lock, locks_of
 from wps_run.actions.table import ACTIONS
 from wps_run.execution.locks import LockTable
 
 USES = ["join", "leave", "send", "close"]
-CLAIMS = st.lists(
+LOCKS = st.lists(
     st.builds(
         lambda key, use: Lock(("k", key), use, shared=use in {"join", "leave"}),
         st.sampled_from("abcd"),
         st.sampled_from(USES),
     ),
     max_size=4,
-    unique_by=lambda claim: claim.key,
+    unique_by=lambda lock: lock.key,
 ).map(tuple)
 
 
 def conflict(one: tuple[Lock, ...], other: tuple[Lock, ...]) -> bool:
-    """Two steps may not overlap: they claim a key for different uses, or one does not share it."""
+    """Two steps may not overlap: they lock a key for different uses, or one does not share it."""
     return any(
         a.key == b.key and not (a.use == b.use and a.shared and b.shared)
         for a in one
@@ -39,7 +39,7 @@ def empty(board: LockTable) -> bool:
     return not (board._queues or board._keys or board._blocked or board._ready)  # noqa: SLF001
 
 
-@given(st.lists(CLAIMS, max_size=25), st.data())
+@given(st.lists(LOCKS, max_size=25), st.data())
 def test_a_step_is_ready_exactly_when_the_rule_says_so(
     steps: list[tuple[Lock, ...]], data: st.DataObject
 ) -> None:
@@ -88,10 +88,10 @@ def test_ten_thousand_joins_are_ready_at_once_and_the_send_after_them_waits() ->
 
 
 def test_steps_that_stand_alone_run_as_written() -> None:
-    """A sequential run is one in which each step claims the hub for itself."""
+    """A sequential run is one in which each step locks the hub for itself."""
     board = LockTable()
     for number in range(5):
-        board.add(number, ALONE)
+        board.add(number, EXCLUSIVE)
 
     for number in range(5):
         assert board.take() == number
@@ -103,13 +103,13 @@ def test_steps_that_stand_alone_run_as_written() -> None:
 def test_memory_is_bounded_by_what_is_pending() -> None:
     """A stream in which there is always a step under way leaves no trail of numbers behind."""
     board = LockTable()
-    claims = (Lock(HUB, "use", shared=True),)
+    locks = (Lock(HUB, "use", shared=True),)
     board.add(0, (Lock(HUB, "broadcast", shared=False),))
-    board.add(1, claims)
+    board.add(1, locks)
     assert board.take() == 0
     board.finish(0)
     for number in range(2, 5000):
-        board.add(number, claims)
+        board.add(number, locks)
         taken = board.take()
         assert taken is not None
         board.finish(taken)
@@ -121,7 +121,7 @@ def test_memory_is_bounded_by_what_is_pending() -> None:
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_a_step_without_claims_waits_for_nothing(*, shared: bool) -> None:
+def test_a_step_without_locks_waits_for_nothing(*, shared: bool) -> None:
     """No key, no order."""
     board = LockTable()
     board.add(0, (Lock(HUB, "use", shared=shared),))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wps_run.actions.locks import ALONE
+from wps_run.actions.locks import EXCLUSIVE
 from wps_run.actions.request import Value, build_request
 from wps_run.actions.table import ACTIONS
 from wps_run.execution.record import Attempt, ended
@@ -30,7 +30,7 @@ def step(index: int, name: str = "addUserToGroup") -> Step:
     values = {one.name: given[one.name] for one in action.fields if one.name in given}
     request = build_request(action, values, "chat")
     return Step(
-        *(index, index, None, action, values, request, ALONE, "p.yaml:1", None, OnError.STOP),
+        *(index, index, None, action, values, request, EXCLUSIVE, "p.yaml:1", None, OnError.STOP),
         *(Delivery.AT_MOST_ONCE, 30.0),
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wps_run.actions.locks import ALONE
+from wps_run.actions.locks import EXCLUSIVE
 from wps_run.actions.request import Value, build_request
 from wps_run.actions.table import ACTIONS
 from wps_run.execution.record import ended
@@ -25,7 +25,7 @@ def step(index: int, name: str = "sendToAll", delivery: Delivery = Delivery.AT_M
     action = ACTIONS[name]
     request = build_request(action, values, "chat")
     return Step(
-        *(index, index, None, action, values, request, ALONE, "p.yaml:1", None, OnError.STOP),
+        *(index, index, None, action, values, request, EXCLUSIVE, "p.yaml:1", None, OnError.STOP),
         *(delivery, 30.0),
     )
 

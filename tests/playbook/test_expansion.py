@@ -78,7 +78,7 @@ def test_a_step_of_a_row_knows_its_row(tmp_path: Path) -> None:
     )
 
     file = tmp_path / "m.csv"
-    assert [(one.index, one.written, one.item, one.source, one.name) for one in found] == [
+    assert [(one.index, one.action_index, one.item, one.source, one.name) for one in found] == [
         (0, 0, None, "p.yaml:3", None),
         (1, 1, 0, f"{file}:2", "Seat ada"),
         (2, 1, 1, f"{file}:4", "Seat b-b"),

@@ -13,7 +13,7 @@ from wps_run.actions.locks import Lock, locks_of
 from wps_run.actions.table import ACTIONS
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import RunOptions
-from wps_run.playbook.shard_conflicts import Marks, Part, first_clash, require_commuting
+from wps_run.playbook.shard_conflicts import HashMarks, PlanPart, find_conflict, require_commuting
 from wps_run.playbook.steps import Step, steps
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, one_line
@@ -53,24 +53,24 @@ def act(name: str, number: int = 0, **more: Any) -> dict[str, Any]:
     return {"actionName": name, **values, **more}
 
 
-def part(actions: Sequence[dict[str, Any]], hub: str = "chat", first: int = 0) -> Part:
+def part(actions: Sequence[dict[str, Any]], hub: str = "chat", first: int = 0) -> PlanPart:
     """A playbook of these actions, as part of a run."""
     playbook = read_playbook(yaml.safe_dump({"actions": list(actions)}), f"{hub}.yaml")
     assert playbook.problems == ()
     scope = VariableScope({}, {})
-    return Part(playbook, hub, lambda: steps(playbook, scope, RunOptions(), hub, first=first))
+    return PlanPart(playbook, hub, lambda: steps(playbook, scope, RunOptions(), hub, first=first))
 
 
-def numbers(parts: Sequence[Part], hashed: Keyed = hash) -> tuple[int, int] | None:
-    """The numbers of the two that clash."""
-    clash = first_clash(parts, hashed)
-    return (clash.first.step.index, clash.second.step.index) if clash else None
+def numbers(parts: Sequence[PlanPart], hashed: Keyed = hash) -> tuple[int, int] | None:
+    """The indexes of the two steps that conflict."""
+    conflict = find_conflict(parts, hashed)
+    return (conflict.first.step.index, conflict.second.step.index) if conflict else None
 
 
 def overlap(one: Step, other: Step) -> bool:
-    """Whether two steps may be done in any order, by their claims."""
-    mine = {claim.key: claim for claim in locks_of(one.action, one.values)}
-    its = {claim.key: claim for claim in locks_of(other.action, other.values)}
+    """Whether two steps may be done in any order, by their locks."""
+    mine = {lock.key: lock for lock in locks_of(one.action, one.values)}
+    its = {lock.key: lock for lock in locks_of(other.action, other.values)}
     return all(_go_together(mine[key], its[key]) for key in mine.keys() & its.keys())
 
 
@@ -133,7 +133,7 @@ def test_what_overlaps_with_nothing_may_only_be_alone(name: str) -> None:
         (act("addUserToGroup", 1), act("sendToGroup", 2, filter="'x' in groups")),
     ],
 )
-def test_two_actions_whose_order_matters_clash_either_way(
+def test_two_actions_whose_order_matters_conflict_either_way(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:
     """However many that commute stand around them."""
@@ -154,7 +154,7 @@ def test_playbooks_of_one_hub_are_one_plan_and_those_of_two_hubs_are_not() -> No
     assert numbers([part(join), part(leave, "CHAT", first=1)]) == (0, 1)
 
 
-def test_the_clash_tells_both_actions_with_place_name_and_target() -> None:
+def test_the_conflict_names_both_actions_with_place_name_and_target() -> None:
     """As a problem of the playbook, at the later one, with what to do."""
     playbook = read_playbook(
         "actions:\n"
@@ -166,7 +166,7 @@ def test_the_clash_tells_both_actions_with_place_name_and_target() -> None:
         "  - {name: Greet, actionName: sendToGroup, group: red, data: Hello}\n",
         "p.yaml",
     )
-    made = Part(
+    made = PlanPart(
         playbook, "chat", lambda: steps(playbook, VariableScope({}, {}), RunOptions(), "chat")
     )
 
@@ -177,9 +177,9 @@ def test_the_clash_tells_both_actions_with_place_name_and_target() -> None:
     assert one_line(problem) == (
         "p.yaml:7:31: `sendToGroup group=red` (Greet) does not commute with `addUserToGroup "
         "userId=ada group=red` (Seat) from p.yaml:3, which comes before it, at p.yaml:4:17: `join` "
-        "and `send` of one group, here `red`, keep their written order. Shards keep no order "
-        "between them; run the plan without --shard, or put one of the two into a playbook that is "
-        "run when all shards are done"
+        "and `send` of one group, here `red`, run in the playbook's order. Shards do not wait for "
+        "each other; run the plan without --shard, or move one of the two to a playbook that runs "
+        "after all shards"
     )
     assert problem.rule == "shard-order"
 
@@ -195,7 +195,7 @@ def test_many_joins_are_known_to_commute_without_reading_a_row() -> None:
     def unread() -> Any:
         raise AssertionError("the rows were read")
 
-    assert first_clash([Part(playbook, "chat", unread)]) is None
+    assert find_conflict([PlanPart(playbook, "chat", unread)]) is None
 
 
 ACTS = st.builds(act, st.sampled_from(sorted(EXAMPLES)), st.integers(0, 3))
@@ -213,34 +213,34 @@ def test_a_plan_is_refused_exactly_when_two_of_its_actions_do_not_commute(
     """Held to every pair by itself; and whatever keys share a hash."""
     made = part(actions)
     every = list(made.steps())
-    clashing = [
+    conflicting = [
         (one.index, other.index) for one, other in combinations(every, 2) if not overlap(one, other)
     ]
 
     found = numbers([made], lambda key: hash(key) % few)
 
-    assert found in clashing if clashing else found is None
-    assert not clashing or found is None or found[1] == min(second for _, second in clashing)
+    assert found in conflicting if conflicting else found is None
+    assert not conflicting or found is None or found[1] == min(second for _, second in conflicting)
 
 
 @given(keys=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3000))
 def test_marks_remember_the_first_mark_of_every_key(keys: list[int]) -> None:
     """As a dictionary would, while the table grows."""
-    marks, expected = Marks(), dict[int, int]()
+    marks, expected = HashMarks(), dict[int, int]()
 
     for number, key in enumerate(keys):
         tag = key % 2**56
-        assert marks.mark(key, number % 254 + 1) == expected.get(tag, 0)
+        assert marks.set_default(key, number % 254 + 1) == expected.get(tag, 0)
         expected.setdefault(tag, number % 254 + 1)
 
-    assert all(marks.mark(key, 1) == expected[key % 2**56] for key in keys)
+    assert all(marks.set_default(key, 1) == expected[key % 2**56] for key in keys)
 
 
 def test_a_key_takes_at_most_24_bytes() -> None:
     """What the documents promise."""
-    marks = Marks()
+    marks = HashMarks()
 
     for key in range(100_000):
-        marks.mark(key * 0x9E3779B97F4A7C15, 1)
+        marks.set_default(key * 0x9E3779B97F4A7C15, 1)
 
     assert marks.size <= 24 * 100_000

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from wps_run.actions.locks import ALONE, locks_of
+from wps_run.actions.locks import EXCLUSIVE, locks_of
 from wps_run.actions.request import Request
 from wps_run.actions.table import ACTIONS
 from wps_run.playbook.model import Playbook, read_playbook
@@ -45,12 +45,12 @@ def test_a_step_has_everything_that_the_executor_needs() -> None:
     assert made(playbook, first=7, mode=Mode.CONCURRENT) == [
         Step(
             index=7,
-            written=0,
+            action_index=0,
             item=None,
             action=ACTIONS["addUserToGroup"],
             values=values,
             request=Request("PUT", "/api/hubs/chat/users/ada/groups/launch-red"),
-            claims=locks_of(ACTIONS["addUserToGroup"], values),
+            locks=locks_of(ACTIONS["addUserToGroup"], values),
             source="p.yaml:3",
             name="Seat red",
             on_error=OnError.CONTINUE,
@@ -61,10 +61,10 @@ def test_a_step_has_everything_that_the_executor_needs() -> None:
 
 
 def test_in_a_sequential_run_every_step_is_alone() -> None:
-    """One at a time is the claim on everything."""
+    """Every step locks the hub for itself."""
     (step,) = made(read("  - {actionName: sendToAll, data: x}\n"))
 
-    assert step.claims == ALONE
+    assert step.locks == EXCLUSIVE
 
 
 def test_data_becomes_bytes_and_lists_become_tuples() -> None:

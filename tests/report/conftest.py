@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wps_run.actions.locks import ALONE
+from wps_run.actions.locks import EXCLUSIVE
 from wps_run.actions.request import build_request
 from wps_run.actions.table import ACTIONS
 from wps_run.execution.record import Record, ended
@@ -26,12 +26,12 @@ def make_step() -> Callable[..., Step]:
         values = changes.pop("values", {"userId": "ada", "group": "launch-red"})
         fields: dict[str, Any] = {
             "index": 3,
-            "written": 0,
+            "action_index": 0,
             "item": None,
             "action": action,
             "values": values,
             "request": build_request(action, values, "chat"),
-            "claims": ALONE,
+            "locks": EXCLUSIVE,
             "source": "rooms.yaml:5",
             "name": "Seat the members",
             "on_error": OnError.STOP,

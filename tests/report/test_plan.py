@@ -24,7 +24,7 @@ def test_a_send_waits_for_the_joins_of_its_group(make_step: Callable[..., Step])
             index=index,
             action=ACTIONS[name],
             values=values,
-            claims=locks_of(ACTIONS[name], values),
+            locks=locks_of(ACTIONS[name], values),
             name=None,
         )
         lines.append(step_line(step, waits.of(step)))
@@ -65,8 +65,8 @@ def joins(make_step: Callable[..., Step], count: int) -> list[Step]:
     found = []
     for index in range(count):
         values: dict[str, Value] = {"userId": f"user-{index}", "group": "red"}
-        claims = locks_of(action, values)
-        found.append(make_step(index=index, action=action, values=values, claims=claims))
+        locks = locks_of(action, values)
+        found.append(make_step(index=index, action=action, values=values, locks=locks))
     return found
 
 
@@ -79,7 +79,7 @@ def test_a_plan_of_many_rows_remembers_a_bounded_number_of_targets(
         assert waits.of(step) == ()
     values: dict[str, Value] = {"group": "red", "data": b"x", "dataType": "text"}
     action = ACTIONS["sendToGroup"]
-    send = make_step(index=REMEMBERED + 100, claims=locks_of(action, values))
+    send = make_step(index=REMEMBERED + 100, locks=locks_of(action, values))
 
     (wait,) = waits.of(send)
 
@@ -97,6 +97,6 @@ def test_after_a_change_of_phase_only_the_phase_is_waited_for(
     action = ACTIONS["closeUserConnections"]
     values: dict[str, Value] = {"userId": "user-1"}
 
-    found = waits.of(make_step(index=3, claims=locks_of(action, values)))
+    found = waits.of(make_step(index=3, locks=locks_of(action, values)))
 
     assert [(wait.key, wait.count) for wait in found] == [(("hub", ""), 3)]

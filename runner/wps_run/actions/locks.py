@@ -1,8 +1,8 @@
-"""What an action touches, and so what may run at the same time.
+"""The locks of an action: which actions may run at the same time.
 
-The goal is the state that a sequential run would leave, sooner. An action claims the phase
-of its hub and each target that it names. Two actions may overlap when every key that both
-claim is claimed for the same kind of thing, and that kind commutes.
+A concurrent run must leave the same state as a sequential one. Each action holds a lock on its
+hub and on every target that it names. Two actions may overlap when, for every key that both of
+them lock, both share the lock and use it for the same thing.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from wps_run.actions.request import Values
 from wps_run.actions.table import Action, OverlapKind
 
-COMMUTES: frozenset[OverlapKind] = frozenset(
+COMMUTATIVE: frozenset[OverlapKind] = frozenset(
     {
         OverlapKind.JOIN,
         OverlapKind.LEAVE,
@@ -20,13 +20,13 @@ COMMUTES: frozenset[OverlapKind] = frozenset(
         OverlapKind.LEAVE_ALL,
     }
 )
-"""Kinds that may be done to one target in any order.
+"""Kinds of action that may be applied to one target in any order.
 
-Sends do not commute: messages to one target arrive as written. Closes do not either, since
-only the first one's reason is heard.
+Sends do not commute: messages to one target arrive in the playbook's order. Closes do not
+either, because clients see the reason of the first one only.
 """
 
-_TARGETS = {
+_TARGET_KINDS = {
     "group": "group",
     "targetName": "group",
     "userId": "user",
@@ -36,12 +36,12 @@ _TARGETS = {
 
 
 class Lock(NamedTuple):
-    """A key and what is done to it.
+    """A lock that an action holds while it runs.
 
     Attributes:
-        key: What is claimed: the hub's phase, a user, a group or a connection.
-        use: What it is claimed for. Equal uses may share the key if `shared`.
-        shared: Whether claims of the same use overlap.
+        key: What is locked: the hub, the memberships, a user, a group or a connection.
+        use: What the lock is held for: the phase of the hub, or the kind of action.
+        shared: Whether actions with the same use may hold the lock together.
     """
 
     key: tuple[str, str]
@@ -50,51 +50,49 @@ class Lock(NamedTuple):
 
 
 HUB = ("hub", "")
-"""The key that every action claims, for its phase."""
+"""The key that every action locks, for its phase."""
 
 MEMBERSHIP = ("membership", "")
-"""Who is in which group. Joins and leaves change it, a filter on a send may read it."""
+"""The key of all group memberships. Joins and leaves change them, a `filter` may read them."""
 
-ALONE = (Lock(HUB, "alone", shared=False),)
-"""The claims of an action that overlaps with nothing, as in a sequential run."""
+_CHANGE_MEMBERSHIP = Lock(MEMBERSHIP, "change", shared=True)
+_READ_MEMBERSHIP = Lock(MEMBERSHIP, "read", shared=True)
 
+EXCLUSIVE = (Lock(HUB, "alone", shared=False),)
+"""The locks of an action that overlaps with no other, as in a sequential run."""
 
 LockFunction = Callable[[Values], tuple[Lock, ...]]
-"""From an action's values to what it claims, in a fixed order: the hub's phase first."""
+"""Makes the locks from an action's values. The lock on the hub is the first."""
 
 
 def locks_for(action: Action) -> LockFunction:
-    """How the claims of an action follow from its values; what no value changes, once.
+    """Return the function that makes an action's locks from its values.
 
-    Source: the two `overlap` columns of the action table.
+    Source: the `overlap` column of the action table.
     """
-    phase, kind = action.overlap.phase, action.overlap.kind
+    kind = action.overlap.kind
     if kind is OverlapKind.ALONE:
-        return lambda _: ALONE
-    hub = Lock(HUB, phase, shared=True)
-    shared = kind in COMMUTES
-    names = {one.name for one in action.fields}
-    targets = [(name, what) for name, what in _TARGETS.items() if name in names]
-    changes = kind in {OverlapKind.JOIN, OverlapKind.LEAVE}
+        return lambda _: EXCLUSIVE
+    hub = Lock(HUB, action.overlap.phase, shared=True)
+    shared = kind in COMMUTATIVE
+    names = {field.name for field in action.fields}
+    targets = [(name, target) for name, target in _TARGET_KINDS.items() if name in names]
+    changes_membership = kind in {OverlapKind.JOIN, OverlapKind.LEAVE}
 
-    def claims(values: Values) -> tuple[Lock, ...]:
-        made = [hub]
-        for name, what in targets:
+    def make_locks(values: Values) -> tuple[Lock, ...]:
+        locks = [hub]
+        for name, target_kind in targets:
             if name in values:
-                made.append(Lock((what, str(values[name])), kind, shared))
-        if changes:
-            made.append(_CHANGE)
+                locks.append(Lock((target_kind, str(values[name])), kind, shared))
+        if changes_membership:
+            locks.append(_CHANGE_MEMBERSHIP)
         elif "filter" in values:
-            made.append(_READ)
-        return tuple(made)
+            locks.append(_READ_MEMBERSHIP)
+        return tuple(locks)
 
-    return claims
-
-
-_CHANGE = Lock(MEMBERSHIP, "change", shared=True)
-_READ = Lock(MEMBERSHIP, "read", shared=True)
+    return make_locks
 
 
 def locks_of(action: Action, values: Values) -> tuple[Lock, ...]:
-    """What an action with these values claims; see `claiming`."""
+    """Return the locks of an action with these values."""
     return locks_for(action)(values)

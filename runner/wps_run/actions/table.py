@@ -51,7 +51,7 @@ class OverlapKind(StrEnum):
     """What an action does to its targets.
 
     Two actions on one target may overlap only when both do the same kind of thing
-    and that kind commutes (see `claims`).
+    and that kind commutes (see `locks`).
     """
 
     SEND = "send"

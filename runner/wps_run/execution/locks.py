@@ -1,6 +1,6 @@
-"""The scoreboard: which step may start now. Claims in, decisions out.
+"""The scoreboard: which step may start now. Locks in, decisions out.
 
-Each key that is claimed has a queue of generations: groups of steps, in written order, that may
+Each key that is locked has a queue of generations: groups of steps, in written order, that may
 hold the key together. A step is ready when it is in the first generation of each of its keys.
 So two steps that conflict keep their written order, and all others overlap. A step joins the
 last generation of a queue or opens a new one, and leaves the first one: each is O(1).
@@ -53,16 +53,16 @@ class LockTable:
         """How many steps may start now."""
         return len(self._ready)
 
-    def add(self, number: int, claims: Iterable[Lock]) -> None:
+    def add(self, number: int, locks: Iterable[Lock]) -> None:
         """Add the next step in written order.
 
         Args:
             number: Its number, greater than all before.
-            claims: What it claims, each key at most once.
+            locks: Its locks, each key at most once.
         """
         behind = 0
         keys = []
-        for key, use, shared in claims:
+        for key, use, shared in locks:
             keys.append(key)
             queue = self._queues.get(key)
             if queue is None:

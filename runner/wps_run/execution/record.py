@@ -147,7 +147,7 @@ def ended(  # noqa: PLR0913, PLR0917 -- all that a run finds out about a step
     """The result of a step; the arguments are its record's, but for times, which are in seconds."""
     record = Record(
         step.index,
-        step.written,
+        step.action_index,
         step.item,
         step.action.name,
         step.name,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from wps_run.actions.locks import ALONE
+from wps_run.actions.locks import EXCLUSIVE
 from wps_run.connect.reply import Outcome, Reply
 from wps_run.execution.errors import defect, skipped
 from wps_run.execution.limits import ConcurrencyLimiter, RateLimiter
@@ -123,7 +123,7 @@ class Scheduler:
     A worker is a request in flight. It makes one attempt after the other and goes home when
     none may start; whoever ends one calls in as many as may start then. So there is no task for
     each action, and nobody waits for work. A job that pauses has no worker: it rests until it
-    is due, keeping its claims. What nobody is there to notice, one timer does.
+    is due, keeping its locks. What nobody is there to notice, one timer does.
 
     Args:
         steps: In written order.
@@ -158,7 +158,7 @@ class Scheduler:
         self._spent = False
         self._reading: asyncio.Handle | None = None
         self._sequential = options.mode is Mode.SEQUENTIAL
-        # The claims keep a sequential run in order; looking far ahead would gain it nothing. Half
+        # The locks keep a sequential run in order; looking far ahead would gain it nothing. Half
         # is for the results that wait to be told.
         self._limit = 2 * BATCH if self._sequential else max(LOOK_AHEAD, 4 * options.concurrency)
         self._stop = stop
@@ -331,7 +331,7 @@ class Scheduler:
         try:
             for step in islice(self._source, room):
                 self._waiting[step.index] = step
-                self._board.add(step.index, ALONE if self._sequential else step.claims)
+                self._board.add(step.index, EXCLUSIVE if self._sequential else step.locks)
         except Exception as error:  # noqa: BLE001 -- it is raised again when all has ended
             self._fail(error)
             self._source = iter(())

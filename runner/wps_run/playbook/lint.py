@@ -88,7 +88,7 @@ def _unused(playbook: Playbook) -> Iterator[Problem]:
 def _repeated(playbook: Playbook) -> Iterator[Problem]:
     """Actions that are written again although nothing can have undone the first one.
 
-    A target is undone when it is claimed for another use in between. Where a target is not
+    A target is undone when it is locked for another use in between. Where a target is not
     known before the run (rows, variables), nothing before it is compared with what follows.
     """
     seen = _Seen()
@@ -97,16 +97,16 @@ def _repeated(playbook: Playbook) -> Iterator[Problem]:
         if "forEach" in item:
             seen.forget()
             continue
-        claims = locks_of(written.action, written.values)
+        locks = locks_of(written.action, written.values)
         done = repr((written.action.name, sorted(_done(item))))
-        earlier = seen.unchanged(done, claims)
+        earlier = seen.unchanged(done, locks)
         if earlier is not None:
             line = playbook.document.position(playbook.actions[earlier].path).line
             message = f"line {line} has the same `{written.action.name}`; leave one of them out"
             yield _warning(playbook, written, "actionName", message, "repeated-action")
-        if any("${" in text for claim in claims for text in claim.key):
+        if any("${" in text for lock in locks for text in lock.key):
             seen.forget()
-        seen.note(number, done, claims)
+        seen.note(number, done, locks)
 
 
 def _done(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -114,7 +114,7 @@ def _done(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 class _Seen:
-    """Which actions there were, and since when each key is claimed for its present use."""
+    """Which actions there were, and since when each key is locked for its present use."""
 
     def __init__(self) -> None:
         self._done: dict[str, int] = {}
@@ -124,23 +124,23 @@ class _Seen:
         """Compare nothing from before with what follows."""
         self._done.clear()
 
-    def unchanged(self, done: str, claims: Iterable[Lock]) -> int | None:
-        """The number of the same action, if all it claims is claimed for the same use since."""
+    def unchanged(self, done: str, locks: Iterable[Lock]) -> int | None:
+        """The number of the same action, if all it locks is locked for the same use since."""
         earlier = self._done.get(done)
         if earlier is None:
             return None
-        for claim in claims:
-            use, since = self._uses[claim.key]
-            if use != claim.use or since > earlier:
+        for lock in locks:
+            use, since = self._uses[lock.key]
+            if use != lock.use or since > earlier:
                 return None
         return earlier
 
-    def note(self, number: int, done: str, claims: Iterable[Lock]) -> None:
+    def note(self, number: int, done: str, locks: Iterable[Lock]) -> None:
         """Take in one action. A use that is not shared begins anew each time."""
         self._done[done] = number
-        for claim in claims:
-            if not claim.shared or self._uses.get(claim.key, ("",))[0] != claim.use:
-                self._uses[claim.key] = (claim.use, number)
+        for lock in locks:
+            if not lock.shared or self._uses.get(lock.key, ("",))[0] != lock.use:
+                self._uses[lock.key] = (lock.use, number)
 
 
 def _after_close(playbook: Playbook) -> Iterator[Problem]:

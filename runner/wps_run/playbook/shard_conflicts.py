@@ -1,12 +1,11 @@
-"""Whether all actions of a plan commute, and if not, the first two that do not.
+"""Check that the actions of a plan commute, so that shards may run them in any order.
 
-The rule is that of `mode: concurrent` (`actions.claims`), with nothing left to keep in order: no
-key is claimed in two ways, and none twice for something that does not commute.
+The rule is that of `mode: concurrent` (`actions.locks`), but nothing is left to keep in order: no
+key may be locked for two uses, and none twice for a use that is not shared.
 
-A plan in which each kind of key is claimed for one thing only, such as a million joins, is known
-to commute from what is written. Else each key is remembered in 8 bytes, 12 to 24 with the room
-that the table keeps free. A key is remembered by its hash; when two seem to meet, the plan is
-read again to see whether they are the same, so that chance decides nothing.
+When each kind of key is locked for one shared use only, as in a million joins, the playbooks alone
+decide. Otherwise every key is stored, in 12 to 24 bytes each. Keys are stored as hashes; when two
+keys have the same hash, the plan is read again to compare them, so the answer is always exact.
 """
 
 from array import array
@@ -21,43 +20,46 @@ from wps_run.playbook.model import Playbook
 from wps_run.playbook.steps import Step
 from wps_run.problems import PlaybookError, Problem
 
+Key = tuple[str, ...]
+"""The hub in lower case, and the key of a lock."""
+
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """The actions that one playbook of a run has for a hub.
+class PlanPart:
+    """The actions of one playbook of a run.
 
     Attributes:
         playbook: The playbook, without problems.
         hub: The hub; its case does not matter.
-        steps: Gives its steps from the first, anew at each call.
+        steps: Returns a new iterator over the playbook's steps at each call.
     """
 
     playbook: Playbook
     hub: str
     steps: Callable[[], Iterator[Step]]
 
-    def key(self, claim: Lock) -> tuple[str, ...]:
-        """What a claim of one of its actions is about, among all hubs."""
-        return (self.hub.lower(), *claim.key)
+    def key(self, lock: Lock) -> Key:
+        """Return the key of a lock, distinct among all hubs."""
+        return (self.hub.lower(), *lock.key)
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """A step and one of the things that it claims."""
+class StepLock:
+    """A step and one of its locks."""
 
-    part: Part
+    part: PlanPart
     step: Step
-    key: tuple[str, ...]
-    claim: Lock
+    key: Key
+    lock: Lock
 
     @property
     def path(self) -> Path:
-        """Where the name of its action is written."""
-        return (*self.part.playbook.actions[self.step.written].path, "actionName")
+        """The path of the step's action name in its playbook."""
+        return (*self.part.playbook.actions[self.step.action_index].path, "actionName")
 
     @property
     def name(self) -> str:
-        """The action with its target, its label, and the row it was made from."""
+        """The action with its target, its label and the row it was made from."""
         step = self.step
         target = "".join(f" {name}={value!s}" for name, value in step.target.items())
         label = f" ({step.name})" if step.name else ""
@@ -66,110 +68,112 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Clash:
-    """Two steps whose order matters, since both claim one key."""
+class LockConflict:
+    """Two steps whose order matters, because both lock one key."""
 
-    first: Claimed
-    second: Claimed
+    first: StepLock
+    second: StepLock
 
     def problem(self) -> Problem:
-        """The clash as what is wrong with the plan, at the later action."""
-        one, other = self.first, self.second
-        place = one.part.playbook.document.position(one.path)
-        return other.part.playbook.document.problem(
-            f"{other.name} does not commute with {one.name}, which comes before it, at {place}: "
-            f"{self._reason()}. Shards keep no order between them; run the plan without --shard, "
-            "or put one of the two into a playbook that is run when all shards are done",
+        """Return the problem to report, at the later action."""
+        first, second = self.first, self.second
+        position = first.part.playbook.document.position(first.path)
+        return second.part.playbook.document.problem(
+            f"{second.name} does not commute with {first.name}, which comes before it, at "
+            f"{position}: {self._reason()}. Shards do not wait for each other; run the plan "
+            "without --shard, or move one of the two to a playbook that runs after all shards",
             "shard-order",
-            other.path,
+            second.path,
         )
 
     def _reason(self) -> str:
-        use, other = self.first.claim.use, self.second.claim.use
-        what, name = self.first.claim.key
-        if self.first.claim.key == HUB:
-            return f"in the hub {self.first.part.hub}, such actions keep their written order"
-        if self.first.claim.key == MEMBERSHIP:
-            return "one changes who is in which group, which the `filter` of the other may ask"
+        key, use, other = self.first.lock.key, self.first.lock.use, self.second.lock.use
+        kind, name = key
+        if key == HUB:
+            return f"in the hub {self.first.part.hub}, such actions run in the playbook's order"
+        if key == MEMBERSHIP:
+            return "one changes group memberships, which the `filter` of the other may read"
         if use == other:
-            return f"what is a `{use}` to one {what}, here `{name}`, keeps its written order"
-        return f"`{use}` and `{other}` of one {what}, here `{name}`, keep their written order"
+            return f"each `{use}` to one {kind}, here `{name}`, runs in the playbook's order"
+        return f"`{use}` and `{other}` of one {kind}, here `{name}`, run in the playbook's order"
 
 
-def require_commuting(parts: Sequence[Part]) -> None:
-    """Refuse a plan whose actions must keep an order.
+def require_commuting(parts: Sequence[PlanPart]) -> None:
+    """Refuse a plan whose actions must run in order.
 
     Raises:
-        PlaybookError: They must; tells the first two of them.
+        PlaybookError: Two actions do not commute; names the first two.
     """
-    clash = first_clash(parts)
-    if clash:
-        raise PlaybookError([clash.problem()])
+    conflict = find_conflict(parts)
+    if conflict:
+        raise PlaybookError([conflict.problem()])
 
 
-def first_clash(
-    parts: Sequence[Part], hashed: Callable[[tuple[str, ...]], int] = hash
-) -> Clash | None:
-    """The first two actions of a plan that do not commute, or None when all do.
+def find_conflict(
+    parts: Sequence[PlanPart], hash_key: Callable[[Key], int] = hash
+) -> LockConflict | None:
+    """Find the first two actions of a plan that do not commute.
 
     Args:
-        parts: The playbooks of the plan, in order. Read once, or not at all, when all commute.
-        hashed: Gives a number for a key, of which 56 bits count. Few keys should share one.
+        parts: The playbooks of the plan, in order.
+        hash_key: The hash function for keys; 56 bits of its value are used.
+
+    Returns:
+        The conflict, or None when all actions commute.
     """
-    return None if _is_plain(parts) else _clash(parts, hashed)
+    if _uses_are_uniform(parts):
+        return None
+    marks = HashMarks()
+    codes: dict[str, int] = {}
+    for current in _step_locks(parts):
+        code = codes.setdefault(current.lock.use, len(codes) + 1)
+        hashed = hash_key(current.key)
+        previous = marks.set_default(hashed, code)
+        if previous == 0 or (previous == code and current.lock.shared):
+            continue
+        first = _first_conflicting(parts, current)
+        if first:
+            return LockConflict(first, current)
+        marks.set_ambiguous(hashed)
+    return None
 
 
-def _is_plain(parts: Sequence[Part]) -> bool:
-    """Whether each kind of key is claimed for one thing only, and that is shared."""
+def _uses_are_uniform(parts: Sequence[PlanPart]) -> bool:
+    """Check whether each kind of key is locked for one shared use only."""
     uses: dict[tuple[str, str], str] = {}
     for part in parts:
-        for written in part.playbook.actions:
-            for claim in locks_for(written.action)(written.values):
-                hub, what, _ = part.key(claim)
-                if not claim.shared or uses.setdefault((hub, what), claim.use) != claim.use:
+        for template in part.playbook.actions:
+            for lock in locks_for(template.action)(template.values):
+                hub, kind, _ = part.key(lock)
+                if not lock.shared or uses.setdefault((hub, kind), lock.use) != lock.use:
                     return False
     return True
 
 
-def _clash(parts: Sequence[Part], hashed: Callable[[tuple[str, ...]], int]) -> Clash | None:
-    marks = Marks()
-    codes: dict[str, int] = {}
-    for one in _all_claimed(parts):
-        code = codes.setdefault(one.claim.use, len(codes) + 1)
-        number = hashed(one.key)
-        before = marks.mark(number, code)
-        if before == 0 or (before == code and one.claim.shared):
-            continue
-        first = _earlier(parts, one)
-        if first:
-            return Clash(first, one)
-        marks.blur(number)
-    return None
-
-
-def _all_claimed(parts: Iterable[Part]) -> Iterator[Claimed]:
-    claims = {name: locks_for(action) for name, action in ACTIONS.items()}
+def _step_locks(parts: Iterable[PlanPart]) -> Iterator[StepLock]:
+    # A sequential plan's steps hold exclusive locks, so the locks are made from the actions.
+    lock_functions = {name: locks_for(action) for name, action in ACTIONS.items()}
     for part in parts:
         for step in part.steps():
-            for claim in claims[step.action.name](step.values):
-                yield Claimed(part, step, part.key(claim), claim)
+            for lock in lock_functions[step.action.name](step.values):
+                yield StepLock(part, step, part.key(lock), lock)
 
 
-def _earlier(parts: Sequence[Part], later: Claimed) -> Claimed | None:
-    """The first one before it that claims its key in a way that does not go together."""
-    before = takewhile(lambda one: one.step.index < later.step.index, _all_claimed(parts))
-    for one in before:
-        if one.key == later.key and not (later.claim.shared and one.claim == later.claim):
-            return one
+def _first_conflicting(parts: Sequence[PlanPart], current: StepLock) -> StepLock | None:
+    """Find the first earlier step that cannot share the key of the current one."""
+    earlier = takewhile(lambda other: other.step.index < current.step.index, _step_locks(parts))
+    for other in earlier:
+        if other.key == current.key and not (current.lock.shared and other.lock == current.lock):
+            return other
     return None
 
 
-BLURRED = 255
-"""The mark of a hash that stands for several keys; it is like no other."""
+AMBIGUOUS = 255
+"""The mark of a hash that several keys share. No use has this code."""
 
 
-class Marks:
-    """A mark, 1 to 254, for each of many hashes, in a table of 8 bytes a slot."""
+class HashMarks:
+    """A hash table from 56-bit hashes to marks from 1 to 254, in 8 bytes a slot."""
 
     def __init__(self) -> None:
         self._slots = array("Q", bytes(8 * 1024))
@@ -177,45 +181,45 @@ class Marks:
 
     @property
     def size(self) -> int:
-        """Bytes of the table."""
+        """The size of the table in bytes."""
         return self._slots.itemsize * len(self._slots)
 
-    def mark(self, key: int, mark: int) -> int:
-        """Set the mark of a hash, unless it has one.
+    def set_default(self, hashed: int, mark: int) -> int:
+        """Set the mark of a hash unless it has one.
 
         Returns:
-            The one it had; 0 for none.
+            The mark that it had before, or 0.
         """
         if 3 * self._used >= 2 * len(self._slots):
             self._grow()
-        place = self._place(key)
-        before = self._slots[place] & BLURRED
-        if not before:
-            self._slots[place] = _tag(key) | mark
+        slot = self._find(hashed)
+        previous = self._slots[slot] & AMBIGUOUS
+        if not previous:
+            self._slots[slot] = _tag(hashed) | mark
             self._used += 1
-        return before
+        return previous
 
-    def blur(self, key: int) -> None:
-        """Note that a hash which has a mark stands for several keys."""
-        self._slots[self._place(key)] |= BLURRED
+    def set_ambiguous(self, hashed: int) -> None:
+        """Record that several keys have this hash."""
+        self._slots[self._find(hashed)] |= AMBIGUOUS
 
-    def _place(self, key: int) -> int:
-        """The slot of a hash, or the free one where it belongs."""
-        slots, tag = self._slots, _tag(key)
-        last = len(slots) - 1
-        place = (tag >> 8) & last
-        while slots[place] and slots[place] & ~BLURRED != tag:
-            place = (place + 1) & last
-        return place
+    def _find(self, hashed: int) -> int:
+        """Return the index of a hash's slot, or of the free slot to put it in."""
+        slots, tag = self._slots, _tag(hashed)
+        mask = len(slots) - 1
+        index = (tag >> 8) & mask
+        while slots[index] and slots[index] & ~AMBIGUOUS != tag:
+            index = (index + 1) & mask
+        return index
 
     def _grow(self) -> None:
-        before = self._slots
-        self._slots = array("Q", bytes(16 * len(before)))
-        for slot in before:
+        previous = self._slots
+        self._slots = array("Q", bytes(16 * len(previous)))
+        for slot in previous:
             if slot:
-                self._slots[self._place(slot >> 8)] = slot
+                self._slots[self._find(slot >> 8)] = slot
 
 
-def _tag(key: int) -> int:
-    """The 56 bits of a hash that are kept, with room for the mark."""
-    return (key << 8) & (2**64 - 1)
+def _tag(hashed: int) -> int:
+    """Return the 56 low bits of a hash, shifted to leave 8 bits for the mark."""
+    return (hashed << 8) & (2**64 - 1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wps_run.actions.fields import FieldType
-from wps_run.actions.locks import ALONE, Lock, locks_for
+from wps_run.actions.locks import EXCLUSIVE, Lock, locks_for
 from wps_run.actions.payload import message_bytes
 from wps_run.actions.request import Request, RequestTemplate, Value, Values
 from wps_run.actions.table import Action
@@ -37,12 +37,12 @@ class Step:
 
     Attributes:
         index: Its number among all expanded actions of the run, from 0.
-        written: Its place in the playbook's list of actions, from 0.
+        action_index: The index of its action in the playbook, from 0.
         item: The row it was made from, from 0, or None when it is not made from rows.
         action: Its row of the action table.
         values: Its checked values.
         request: The REST call; `plan` shows it and `run` sends it.
-        claims: What it touches, for the ordering.
+        locks: The locks that it holds while it runs.
         source: `file:line` of the action, or of the row it was made from.
         name: The author's label, or None.
         on_error: Whether its failure stops the run.
@@ -52,12 +52,12 @@ class Step:
     """
 
     index: int
-    written: int
+    action_index: int
     item: int | None
     action: Action
     values: Values
     request: Request
-    claims: tuple[Lock, ...]
+    locks: tuple[Lock, ...]
     source: str
     name: str | None
     on_error: OnError
@@ -193,8 +193,8 @@ def _maker(
     timeout = seconds(own.get("timeout", options.timeout))
     missing = on_missing(own["onMissing"]) if "onMissing" in own else options.on_missing
     request = RequestTemplate(action, hub).fill
-    claims = locks_for(action)
-    alone = options.mode is Mode.SEQUENTIAL
+    make_locks = locks_for(action)
+    sequential = options.mode is Mode.SEQUENTIAL
     final = any(one.shape in {FieldType.DATA, FieldType.STRINGS} for one in action.fields)
 
     def make(filled: ExpandedAction, index: int) -> Step:
@@ -207,7 +207,7 @@ def _maker(
             action,
             values,
             request(values),
-            ALONE if alone else claims(values),
+            EXCLUSIVE if sequential else make_locks(values),
             f"{position.file}:{position.line}",
             filled.label,
             on_error,

@@ -15,8 +15,8 @@ class StepWait:
     """Steps that must have ended before another one starts.
 
     Attributes:
-        key: What both claim: the hub, a user, a group, a connection.
-        use: What the earlier steps claim it for.
+        key: What both lock: the hub, a user, a group, a connection.
+        use: What the earlier steps lock it for.
         count: How many they are.
         first: The number of the first of them.
         last: The number of the last of them.
@@ -30,15 +30,15 @@ class StepWait:
 
 
 REMEMBERED = 10_000
-"""Of so many users, groups and connections the latest claims are remembered, so that the plan of
+"""Of so many users, groups and connections the latest locks are remembered, so that the plan of
 a million rows stays in constant memory. Of one that did not come up since, no wait is shown."""
 
 
 class WaitTracker:
-    """What each step of a plan waits for, from the claims alone.
+    """What each step of a plan waits for, from the locks alone.
 
-    A step waits for the nearest earlier steps that claim the same key in a way that does not
-    go together with its own claim. Which of those are done by then is known only in a run.
+    A step waits for the nearest earlier steps that lock the same key in a way that conflicts
+    with its own lock. Which of those are done by then is known only in a run.
     When the hub's phase changes, who waits for that waits for all that came before.
     """
 
@@ -52,20 +52,20 @@ class WaitTracker:
 
     def of(self, step: Step) -> tuple[StepWait, ...]:
         """What the step waits for, a value a key. Steps are given in their order."""
-        found = (self._wait(claim, step.index) for claim in step.claims)
+        found = (self._wait(lock, step.index) for lock in step.locks)
         return tuple(wait for wait in found if wait)
 
-    def _wait(self, claim: Lock, number: int) -> StepWait | None:
-        before, run = self._latest.pop(claim.key, (None, None))
-        if claim.key == HUB and run is not None and run.use != claim.use:
+    def _wait(self, lock: Lock, number: int) -> StepWait | None:
+        before, run = self._latest.pop(lock.key, (None, None))
+        if lock.key == HUB and run is not None and run.use != lock.use:
             self._latest.clear()
         elif len(self._latest) >= REMEMBERED:
             del self._latest[next(key for key in self._latest if key != HUB)]
-        if run is not None and claim.shared and run.use == claim.use:
+        if run is not None and lock.shared and run.use == lock.use:
             run = replace(run, count=run.count + 1, last=number)
         else:
-            before, run = run, StepWait(claim.key, claim.use, 1, number, number)
-        self._latest[claim.key] = (before, run)
+            before, run = run, StepWait(lock.key, lock.use, 1, number, number)
+        self._latest[lock.key] = (before, run)
         return before
 
 
@@ -99,7 +99,7 @@ def step_record(step: Step, waits: Sequence[StepWait]) -> dict[str, Any]:
     return {
         "type": "step",
         "index": step.index,
-        "action": step.written,
+        "action": step.action_index,
         "item": step.item,
         "actionName": step.action.name,
         "name": step.name,
