@@ -293,7 +293,7 @@ def test_an_interrupt_while_the_line_is_there(
     assert sum("not started, since the run was interrupted" in line for line in shown) == 1
     assert "SERVICE: 32 actions: 2 ok, 0 failed, 0 unknown, 30 skipped" in "\n".join(shown)
     assert shown[-2:] == [
-        "wps-run: the journal: j",
+        "wps-run: journal: j",
         "wps-run: to do the rest: wps-run --resume j p.yaml",
     ]
 
@@ -312,8 +312,8 @@ def test_many_failures_of_one_kind(
     assert sum("hint" in line for line in shown) == 2
     assert [line for line in shown if line.startswith("hint for 400 actions: the user has no")]
     assert shown[-2:] == [
-        "wps-run: the journal: j",
-        "wps-run: to do again what failed: wps-run --resume j p.yaml --failed",
+        "wps-run: journal: j",
+        "wps-run: to retry the failed actions: wps-run --resume j p.yaml --failed",
     ]
     assert not [line for line in shown if " %  " in line]
 

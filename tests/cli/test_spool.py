@@ -7,11 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.cli.report_files import SUFFIXES
 from wps_run.cli.spool import Spool
 from wps_run.execution.record import Record
 from wps_run.execution.result import Status
-from wps_run.report.formats import FILES
 
 
 def record(index: int, name: str = "n") -> Record:
@@ -65,8 +63,3 @@ def test_what_cannot_be_kept_is_told_when_it_is_asked_for(
     with pytest.raises(OSError, match="No space left"):
         list(spool)
     spool.close()
-
-
-def test_the_suffixes_of_the_command_line_are_those_of_the_reports() -> None:
-    """They are listed there for their own, so that help loads no report."""
-    assert tuple(FILES) == SUFFIXES

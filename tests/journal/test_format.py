@@ -20,7 +20,7 @@ from wps_run.journal.resume import ResumeMode, Resumption
 from wps_run.playbook.options import Delivery, OnError
 from wps_run.playbook.steps import Step
 from wps_run.problems import JournalError
-from wps_run.report.formats import REPORTERS
+from wps_run.report.formats import OUTPUT_FORMATS
 from wps_run.report.replay import replay
 
 
@@ -85,8 +85,8 @@ JOURNAL = b"".join(json.dumps(one).encode() + b"\n" for one in RECORDS)
 def use(journal: bytes) -> None:
     """Do all that is done with a journal: tell it again, list it, go on with it."""
     history = read_history(lambda: io.BytesIO(journal), "j")
-    for make in REPORTERS.values():
-        told, reporter = replay(history), make()
+    for row in OUTPUT_FORMATS.values():
+        told, reporter = replay(history), row.new_reporter()
         reporter.begin(told.heading)
         for record in told.records:
             reporter.result(record)

@@ -1,14 +1,27 @@
 """Each format gives the same run in its own way."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
 from wps_run.execution.result import Result, Summary
 from wps_run.execution.run_info import Destination, RunInfo
-from wps_run.report.formats import REPORTERS, Quiet, Reporter
+from wps_run.report.formats import (
+    FILE_FORMATS,
+    FORMATS,
+    OUTPUT_FORMATS,
+    Reporter,
+    file_help,
+    output_help,
+    suffix_list,
+)
+from wps_run.report.run_report import RunReport
 from wps_run.report.simulation import ClosedClient, MessageDelivery, PermissionState, Simulation
+from wps_run.report.text import QuietReporter
 
 HEADING = RunInfo(
     destination=Destination.LOCAL,
@@ -47,7 +60,7 @@ def whole(reporter: Reporter, results: list[Result], *outlooks: Simulation) -> s
 
 def test_text_is_for_people(results: list[Result]) -> None:
     """It says where the run went, then each result, then what would happen and the totals."""
-    assert whole(REPORTERS["text"](), results, OUTLOOK) == (
+    assert whole(OUTPUT_FORMATS["text"].new_reporter(), results, OUTLOOK) == (
         "LOCAL rehearsal (nothing leaves this machine) · hub chat · Open the launch rooms"
         " · 3 actions, sequential\n"
         "\n"
@@ -82,7 +95,7 @@ def test_text_is_for_people(results: list[Result]) -> None:
 
 def test_quiet_shows_only_what_is_not_ok(results: list[Result]) -> None:
     """The totals are always there."""
-    text = whole(Quiet(), results, OUTLOOK)
+    text = whole(QuietReporter(), results, OUTLOOK)
 
     assert "ok       200" not in text
     assert "failed   404" in text
@@ -92,7 +105,8 @@ def test_quiet_shows_only_what_is_not_ok(results: list[Result]) -> None:
 def test_ndjson_ends_with_the_summary(results: list[Result]) -> None:
     """A record a line; the summary also says where the run went."""
     records = [
-        json.loads(line) for line in whole(REPORTERS["ndjson"](), results, OUTLOOK).splitlines()
+        json.loads(line)
+        for line in whole(OUTPUT_FORMATS["ndjson"].new_reporter(), results, OUTLOOK).splitlines()
     ]
 
     assert [record["type"] for record in records] == [*["result"] * 3, "rehearsal", "summary"]
@@ -115,7 +129,7 @@ def test_ndjson_ends_with_the_summary(results: list[Result]) -> None:
 
 def test_json_is_one_object_with_the_results_in_order(results: list[Result]) -> None:
     """Results come as they end; the report has them as they were written."""
-    report = json.loads(whole(REPORTERS["json"](), results[::-1], OUTLOOK))
+    report = json.loads(whole(OUTPUT_FORMATS["json"].new_reporter(), results[::-1], OUTLOOK))
 
     assert [record["index"] for record in report["results"]] == [3, 4, 5]
     assert report["summary"]["exitCode"] == 1
@@ -131,12 +145,15 @@ def test_json_is_one_object_with_the_results_in_order(results: list[Result]) -> 
 
 def test_json_without_a_rehearsal_has_summary_and_results_only(results: list[Result]) -> None:
     """The contract's two keys."""
-    assert list(json.loads(whole(REPORTERS["json"](), results))) == ["summary", "results"]
+    assert list(json.loads(whole(OUTPUT_FORMATS["json"].new_reporter(), results))) == [
+        "summary",
+        "results",
+    ]
 
 
 def test_none_says_nothing(results: list[Result]) -> None:
     """The exit code is enough for some."""
-    assert whole(REPORTERS["none"](), results, OUTLOOK) == ""
+    assert whole(OUTPUT_FORMATS["none"].new_reporter(), results, OUTLOOK) == ""
 
 
 @pytest.mark.parametrize("count", [3, 30_000])
@@ -150,8 +167,47 @@ def test_a_rehearsal_is_readable_for_3_users_and_for_30_000(
         "chat", count, groups, (MessageDelivery("red", "text", b"x", names),), (), ()
     )
 
-    text = whole(REPORTERS["text"](), results, outlook)
+    text = whole(OUTPUT_FORMATS["text"].new_reporter(), results, outlook)
 
     assert len(text.splitlines()) < 60
     assert max(map(len, text.splitlines())) < 250
     assert f"{count} simulated clients" in text
+
+
+def test_importing_the_table_imports_no_format() -> None:
+    """The help of a command reads the table; it must not load what makes a report."""
+    code = "import sys; import wps_run.report.formats; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    loaded = {name for name in done.stdout.split() if name.startswith("wps_run")}
+    assert loaded == {"wps_run", "wps_run.report", "wps_run.report.formats"}
+
+
+def test_each_format_can_be_selected_by_one_name_and_one_suffix() -> None:
+    """Names and suffixes are unique; every row can be written in some way."""
+    suffixes = [row.suffix for row in FORMATS if row.suffix]
+
+    assert len({row.name for row in FORMATS}) == len(FORMATS)
+    assert len(set(suffixes)) == len(suffixes)
+    for row in FORMATS:
+        assert row in OUTPUT_FORMATS.values() or row in FILE_FORMATS.values()
+
+
+def test_help_and_messages_list_every_format() -> None:
+    """They derive from the table."""
+    assert all(f"{name}: {row.help}" in output_help() for name, row in OUTPUT_FORMATS.items())
+    assert all(f"{suffix}: {row.help}" in file_help() for suffix, row in FILE_FORMATS.items())
+    assert suffix_list() == ".json, .ndjson, .xml, .html or .md"
+
+
+@pytest.mark.parametrize("name", ["json", "ndjson"])
+def test_a_file_has_the_text_of_standard_output(
+    name: str, make_account: Callable[..., RunReport]
+) -> None:
+    """Whether it is made from the reporter or by a function of its own."""
+    report = make_account()
+    reporter = OUTPUT_FORMATS[name].new_reporter()
+    parts = [reporter.begin(report.heading), *map(reporter.result, report.records)]
+    parts.append(reporter.end(report.summary, report.outlooks))
+
+    assert "".join(FILE_FORMATS[f".{name}"].render(report)) == "".join(parts)

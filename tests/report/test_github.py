@@ -11,8 +11,9 @@ from wps_run.execution.record import Record, ended
 from wps_run.execution.result import ActionError, Skip, Status, Summary
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.playbook.steps import Step
-from wps_run.report.formats import Ndjson, Text
-from wps_run.report.github import Annotated, Annotations
+from wps_run.report.github import AnnotatedReporter, Annotations
+from wps_run.report.records import NdjsonReporter
+from wps_run.report.text import TextReporter
 
 HEADING = RunInfo(Destination.SERVICE, ("x.example",), ("chat",), ("p.yaml",), 1, "sequential")
 FAULT = ActionError("Warning.User.NotExisted", "User `ada` is 100% gone", "let the user connect")
@@ -103,7 +104,7 @@ def test_a_run_without_failures_says_nothing(told: Told) -> None:
 def test_beside_a_report_for_machines_annotations_go_aside(told: Told) -> None:
     """Its lines stay what they are."""
     aside: list[str] = []
-    reporter, alone = Annotated(Ndjson(), aside.append), Ndjson()
+    reporter, alone = AnnotatedReporter(NdjsonReporter(), aside.append), NdjsonReporter()
     summary = Summary(Counter({Status.FAILED: 1}))
     for one in (reporter, alone):
         one.begin(HEADING)
@@ -118,7 +119,10 @@ def test_beside_a_report_for_machines_annotations_go_aside(told: Told) -> None:
 def test_no_name_in_the_report_is_a_command_of_the_older_form(told: Told, name: str) -> None:
     """GitHub takes `##[error]` for one anywhere in a line; what is for machines stays the same."""
     record = told(values={"userId": name, "group": name})
-    for_people, for_machines = Annotated(Text()), Annotated(Ndjson(), lambda _: None)
+    for_people, for_machines = (
+        AnnotatedReporter(TextReporter()),
+        AnnotatedReporter(NdjsonReporter(), lambda _: None),
+    )
 
     shown = for_people.result(record).splitlines()
     line = for_machines.result(record)
@@ -130,7 +134,7 @@ def test_no_name_in_the_report_is_a_command_of_the_older_form(told: Told, name: 
 
 def test_no_file_in_the_report_begins_a_command(told: Told) -> None:
     """A line that is indented may be one, too."""
-    shown = Annotated(Text()).result(told(source="::stop-commands::x.yaml:7"))
+    shown = AnnotatedReporter(TextReporter()).result(told(source="::stop-commands::x.yaml:7"))
 
     commands = [line for line in shown.splitlines() if line.lstrip().startswith("::")]
     assert [line[:13] for line in commands] == ["::error file="]

@@ -1,4 +1,4 @@
-"""The record of a result is the contract's, to the letter."""
+"""Records for programs have exactly the documented keys, in a fixed order."""
 
 import json
 
@@ -16,7 +16,7 @@ def test_the_record_of_an_action_that_is_ok(results: list[Result]) -> None:
     )
 
 
-def test_the_record_of_a_failure_says_why_and_what_to_do(results: list[Result]) -> None:
+def test_the_record_of_a_failure_has_the_cause_and_the_hint(results: list[Result]) -> None:
     """The error has a code, a message and a hint."""
     assert results[1].record.as_json()["error"] == {
         "code": "Warning.User.NotExisted",
@@ -25,7 +25,7 @@ def test_the_record_of_a_failure_says_why_and_what_to_do(results: list[Result]) 
     }
 
 
-def test_a_record_is_one_line_whatever_the_names_hold() -> None:
+def test_a_record_is_one_line_whatever_the_names_contain() -> None:
     """A line break in a value is escaped, other characters stay readable."""
     text = line({"name": "a\nb\u2028 ü"})
 

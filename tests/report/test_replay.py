@@ -11,7 +11,7 @@ from wps_run.execution.result import Result, Status, Summary
 from wps_run.execution.run_info import Destination, RunInfo, run_info_record
 from wps_run.journal.reader import History, read_history
 from wps_run.problems import JournalError
-from wps_run.report.formats import FILES, REPORTERS
+from wps_run.report.formats import FILE_FORMATS, OUTPUT_FORMATS
 from wps_run.report.records import line, summary_record
 from wps_run.report.replay import replay
 from wps_run.report.run_report import RunReport
@@ -55,15 +55,15 @@ def test_a_finished_run_is_told_as_it_was(results: list[Result]) -> None:
     told = replay(journal(results, summary_record(HEADING, summary)))
 
     assert told.finished
-    for make in REPORTERS.values():
-        then, now = make(), make()
+    for row in OUTPUT_FORMATS.values():
+        then, now = row.new_reporter(), row.new_reporter()
         first = then.begin(HEADING) + "".join(then.result(one.record) for one in results)
         again = now.begin(told.heading) + "".join(now.result(one) for one in told.records)
         assert first + then.end(summary, ()) == again + now.end(told.summary, ())
 
 
 @pytest.mark.parametrize("duration", [0.0359537, 1.2345678, 0.0000004])
-@pytest.mark.parametrize("suffix", FILES)
+@pytest.mark.parametrize("suffix", FILE_FORMATS)
 def test_every_report_file_is_the_same_again(
     results: list[Result], suffix: str, duration: float
 ) -> None:
@@ -74,8 +74,8 @@ def test_every_report_file_is_the_same_again(
     rehearsal = outlooks[0].as_json()
     told = replay(journal(results, rehearsal, summary_record(HEADING, summary)))
 
-    text = "".join(FILES[suffix](then))
-    assert "".join(FILES[suffix](told)) == text
+    text = "".join(FILE_FORMATS[suffix].render(then))
+    assert "".join(FILE_FORMATS[suffix].render(told)) == text
     assert "Welcome" not in text
 
 

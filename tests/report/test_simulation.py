@@ -22,7 +22,7 @@ def outlook(**changes: Any) -> Simulation:
 
 def part(title: str, **changes: Any) -> list[str]:
     """The lines of one part."""
-    blocks = outlook(**changes).lines().split("\n\n")
+    blocks = outlook(**changes).as_text().split("\n\n")
     (found,) = (one for one in blocks if one.strip().startswith(title))
     return [line.strip() for line in found.strip().splitlines()[1:]]
 
@@ -117,14 +117,14 @@ def test_faults_are_shown_when_they_were_asked_for() -> None:
         "half         struck no request",
         "1 request was sent again",
     ]
-    assert "--fault-seed 7 brings them again" in outlook(fault_seed=7).lines()
-    assert "Faults" not in outlook().lines()
+    assert "--fault-seed 7 brings them again" in outlook(fault_seed=7).as_text()
+    assert "Faults" not in outlook().as_text()
 
 
 def test_who_was_absent_is_shown() -> None:
     """Only if somebody was."""
     assert part("Not there", absent=("bob", "c9")) == ["bob, c9"]
-    assert "Not there" not in outlook().lines()
+    assert "Not there" not in outlook().as_text()
 
 
 def test_the_record_has_the_whole_and_can_be_read_back() -> None:

@@ -11,8 +11,7 @@ from wps_run.execution.result import ActionError, Skip, Status, Summary
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.playbook.steps import Step
 from wps_run.problems import Style
-from wps_run.report.text import Lines, heading_line, summary_lines, value_text
-from wps_run.text import cells
+from wps_run.report.text import ResultLines, next_steps, run_info_line, summary_line
 
 MakeStep = Callable[..., Step]
 NO_USER = ActionError("Warning.User.NotExisted", "no such user", "the user has no live connection")
@@ -31,7 +30,7 @@ def record(make_step: MakeStep, status: Status, *rest: Any, **values: str) -> Re
 
 def test_columns_stand_in_line_whatever_the_status_and_the_time(make_step: MakeStep) -> None:
     """Status, HTTP status, time, and what was done to whom."""
-    lines = Lines()
+    lines = ResultLines()
     told = [
         record(make_step, Status.OK, 200, 1, 0.0031),
         record(make_step, Status.FAILED, 404, 1, 99.9999),
@@ -51,7 +50,7 @@ def test_columns_stand_in_line_whatever_the_status_and_the_time(make_step: MakeS
 
 def test_ten_thousand_failures_of_one_kind_tell_their_hint_twice(make_step: MakeStep) -> None:
     """Below the first, and at the end with how many it is for; each failure has its own line."""
-    lines = Lines()
+    lines = ResultLines()
 
     shown = "".join(
         lines.result(record(make_step, Status.FAILED, 404, 1, 0.1, "id", NO_USER, userId=f"u{n}"))
@@ -60,27 +59,27 @@ def test_ten_thousand_failures_of_one_kind_tell_their_hint_twice(make_step: Make
 
     assert shown.count("no such user") == shown.count("userId=u") == 10_000
     assert shown.count("hint: the user has no live connection") == 1
-    assert lines.repeated() == "\nhint for 10,000 actions: the user has no live connection\n"
+    assert lines.repeated_hints() == "\nhint for 10,000 actions: the user has no live connection\n"
 
 
 def test_a_hint_for_one_action_is_not_told_again(make_step: MakeStep) -> None:
     """It stands below it."""
-    lines = Lines()
+    lines = ResultLines()
 
     lines.result(record(make_step, Status.FAILED, 404, 1, 0.1, "id", NO_USER))
 
-    assert lines.repeated() == ""
+    assert lines.repeated_hints() == ""
 
 
 def test_many_kinds_of_hints_are_counted(make_step: MakeStep) -> None:
     """The most frequent ones are told again."""
-    lines = Lines()
+    lines = ResultLines()
     for kind in range(8):
         fault = ActionError("x", "y", f"hint {kind}")
         for _ in range(kind + 1):
             lines.result(record(make_step, Status.FAILED, 400, 1, 0.1, "id", fault))
 
-    told = lines.repeated().splitlines()
+    told = lines.repeated_hints().splitlines()
 
     assert told[1:3] == ["hint for 8 actions: hint 7", "hint for 7 actions: hint 6"]
     assert told[-1] == "… and 2 more hints"
@@ -88,7 +87,7 @@ def test_many_kinds_of_hints_are_counted(make_step: MakeStep) -> None:
 
 def test_why_actions_were_skipped_is_told_once(make_step: MakeStep) -> None:
     """A thousand skipped ones do not bury the one that failed."""
-    lines = Lines()
+    lines = ResultLines()
     fault = ActionError(Skip.STOPPED, "not started, since an action before it did not succeed")
 
     shown = [
@@ -100,7 +99,7 @@ def test_why_actions_were_skipped_is_told_once(make_step: MakeStep) -> None:
 
 def test_colours_tell_how_an_action_ended(make_step: MakeStep) -> None:
     """And nothing but the status is coloured, so that names cannot be taken for one."""
-    lines = Lines(marked)
+    lines = ResultLines(marked)
 
     shown = [lines.result(record(make_step, status, 200, 1)) for status in Status]
 
@@ -117,9 +116,9 @@ def test_colours_do_not_move_the_columns(make_step: MakeStep) -> None:
     """Only escapes are added."""
     told = record(make_step, Status.OK, 200, 1)
 
-    coloured = Lines(lambda _, text: f"\x1b[32m{text}\x1b[0m").result(told)
+    coloured = ResultLines(lambda _, text: f"\x1b[32m{text}\x1b[0m").result(told)
 
-    assert coloured.replace("\x1b[32m", "").replace("\x1b[0m", "") == Lines().result(told)
+    assert coloured.replace("\x1b[32m", "").replace("\x1b[0m", "") == ResultLines().result(told)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +132,7 @@ def test_a_rehearsal_and_a_real_run_are_told_apart(destination: Destination, sho
     """By the first word, and by its colour."""
     heading = RunInfo(destination, ("x.example",), ("chat",), ("p.yaml",), 1, "sequential")
 
-    assert heading_line(heading, marked).startswith(shown)
+    assert run_info_line(heading, marked).startswith(shown)
 
 
 def test_counts_have_their_colours_when_there_is_something_to_see() -> None:
@@ -141,40 +140,9 @@ def test_counts_have_their_colours_when_there_is_something_to_see() -> None:
     heading = RunInfo(Destination.LOCAL, (), ("chat",), ("p.yaml",), 3, "sequential")
     summary = Summary(Counter({Status.OK: 2, Status.FAILED: 1}), duration=1.0)
 
-    shown = summary_lines(heading, summary, marked)
+    shown = summary_line(heading, summary, marked)
 
     assert "<good>2 ok</>, <error>1 failed</>, 0 unknown, 0 skipped" in shown
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        ("ada", "ada"),
-        ("日本", "日本"),
-        ("👨\u200d👩\u200d👧", "👨\u200d👩\u200d👧"),
-        ("two words", '"two words"'),
-        ("a=b", '"a=b"'),
-        ("", '""'),
-        ("\x1b[31mred", '"\\u001b[31mred"'),
-        ("\u009b31m", '"\\u009b31m"'),
-        ("\u202eada", '"\\u202eada"'),
-        ("\\u202eada", '"\\\\u202eada"'),
-        ("::error::x", '"::error::x"'),
-        ("(skipped)", '"(skipped)"'),
-        (("a", "b c"), '[a, "b c"]'),
-        (5, "5"),
-    ],
-)
-def test_values_are_one_word_and_cannot_forge_output(value: str, shown: str) -> None:
-    """Whatever could be taken for something else is in quotes, whatever hides is an escape."""
-    assert value_text(value) == shown
-
-
-def test_long_names_are_cut_by_columns() -> None:
-    """For the eye; machine formats have them whole."""
-    assert cells(value_text("日" * 200)) <= 60
-    assert value_text("x" * 61) == "x" * 59 + "…"
-    assert value_text("x" * 60) == "x" * 60
 
 
 def test_words_of_a_server_and_labels_are_made_visible(make_step: MakeStep) -> None:
@@ -182,9 +150,47 @@ def test_words_of_a_server_and_labels_are_made_visible(make_step: MakeStep) -> N
     fault = ActionError("x", "bad\x1b[2J\r\nok  200", "")
     step = make_step(name="la\nbel", source="a\x1b.yaml:5")
 
-    shown = Lines().result(ended(step, Status.FAILED, 400, 1, 0.1, "id", fault).record)
+    shown = ResultLines().result(ended(step, Status.FAILED, 400, 1, 0.1, "id", fault).record)
 
     assert shown.count("\n") == 2
     assert "\x1b" not in shown
     assert "\r" not in shown
     assert "(la\\u000abel)" in shown
+
+
+RESUME = "wps-run --resume j p.yaml"
+REPEATS = "; --resume repeats only interrupted actions that are safe to repeat"
+
+
+@pytest.mark.parametrize(
+    ("counts", "lines"),
+    [
+        ({Status.OK: 3}, []),
+        (
+            {Status.OK: 1, Status.FAILED: 2},
+            [f"to retry the failed actions: {RESUME} --failed"],
+        ),
+        (
+            {Status.UNKNOWN: 1},
+            [f"1 action may or may not have happened: check before you run again{REPEATS}"],
+        ),
+        (
+            {Status.UNKNOWN: 1200},
+            [f"1,200 actions may or may not have happened: check before you run again{REPEATS}"],
+        ),
+    ],
+)
+def test_each_outcome_has_its_next_steps(counts: dict[Status, int], lines: list[str]) -> None:
+    """Commands that can be pasted, after the paths of the journal and the reports."""
+    shown = list(next_steps(Summary(Counter(counts)), RESUME, "j", ["out.html"]))
+
+    assert shown == ["journal: j", "report: out.html", *lines]
+
+
+def test_without_a_journal_no_command_resumes() -> None:
+    """Unknown outcomes are reported all the same."""
+    summary = Summary(Counter({Status.FAILED: 1, Status.UNKNOWN: 2}))
+
+    assert list(next_steps(summary, "", "")) == [
+        "2 actions may or may not have happened: check before you run again"
+    ]

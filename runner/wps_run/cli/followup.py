@@ -10,7 +10,7 @@ from wps_run import planning
 from wps_run.cli.journals import paths_of, resume_words
 from wps_run.execution.result import Status, Summary
 from wps_run.journal.writer import Journal
-from wps_run.report.followup import followup
+from wps_run.report.text import next_steps
 
 
 def say_what_next(
@@ -28,7 +28,7 @@ def say_what_next(
     words = resume_words(journal.path, paths_of(plans)) if journal else ""
     if for_people and (summary.exit_code or sys.stderr.isatty()):
         where = str(journal.path) if journal else ""
-        for line in followup(summary, words, where, list(map(str, reports))):
+        for line in next_steps(summary, words, where, list(map(str, reports))):
             click.echo(f"wps-run: {line}", err=True)
     if journal and summary.counts[Status.SKIPPED] > summary.excused:
         click.echo(f"wps-run: to do the rest: {words}", err=True)

@@ -17,15 +17,13 @@ from wps_run.execution.result import Summary
 from wps_run.execution.run_info import RunInfo
 from wps_run.journal.recorder import RunRecorder
 from wps_run.problems import UsageError
+from wps_run.report.formats import FILE_FORMATS, file_help, suffix_list
 
 if TYPE_CHECKING:
     from wps_run.report.run_report import RunReport
     from wps_run.report.simulation import Simulation
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-
-SUFFIXES = (".json", ".ndjson", ".xml", ".html", ".md")
-"""What a report file may be; `wps_run.report.formats` has the same ones."""
 
 JOB_SUMMARY = "GITHUB_STEP_SUMMARY"
 _MOST = 1024 * 1024
@@ -39,8 +37,7 @@ def report_option(command: Decorated) -> Decorated:
         "reports",
         multiple=True,
         metavar="FILE",
-        help="Write a report into this file, by its suffix: .json, .ndjson, .xml (JUnit), .html "
-        "or .md. May be given several times.",
+        help=f"Write a report to FILE in the format of its suffix. {file_help()}. Can be repeated.",
     )(command)
 
 
@@ -59,10 +56,9 @@ def targets(files: Iterable[str], taken: Iterable[str] = ()) -> tuple[Path, ...]
     found: dict[Path, None] = {}
     for file in files:
         path = Path(file).resolve()
-        if path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() not in FILE_FORMATS:
             raise UsageError(
-                f"--report {file}: no report ends so; name a file that ends with "
-                f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+                f"--report {file}: unsupported suffix; name a file that ends with {suffix_list()}"
             )
         if path in kept:
             raise UsageError(f"--report {file} would replace a file that the run itself needs")
@@ -151,12 +147,10 @@ def write_reports(paths: Iterable[Path], account: "RunReport", journal: Path | N
     Returns:
         Whether one could not be written. That is told on stderr.
     """
-    from wps_run.report.formats import FILES  # noqa: PLC0415 -- only for those who want a file
-
     failed = False
     for path in paths:
         try:
-            _write(path, FILES[path.suffix.lower()](account))
+            _write(path, FILE_FORMATS[path.suffix.lower()].render(account))
         except OSError as error:
             failed = True
             click.echo(f"wps-run: cannot write the report `{path}`: {error.strerror}", err=True)

@@ -1,154 +1,139 @@
-"""The formats that a run's results can be given in: one class a format, listed by name.
+"""The formats of a report: one row a format. Options, their help and the documents derive from it.
 
-The formats of report files, by suffix.
+A row names its code by module, so that reading the table imports no format.
 """
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
-
-from wps_run.execution.record import Record
-from wps_run.execution.result import Status, Summary
-from wps_run.execution.run_info import RunInfo
-from wps_run.problems import Styler, plain
-from wps_run.report.html.page import page
-from wps_run.report.junit import junit
-from wps_run.report.markdown import markdown
-from wps_run.report.records import json, json_pieces, line, ndjson, summary_record
-from wps_run.report.run_report import RunReport
-from wps_run.report.text import Lines, heading_line, summary_lines
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from wps_run.execution.record import Record
+    from wps_run.execution.result import Summary
+    from wps_run.execution.run_info import RunInfo
+    from wps_run.report.run_report import RunReport
     from wps_run.report.simulation import Simulation
 
 
 class Reporter(Protocol):
-    """Turns a run into text, piece by piece; its caller writes what it returns."""
+    """Turns a run into text while it goes on; the caller writes what each method returns."""
 
-    def begin(self, heading: RunInfo) -> str:
-        """What comes before the first result."""
+    def begin(self, run_info: "RunInfo") -> str:
+        """Return the text before the first result."""
         ...
 
-    def result(self, record: Record) -> str:
-        """What to write for one result, as it comes."""
+    def result(self, result: "Record") -> str:
+        """Return the text of one result. Results come in the order in which actions end."""
         ...
 
-    def end(self, summary: Summary, outlooks: "Sequence[Simulation]") -> str:
-        """What ends the report; outlooks are there after a rehearsal."""
+    def end(self, summary: "Summary", simulations: "Sequence[Simulation]") -> str:
+        """Return the text after the last result. Only a rehearsal has simulations, one a hub."""
         ...
 
 
-class Text:
-    """For people: a line a result, why it failed, and what would happen.
+@dataclass(frozen=True, slots=True)
+class ReportFormat:
+    """One format of a report.
 
-    Args:
-        paint: Gives it its colours.
+    Attributes:
+        name: The name of the format; `--output` takes it.
+        help: What it contains, in one line.
+        suffix: The suffix of its files, or None when `--report` cannot write it.
+        reporter: `module:class` of its `Reporter`, or None when `--output` cannot write it.
+        renderer: `module:function` that yields the text of a `RunReport` in pieces. None when the
+            text of the reporter is the same.
     """
 
-    def __init__(self, paint: Styler = plain) -> None:
-        self._paint = paint
-        self._lines = Lines(paint)
+    name: str
+    help: str
+    suffix: str | None = None
+    reporter: str | None = None
+    renderer: str | None = None
 
-    def begin(self, heading: RunInfo) -> str:
-        """The heading, on one line."""
-        self._heading = heading
-        return f"{heading_line(heading, self._paint)}\n"
+    def new_reporter(self) -> Reporter:
+        """Return a reporter for one run."""
+        if self.reporter is None:
+            raise LookupError(f"{self.name} has no reporter")
+        reporter: Reporter = _load(self.reporter)()
+        return reporter
 
-    def result(self, record: Record) -> str:
-        """The result's line, and what to do about a failure."""
-        return self._lines.result(record)
-
-    def end(self, summary: Summary, outlooks: "Sequence[Simulation]") -> str:
-        """What would happen, the hints that many actions share, then the totals."""
-        totals = summary_lines(self._heading, summary, self._paint)
-        return "".join((*(one.lines() for one in outlooks), self._lines.repeated(), totals))
-
-
-class Quiet(Text):
-    """For people who want to see only failures, and the totals."""
-
-    def begin(self, heading: RunInfo) -> str:
-        """Nothing; the summary says where the run went."""
-        self._heading = heading
-        return ""
-
-    def result(self, record: Record) -> str:
-        """The result when it failed or is unknown; what is skipped is in the totals."""
-        return self._lines.result(record) if record.status in _FAILURES else ""
-
-    def end(self, summary: Summary, outlooks: "Sequence[Simulation]") -> str:
-        """The totals."""
-        del outlooks
-        return super().end(summary, ()).lstrip("\n")
+    def render(self, report: "RunReport") -> Iterator[str]:
+        """Yield the text of a report in pieces. The same report gives the same text."""
+        if self.renderer is not None:
+            yield from _load(self.renderer)(report)
+            return
+        reporter = self.new_reporter()
+        yield reporter.begin(report.heading)
+        yield from map(reporter.result, report.records)
+        yield reporter.end(report.summary, report.outlooks)
 
 
-_FAILURES = {Status.FAILED, Status.UNKNOWN}
-
-
-class Ndjson:
-    """For machines that read along: a record a line, the summary last."""
-
-    def begin(self, heading: RunInfo) -> str:
-        """Nothing; the summary says where the run went."""
-        self._heading = heading
-        return ""
-
-    def result(self, record: Record) -> str:
-        """The result's record."""
-        return record.line
-
-    def end(self, summary: Summary, outlooks: "Sequence[Simulation]") -> str:
-        """What would happen, a record a hub, then the summary."""
-        records = [*(one.as_json() for one in outlooks), summary_record(self._heading, summary)]
-        return "".join(map(line, records))
-
-
-class Json:
-    """For machines that read at the end: one object, results in the order of the playbook."""
-
-    def begin(self, heading: RunInfo) -> str:
-        """Nothing; all is written at the end."""
-        self._heading = heading
-        self._results: list[tuple[int, str]] = []
-        return ""
-
-    def result(self, record: Record) -> str:
-        """Nothing yet; the result is kept."""
-        self._results.append((record.index, record.line))
-        return ""
-
-    def end(self, summary: Summary, outlooks: "Sequence[Simulation]") -> str:
-        """The whole report."""
-        lines = (text for _, text in sorted(self._results))
-        return "".join(json_pieces(self._heading, lines, summary, outlooks))
-
-
-class Silent:
-    """Nothing at all; the exit code says how the run ended."""
-
-    def begin(self, heading: RunInfo) -> str:
-        """Nothing."""
-        del heading
-        return ""
-
-    def result(self, record: Record) -> str:
-        """Nothing."""
-        del record
-        return ""
-
-    def end(self, summary: Summary, outlooks: "Sequence[Simulation]") -> str:
-        """Nothing."""
-        del summary, outlooks
-        return ""
-
-
-REPORTERS: Mapping[str, Callable[[], Reporter]] = MappingProxyType(
-    {"text": Text, "ndjson": Ndjson, "json": Json, "none": Silent}
+FORMATS = (
+    ReportFormat("text", "one line per action, for people", reporter="text:TextReporter"),
+    ReportFormat(
+        "json",
+        "one JSON object with the summary and all results",
+        suffix=".json",
+        reporter="records:JsonReporter",
+        renderer="records:json_pieces",
+    ),
+    ReportFormat(
+        "ndjson",
+        "one JSON record per line, the summary last",
+        suffix=".ndjson",
+        reporter="records:NdjsonReporter",
+    ),
+    ReportFormat("none", "nothing, only the exit code", reporter="text:NullReporter"),
+    ReportFormat(
+        "junit",
+        "JUnit XML for CI servers, one test case per action",
+        suffix=".xml",
+        renderer="junit:junit",
+    ),
+    ReportFormat(
+        "html",
+        "a page with the summary, failures, timeline and all actions",
+        suffix=".html",
+        renderer="html.page:page",
+    ),
+    ReportFormat(
+        "markdown",
+        "a Markdown summary with totals, failures and the slowest actions",
+        suffix=".md",
+        renderer="markdown:markdown",
+    ),
 )
-"""Format name to reporter."""
 
-
-FILES: Mapping[str, Callable[[RunReport], Iterator[str]]] = MappingProxyType(
-    {".json": json, ".ndjson": ndjson, ".xml": junit, ".html": page, ".md": markdown}
+OUTPUT_FORMATS: Mapping[str, ReportFormat] = MappingProxyType(
+    {row.name: row for row in FORMATS if row.reporter}
 )
-"""Suffix to what gives the file's text, piece by piece. The same account gives the same text."""
+"""Name to format, of those that `--output` can write."""
+
+FILE_FORMATS: Mapping[str, ReportFormat] = MappingProxyType(
+    {row.suffix: row for row in FORMATS if row.suffix}
+)
+"""Suffix to format, of those that `--report` can write."""
+
+
+def output_help() -> str:
+    """Return `text: one line per action, for people; json: …`, for the help of `--output`."""
+    return "; ".join(f"{name}: {row.help}" for name, row in OUTPUT_FORMATS.items())
+
+
+def file_help() -> str:
+    """Return `.json: one JSON object …; .ndjson: …`, for the help of `--report`."""
+    return "; ".join(f"{suffix}: {row.help}" for suffix, row in FILE_FORMATS.items())
+
+
+def suffix_list() -> str:
+    """Return `.json, .ndjson, .xml, .html or .md`, for messages."""
+    *others, last = FILE_FORMATS
+    return f"{', '.join(others)} or {last}"
+
+
+def _load(location: str) -> Callable[..., Any]:
+    module, _, name = location.partition(":")
+    loaded: Callable[..., Any] = getattr(importlib.import_module(f"wps_run.report.{module}"), name)
+    return loaded

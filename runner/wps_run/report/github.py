@@ -14,7 +14,7 @@ from wps_run.execution.result import Skip, Status, Summary
 from wps_run.execution.run_info import RunInfo
 from wps_run.report.formats import Reporter
 from wps_run.report.simulation import Simulation
-from wps_run.report.text import target_text
+from wps_run.report.values import target_text
 from wps_run.text import visible
 
 MOST = 10
@@ -98,7 +98,7 @@ class Annotations:
             yield command("notice", {"title": "wps-run"}, more)
 
 
-class Annotated:
+class AnnotatedReporter:
     """A report with annotations in it, or beside it.
 
     Args:

@@ -12,7 +12,7 @@ from html import escape
 from wps_run.execution.record import Record
 from wps_run.execution.result import Status
 from wps_run.report.run_report import RunReport
-from wps_run.report.text import whole_target
+from wps_run.report.values import whole_target
 
 
 def junit(account: RunReport) -> Iterator[str]:

@@ -10,7 +10,7 @@ from wps_run.problems import printable
 from wps_run.report.run_report import RunReport
 from wps_run.report.simulation import Simulation
 from wps_run.report.statistics import FailureGroup, RunStatistics, statistics_of
-from wps_run.report.text import whole_target
+from wps_run.report.values import whole_target
 
 FAILURES = 50
 """So many failures are listed; the others are counted by kind."""

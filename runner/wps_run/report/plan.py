@@ -7,7 +7,7 @@ from typing import Any
 from wps_run.actions.locks import HUB, MEMBERSHIP, Lock
 from wps_run.playbook.steps import Step
 from wps_run.problems import printable
-from wps_run.report.text import cut, target_text, value_text
+from wps_run.report.values import cut, target_text, value_text
 
 
 @dataclass(frozen=True, slots=True)

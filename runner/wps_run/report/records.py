@@ -1,20 +1,81 @@
-"""Records for machines: the lines of ndjson, the one object of JSON, and what ends a run."""
+"""Records for programs: lines of ndjson, one JSON object, and the record of a summary."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wps_run.execution.latency import Latency
-from wps_run.execution.record import in_json
+from wps_run.execution.record import Record, in_json
 from wps_run.execution.result import Status, Summary
 from wps_run.execution.run_info import RunInfo
-
-if TYPE_CHECKING:
-    from wps_run.report.run_report import RunReport
-    from wps_run.report.simulation import Simulation
+from wps_run.report.run_report import RunReport
+from wps_run.report.simulation import Simulation
 
 
-def summary_record(heading: RunInfo, summary: Summary) -> dict[str, Any]:
-    """The record that ends a run, and says where the run went."""
+class NdjsonReporter:
+    """Reports one record per line as actions end, the summary last."""
+
+    def begin(self, run_info: RunInfo) -> str:
+        """Return no text; the summary has the destination."""
+        self._run_info = run_info
+        return ""
+
+    def result(self, result: Record) -> str:
+        """Return the record of the result."""
+        return result.line
+
+    def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
+        """Return a record for each simulation, then the summary."""
+        records = [*(simulation.as_json() for simulation in simulations)]
+        return "".join(map(line, (*records, summary_record(self._run_info, summary))))
+
+
+class JsonReporter:
+    """Reports one JSON object at the end, with the results in the order of the playbook."""
+
+    def begin(self, run_info: RunInfo) -> str:
+        """Return no text."""
+        self._run_info = run_info
+        self._lines: list[tuple[int, str]] = []
+        return ""
+
+    def result(self, result: Record) -> str:
+        """Store the record; return no text."""
+        self._lines.append((result.index, result.line))
+        return ""
+
+    def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
+        """Return the whole object."""
+        lines = (text for _, text in sorted(self._lines))
+        return "".join(_object(self._run_info, lines, summary, simulations))
+
+
+def json_pieces(report: RunReport) -> Iterator[str]:
+    """Yield the JSON object of a report, on one line, in pieces."""
+    lines = (result.line for result in report.records)
+    return _object(report.heading, lines, report.summary, report.outlooks)
+
+
+def _object(
+    run_info: RunInfo, lines: Iterable[str], summary: Summary, simulations: Sequence[Simulation]
+) -> Iterator[str]:
+    yield f'{{"summary":{in_json(summary_record(run_info, summary))},"results":['
+    comma = ""
+    for text in lines:
+        yield comma + text[:-1]
+        comma = ","
+    yield "]"
+    if simulations:
+        yield f',"rehearsal":{in_json([simulation.as_json() for simulation in simulations])}'
+    yield "}\n"
+
+
+def line(record: Mapping[str, Any]) -> str:
+    """Return a record as one line of ndjson, with its line break."""
+    return in_json(record) + "\n"
+
+
+def summary_record(run_info: RunInfo, summary: Summary) -> dict[str, Any]:
+    """Return the last record of a run: its totals and its destination."""
     return {
         "type": "summary",
         "total": summary.total,
@@ -23,49 +84,15 @@ def summary_record(heading: RunInfo, summary: Summary) -> dict[str, Any]:
         "perSecond": round(summary.per_second, 3),
         "latencyMs": _percentiles(summary.latency),
         "exitCode": summary.exit_code,
-        "destination": heading.destination,
-        "endpoints": list(heading.endpoints),
-        "hubs": list(heading.hubs),
-        **({"shard": str(heading.shard)} if heading.shard else {}),
+        "destination": run_info.destination,
+        "endpoints": list(run_info.endpoints),
+        "hubs": list(run_info.hubs),
+        **({"shard": str(run_info.shard)} if run_info.shard else {}),
     }
 
 
-def line(record: Mapping[str, Any]) -> str:
-    """A record as one line of ndjson, with its line break."""
-    return in_json(record) + "\n"
-
-
-def ndjson(account: "RunReport") -> Iterator[str]:
-    """A record a line: results in the order of the playbook, what would happen, the summary."""
-    for record in account.records:
-        yield record.line
-    yield from (line(outlook.as_json()) for outlook in account.outlooks)
-    yield line(summary_record(account.heading, account.summary))
-
-
-def json(account: "RunReport") -> Iterator[str]:
-    """One object, on one line."""
-    lines = (record.line for record in account.records)
-    yield from json_pieces(account.heading, lines, account.summary, account.outlooks)
-
-
-def json_pieces(
-    heading: RunInfo, lines: Iterable[str], summary: Summary, outlooks: "Sequence[Simulation]"
-) -> Iterator[str]:
-    """The object, piece by piece: the summary, the results in the order of their lines."""
-    yield f'{{"summary":{in_json(summary_record(heading, summary))},"results":['
-    comma = ""
-    for result in lines:
-        yield comma + result[:-1]
-        comma = ","
-    yield "]"
-    if outlooks:
-        yield f',"rehearsal":{in_json([outlook.as_json() for outlook in outlooks])}'
-    yield "}\n"
-
-
 def _percentiles(latency: Latency) -> dict[str, float] | None:
-    """Milliseconds; None when nothing started."""
+    """Return milliseconds by percentile, or None when no action started."""
     if not latency.count:
         return None
     percentiles = {f"p{percent}": latency.percentile(percent) for percent in (50, 90, 99)}

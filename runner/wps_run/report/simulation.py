@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, TypeVar
 
-from wps_run.report.text import cut, value_text
+from wps_run.report.values import cut, value_text
 from wps_run.text import cells, padded, visible
 
 LISTED = 12
@@ -116,7 +116,7 @@ class Simulation:
     repeats: int = 0
     fault_seed: int | None = None
 
-    def lines(self) -> str:
+    def as_text(self) -> str:
         """The outlook for a terminal; long lists are counted instead of shown whole."""
         clients = f"{self.clients} simulated {'client' if self.clients == 1 else 'clients'}"
         lines = [f"\nWhat would happen in hub {self.hub} ({clients}):"]

@@ -1,159 +1,206 @@
-"""Whom an action is done to, whole: machine formats and pages cut nothing.
+"""Results as text for people."""
 
-Results as text for people.
-"""
-
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from wps_run import text as visible_text
-from wps_run.actions.request import Value
 from wps_run.execution.record import Record
 from wps_run.execution.result import ActionError, Status, Summary
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.problems import Style, Styler, plain
+from wps_run.report.simulation import Simulation
+from wps_run.report.values import cut, target_text
+from wps_run.text import visible
 
+MAX_HINTS = 5
+"""How many different hints are repeated at the end, each with the number of actions it is for."""
 
-def whole_target(target: Mapping[str, Value]) -> str:
-    """`userId=ada group=launch`, whatever the values hold."""
-    return " ".join(f"{name}={whole_value(value)}" for name, value in target.items())
-
-
-def whole_value(value: Value | Sequence[str]) -> str:
-    """A value; a list, which a journal gives back as one, in brackets."""
-    return str(value) if isinstance(value, str | bytes | int) else f"[{', '.join(value)}]"
-
-
-SHOWN = 60
-"""Columns. Longer values are cut for the eye; machine formats have them whole."""
-
-KINDS = 5
-"""The most hints that are told again at the end, with how often each applies."""
-
-_INKS: Mapping[Status, Style] = {
+_STYLES: Mapping[Status, Style] = {
     Status.OK: Style.GOOD,
     Status.FAILED: Style.ERROR,
     Status.UNKNOWN: Style.DOUBT,
     Status.SKIPPED: Style.WARNING,
 }
 _LONG = 100_000
-"""Milliseconds; what took longer is shown in seconds, so that the columns line up."""
+"""Milliseconds. Longer times are shown in seconds, so that the columns stay aligned."""
 
 
-class Lines:
-    """The results of one run as lines, each hint and each reason for skipping told once.
+class ResultLines:
+    """Formats the results of one run as lines; each hint and each reason for skipping appears once.
 
-    A line has four columns: status, HTTP status, time, and what was done to whom. Below it, when
-    the action is not ok, stand its place, why, and what to do about it.
+    A line has four columns: status, HTTP status, time, and the action with its target. When the
+    action is not ok, the lines below it have its source, the error and the hint.
 
     Args:
-        paint: Gives the lines their colours.
+        styler: Adds the colors.
     """
 
-    def __init__(self, paint: Styler = plain) -> None:
-        self._paint = paint
+    def __init__(self, styler: Styler = plain) -> None:
+        self._styler = styler
         self._hints: Counter[str] = Counter()
-        self._reasons: set[str] = set()
+        self._skip_codes: set[str] = set()
 
-    def result(self, record: Record) -> str:
-        """The lines of one result."""
-        head = f"{_status(record, self._paint)} {_answer(record)}  {_what(record)}\n"
-        fault = record.error
-        if fault is None:
-            return head
-        if record.status is Status.SKIPPED:
-            if fault.code in self._reasons:
-                return head
-            self._reasons.add(fault.code)
-        return head + _reason(record, fault) + self._hint(fault.hint)
+    def result(self, result: Record) -> str:
+        """Return the lines of one result."""
+        line = f"{_status(result, self._styler)} {_response(result)}  {_action(result)}\n"
+        error = result.error
+        if error is None:
+            return line
+        if result.status is Status.SKIPPED:
+            if error.code in self._skip_codes:
+                return line
+            self._skip_codes.add(error.code)
+        return line + _reason(result, error) + self._hint(error.hint)
 
-    def repeated(self) -> str:
-        """The hints that more than one action was owed, most frequent first, with their number."""
-        often = [(hint, number) for hint, number in self._hints.most_common() if number > 1]
-        lines = [f"hint for {number:,} actions: {hint}\n" for hint, number in often[:KINDS]]
-        if len(often) > KINDS:
-            lines.append(f"… and {len(often) - KINDS:,} more hints\n")
+    def repeated_hints(self) -> str:
+        """Return the hints that apply to several actions, most frequent first, with counts."""
+        repeated = [(hint, count) for hint, count in self._hints.most_common() if count > 1]
+        lines = [f"hint for {count:,} actions: {hint}\n" for hint, count in repeated[:MAX_HINTS]]
+        if len(repeated) > MAX_HINTS:
+            lines.append(f"… and {len(repeated) - MAX_HINTS:,} more hints\n")
         return "\n" + "".join(lines) if lines else ""
 
     def _hint(self, hint: str) -> str:
         if not hint:
             return ""
         self._hints[hint] += 1
-        first = self._hints[hint] == 1
-        return f"        {self._paint(Style.HINT, 'hint:')} {hint}\n" if first else ""
+        is_first = self._hints[hint] == 1
+        return f"        {self._styler(Style.HINT, 'hint:')} {hint}\n" if is_first else ""
 
 
-def heading_line(heading: RunInfo, paint: Styler = plain) -> str:
-    """The heading, whose first word tells a rehearsal from a real run by colour too."""
-    first, space, rest = str(heading).partition(" ")
-    ink = Style.PLACE if heading.destination is Destination.SERVICE else Style.LOCAL
-    return f"{paint(ink, first)}{space}{rest}\n"
+class TextReporter:
+    """Reports one line per action, the cause of each failure, and the totals.
+
+    Args:
+        styler: Adds the colors.
+    """
+
+    def __init__(self, styler: Styler = plain) -> None:
+        self._styler = styler
+        self._lines = ResultLines(styler)
+
+    def begin(self, run_info: RunInfo) -> str:
+        """Return one line that describes the run."""
+        self._run_info = run_info
+        return f"{run_info_line(run_info, self._styler)}\n"
+
+    def result(self, result: Record) -> str:
+        """Return the lines of the result."""
+        return self._lines.result(result)
+
+    def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
+        """Return the simulations, the hints that apply to several actions, and the totals."""
+        totals = summary_line(self._run_info, summary, self._styler)
+        parts = [simulation.as_text() for simulation in simulations]
+        return "".join((*parts, self._lines.repeated_hints(), totals))
 
 
-def _status(record: Record, paint: Styler) -> str:
-    return paint(_INKS[record.status], str(record.status)) + " " * (7 - len(record.status))
+class QuietReporter(TextReporter):
+    """Reports only what failed or is unknown, and the totals."""
+
+    def begin(self, run_info: RunInfo) -> str:
+        """Return no text; the totals name the destination."""
+        self._run_info = run_info
+        return ""
+
+    def result(self, result: Record) -> str:
+        """Return the lines of the result when it failed or is unknown."""
+        return self._lines.result(result) if result.status in _FAILURES else ""
+
+    def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
+        """Return the totals."""
+        del simulations
+        return super().end(summary, ()).lstrip("\n")
 
 
-def _answer(record: Record) -> str:
-    """HTTP status and time."""
-    status = f"{record.http_status or '-':>4}"
-    if not record.attempts and record.status is Status.SKIPPED:
+_FAILURES = {Status.FAILED, Status.UNKNOWN}
+
+
+class NullReporter:
+    """Reports nothing."""
+
+    def begin(self, run_info: RunInfo) -> str:  # noqa: D102 -- as in `Reporter`
+        del run_info
+        return ""
+
+    def result(self, result: Record) -> str:  # noqa: D102
+        del result
+        return ""
+
+    def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:  # noqa: D102
+        del summary, simulations
+        return ""
+
+
+def run_info_line(run_info: RunInfo, styler: Styler = plain) -> str:
+    """Return the line that describes a run; its first word, the destination, is colored."""
+    destination, space, rest = str(run_info).partition(" ")
+    style = Style.PLACE if run_info.destination is Destination.SERVICE else Style.LOCAL
+    return f"{styler(style, destination)}{space}{rest}\n"
+
+
+def summary_line(run_info: RunInfo, summary: Summary, styler: Styler = plain) -> str:
+    """Return the totals of a run on one line, after an empty line."""
+    counts = ", ".join(_counts(summary, styler))
+    total = f"{summary.total} {'action' if summary.total == 1 else 'actions'}"
+    destination = f"{run_info.destination}{run_info.share}"
+    return f"\n{destination}: {total}: {counts} in {summary.duration:.2f} s\n"
+
+
+def next_steps(
+    summary: Summary, resume_command: str, journal: str, reports: Sequence[str] = ()
+) -> Iterator[str]:
+    """Yield one line for each file that a run wrote, and each thing to do next.
+
+    Args:
+        summary: How the run ended.
+        resume_command: The command that resumes it; "" when it has no journal.
+        journal: The path of its journal; "" when it has none.
+        reports: The paths of its reports.
+    """
+    if journal:
+        yield f"journal: {journal}"
+    for report in reports:
+        yield f"report: {report}"
+    unknown = summary.counts[Status.UNKNOWN]
+    if unknown:
+        repeats = (
+            "; --resume repeats only interrupted actions that are safe to repeat"
+            if resume_command
+            else ""
+        )
+        actions = "1 action" if unknown == 1 else f"{unknown:,} actions"
+        yield f"{actions} may or may not have happened: check before you run again{repeats}"
+    if summary.counts[Status.FAILED] and resume_command:
+        yield f"to retry the failed actions: {resume_command} --failed"
+
+
+def _status(result: Record, styler: Styler) -> str:
+    return styler(_STYLES[result.status], str(result.status)) + " " * (7 - len(result.status))
+
+
+def _response(result: Record) -> str:
+    """Return the columns for HTTP status and time."""
+    status = f"{result.http_status or '-':>4}"
+    if not result.attempts and result.status is Status.SKIPPED:
         return f"{status}  {'-':>8}   "
-    if record.duration_ms >= _LONG:
-        return f"{status}  {record.duration_ms / 1000:8.1f} s "
-    return f"{status}  {record.duration_ms:8.1f} ms"
+    if result.duration_ms >= _LONG:
+        return f"{status}  {result.duration_ms / 1000:8.1f} s "
+    return f"{status}  {result.duration_ms:8.1f} ms"
 
 
-def _what(record: Record) -> str:
-    label = f"  ({cut(visible_text.visible(record.name))})" if record.name else ""
-    return f"{record.action_name} {target_text(record.target)}".rstrip() + label
+def _action(result: Record) -> str:
+    name = f"  ({cut(visible(result.name))})" if result.name else ""
+    return f"{result.action_name} {target_text(result.target)}".rstrip() + name
 
 
-def _reason(record: Record, fault: ActionError) -> str:
-    tries = f", {record.attempts} attempts" if record.attempts > 1 else ""
-    words = visible_text.visible(f"{record.source}: {fault.code}: {fault.message}")
-    return f"        {words}{tries}\n"
+def _reason(result: Record, error: ActionError) -> str:
+    attempts = f", {result.attempts} attempts" if result.attempts > 1 else ""
+    message = visible(f"{result.source}: {error.code}: {error.message}")
+    return f"        {message}{attempts}\n"
 
 
-def target_text(target: Mapping[str, Value]) -> str:
-    """Whom an action is done to, on one line: `userId=ada group=launch`."""
-    return " ".join(f"{name}={value_text(value)}" for name, value in target.items())
-
-
-def value_text(value: Value) -> str:
-    """A value on one line; quoted where it would not be read as one word."""
-    if isinstance(value, tuple):
-        return "[" + ", ".join(value_text(item) for item in value) + "]"
-    text = str(value)
-    if (
-        text
-        and not set(text) & _APART
-        and text[0] not in "(:#"
-        and visible_text.visible(text) == text
-    ):
-        return cut(text)
-    return cut(visible_text.visible(json.dumps(text, ensure_ascii=False)))
-
-
-_APART = set(" \"'=,[]\\")
-"""What would end a word, or be taken for something else in it."""
-
-
-def cut(text: str) -> str:
-    """The text, or its beginning and an ellipsis."""
-    return visible_text.cut(text, SHOWN)
-
-
-def summary_lines(heading: RunInfo, summary: Summary, paint: Styler = plain) -> str:
-    """How a run ended, on one line that says where it went."""
-    counts = ", ".join(_counts(summary, paint))
-    size = f"{summary.total} {'action' if summary.total == 1 else 'actions'}"
-    return f"\n{heading.destination}{heading.share}: {size}: {counts} in {summary.duration:.2f} s\n"
-
-
-def _counts(summary: Summary, paint: Styler) -> Iterator[str]:
+def _counts(summary: Summary, styler: Styler) -> Iterator[str]:
     for status in Status:
-        number = summary.counts[status]
-        told = f"{number} {status}"
-        yield paint(_INKS[status], told) if number else told
+        count = summary.counts[status]
+        text = f"{count} {status}"
+        yield styler(_STYLES[status], text) if count else text

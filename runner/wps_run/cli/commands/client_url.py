@@ -21,7 +21,7 @@ from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.settings import resolve_endpoint, resolve_hub
 from wps_run.problems import UsageError
 from wps_run.report.progress import duration
-from wps_run.report.text import value_text
+from wps_run.report.values import value_text
 
 TIMEOUT = 30.0
 """Seconds for the service to make a token."""

@@ -12,7 +12,7 @@ from wps_run.execution.result import EXIT_FAILED
 from wps_run.journal.store import recent, state_folder
 from wps_run.journal.writer import read_journal
 from wps_run.problems import UsageError
-from wps_run.report.formats import REPORTERS
+from wps_run.report.formats import OUTPUT_FORMATS, output_help
 from wps_run.report.merge import merged
 from wps_run.report.replay import replay
 from wps_run.report.run_report import RunReport
@@ -22,8 +22,8 @@ from wps_run.report.run_report import RunReport
 @click.argument("journals", nargs=-1, metavar="[JOURNAL…]")
 @click.option(
     "--output",
-    type=click.Choice(list(REPORTERS)),
-    help="For people, a record a line, one object, or not at all.  [default: text; none with "
+    type=click.Choice(list(OUTPUT_FORMATS)),
+    help=f"Write results to stdout in this format. {output_help()}.  [default: text; none with "
     "--report]",
 )
 @report_option
@@ -45,7 +45,7 @@ def command(journals: tuple[str, ...], output: str | None, reports: tuple[str, .
     paths = [Path(one) for one in journals] or [_last()]
     files = targets(reports, list(map(str, paths)))
     told = _told(paths)
-    reporter = REPORTERS[output or ("none" if files else "text")]()
+    reporter = OUTPUT_FORMATS[output or ("none" if files else "text")].new_reporter()
     click.echo(reporter.begin(told.heading), nl=False)
     for record in told.records:
         click.echo(reporter.result(record), nl=False)

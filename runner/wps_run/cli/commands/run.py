@@ -32,9 +32,9 @@ from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.writer import Journal, encoded, read_journal
 from wps_run.problems import PlaybookError
-from wps_run.report.formats import REPORTERS, Quiet, Reporter, Text
+from wps_run.report.formats import OUTPUT_FORMATS, Reporter, output_help
 from wps_run.report.records import summary_record
-from wps_run.report.text import summary_lines
+from wps_run.report.text import QuietReporter, TextReporter, summary_line
 
 if TYPE_CHECKING:
     from wps_run.connect.endpoint import Endpoint
@@ -75,10 +75,10 @@ if TYPE_CHECKING:
 @run_options
 @click.option(
     "--output",
-    type=click.Choice(list(REPORTERS)),
+    type=click.Choice(list(OUTPUT_FORMATS)),
     default="text",
     show_default=True,
-    help="How results go to stdout: for people, a record a line, one object, or not at all.",
+    help=f"Write results to stdout in this format. {output_help()}.",
 )
 @click.option(
     "--journal",
@@ -195,14 +195,14 @@ def _reporter(output: str, *, quiet: bool) -> Reporter:
     if output != "text":
         for_machines()
     paint = paint_for(sys.stdout)
-    for_people: Reporter = Quiet(paint) if quiet else Text(paint)
-    reporter = for_people if output == "text" else REPORTERS[output]()
+    for_people: Reporter = QuietReporter(paint) if quiet else TextReporter(paint)
+    reporter = for_people if output == "text" else OUTPUT_FORMATS[output].new_reporter()
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return reporter
-    from wps_run.report.github import Annotated  # noqa: PLC0415 -- only there
+    from wps_run.report.github import AnnotatedReporter  # noqa: PLC0415 -- only there
 
     aside = None if output == "text" else partial(click.echo, err=True, nl=False)
-    return Annotated(reporter, aside)
+    return AnnotatedReporter(reporter, aside)
 
 
 class Report:
@@ -361,7 +361,7 @@ def _unread(error: OSError, heading: RunInfo, summary: Summary) -> int:
     if isinstance(error, BrokenPipeError):
         raise error
     click.echo(f"wps-run: cannot write to standard output: {error.strerror}", err=True)
-    click.echo(summary_lines(heading, summary).lstrip("\n"), err=True, nl=False)
+    click.echo(summary_line(heading, summary).lstrip("\n"), err=True, nl=False)
     drop_output()
     return max(summary.exit_code, EXIT_FAILED)
 

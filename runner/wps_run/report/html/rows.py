@@ -11,7 +11,7 @@ from json import JSONEncoder
 from wps_run.execution.record import Record
 from wps_run.execution.result import Status
 from wps_run.report.run_report import RunReport
-from wps_run.report.text import whole_target
+from wps_run.report.values import whole_target
 
 CHUNK = 500
 """So many actions make one plain table."""
