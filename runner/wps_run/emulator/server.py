@@ -17,9 +17,9 @@ from wps_run.emulator.admin.handler import AdminHandler
 from wps_run.emulator.admin.routes import AdminContext
 from wps_run.emulator.auth import TokenVerifier
 from wps_run.emulator.clients import ConnectedClient, NullClient
-from wps_run.emulator.dashboard.counts import Counts
-from wps_run.emulator.dashboard.handler import FRONT, DashboardHandler
+from wps_run.emulator.dashboard.handler import DashboardHandler
 from wps_run.emulator.dashboard.live import DashboardSource
+from wps_run.emulator.dashboard.traffic import TrafficCounters
 from wps_run.emulator.faults.rules import FaultCounter, FaultInjector
 from wps_run.emulator.faults.syntax import parse_fault
 from wps_run.emulator.hub import EVERYONE, Hub
@@ -29,7 +29,7 @@ from wps_run.emulator.rest.handler import HubState, RestHandler, Users
 from wps_run.emulator.seed import SeedClient, SeedError, Wrong, read_seed
 from wps_run.emulator.websocket.handler import HEARTBEAT, WebSocketHandler
 from wps_run.emulator.websocket.handshake import is_client_path
-from wps_run.emulator.websocket.outbox import Limits
+from wps_run.emulator.websocket.send_queue import ClientLimits
 
 logging.getLogger("wps_run.emulator").addHandler(logging.NullHandler())
 
@@ -96,7 +96,7 @@ class Emulator:
         strict_api_version: bool = False,
         faults: Iterable[str] = (),
         fault_seed: int | None = None,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: ClientLimits = ClientLimits(),  # noqa: B008 - frozen
         heartbeat: float = HEARTBEAT,
         on_request: Callable[[RequestEntry], None] | None = None,
         on_event: Callable[[ClientEvent], None] | None = None,
@@ -127,9 +127,9 @@ class Emulator:
             strict_api_version=strict_api_version,
             on_request=self._note,
         )
-        self._counts = Counts()
-        scene = DashboardSource(lambda: self.hubs, self.ledger, self._counts, self.faults)
-        self._page = DashboardHandler(scene, host, secure=self._tls is not None)
+        self._counters = TrafficCounters()
+        scene = DashboardSource(lambda: self.hubs, self.ledger, self._counters, self.faults)
+        self._page = DashboardHandler(scene, host, is_secure=self._tls is not None)
         backstage = AdminContext(
             self.ledger,
             self.faults,
@@ -139,7 +139,7 @@ class Emulator:
             self.page_link,
             lambda access: gate.client_token(access, time.time()),
         )
-        self._local = AdminHandler(backstage, self._key, self._page.lets_in)
+        self._local = AdminHandler(backstage, self._key, self._page.is_authorized)
         self._runner: web.ServerRunner | None = None
 
     async def start(self) -> None:
@@ -207,7 +207,7 @@ class Emulator:
 
         Until there is a link, there is no page.
         """
-        return f"{self.endpoint.origin}{FRONT}?key={self._page.door.link()}"
+        return f"{self.endpoint.origin}{self._page.create_link()}"
 
     @property
     def hubs(self) -> Mapping[str, Hub]:
@@ -295,23 +295,23 @@ class Emulator:
             room.clients.perform(room.hub.close(EVERYONE, "reset"))
         self.faults.replace(())
         self.ledger.forget()
-        self._counts.forget()
+        self._counters.reset()
 
     def _is_taken(self, seat: SeedClient) -> bool:
         room = self._rooms.get(seat.hub)
         return room is not None and seat.connection_id in room.hub.connections
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if self._page.is_for(request.raw_path):
+        if self._page.handles(request.raw_path):
             return await self._page.handle(request)
-        if self._local.is_for(request.raw_path):
+        if self._local.handles(request.raw_path):
             return await self._local.handle(request)
         if is_client_path(request.raw_path):
             return await self._sockets.handle(request)
         return await self._rest.handle(request)
 
     def _note(self, exchange: RequestEntry, users: Users) -> None:
-        self._counts.add(exchange)
+        self._counters.record(exchange)
         self.ledger.add(time.time(), exchange, users)
         if self._on_request is not None:
             self._on_request(exchange)
@@ -319,7 +319,7 @@ class Emulator:
     def _witness(self, event: ClientEvent) -> None:
         if event.connection_id in self._forgotten:
             return
-        self._counts.add(event)
+        self._counters.record(event)
         users = self._rooms[event.hub].users_of(event.effect) if event.effect else ()
         self.ledger.add(time.time(), event, users)
         if self._on_event is not None:

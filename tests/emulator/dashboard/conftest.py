@@ -1,4 +1,4 @@
-"""A browser's session with a service, over real HTTP."""
+"""A browser's session with an emulator, over real HTTP."""
 
 from collections.abc import AsyncIterator
 
@@ -9,8 +9,8 @@ from wps_run.emulator.server import Emulator
 
 
 @pytest.fixture
-async def watching(service: Emulator) -> AsyncIterator[aiohttp.ClientSession]:
-    """Who has followed the link, and asks as the page does."""
+async def dashboard_session(service: Emulator) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that has opened the link and sends the headers of the dashboard."""
     origin = service.endpoint.origin
     jar = aiohttp.CookieJar(unsafe=True)  # it takes cookies of addresses
     headers = {"Origin": origin}

@@ -1,4 +1,4 @@
-"""Who is let in to the page, over real HTTP, and what it may load."""
+"""Access to the dashboard over real HTTP, and what it may load."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from wps_run.emulator.dashboard.pages import ASSETS, headers
+from wps_run.emulator.dashboard.pages import ASSETS, security_headers
 from wps_run.emulator.server import Emulator
 
 LOCAL = ("ledger", "state", "faults", "reset", "seed", "link", "token", "live", "page/app.js")
@@ -18,17 +18,17 @@ LOCAL = ("ledger", "state", "faults", "reset", "seed", "link", "token", "live", 
 
 @pytest.fixture
 def key(service: Emulator) -> str:
-    """The secret of a link, and with it a page."""
+    """The key of a link; with it there is a dashboard."""
     return service.page_link().partition("?key=")[2]
 
 
 async def test_the_link_opens_once(call: Any, key: str) -> None:
     """It leads on to the page, with a cookie that scripts and other sites do not get."""
-    told = await call("GET", f"/?key={key}", Authorization=None)
+    answer = await call("GET", f"/?key={key}", Authorization=None)
 
-    cookie = told.headers["Set-Cookie"]
-    assert told.status == 200
-    assert b'content="0;url=/"' in told.body
+    cookie = answer.headers["Set-Cookie"]
+    assert answer.status == 200
+    assert b'content="0;url=/"' in answer.body
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
     assert "Secure" not in cookie
     assert key not in cookie
@@ -52,8 +52,8 @@ async def test_over_https_the_cookie_is_for_https_alone(certificate: tuple[str, 
             assert "; Secure" in answer.headers["Set-Cookie"]
 
 
-async def test_nobody_else_gets_in(call: Any, key: str) -> None:
-    """401 with words that say how; the access key opens `/_local/`, not the page."""
+async def test_others_are_denied(call: Any, key: str) -> None:
+    """401 with a hint; the access key opens `/_local/`, not the dashboard."""
     forms = ("", "?key=", "?key=x", f"?key={key[:-1]}", f"?x={key}")
     for query in forms:
         for cookie in (
@@ -61,13 +61,13 @@ async def test_nobody_else_gets_in(call: Any, key: str) -> None:
             "wps-run-page-1=x",
             f"wps-run-page-{call.service.endpoint.origin}={key}",
         ):
-            told = await call("GET", f"/{query}", Authorization=None, Cookie=cookie)
-            assert (told.status, "Set-Cookie" in told.headers) == (401, False)
-            assert b"wps-run serve" in told.body
+            answer = await call("GET", f"/{query}", Authorization=None, Cookie=cookie)
+            assert (answer.status, "Set-Cookie" in answer.headers) == (401, False)
+            assert b"wps-run serve" in answer.body
     for path in LOCAL:
-        told = await call("GET", f"/_local/{path}", Authorization=None)
-        assert told.status == 401
-        assert call.service.endpoint.key.encode() not in told.body
+        answer = await call("GET", f"/_local/{path}", Authorization=None)
+        assert answer.status == 401
+        assert call.service.endpoint.key.encode() not in answer.body
     bearer = f"Bearer {call.service.endpoint.key}"
     assert (await call("GET", "/", Authorization=bearer)).status == 401
     assert (await call("GET", "/_local/live", Authorization=bearer)).status == 401
@@ -75,40 +75,40 @@ async def test_nobody_else_gets_in(call: Any, key: str) -> None:
     assert (await call("GET", f"/?key={key}", Authorization=None)).status == 200
 
 
-async def test_before_there_is_a_link_there_is_no_page(call: Any) -> None:
-    """Nobody learns that there could be one."""
+async def test_there_is_no_dashboard_before_the_first_link(call: Any) -> None:
+    """404, as for any unknown path."""
     assert (await call("GET", "/", Authorization=None)).status == 404
     assert (await call("GET", "/?key=x", Authorization=None)).status == 404
 
 
-async def test_a_link_can_be_asked_for_with_the_key(call: Any) -> None:
-    """For whoever has closed the browser."""
+async def test_the_access_key_requests_a_new_link(call: Any) -> None:
+    """For a user who has closed the browser."""
     target = "/_local/link"
     assert (await call("POST", target, Authorization=None)).status == 401
-    told = await call("POST", target, Authorization=f"Bearer {call.service.endpoint.key}")
-    link = URL(json.loads(told.body)["link"])
+    answer = await call("POST", target, Authorization=f"Bearer {call.service.endpoint.key}")
+    link = URL(json.loads(answer.body)["link"])
     assert (await call("GET", str(link.relative()), Authorization=None)).status == 200
 
 
-async def test_a_name_that_anybody_could_have_is_refused(call: Any, key: str) -> None:
+async def test_a_foreign_host_name_is_denied(call: Any, key: str) -> None:
     """403 before anything is looked at: the link is not used up by it."""
     for host in ("evil.example", f"evil.example:{call.service.endpoint.origin[-4:]}", "", "a b"):
-        told = await call("GET", f"/?key={key}", Authorization=None, Host=host)
-        assert told.status in {400, 403}
+        answer = await call("GET", f"/?key={key}", Authorization=None, Host=host)
+        assert answer.status in {400, 403}
     assert (await call("GET", f"/?key={key}", Authorization=None, Host="localhost")).status == 200
 
 
-async def test_the_session_opens_what_is_local(watching: aiohttp.ClientSession) -> None:
-    """What the page asks for, with its cookie and its origin."""
-    async with watching.get("/_local/state") as answer:
+async def test_the_session_opens_the_admin_api(dashboard_session: aiohttp.ClientSession) -> None:
+    """With the cookie and the dashboard's origin."""
+    async with dashboard_session.get("/_local/state") as answer:
         assert (answer.status, await answer.json()) == (200, {"hubs": {}})
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "Strict-Transport-Security" not in answer.headers
-    async with watching.post("/_local/faults", data=b"429") as answer:
+    async with dashboard_session.post("/_local/faults", data=b"429") as answer:
         assert answer.status == 200
-    async with watching.delete("/_local/faults", params={"fault": "429"}) as answer:
+    async with dashboard_session.delete("/_local/faults", params={"fault": "429"}) as answer:
         assert answer.status == 204
-    async with watching.delete("/_local/faults", params={"fault": "429"}) as answer:
+    async with dashboard_session.delete("/_local/faults", params={"fault": "429"}) as answer:
         assert answer.status == 400
 
 
@@ -125,27 +125,27 @@ async def test_the_session_opens_what_is_local(watching: aiohttp.ClientSession) 
     ],
 )
 async def test_other_sites_cannot_use_the_session(
-    service: Emulator, watching: aiohttp.ClientSession, changes: dict[str, str]
+    service: Emulator, dashboard_session: aiohttp.ClientSession, changes: dict[str, str]
 ) -> None:
     """Not even from another port of this machine, whose requests carry the cookie."""
-    cookies = watching.cookie_jar.filter_cookies(URL(service.endpoint.origin))
+    cookies = dashboard_session.cookie_jar.filter_cookies(URL(service.endpoint.origin))
     cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())
     headers = {"Cookie": cookie, **changes}
     for method, path in (("POST", "reset"), ("PUT", "faults"), ("POST", "token"), ("GET", "state")):
-        async with watching.request(method, f"/_local/{path}", headers=headers) as answer:
+        async with dashboard_session.request(method, f"/_local/{path}", headers=headers) as answer:
             assert answer.status == 401
     if "Authorization" not in changes:
         with pytest.raises(aiohttp.WSServerHandshakeError):
-            await watching.ws_connect("/_local/live", headers=headers)
+            await dashboard_session.ws_connect("/_local/live", headers=headers)
 
 
 async def test_the_policy_allows_the_page_itself_and_nothing_else(
-    service: Emulator, watching: aiohttp.ClientSession
+    service: Emulator, dashboard_session: aiohttp.ClientSession
 ) -> None:
-    """On each of its answers, refusals too."""
+    """On each response, errors too."""
     host = service.endpoint.origin.removeprefix("http://")
     for path in ("/", "/_local/page/app.js", "/?key=x"):
-        async with watching.get(path) as answer:
+        async with dashboard_session.get(path) as answer:
             assert answer.headers["Content-Security-Policy"] == (
                 "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
                 f"connect-src 'self' ws://{host} wss://{host}; base-uri 'none'; "
@@ -158,29 +158,29 @@ async def test_the_policy_allows_the_page_itself_and_nothing_else(
 
 async def test_a_policy_names_no_ipv6_address() -> None:
     """It cannot be written in one; browsers would complain."""
-    policy = headers("[::1]:8080")["Content-Security-Policy"]
+    policy = security_headers("[::1]:8080")["Content-Security-Policy"]
     assert "connect-src 'self';" in policy
 
 
-async def test_every_file_is_served_with_its_type(watching: aiohttp.ClientSession) -> None:
+async def test_every_file_is_served_with_its_type(dashboard_session: aiohttp.ClientSession) -> None:
     """Those in the package, and no other file."""
     folder = files("wps_run.emulator.dashboard").joinpath("assets")
-    assert {one.name for one in folder.iterdir()} == ASSETS | {"page.html"}
+    assert {file.name for file in folder.iterdir()} == ASSETS | {"page.html"}
     for name in ASSETS:
-        async with watching.get(f"/_local/page/{name}") as answer:
+        async with dashboard_session.get(f"/_local/page/{name}") as answer:
             kind = "javascript" if name.endswith("js") else "css"
             assert (answer.status, answer.content_type) == (200, f"text/{kind}")
             assert answer.charset == "utf-8"
-    for name in ("page.html", "", "x.js", "../door.py", "..%2Fdoor.py", "app.js/"):
+    for name in ("page.html", "", "x.js", "../access.py", "..%2Faccess.py", "app.js/"):
         url = URL(f"/_local/page/{name}", encoded=True)
-        async with watching.get(url) as answer:
+        async with dashboard_session.get(url) as answer:
             assert answer.status == 404
 
 
-async def test_other_methods_are_405(watching: aiohttp.ClientSession) -> None:
-    """With those that there are."""
+async def test_other_methods_are_405(dashboard_session: aiohttp.ClientSession) -> None:
+    """With the allowed methods."""
     for path in ("/", "/_local/live", "/_local/page/app.js"):
-        async with watching.post(path) as answer:
+        async with dashboard_session.post(path) as answer:
             assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
 
 
@@ -198,14 +198,14 @@ async def test_the_page_holds_no_markup_of_scripts_or_styles() -> None:
     assert "http" not in re.sub(r"https:|http-equiv", "", scripts)
 
 
-async def test_the_secrets_are_told_to_nobody(
+async def test_secrets_are_never_shown(
     service: Emulator, call: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not to the log, not to the ledger, and the key not to the page."""
+    """Not in the log, not in the request log, and the access key not in the page."""
     with caplog.at_level(logging.DEBUG):
         key = service.page_link().partition("?key=")[2]
-        told = await call("GET", f"/?key={key}", Authorization=None)
-        cookie = told.headers["Set-Cookie"].partition(";")[0]
+        answer = await call("GET", f"/?key={key}", Authorization=None)
+        cookie = answer.headers["Set-Cookie"].partition(";")[0]
         for path in ("/", "/?key=x", *(f"/_local/page/{name}" for name in ASSETS)):
             page = await call("GET", path, Authorization=None, Cookie=cookie)
             assert service.endpoint.key.encode() not in page.body
@@ -216,7 +216,7 @@ async def test_the_secrets_are_told_to_nobody(
 
 
 @pytest.mark.parametrize(
-    ("asked", "status"),
+    ("client", "status"),
     [
         ({"hub": "chat"}, 200),
         (
@@ -239,16 +239,18 @@ async def test_the_secrets_are_told_to_nobody(
         ({"hub": "chat", "lifetime": 9}, 400),
     ],
 )
-async def test_a_token_lets_a_client_in(
-    service: Emulator, watching: aiohttp.ClientSession, asked: Any, status: int
+async def test_a_token_connects_a_client(
+    service: Emulator, dashboard_session: aiohttp.ClientSession, client: Any, status: int
 ) -> None:
-    """As the user, in the groups that were asked for; what cannot be is refused."""
-    async with watching.post("/_local/token", json=asked) as answer:
+    """As the requested user, in the requested groups; an invalid request is refused."""
+    async with dashboard_session.post("/_local/token", json=client) as answer:
         assert answer.status == status
-        told = await answer.json()
+        credentials = await answer.json()
     if status == 200:
-        url = URL(f"{told['path']}?access_token={told['token']}", encoded=True)
-        async with watching.ws_connect(url, protocols=["json.webpubsub.azure.v1"]) as socket:
-            assert (await socket.receive_json())["userId"] == asked.get("userId")
-            (one,) = service.hubs[asked["hub"].lower()].connections.values()
-            assert list(one.groups) == asked.get("groups", [])
+        url = URL(f"{credentials['path']}?access_token={credentials['token']}", encoded=True)
+        async with dashboard_session.ws_connect(
+            url, protocols=["json.webpubsub.azure.v1"]
+        ) as socket:
+            assert (await socket.receive_json())["userId"] == client.get("userId")
+            (connection,) = service.hubs[client["hub"].lower()].connections.values()
+            assert list(connection.groups) == client.get("groups", [])

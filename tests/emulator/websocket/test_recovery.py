@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from wps_run.emulator.server import Emulator
-from wps_run.emulator.websocket.outbox import Limits
+from wps_run.emulator.websocket.send_queue import ClientLimits
 
 RELIABLE = "json.reliable.webpubsub.azure.v1"
 PROTOBUF = "protobuf.webpubsub.azure.v1"
@@ -89,7 +89,7 @@ async def test_what_is_refused_a_recovery(door: Any, call: Any) -> None:
 
 async def test_a_client_that_stays_away_is_forgotten(make_door: Any) -> None:
     """After the window; then there is nothing to come back to."""
-    async with Emulator(limits=Limits(window=0.05)) as service:
+    async with Emulator(limits=ClientLimits(recovery_seconds=0.05)) as service:
         door = make_door(service)
         peer, greeting = await door.greeted(RELIABLE)
         peer.vanish()
@@ -119,7 +119,7 @@ async def test_a_message_that_has_expired_is_not_delivered(
 
 async def test_too_much_for_a_client_that_is_away_ends_it(make_door: Any, make_caller: Any) -> None:
     """For good."""
-    async with Emulator(limits=Limits(messages=3)) as service:
+    async with Emulator(limits=ClientLimits(max_messages=3)) as service:
         door, call = make_door(service), make_caller(service)
         peer, greeting = await door.greeted(RELIABLE)
         peer.vanish()
@@ -132,7 +132,7 @@ async def test_too_much_for_a_client_that_is_away_ends_it(make_door: Any, make_c
 
 async def test_too_much_unconfirmed_closes_with_1008(make_door: Any, make_caller: Any) -> None:
     """A reliable client that reads and never confirms; a confirmation makes room."""
-    async with Emulator(limits=Limits(messages=3)) as service:
+    async with Emulator(limits=ClientLimits(max_messages=3)) as service:
         door, call = make_door(service), make_caller(service)
         peer, _ = await door.greeted(RELIABLE)
         for _ in range(3):

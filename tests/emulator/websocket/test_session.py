@@ -24,7 +24,7 @@ from wps_run.emulator.websocket.frames import (
     SequenceAck,
     Unsupported,
 )
-from wps_run.emulator.websocket.outbox import Limits
+from wps_run.emulator.websocket.send_queue import ClientLimits
 from wps_run.emulator.websocket.session import ACKS_KEPT, NOTHING, Closing, Session, SessionResult
 
 TEXT = DataType.TEXT
@@ -34,7 +34,7 @@ def session(*allowed: Permission, hub: Hub | None = None, **kind: Any) -> Sessio
     """A session `c` of user `ada`, with what is allowed everywhere."""
     hub = hub or Hub()
     hub.connect("c", "ada", rules={one: PermissionRules(everywhere=True) for one in allowed})
-    return Session(hub, "c", Limits(), **kind)
+    return Session(hub, "c", ClientLimits(), **kind)
 
 
 def test_joining_and_leaving() -> None:
@@ -196,7 +196,7 @@ class SessionMachine(RuleBasedStateMachine):
         if came_back:
             self.is_away = False
             replayed = []
-            while (taken := self.session.outbox.take(self.now)) is not None:
+            while (taken := self.session.queue.take(self.now)) is not None:
                 replayed.append(taken[1])
             assert replayed == self.owed
 
@@ -207,9 +207,9 @@ class SessionMachine(RuleBasedStateMachine):
             return
         self.sent += 1
         self.owed.append(self.sent)
-        self.session.outbox.put(Message(b"x", TEXT), self.now)
+        self.session.queue.put(Message(b"x", TEXT), self.now)
         if not self.is_away:
-            taken = self.session.outbox.take(self.now)
+            taken = self.session.queue.take(self.now)
             assert taken == (Message(b"x", TEXT), self.sent)
 
     @rule(number=st.integers(0, 20))

@@ -7,7 +7,7 @@ from typing import Any
 
 from wps_run.emulator.request_log import ClientEvent, EventKind
 from wps_run.emulator.server import Emulator
-from wps_run.emulator.websocket.outbox import Limits
+from wps_run.emulator.websocket.send_queue import ClientLimits
 
 JSON = "json.webpubsub.azure.v1"
 RELIABLE = "json.reliable.webpubsub.azure.v1"
@@ -20,7 +20,9 @@ async def test_a_client_that_does_not_read_is_dropped_and_others_are_not(
 ) -> None:
     """By the buffer rule, with 1008; the memory it takes is bounded by it."""
     events: list[ClientEvent] = []
-    async with Emulator(limits=Limits(size=4 * 1024 * 1024), on_event=events.append) as service:
+    async with Emulator(
+        limits=ClientLimits(max_bytes=4 * 1024 * 1024), on_event=events.append
+    ) as service:
         door, call = make_door(service), make_caller(service)
         slow = await make_wire(door, limit=512)
         fast = await door.open()
@@ -134,7 +136,7 @@ async def test_clients_over_tls_that_go_or_do_not_read(
     async with Emulator(
         tls_cert=certificate[0],
         tls_key=certificate[1],
-        limits=Limits(size=1024 * 1024),
+        limits=ClientLimits(max_bytes=1024 * 1024),
         on_event=events.append,
     ) as service:
         door = make_door(service, trust)

@@ -1,1 +1,1 @@
-"""The paths below `/_local/`: request log, state and faults."""
+"""The admin API below `/_local/`: request log, state, seed, reset and faults."""

@@ -1,4 +1,4 @@
-"""What the paths below `/_local/` do: a request of the service's owner to a reply. No I/O."""
+"""The operations of the admin API below `/_local/`: a request in, a response out. No I/O."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -29,97 +29,96 @@ from wps_run.emulator.seed import SeedError
 
 PREFIX = "/_local/"
 
-LISTED = 1000
-"""The most entries, connections, users and groups in an answer that does not say `limit`."""
+DEFAULT_LIMIT = 1000
+"""The most entries, connections, users and groups in a response, unless `limit` says otherwise."""
 
-REACHED = 100
-"""The most connections listed of those that one request reached, unless `reached` says more."""
+DEFAULT_REACHED = 100
+"""The most connections listed of those one request reached, unless `reached` says otherwise."""
 
 CLIENT_LIFETIME = 60
-"""Seconds within which a client connects with a token that was issued here."""
+"""Seconds within which a client must connect with a token that was issued here."""
 
-FAULTS_MOST = 1000
+FAULT_LIMIT = 1000
 """The most faults in force at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdminContext:
-    """What the owner of a service can see and do.
+    """What the admin API can see and do.
 
     Attributes:
-        ledger: What it was asked.
-        faults: What befalls requests.
-        hubs: Makes a view of the hubs, by lower-case name.
-        reset: Closes everybody and forgets everything.
-        seed: Lets clients in, from plain data; raises SeedError.
-        link: Makes a link that opens the page once.
-        token: Issues a client's token.
+        request_log: The requests and client events.
+        faults: The faults that are injected into requests.
+        hubs: Returns the hubs, by lower-case name.
+        reset: Closes all connections and clears all state.
+        seed: Connects clients from plain data and returns their number; raises SeedError.
+        create_link: Returns a link that opens the dashboard once.
+        issue_token: Issues a client's token.
     """
 
-    ledger: RequestLog
+    request_log: RequestLog
     faults: FaultInjector
     hubs: Callable[[], Mapping[str, Hub]]
     reset: Callable[[], None]
     seed: Callable[[object], int]
-    link: Callable[[], str]
-    token: Callable[[ClientIdentity], str]
+    create_link: Callable[[], str]
+    issue_token: Callable[[ClientIdentity], str]
 
 
 @dataclass(frozen=True, slots=True)
 class AdminRequest:
-    """One request to the backstage: its query, its body and the Host header."""
+    """One request to the admin API: its query, its body and its Host header."""
 
     query: Query
     body: bytes = b""
     host: str = ""
 
 
-Act = Callable[[AdminContext, AdminRequest], RestResponse]
+Operation = Callable[[AdminContext, AdminRequest], RestResponse]
 
 
-def answer(backstage: AdminContext, method: str, path: str, ask: AdminRequest) -> RestResponse:
-    """Do what the owner asks.
+def handle(context: AdminContext, method: str, path: str, request: AdminRequest) -> RestResponse:
+    """Carry out one request.
 
     Args:
-        backstage: What there is.
+        context: What can be seen and done.
         method: The HTTP method.
         path: The raw path.
-        ask: Query and body.
+        request: Query, body and host.
 
     Raises:
-        RefusedError: It cannot be done; holds the answer that says so.
+        RefusedError: The request is invalid; holds the response that says why.
     """
-    acts = _PATHS.get(path.removeprefix(PREFIX))
-    if acts is None:
+    operations = _ROUTES.get(path.removeprefix(PREFIX))
+    if operations is None:
         raise RefusedError(UNKNOWN_ROUTE)
-    act = acts.get(method)
-    if act is None:
-        raise RefusedError(method_not_allowed(", ".join(acts)))
-    return act(backstage, ask)
+    operation = operations.get(method)
+    if operation is None:
+        raise RefusedError(method_not_allowed(", ".join(operations)))
+    return operation(context, request)
 
 
-def _ledger(backstage: AdminContext, ask: AdminRequest) -> RestResponse:
-    ledger = backstage.ledger
-    limit = _number(ask.query, "limit", LISTED)
-    reached = _number(ask.query, "reached", REACHED)
-    found = list(islice(_wanted(ledger, ask.query), limit + 1))
-    more = len(found) > limit
+def _get_log(context: AdminContext, request: AdminRequest) -> RestResponse:
+    log = context.request_log
+    limit = _number(request.query, "limit", DEFAULT_LIMIT)
+    reached = _number(request.query, "reached", DEFAULT_REACHED)
+    entries = list(islice(_selected_entries(log, request.query), limit + 1))
     return json_reply(
         {
-            "last": ledger.last,
-            "dropped": ledger.dropped,
-            "more": more,
-            "entries": [entry_json(one, reached) for one in found[:limit]],
+            "last": log.last,
+            "dropped": log.dropped,
+            "more": len(entries) > limit,
+            "entries": [entry_json(entry, reached) for entry in entries[:limit]],
         }
     )
 
 
-def _wanted(ledger: RequestLog, query: Query) -> Iterator[LogEntry]:
-    """The entries that the query asks for, the oldest first."""
+def _selected_entries(log: RequestLog, query: Query) -> Iterator[LogEntry]:
+    """Yield the entries that a query selects, the oldest first."""
     operation = query.first("operation").lower().removeprefix("webpubsub_")
     hub = hub_key(query.first("hub"))
     kind = query.first("type")
-    for entry in ledger.entries(_number(query, "after", 0)):
+    for entry in log.entries(_number(query, "after", 0)):
         is_request = isinstance(entry.what, RequestEntry)
         if operation and entry.operation.lower() != operation:
             continue
@@ -130,145 +129,145 @@ def _wanted(ledger: RequestLog, query: Query) -> Iterator[LogEntry]:
         yield entry
 
 
-def _state(backstage: AdminContext, ask: AdminRequest) -> RestResponse:
-    limit = _number(ask.query, "limit", LISTED)
-    wanted = hub_key(ask.query.first("hub"))
+def _get_state(context: AdminContext, request: AdminRequest) -> RestResponse:
+    limit = _number(request.query, "limit", DEFAULT_LIMIT)
+    selected = hub_key(request.query.first("hub"))
     hubs = {
         name: hub_json(hub, limit)
-        for name, hub in backstage.hubs().items()
-        if hub.connections and wanted in {"", name}
+        for name, hub in context.hubs().items()
+        if hub.connections and selected in {"", name}
     }
     return json_reply({"hubs": hubs})
 
 
-def _reset(backstage: AdminContext, _: AdminRequest) -> RestResponse:
-    backstage.reset()
+def _reset(context: AdminContext, _: AdminRequest) -> RestResponse:
+    context.reset()
     return NO_CONTENT
 
 
-def _seed(backstage: AdminContext, ask: AdminRequest) -> RestResponse:
+def _seed(context: AdminContext, request: AdminRequest) -> RestResponse:
     try:
-        return json_reply({"clients": backstage.seed(_json(ask.body))})
-    except SeedError as wrong:
-        raise RefusedError(_refusal(str(wrong), "Seed")) from None
+        return json_reply({"clients": context.seed(_json(request.body))})
+    except SeedError as invalid:
+        raise RefusedError(_bad_request(str(invalid), "Seed")) from None
 
 
-def _faults(backstage: AdminContext, _: AdminRequest) -> RestResponse:
-    return json_reply(faults_json(backstage.faults))
+def _get_faults(context: AdminContext, _: AdminRequest) -> RestResponse:
+    return json_reply(faults_json(context.faults))
 
 
-def _add_faults(backstage: AdminContext, ask: AdminRequest) -> RestResponse:
-    found, seed = _read_faults(ask.body)
+def _add_faults(context: AdminContext, request: AdminRequest) -> RestResponse:
+    faults, seed = _parse_faults(request.body)
     if seed is not None:
-        raise RefusedError(_refusal("a new seed needs new faults: use PUT", "Faults"))
-    _check_room(len(found) + len(backstage.faults.tallies))
-    backstage.faults.add(found)
-    return _faults(backstage, ask)
+        raise RefusedError(_bad_request("a new seed needs new faults: use PUT", "Faults"))
+    _check_fault_count(len(faults) + len(context.faults.tallies))
+    context.faults.add(faults)
+    return _get_faults(context, request)
 
 
-def _replace_faults(backstage: AdminContext, ask: AdminRequest) -> RestResponse:
-    found, seed = _read_faults(ask.body)
-    _check_room(len(found))
-    backstage.faults.replace(found, seed)
-    return _faults(backstage, ask)
+def _replace_faults(context: AdminContext, request: AdminRequest) -> RestResponse:
+    faults, seed = _parse_faults(request.body)
+    _check_fault_count(len(faults))
+    context.faults.replace(faults, seed)
+    return _get_faults(context, request)
 
 
-def _no_faults(backstage: AdminContext, ask: AdminRequest) -> RestResponse:
-    """None any more, or without those that `fault` names; the others keep their counts."""
-    named = ask.query.all("fault")
-    if not named:
-        backstage.faults.replace(())
-    for text in named:
-        if not backstage.faults.remove(text):
-            raise RefusedError(_refusal("no fault in force is written so", "Faults"))
+def _delete_faults(context: AdminContext, request: AdminRequest) -> RestResponse:
+    """Delete all faults, or those that `fault` names; the others keep their counts."""
+    selected = request.query.all("fault")
+    if not selected:
+        context.faults.replace(())
+    for text in selected:
+        if not context.faults.remove(text):
+            raise RefusedError(_bad_request(f"no such fault is in force: `{text}`", "Faults"))
     return NO_CONTENT
 
 
-def _link(backstage: AdminContext, _: AdminRequest) -> RestResponse:
-    return json_reply({"link": backstage.link()})
+def _create_link(context: AdminContext, _: AdminRequest) -> RestResponse:
+    return json_reply({"link": context.create_link()})
 
 
-def _token(backstage: AdminContext, ask: AdminRequest) -> RestResponse:
-    """A token with which one client can connect, and the path where it does."""
-    asked = _json(ask.body)
-    if not isinstance(asked, dict) or not asked.keys() <= _CLIENT_KEYS:
-        raise RefusedError(_refusal(_CLIENT_FORM, "Client"))
-    hub, user = asked.get("hub"), asked.get("userId") or ""
-    roles, groups = asked.get("roles", []), asked.get("groups", [])
+def _issue_token(context: AdminContext, request: AdminRequest) -> RestResponse:
+    """Issue a token with which one client can connect, and the path to connect to."""
+    client = _json(request.body)
+    if not isinstance(client, dict) or not client.keys() <= _CLIENT_KEYS:
+        raise RefusedError(_bad_request(_CLIENT_FORMAT, "Client"))
+    hub, user = client.get("hub"), client.get("userId") or ""
+    roles, groups = client.get("roles", []), client.get("groups", [])
     if not isinstance(hub, str) or not is_hub(hub):
-        raise RefusedError(_refusal("`hub` is no name that a hub can have", "Client"))
+        raise RefusedError(_bad_request("`hub` is not a valid hub name", "Client"))
     if not isinstance(user, str) or (user and not is_id(user)):
-        raise RefusedError(_refusal("`userId` is no name that a user can have", "Client"))
-    if not _are_texts(roles) or not _are_texts(groups) or not all(map(is_group, groups)):
-        raise RefusedError(_refusal("`groups` and `roles` are lists of names", "Client"))
-    audience = f"http://{ask.host}/client/hubs/{hub}"
-    access = ClientIdentity(audience, user, tuple(roles), tuple(groups), CLIENT_LIFETIME)
+        raise RefusedError(_bad_request("`userId` is not a valid user ID", "Client"))
+    if not _is_text_list(roles) or not _is_text_list(groups) or not all(map(is_group, groups)):
+        raise RefusedError(_bad_request("`groups` and `roles` must be lists of names", "Client"))
+    audience = f"http://{request.host}/client/hubs/{hub}"
+    identity = ClientIdentity(audience, user, tuple(roles), tuple(groups), CLIENT_LIFETIME)
     path = f"/client/hubs/{quote(hub, safe='')}"
-    return json_reply({"path": path, "token": backstage.token(access)})
+    return json_reply({"path": path, "token": context.issue_token(identity)})
 
 
-def _are_texts(values: object) -> bool:
-    return isinstance(values, list) and all(isinstance(one, str) for one in values)
+def _is_text_list(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 _CLIENT_KEYS = frozenset({"hub", "userId", "groups", "roles"})
-_CLIENT_FORM = (
+_CLIENT_FORMAT = (
     'write {"hub": "chat", "userId": "ada", "groups": ["red"], "roles": ["webpubsub.sendToGroup"]};'
-    " all but the hub may be left out"
+    " only the hub is required"
 )
 
 
-_PATHS: Mapping[str, Mapping[str, Act]] = {
-    "ledger": {"GET": _ledger},
-    "state": {"GET": _state},
+_ROUTES: Mapping[str, Mapping[str, Operation]] = {
+    "ledger": {"GET": _get_log},
+    "state": {"GET": _get_state},
     "reset": {"POST": _reset},
     "seed": {"POST": _seed},
-    "link": {"POST": _link},
-    "token": {"POST": _token},
+    "link": {"POST": _create_link},
+    "token": {"POST": _issue_token},
     "faults": {
-        "GET": _faults,
+        "GET": _get_faults,
         "PUT": _replace_faults,
         "POST": _add_faults,
-        "DELETE": _no_faults,
+        "DELETE": _delete_faults,
     },
 }
 
 
-def _read_faults(body: bytes) -> tuple[list[InjectedFault], int | None]:
-    """The faults of a body: a text with one a line, a JSON list, or an object with a seed."""
+def _parse_faults(body: bytes) -> tuple[list[InjectedFault], int | None]:
+    """Parse the faults of a body: text with one a line, a JSON list, or an object with a seed."""
     text = body.decode("utf-8", "replace").strip()
     seed: Any = None
-    written: Any = [line for line in text.splitlines() if line.strip()]
+    faults: Any = [line for line in text.splitlines() if line.strip()]
     if text[:1] in {"[", "{", '"'}:
-        written = _json(body)
-        if isinstance(written, dict):
-            seed, written = written.get("seed"), written.get("faults")
-    if not isinstance(written, list) or not all(isinstance(one, str) for one in written):
-        raise RefusedError(_refusal(_FAULTS_FORM, "Faults"))
+        faults = _json(body)
+        if isinstance(faults, dict):
+            seed, faults = faults.get("seed"), faults.get("faults")
+    if not _is_text_list(faults):
+        raise RefusedError(_bad_request(_FAULTS_FORMAT, "Faults"))
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-        raise RefusedError(_refusal("`seed` must be a whole number", "Faults"))
+        raise RefusedError(_bad_request("`seed` must be a whole number", "Faults"))
     try:
-        return [parse_fault(one) for one in written], seed
-    except FaultError as wrong:
-        raise RefusedError(_refusal(str(wrong), "Faults")) from None
+        return [parse_fault(fault) for fault in faults], seed
+    except FaultError as invalid:
+        raise RefusedError(_bad_request(str(invalid), "Faults")) from None
 
 
-_FAULTS_FORM = (
-    'write one fault a line, or as JSON: {"faults": ["429,count=3"], "seed": 1}; the seed may be '
-    "left out"
+_FAULTS_FORMAT = (
+    'write one fault a line, or as JSON: {"faults": ["429,count=3"], "seed": 1}; the seed is '
+    "optional"
 )
 
 
-def _check_room(count: int) -> None:
-    if count > FAULTS_MOST:
-        raise RefusedError(_refusal(f"there may be at most {FAULTS_MOST} faults", "Faults"))
+def _check_fault_count(count: int) -> None:
+    if count > FAULT_LIMIT:
+        raise RefusedError(_bad_request(f"there may be at most {FAULT_LIMIT} faults", "Faults"))
 
 
 def _json(body: bytes) -> Any:  # noqa: ANN401 -- what JSON holds
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise RefusedError(_refusal("the body is not JSON", "Request")) from None
+        raise RefusedError(_bad_request("the body is not JSON", "Request")) from None
 
 
 def _number(query: Query, name: str, default: int) -> int:
@@ -276,9 +275,9 @@ def _number(query: Query, name: str, default: int) -> int:
     if not value:
         return default
     if not (value.isascii() and value.isdigit() and len(value) <= 18):  # noqa: PLR2004 - 64 bits
-        raise RefusedError(_refusal(f"`{name}` must be a whole number from 0", name))
+        raise RefusedError(_bad_request(f"`{name}` must be a whole number from 0", name))
     return int(value)
 
 
-def _refusal(message: str, target: str) -> RestResponse:
+def _bad_request(message: str, target: str) -> RestResponse:
     return error(400, BAD_REQUEST, message, target)

@@ -1,4 +1,4 @@
-"""The ledger, the state and the faults as JSON. Values in, plain data out."""
+"""Request log, state and faults as JSON-serializable data."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,47 +10,47 @@ from wps_run.emulator.faults.rules import FaultInjector
 from wps_run.emulator.hub import Connection, Hub
 from wps_run.emulator.request_log import ClientEvent, LogEntry, RequestEntry
 
-DATA_SHOWN = 64 * 1024
-"""The most characters of a message that are shown; binary data is shown as hexadecimal digits."""
+DATA_LIMIT = 64 * 1024
+"""The most characters of a message; binary data is given as hexadecimal digits."""
 
 Json = dict[str, Any]
 
 
 def entry_json(entry: LogEntry, limit: int) -> Json:
-    """One line of the ledger; at most `limit` of the connections that it reached."""
+    """Convert one log entry, with at most `limit` of the connections that it reached."""
     at = dt.datetime.fromtimestamp(entry.at, dt.UTC)
     head: Json = {
         "sequence": entry.sequence,
         "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
     what = entry.what
-    told = _event(what) if isinstance(what, ClientEvent) else _exchange(what)
-    return {**head, **told, "effect": _effect(what.effect, entry.users, limit)}
+    fields = _event(what) if isinstance(what, ClientEvent) else _request(what)
+    return {**head, **fields, "effect": _effect(what.effect, entry.users, limit)}
 
 
-def _exchange(what: RequestEntry) -> Json:
+def _request(request: RequestEntry) -> Json:
     return {
         "type": "request",
-        "method": what.method,
-        "path": what.path,
-        "query": what.query,
-        "operation": what.operation or None,
-        "hub": what.hub or None,
-        "names": list(what.names),
-        "status": what.status or None,
-        "requestId": what.request_id or None,
-        "faults": list(what.faults),
+        "method": request.method,
+        "path": request.path,
+        "query": request.query,
+        "operation": request.operation or None,
+        "hub": request.hub or None,
+        "names": list(request.names),
+        "status": request.status or None,
+        "requestId": request.request_id or None,
+        "faults": list(request.faults),
     }
 
 
-def _event(what: ClientEvent) -> Json:
+def _event(event: ClientEvent) -> Json:
     return {
         "type": "client",
-        "event": str(what.kind),
-        "hub": what.hub or None,
-        "connectionId": what.connection_id or None,
-        "userId": what.user_id,
-        "detail": what.detail or None,
+        "event": str(event.kind),
+        "hub": event.hub or None,
+        "connectionId": event.connection_id or None,
+        "userId": event.user_id,
+        "detail": event.detail or None,
     }
 
 
@@ -72,13 +72,13 @@ def _effect(effect: Effect | None, users: Sequence[str | None], limit: int) -> J
 
 
 def _message(message: Message) -> Json:
-    binary = message.data_type in {DataType.BINARY, DataType.PROTOBUF}
-    begin = message.data[: 4 * DATA_SHOWN]  # no character of UTF-8 takes more
-    data = begin.hex() if binary else begin.decode(errors="replace")
+    is_binary = message.data_type in {DataType.BINARY, DataType.PROTOBUF}
+    start = message.data[: 4 * DATA_LIMIT]  # a character takes at most 4 bytes in UTF-8
+    data = start.hex() if is_binary else start.decode(errors="replace")
     return {
         "dataType": str(message.data_type),
         "bytes": len(message.data),
-        "data": data[:DATA_SHOWN],
+        "data": data[:DATA_LIMIT],
         "group": message.group,
         "fromUser": message.from_user,
         "messageTtlSeconds": message.ttl,
@@ -87,23 +87,25 @@ def _message(message: Message) -> Json:
 
 
 def hub_json(hub: Hub, limit: int) -> Json:
-    """Who is in one hub; at most `limit` of the connections, users and groups are listed."""
+    """Convert one hub's state, with at most `limit` of its connections, users and groups."""
     return {
         "connections": len(hub.connections),
         "users": len(hub.users),
         "groups": len(hub.groups),
-        "connectionList": [_connection(one) for one in islice(hub.connections.values(), limit)],
+        "connectionList": [
+            _connection(connection) for connection in islice(hub.connections.values(), limit)
+        ],
         "userList": _counted("userId", hub.users, limit),
         "groupList": _counted("group", hub.groups, limit),
     }
 
 
-def _connection(one: Connection) -> Json:
+def _connection(connection: Connection) -> Json:
     return {
-        "connectionId": one.connection_id,
-        "userId": one.user_id,
-        "protocol": one.protocol,
-        "groups": list(one.groups),
+        "connectionId": connection.connection_id,
+        "userId": connection.user_id,
+        "protocol": connection.protocol,
+        "groups": list(connection.groups),
         "permissions": {
             str(permission): {
                 "everywhere": rules.everywhere,
@@ -111,7 +113,7 @@ def _connection(one: Connection) -> Json:
                 "allowed": sorted(rules.allowed),
                 "denied": sorted(rules.denied),
             }
-            for permission, rules in one.rules.items()
+            for permission, rules in connection.rules.items()
         },
     }
 
@@ -124,11 +126,11 @@ def _counted(key: str, index: Mapping[str, Iterable[str]], limit: int) -> list[J
 
 
 def faults_json(faults: FaultInjector) -> Json:
-    """The faults in force, and how often each was met."""
+    """Convert the faults in force, with how often each matched and was injected."""
     return {
         "seed": faults.seed,
         "faults": [
-            {"fault": one.fault.text, "meant": one.meant, "struck": one.struck}
-            for one in faults.tallies
+            {"fault": counter.fault.text, "meant": counter.meant, "struck": counter.struck}
+            for counter in faults.tallies
         ],
     }

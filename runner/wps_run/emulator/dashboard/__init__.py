@@ -1,1 +1,1 @@
-"""The live page at `/`."""
+"""The dashboard at `/`: a live page with the emulator's clients, traffic and faults."""

@@ -1,113 +1,131 @@
-"""The page on aiohttp: who has a session sees it, who has a link gets one, and nobody else."""
+"""The dashboard's HTTP endpoints on aiohttp: a link opens a session, a session opens the page."""
 
 from aiohttp import hdrs, web
 
-from wps_run.emulator.dashboard.live import DashboardSource, Live
-from wps_run.emulator.dashboard.origin import Visit, is_from_the_page, is_host_ours
-from wps_run.emulator.dashboard.pages import ASSETS, asset, entrance, front, refusal
-from wps_run.emulator.dashboard.sessions import SessionStore
+from wps_run.emulator.dashboard.access import (
+    RequestOrigin,
+    SessionStore,
+    is_allowed_host,
+    is_same_origin,
+)
+from wps_run.emulator.dashboard.live import DashboardSource, LiveUpdates
+from wps_run.emulator.dashboard.pages import (
+    ASSETS,
+    asset_response,
+    dashboard_page,
+    denied_page,
+    redirect_page,
+)
 from wps_run.emulator.rest.targets import BadTargetError, Query, split_target
 
-FRONT = "/"
-LIVE = "/_local/live"
-_FILES = "/_local/page/"
-_COOKIE = "wps-run-page-"
+_FRONT_PATH = "/"
+_LIVE_PATH = "/_local/live"
+_ASSETS_PATH = "/_local/page/"
+_COOKIE_PREFIX = "wps-run-page-"
 _METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
 class DashboardHandler:
-    """Answers at `/`, `/_local/live` and below `/_local/page/`, once there is a link to the page.
+    """Answers at `/`, `/_local/live` and below `/_local/page/`, once a link was created.
 
     Args:
-        scene: What there is to be seen.
-        listening: The address that the service was told to listen on.
-        secure: Whether it speaks https.
+        source: What the dashboard shows.
+        listen_address: The address that the emulator was configured to listen on.
+        is_secure: Whether it is served over https.
     """
 
-    def __init__(self, scene: DashboardSource, listening: str, *, secure: bool) -> None:
-        self.door = SessionStore()
-        self._live = Live(scene)
-        self._listening = listening
-        self._secure = secure
+    def __init__(self, source: DashboardSource, listen_address: str, *, is_secure: bool) -> None:
+        self._sessions = SessionStore()
+        self._live = LiveUpdates(source)
+        self._listen_address = listen_address
+        self._is_secure = is_secure
 
-    def is_for(self, target: str) -> bool:
-        """Whether a request target is the page's."""
-        if not self.door.is_open:
+    def create_link(self) -> str:
+        """Return the path and query of a new link, which opens the dashboard once."""
+        return f"{_FRONT_PATH}?key={self._sessions.create_link_key()}"
+
+    def handles(self, target: str) -> bool:
+        """Whether a request target belongs to the dashboard."""
+        if not self._sessions.has_issued_link:
             return False
         try:
             path, _ = split_target(target)
         except BadTargetError:
             return False
-        return path in {FRONT, LIVE} or path.startswith(_FILES)
+        return path in {_FRONT_PATH, _LIVE_PATH} or path.startswith(_ASSETS_PATH)
 
-    def lets_in(self, request: web.BaseRequest) -> bool:
-        """Whether a request comes from the page, in a session."""
-        visit = _visit(request)
+    def is_authorized(self, request: web.BaseRequest) -> bool:
+        """Whether a request comes from the dashboard, in a session."""
+        origin = _request_origin(request)
         return (
-            is_host_ours(visit.host, self._listening)
-            and is_from_the_page(visit)
-            and self._is_in_session(request)
+            is_allowed_host(origin.host, self._listen_address)
+            and is_same_origin(origin)
+            and self._has_session(request)
         )
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         path, query = split_target(request.raw_path)
         host = request.headers.get(hdrs.HOST, "")
-        if not is_host_ours(host, self._listening):
-            return refusal(403, "This service does not go by the name that was asked for.")
+        if not is_allowed_host(host, self._listen_address):
+            return denied_page(403, "The emulator is not reachable under this host name.")
         if request.method not in _METHODS:
             return web.Response(status=405, headers={hdrs.ALLOW: "GET, HEAD"})
-        if path == FRONT:
-            return self._front(request, host, Query(query).first("key"))
-        if not self.lets_in(request):
-            return refusal(401, "This needs the session that the page's link begins.", host)
-        if path == LIVE:
+        if path == _FRONT_PATH:
+            return self._front_page(request, host, Query(query).first("key"))
+        if not self.is_authorized(request):
+            return denied_page(401, "This needs a session: open the dashboard by its link.", host)
+        if path == _LIVE_PATH:
             return await self._live.handle(request)
-        name = path.removeprefix(_FILES)
-        return asset(name, host) if name in ASSETS else web.Response(status=404)
+        name = path.removeprefix(_ASSETS_PATH)
+        return asset_response(name, host) if name in ASSETS else web.Response(status=404)
 
     async def stop(self) -> None:
-        """Tell every page that the service ends."""
+        """Close the WebSockets of all pages."""
         await self._live.stop()
 
-    def _front(self, request: web.BaseRequest, host: str, key: str) -> web.Response:
-        known = self._is_in_session(request)
-        if known and not key:
-            return front(host)
-        session = self.door.enter(key) if request.method == hdrs.METH_GET else None
-        if session is None and not known:
-            why = "The link was used before, or is of another run." if key else "There is no link."
-            answer = refusal(401, why, host)
-            answer.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
-            return answer
-        answer = entrance(host)
+    def _front_page(self, request: web.BaseRequest, host: str, key: str) -> web.Response:
+        has_session = self._has_session(request)
+        if has_session and not key:
+            return dashboard_page(host)
+        session = self._sessions.open_session(key) if request.method == hdrs.METH_GET else None
+        if session is None and not has_session:
+            reason = (
+                "The link was used before, or belongs to another run of the emulator."
+                if key
+                else "The address has no key."
+            )
+            response = denied_page(401, reason, host)
+            response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+            return response
+        response = redirect_page(host)
         if session is not None:
-            answer.set_cookie(
-                _cookie(request),
+            response.set_cookie(
+                _cookie_name(request),
                 session,
-                secure=self._secure,
+                secure=self._is_secure,
                 httponly=True,
                 samesite="Strict",
                 path="/",
             )
-        return answer
+        return response
 
-    def _is_in_session(self, request: web.BaseRequest) -> bool:
-        return self.door.knows(request.cookies.get(_cookie(request), ""))
+    def _has_session(self, request: web.BaseRequest) -> bool:
+        return self._sessions.has_session(request.cookies.get(_cookie_name(request), ""))
 
 
-def _cookie(request: web.BaseRequest) -> str:
-    """The cookie's name: browsers keep cookies by host alone, and there may be other services."""
+def _cookie_name(request: web.BaseRequest) -> str:
+    """Return the cookie's name, with the port: browsers share a host's cookies among its ports."""
     name = request.transport.get_extra_info("sockname") if request.transport else None
-    return f"{_COOKIE}{name[1] if name else 0}"
+    return f"{_COOKIE_PREFIX}{name[1] if name else 0}"
 
 
-def _visit(request: web.BaseRequest) -> Visit:
+def _request_origin(request: web.BaseRequest) -> RequestOrigin:
     headers = request.headers
-    return Visit(
+    return RequestOrigin(
         method=request.method,
         host=headers.get(hdrs.HOST, ""),
         origin=headers.get(hdrs.ORIGIN, ""),
         site=headers.get("Sec-Fetch-Site", ""),
-        upgrade=hdrs.UPGRADE in headers,
+        is_upgrade=hdrs.UPGRADE in headers,
     )

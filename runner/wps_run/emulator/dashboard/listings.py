@@ -1,104 +1,108 @@
-"""Who is there, a page of rows at a time: hubs and a view in, plain data out."""
+"""The connections, users, groups or hubs that a query selects, one page of rows at a time."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from wps_run.emulator.dashboard.view import DashboardView, Listing
+from wps_run.emulator.dashboard.query import DashboardQuery, Listing
 from wps_run.emulator.hub import Connection, Hub
 from wps_run.emulator.permissions import PermissionRules
 
-ROWS = 50
+PAGE_SIZE = 50
 """The rows of one page."""
 
-NAMED = 10
+NAME_LIMIT = 10
 """The most groups that are named in a row; the others are counted."""
 
-HUBS_NAMED = 200
-"""The most hubs that are offered to be chosen from; the list of hubs has them all."""
+HUB_NAME_LIMIT = 200
+"""The most hubs in the selection box; the list of hubs has them all."""
 
 Json = dict[str, Any]
 _T = TypeVar("_T")
 
 
 def totals(hubs: Mapping[str, Hub]) -> Json:
-    """How many there are of each kind, as `GET /_local/state` has them, hub by hub together."""
+    """Count hubs, connections, users and groups, summed over the hubs as in `/_local/state`."""
     return {
         "hubs": len(hubs),
         "connections": sum(len(hub.connections) for hub in hubs.values()),
         "users": sum(len(hub.users) for hub in hubs.values()),
         "groups": sum(len(hub.groups) for hub in hubs.values()),
-        "named": sorted(islice(hubs, HUBS_NAMED)),
+        "named": sorted(islice(hubs, HUB_NAME_LIMIT)),
     }
 
 
-def people(hubs: Mapping[str, Hub], view: DashboardView) -> Json:
-    """The rows of one page of the list that a view asks for.
+def list_clients(hubs: Mapping[str, Hub], query: DashboardQuery) -> Json:
+    """Return one page of the list that a query selects.
 
     Args:
-        hubs: Those with connections, by lower-case name.
-        view: What is to be seen.
+        hubs: The hubs with connections, by lower-case name.
+        query: What to show.
 
     Returns:
-        `rows` with the `page` they are on, the number of `pages`, how many `matches` the search
-        has, and `all` it was looked for in. A page behind the last one is the last one.
+        `rows` with their `page`, the number of `pages`, how many `matches` the search has, and
+        `all` that were searched. A page behind the last one is the last one.
     """
-    chosen = {name: hub for name, hub in hubs.items() if view.hub in {"", name}}
-    search = view.search.casefold()
-    if view.listing is Listing.CONNECTIONS:
-        there = _connections(chosen, view)
-        found = [one for one in there if _has(one[1], search)] if search else there
-        return _page(view, len(there), found, _connection)
-    counted = _counted(chosen, view.listing)
-    every = len(counted)
+    selected = {name: hub for name, hub in hubs.items() if query.hub in {"", name}}
+    search = query.search.casefold()
+    if query.listing is Listing.CONNECTIONS:
+        every = [
+            (name, connection)
+            for name, hub in selected.items()
+            for connection in _connections(hub, query)
+        ]
+        matches = [row for row in every if _has(row[1], search)] if search else every
+        return _page(query, len(every), matches, _connection_row)
+    counts = _count(selected, query.listing)
+    total = len(counts)
     if search:
-        counted = [one for one in counted if search in one[1].casefold()]
-    counted.sort()
-    return _page(view, every, counted, lambda one: _sum(one, chosen, view.listing))
+        counts = [count for count in counts if search in count.name.casefold()]
+    counts.sort()
+    return _page(query, total, counts, lambda count: _count_row(count, selected, query.listing))
 
 
-def _page(view: DashboardView, every: int, found: Sequence[_T], make: Callable[[_T], Json]) -> Json:
-    pages = max(1, -(-len(found) // ROWS))
-    page = min(view.page, pages - 1)
+def _page(
+    query: DashboardQuery, total: int, matches: Sequence[_T], make_row: Callable[[_T], Json]
+) -> Json:
+    pages = max(1, -(-len(matches) // PAGE_SIZE))
+    page = min(query.page, pages - 1)
     return {
-        "list": str(view.listing),
+        "list": str(query.listing),
         "page": page,
         "pages": pages,
-        "matches": len(found),
-        "all": every,
-        "rows": [make(one) for one in found[page * ROWS : (page + 1) * ROWS]],
+        "matches": len(matches),
+        "all": total,
+        "rows": [make_row(match) for match in matches[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]],
     }
 
 
-_Found = tuple[str, Connection]
-_Sum = tuple[int, str, str]
-"""How many connections, below zero; whose they are; in which hub."""
-
-
-def _connections(hubs: Mapping[str, Hub], view: DashboardView) -> list[_Found]:
-    """The connections of the hub, user and group that a view asks for, in order of coming."""
-    return [(name, one) for name, hub in hubs.items() for one in _members(hub, view)]
-
-
-def _members(hub: Hub, view: DashboardView) -> Iterable[Connection]:
-    if view.group:
-        members = [hub.connections[one] for one in hub.groups.get(view.group, ())]
-        return [one for one in members if view.user in {"", one.user_id}]
-    if view.user:
-        return [hub.connections[one] for one in hub.users.get(view.user, ())]
+def _connections(hub: Hub, query: DashboardQuery) -> Iterable[Connection]:
+    """Return the hub's connections of the query's user and group, the oldest first."""
+    if query.group:
+        members = [hub.connections[member] for member in hub.groups.get(query.group, ())]
+        return [member for member in members if query.user in {"", member.user_id}]
+    if query.user:
+        return [hub.connections[connection] for connection in hub.users.get(query.user, ())]
     return hub.connections.values()
 
 
-def _has(one: Connection, search: str) -> bool:
+def _has(connection: Connection, search: str) -> bool:
     return (
-        search in one.connection_id.casefold()
-        or search in (one.user_id or "").casefold()
-        or any(search in group.casefold() for group in one.groups)
+        search in connection.connection_id.casefold()
+        or search in (connection.user_id or "").casefold()
+        or any(search in group.casefold() for group in connection.groups)
     )
 
 
-def _counted(hubs: Mapping[str, Hub], listing: Listing) -> list[_Sum]:
-    """Each user, group or hub; sorted, the largest come first, and then they go by name."""
+class _Count(NamedTuple):
+    """The connections of a user, a group or a hub; sorts the largest first, then by name."""
+
+    negative_connections: int
+    name: str
+    hub: str
+
+
+def _count(hubs: Mapping[str, Hub], listing: Listing) -> list[_Count]:
     match listing:
         case Listing.USERS:
             indexes = [(name, hub.users) for name, hub in hubs.items()]
@@ -106,27 +110,28 @@ def _counted(hubs: Mapping[str, Hub], listing: Listing) -> list[_Sum]:
             indexes = [(name, hub.groups) for name, hub in hubs.items()]
         case _:
             indexes = [(name, {name: hub.connections}) for name, hub in hubs.items()]
-    return [(-len(index[one]), one, name) for name, index in indexes for one in index]
+    return [_Count(-len(index[key]), key, name) for name, index in indexes for key in index]
 
 
-def _sum(found: _Sum, hubs: Mapping[str, Hub], listing: Listing) -> Json:
-    less, name, hub = found
-    sums: Json = {"hub": hub, "name": name, "connections": -less}
+def _count_row(count: _Count, hubs: Mapping[str, Hub], listing: Listing) -> Json:
+    row: Json = {"hub": count.hub, "name": count.name, "connections": -count.negative_connections}
     if listing is Listing.HUBS:
-        sums |= {"users": len(hubs[hub].users), "groups": len(hubs[hub].groups)}
-    return sums
+        row |= {"users": len(hubs[count.hub].users), "groups": len(hubs[count.hub].groups)}
+    return row
 
 
-def _connection(found: _Found) -> Json:
-    hub, one = found
+def _connection_row(match: tuple[str, Connection]) -> Json:
+    hub, connection = match
     return {
         "hub": hub,
-        "connectionId": one.connection_id,
-        "userId": one.user_id,
-        "protocol": one.protocol,
-        "groups": list(islice(one.groups, NAMED)),
-        "groupCount": len(one.groups),
-        "permissions": {str(permission): _rules(rules) for permission, rules in one.rules.items()},
+        "connectionId": connection.connection_id,
+        "userId": connection.user_id,
+        "protocol": connection.protocol,
+        "groups": list(islice(connection.groups, NAME_LIMIT)),
+        "groupCount": len(connection.groups),
+        "permissions": {
+            str(permission): _rules(rules) for permission, rules in connection.rules.items()
+        },
     }
 
 
@@ -134,8 +139,8 @@ def _rules(rules: PermissionRules) -> Json:
     return {
         "everywhere": rules.everywhere,
         "patterns": [pattern.text for pattern in rules.patterns],
-        "allowed": sorted(islice(rules.allowed, NAMED)),
+        "allowed": sorted(islice(rules.allowed, NAME_LIMIT)),
         "allowedCount": len(rules.allowed),
-        "denied": sorted(islice(rules.denied, NAMED)),
+        "denied": sorted(islice(rules.denied, NAME_LIMIT)),
         "deniedCount": len(rules.denied),
     }

@@ -1,7 +1,7 @@
-"""The page's WebSocket: what it asked to see, a few times a second, as long as that changes.
+"""The dashboard's WebSocket: sends what changed in the page's query result, a few times a second.
 
-A page never falls behind: what is sent is made when the last piece has been read, from what is
-true then. The more it costs to make, the less often it is made.
+A page never falls behind: each update is built from the current state after the last one was
+read. The longer an update takes to build, the less often one is built.
 """
 
 import asyncio
@@ -15,181 +15,175 @@ from typing import Any
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from wps_run.emulator.admin.views import faults_json
-from wps_run.emulator.dashboard.counts import Counts
-from wps_run.emulator.dashboard.listings import people, totals
-from wps_run.emulator.dashboard.traffic import traffic
-from wps_run.emulator.dashboard.view import DashboardView, ViewError, read_view
+from wps_run.emulator.dashboard.listings import list_clients, totals
+from wps_run.emulator.dashboard.query import DashboardQuery, QueryError, parse_query
+from wps_run.emulator.dashboard.traffic import TrafficCounters, list_traffic
 from wps_run.emulator.faults.rules import FaultInjector
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.request_log import RequestLog
 
 INTERVAL = 0.1
-"""The least seconds between two pieces of news."""
+"""The least seconds between two updates."""
 
-_QUIET = 0.3
-"""The most seconds that are added to that while there is none."""
+_IDLE_DELAY_LIMIT = 0.3
+"""The most seconds that are added to that while nothing changes."""
 
-_SHARE = 0.1
-"""The most of the time that goes into making them."""
+_CPU_SHARE = 0.1
+"""The most of the time that may go into building updates."""
 
-_WATCHERS_MOST = 20
+_PAGE_LIMIT = 20
 """The most pages at once."""
 
-_VIEW_BYTES = 64 * 1024
+_QUERY_BYTES = 64 * 1024
 _HEARTBEAT = 30.0
 _CLOSE_SECONDS = 1.0
-_GOODBYE = b"The service stops."
+_CLOSE_REASON = b"The emulator stops."
 
 
 @dataclass(frozen=True, slots=True)
 class DashboardSource:
-    """What there is to be seen of a service.
+    """What the dashboard shows.
 
     Attributes:
-        hubs: Makes a view of the hubs, by lower-case name.
-        ledger: What it was asked.
-        counts: How much that was.
-        faults: What befalls requests.
+        hubs: Returns the hubs, by lower-case name.
+        request_log: The requests and client events.
+        counters: The sums over them.
+        faults: The faults that are injected into requests.
     """
 
     hubs: Callable[[], Mapping[str, Hub]]
-    ledger: RequestLog
-    counts: Counts
+    request_log: RequestLog
+    counters: TrafficCounters
     faults: FaultInjector
 
 
-class Live:
-    """Shows a scene to the pages that watch it.
+class LiveUpdates:
+    """Sends updates to every open page."""
 
-    Args:
-        scene: What there is to be seen.
-    """
-
-    def __init__(self, scene: DashboardSource) -> None:
-        self._scene = scene
+    def __init__(self, source: DashboardSource) -> None:
+        self._source = source
         self._sockets: set[web.WebSocketResponse] = set()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer the upgrade, and serve the page until it leaves."""
-        if len(self._sockets) >= _WATCHERS_MOST:
-            return web.Response(status=503, text=f"{_WATCHERS_MOST} pages watch already")
+        """Answer the upgrade, and serve the page until it disconnects."""
+        if len(self._sockets) >= _PAGE_LIMIT:
+            return web.Response(status=503, text=f"at most {_PAGE_LIMIT} pages may be open")
         socket = web.WebSocketResponse(
             timeout=_CLOSE_SECONDS,
             heartbeat=_HEARTBEAT,
-            max_msg_size=_VIEW_BYTES,
+            max_msg_size=_QUERY_BYTES,
             compress=False,
         )
         try:
             await socket.prepare(request)
-        except web.HTTPException as wrong:
-            return web.Response(status=wrong.status, text=wrong.text)
+        except web.HTTPException as error:
+            return web.Response(status=error.status, text=error.text)
         self._sockets.add(socket)
-        watcher = _Watcher(self._scene, socket)
-        showing = asyncio.ensure_future(watcher.show())
+        subscription = _Subscription(self._source, socket)
+        sender = asyncio.ensure_future(subscription.send_updates())
         try:
-            await watcher.listen()
+            await subscription.receive_queries()
         finally:
             self._sockets.discard(socket)
-            showing.cancel()
+            sender.cancel()
             with suppress(asyncio.CancelledError, ConnectionError):
-                await showing
+                await sender
         return socket
 
     async def stop(self) -> None:
-        """Tell every page that the service ends."""
+        """Close the WebSockets of all pages."""
         await asyncio.gather(
             *(
-                socket.close(code=WSCloseCode.GOING_AWAY, message=_GOODBYE, drain=False)
+                socket.close(code=WSCloseCode.GOING_AWAY, message=_CLOSE_REASON, drain=False)
                 for socket in self._sockets
             )
         )
 
 
-class _Watcher:
-    """One page that watches."""
+class _Subscription:
+    """One page's WebSocket, its query and what it was sent."""
 
-    def __init__(self, scene: DashboardSource, socket: web.WebSocketResponse) -> None:
-        self._scene = scene
+    def __init__(self, source: DashboardSource, socket: web.WebSocketResponse) -> None:
         self._socket = socket
-        self._view: DashboardView | None = None
-        self._asked = asyncio.Event()
-        self._left = asyncio.Event()
-        self._news = News()
+        self._query: DashboardQuery | None = None
+        self._query_received = asyncio.Event()
+        self._disconnected = asyncio.Event()
+        self._builder = UpdateBuilder(source)
 
-    async def listen(self) -> None:
-        """Hear what the page asks for, until it leaves or says what makes no sense."""
+    async def receive_queries(self) -> None:
+        """Receive queries until the page disconnects or sends an invalid one."""
         async for message in self._socket:
             if message.type is not WSMsgType.TEXT:
                 break
             try:
-                self._view = read_view(message.data)
-            except ViewError:
+                self._query = parse_query(message.data)
+            except QueryError:
                 break
-            self._asked.set()
-        self._left.set()
+            self._query_received.set()
+        self._disconnected.set()
         await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, drain=False)
 
-    async def show(self) -> None:
-        """Send what is new, until the page leaves."""
-        await self._asked.wait()
-        quiet = 0.0
-        while self._view is not None and not self._left.is_set():
-            self._asked.clear()
-            began = time.perf_counter()
-            piece = self._news.of(self._scene, self._view)
-            cost = time.perf_counter() - began
-            if piece:
-                await self._socket.send_str(piece)
-            await _within(max(INTERVAL, cost / _SHARE), self._left)
-            quiet = 0.0 if piece else min(2 * quiet + INTERVAL, _QUIET)
-            await _within(quiet, self._asked)
+    async def send_updates(self) -> None:
+        """Send what has changed, until the page disconnects."""
+        await self._query_received.wait()
+        idle_delay = 0.0
+        while self._query is not None and not self._disconnected.is_set():
+            self._query_received.clear()
+            start = time.perf_counter()
+            update = self._builder.build(self._query)
+            cost = time.perf_counter() - start
+            if update:
+                await self._socket.send_str(update)
+            await _wait(self._disconnected, max(INTERVAL, cost / _CPU_SHARE))
+            idle_delay = 0.0 if update else min(2 * idle_delay + INTERVAL, _IDLE_DELAY_LIMIT)
+            await _wait(self._query_received, idle_delay)
 
 
-async def _within(seconds: float, event: asyncio.Event) -> None:
-    """Wait for an event, but no longer than this."""
+async def _wait(event: asyncio.Event, timeout: float) -> None:  # noqa: ASYNC109 -- no error at its end
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        await asyncio.wait_for(event.wait(), timeout)
 
 
-class News:
-    """What has changed for one page since it was told last."""
+class UpdateBuilder:
+    """Builds the updates of one page: the parts that differ from those it built before."""
 
-    def __init__(self) -> None:
-        self._told: dict[str, str] = {}
-        self._view: DashboardView | None = None
+    def __init__(self, source: DashboardSource) -> None:
+        self._source = source
+        self._sent: dict[str, str] = {}
+        self._query: DashboardQuery | None = None
         self._sequence = 0
         self._age = 0
 
-    def of(self, scene: DashboardSource, view: DashboardView) -> str:
-        """The parts that have changed, as a JSON object; "" when none has.
+    def build(self, query: DashboardQuery) -> str:
+        """Return the parts that have changed, as a JSON object; "" when none has.
 
-        `traffic` has the entries that are new; with `fresh`, they take the place of those before.
+        `traffic` has the new entries; with `fresh`, they replace the earlier ones.
         """
-        hubs = {name: hub for name, hub in scene.hubs().items() if hub.connections}
+        source = self._source
+        hubs = {name: hub for name, hub in source.hubs().items() if hub.connections}
         parts = {
             "totals": totals(hubs),
-            "counts": scene.counts.as_json(),
-            "people": people(hubs, view),
-            "faults": faults_json(scene.faults),
+            "counts": source.counters.as_json(),
+            "people": list_clients(hubs, query),
+            "faults": faults_json(source.faults),
         }
-        news = [piece for name, part in parts.items() if (piece := self._changed(name, part))]
-        if entries := self._entries(scene.ledger, view):
-            news.append(f'"traffic":{json.dumps(entries)}')
-        return f"{{{','.join(news)}}}" if news else ""
+        changes = []
+        for name, part in parts.items():
+            text = json.dumps(part)
+            if self._sent.get(name) != text:
+                self._sent[name] = text
+                changes.append(f'"{name}":{text}')
+        if traffic := self._traffic(query):
+            changes.append(f'"traffic":{json.dumps(traffic)}')
+        return f"{{{','.join(changes)}}}" if changes else ""
 
-    def _changed(self, name: str, part: Any) -> str:  # noqa: ANN401 -- plain data
-        text = json.dumps(part)
-        if self._told.get(name) == text:
-            return ""
-        self._told[name] = text
-        return f'"{name}":{text}'
-
-    def _entries(self, ledger: RequestLog, view: DashboardView) -> dict[str, Any] | None:
-        shown = (view.hub, view.traffic, view.text)
-        before = self._view
-        fresh = before is None or shown != (before.hub, before.traffic, before.text)
-        fresh = fresh or ledger.age != self._age
-        after = 0 if fresh else self._sequence
-        rows = traffic(ledger, view, after)
-        self._view, self._sequence, self._age = view, ledger.last, ledger.age
-        return {"fresh": fresh, "rows": rows} if fresh or rows else None
+    def _traffic(self, query: DashboardQuery) -> dict[str, Any] | None:
+        log, last = self._source.request_log, self._query
+        is_fresh = (
+            last is None
+            or (query.hub, query.traffic, query.text) != (last.hub, last.traffic, last.text)
+            or log.age != self._age
+        )
+        rows = list_traffic(log, query, 0 if is_fresh else self._sequence)
+        self._query, self._sequence, self._age = query, log.last, log.age
+        return {"fresh": is_fresh, "rows": rows} if is_fresh or rows else None

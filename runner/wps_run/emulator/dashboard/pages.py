@@ -1,4 +1,4 @@
-"""What the page is made of: its files, and the two small pages at its door."""
+"""The files of the dashboard, and the small HTML pages for opening a link and denying access."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -7,14 +7,23 @@ from importlib.resources import files
 
 from aiohttp import web
 
-_TYPES: Mapping[str, str] = {
+_CONTENT_TYPES: Mapping[str, str] = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
 }
 
 ASSETS = frozenset(
-    {"page.css", "app.js", "client.js", "dom.js", "faults.js", "live.js", "people.js", "traffic.js"}
+    {
+        "page.css",
+        "app.js",
+        "client.js",
+        "dom.js",
+        "faults.js",
+        "listings.js",
+        "live.js",
+        "traffic.js",
+    }
 )
 """The files that the page loads."""
 
@@ -25,12 +34,12 @@ _ICON = (
 )
 
 
-def headers(host: str) -> dict[str, str]:
-    """What a browser must not do with an answer.
+def security_headers(host: str) -> dict[str, str]:
+    """Return the headers that restrict what a browser does with a response.
 
     Args:
-        host: The Host header, which was checked; some browsers do not take a WebSocket to the
-            page's own origin for `'self'`.
+        host: The Host header, already checked. It is named because for some browsers `'self'`
+            does not cover a WebSocket to the page's own origin.
     """
     sockets = "" if host.startswith("[") else f" ws://{host} wss://{host}"  # no IPv6 in policies
     policy = (
@@ -56,55 +65,59 @@ def headers(host: str) -> dict[str, str]:
 
 
 @cache
-def _text(name: str) -> str:
+def _asset_text(name: str) -> str:
     return files("wps_run.emulator.dashboard").joinpath("assets", name).read_text("utf-8")
 
 
-def asset(name: str, host: str) -> web.Response:
-    """One of `ASSETS`."""
-    return _document(_text(name), name.rpartition(".")[2], host)
+def asset_response(name: str, host: str) -> web.Response:
+    """Return one of `ASSETS`."""
+    return _response(_asset_text(name), name.rpartition(".")[2], host)
 
 
-def front(host: str) -> web.Response:
-    """The page."""
-    return _document(_text("page.html").replace("$icon", _ICON), "html", host)
+def dashboard_page(host: str) -> web.Response:
+    """Return the dashboard."""
+    return _response(_asset_text("page.html").replace("$icon", _ICON), "html", host)
 
 
-def entrance(host: str) -> web.Response:
-    """What a link that lets somebody in answers: it leads on to the page without the link.
+def redirect_page(host: str) -> web.Response:
+    """Return the page that a link leads to, which goes on to the dashboard without the key.
 
-    It is no redirect: a browser that follows a link from elsewhere does not send the new cookie
-    with what the link redirects to.
+    It is no HTTP redirect: a browser that follows a link from another site does not send the new
+    cookie with the redirected request.
     """
-    return _note(200, "Opening", 'Opening <a href="/">the page</a> …', host, refresh=True)
+    return _small_page(
+        200, "Opening", 'Opening <a href="/">the dashboard</a> …', host, refresh=True
+    )
 
 
-def refusal(status: int, why: str, host: str = "localhost") -> web.Response:
-    """A page that says why nobody is let in, and how to be."""
-    how = (
-        "<code>wps-run serve</code> prints a link that opens this page once. For a new one, start "
-        "it again, or ask with the access key: "
+def denied_page(status: int, reason: str, host: str = "localhost") -> web.Response:
+    """Return a page that says why access is denied, and how to get a link."""
+    hint = (
+        "<code>wps-run serve</code> prints a link that opens the dashboard once. For a new link, "
+        "start it again, or request one with the access key: "
         '<code>curl -X POST -H "Authorization: Bearer $WPS_LOCAL_ACCESS_KEY" '
         f"http://{escape(host)}/_local/link</code>"
     )
-    return _note(status, "Not let in", f"{escape(why)}</p><p>{how}", host)
+    return _small_page(status, "Access denied", f"{escape(reason)}</p><p>{hint}", host)
 
 
-def _note(status: int, title: str, text: str, host: str, *, refresh: bool = False) -> web.Response:
-    onward = '<meta http-equiv="refresh" content="0;url=/">' if refresh else ""
+def _small_page(
+    status: int, title: str, html: str, host: str, *, refresh: bool = False
+) -> web.Response:
+    redirect = '<meta http-equiv="refresh" content="0;url=/">' if refresh else ""
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f'{onward}<link rel="icon" href="{_ICON}"><title>{title} · wps-run serve</title></head>'
-        f"<body><main><h1>{title}</h1><p>{text}</p></main></body></html>"
+        f'{redirect}<link rel="icon" href="{_ICON}"><title>{title} · wps-run serve</title></head>'
+        f"<body><main><h1>{title}</h1><p>{html}</p></main></body></html>"
     )
-    return _document(page, "html", host, status)
+    return _response(page, "html", host, status)
 
 
-def _document(text: str, kind: str, host: str, status: int = 200) -> web.Response:
+def _response(text: str, suffix: str, host: str, status: int = 200) -> web.Response:
     return web.Response(
         status=status,
         body=text.encode(),
-        headers={"Content-Type": _TYPES[kind], **headers(host)},
+        headers={"Content-Type": _CONTENT_TYPES[suffix], **security_headers(host)},
     )

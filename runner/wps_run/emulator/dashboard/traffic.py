@@ -1,131 +1,187 @@
-"""What happens, in short: the newest entries of the ledger that a view asks for, as plain data."""
+"""What happened: counters, and the newest entries of the request log as rows. Plain data out."""
 
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from wps_run.emulator.dashboard.view import DashboardView, Traffic
+from wps_run.emulator.dashboard.query import DashboardQuery, TrafficFilter
 from wps_run.emulator.effects import Close, DataType, Effect, Message
 from wps_run.emulator.request_log import ClientEvent, EventKind, LogEntry, RequestEntry, RequestLog
 
-ROWS = 100
-"""The most entries that are shown at once."""
+ROW_LIMIT = 100
+"""The most rows at once."""
 
-LOOKED_AT = 20_000
-"""How far back is looked for entries that a view asks for."""
+SEARCH_LIMIT = 20_000
+"""How many of the newest entries are searched for rows."""
 
-SHOWN = 200
-"""The most characters of a message or a name in a row; the ledger has them all."""
+TEXT_LIMIT = 200
+"""The most characters of a message or a name in a row; the request log has them all."""
 
-_NAMED = 5
-"""The most of those reached that are named in a row."""
+_NAMED_CLIENTS = 5
+"""The most receivers that are named in a row."""
 
-_REFUSED = 400
+_CLIENT_ERROR, _SERVER_ERROR = 400, 500
 _TROUBLE = frozenset({EventKind.FAILED, EventKind.REFUSED, EventKind.UNHANDLED})
 
 Json = dict[str, Any]
 
 
-def traffic(ledger: RequestLog, view: DashboardView, after: int) -> list[Json]:
-    """Rows of the newest entries whose number is above `after`, the newest first."""
+@dataclass(slots=True)
+class TrafficCounters:
+    """Sums since the start, or since the last reset.
+
+    Attributes:
+        requests: HTTP requests.
+        refused: Those answered with 4xx.
+        failed: Those answered with 5xx.
+        unanswered: Those without a complete answer.
+        struck: Those that a fault was injected into.
+        messages: Messages accepted, from requests and from clients.
+        deliveries: Their receivers, summed over all messages.
+        closed: Connections that requests closed.
+    """
+
+    requests: int = 0
+    refused: int = 0
+    failed: int = 0
+    unanswered: int = 0
+    struck: int = 0
+    messages: int = 0
+    deliveries: int = 0
+    closed: int = 0
+
+    def record(self, entry: RequestEntry | ClientEvent) -> None:
+        """Count a request or a client event."""
+        if isinstance(entry, RequestEntry):
+            self._record_request(entry)
+        effect = entry.effect
+        if isinstance(effect, Close):
+            self.closed += len(effect.connections)
+        elif effect is not None:
+            self.messages += 1
+            self.deliveries += len(effect.connections)
+
+    def _record_request(self, entry: RequestEntry) -> None:
+        self.requests += 1
+        self.struck += bool(entry.faults)
+        if not entry.status:
+            self.unanswered += 1
+        elif entry.status >= _SERVER_ERROR:
+            self.failed += 1
+        elif entry.status >= _CLIENT_ERROR:
+            self.refused += 1
+
+    def reset(self) -> None:
+        """Set every counter to 0."""
+        for field in fields(self):
+            setattr(self, field.name, 0)
+
+    def as_json(self) -> dict[str, int]:
+        """Return the counters by name."""
+        return asdict(self)
+
+
+def list_traffic(log: RequestLog, query: DashboardQuery, after: int) -> list[Json]:
+    """Return rows for the newest entries with a number above `after`, the newest first."""
     rows: list[Json] = []
-    text = view.text.casefold()
-    for entry in _newest(ledger, after):
-        if view.hub not in {"", entry.hub} or not _is_wanted(entry, view.traffic):
+    text = query.text.casefold()
+    for entry in _newest_entries(log, after):
+        if query.hub not in {"", entry.hub} or not _matches(entry, query.traffic):
             continue
         row = _row(entry)
-        if text and not any(text in word.casefold() for word in _words(row)):
+        if text and not any(text in word.casefold() for word in _searchable_texts(row)):
             continue
         rows.append(row)
-        if len(rows) == ROWS:
+        if len(rows) == ROW_LIMIT:
             break
     return rows
 
 
-def _newest(ledger: RequestLog, after: int) -> Iterator[LogEntry]:
-    oldest = max(after, ledger.last - LOOKED_AT)
-    for entry in ledger.newest():
+def _newest_entries(log: RequestLog, after: int) -> Iterator[LogEntry]:
+    oldest = max(after, log.last - SEARCH_LIMIT)
+    for entry in log.newest():
         if entry.sequence <= oldest:
             return
         yield entry
 
 
-def _is_wanted(entry: LogEntry, wanted: Traffic) -> bool:
+def _matches(entry: LogEntry, traffic: TrafficFilter) -> bool:
     what = entry.what
-    match wanted:
-        case Traffic.REQUESTS:
+    match traffic:
+        case TrafficFilter.REQUESTS:
             return isinstance(what, RequestEntry)
-        case Traffic.CLIENTS:
+        case TrafficFilter.CLIENTS:
             return isinstance(what, ClientEvent)
-        case Traffic.MESSAGES:
+        case TrafficFilter.MESSAGES:
             return what.effect is not None and not isinstance(what.effect, Close)
-        case Traffic.TROUBLE:
+        case TrafficFilter.TROUBLE:
             return _is_trouble(what)
-        case Traffic.ALL:
+        case TrafficFilter.ALL:
             return True
 
 
 def _is_trouble(what: RequestEntry | ClientEvent) -> bool:
     if isinstance(what, ClientEvent):
         return what.kind in _TROUBLE
-    return not what.status or what.status >= _REFUSED or bool(what.faults)
+    return not what.status or what.status >= _CLIENT_ERROR or bool(what.faults)
 
 
 def _row(entry: LogEntry) -> Json:
     what = entry.what
-    told = _event(what) if isinstance(what, ClientEvent) else _exchange(what)
     return {
         "sequence": entry.sequence,
         "at": round(entry.at * 1000),
         "hub": entry.hub,
-        **told,
-        **_effect(what.effect, entry.users),
+        **(_event_fields(what) if isinstance(what, ClientEvent) else _request_fields(what)),
+        **_effect_fields(what.effect, entry.users),
     }
 
 
-def _exchange(what: RequestEntry) -> Json:
+def _request_fields(request: RequestEntry) -> Json:
     return {
         "kind": "request",
-        "what": what.operation or f"{what.method} {what.path}"[:SHOWN],
-        "names": [name[:SHOWN] for name in what.names],
-        "status": what.status,
-        "faults": [fault[:SHOWN] for fault in what.faults],
+        "what": request.operation or f"{request.method} {request.path}"[:TEXT_LIMIT],
+        "names": [name[:TEXT_LIMIT] for name in request.names],
+        "status": request.status,
+        "faults": [fault[:TEXT_LIMIT] for fault in request.faults],
     }
 
 
-def _event(what: ClientEvent) -> Json:
+def _event_fields(event: ClientEvent) -> Json:
+    names = (event.user_id or event.connection_id, event.detail)
     return {
         "kind": "client",
-        "what": str(what.kind),
-        "names": [name[:SHOWN] for name in (what.user_id or what.connection_id, what.detail)],
-        "trouble": what.kind in _TROUBLE,
+        "what": str(event.kind),
+        "names": [name[:TEXT_LIMIT] for name in names],
+        "trouble": event.kind in _TROUBLE,
     }
 
 
-def _effect(effect: Effect | None, users: tuple[str | None, ...]) -> Json:
+def _effect_fields(effect: Effect | None, users: tuple[str | None, ...]) -> Json:
     if effect is None:
         return {}
-    named = zip(effect.connections[:_NAMED], users[:_NAMED], strict=False)
-    who = [(user or connection)[:SHOWN] for connection, user in named]
+    receivers = zip(effect.connections[:_NAMED_CLIENTS], users[:_NAMED_CLIENTS], strict=False)
+    who = [(user or connection)[:TEXT_LIMIT] for connection, user in receivers]
     if isinstance(effect, Close):
-        return {"closed": len(effect.connections), "who": who, "text": effect.reason[:SHOWN]}
-    return {"reached": len(effect.connections), "who": who, **_message(effect.message)}
+        return {"closed": len(effect.connections), "who": who, "text": effect.reason[:TEXT_LIMIT]}
+    return {"reached": len(effect.connections), "who": who, **_message_fields(effect.message)}
 
 
-def _message(message: Message) -> Json:
-    begin = message.data[: 4 * SHOWN]  # no character of UTF-8 takes more
-    binary = message.data_type in {DataType.BINARY, DataType.PROTOBUF}
-    text = begin.hex(" ") if binary else begin.decode(errors="replace")
+def _message_fields(message: Message) -> Json:
+    start = message.data[: 4 * TEXT_LIMIT]  # a character takes at most 4 bytes in UTF-8
+    is_binary = message.data_type in {DataType.BINARY, DataType.PROTOBUF}
+    text = start.hex(" ") if is_binary else start.decode(errors="replace")
     return {
-        "text": text[:SHOWN],
+        "text": text[:TEXT_LIMIT],
         "dataType": str(message.data_type),
         "bytes": len(message.data),
-        "group": (message.group or "")[:SHOWN],
-        "from": (message.from_user or "")[:SHOWN],
+        "group": (message.group or "")[:TEXT_LIMIT],
+        "from": (message.from_user or "")[:TEXT_LIMIT],
     }
 
 
-def _words(row: Json) -> Iterator[str]:
-    """What a row is searched for: all that can be read in it, save for the numbers."""
+def _searchable_texts(row: Json) -> Iterator[str]:
+    """Yield every text of a row, and its status."""
     for value in row.values():
         if isinstance(value, str):
             yield value

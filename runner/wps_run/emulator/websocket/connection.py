@@ -9,7 +9,7 @@ from wps_run.emulator.effects import Effect, Message
 from wps_run.emulator.request_log import EventKind
 from wps_run.emulator.websocket.frame_encoder import FrameEncoder, whole_frame
 from wps_run.emulator.websocket.frames import Disconnected, FrameError, Notice
-from wps_run.emulator.websocket.outbox import FullError
+from wps_run.emulator.websocket.send_queue import QueueFullError
 from wps_run.emulator.websocket.session import Closing, Session, SessionResult
 from wps_run.emulator.websocket.subprotocols import Subprotocol
 from wps_run.emulator.websocket.transport import WebSocketTransport
@@ -79,16 +79,16 @@ class ClientConnection:
 
     def deliver(self, message: Message) -> None:
         """Give the client a message, at once if it reads, else when it does."""
-        line, outbox = self.line, self.session.outbox
+        line, queue = self.line, self.session.queue
         try:
-            if line is not None and line.is_clear and not outbox.is_waiting:
-                number = outbox.pass_by(message, _now() if message.ttl else 0.0)
+            if line is not None and line.is_clear and not queue.has_pending:
+                number = queue.record_sent(message, _now() if message.ttl else 0.0)
                 self._write(line, message, number)
             else:
                 self.unplug()
-                outbox.put(message, _now())
+                queue.put(message, _now())
                 self._flush()
-        except FullError:
+        except QueueFullError:
             self.end(_SLOW)
 
     def closed(self, reason: str) -> None:
@@ -222,7 +222,7 @@ class ClientConnection:
     def _write_waiting(self, line: WebSocketTransport, *, hurry: bool = False) -> None:
         now = _now()
         while line.is_patient if hurry else line.is_clear:
-            item = self.session.outbox.take(now)
+            item = self.session.queue.take(now)
             if item is None:
                 self._plug(line)
                 return

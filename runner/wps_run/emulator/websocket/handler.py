@@ -27,8 +27,8 @@ from wps_run.emulator.websocket.handshake import (
     connect_request,
     offers,
 )
-from wps_run.emulator.websocket.outbox import Limits
 from wps_run.emulator.websocket.roles import rules
+from wps_run.emulator.websocket.send_queue import ClientLimits
 from wps_run.emulator.websocket.session import Closing, Session
 from wps_run.emulator.websocket.simple_frames import ModeError, SimpleFrames, read_mode
 from wps_run.emulator.websocket.subprotocols import Subprotocol, choose
@@ -74,7 +74,7 @@ class WebSocketHandler:
         rooms: defaultdict[str, HubState],
         gate: TokenVerifier,
         *,
-        limits: Limits,
+        limits: ClientLimits,
         heartbeat: float = HEARTBEAT,
         on_event: Callable[[ClientEvent], None] | None = None,
     ) -> None:

@@ -26,7 +26,7 @@ from wps_run.emulator.websocket.frames import (
     SequenceAck,
     Unsupported,
 )
-from wps_run.emulator.websocket.outbox import Limits, Outbox
+from wps_run.emulator.websocket.send_queue import ClientLimits, SendQueue
 
 ACKS_KEPT = 1000
 """How many answered numbers are remembered, to tell a repeated request."""
@@ -110,7 +110,7 @@ class Session:
     Attributes:
         connection_id: Its ID.
         user_id: Whose it is, or None.
-        outbox: What its client is to be given.
+        queue: What its client is to be given.
         detached_until: When it is forgotten unless its client comes back; None while attached.
         is_over: Whether it has ended for good.
     """
@@ -123,7 +123,7 @@ class Session:
         "connection_id",
         "detached_until",
         "is_over",
-        "outbox",
+        "queue",
         "reliable",
         "user_id",
     )
@@ -132,7 +132,7 @@ class Session:
         self,
         hub: Hub,
         connection_id: str,
-        limits: Limits,
+        limits: ClientLimits,
         *,
         reliable: bool = False,
         simple: bool = False,
@@ -144,7 +144,7 @@ class Session:
         self.connection_id = connection_id
         self.user_id = hub.connections[connection_id].user_id
         self.reliable = reliable
-        self.outbox = Outbox(limits, reliable=reliable)
+        self.queue = SendQueue(limits, is_reliable=reliable)
         self.detached_until: float | None = None
         self.is_over = False
 
@@ -157,7 +157,7 @@ class Session:
         if isinstance(request, Ping):
             return SessionResult(Pong())
         if isinstance(request, SequenceAck):
-            self.outbox.acknowledge(request.sequence_id)
+            self.queue.acknowledge(request.sequence_id)
             return NOTHING
         if request.ack_id is not None and request.ack_id in (self._acks or ()):
             return SessionResult(_duplicate(request.ack_id))
@@ -234,7 +234,7 @@ class Session:
             Until when the client may come back; None when it is over.
         """
         if self.reliable and code != NORMAL and not self.is_over:
-            self.detached_until = now + self._limits.window
+            self.detached_until = now + self._limits.recovery_seconds
         else:
             self.end()
         return self.detached_until
@@ -247,7 +247,7 @@ class Session:
         if self.is_over or not self.reliable or self.is_expired(now):
             return False
         self.detached_until = None
-        self.outbox.rewind()
+        self.queue.rewind()
         return True
 
     def is_expired(self, now: float) -> bool:

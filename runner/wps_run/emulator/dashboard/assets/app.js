@@ -4,7 +4,7 @@ import { client } from "/_local/page/client.js";
 import { $, el, fill, number, write } from "/_local/page/dom.js";
 import { faults } from "/_local/page/faults.js";
 import { watch } from "/_local/page/live.js";
-import { people } from "/_local/page/people.js";
+import { people } from "/_local/page/listings.js";
 import { traffic } from "/_local/page/traffic.js";
 
 const STATES = {

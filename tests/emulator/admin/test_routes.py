@@ -1,4 +1,4 @@
-"""The paths below `/_local/`, over real HTTP."""
+"""The admin API below `/_local/`, over real HTTP."""
 
 import json
 from collections.abc import Callable
@@ -15,66 +15,74 @@ PATHS = ("ledger", "state", "faults", "reset", "seed")
 
 
 @pytest.fixture
-def tell(service: Emulator, call: Any) -> Callable[..., Any]:
-    """Asks for a path below `/_local/` with the key, and reads the JSON."""
+def admin(service: Emulator, call: Any) -> Callable[..., Any]:
+    """Requests a path below `/_local/` with the access key, and parses the JSON."""
 
-    async def ask(method: str, path: str, body: bytes | None = None) -> Any:
+    async def request(method: str, path: str, body: bytes | None = None) -> Any:
         key = f"Bearer {service.endpoint.key}"
-        told = await call(method, f"/_local/{path}", body, Authorization=key)
-        return json.loads(told.body) if told.body else told.status
+        answer = await call(method, f"/_local/{path}", body, Authorization=key)
+        return json.loads(answer.body) if answer.body else answer.status
 
-    return ask
+    return request
 
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_the_key_opens_them_and_so_does_a_token(
     service: Emulator, call: Any, path: str
 ) -> None:
-    """Nothing else: 401, whatever the method."""
+    """Anything else is 401, whatever the method."""
     target = f"/_local/{path}"
     key = service.endpoint.key
-    for shown in (None, "", "Bearer ", f"Bearer {key[:-1]}", f"Bearer {key}x", f"Basic {key}", key):
+    for authorization in (
+        None,
+        "",
+        "Bearer ",
+        f"Bearer {key[:-1]}",
+        f"Bearer {key}x",
+        f"Basic {key}",
+        key,
+    ):
         for method in ("GET", "POST", "PUT", "DELETE"):
-            assert (await call(method, target, Authorization=shown)).status == 401
-    for shown in (f"Bearer {key}", f"bearer {key}", f"Bearer {call.token(target)}"):
-        assert (await call("PATCH", target, Authorization=shown)).status == 405
+            assert (await call(method, target, Authorization=authorization)).status == 401
+    for authorization in (f"Bearer {key}", f"bearer {key}", f"Bearer {call.token(target)}"):
+        assert (await call("PATCH", target, Authorization=authorization)).status == 405
     other = f"Bearer {call.token('/api/hubs/chat/:send')}"
     assert (await call("PATCH", target, Authorization=other)).status == 401
 
 
 async def test_entra_tokens_do_not_open_them(make_caller: Any, entra: str) -> None:
-    """Even where they are believed: nobody has looked at who signed them."""
+    """Not even where unvalidated ones are accepted."""
     async with Emulator(allow_unvalidated_entra_tokens=True) as service:
-        ask = make_caller(service)
+        call = make_caller(service)
 
-        assert (await ask("POST", SEND, b"x", Authorization=entra)).status == 202
+        assert (await call("POST", SEND, b"x", Authorization=entra)).status == 202
         for path in PATHS:
-            assert (await ask("GET", f"/_local/{path}", Authorization=entra)).status == 401
+            assert (await call("GET", f"/_local/{path}", Authorization=entra)).status == 401
 
 
 async def test_other_paths_and_methods(call: Any) -> None:
-    """404 with the key, 401 without: who has none learns nothing."""
+    """404 with the key, 401 without: callers without it learn nothing."""
     key = f"Bearer {call.service.endpoint.key}"
     for path in ("", "x", "ledger/x", "../api/health", "LEDGER"):
         assert (await call("GET", f"/_local/{path}", Authorization=key)).status == 404
     assert (await call("GET", "/_local/x", Authorization=None)).status == 401
-    told = await call("DELETE", "/_local/ledger", Authorization=key)
-    assert (told.status, told.headers["Allow"]) == (405, "GET")
+    answer = await call("DELETE", "/_local/ledger", Authorization=key)
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET")
 
 
-async def test_the_ledger_tells_what_was_asked_and_what_came_of_it(
-    service: Emulator, call: Any, tell: Any, make_listener: Callable[[], Any]
+async def test_the_log_has_requests_and_their_effects(
+    service: Emulator, call: Any, admin: Any, make_listener: Callable[[], Any]
 ) -> None:
-    """Every field an assertion may ask for."""
+    """Every field of an entry."""
     service.attach("chat", make_listener(), user_id="ada", connection_id="c1", groups=["a b"])
     service.attach("chat", make_listener(), connection_id="c2", groups=["a b"])
     await call("POST", "/api/hubs/Chat/groups/a%20b/:send?x=1", b"hi", x_ms_client_request_id="r1")
     await call("DELETE", "/api/hubs/chat/connections/c1?reason=late")
     await call("GET", "/nowhere")
 
-    told = await tell("GET", "ledger")
+    result = await admin("GET", "ledger")
 
-    times = [entry.pop("time") for entry in told["entries"]]
+    times = [entry.pop("time") for entry in result["entries"]]
     assert times == sorted(times)
     assert all(time.endswith("Z") for time in times)
     message = {
@@ -87,7 +95,7 @@ async def test_the_ledger_tells_what_was_asked_and_what_came_of_it(
         "metadata": {},
     }
     ada = {"connectionId": "c1", "userId": "ada"}
-    assert told == {
+    assert result == {
         "last": 3,
         "dropped": 0,
         "more": False,
@@ -142,15 +150,15 @@ async def test_the_ledger_tells_what_was_asked_and_what_came_of_it(
     }
 
 
-async def test_the_ledger_can_be_narrowed_down_and_polled(call: Any, tell: Any) -> None:
-    """By operation, hub and kind; from a number on; so many at once."""
+async def test_the_log_can_be_filtered_and_polled(call: Any, admin: Any) -> None:
+    """By operation, hub and kind; from a number on; up to a limit."""
     for hub in ("a", "b", "a"):
         await call("POST", f"/api/hubs/{hub}/:send", b"x")
         await call("POST", f"/api/hubs/{hub}/:closeConnections")
 
     async def numbers(query: str) -> list[int]:
-        told = await tell("GET", f"ledger?{query}")
-        return [entry["sequence"] for entry in told["entries"]]
+        result = await admin("GET", f"ledger?{query}")
+        return [entry["sequence"] for entry in result["entries"]]
 
     assert await numbers("operation=sendtoall") == [1, 3, 5]
     assert await numbers("operation=WebPubSub_SendToAll&hub=A") == [1, 5]
@@ -159,42 +167,42 @@ async def test_the_ledger_can_be_narrowed_down_and_polled(call: Any, tell: Any) 
     assert await numbers("after=99") == []
     assert await numbers("type=client") == []
     assert await numbers("type=request&limit=2") == [1, 2]
-    assert (await tell("GET", "ledger?limit=6"))["more"] is False
-    assert (await tell("GET", "ledger?limit=5"))["more"] is True
+    assert (await admin("GET", "ledger?limit=6"))["more"] is False
+    assert (await admin("GET", "ledger?limit=5"))["more"] is True
 
 
-async def test_long_lists_of_who_was_reached_are_counted(
-    service: Emulator, call: Any, tell: Any, make_listener: Callable[[], Any]
+async def test_long_lists_of_receivers_are_counted(
+    service: Emulator, call: Any, admin: Any, make_listener: Callable[[], Any]
 ) -> None:
-    """A hundred are listed; `reached` asks for more, or fewer."""
+    """A hundred are listed; `reached` changes that."""
     for _ in range(150):
         service.attach("chat", make_listener())
     await call("POST", SEND, b"\xff\x00", Content_Type="application/octet-stream")
 
     async def listed(query: str) -> tuple[int, int]:
-        (entry,) = (await tell("GET", f"ledger?{query}"))["entries"]
+        (entry,) = (await admin("GET", f"ledger?{query}"))["entries"]
         return entry["effect"]["reached"], len(entry["effect"]["connections"])
 
     assert await listed("") == (150, 100)
     assert await listed("reached=200") == (150, 150)
     assert await listed("reached=0") == (150, 0)
-    (entry,) = (await tell("GET", "ledger"))["entries"]
+    (entry,) = (await admin("GET", "ledger"))["entries"]
     assert entry["effect"]["message"]["data"] == "ff00"
 
 
 @pytest.mark.parametrize("query", ["after=x", "limit=-1", "reached=1e3", "limit=" + "9" * 5000])
-async def test_numbers_that_are_none_are_refused(tell: Any, query: str) -> None:
-    """They are told."""
-    told = await tell("GET", f"ledger?{query}")
+async def test_invalid_numbers_are_refused(admin: Any, query: str) -> None:
+    """With 400 and a message."""
+    result = await admin("GET", f"ledger?{query}")
 
-    assert told["code"] == "Error.BadRequest"
-    assert "must be a whole number from 0" in told["message"]
+    assert result["code"] == "Error.BadRequest"
+    assert "must be a whole number from 0" in result["message"]
 
 
-async def test_the_state_tells_who_is_there(
-    service: Emulator, tell: Any, make_listener: Callable[[], Any]
+async def test_the_state_has_connections_users_and_groups(
+    service: Emulator, admin: Any, make_listener: Callable[[], Any]
 ) -> None:
-    """Connections with what they may, users and groups with counts, hub by hub."""
+    """Connections with permissions, users and groups with counts, hub by hub."""
     seed = {
         "hub": "chat",
         "clients": [
@@ -202,18 +210,18 @@ async def test_the_state_tells_who_is_there(
             {"userId": "ada", "connectionId": "c2", "permissions": {"sendToGroup": ["g"]}},
         ],
     }
-    assert await tell("POST", "seed", json.dumps(seed).encode()) == {"clients": 2}
+    assert await admin("POST", "seed", json.dumps(seed).encode()) == {"clients": 2}
     service.attach("other", make_listener())
 
-    told = await tell("GET", "state?hub=CHAT")
+    result = await admin("GET", "state?hub=CHAT")
 
     grant = {"everywhere": False, "allowed": ["g"], "denied": []}
     ada = {"userId": "ada", "protocol": None}
-    for one in told["hubs"]["chat"]["connectionList"]:
-        for rules in one["permissions"].values():
+    for connection in result["hubs"]["chat"]["connectionList"]:
+        for rules in connection["permissions"].values():
             assert {name: rules[name] for name in grant} == grant
             rules.clear()
-    assert told == {
+    assert result == {
         "hubs": {
             "chat": {
                 "connections": 2,
@@ -228,57 +236,57 @@ async def test_the_state_tells_who_is_there(
             }
         }
     }
-    assert list((await tell("GET", "state"))["hubs"]) == ["chat", "other"]
-    assert len((await tell("GET", "state?limit=1"))["hubs"]["chat"]["connectionList"]) == 1
+    assert list((await admin("GET", "state"))["hubs"]) == ["chat", "other"]
+    assert len((await admin("GET", "state?limit=1"))["hubs"]["chat"]["connectionList"]) == 1
 
 
-async def test_the_state_tells_what_roles_allow(service: Emulator, tell: Any) -> None:
-    """By pattern, too, as the page shows it."""
+async def test_the_state_has_the_permissions_of_roles(service: Emulator, admin: Any) -> None:
+    """Patterns, too, as the dashboard shows them."""
     service.attach("chat", NullClient(), connection_id="c1")
     service.hubs["chat"].connections["c1"].rules |= roles.rules(["webpubsub.sendToGroups.team.*"])
 
-    (one,) = (await tell("GET", "state"))["hubs"]["chat"]["connectionList"]
+    (connection,) = (await admin("GET", "state"))["hubs"]["chat"]["connectionList"]
 
-    assert one["permissions"] == {
+    assert connection["permissions"] == {
         "sendToGroup": {"everywhere": False, "patterns": ["team.*"], "allowed": [], "denied": []}
     }
 
 
 @pytest.mark.parametrize("path", ["//client/hubs/chat", "/Client/hubs/chat", SEND])
-async def test_a_token_that_strayed_is_not_told(tell: Any, call: Any, path: str) -> None:
-    """A client with a slip in its path must not leave its token in the ledger."""
+async def test_a_token_in_a_wrong_path_is_masked(admin: Any, call: Any, path: str) -> None:
+    """A client with a typo in its path must not leave its token in the log."""
     await call("POST", f"{path}?access_token=secret&x=1")
 
-    assert [one["query"] for one in (await tell("GET", "ledger"))["entries"]] == [
+    assert [entry["query"] for entry in (await admin("GET", "ledger"))["entries"]] == [
         "access_token=***&x=1"
     ]
 
 
-async def test_a_wrong_seed_is_told(tell: Any) -> None:
-    """In the words of the seed, and nobody is let in."""
-    told = await tell("POST", "seed", b'{"clients": [{"userId": "ada"}, {"usrId": "x"}]}')
+async def test_an_invalid_seed_is_refused(admin: Any) -> None:
+    """With the message of the seed parser; no client is connected."""
+    result = await admin("POST", "seed", b'{"clients": [{"userId": "ada"}, {"usrId": "x"}]}')
 
-    assert told["message"].startswith("clients[1].usrId: `usrId` is not known here; did you mean")
-    assert await tell("GET", "state") == {"hubs": {}}
+    assert result["message"].startswith("clients[1].usrId: `usrId` is not known here; did you mean")
+    assert await admin("GET", "state") == {"hubs": {}}
     for body in (b"{", b"[" * 50_000, b""):
-        assert (await tell("POST", "seed", body))["message"] == "the body is not JSON"
+        assert (await admin("POST", "seed", body))["message"] == "the body is not JSON"
 
 
-async def test_a_reset_forgets_everything(
-    service: Emulator, call: Any, tell: Any, make_listener: Callable[[], Any]
+async def test_a_reset_clears_everything(
+    service: Emulator, call: Any, admin: Any, make_listener: Callable[[], Any]
 ) -> None:
-    """Clients are closed; ledger and faults are empty; the key stays."""
-    one = make_listener()
-    service.attach("chat", one, groups=["g"])
+    """Clients are closed; log and faults are empty; the access key stays."""
+    listener = make_listener()
+    service.attach("chat", listener, groups=["g"])
     await call("POST", SEND, b"x")
-    await tell("PUT", "faults", b"503")
+    await admin("PUT", "faults", b"503")
 
-    assert await tell("POST", "reset") == 204
+    assert await admin("POST", "reset") == 204
 
-    assert one.ends == ["reset"]
-    assert await tell("GET", "state") == {"hubs": {}}
-    assert (await tell("GET", "ledger"))["last"] == 0
-    assert (await tell("GET", "faults"))["faults"] == []
+    assert listener.ends == ["reset"]
+    assert await admin("GET", "state") == {"hubs": {}}
+    assert (await admin("GET", "ledger"))["last"] == 0
+    assert (await admin("GET", "faults"))["faults"] == []
     assert (await call("POST", SEND, b"x")).status == 202
 
 
@@ -290,35 +298,35 @@ async def test_a_reset_forgets_everything(
         b' {"faults": ["429,count=1", "stall,on=SendToUser"]}',
     ],
 )
-async def test_faults_are_changed_while_it_runs(call: Any, tell: Any, body: bytes) -> None:
+async def test_faults_are_changed_while_it_runs(call: Any, admin: Any, body: bytes) -> None:
     """PUT replaces, POST adds, DELETE ends; GET counts. Lines or JSON."""
-    put = await tell("PUT", "faults", body)
+    put = await admin("PUT", "faults", body)
     assert put["faults"] == [
         {"fault": "429,count=1", "meant": 0, "struck": 0},
         {"fault": "stall,on=SendToUser", "meant": 0, "struck": 0},
     ]
     assert [(await call("POST", SEND, b"x")).status for _ in range(2)] == [429, 202]
 
-    added = await tell("POST", "faults", b"503")
-    assert [one["struck"] for one in added["faults"]] == [1, 0, 0]
-    assert added == await tell("GET", "faults")
+    added = await admin("POST", "faults", b"503")
+    assert [entry["struck"] for entry in added["faults"]] == [1, 0, 0]
+    assert added == await admin("GET", "faults")
     assert (await call("POST", SEND, b"x")).status == 503
 
-    assert await tell("DELETE", "faults") == 204
+    assert await admin("DELETE", "faults") == 204
     assert (await call("POST", SEND, b"x")).status == 202
 
 
-async def test_a_new_seed_comes_with_new_faults(tell: Any) -> None:
-    """So that counts and luck begin together."""
+async def test_a_new_seed_comes_with_new_faults(admin: Any) -> None:
+    """So that counts and random numbers start together."""
     body = b'{"faults": ["429,share=50%"], "seed": 7}'
 
-    assert (await tell("PUT", "faults", body))["seed"] == 7
-    assert (await tell("PUT", "faults", b"[]"))["seed"] == 7
-    assert "use PUT" in (await tell("POST", "faults", body))["message"]
+    assert (await admin("PUT", "faults", body))["seed"] == 7
+    assert (await admin("PUT", "faults", b"[]"))["seed"] == 7
+    assert "use PUT" in (await admin("POST", "faults", body))["message"]
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [
         (b"stal", "did you mean `stall`"),
         (b'["503", "stal"]', "did you mean `stall`"),
@@ -332,43 +340,41 @@ async def test_a_new_seed_comes_with_new_faults(tell: Any) -> None:
     ],
 )
 async def test_faults_that_cannot_be_read_change_nothing(
-    tell: Any, body: bytes, words: str
+    admin: Any, body: bytes, message: str
 ) -> None:
-    """They are told, and those in force stay."""
-    before = await tell("PUT", "faults", b"429,count=1")
+    """They are refused, and those in force stay."""
+    before = await admin("PUT", "faults", b"429,count=1")
 
     for method in ("PUT", "POST"):
-        told = await tell(method, "faults", body)
-        assert told["code"] == "Error.BadRequest"
-        assert words in told["message"]
+        result = await admin(method, "faults", body)
+        assert result["code"] == "Error.BadRequest"
+        assert message in result["message"]
 
-    assert await tell("GET", "faults") == before
+    assert await admin("GET", "faults") == before
 
 
-async def test_an_empty_body_adds_nothing(tell: Any) -> None:
+async def test_an_empty_body_adds_nothing(admin: Any) -> None:
     """PUT of nothing is a DELETE."""
-    await tell("PUT", "faults", b"429")
+    await admin("PUT", "faults", b"429")
 
-    assert len((await tell("POST", "faults", b""))["faults"]) == 1
-    assert (await tell("PUT", "faults", b""))["faults"] == []
+    assert len((await admin("POST", "faults", b""))["faults"]) == 1
+    assert (await admin("PUT", "faults", b""))["faults"] == []
 
 
-async def test_the_ledger_never_holds_a_key_or_token(
-    service: Emulator, call: Any, tell: Any
-) -> None:
-    """Nor does anything else that these paths tell."""
+async def test_no_answer_holds_a_key_or_token(service: Emulator, call: Any, admin: Any) -> None:
+    """Neither log, nor state, nor faults."""
     token = call.token(SEND)
     await call("POST", SEND, b"x", Authorization=f"Bearer {token}")
-    told = [await tell("GET", path) for path in ("ledger", "state", "faults")]
+    result = [await admin("GET", path) for path in ("ledger", "state", "faults")]
 
-    assert token.split(".")[2] not in json.dumps(told)
-    assert service.endpoint.key not in json.dumps(told)
+    assert token.split(".")[2] not in json.dumps(result)
+    assert service.endpoint.key not in json.dumps(result)
 
 
-async def test_the_ledger_tells_what_websocket_clients_do(
-    service: Emulator, call: Any, tell: Any
+async def test_the_log_has_events_of_websocket_clients(
+    service: Emulator, call: Any, admin: Any
 ) -> None:
-    """They come, join, send and leave; whom a message reached is told as for a request."""
+    """They connect, join, send and disconnect; receivers are listed as for a request."""
     path = "/client/hubs/chat"
     roles = ["webpubsub.joinLeaveGroup", "webpubsub.sendToGroup"]
     token = call.token(path, sub="ada", role=roles)
@@ -380,31 +386,31 @@ async def test_the_ledger_tells_what_websocket_clients_do(
     while (await socket.receive_json()).get("ackId") != 2:
         pass
     await socket.close()
-    while (told := await tell("GET", "ledger?type=client"))["last"] < 4:
+    while (result := await admin("GET", "ledger?type=client"))["last"] < 4:
         pass
 
-    entries = told["entries"]
-    assert [one["event"] for one in entries] == ["connected", "joined", "sent", "disconnected"]
-    assert {(one["hub"], one["connectionId"], one["userId"]) for one in entries} == {
+    entries = result["entries"]
+    assert [entry["event"] for entry in entries] == ["connected", "joined", "sent", "disconnected"]
+    assert {(entry["hub"], entry["connectionId"], entry["userId"]) for entry in entries} == {
         ("chat", connection, "ada")
     }
     assert entries[2]["effect"]["connections"] == [{"connectionId": connection, "userId": "ada"}]
-    assert token.split(".")[2] not in json.dumps(told)
+    assert token.split(".")[2] not in json.dumps(result)
 
 
-async def test_a_reset_closes_websocket_clients(service: Emulator, call: Any, tell: Any) -> None:
-    """That they leave is not noted any more; the next one is."""
+async def test_a_reset_closes_websocket_clients(service: Emulator, call: Any, admin: Any) -> None:
+    """Their disconnection is not logged any more; the next client is."""
     path = "/client/hubs/chat"
     url = f"{service.endpoint.origin}{path}?access_token={call.token(path)}"
     socket = await call.session.ws_connect(url)
-    while (await tell("GET", "ledger"))["last"] < 1:
+    while (await admin("GET", "ledger"))["last"] < 1:
         pass
 
-    await tell("POST", "reset")
+    await admin("POST", "reset")
     await socket.receive()
 
     assert socket.closed
-    assert (await tell("GET", "ledger"))["entries"] == []
+    assert (await admin("GET", "ledger"))["entries"] == []
     async with call.session.ws_connect(url):
-        while (await tell("GET", "ledger"))["last"] < 1:
+        while (await admin("GET", "ledger"))["last"] < 1:
             pass

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from wps_run.emulator.effects import DataType, Message
-from wps_run.emulator.websocket.outbox import FullError, Limits, Outbox
+from wps_run.emulator.websocket.send_queue import ClientLimits, QueueFullError, SendQueue
 
-SMALL = Limits(messages=8, size=40)
+SMALL = ClientLimits(max_messages=8, max_bytes=40)
 
 
 def message(data: bytes = b"x", ttl: int = 0) -> Message:
@@ -18,59 +18,61 @@ def message(data: bytes = b"x", ttl: int = 0) -> Message:
 
 def test_the_limits_are_the_services() -> None:
     """1000 messages or 16 MB, for 30 seconds."""
-    assert Limits() == Limits(messages=1000, size=16 * 1024 * 1024, window=30.0)
+    assert ClientLimits() == ClientLimits(
+        max_messages=1000, max_bytes=16 * 1024 * 1024, recovery_seconds=30.0
+    )
 
 
 def test_exactly_the_limits_are_kept() -> None:
     """The message that would exceed one of them is not taken; a confirmation makes room."""
-    outbox = Outbox(Limits(messages=2, size=10), reliable=True)
-    outbox.put(message(b"12345"), 0)
-    outbox.put(message(b"12345"), 0)
-    with pytest.raises(FullError):
-        outbox.put(message(b""), 0)
-    assert [outbox.take(0), outbox.take(0), outbox.take(0)] == [
+    queue = SendQueue(ClientLimits(max_messages=2, max_bytes=10), is_reliable=True)
+    queue.put(message(b"12345"), 0)
+    queue.put(message(b"12345"), 0)
+    with pytest.raises(QueueFullError):
+        queue.put(message(b""), 0)
+    assert [queue.take(0), queue.take(0), queue.take(0)] == [
         (message(b"12345"), 1),
         (message(b"12345"), 2),
         None,
     ]
-    outbox.acknowledge(1)
-    with pytest.raises(FullError):
-        outbox.put(message(b"123456"), 0)
-    outbox.put(message(b"12345"), 0)
+    queue.acknowledge(1)
+    with pytest.raises(QueueFullError):
+        queue.put(message(b"123456"), 0)
+    queue.put(message(b"12345"), 0)
 
 
 def test_what_expired_makes_room() -> None:
     """It is dropped before a message is refused, and never before it has to be."""
-    outbox = Outbox(Limits(messages=1), reliable=False)
-    outbox.put(message(b"short", ttl=2), now=10.0)
-    with pytest.raises(FullError):
-        outbox.put(message(), now=11.9)
-    outbox.put(message(b"next"), now=12.0)
+    queue = SendQueue(ClientLimits(max_messages=1), is_reliable=False)
+    queue.put(message(b"short", ttl=2), now=10.0)
+    with pytest.raises(QueueFullError):
+        queue.put(message(), now=11.9)
+    queue.put(message(b"next"), now=12.0)
 
-    assert outbox.take(12.0) == (message(b"next"), None)
+    assert queue.take(12.0) == (message(b"next"), None)
 
 
 def test_what_has_expired_is_not_replayed() -> None:
     """Although it was given once; its number is not given to another."""
-    outbox = Outbox(Limits(), reliable=True)
-    outbox.put(message(b"short", ttl=2), now=0.0)
-    outbox.put(message(b"long"), now=0.0)
-    assert [outbox.take(1.9), outbox.take(1.9)] == [
+    queue = SendQueue(ClientLimits(), is_reliable=True)
+    queue.put(message(b"short", ttl=2), now=0.0)
+    queue.put(message(b"long"), now=0.0)
+    assert [queue.take(1.9), queue.take(1.9)] == [
         (message(b"short", ttl=2), 1),
         (message(b"long"), 2),
     ]
-    outbox.rewind()
+    queue.rewind()
 
-    assert [outbox.take(2.0), outbox.take(2.0)] == [(message(b"long"), 2), None]
+    assert [queue.take(2.0), queue.take(2.0)] == [(message(b"long"), 2), None]
 
 
 def test_unknown_numbers_confirm_nothing_that_was_not_given() -> None:
     """A client that confirms the future still gets it."""
-    outbox = Outbox(Limits(), reliable=True)
-    outbox.put(message(b"a"), 0)
-    outbox.acknowledge(2**64 - 1)
+    queue = SendQueue(ClientLimits(), is_reliable=True)
+    queue.put(message(b"a"), 0)
+    queue.acknowledge(2**64 - 1)
 
-    assert outbox.take(0) == (message(b"a"), 1)
+    assert queue.take(0) == (message(b"a"), 1)
 
 
 @dataclass
@@ -85,7 +87,7 @@ class Kept:
 
 @dataclass
 class Model:
-    """An outbox written down naively: one list of all that is neither confirmed nor expired."""
+    """An queue written down naively: one list of all that is neither confirmed nor expired."""
 
     kept: list[Kept] = field(default_factory=list)
     number: int = 0
@@ -93,15 +95,15 @@ class Model:
     def fits(self, one: Message) -> bool:
         """Whether there is room for one more."""
         size = sum(len(entry.message.data) for entry in self.kept)
-        return len(self.kept) < SMALL.messages and size + len(one.data) <= SMALL.size
+        return len(self.kept) < SMALL.max_messages and size + len(one.data) <= SMALL.max_bytes
 
 
 class ReplayMachine(RuleBasedStateMachine):
-    """A reliable outbox and its model, given, confirmed, cut off and recovered at random."""
+    """A reliable queue and its model, given, confirmed, cut off and recovered at random."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.outbox = Outbox(SMALL, reliable=True)
+        self.queue = SendQueue(SMALL, is_reliable=True)
         self.model = Model()
         self.now = 0.0
         self.is_attached = True
@@ -116,8 +118,8 @@ class ReplayMachine(RuleBasedStateMachine):
             ]
         fits = self.model.fits(one)
         try:
-            self.outbox.put(one, self.now)
-        except FullError:
+            self.queue.put(one, self.now)
+        except QueueFullError:
             assert not fits
             return
         assert fits
@@ -131,7 +133,7 @@ class ReplayMachine(RuleBasedStateMachine):
             due = [entry for entry in self.model.kept if entry.is_due]
             while due and due[0].until <= self.now:
                 self.model.kept.remove(due.pop(0))
-            taken = self.outbox.take(self.now)
+            taken = self.queue.take(self.now)
             if not due:
                 assert taken is None
                 return
@@ -144,7 +146,7 @@ class ReplayMachine(RuleBasedStateMachine):
     @rule(number=st.integers(0, 12))
     def acknowledge(self, number: int) -> None:
         """The client confirms: all given up to a number, be it given again or not."""
-        self.outbox.acknowledge(number)
+        self.queue.acknowledge(number)
         self.model.kept = [
             entry for entry in self.model.kept if entry.number is None or entry.number > number
         ]
@@ -158,7 +160,7 @@ class ReplayMachine(RuleBasedStateMachine):
     def recover(self) -> None:
         """The client is back, or takes over: whatever it has not confirmed is due again."""
         self.is_attached = True
-        self.outbox.rewind()
+        self.queue.rewind()
         for entry in self.model.kept:
             entry.is_due = True
 
@@ -170,7 +172,7 @@ class ReplayMachine(RuleBasedStateMachine):
     @invariant()
     def waits_alike(self) -> None:
         """There is something to take if the model says so."""
-        assert self.outbox.is_waiting == any(entry.is_due for entry in self.model.kept)
+        assert self.queue.has_pending == any(entry.is_due for entry in self.model.kept)
 
 
 TestReplayMachine = ReplayMachine.TestCase
@@ -178,14 +180,16 @@ TestReplayMachine = ReplayMachine.TestCase
 
 def test_passing_by_is_as_good_as_going_through() -> None:
     """A message that is given at once has the same number, limits and replay."""
-    through, by = (Outbox(Limits(messages=2), reliable=True) for _ in range(2))
+    through, by = (SendQueue(ClientLimits(max_messages=2), is_reliable=True) for _ in range(2))
     for data in (b"a", b"b"):
         through.put(message(data), 0)
-        assert (message(data), by.pass_by(message(data), 0)) == through.take(0)
-    with pytest.raises(FullError):
-        by.pass_by(message(b"c"), 0)
+        assert (message(data), by.record_sent(message(data), 0)) == through.take(0)
+    with pytest.raises(QueueFullError):
+        by.record_sent(message(b"c"), 0)
     by.rewind()
     through.rewind()
 
     assert [by.take(0) for _ in range(3)] == [through.take(0) for _ in range(3)]
-    assert Outbox(Limits(messages=0), reliable=False).pass_by(message(), 0) is None
+    assert (
+        SendQueue(ClientLimits(max_messages=0), is_reliable=False).record_sent(message(), 0) is None
+    )

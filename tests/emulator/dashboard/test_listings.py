@@ -1,11 +1,17 @@
-"""Who is there, a page of rows at a time."""
+"""Lists of connections, users, groups and hubs, one page at a time."""
 
 from typing import Any
 
 import pytest
 
-from wps_run.emulator.dashboard.listings import HUBS_NAMED, NAMED, ROWS, people, totals
-from wps_run.emulator.dashboard.view import DashboardView, Listing
+from wps_run.emulator.dashboard.listings import (
+    HUB_NAME_LIMIT,
+    NAME_LIMIT,
+    PAGE_SIZE,
+    list_clients,
+    totals,
+)
+from wps_run.emulator.dashboard.query import DashboardQuery, Listing
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.names import Permission
 from wps_run.emulator.websocket.roles import rules
@@ -29,37 +35,37 @@ def keys(part: dict[str, Any], key: str) -> list[str]:
 
 def test_the_totals_are_those_of_all_hubs(hubs: dict[str, Hub]) -> None:
     """A user of two hubs is one in each of them."""
-    told = {"hubs": 2, "connections": 121, "users": 119, "groups": 4, "named": ["chat", "news"]}
-    assert totals(hubs) == told
+    expected = {"hubs": 2, "connections": 121, "users": 119, "groups": 4, "named": ["chat", "news"]}
+    assert totals(hubs) == expected
     many = {f"h{number}": Hub() for number in range(1000)}
-    assert len(totals(many)["named"]) == HUBS_NAMED
+    assert len(totals(many)["named"]) == HUB_NAME_LIMIT
 
 
 def test_connections_come_a_page_at_a_time(hubs: dict[str, Hub]) -> None:
-    """In the order in which they came; behind the last page is the last one."""
-    first, last = people(hubs, DashboardView()), people(hubs, DashboardView(page=99))
+    """The oldest first; a page behind the last one is the last one."""
+    first, last = list_clients(hubs, DashboardQuery()), list_clients(hubs, DashboardQuery(page=99))
 
-    assert keys(first, "connectionId") == [f"c{number}" for number in range(ROWS)]
+    assert keys(first, "connectionId") == [f"c{number}" for number in range(PAGE_SIZE)]
     assert (first["page"], first["pages"], first["matches"], first["all"]) == (0, 3, 121, 121)
     assert (last["page"], keys(last, "connectionId")[-1]) == (2, "n1")
 
 
 def test_a_search_looks_at_connection_user_and_groups(hubs: dict[str, Hub]) -> None:
     """In any case, in the chosen hub."""
-    assert people(hubs, DashboardView(search="ADA"))["matches"] == 4
-    assert people(hubs, DashboardView(search="ada", hub="news"))["matches"] == 1
-    assert keys(people(hubs, DashboardView(search="strasse")), "connectionId") == ["n1"]
-    found = people(hubs, DashboardView(search="C119"))
+    assert list_clients(hubs, DashboardQuery(search="ADA"))["matches"] == 4
+    assert list_clients(hubs, DashboardQuery(search="ada", hub="news"))["matches"] == 1
+    assert keys(list_clients(hubs, DashboardQuery(search="strasse")), "connectionId") == ["n1"]
+    found = list_clients(hubs, DashboardQuery(search="C119"))
     assert (keys(found, "userId"), found["all"]) == (["user-119"], 121)
-    assert people(hubs, DashboardView(search="nobody"))["rows"] == []
+    assert list_clients(hubs, DashboardQuery(search="nobody"))["rows"] == []
 
 
 def test_the_connections_of_one_user_or_group(hubs: dict[str, Hub]) -> None:
     """By their very name; both together are those that are both."""
-    assert people(hubs, DashboardView(user="Ada"))["all"] == 4
-    assert people(hubs, DashboardView(group="team-0", hub="chat"))["all"] == 60
-    assert people(hubs, DashboardView(group="team-0", user="Ada"))["all"] == 2
-    assert people(hubs, DashboardView(group="team"))["all"] == 0
+    assert list_clients(hubs, DashboardQuery(user="Ada"))["all"] == 4
+    assert list_clients(hubs, DashboardQuery(group="team-0", hub="chat"))["all"] == 60
+    assert list_clients(hubs, DashboardQuery(group="team-0", user="Ada"))["all"] == 2
+    assert list_clients(hubs, DashboardQuery(group="team"))["all"] == 0
 
 
 @pytest.mark.parametrize(
@@ -78,31 +84,31 @@ def test_users_groups_and_hubs_are_counted_the_largest_first(
     hubs: dict[str, Hub], listing: Listing, first: dict[str, Any], count: int
 ) -> None:
     """With the number of their connections."""
-    part = people(hubs, DashboardView(listing=listing))
+    part = list_clients(hubs, DashboardQuery(listing=listing))
 
     assert (part["rows"][0], part["all"]) == (first, count)
 
 
-def test_what_a_connection_may_do_is_told(hubs: dict[str, Hub]) -> None:
+def test_what_a_connection_may_do_is_listed(hubs: dict[str, Hub]) -> None:
     """Everywhere, by pattern, by grant and in spite of a denial; long lists are counted."""
     roles = [
         "webpubsub.sendToGroup",
-        *(f"webpubsub.joinLeaveGroup.g{n}" for n in range(NAMED + 5)),
+        *(f"webpubsub.joinLeaveGroup.g{n}" for n in range(NAME_LIMIT + 5)),
         "webpubsub.joinLeaveGroups.team-*",
     ]
-    groups = [f"g{n}" for n in range(NAMED + 2)]
+    groups = [f"g{n}" for n in range(NAME_LIMIT + 2)]
     hubs["news"].connect("n2", None, groups, protocol="json.x", rules=rules(roles))
     hubs["news"].revoke(Permission.SEND_TO_GROUP, "n2", "secret")
 
-    (row,) = people(hubs, DashboardView(search="n2"))["rows"]
+    (row,) = list_clients(hubs, DashboardQuery(search="n2"))["rows"]
 
     join = row["permissions"]["joinLeaveGroup"]
     assert (join["patterns"], len(join["allowed"]), join["allowedCount"]) == (
         ["team-*"],
-        NAMED,
-        NAMED + 5,
+        NAME_LIMIT,
+        NAME_LIMIT + 5,
     )
     send = row["permissions"]["sendToGroup"]
     assert (send["everywhere"], send["denied"]) == (True, ["secret"])
-    assert (len(row["groups"]), row["groupCount"]) == (NAMED, NAMED + 2)
+    assert (len(row["groups"]), row["groupCount"]) == (NAME_LIMIT, NAME_LIMIT + 2)
     assert (row["userId"], row["protocol"]) == (None, "json.x")

@@ -1,0 +1,145 @@
+"""Messages that one client has not received or not acknowledged: numbering, replay, expiry, limits.
+
+Source: the client protocol's reliability rules. Messages are numbered from 1, an acknowledgment
+covers all up to its number, and a recovered connection is sent again what is unacknowledged.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from wps_run.emulator.effects import Message
+
+
+class QueueFullError(Exception):
+    """One more message would exceed the limits: the client is too slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLimits:
+    """How much is stored for one client, and for how long.
+
+    Attributes:
+        max_messages: The most messages.
+        max_bytes: The most bytes of payload.
+        recovery_seconds: How long a reliable connection is kept after its WebSocket was lost.
+    """
+
+    max_messages: int = 1000
+    max_bytes: int = 16 * 1024 * 1024
+    recovery_seconds: float = 30.0
+
+
+_Entry = tuple[Message, float | None, int | None]
+"""A message, when it expires (None: never), and its sequence number once it was sent."""
+
+_EMPTY: deque[_Entry] = deque(maxlen=0)
+"""Shared by all empty queues: most clients never need one of their own."""
+
+
+class SendQueue:
+    """The messages of one client, in order.
+
+    Args:
+        limits: How much is stored.
+        is_reliable: Whether messages are numbered and stored until they are acknowledged.
+    """
+
+    __slots__ = ("_is_reliable", "_limits", "_number", "_pending", "_size", "_unacknowledged")
+
+    def __init__(self, limits: ClientLimits, *, is_reliable: bool) -> None:
+        self._limits = limits
+        self._is_reliable = is_reliable
+        self._number = 0
+        self._size = 0
+        self._unacknowledged = _EMPTY
+        self._pending = _EMPTY
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether there are messages to send."""
+        return bool(self._pending)
+
+    def put(self, message: Message, now: float) -> None:
+        """Add a message to send later.
+
+        Args:
+            message: The message.
+            now: Seconds on the clock of `take`.
+
+        Raises:
+            QueueFullError: The limits are reached; the message was not added.
+        """
+        if not self._fits(message):
+            self._drop_expired(now)
+            if not self._fits(message):
+                raise QueueFullError
+        if self._pending is _EMPTY:
+            self._pending = deque()
+        self._pending.append((message, _expiry(message, now), None))
+        self._size += len(message.data)
+
+    def take(self, now: float) -> tuple[Message, int | None] | None:
+        """Return the next unexpired message to send and its sequence number; None if none is left.
+
+        The number is None when the connection is not reliable.
+        """
+        while self._pending:
+            message, expiry, number = self._pending.popleft()
+            self._size -= len(message.data)
+            if expiry is None or now < expiry:
+                return message, self._record(message, expiry, number)
+        return None
+
+    def record_sent(self, message: Message, now: float) -> int | None:
+        """Record a message that is sent at once, as `put` and `take` would if none is pending.
+
+        Returns:
+            Its sequence number, or None when the connection is not reliable.
+
+        Raises:
+            QueueFullError: Too much is unacknowledged; the message was not recorded.
+        """
+        if not self._is_reliable:
+            return None
+        if not self._fits(message):
+            raise QueueFullError
+        return self._record(message, _expiry(message, now), None)
+
+    def acknowledge(self, number: int) -> None:
+        """Remove the messages that were sent with numbers up to this one."""
+        for queue in (self._unacknowledged, self._pending):
+            while queue and (queue[0][2] or number + 1) <= number:
+                self._size -= len(queue.popleft()[0].data)
+
+    def rewind(self) -> None:
+        """Make the unacknowledged messages pending again."""
+        if self._unacknowledged:
+            self._unacknowledged.extend(self._pending)
+            self._pending, self._unacknowledged = self._unacknowledged, _EMPTY
+
+    def _record(self, message: Message, expiry: float | None, number: int | None) -> int | None:
+        if not self._is_reliable:
+            return None
+        if number is None:
+            number = self._number = self._number + 1
+        if self._unacknowledged is _EMPTY:
+            self._unacknowledged = deque()
+        self._unacknowledged.append((message, expiry, number))
+        self._size += len(message.data)
+        return number
+
+    def _fits(self, message: Message) -> bool:
+        count = len(self._unacknowledged) + len(self._pending)
+        return count < self._limits.max_messages and (
+            self._size + len(message.data) <= self._limits.max_bytes
+        )
+
+    def _drop_expired(self, now: float) -> None:
+        unexpired = deque(entry for entry in self._pending if entry[1] is None or now < entry[1])
+        self._size -= sum(len(message.data) for message, _, _ in self._pending)
+        self._size += sum(len(message.data) for message, _, _ in unexpired)
+        self._pending = unexpired
+
+
+def _expiry(message: Message, now: float) -> float | None:
+    return now + message.ttl if message.ttl else None
