@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from wps_run.actions.reference import markdown
+from wps_run.actions.reference import render_markdown
 from wps_run.actions.table import ACTIONS
 from wps_run.cli.main import COMMANDS, wps_run
 
@@ -34,5 +34,5 @@ def _section(title: str, text: str) -> str:
 
 
 if __name__ == "__main__":
-    (DOCS / "actions.md").write_text(markdown(ACTIONS), encoding="utf-8", newline="\n")
+    (DOCS / "actions.md").write_text(render_markdown(ACTIONS), encoding="utf-8", newline="\n")
     (DOCS / "cli.md").write_text(command_line(), encoding="utf-8", newline="\n")

@@ -4,7 +4,7 @@ import jsonschema
 
 from wps_run.actions.fields import GROUP, REASON
 from wps_run.actions.locks import HUB, locks_of
-from wps_run.actions.reference import description, listing, markdown
+from wps_run.actions.reference import render_action, render_list, render_markdown
 from wps_run.actions.request import Request, build_request
 from wps_run.actions.table import ACTIONS, Action, Origin, Overlap, OverlapKind, Phase, Repeat
 from wps_run.playbook.schema import actions_schema, playbook_schema
@@ -40,9 +40,9 @@ def test_a_new_row_is_in_both_schemas() -> None:
 
 def test_a_new_row_is_in_docs_and_listing() -> None:
     """With its request, its properties and an example."""
-    assert "| `freezeGroup` † | Let nobody join a group. |" in markdown(TABLE)
-    assert "freezeGroup" in listing(TABLE)
-    assert "- actionName: freezeGroup\n  group: launch\n" in description(FREEZE)
+    assert "| `freezeGroup` † | Let nobody join a group. |" in render_markdown(TABLE)
+    assert "freezeGroup" in render_list(TABLE)
+    assert "- actionName: freezeGroup\n  group: launch\n" in render_action(FREEZE)
 
 
 def test_a_new_row_has_its_request_and_its_place_in_the_order() -> None:

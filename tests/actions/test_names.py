@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.actions.names import hub_fault, name_fault
+from wps_run.actions.names import hub_error, name_error
 
 
 @pytest.mark.parametrize(
@@ -24,24 +24,24 @@ from wps_run.actions.names import hub_fault, name_fault
 )
 def test_a_name_that_would_go_astray_is_refused(name: str, fault: str) -> None:
     """Blank, folded away by HTTP, not a character, or too long."""
-    assert fault in (name_fault(name, 1024) or "")
+    assert fault in (name_error(name, 1024) or "")
 
 
 @pytest.mark.parametrize("name", ["a", "...", " a ", "a b%+?#:'\"", "😀" * 512, "x" * 1024])
 def test_any_other_name_goes_out(name: str) -> None:
     """Odd names are percent-encoded, not refused."""
-    assert name_fault(name, 1024) is None
+    assert name_error(name, 1024) is None
 
 
 def test_without_a_limit_a_name_may_be_long() -> None:
     """The service states no limit for users and connections."""
-    assert name_fault("x" * 5000, None) is None
+    assert name_error("x" * 5000, None) is None
 
 
 @given(name=st.text())
 def test_a_name_without_fault_survives_utf_8(name: str) -> None:
     """Whatever is let through can be sent."""
-    if name_fault(name, 1024) is None:
+    if name_error(name, 1024) is None:
         assert name.encode().decode() == name
         assert name.strip()
 
@@ -49,10 +49,10 @@ def test_a_name_without_fault_survives_utf_8(name: str) -> None:
 @pytest.mark.parametrize("hub", ["chat", "Chat_1", "a`,.[]", "a" * 128])
 def test_hub_names_that_the_service_takes(hub: str) -> None:
     """A letter, then at most 127 of a few characters."""
-    assert hub_fault(hub) is None
+    assert hub_error(hub) is None
 
 
 @pytest.mark.parametrize("hub", ["", "1chat", "my-hub", "chat/1", "a" * 129, "chat\n"])
 def test_hub_names_that_the_service_refuses(hub: str) -> None:
     """A dash is the usual mistake."""
-    assert hub_fault(hub)
+    assert hub_error(hub)

@@ -72,9 +72,9 @@ def test_a_row_is_the_rest_operation_that_it_names(row: Action) -> None:
 @pytest.mark.parametrize("row", ACTIONS.values(), ids=ACTIONS)
 def test_every_placeholder_of_a_path_is_a_required_property(row: Action) -> None:
     """A path can always be filled in."""
-    in_path = {one.name for one in row.placed(FieldLocation.PATH)}
+    in_path = {one.name for one in row.fields_in(FieldLocation.PATH)}
 
-    assert all(one.required for one in row.placed(FieldLocation.PATH))
+    assert all(one.required for one in row.fields_in(FieldLocation.PATH))
     assert in_path == {name for name in REST_NAMES if f"{{{name}}}" in row.path}
 
 

@@ -34,11 +34,11 @@ def values_of(one: Field) -> st.SearchStrategy[Any]:
     """Values for one property of an action."""
     if one.name in NAMES:
         return NAMES[one.name]
-    if one.shape is FieldType.CHOICE and one.name != "dataType":
+    if one.type is FieldType.CHOICE and one.name != "dataType":
         return st.sampled_from(list(one.choices))
-    if one.shape is FieldType.DATA:
+    if one.type is FieldType.DATA:
         return st.text("abc", min_size=1, max_size=8)
-    if one.shape is FieldType.INTEGER:
+    if one.type is FieldType.INTEGER:
         return st.integers(0, 300)
     return st.just("text")
 

@@ -21,7 +21,7 @@ from wps_run.emulator.clients import NullClient
 from wps_run.emulator.request_log import RequestEntry
 from wps_run.emulator.server import Emulator
 from wps_run.execution.result import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN
-from wps_run.playbook.shards import number_of
+from wps_run.playbook.shards import shard_number
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -66,7 +66,7 @@ class Killer:
         """Note a request that was carried out."""
         self.seen[exchange.names] += 1
         user, group = exchange.names
-        if number_of({"userId": user, "group": group}, 4) == self._shard:
+        if shard_number({"userId": user, "group": group}, 4) == self._shard:
             self._after -= 1
             if self._after == 0:
                 self.killed = int((self._folder / f"{self._shard}.pid").read_text())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wps_run.playbook.shards import number_of
+from wps_run.playbook.shards import shard_number
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -78,13 +78,13 @@ def test_the_plan_of_a_shard_shows_its_steps_with_the_numbers_of_the_whole(
     del folder
     done = wps_run("plan", "--format", "ndjson", "p.yaml", WPS_RUN_SHARD="2/3")
 
-    expected = [n for n in range(ROWS) if number_of({"userId": f"u{n}", "group": "red"}, 3) == 2]
+    expected = [n for n in range(ROWS) if shard_number({"userId": f"u{n}", "group": "red"}, 3) == 2]
     assert [one["index"] for one in records(done)] == expected
 
 
 def test_an_empty_shard_is_a_success(wps_run: Script, folder: Path) -> None:
     """It says so, and leaves a journal that the report wants."""
-    owners = {number_of({"userId": f"u{n}", "group": "red"}, 40) for n in range(ROWS)}
+    owners = {shard_number({"userId": f"u{n}", "group": "red"}, 40) for n in range(ROWS)}
     empty = min(set(range(1, 41)) - owners)
 
     done = run(wps_run, empty, 40, "--output", "json")

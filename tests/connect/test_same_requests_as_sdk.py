@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from azure.messaging.webpubsubservice import WebPubSubServiceClient
 
-from wps_run.actions.payload import message_bytes
+from wps_run.actions.payload import encode_message
 from wps_run.actions.request import Value, build_request
 from wps_run.actions.table import ACTIONS
 from wps_run.connect.client import Client
@@ -114,7 +114,7 @@ def values(action: str, name: str) -> list[dict[str, Value]]:
     if not any(one.name == "data" for one in ACTIONS[action].fields):
         return [own]
     return [
-        {**own, "dataType": data_type, "data": message_bytes(written, data_type)}
+        {**own, "dataType": data_type, "data": encode_message(written, data_type)}
         for data_type, (written, _) in DATA.items()
     ]
 

@@ -27,7 +27,7 @@ from wps_run.problems import Position, with_caret
 )
 def test_a_scalar_can_be_shown_as_written(source: str, path: Path, written: str) -> None:
     """So that 007 is answered with "007", and a variable keeps its zeros."""
-    assert load(source, "f").written(path) == written
+    assert load(source, "f").source_text(path) == written
 
 
 def test_a_path_that_leads_nowhere_ends_where_it_leads() -> None:
@@ -82,8 +82,8 @@ def test_a_problem_underlines_the_key(source: str, path: Path, caret: str) -> No
 def test_a_hidden_value_is_in_no_line() -> None:
     """Neither in its own problem nor in another one's of the same line."""
     document = load('{a: "secret", b: 1, c: &c hush, d: *c}', "f")
-    document.hide(("a",))
-    document.hide(("d",))
+    document.mask(("a",))
+    document.mask(("d",))
 
     line = document.problem("wrong", "rule", ("b",)).line
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wps_run.document.json import fault_of, may_be_json
+from wps_run.document.json import json_error, looks_like_json
 
 
 @pytest.mark.parametrize(
@@ -10,7 +10,7 @@ from wps_run.document.json import fault_of, may_be_json
 )
 def test_json_has_no_fault(text: str) -> None:
     """Numbers of any length included."""
-    assert fault_of(text) is None
+    assert json_error(text) is None
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ def test_json_has_no_fault(text: str) -> None:
 )
 def test_what_is_not_json_says_why(text: str, message: str) -> None:
     """NaN is Python's, not JSON's."""
-    fault = fault_of(text)
+    fault = json_error(text)
 
     assert fault is not None
     assert any(part in fault.msg for part in message.split("|"))
@@ -30,4 +30,4 @@ def test_what_is_not_json_says_why(text: str, message: str) -> None:
 )
 def test_a_text_may_be_json_by_its_first_character(text: str, *, answer: bool) -> None:
     """Whatever may follow."""
-    assert may_be_json(text) is answer
+    assert looks_like_json(text) is answer

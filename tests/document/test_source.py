@@ -39,7 +39,7 @@ def test_access_keys_are_masked(text: str, shown: str) -> None:
 def test_what_is_hidden_stays_hidden_over_several_lines() -> None:
     """Each line shows asterisks for its part."""
     source = Source("f", "a: sec\nret b\n")
-    source.hide(3, 10)
+    source.mask(3, 10)
 
     assert source.problem("wrong", "rule", 0, 1).line == "a: ***"
     assert source.problem("wrong", "rule", 11, 12).line == "*** b"

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from wps_run.document.syntax_errors import explained
+from wps_run.document.syntax_errors import explain
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_each_complaint_says_what_to_do(text: str, message: str, offset: int) ->
     with pytest.raises(yaml.MarkedYAMLError) as caught:
         list(yaml.parse(text, Loader=yaml.CSafeLoader))
 
-    said, at = explained(caught.value, text)
+    said, at = explain(caught.value, text)
 
     assert message in said
     assert at == offset

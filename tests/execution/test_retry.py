@@ -160,7 +160,7 @@ def test_for_every_history_the_rules_hold(
         assert len(outcomes) < attempts
         assert (told or 0) <= decision.after <= 30 + (told or 0)
         in_doubt = classify(outcomes[-1]) is OutcomeKind.DOUBT
-        assert not in_doubt or ACTIONS[action].idempotent or delivery is REPEATED
+        assert not in_doubt or ACTIONS[action].is_idempotent or delivery is REPEATED
     else:
         doubts = [classify(one) is OutcomeKind.DOUBT for one in outcomes]
         done = classify(outcomes[-1]) is OutcomeKind.ACCEPTED

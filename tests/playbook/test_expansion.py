@@ -240,7 +240,7 @@ def test_every_cell_is_checked_by_the_rules_of_what_is_written(
     written: dict[str, Any] = {}
     for one in fields:
         reference = "${each." + one.name + "}"
-        written[one.name] = [reference] if one.shape is FieldType.STRINGS else reference
+        written[one.name] = [reference] if one.type is FieldType.STRINGS else reference
     if "dataType" in written and data.draw(st.booleans()):
         written["dataType"] = data.draw(st.sampled_from(["text", "json", "binary"]))
     playbook = _playbook(name, written, slash=slash)
@@ -265,9 +265,9 @@ def _by_hand(
     filled: dict[str, Any] = {}
     for one in fields:
         cell = row[one.name] if "$" in str(written[one.name]) else written[one.name]
-        whole = one.shape is FieldType.INTEGER and re.fullmatch("[0-9]{1,18}", cell)
+        whole = one.type is FieldType.INTEGER and re.fullmatch("[0-9]{1,18}", cell)
         filled[one.name] = int(cell) if whole else cell
-        if one.shape is FieldType.STRINGS:
+        if one.type is FieldType.STRINGS:
             filled[one.name] = [cell]
     return filled
 

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from wps_run.playbook.foreach import FOR_EACH, SUFFIXES, column_fault, file_fault, for_each_fault
+from wps_run.playbook.foreach import (
+    FOR_EACH_SCHEMA,
+    SUFFIXES,
+    column_error,
+    file_name_error,
+    for_each_error,
+)
 
 SCALAR = st.sampled_from(["a", "r.csv", "r.txt", "-", "", 1, 1.5, True, None])
 ANYTHING = st.recursive(
@@ -23,10 +29,10 @@ ANYTHING = st.recursive(
 @given(value=ANYTHING)
 def test_whatever_the_schema_refuses_is_told_at_a_place_that_is_there(value: Any) -> None:
     """Never a traceback: the way to the place leads somewhere."""
-    if Draft7Validator(dict(FOR_EACH)).is_valid(value):
+    if Draft7Validator(dict(FOR_EACH_SCHEMA)).is_valid(value):
         return
 
-    path, message = for_each_fault(value)
+    path, message = for_each_error(value)
 
     for step in path:
         value = value[step]
@@ -37,11 +43,11 @@ def test_whatever_the_schema_refuses_is_told_at_a_place_that_is_there(value: Any
 def test_suffixes_are_known_in_any_case(suffix: str) -> None:
     """By the schema and by the words."""
     for name in (f"rows{suffix}", f"ROWS{suffix.upper()}"):
-        assert file_fault(name) is None
-        assert Draft7Validator(dict(FOR_EACH)).is_valid({"file": name})
+        assert file_name_error(name) is None
+        assert Draft7Validator(dict(FOR_EACH_SCHEMA)).is_valid({"file": name})
 
 
 def test_a_column_in_a_header_without_commas_gets_a_hint() -> None:
     """Nothing is guessed; the author is told what parts cells."""
-    assert "commas" in (column_fault("team", ["userId;team"], "m.csv") or "")
-    assert "did you mean" in (column_fault("tema", ["userId", "team"], "m.csv") or "")
+    assert "commas" in (column_error("team", ["userId;team"], "m.csv") or "")
+    assert "did you mean" in (column_error("tema", ["userId", "team"], "m.csv") or "")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.actions.payload import message_bytes
+from wps_run.actions.payload import encode_message
 from wps_run.actions.table import ACTIONS
 from wps_run.document.loader import decode
 from wps_run.playbook.model import Playbook, read_playbook
@@ -222,7 +222,7 @@ def test_any_value_of_any_property_is_taken_or_told(
     for written in playbook.actions:
         json.dumps(written.values, ensure_ascii=False).encode()
         if "data" in written.values and not written.templated:
-            message_bytes(written.values["data"], written.values.get("dataType", "text"))
+            encode_message(written.values["data"], written.values.get("dataType", "text"))
 
 
 @given(pieces=st.lists(st.sampled_from(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.playbook.rows import LINE_LIMIT, WHOLE, Row, Rows, csv_rows, ndjson_rows
+from wps_run.playbook.rows import LINE_LIMIT, VALUE_COLUMN, Row, Rows, read_csv, read_ndjson
 from wps_run.problems import Position, Problem, one_line
 
 CELL = st.text(',"\n\r\t; aé\u2028\x85', max_size=5) | st.text(
@@ -49,13 +49,13 @@ def test_what_pythons_csv_module_writes_comes_back_equal(
     writer.writerows([["a", "b"], *rows])
     raw = text.getvalue().encode("utf-8-sig" if bom else "utf-8")
 
-    found = cells(csv_rows(lines(raw), "f.csv"))
+    found = cells(read_csv(lines(raw), "f.csv"))
 
     assert found == [dict(zip("ab", row, strict=True)) for row in rows]
 
 
 @given(raw=st.binary(max_size=60) | st.text('a,"\n\r{}:[]1é', max_size=30).map(str.encode))
-@pytest.mark.parametrize("read", [csv_rows, ndjson_rows])
+@pytest.mark.parametrize("read", [read_csv, read_ndjson])
 def test_any_bytes_give_rows_or_problems(read: Any, raw: bytes) -> None:
     """Never a traceback; each is placed at a line of the file."""
     for row in read(lines(b"a,b\n" + raw), "f"):
@@ -67,7 +67,7 @@ def test_any_bytes_give_rows_or_problems(read: Any, raw: bytes) -> None:
 
 def test_a_record_is_named_by_the_line_that_it_begins_in() -> None:
     """Line breaks in cells and empty lines count."""
-    found = list(csv_rows(lines(b'a,b\r\n"x\ny",1\r\n\r\nz,2\r\n'), "f.csv"))
+    found = list(read_csv(lines(b'a,b\r\n"x\ny",1\r\n\r\nz,2\r\n'), "f.csv"))
 
     assert found == [
         Row({"a": "x\ny", "b": "1"}, Position("f.csv", 2)),
@@ -91,14 +91,14 @@ def test_a_record_is_named_by_the_line_that_it_begins_in() -> None:
 )
 def test_a_csv_file_that_cannot_be_read_says_where(raw: bytes, told: str) -> None:
     """And what to do about it."""
-    found = [row for row in csv_rows(lines(raw), "f") if isinstance(row, Problem)]
+    found = [row for row in read_csv(lines(raw), "f") if isinstance(row, Problem)]
 
     assert [one_line(problem) for problem in found] == [told]
 
 
 def test_one_broken_row_does_not_hide_those_after_it() -> None:
     """All problems of a file are told at once."""
-    found = list(csv_rows(lines(b'a,b\n5" x,1\ny,2\n"q" r,3\nz,4\n'), "f"))
+    found = list(read_csv(lines(b'a,b\n5" x,1\ny,2\n"q" r,3\nz,4\n'), "f"))
 
     assert [isinstance(row, Problem) for row in found] == [True, False, True, False]
 
@@ -113,19 +113,19 @@ def test_objects_of_strings_come_back_equal_from_ndjson(value: dict[str, str]) -
     """Escaped or not."""
     for plain in (True, False):
         raw = json.dumps(value, ensure_ascii=plain).encode()
-        assert cells(ndjson_rows(lines(raw), "f")) == [value]
+        assert cells(read_ndjson(lines(raw), "f")) == [value]
 
 
 def test_what_is_no_string_in_ndjson_is_taken_as_it_is_written() -> None:
     """Numbers keep their digits, null is empty, a single value is the whole row."""
     raw = b'{"a": 1.50, "b": 12345678901234567890, "c": true, "d": null}\n\n007e0\n7\n"x"\n'
 
-    found = list(ndjson_rows(lines(raw), "f"))
+    found = list(read_ndjson(lines(raw), "f"))
 
     assert [row.cells for row in found if isinstance(row, Row)] == [
         {"a": "1.50", "b": "12345678901234567890", "c": "true", "d": ""},
-        {WHOLE: "7"},
-        {WHOLE: "x"},
+        {VALUE_COLUMN: "7"},
+        {VALUE_COLUMN: "x"},
     ]
     assert [one_line(row) for row in found if isinstance(row, Problem)] == [
         "f:3: this is not JSON: Extra data at character 2"
@@ -134,7 +134,7 @@ def test_what_is_no_string_in_ndjson_is_taken_as_it_is_written() -> None:
 
 def test_half_of_a_surrogate_pair_is_no_cell() -> None:
     """It could be neither sent nor shown."""
-    (found,) = ndjson_rows([b'{"a": "\\ud800"}'], "f")
+    (found,) = read_ndjson([b'{"a": "\\ud800"}'], "f")
 
     assert isinstance(found, Problem)
     assert "surrogate" in found.message
@@ -142,6 +142,6 @@ def test_half_of_a_surrogate_pair_is_no_cell() -> None:
 
 def test_ndjson_that_is_nested_beyond_reason_is_told() -> None:
     """And not a traceback."""
-    (found,) = ndjson_rows([b"[" * 200_000], "f")
+    (found,) = read_ndjson([b"[" * 200_000], "f")
 
     assert isinstance(found, Problem)

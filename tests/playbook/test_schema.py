@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from wps_run.actions.names import NAME_PATTERN, name_fault
+from wps_run.actions.names import NAME_PATTERN, name_error
 from wps_run.actions.table import ACTIONS
 from wps_run.document.loader import decode, load
 from wps_run.playbook.model import read_playbook
@@ -213,7 +213,7 @@ def test_ajv_agrees_on_every_file() -> None:
 )
 def test_the_pattern_of_names_says_what_the_rules_say(name: str) -> None:
     """Blank, dots, control characters; a trailing line break too."""
-    assert bool(re.search(NAME_PATTERN, name)) is (name_fault(name, None) is None)
+    assert bool(re.search(NAME_PATTERN, name)) is (name_error(name, None) is None)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from wps_run.actions.table import ACTIONS
 from wps_run.playbook.options import RunOptions
-from wps_run.playbook.shards import Shard, number_of, shard_of
+from wps_run.playbook.shards import Shard, resolve_shard, shard_number
 from wps_run.problems import UsageError
 
 JOIN = ACTIONS["addUserToGroup"]
@@ -29,21 +29,21 @@ def test_the_shard_of_a_target_is_the_same_for_ever(
     target: dict[str, str | tuple[str, ...]], of_four: int, of_a_thousand: int
 ) -> None:
     """Journals outlive the version and the machine that wrote them."""
-    assert (number_of(target, 4), number_of(target, 1000)) == (of_four, of_a_thousand)
+    assert (shard_number(target, 4), shard_number(target, 1000)) == (of_four, of_a_thousand)
 
 
 def test_the_order_of_the_properties_does_not_matter() -> None:
     """A target is a set of names with values."""
     one = {"userId": "ada", "group": "launch"}
 
-    assert number_of(one, 997) == number_of(dict(reversed(one.items())), 997)
+    assert shard_number(one, 997) == shard_number(dict(reversed(one.items())), 997)
 
 
 def test_the_hash_seed_of_python_does_not_matter() -> None:
     """Each process has another one, and all of them share the plan."""
     code = (
-        "from wps_run.playbook.shards import number_of\n"
-        "print([number_of({'userId': f'u{n}', 'group': 'g'}, 7) for n in range(50)])"
+        "from wps_run.playbook.shards import shard_number\n"
+        "print([shard_number({'userId': f'u{n}', 'group': 'g'}, 7) for n in range(50)])"
     )
 
     told = {
@@ -63,7 +63,7 @@ def test_the_hash_seed_of_python_does_not_matter() -> None:
 def test_shards_are_about_of_one_size(count: int) -> None:
     """20,000 users: chi squared stays below its mean by 5 times its deviation."""
     sizes = Counter(
-        number_of({"userId": f"user-{n:05}", "group": f"team-{n % 7}"}, count)
+        shard_number({"userId": f"user-{n:05}", "group": f"team-{n % 7}"}, count)
         for n in range(20_000)
     )
     expected = 20_000 / count
@@ -122,7 +122,7 @@ def test_the_command_line_wins_over_the_environment(
     said: str | None, count: int | None, environment: dict[str, str], expected: Shard | None
 ) -> None:
     """And what is said in full over a number of shards."""
-    assert shard_of(said, count, environment) == expected
+    assert resolve_shard(said, count, environment) == expected
 
 
 @pytest.mark.parametrize(
@@ -152,6 +152,6 @@ def test_what_is_no_share_is_refused_with_what_to_write(
 ) -> None:
     """Nothing is run as another share than was meant."""
     with pytest.raises(UsageError) as caught:
-        shard_of(said, count, environment)
+        resolve_shard(said, count, environment)
 
     assert words in str(caught.value)

@@ -1,4 +1,4 @@
-"""The properties an action can have: what each is called, may hold, and where it travels."""
+"""The properties of actions: their names, types, limits and location in the request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 
 class FieldLocation(StrEnum):
-    """Where a property travels in the request."""
+    """The part of the request that carries a property."""
 
     PATH = "path"
     QUERY = "query"
@@ -16,7 +16,7 @@ class FieldLocation(StrEnum):
 
 
 class FieldType(StrEnum):
-    """What kind of value a property holds."""
+    """The type of a property's value."""
 
     STRING = "string"
     STRINGS = "list of strings"
@@ -26,13 +26,10 @@ class FieldType(StrEnum):
 
 
 NAME_LIMIT = 1024
-"""Longest group name, in UTF-16 units, as the service counts.
-
-Source: pattern in the OpenAPI document.
-"""
+"""The longest group name, in UTF-16 units. Source: the pattern in the OpenAPI document."""
 
 DATA_LIMIT = 1024 * 1024
-"""Largest message in bytes. Source: the service's documented message size."""
+"""The largest message in bytes. Source: the service's documented message size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,69 +37,69 @@ class Field:
     """One property of an action.
 
     Attributes:
-        name: The key in a playbook, as the output binding writes it.
+        name: The key in a playbook, as in the output binding.
         summary: One sentence for hover texts and the docs table.
-        shape: The kind of value.
-        place: Where it travels in the request.
-        required: Whether the action is refused without it.
-        target: Whether it says whom the action is done to; such values appear in results.
-        is_name: Whether it is a name, so that the rules for names hold for each string in it.
-        limit: For names the most UTF-16 units, for data the most bytes, or None.
-        choices: For CHOICE, each legal value with its meaning.
-        least: For INTEGER, the smallest legal value.
-        most: For INTEGER, the largest legal value.
+        type: The type of its value.
+        location: The part of the request that carries it.
         example: A value to paste.
+        required: Whether the action needs it.
+        is_target: Whether it names what the action is applied to; results show such values.
+        is_name: Whether the rules for names hold for its value, or for each string in a list.
+        limit: The longest value, for names in UTF-16 units, for data in bytes; None for no limit.
+        choices: For CHOICE, each legal value with its meaning.
+        minimum: For INTEGER, the smallest legal value.
+        maximum: For INTEGER, the largest legal value.
     """
 
     name: str
     summary: str
-    shape: FieldType
-    place: FieldLocation
+    type: FieldType
+    location: FieldLocation
     example: str | int | tuple[str, ...]
     required: bool = True
-    target: bool = False
+    is_target: bool = False
     is_name: bool = False
     limit: int | None = None
     choices: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    least: int | None = None
-    most: int | None = None
+    minimum: int | None = None
+    maximum: int | None = None
 
 
 GROUP = Field(
     name="group",
     summary="The group's name. Case-sensitive.",
-    shape=FieldType.STRING,
-    place=FieldLocation.PATH,
+    type=FieldType.STRING,
+    location=FieldLocation.PATH,
     example="launch",
-    target=True,
+    is_target=True,
     is_name=True,
     limit=NAME_LIMIT,
 )
 USER_ID = Field(
     name="userId",
-    summary="The user's ID. Case-sensitive; it stands for all the user's connections.",
-    shape=FieldType.STRING,
-    place=FieldLocation.PATH,
+    summary="The user's ID. Case-sensitive; stands for all connections of the user.",
+    type=FieldType.STRING,
+    location=FieldLocation.PATH,
     example="ada",
-    target=True,
+    is_target=True,
     is_name=True,
 )
 CONNECTION_ID = Field(
     name="connectionId",
-    summary="The ID of one client connection, as the service gave it out.",
-    shape=FieldType.STRING,
-    place=FieldLocation.PATH,
+    summary="The ID of one client connection, as the service assigned it.",
+    type=FieldType.STRING,
+    location=FieldLocation.PATH,
     example="conn-1",
-    target=True,
+    is_target=True,
     is_name=True,
 )
 PERMISSION = Field(
     name="permission",
-    summary="What the connection may or may no longer do.",
-    shape=FieldType.CHOICE,
-    place=FieldLocation.PATH,
+    summary="The permission to grant or revoke.",
+    type=FieldType.CHOICE,
+    location=FieldLocation.PATH,
     example="sendToGroup",
-    target=True,
+    is_target=True,
     choices=MappingProxyType(
         {
             "sendToGroup": "Send messages to the group.",
@@ -113,85 +110,85 @@ PERMISSION = Field(
 TARGET_NAME = Field(
     name="targetName",
     summary="The group that the permission is for. The service answers 400 without it.",
-    shape=FieldType.STRING,
-    place=FieldLocation.QUERY,
+    type=FieldType.STRING,
+    location=FieldLocation.QUERY,
     example="launch",
-    target=True,
+    is_target=True,
     is_name=True,
     limit=NAME_LIMIT,
 )
 GROUPS = Field(
     name="groups",
     summary="The names of the groups.",
-    shape=FieldType.STRINGS,
-    place=FieldLocation.BODY,
+    type=FieldType.STRINGS,
+    location=FieldLocation.BODY,
     example=("launch", "news"),
-    target=True,
+    is_target=True,
     is_name=True,
     limit=NAME_LIMIT,
 )
 EXCLUDED = Field(
     name="excluded",
     summary="IDs of connections to leave out.",
-    shape=FieldType.STRINGS,
-    place=FieldLocation.QUERY,
+    type=FieldType.STRINGS,
+    location=FieldLocation.QUERY,
     example=("conn-1",),
     required=False,
 )
 REASON = Field(
     name="reason",
-    summary="Why, in words that the closed clients are told.",
-    shape=FieldType.STRING,
-    place=FieldLocation.QUERY,
+    summary="The reason, sent to the closed clients.",
+    type=FieldType.STRING,
+    location=FieldLocation.QUERY,
     example="Maintenance",
     required=False,
 )
 FILTER = Field(
     name="filter",
-    summary="An OData expression that chooses the receivers, such as `userId ne 'ada'`.",
-    shape=FieldType.STRING,
-    place=FieldLocation.QUERY,
+    summary="An OData expression that selects the receivers, such as `userId ne 'ada'`.",
+    type=FieldType.STRING,
+    location=FieldLocation.QUERY,
     example="userId ne 'ada'",
     required=False,
 )
 SELECTION = replace(
     FILTER,
-    summary="An OData expression that chooses the connections, such as `userId eq 'ada'`.",
-    place=FieldLocation.BODY,
+    summary="An OData expression that selects the connections, such as `userId eq 'ada'`.",
+    location=FieldLocation.BODY,
     example="userId eq 'ada'",
     required=True,
-    target=True,
+    is_target=True,
 )
 MESSAGE_TTL_SECONDS = Field(
     name="messageTtlSeconds",
     summary="Seconds after which an undelivered message is dropped; 0 means never.",
-    shape=FieldType.INTEGER,
-    place=FieldLocation.QUERY,
+    type=FieldType.INTEGER,
+    location=FieldLocation.QUERY,
     example=60,
     required=False,
-    least=0,
-    most=300,
+    minimum=0,
+    maximum=300,
 )
 DATA_TYPE = Field(
     name="dataType",
     summary="How the data is sent and received; `text` when left out.",
-    shape=FieldType.CHOICE,
-    place=FieldLocation.CONTENT_TYPE,
+    type=FieldType.CHOICE,
+    location=FieldLocation.CONTENT_TYPE,
     example="text",
     required=False,
     choices=MappingProxyType(
         {
             "text": "Plain text, as written.",
             "json": "A string that holds JSON.",
-            "binary": "Bytes: `!!binary`, base64, or what a Node Buffer serialises to.",
+            "binary": "Bytes: `!!binary`, base64, or what a Node Buffer serializes to.",
         }
     ),
 )
 DATA = Field(
     name="data",
     summary="The message: a string; for `json` a string that holds JSON. At most 1 MiB.",
-    shape=FieldType.DATA,
-    place=FieldLocation.BODY,
+    type=FieldType.DATA,
+    location=FieldLocation.BODY,
     example="Welcome",
     limit=DATA_LIMIT,
 )

@@ -21,7 +21,7 @@ NO_SLASH_PATTERN = r"^[^/]*$"
 _HUB = re.compile(HUB_PATTERN)
 
 
-def name_fault(name: str, limit: int | None) -> str | None:
+def name_error(name: str, limit: int | None) -> str | None:
     """What is wrong with a name, as the end of a sentence, or None.
 
     Args:
@@ -46,14 +46,14 @@ def name_fault(name: str, limit: int | None) -> str | None:
     return None
 
 
-SLASH_FAULT = (
+SLASH_ERROR = (
     "has a `/`: the service reads it as `%2F`, so nobody who joined under this name would be "
     "reached (`slashInNames: allow` sends it all the same)"
 )
 """What is wrong with a `/` in a name that travels in a path."""
 
 
-def hub_fault(hub: str) -> str | None:
+def hub_error(hub: str) -> str | None:
     """What is wrong with a hub's name, as the end of a sentence, or None."""
     if _HUB.fullmatch(hub):
         return None

@@ -16,7 +16,7 @@ CONTENT_TYPES: Mapping[str, str] = {
 """`dataType` to the media type of the body. Source: the three types of the send operations."""
 
 
-def message_bytes(data: object, data_type: str) -> bytes:
+def encode_message(data: object, data_type: str) -> bytes:
     """The bytes that go out for `data`.
 
     Args:
@@ -36,7 +36,7 @@ def message_bytes(data: object, data_type: str) -> bytes:
         raise ValueError("`data` is `!!binary`, so `dataType: binary` is needed")  # noqa: TRY004
     if not isinstance(data, str):
         raise ValueError(  # noqa: TRY004 -- a ValueError is the one answer for a bad playbook value
-            f"`data` must be a string; write {as_written(data)}"
+            f"`data` must be a string; write {quote_json(data)}"
         )
     if data_type == "json":
         _require_json(data)
@@ -46,7 +46,7 @@ def message_bytes(data: object, data_type: str) -> bytes:
         raise ValueError("`data` holds half of a surrogate pair, which is no character") from None
 
 
-def as_written(data: object) -> str:
+def quote_json(data: object) -> str:
     """The JSON string to write, as YAML takes it: single-quoted, quotes doubled."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
     return "'" + text.replace("'", "''") + "'"
@@ -79,7 +79,7 @@ def _require_json(text: str) -> None:
     except json.JSONDecodeError as error:
         raise ValueError(
             f"`data` is not JSON ({error.msg} at character {error.pos + 1}); "
-            f"a plain text in JSON is written {as_written(text)}"
+            f"a plain text in JSON is written {quote_json(text)}"
             if len(text) <= 60  # noqa: PLR2004 -- what still fits in a message
             else f"`data` is not JSON ({error.msg} at character {error.pos + 1})"
         ) from None

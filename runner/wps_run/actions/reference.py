@@ -1,4 +1,4 @@
-"""The action table in words: the docs page, a listing, and an example to paste."""
+"""Render the action table as text: the docs page, a list, a description and an example to paste."""
 
 import json
 from collections.abc import Mapping
@@ -7,33 +7,33 @@ from wps_run.actions.fields import Field, FieldType
 from wps_run.actions.table import Action, Origin, Repeat
 
 _REPEAT = {
-    Repeat.IDEMPOTENT: "idempotent: it is sent again when no answer came",
-    Repeat.SEND: "not idempotent: it is not sent again when it may have happened",
-    Repeat.SCOPE_CLOSE: "not harmless to repeat: it is not sent again when it may have happened",
+    Repeat.IDEMPOTENT: "idempotent: sent again when no response arrives",
+    Repeat.SEND: "not idempotent: not sent again when it may have taken effect",
+    Repeat.SCOPE_CLOSE: "unsafe to repeat: not sent again when it may have taken effect",
 }
 
 
-def markdown(actions: Mapping[str, Action]) -> str:
-    """The page `docs/actions.md`."""
-    rows = "\n".join(_row(action) for action in actions.values())
-    details = "\n".join(_section(action) for action in actions.values())
+def render_markdown(actions: Mapping[str, Action]) -> str:
+    """Render the page `docs/actions.md`."""
+    rows = "\n".join(_table_row(action) for action in actions.values())
+    sections = "\n".join(_section(action) for action in actions.values())
     return f"""# Actions
 
 Generated from the action table by `wps-run actions --format markdown`. Do not edit.
 
-Properties in *italics* may be left out. A † marks what the REST API has and the Functions
-output binding has not; `wps-run validate --binding-only` refuses it.
+Properties in *italics* are optional. A † marks what only the REST API has, not the Functions output
+binding; `wps-run validate --binding-only` rejects it.
 
 | actionName | what it does | properties | request | success | repeated |
 |---|---|---|---|---|---|
 {rows}
 
-{details}"""
+{sections}"""
 
 
-def _row(action: Action) -> str:
+def _table_row(action: Action) -> str:
     mark = " †" if action.origin is Origin.REST else ""
-    properties = ", ".join(_property(action, one) for one in action.fields)
+    properties = ", ".join(_property(action, field) for field in action.fields)
     success = ", ".join(map(str, action.success))
     request = f"`{action.method} {action.path.removeprefix('/api/hubs/{hub}')}`"
     return (
@@ -42,15 +42,15 @@ def _row(action: Action) -> str:
     )
 
 
-def _property(action: Action, one: Field) -> str:
-    mark = " †" if one.name in action.rest_fields else ""
-    return f"`{one.name}`{mark}" if one.required else f"*`{one.name}`*{mark}"
+def _property(action: Action, field: Field) -> str:
+    mark = " †" if field.name in action.rest_fields else ""
+    return f"`{field.name}`{mark}" if field.required else f"*`{field.name}`*{mark}"
 
 
 def _section(action: Action) -> str:
     rows = "\n".join(
-        f"| `{one.name}` | {'yes' if one.required else 'no'} | {_meaning(one)} |"
-        for one in action.fields
+        f"| `{field.name}` | {'yes' if field.required else 'no'} | {_meaning(field)} |"
+        for field in action.fields
     )
     return f"""## {action.name}
 
@@ -61,28 +61,28 @@ def _section(action: Action) -> str:
 {rows}
 
 ```yaml
-{example(action)}```
+{render_example(action)}```
 """
 
 
-def _meaning(one: Field) -> str:
-    parts = [one.summary]
-    parts += [f"`{value}`: {meaning}" for value, meaning in one.choices.items()]
-    if one.least is not None:
-        parts.append(f"From {one.least} to {one.most}.")
+def _meaning(field: Field) -> str:
+    parts = [field.summary]
+    parts += [f"`{value}`: {meaning}" for value, meaning in field.choices.items()]
+    if field.minimum is not None:
+        parts.append(f"From {field.minimum} to {field.maximum}.")
     return " ".join(parts)
 
 
-def listing(actions: Mapping[str, Action]) -> str:
-    """One line an action, aligned, for a terminal."""
+def render_list(actions: Mapping[str, Action]) -> str:
+    """Render one aligned line for each action, for a terminal."""
     width = max(map(len, actions))
     lines = [f"{name:{width}}  {action.summary}" for name, action in actions.items()]
     return "\n".join(lines) + "\n"
 
 
-def description(action: Action) -> str:
-    """All about one action, with an example to paste, for a terminal."""
-    width = max((len(one.name) for one in action.fields), default=0)
+def render_action(action: Action) -> str:
+    """Render the description of one action with an example to paste, for a terminal."""
+    width = max((len(field.name) for field in action.fields), default=0)
     lines = [
         f"{action.name}: {action.summary}",
         "",
@@ -94,29 +94,30 @@ def description(action: Action) -> str:
         "",
         "Properties:",
     ]
-    for one in action.fields:
-        need = "" if one.required else "(optional) "
-        lines.append(f"  {one.name:{width}}  {need}{_meaning(one)}")
-    lines += ["", "Example:", "", example(action)]
+    for field in action.fields:
+        optional = "" if field.required else "(optional) "
+        lines.append(f"  {field.name:{width}}  {optional}{_meaning(field)}")
+    lines += ["", "Example:", "", render_example(action)]
     return "\n".join(lines)
 
 
 def _origin(action: Action) -> str:
     if action.origin is Origin.REST:
         return "REST API only; the Functions output binding does not have it"
-    extra = [one.name for one in action.fields if one.name in action.rest_fields]
-    return "Functions output binding" + (f"; {', '.join(extra)}: REST API only" if extra else "")
+    rest_only = [field.name for field in action.fields if field.name in action.rest_fields]
+    suffix = f"; {', '.join(rest_only)}: REST API only" if rest_only else ""
+    return "Functions output binding" + suffix
 
 
-def example(action: Action) -> str:
-    """The action as a playbook writes it, with every required property."""
+def render_example(action: Action) -> str:
+    """Render the action as in a playbook, with every required property."""
     lines = [f"- actionName: {action.name}"]
-    lines += [f"  {one.name}: {_scalar(one)}" for one in action.fields if one.required]
+    lines += [f"  {field.name}: {_example(field)}" for field in action.fields if field.required]
     return "\n".join(lines) + "\n"
 
 
-def _scalar(one: Field) -> str:
-    if one.shape is FieldType.STRINGS and isinstance(one.example, tuple):
-        return "[" + ", ".join(one.example) + "]"
-    text = str(one.example)
+def _example(field: Field) -> str:
+    if field.type is FieldType.STRINGS and isinstance(field.example, tuple):
+        return "[" + ", ".join(field.example) + "]"
+    text = str(field.example)
     return json.dumps(text) if "'" in text else text

@@ -84,8 +84,8 @@ class RequestTemplate:
         first, *others = _NAME.split(after)
         self._path = [before + _quoted(hub) + first, *others]
         self._names = self._path[1::2]
-        self._query = action.placed(FieldLocation.QUERY)
-        self._body = action.placed(FieldLocation.BODY)
+        self._query = action.fields_in(FieldLocation.QUERY)
+        self._body = action.fields_in(FieldLocation.BODY)
 
     def fill(self, values: Values) -> Request:
         """The request for some values.
@@ -113,7 +113,7 @@ class RequestTemplate:
                 yield from (f"{one.name}={_quoted(item)}" for item in items)
 
     def _content(self, values: Values) -> tuple[bytes, str]:
-        if self._body[0].shape is FieldType.DATA:
+        if self._body[0].type is FieldType.DATA:
             data = values[self._body[0].name]
             if not isinstance(data, bytes):
                 raise TypeError("`data` is bytes by now; `payload` makes them")

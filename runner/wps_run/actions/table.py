@@ -1,7 +1,7 @@
-"""The action table: one row per action, from which everything else is made.
+"""The action table: one row for each action. Everything else about actions is derived from it.
 
-The JSON Schemas, the docs table, `wps-run actions`, the requests, the rules of overlap
-and the test matrix are derived from these rows. Adding an action is one row.
+The JSON Schemas, the docs, `wps-run actions`, the requests, the locks and the test matrix are made
+from these rows. To add an action, add one row.
 
 Rows hold only data, so that a reader can check them against the REST operation they name
 (data-plane API, version 2024-12-01) or the documentation of the output binding.
@@ -32,14 +32,14 @@ from wps_run.actions.fields import (
 
 
 class Origin(StrEnum):
-    """Where an action or a property of it comes from."""
+    """Whether the Functions output binding has an action, or only the REST API."""
 
     BINDING = "binding"
     REST = "rest"
 
 
 class Phase(StrEnum):
-    """Hub-wide phases: actions of different phases never overlap."""
+    """Phases of a hub. Actions of different phases never overlap."""
 
     USE = "use"
     BROADCAST = "broadcast"
@@ -50,8 +50,8 @@ class Phase(StrEnum):
 class OverlapKind(StrEnum):
     """What an action does to its targets.
 
-    Two actions on one target may overlap only when both do the same kind of thing
-    and that kind commutes (see `locks`).
+    Two actions on one target may overlap only when they have the same kind and that kind commutes
+    (see `actions.locks`). An action of kind `ALONE` overlaps with no other.
     """
 
     SEND = "send"
@@ -65,7 +65,11 @@ class OverlapKind(StrEnum):
 
 
 class Repeat(StrEnum):
-    """What a second request does when the first one has already taken effect."""
+    """The effect of a second request after the first one has taken effect.
+
+    IDEMPOTENT leaves the same state. SEND delivers the message twice. SCOPE_CLOSE also closes
+    connections that were opened since.
+    """
 
     IDEMPOTENT = "idempotent"
     SEND = "send"
@@ -74,7 +78,7 @@ class Repeat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """The two columns that say what may run at the same time."""
+    """What may run at the same time as an action."""
 
     phase: Phase
     kind: OverlapKind
@@ -82,21 +86,21 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One row: everything that is known of an action.
+    """One row of the table: an action of the service.
 
     Attributes:
-        name: The `actionName`, to the letter.
+        name: The `actionName`, with its exact case.
         summary: One sentence on what it does.
         method: The HTTP method.
         path: The path template; each `{name}` is the field of that name, `{hub}` the hub.
-        fields: Its properties, in the order in which people write them.
-        success: The statuses that mean it was accepted.
+        fields: Its properties, in the order in which docs and examples show them.
+        success: The statuses that mean that the service accepted it.
         overlap: What may run at the same time.
-        repeat: Whether it may be sent again when the first outcome is not known.
+        repeat: The effect of a second request, which decides whether it may be retried.
         origin: Whether the output binding has it, or only the REST API.
-        operation: The REST operation it is.
-        rest_fields: Names of properties that the REST API has and the binding has not.
-        targets: Names of the properties that say whom it is done to.
+        operation: The ID of the REST operation.
+        rest_fields: Names of the properties that only the REST API has.
+        targets: Names of the properties that say what it is applied to.
     """
 
     name: str
@@ -113,16 +117,17 @@ class Action:
     targets: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "targets", tuple(one.name for one in self.fields if one.target))
+        names = tuple(field.name for field in self.fields if field.is_target)
+        object.__setattr__(self, "targets", names)
 
     @property
-    def idempotent(self) -> bool:
-        """Whether repeating it leaves the same state and harms nobody."""
+    def is_idempotent(self) -> bool:
+        """Whether a second request leaves the same state and has no other effect."""
         return self.repeat is Repeat.IDEMPOTENT
 
-    def placed(self, place: FieldLocation) -> tuple[Field, ...]:
-        """Its properties that travel in one place of the request."""
-        return tuple(one for one in self.fields if one.place is place)
+    def fields_in(self, location: FieldLocation) -> tuple[Field, ...]:
+        """Return the properties that one part of the request carries."""
+        return tuple(field for field in self.fields if field.location is location)
 
 
 _REST_SEND = frozenset({"filter", "messageTtlSeconds"})
@@ -183,7 +188,7 @@ _ROWS = (
     ),
     Action(
         name="addUserToGroup",
-        summary="Add a user's present connections to a group.",
+        summary="Add a user's current connections to a group.",
         method="PUT",
         path="/api/hubs/{hub}/users/{userId}/groups/{group}",
         fields=(USER_ID, GROUP),
@@ -291,7 +296,7 @@ _ROWS = (
     ),
     Action(
         name="revokePermission",
-        summary="Take a permission on a group from one connection.",
+        summary="Revoke one connection's permission on a group.",
         method="DELETE",
         path="/api/hubs/{hub}/permissions/{permission}/connections/{connectionId}",
         fields=(CONNECTION_ID, PERMISSION, TARGET_NAME),
@@ -327,7 +332,7 @@ _ROWS = (
     ),
     Action(
         name="addConnectionsToGroups",
-        summary="Add every connection that a filter chooses to groups.",
+        summary="Add every connection that matches a filter to groups.",
         method="POST",
         path="/api/hubs/{hub}/:addToGroups",
         fields=(GROUPS, SELECTION),
@@ -339,7 +344,7 @@ _ROWS = (
     ),
     Action(
         name="removeConnectionsFromGroups",
-        summary="Remove every connection that a filter chooses from groups.",
+        summary="Remove every connection that matches a filter from groups.",
         method="POST",
         path="/api/hubs/{hub}/:removeFromGroups",
         fields=(GROUPS, SELECTION),
@@ -352,4 +357,4 @@ _ROWS = (
 )
 
 ACTIONS: Mapping[str, Action] = MappingProxyType({row.name: row for row in _ROWS})
-"""`actionName` to its row, in the order of the table."""
+"""Rows by `actionName`, in the order of the table."""

@@ -50,7 +50,7 @@ def fingerprint_of(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -
 
 
 def _files_read(plan: Plan) -> dict[str, Path]:
-    return plan.scope.inputs.read if isinstance(plan.scope.inputs, Files) else {}
+    return plan.scope.inputs.paths if isinstance(plan.scope.inputs, Files) else {}
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from wps_run import planning
 from wps_run.document.loader import decode
 from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import Delivery, Mode, OnError, seconds
-from wps_run.playbook.shards import SHARD, SHARDS, shard_of
+from wps_run.playbook.shards import SHARD_VARIABLE, SHARDS_VARIABLE, resolve_shard
 from wps_run.problems import PlaybookError, Problem, UsageError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -139,14 +139,14 @@ def run_options(command: Decorated) -> Decorated:
             "--shard",
             metavar="K/N",
             help="Carry out only share K of N, chosen by each action's target; all actions must "
-            f"commute. The rate is divided by N.  [env var: {SHARD}]",
+            f"commute. The rate is divided by N.  [env var: {SHARD_VARIABLE}]",
         ),
         click.option(
             "--shards",
             type=click.IntRange(1, 999_999),
             metavar="N",
             help="The same, with K from JOB_COMPLETION_INDEX, which a Kubernetes Indexed Job "
-            f"sets.  [env var: {SHARDS}]",
+            f"sets.  [env var: {SHARDS_VARIABLE}]",
         ),
     )
     for option in reversed(options):
@@ -184,7 +184,7 @@ def given(
         environment=environment(settings),
         hub=said["hub"],
         connection=connection,
-        shard=shard_of(said["shard"], said["shards"], os.environ),
+        shard=resolve_shard(said["shard"], said["shards"], os.environ),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from wps_run.actions.names import name_fault
+from wps_run.actions.names import name_error
 from wps_run.actions.request import SAFE, Request
 from wps_run.connect.auth import Signer
 from wps_run.connect.endpoint import Endpoint
@@ -50,10 +50,10 @@ class ClientTokenOptions:
         Raises:
             UsageError: A user, a role or a group is none; says what to write instead.
         """
-        if self.user and (fault := name_fault(self.user, None)):
+        if self.user and (fault := name_error(self.user, None)):
             raise UsageError(f"the user {fault}")
         for group in self.groups:
-            if fault := name_fault(group, GROUP_LIMIT):
+            if fault := name_error(group, GROUP_LIMIT):
                 raise UsageError(f"a group {fault}")
         for role in self.roles:
             if fault := role_fault(role):
@@ -73,7 +73,7 @@ def role_fault(role: str) -> str | None:
     target = role.removeprefix(kind).removeprefix(".")
     if kind in _PATTERNS and not target:
         return f"lacks its pattern: `{kind}.launch-*`; for every group it is `{kind[:-1]}`"
-    if role != kind and (fault := name_fault(target, GROUP_LIMIT)):
+    if role != kind and (fault := name_error(target, GROUP_LIMIT)):
         return f"names a group that {fault}"
     return None
 

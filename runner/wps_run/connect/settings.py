@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from wps_run.actions.names import hub_fault
+from wps_run.actions.names import hub_error
 from wps_run.connect.endpoint import Endpoint, Identity, origin_of, parse_connection_string
 from wps_run.problems import SettingsError
 
@@ -81,7 +81,7 @@ def resolve_hub(named: str | None, environment: Mapping[str, str], *, default: s
             "no hub is named: write `hub:` in the playbook, give `--hub NAME`, or set "
             f"`{HUB_SETTING}`{_other_case(HUB_SETTING, environment)}"
         )
-    if fault := hub_fault(hub):
+    if fault := hub_error(hub):
         source = "the hub's name" if named else f"the hub's name in the setting `{HUB_SETTING}`"
         raise SettingsError(f"{source} {fault}")
     return hub

@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Iterator
 from typing import Any
 
-from wps_run.document.document import Document, Marks
+from wps_run.document.document import Document, EntryOffsets
 from wps_run.document.source import Source
 from wps_run.problems import PlaybookError, Problem, did_you_mean, in_order
 
@@ -39,7 +39,7 @@ class _Frame:
         self.start = start
         self.anchor = anchor
         self.nodes = nodes
-        self.marks: Marks = array("q")
+        self.marks: EntryOffsets = array("q")
         self.key = _IN_LIST if isinstance(container, list) else _NO_KEY
         self.key_at = start
         self.merged: tuple[Any, int, int] | None = None
@@ -75,7 +75,7 @@ class DocumentBuilder:
         self._roots: list[Any] = []
         self._frame = _Frame(self._roots, 0, None, 0)
         self._stack: list[_Frame] = []
-        self._marks: dict[int, Marks] = {}
+        self._marks: dict[int, EntryOffsets] = {}
         self._spans: dict[int, tuple[int, int]] = {}
         self._anchors: dict[str, _Anchored] = {}
         self._nodes = 0
@@ -225,7 +225,7 @@ class DocumentBuilder:
                     frame.container[key] = origin[key]
                     frame.marks.extend(mark)
 
-    def _entries(self, origin: dict[str, Any]) -> Iterator[tuple[str, Marks]]:
+    def _entries(self, origin: dict[str, Any]) -> Iterator[tuple[str, EntryOffsets]]:
         marks = self._marks[id(origin)]
         for entry, key in enumerate(origin):
             yield key, marks[3 * entry : 3 * (entry + 1)]

@@ -11,7 +11,7 @@ from wps_run.problems import Position, Problem, Severity
 Path = tuple[str | int, ...]
 """The way to a value: the keys and indexes that lead to it from the top."""
 
-Marks: TypeAlias = "array[int]"
+EntryOffsets: TypeAlias = "array[int]"
 """Of one container, for each entry in its order: offset of the key, of the value, of its end."""
 
 _PER_ENTRY = 3
@@ -31,7 +31,7 @@ class Document:
         self,
         source: Source,
         roots: list[Any],
-        marks: Mapping[int, Marks],
+        marks: Mapping[int, EntryOffsets],
         spans: Mapping[int, tuple[int, int]],
     ) -> None:
         """Keep what a `Tree` has built.
@@ -58,12 +58,12 @@ class Document:
         """Where the key begins that holds the value; in a list, where the value begins."""
         return self._source.position(self._mark(path)[0])
 
-    def written(self, path: Path) -> str:
+    def source_text(self, path: Path) -> str:
         """A scalar as it stands in the source: `007`, `2.50`, `TRUE`; of a string, its value.
 
         A null that is written as nothing is an empty text.
         """
-        value = self.at(path)
+        value = self.value_at(path)
         if isinstance(value, str):
             return str(value)
         _, start, end = self._mark(path)
@@ -87,16 +87,16 @@ class Document:
             start, end = key, self._key_end(key, path)
         return self._source.problem(message, rule, start, end, severity)
 
-    def hide(self, path: Path) -> None:
+    def mask(self, path: Path) -> None:
         """Mask the value at a path in every line that a later problem shows."""
         _, start, end = self._mark(path)
-        self._source.hide(*self._spans.get(start, (start, end)))
+        self._source.mask(*self._spans.get(start, (start, end)))
 
     def _key_end(self, start: int, path: Path) -> int:
         quoted = _QUOTED.match(self.text, start)
         return quoted.end() if quoted else start + len(str(path[-1])) if path else start
 
-    def at(self, path: Path) -> Any:  # noqa: ANN401 -- what YAML holds
+    def value_at(self, path: Path) -> Any:  # noqa: ANN401 -- what YAML holds
         """The value at a path."""
         value = self.data
         for step in path:

@@ -9,13 +9,13 @@ import re
 from typing import Never
 
 from wps_run.document.builder import DocumentBuilder
-from wps_run.document.scalars import plain
+from wps_run.document.scalars import resolve_plain
 
 _TOKEN = re.compile(r'[\[{\]}]|"[^"\\]*(?:\\.[^"\\]*)*"|[^\s,:"\[\]{}]+')
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-def fault_of(text: str) -> json.JSONDecodeError | None:
+def json_error(text: str) -> json.JSONDecodeError | None:
     """Why a text is not JSON, or None when it is."""
     try:
         json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)
@@ -26,12 +26,12 @@ def fault_of(text: str) -> json.JSONDecodeError | None:
     return None
 
 
-def may_be_json(text: str) -> bool:
+def looks_like_json(text: str) -> bool:
     """Whether a text begins as a JSON list or object does."""
     return text.lstrip(" \t\r\n")[:1] in {"[", "{"}
 
 
-def scan(text: str, tree: DocumentBuilder) -> None:
+def add_json_nodes(text: str, tree: DocumentBuilder) -> None:
     """Add the nodes of a text that is JSON.
 
     Raises:
@@ -50,7 +50,7 @@ def scan(text: str, tree: DocumentBuilder) -> None:
         elif first in "]}":
             tree.close(end)
         else:
-            tree.add(plain(word), start, end)
+            tree.add(resolve_plain(word), start, end)
 
 
 def _string(word: str, start: int, end: int, tree: DocumentBuilder) -> str:

@@ -22,8 +22,8 @@ from yaml.events import (
 from wps_run.document import syntax_errors
 from wps_run.document.builder import MERGE, TOO_DEEP, DocumentBuilder
 from wps_run.document.document import Document, Path
-from wps_run.document.json import fault_of, may_be_json, scan
-from wps_run.document.scalars import TagError, plain, shown, tagged
+from wps_run.document.json import add_json_nodes, json_error, looks_like_json
+from wps_run.document.scalars import TagError, resolve_plain, resolve_tagged, short_tag
 from wps_run.document.source import Source
 from wps_run.problems import PlaybookError
 
@@ -78,8 +78,8 @@ def load(text: str, file: str) -> Document:
     source = Source(file, text.removeprefix("\ufeff"))
     tree = DocumentBuilder(source)
     with _collector_held():
-        if may_be_json(source.text) and fault_of(source.text) is None:
-            scan(source.text, tree)
+        if looks_like_json(source.text) and json_error(source.text) is None:
+            add_json_nodes(source.text, tree)
         else:
             _refuse_characters(source, tree)
             _compose(source, tree)
@@ -129,7 +129,7 @@ def _compose(source: Source, tree: DocumentBuilder) -> None:
             else:
                 _structure(event, tree)
     except yaml.MarkedYAMLError as error:
-        message, offset = syntax_errors.explained(error, source.text)
+        message, offset = syntax_errors.explain(error, source.text)
         rule = "too-deep" if message == TOO_DEEP else "syntax"
         raise tree.stop(message, rule, offset, offset + 1) from None
     if not documents:
@@ -162,7 +162,7 @@ def _open(
 ) -> None:
     start = event.start_mark.index
     if event.tag is not None and event.tag not in tags:
-        message = f"the tag `{shown(event.tag)}` does not fit a list or a mapping; leave it out"
+        message = f"the tag `{short_tag(event.tag)}` does not fit a list or a mapping; leave it out"
         tree.fault(message, "tag", start, event.end_mark.index)
     tree.open(container, start, event.anchor)
 
@@ -176,7 +176,7 @@ def _scalar(event: _Event, tree: DocumentBuilder) -> None:
         if value == MERGE and tree.at_key():
             tree.merge_key(start, end)
             return
-        value = plain(value)
+        value = resolve_plain(value)
     if event.anchor is not None:
         tree.anchor(event.anchor, value, start, end)
     tree.add(value, start, end)
@@ -184,7 +184,7 @@ def _scalar(event: _Event, tree: DocumentBuilder) -> None:
 
 def _tagged(tag: str, text: str, start: int, end: int, tree: DocumentBuilder) -> object:
     try:
-        return tagged(tag, text)
+        return resolve_tagged(tag, text)
     except TagError as error:
         tree.fault(str(error), "tag", start, end)
         return text

@@ -36,7 +36,7 @@ class TagError(ValueError):
     """A tag that is not known, or a value that it does not fit. The message says which."""
 
 
-def plain(text: str) -> Scalar:
+def resolve_plain(text: str) -> Scalar:
     """The value of an unquoted scalar: `no`, `12:30`, `1_000` and dates are strings."""
     if text and text[0] not in _FIRST:
         return text
@@ -49,7 +49,7 @@ def plain(text: str) -> Scalar:
     return text
 
 
-def tagged(tag: str, text: str) -> Scalar:
+def resolve_tagged(tag: str, text: str) -> Scalar:
     """The value of a scalar with a tag; `!!binary` gives its base64 without white space.
 
     Raises:
@@ -62,14 +62,14 @@ def tagged(tag: str, text: str) -> Scalar:
         return Base64("".join(text.split()))
     if kind not in _TYPES or not tag.startswith(_PREFIX):
         raise TagError(
-            f"the tag `{shown(tag)}` is not known; only "
+            f"the tag `{short_tag(tag)}` is not known; only "
             "!!str, !!int, !!float, !!bool, !!null, !!map, !!seq and !!binary are"
         )
-    value = plain(text)
+    value = resolve_plain(text)
     if kind == "float" and type(value) is int:
         return float(value)
     if not isinstance(value, _TYPES[kind]) or (kind == "int" and isinstance(value, bool)):
-        raise TagError(f"`{text}` is no {shown(tag)}")
+        raise TagError(f"`{text}` is no {short_tag(tag)}")
     return value
 
 
@@ -78,7 +78,7 @@ _TYPES: MappingProxyType[str, type] = MappingProxyType(
 )
 
 
-def shown(tag: str) -> str:
+def short_tag(tag: str) -> str:
     """A tag as it is written."""
     return "!!" + tag.removeprefix(_PREFIX) if tag.startswith(_PREFIX) else tag
 

@@ -38,7 +38,7 @@ class Source:
         line = self.line_of(offset)
         return Position(self.file, line, offset - self._starts[line - 1] + 1)
 
-    def hide(self, start: int, end: int) -> None:
+    def mask(self, start: int, end: int) -> None:
         """Show asterisks in place of this stretch, in every line shown from now on."""
         self._hidden.append((start, end))
         self._shown.clear()

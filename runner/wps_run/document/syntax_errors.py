@@ -3,7 +3,7 @@
 import yaml
 
 from wps_run.document.builder import TOO_DEEP
-from wps_run.document.json import fault_of, may_be_json
+from wps_run.document.json import json_error, looks_like_json
 
 _UNCLOSED = (
     "the quote that begins here is not closed; inside single quotes a `'` is written `''`, "
@@ -104,7 +104,7 @@ _MESSAGES = (
 _FLOW = ("expected ',' or ']'", "expected ',' or '}'")
 
 
-def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[str, int]:
+def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[str, int]:
     """What is wrong, and the offset of the place.
 
     Args:
@@ -116,8 +116,8 @@ def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[str, int]:
     said = error.problem or "it cannot be read as YAML"
     if "cannot start any token" in said:
         return _bad_start(text[offset : offset + 1]), offset
-    if "surrogate" in _told(said) and may_be_json(text):
-        fault = fault_of(text)
+    if "surrogate" in _told(said) and looks_like_json(text):
+        fault = json_error(text)
         if fault is not None:
             return f"this is not JSON: {fault.msg}", fault.pos
     if _told(said) is _UNCLOSED and error.context_mark:

@@ -107,7 +107,7 @@ def defect(action: Action, *, doubt: bool) -> ActionError:
 
 
 def _doubt(action: Action, *, doubt: bool) -> str:
-    return _DOUBT[action.idempotent] if doubt else ""
+    return _DOUBT[action.is_idempotent] if doubt else ""
 
 
 def _reply_hint(action: Action, reply: Reply) -> str:
@@ -121,7 +121,7 @@ def _reply_hint(action: Action, reply: Reply) -> str:
 
 
 def _missing_hint(action: Action) -> str:
-    names = {one.name for one in action.fields if one.target}
+    names = {one.name for one in action.fields if one.is_target}
     if "userId" in names:
         return _NO_USER
     if "connectionId" in names:

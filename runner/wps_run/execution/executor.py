@@ -175,7 +175,7 @@ class Executor:
         A stop that comes meanwhile keeps what is new from starting, not what is under way.
         """
         ledger, index = self._ledger, job.step.index
-        idempotent = job.step.action.idempotent
+        idempotent = job.step.action.is_idempotent
         ends = self._stop.interrupted if job.trail.attempts else self._stop.asked
         try:
             if ledger and not idempotent and not await ledger.announce(index):

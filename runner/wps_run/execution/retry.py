@@ -150,7 +150,7 @@ class RetryPolicy:
             return FINISHED_OK
         if trail.counted >= self.options.attempts:
             return final_decision(action, trail)
-        twice = action.idempotent or delivery is Delivery.AT_LEAST_ONCE
+        twice = action.is_idempotent or delivery is Delivery.AT_LEAST_ONCE
         if last is OutcomeKind.NOTHING or (last is OutcomeKind.DOUBT and twice):
             return Retry(self._pause(trail, chance))
         return final_decision(action, trail)

@@ -117,4 +117,4 @@ class Resumption:
 
 
 def _may_be_repeated(step: Step) -> bool:
-    return step.action.idempotent or step.delivery is Delivery.AT_LEAST_ONCE
+    return step.action.is_idempotent or step.delivery is Delivery.AT_LEAST_ONCE

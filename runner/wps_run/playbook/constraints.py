@@ -46,11 +46,11 @@ def violations(
 
 def field_violations(one: Field, value: Any, data_type: str) -> Iterator[Violation]:  # noqa: ANN401 -- what its schema accepts
     """The same of one property, whose value its schema accepts."""
-    if one.shape is FieldType.DATA:
+    if one.type is FieldType.DATA:
         yield from _data(one, value, data_type)
-    elif one.shape is FieldType.STRING:
+    elif one.type is FieldType.STRING:
         yield from _text(one, value, (one.name,))
-    elif one.shape is FieldType.STRINGS:
+    elif one.type is FieldType.STRINGS:
         for place, item in enumerate(value):
             yield from _text(one, item, (one.name, place))
 
@@ -108,6 +108,6 @@ def _predicate(rules: list[Fits], one: Field, data_type: str) -> Predicate:
     def faultless(value: Any) -> bool:  # noqa: ANN401 -- what its schema accepts
         return not any(field_violations(one, value, data_type))
 
-    if one.shape is FieldType.STRING:  # ASCII, as most names are, has never a fault of this kind
+    if one.type is FieldType.STRING:  # ASCII, as most names are, has never a fault of this kind
         return all_of([*rules, lambda value: value.isascii() or faultless(value)])
     return all_of([*rules, faultless])

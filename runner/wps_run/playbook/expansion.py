@@ -7,13 +7,13 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from wps_run.actions.fields import FieldType
-from wps_run.actions.payload import message_bytes
+from wps_run.actions.payload import encode_message
 from wps_run.document.document import Path
-from wps_run.document.scalars import plain
+from wps_run.document.scalars import resolve_plain
 from wps_run.playbook.constraints import Predicate, data_type_of, predicates_for
-from wps_run.playbook.foreach import misuses, row_fault
+from wps_run.playbook.foreach import invalid_references, missing_column_error
 from wps_run.playbook.model import ActionTemplate, Playbook
-from wps_run.playbook.rows import InputError, Row, Rows, written_rows
+from wps_run.playbook.rows import InputError, Row, Rows, inline_rows
 from wps_run.playbook.validator import Finding, SchemaForm, checker
 from wps_run.playbook.variables import (
     NotYetKnownError,
@@ -21,8 +21,8 @@ from wps_run.playbook.variables import (
     UndefinedError,
     VariableScope,
     fill,
-    pointed,
-    template,
+    parse_template,
+    reference_problem,
 )
 from wps_run.problems import Position, Problem
 
@@ -117,11 +117,11 @@ class Expansion:
 
     def _is_number(self, key: str) -> bool:
         fields = self._written.action.fields
-        return any(one.name == key and one.shape is FieldType.INTEGER for one in fields)
+        return any(one.name == key and one.type is FieldType.INTEGER for one in fields)
 
     def _template(self, text: str, path: Path) -> Template:
         try:
-            return template(text, self._scope)
+            return parse_template(text, self._scope)
         except UndefinedError as error:
             self._undefined(path, error)
         except NotYetKnownError:
@@ -130,7 +130,9 @@ class Expansion:
 
     def _undefined(self, path: Path, error: UndefinedError) -> None:
         self._found.append(
-            pointed(self._document, path, error.reference, error.message, "undefined-variable")
+            reference_problem(
+                self._document, path, error.reference, error.message, "undefined-variable"
+            )
         )
 
     def _each(self) -> Iterator[ExpandedAction]:
@@ -165,7 +167,7 @@ class Expansion:
             except NotYetKnownError:
                 pass
             return iter(())
-        return written_rows(self._document, path, self._cell)
+        return inline_rows(self._document, path, self._cell)
 
     def _cell(self, text: str, path: Path) -> str:
         """A cell that stands in the playbook, with its variables."""
@@ -183,8 +185,12 @@ class Expansion:
         file = for_each.get("file") if isinstance(for_each, dict) else None
         path = self._written.path
         return [
-            pointed(self._document, (*path, *below), reference, message, "undefined-variable")
-            for below, reference, message in misuses(self._document.at(path), list(row.cells), file)
+            reference_problem(
+                self._document, (*path, *below), reference, message, "undefined-variable"
+            )
+            for below, reference, message in invalid_references(
+                self._document.value_at(path), list(row.cells), file
+            )
         ]
 
     def _first(self, row: Row, item: int | None) -> Iterator[ExpandedAction]:
@@ -215,7 +221,7 @@ class Expansion:
             for key, filler in self._fillers.items():
                 values[key] = filler(row.cells)
         except KeyError as error:
-            lack = row_fault(error.args[0], row.cells)
+            lack = missing_column_error(error.args[0], row.cells)
             return self._bad(row, item, [Finding((), lack, "row")])
         if not self._passes(values):
             faults = list(self._faults(values, varying=True))
@@ -266,7 +272,7 @@ class Expansion:
         if data_type == "binary":
             return raw
         try:
-            return message_bytes(raw.decode("utf-8-sig"), data_type)
+            return encode_message(raw.decode("utf-8-sig"), data_type)
         except UnicodeDecodeError as error:
             reason = f"is not UTF-8 (byte {error.start + 1}), which `{data_type}` has to be"
             raise InputError(f"`{name}` {reason}") from None
@@ -311,7 +317,7 @@ def _filler(parts: list[Template], *, whole: bool, number: bool) -> Filler:
 
 def _number(text: str) -> str | int | float:
     """The number that a filled-in string is, by the rules of a written one: `60.0` is 60."""
-    value = plain(text) if len(text) <= _DIGITS else text
+    value = resolve_plain(text) if len(text) <= _DIGITS else text
     if isinstance(value, bool) or not isinstance(value, int | float):
         return text
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 from wps_run.actions.fields import DATA_LIMIT
 from wps_run.document.loader import decode, load
-from wps_run.playbook.foreach import SAVE, file_fault
-from wps_run.playbook.rows import LINE_LIMIT, InputError, Rows, csv_rows, document_rows, ndjson_rows
+from wps_run.playbook.foreach import SAVE_FIRST, file_name_error
+from wps_run.playbook.rows import LINE_LIMIT, InputError, Rows, read_csv, read_document, read_ndjson
 from wps_run.problems import PlaybookError, Position, Problem
 
 Reader = Callable[[Iterable[bytes], str], Rows]
@@ -28,7 +28,7 @@ class Files:
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
-        self.read: dict[str, Path] = {}
+        self.paths: dict[str, Path] = {}
         """Each file that was read so far, by the name that the playbook gives it."""
         self._states: dict[str, tuple[int, ...]] = {}
 
@@ -40,12 +40,12 @@ class Files:
         """
         path = self._folder / name
         try:
-            _refuse_odd(path, name, f"can be read only once, and rows are read twice; {SAVE}")
-            fault = file_fault(name)
+            _refuse_odd(path, name, f"can be read only once, and rows are read twice; {SAVE_FIRST}")
+            fault = file_name_error(name)
             if fault:
                 raise InputError(fault)
             reader = READERS.get(path.suffix.lower(), _document)
-            self.read[name] = path
+            self.paths[name] = path
             with path.open("rb") as file:
                 self._refuse_changed(name, file.fileno())
                 # As it would be typed: `playbooks/members.csv`, not `playbooks/./members.csv`.
@@ -70,7 +70,7 @@ class Files:
                     "sent to clients; copy it into the folder"
                 )
             _refuse_odd(path, name, "is no regular file; save its content to one")
-            self.read[name] = path
+            self.paths[name] = path
             with path.open("rb") as file:
                 raw = file.read(DATA_LIMIT + 1)
         except (OSError, ValueError, RuntimeError) as error:
@@ -95,11 +95,11 @@ def _document(lines: Iterable[bytes], file: str) -> Rows:
         document = load(text, file)
     except PlaybookError as error:
         return iter(error.problems)
-    return document_rows(document)
+    return read_document(document)
 
 
 READERS: Mapping[str, Reader] = MappingProxyType(
-    {".csv": csv_rows, ".ndjson": ndjson_rows, ".jsonl": ndjson_rows}
+    {".csv": read_csv, ".ndjson": read_ndjson, ".jsonl": read_ndjson}
 )
 """Suffix to what reads such a file; all others are read whole."""
 

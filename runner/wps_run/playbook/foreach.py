@@ -5,8 +5,8 @@ from typing import Any
 
 from wps_run.document.document import Path
 from wps_run.playbook.messages import kind_of, listed
-from wps_run.playbook.rows import WHOLE
-from wps_run.playbook.variables import columns_in
+from wps_run.playbook.rows import VALUE_COLUMN
+from wps_run.playbook.variables import row_references
 from wps_run.problems import did_you_mean
 
 SUFFIXES = (".csv", ".ndjson", ".jsonl", ".json", ".yaml", ".yml")
@@ -18,7 +18,7 @@ _SUFFIX_PATTERN = (
 _CELL: dict[str, Any] = {
     "anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "null"}]
 }
-FOR_EACH: Mapping[str, Any] = {
+FOR_EACH_SCHEMA: Mapping[str, Any] = {
     "description": "Do the action once for each row: a list of values (`${each}`), a list of "
     "mappings (`${each.column}`), `{file: rows.csv}`, or `{matrix: {user: […], room: […]}}`.",
     "anyOf": [
@@ -52,7 +52,7 @@ FOR_EACH: Mapping[str, Any] = {
         },
     ],
 }
-DATA_FILE: Mapping[str, Any] = {
+DATA_FILE_SCHEMA: Mapping[str, Any] = {
     "type": "string",
     "description": "A file whose content is sent, in place of `data`; relative to the playbook, "
     "whose folder it may not leave. UTF-8 for `text` and `json`, any bytes for `binary`; at most "
@@ -63,19 +63,19 @@ DATA_FILE: Mapping[str, Any] = {
 _PIPES = ("-", "/dev/")
 
 
-def file_fault(name: str) -> str | None:
+def file_name_error(name: str) -> str | None:
     """What is wrong with the name of a file of rows, or None."""
     if name.lower().endswith(SUFFIXES):
         return None
     if name.startswith(_PIPES):
-        return f"`{name}` can be read only once, and rows are read twice; {SAVE}"
+        return f"`{name}` can be read only once, and rows are read twice; {SAVE_FIRST}"
     return f"`file` must end in {listed(SUFFIXES)}, which says how it is read"
 
 
-SAVE = "save it to a file first, so that every row is checked before anything is sent"
+SAVE_FIRST = "save it to a file first, so that every row is checked before anything is sent"
 
 
-def for_each_fault(value: object) -> tuple[Path, str]:
+def for_each_error(value: object) -> tuple[Path, str]:
     """Why a `forEach` does not fit its schema: the way to the place, and the words."""
     if isinstance(value, list):
         return _list_fault(value)
@@ -89,7 +89,7 @@ def for_each_fault(value: object) -> tuple[Path, str]:
         )
     if len(value) == 1 and "file" in value:
         name = value["file"]
-        fault = file_fault(name) if isinstance(name, str) else None
+        fault = file_name_error(name) if isinstance(name, str) else None
         return ("file",), fault or f"`file` must be the name of a file, not {kind_of(name)}"
     if len(value) == 1 and "matrix" in value:
         path, message = _matrix_fault(value["matrix"])
@@ -131,17 +131,17 @@ def columns_of(for_each: object) -> Collection[str] | None:
     if isinstance(for_each, list):
         if not for_each:
             return None
-        return list(for_each[0]) if isinstance(for_each[0], dict) else (WHOLE,)
+        return list(for_each[0]) if isinstance(for_each[0], dict) else (VALUE_COLUMN,)
     if isinstance(for_each, dict):
         return list(for_each["matrix"]) if "matrix" in for_each else None
     return ()
 
 
-def column_fault(column: str, columns: Collection[str], file: str | None = None) -> str | None:
+def column_error(column: str, columns: Collection[str], file: str | None = None) -> str | None:
     """What is wrong with a `${each.column}`, or None.
 
     Args:
-        column: The column that it names; `WHOLE` for a bare `${each}`.
+        column: The column that it names; `VALUE_COLUMN` for a bare `${each}`.
         columns: The columns that there are; none when there is no `forEach` at all.
         file: The file of rows, or None when they are in the playbook.
     """
@@ -149,10 +149,10 @@ def column_fault(column: str, columns: Collection[str], file: str | None = None)
         return None
     if not columns:
         return "stands for a row of `forEach`, and this action has none"
-    if WHOLE in columns:
+    if VALUE_COLUMN in columns:
         return "names a column, and these rows are single values; write `${each}`"
     known = list(columns)
-    if column == WHOLE:
+    if column == VALUE_COLUMN:
         return f"is a whole row, with columns; write `${{each.{known[0]}}}`"
     near = did_you_mean(column, known) or f"; there is {listed(known, 'and')}"
     if file and len(known) == 1 and any(mark in known[0] for mark in ";\t|"):
@@ -160,14 +160,14 @@ def column_fault(column: str, columns: Collection[str], file: str | None = None)
     return f"names no column{f' of `{file}`' if file else ''}{near}"
 
 
-def row_fault(column: str, cells: Collection[str]) -> str:
+def missing_column_error(column: str, cells: Collection[str]) -> str:
     """What is wrong with a row that has not the column that the rows before it have."""
-    if column == WHOLE or WHOLE in cells:
+    if column == VALUE_COLUMN or VALUE_COLUMN in cells:
         return "rows are all single values or all mappings; this one is unlike the first"
     return f"the row has no `{column}`"
 
 
-def misuses(
+def invalid_references(
     item: Mapping[str, Any], known: Collection[str] | None = None, file: str | None = None
 ) -> Iterator[tuple[Path, str, str]]:
     """Each `${each…}` of a written action that cannot be: its path, itself, and why.
@@ -180,10 +180,10 @@ def misuses(
     columns = columns_of(item.get("forEach")) if known is None else known
     for path, text in _strings(item, ()):
         within = path[0] == "forEach"
-        for reference, column in columns_in(text):
+        for reference, column in row_references(text):
             fault = "cannot stand in `forEach` itself" if within else None
             if columns is not None and not within:
-                fault = column_fault(column, columns, file)
+                fault = column_error(column, columns, file)
             if fault:
                 yield path, reference, f"`{reference}` {fault}"
 

@@ -10,7 +10,7 @@ from wps_run.actions.locks import Lock, locks_of
 from wps_run.actions.table import Origin, OverlapKind, Phase
 from wps_run.playbook.model import ActionTemplate, Playbook
 from wps_run.playbook.options import OPTIONS, Missing
-from wps_run.playbook.variables import references
+from wps_run.playbook.variables import referenced_names
 from wps_run.problems import Problem, Severity, did_you_mean
 
 EXCLUDED_LIMIT = 200
@@ -59,7 +59,9 @@ def used_variables(playbook: Playbook) -> frozenset[str]:
     data = playbook.document.data
     if playbook.bare or not isinstance(data, dict):
         return frozenset()
-    return frozenset(name for text in _strings(data.get("actions")) for name in references(text))
+    return frozenset(
+        name for text in _strings(data.get("actions")) for name in referenced_names(text)
+    )
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -93,7 +95,7 @@ def _repeated(playbook: Playbook) -> Iterator[Problem]:
     """
     seen = _Seen()
     for number, written in enumerate(playbook.actions):
-        item = playbook.document.at(written.path)
+        item = playbook.document.value_at(written.path)
         if "forEach" in item:
             seen.forget()
             continue

@@ -5,10 +5,10 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from wps_run.actions.fields import Field, FieldType
-from wps_run.actions.names import name_fault
-from wps_run.actions.payload import as_written, message_bytes
+from wps_run.actions.names import name_error
+from wps_run.actions.payload import encode_message, quote_json
 from wps_run.actions.table import Action
-from wps_run.document.scalars import plain
+from wps_run.document.scalars import resolve_plain
 from wps_run.playbook.options import DURATION, TIMEOUT
 from wps_run.problems import did_you_mean
 
@@ -67,7 +67,7 @@ def value_fault(key: str, schema: Mapping[str, Any], value: object, written: str
 
 
 def _is_number(text: str) -> bool:
-    value = plain(text)
+    value = resolve_plain(text)
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -97,20 +97,20 @@ def field_fault(one: Field, schema: Mapping[str, Any], value: object, written: s
     """Why the value of a property is wrong, or None; of `data` see `data_fault`."""
     if value is None and not one.required:
         return f"`{one.name}` has no value; leave it out"
-    if one.shape is FieldType.STRINGS:
+    if one.type is FieldType.STRINGS:
         return _list_fault(one, value, written)
-    if one.shape is FieldType.STRING and isinstance(value, str):
+    if one.type is FieldType.STRING and isinstance(value, str):
         return text_fault(one, value)
     return value_fault(one.name, schema, value, written)
 
 
 def text_fault(one: Field, value: str) -> str | None:
     """Why a string is wrong as this property, or as an item of it, or None."""
-    what = f"an item of `{one.name}`" if one.shape is FieldType.STRINGS else f"`{one.name}`"
+    what = f"an item of `{one.name}`" if one.type is FieldType.STRINGS else f"`{one.name}`"
     if one.is_name:
-        reason = name_fault(value, one.limit)
+        reason = name_error(value, one.limit)
         return f"{what} {reason}" if reason else None
-    if not value and one.shape is FieldType.STRING:
+    if not value and one.type is FieldType.STRING:
         return f"{what} is empty" + ("" if one.required else "; leave it out")
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         return f"{what} has half of a surrogate pair, which is no character"
@@ -121,12 +121,12 @@ def data_fault(one: Field, value: object, data_type: str, written: str) -> str |
     """Why `data` cannot be sent as this type, or None."""
     if data_type != "binary" and not isinstance(value, str):
         if isinstance(value, list | dict):
-            text = as_written(value)
+            text = quote_json(value)
             remedy = text if len(text) <= 2 * _SHOWN else "it as one JSON string in quotes"
             return f"`{one.name}` must be a string, not {kind_of(value)}; write {remedy}"
         return string_fault(f"`{one.name}`", value, written)
     try:
-        size = len(message_bytes(value, data_type))
+        size = len(encode_message(value, data_type))
     except ValueError as error:
         return str(error)
     if one.limit is not None and size > one.limit:

@@ -9,10 +9,10 @@ from wps_run.actions.fields import FieldType
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.document.document import Document, Path
 from wps_run.document.loader import load
-from wps_run.playbook.foreach import misuses
+from wps_run.playbook.foreach import invalid_references
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.validator import Finding, SchemaForm, checker, is_batch
-from wps_run.playbook.variables import pointed
+from wps_run.playbook.variables import reference_problem
 from wps_run.problems import PlaybookError, Problem, in_order
 
 _BY_FOLDED_NAME = {name.lower(): action for name, action in ACTIONS.items()}
@@ -85,12 +85,12 @@ def read_playbook(text: str, file: str) -> Playbook:
     """
     document = load(text, file)
     bare = is_batch(document.data)
-    findings = checker().document(document.data, document.written)
+    findings = checker().document(document.data, document.source_text)
     keys = {} if bare or not isinstance(document.data, dict) else dict(document.data)
     for finding in findings:
         keys.pop(str(finding.path[0]) if finding.path else "", None)
     if any(finding.path == ("connection",) for finding in findings):
-        document.hide(("connection",))
+        document.mask(("connection",))
     slash_in_names = keys.get("slashInNames") == "allow"
     actions, faults = _read_actions(document, keys, bare=bare, slash_in_names=slash_in_names)
     misused = {one.path: list(_misused(document, one.path)) for one in actions if one.templated}
@@ -100,7 +100,7 @@ def read_playbook(text: str, file: str) -> Playbook:
         hub=keys.get("hub"),
         connection=keys.get("connection"),
         options={key: keys[key] for key in OPTIONS if key in keys},
-        variables={name: document.written(("vars", name)) for name in keys.get("vars", ())},
+        variables={name: document.source_text(("vars", name)) for name in keys.get("vars", ())},
         slash_in_names=slash_in_names,
         bare=bare,
         actions=tuple(one for one in actions if not misused.get(one.path)),
@@ -120,13 +120,13 @@ def variables_in(document: Document) -> dict[str, str]:
             document.problem(one.message, one.rule, one.path[1:], at_key=one.at_key)
             for one in findings
         )
-    return {name: document.written((name,)) for name in document.data}
+    return {name: document.source_text((name,)) for name in document.data}
 
 
 def _misused(document: Document, path: Path) -> Iterator[Problem]:
     """The `${each…}` of an action that can name nothing."""
-    for below, reference, message in misuses(document.at(path)):
-        yield pointed(document, (*path, *below), reference, message, "undefined-variable")
+    for below, reference, message in invalid_references(document.value_at(path)):
+        yield reference_problem(document, (*path, *below), reference, message, "undefined-variable")
 
 
 def _read_actions(
@@ -171,7 +171,7 @@ class _Below:
     top: Path
 
     def __call__(self, path: Path) -> str:
-        return self.document.written((*self.top, *path))
+        return self.document.source_text((*self.top, *path))
 
 
 def _holds_template(item: object) -> bool:
@@ -192,7 +192,7 @@ def _written(item: Mapping[str, Any], path: Path, *, templated: bool) -> ActionT
     action = _BY_FOLDED_NAME[item["actionName"].lower()]
     values = {one.name: item[one.name] for one in action.fields if one.name in item}
     for one in action.fields:
-        if one.shape is FieldType.INTEGER and isinstance(values.get(one.name), float):
+        if one.type is FieldType.INTEGER and isinstance(values.get(one.name), float):
             values[one.name] = int(values[one.name])
     options = {key: item[key] for key in OPTIONS if key in item}
     return ActionTemplate(

@@ -14,7 +14,7 @@ from wps_run.document.document import Document, Path
 from wps_run.playbook.messages import kind_of
 from wps_run.problems import Position, Problem
 
-WHOLE = ""
+VALUE_COLUMN = ""
 """The one column of rows that are single values. No column of a file has this name."""
 
 
@@ -22,7 +22,7 @@ class Row(NamedTuple):
     """One row. A tuple, since there are many of them: it is made in half the time.
 
     Attributes:
-        cells: Column to cell; a single value is in the column `WHOLE`.
+        cells: Column to cell; a single value is in the column `VALUE_COLUMN`.
         position: Where it begins. Of a row in a file only the line.
         paths: Column to the path of its cell in the playbook; None for a row of a file.
     """
@@ -58,7 +58,7 @@ class Inputs(Protocol):
         """
 
 
-class NoFiles:
+class NoInputs:
     """Stands where there is no file system."""
 
     def rows(self, name: str) -> Rows:
@@ -77,7 +77,7 @@ BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def lines_of(lines: Iterable[bytes], file: str) -> Iterator[tuple[int, str | Problem]]:
+def decode_lines(lines: Iterable[bytes], file: str) -> Iterator[tuple[int, str | Problem]]:
     """Number and text of each line, its line break included, without a byte order mark."""
     for number, raw in enumerate(lines, start=1):
         line = raw.removeprefix(BOM) if number == 1 else raw
@@ -101,12 +101,12 @@ _OPEN = re.compile(rf'(?:(?:{_QUOTED}"|[^",\r\n]*),)*{_QUOTED}\Z')
 """A line whose last cell is quoted and goes on in the next line."""
 
 
-def csv_rows(lines: Iterable[bytes], file: str) -> Rows:
+def read_csv(lines: Iterable[bytes], file: str) -> Rows:
     """The rows of a CSV file: RFC 4180 with LF or CRLF, the first record is the header.
 
     Lines without anything are skipped; a record is named by the line that it begins in.
     """
-    records = _records(lines_of(lines, file), file)
+    records = _records(decode_lines(lines, file), file)
     number, header = next(records, (1, _fault(file, 1, "the file is empty", "row")))
     faults = [header] if isinstance(header, Problem) else list(_header_faults(header, file, number))
     if faults or isinstance(header, Problem):
@@ -205,9 +205,9 @@ def _malformed(record: str) -> str:
     )
 
 
-def ndjson_rows(lines: Iterable[bytes], file: str) -> Rows:
+def read_ndjson(lines: Iterable[bytes], file: str) -> Rows:
     """The rows of a file with one JSON value a line: objects, or single values."""
-    for number, line in lines_of(lines, file):
+    for number, line in decode_lines(lines, file):
         if isinstance(line, Problem):
             yield line
         elif line.strip():
@@ -248,7 +248,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _json_cells(value: object) -> dict[str, str]:
-    cells: dict[str, Any] = value if isinstance(value, dict) else {WHOLE: value}
+    cells: dict[str, Any] = value if isinstance(value, dict) else {VALUE_COLUMN: value}
     for key, cell in cells.items():
         if type(cell) is not str:
             if isinstance(cell, list | dict):
@@ -260,7 +260,7 @@ def _json_cells(value: object) -> dict[str, str]:
     return cells
 
 
-def document_rows(document: Document) -> Rows:
+def read_document(document: Document) -> Rows:
     """The rows of a JSON or YAML file that was read whole: a list of mappings or of values."""
     if not isinstance(document.data, list):
         message = f"a file of rows is a list, not {kind_of(document.data)}"
@@ -273,11 +273,13 @@ def document_rows(document: Document) -> Rows:
         if nested:
             yield Problem(nested, "row", position)
         elif isinstance(row, dict):
-            cells = {key: document.written((number, key)) for key in row if row[key] is not None}
+            cells = {
+                key: document.source_text((number, key)) for key in row if row[key] is not None
+            }
             yield Row({key: cells.get(key, "") for key in row}, position)
         else:
-            cell = "" if row is None else document.written((number,))
-            yield Row({WHOLE: cell}, position)
+            cell = "" if row is None else document.source_text((number,))
+            yield Row({VALUE_COLUMN: cell}, position)
 
 
 def _nested(row: object) -> str | None:
@@ -293,7 +295,7 @@ Fill = Callable[[str, Path], str]
 """Fills the variables in a text that stands at a path of the playbook."""
 
 
-def written_rows(document: Document, path: Path, fill: Fill) -> Iterator[Row]:
+def inline_rows(document: Document, path: Path, fill: Fill) -> Iterator[Row]:
     """The rows that stand in the playbook, as a list or as a matrix.
 
     Args:
@@ -301,11 +303,13 @@ def written_rows(document: Document, path: Path, fill: Fill) -> Iterator[Row]:
         path: Where its `forEach` is.
         fill: Fills in the variables of a cell.
     """
-    value = document.at(path)
+    value = document.value_at(path)
     if isinstance(value, list):
         for number, row in enumerate(value):
             own = (*path, number)
-            paths = {key: (*own, key) for key in row} if isinstance(row, dict) else {WHOLE: own}
+            paths = (
+                {key: (*own, key) for key in row} if isinstance(row, dict) else {VALUE_COLUMN: own}
+            )
             yield Row(_written(document, paths, fill), document.position(own), paths)
         return
     matrix: dict[str, list[Any]] = value["matrix"]
@@ -328,8 +332,8 @@ def _written(document: Document, paths: Mapping[str, Path], fill: Fill) -> dict[
     """Cells as they stand in the source; a null is empty, strings have their variables filled."""
     cells = {}
     for key, path in paths.items():
-        value = document.at(path)
-        cells[key] = "" if value is None else document.written(path)
+        value = document.value_at(path)
+        cells[key] = "" if value is None else document.source_text(path)
         if isinstance(value, str):
             cells[key] = fill(cells[key], path)
     return cells

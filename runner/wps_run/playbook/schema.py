@@ -13,7 +13,7 @@ from typing import Any
 from wps_run.actions.fields import DATA_LIMIT, Field, FieldLocation, FieldType
 from wps_run.actions.names import HUB_PATTERN, NAME_PATTERN, NO_SLASH_PATTERN
 from wps_run.actions.table import ACTIONS, Action
-from wps_run.playbook.foreach import DATA_FILE, FOR_EACH
+from wps_run.playbook.foreach import DATA_FILE_SCHEMA, FOR_EACH_SCHEMA
 from wps_run.playbook.options import OPTIONS
 
 Actions = Mapping[str, Action]
@@ -150,7 +150,7 @@ def top_level() -> dict[str, Json]:
 
 def action_schema(action: Action, form: SchemaForm) -> Json:
     """The schema of one action in one form, complete in itself."""
-    has_data = any(one.shape is FieldType.DATA for one in action.fields)
+    has_data = any(one.type is FieldType.DATA for one in action.fields)
     either = {"data"} if has_data and form is SchemaForm.WRITTEN else set()
     required = [one.name for one in action.fields if one.required and one.name not in either]
     schema: Json = {
@@ -195,8 +195,8 @@ def per_action() -> dict[str, Json]:
 
 def _from_files(*, has_data: bool) -> dict[str, Json]:
     """What only an action of a playbook may have, beyond what it fills in and sends."""
-    data_file = {"dataFile": dict(DATA_FILE)} if has_data else {}
-    return {"forEach": dict(FOR_EACH), **data_file}
+    data_file = {"dataFile": dict(DATA_FILE_SCHEMA)} if has_data else {}
+    return {"forEach": dict(FOR_EACH_SCHEMA), **data_file}
 
 
 def no_slash_schema(actions: Actions) -> Json:
@@ -216,7 +216,7 @@ def no_slash_schema(actions: Actions) -> Json:
 
 def slashless(actions: Actions) -> tuple[str, ...]:
     """The names that travel in the path, where a `/` would go astray."""
-    fields = [one for action in actions.values() for one in action.placed(FieldLocation.PATH)]
+    fields = [one for action in actions.values() for one in action.fields_in(FieldLocation.PATH)]
     return tuple(dict.fromkeys(one.name for one in fields if one.is_name))
 
 
@@ -264,16 +264,16 @@ def _description(one: Field) -> str:
 
 
 def _field(action: Action, one: Field, form: SchemaForm) -> Json:
-    if one.shape is FieldType.DATA:
+    if one.type is FieldType.DATA:
         return {}
-    if one.shape is FieldType.STRINGS:
+    if one.type is FieldType.STRINGS:
         item = _string(action, one, form) if one.is_name else {"type": "string"}
         return {"type": "array", "items": item} | ({"minItems": 1} if one.required else {})
-    if one.shape is FieldType.STRING:
+    if one.type is FieldType.STRING:
         return _string(action, one, form)
-    if one.shape is FieldType.CHOICE:
+    if one.type is FieldType.CHOICE:
         return _or_template({"type": "string", "enum": list(one.choices)}, form)
-    number = {"type": "integer", "minimum": one.least, "maximum": one.most}
+    number = {"type": "integer", "minimum": one.minimum, "maximum": one.maximum}
     return _or_template(number, form, WHOLE_TEMPLATE_PATTERN)
 
 

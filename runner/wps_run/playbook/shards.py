@@ -12,10 +12,10 @@ from wps_run.actions.table import Action
 from wps_run.playbook.options import RunOptions
 from wps_run.problems import UsageError
 
-SHARD = "WPS_RUN_SHARD"
+SHARD_VARIABLE = "WPS_RUN_SHARD"
 """The environment variable that says what `--shard` says."""
 
-SHARDS = "WPS_RUN_SHARDS"
+SHARDS_VARIABLE = "WPS_RUN_SHARDS"
 """The environment variable that says what `--shards` says."""
 
 COMPLETION_INDEX = "JOB_COMPLETION_INDEX"
@@ -43,11 +43,11 @@ class Shard:
 
     def owner(self, action: Action) -> Callable[[Mapping[str, Any]], bool]:
         """What says, of the values of one such action, whether it is this shard's."""
-        names = [one.name for one in action.fields if one.target]
+        names = [one.name for one in action.fields if one.is_target]
 
         def owns(values: Mapping[str, Any]) -> bool:
             target = {name: values[name] for name in names if name in values}
-            return number_of(target, self.count) == self.number
+            return shard_number(target, self.count) == self.number
 
         return owns
 
@@ -56,7 +56,7 @@ class Shard:
         return replace(options, rate=options.rate and options.rate / self.count)
 
 
-def number_of(target: Mapping[str, Value], count: int) -> int:
+def shard_number(target: Mapping[str, Value], count: int) -> int:
     """The number of the shard that a target belongs to, from 1 to `count`.
 
     The same on every machine and in every version: journals of a run may be gone on with, and
@@ -67,7 +67,9 @@ def number_of(target: Mapping[str, Value], count: int) -> int:
     return int.from_bytes(digest, "big") % count + 1
 
 
-def shard_of(said: str | None, count: int | None, environment: Mapping[str, str]) -> Shard | None:
+def resolve_shard(
+    said: str | None, count: int | None, environment: Mapping[str, str]
+) -> Shard | None:
     """The shard that is asked for, or None when the whole plan is.
 
     What is said in full wins over a number of shards, and the command line over the environment.
@@ -86,10 +88,10 @@ def shard_of(said: str | None, count: int | None, environment: Mapping[str, str]
         return _parsed(said, "--shard")
     if count is not None:
         return _indexed(count, "--shards", environment)
-    if environment.get(SHARD):
-        return _parsed(environment[SHARD], SHARD)
-    if environment.get(SHARDS):
-        return _indexed(_counted(environment[SHARDS]), SHARDS, environment)
+    if environment.get(SHARD_VARIABLE):
+        return _parsed(environment[SHARD_VARIABLE], SHARD_VARIABLE)
+    if environment.get(SHARDS_VARIABLE):
+        return _indexed(_counted(environment[SHARDS_VARIABLE]), SHARDS_VARIABLE, environment)
     return None
 
 
@@ -113,7 +115,7 @@ def _checked(number: int, count: int, origin: str) -> Shard:
 
 def _counted(text: str) -> int:
     if not _NUMBER.fullmatch(text.strip()) or not int(text):
-        raise UsageError(f"{SHARDS} is the number of shards, such as 4; not `{text}`")
+        raise UsageError(f"{SHARDS_VARIABLE} is the number of shards, such as 4; not `{text}`")
     return int(text)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from wps_run.actions.fields import FieldType
 from wps_run.actions.locks import EXCLUSIVE, Lock, locks_for
-from wps_run.actions.payload import message_bytes
+from wps_run.actions.payload import encode_message
 from wps_run.actions.request import Request, RequestTemplate, Value, Values
 from wps_run.actions.table import Action
 from wps_run.playbook.expansion import ExpandedAction, Expansion
@@ -77,7 +77,7 @@ SHOWN_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class StepCheck:
     """What comes of filling in all variables and all rows once.
 
     Attributes:
@@ -119,7 +119,7 @@ class _Findings:
         self._bad, self._untold = 0, None
 
 
-def check(playbook: Playbook, scope: VariableScope, shard: Shard | None = None) -> Checked:
+def check(playbook: Playbook, scope: VariableScope, shard: Shard | None = None) -> StepCheck:
     """Everything that filling in variables and rows brings to light, and how many steps come.
 
     Every row is read. A value that is known only at run time (`environment` is None) is
@@ -140,7 +140,7 @@ def check(playbook: Playbook, scope: VariableScope, shard: Shard | None = None) 
             else:
                 owned += owns(filled.values)
         findings.close_source()
-    return Checked(tuple(findings.problems), steps, owned)
+    return StepCheck(tuple(findings.problems), steps, owned)
 
 
 def _owner(written: ActionTemplate, shard: Shard | None) -> Callable[[Mapping[str, Any]], bool]:
@@ -195,7 +195,7 @@ def _maker(
     request = RequestTemplate(action, hub).fill
     make_locks = locks_for(action)
     sequential = options.mode is Mode.SEQUENTIAL
-    final = any(one.shape in {FieldType.DATA, FieldType.STRINGS} for one in action.fields)
+    final = any(one.type in {FieldType.DATA, FieldType.STRINGS} for one in action.fields)
 
     def make(filled: ExpandedAction, index: int) -> Step:
         values = _final(action, filled.values) if final else filled.values
@@ -242,12 +242,12 @@ def _final(action: Action, values: Mapping[str, Any]) -> dict[str, Value]:
         if one.name not in values:
             continue
         value = values[one.name]
-        if one.shape is FieldType.DATA:
+        if one.type is FieldType.DATA:
             data_type = str(values.get("dataType", "text"))
             checked["dataType"] = data_type
             is_bytes = isinstance(value, bytes)
-            checked[one.name] = value if is_bytes else message_bytes(value, data_type)
-        elif one.shape is FieldType.STRINGS:
+            checked[one.name] = value if is_bytes else encode_message(value, data_type)
+        elif one.type is FieldType.STRINGS:
             checked[one.name] = tuple(value)
         else:
             checked[one.name] = value

@@ -9,13 +9,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from wps_run.actions.fields import FieldLocation, FieldType
-from wps_run.actions.names import SLASH_FAULT, hub_fault
+from wps_run.actions.names import SLASH_ERROR, hub_error
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.document.document import Path
 from wps_run.playbook import messages
 from wps_run.playbook.compiled_schema import CompiledSchema
 from wps_run.playbook.constraints import data_type_of, violations
-from wps_run.playbook.foreach import for_each_fault
+from wps_run.playbook.foreach import for_each_error
 from wps_run.playbook.schema import (
     SchemaForm,
     action_schema,
@@ -212,11 +212,11 @@ class Checker:
         return Finding((key,), message, "unknown-key", at_key=True)
 
     def _slashes(self, action: Action, mapping: Mapping[str, Any]) -> Iterator[Finding]:
-        own = {one.name for one in action.placed(FieldLocation.PATH)}
+        own = {one.name for one in action.fields_in(FieldLocation.PATH)}
         for error in self._no_slash.errors(mapping):
             path = tuple(error.absolute_path)
             if error.validator == "pattern" and path[0] in own:
-                yield Finding(path, f"`{path[0]}` {SLASH_FAULT}", "slash-in-name")
+                yield Finding(path, f"`{path[0]}` {SLASH_ERROR}", "slash-in-name")
 
     def _top_fault(self, error: "ValidationError", written: Written | None) -> Iterator[Finding]:
         """What one error of the schema says of the keys of a playbook."""
@@ -316,7 +316,7 @@ def _absent(
     required = [
         one.name
         for one in action.fields
-        if one.required and not (from_file and one.shape is FieldType.DATA)
+        if one.required and not (from_file and one.type is FieldType.DATA)
     ]
     yield from _missing(error, f"`{action.name}`", required)
 
@@ -348,9 +348,9 @@ def _value(
     one = next((one for one in action.fields if one.name == key), None)
     value = mapping[key]
     if key == "forEach":
-        inner, message = for_each_fault(value)
+        inner, message = for_each_error(value)
         return Finding((key, *inner), message, "value")
-    item = path[1:] and one is not None and one.shape is FieldType.STRINGS
+    item = path[1:] and one is not None and one.type is FieldType.STRINGS
     if item:
         path, value = path[:2], value[path[1]]
     else:
@@ -358,7 +358,7 @@ def _value(
     shown = _shown(written, path, value)
     if one is None:
         message = messages.value_fault(key, properties[key], value, shown)
-    elif one.shape is FieldType.DATA:
+    elif one.type is FieldType.DATA:
         message = messages.data_fault(one, value, data_type_of(mapping), shown) or ""
     elif item:
         is_text = isinstance(value, str)
@@ -393,6 +393,6 @@ def _top_value(error: "ValidationError", path: Path, written: Written | None) ->
             "never the connection string itself"
         )
     if path == ("hub",) and isinstance(error.instance, str):
-        return f"`hub` {hub_fault(error.instance)}"
+        return f"`hub` {hub_error(error.instance)}"
     shown = _shown(written, path, error.instance)
     return messages.value_fault(key, _schema(error), error.instance, shown)

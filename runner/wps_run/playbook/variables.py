@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from wps_run.document.document import Document, Path
-from wps_run.playbook.rows import Inputs, NoFiles
+from wps_run.playbook.rows import Inputs, NoInputs
 from wps_run.problems import Position, Problem, did_you_mean
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[^}\n]*)(?P<end>\}?)")
@@ -23,7 +23,7 @@ class VariableScope:
 
     variables: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] | None = field(default_factory=dict, repr=False)
-    inputs: Inputs = field(default_factory=NoFiles, repr=False)
+    inputs: Inputs = field(default_factory=NoInputs, repr=False)
 
 
 _BARE = 3
@@ -79,7 +79,7 @@ class Template:
         return "".join(filled)
 
 
-def template(text: str, scope: VariableScope) -> Template:
+def parse_template(text: str, scope: VariableScope) -> Template:
     """Fill in every `${…}` of a text but for those of a row.
 
     Raises:
@@ -102,7 +102,7 @@ def template(text: str, scope: VariableScope) -> Template:
     return Template((*parts, "".join(literal)))
 
 
-def columns_in(text: str) -> Iterator[tuple[str, str]]:
+def row_references(text: str) -> Iterator[tuple[str, str]]:
     """Each reference to a row in a text, and the column that it names; "" for `${each}`."""
     if "${" in text:
         for found in _REFERENCE.finditer(text):
@@ -120,7 +120,9 @@ def _column(found: re.Match[str]) -> str | None:
     return name.removeprefix("each.") if name.startswith("each.") else None
 
 
-def pointed(document: Document, path: Path, reference: str, message: str, rule: str) -> Problem:
+def reference_problem(
+    document: Document, path: Path, reference: str, message: str, rule: str
+) -> Problem:
     """A problem with one `${…}` in the text at a path, at the reference's own place."""
     problem = document.problem(message, rule, path)
     position = problem.position
@@ -145,7 +147,7 @@ def fill(text: str, scope: VariableScope) -> str:
     return _REFERENCE.sub(lambda found: _replacement(found, scope), text)
 
 
-def references(text: str) -> Iterator[str]:
+def referenced_names(text: str) -> Iterator[str]:
     """The names that `${…}` reads in a text, in order."""
     for found in _REFERENCE.finditer(text) if "${" in text else ():
         if found["end"]:

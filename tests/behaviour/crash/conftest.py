@@ -153,7 +153,7 @@ class Folder:
         )
         steps = list(self.plan.steps())
         self.acts = [(one.request.method, one.request.path.partition("?")[0]) for one in steps]
-        self.idempotent = {one.index for one in steps if one.action.idempotent}
+        self.idempotent = {one.index for one in steps if one.action.is_idempotent}
         assert len(set(self.acts)) == len(self.acts)
 
     def start(

@@ -42,7 +42,7 @@ def compare(result: Result, arrivals: Sequence[Any], unread: int, most: int) -> 
     applied = sum(one.deed.applies for one in arrivals)
     lost = result.attempts - len(arrivals)
     step = result.step
-    once = not step.action.idempotent and step.delivery == "atMostOnce"
+    once = not step.action.is_idempotent and step.delivery == "atMostOnce"
     tries = len(result.record.tries) + (result.record.started_ms is not None)
     assert 0 <= lost <= unread
     assert result.attempts <= tries <= most

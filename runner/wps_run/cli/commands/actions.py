@@ -2,7 +2,7 @@
 
 import click
 
-from wps_run.actions.reference import description, listing, markdown
+from wps_run.actions.reference import render_action, render_list, render_markdown
 from wps_run.actions.table import ACTIONS
 from wps_run.problems import UsageError, did_you_mean
 
@@ -25,9 +25,11 @@ def command(name: str | None, form: str) -> None:
       wps-run actions addUserToGroup
     """
     if name is None:
-        click.echo(markdown(ACTIONS) if form == "markdown" else listing(ACTIONS), nl=False)
+        click.echo(
+            render_markdown(ACTIONS) if form == "markdown" else render_list(ACTIONS), nl=False
+        )
         return
     if name not in ACTIONS:
         near = did_you_mean(name, list(ACTIONS)) or "; `wps-run actions` lists them"
         raise UsageError(f"`{name}` is not an action{near}")
-    click.echo(description(ACTIONS[name]), nl=False)
+    click.echo(render_action(ACTIONS[name]), nl=False)
