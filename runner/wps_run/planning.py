@@ -15,7 +15,7 @@ from wps_run.document.loader import decode, load
 from wps_run.playbook.files import Files
 from wps_run.playbook.lint import not_in_binding, unused_assignments, used_variables, warnings_of
 from wps_run.playbook.model import Playbook, read_playbook, variables_in
-from wps_run.playbook.options import Mode, RunOptions, merged
+from wps_run.playbook.options import Mode, RunOptions, merge_options
 from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import check, steps
 from wps_run.playbook.variables import VariableScope
@@ -190,7 +190,7 @@ def plan(
     for playbook, scope, checked in zip(playbooks, scopes, checks, strict=True):
         named = playbook.hub if given.hub is None else given.hub
         hub = resolve_hub(named, given.environment, default=default_hub)
-        options = merged(playbook.options, given.options)
+        options = merge_options(playbook.options, given.options)
         connection = given.connection or playbook.connection or DEFAULT_CONNECTION
         if given.shard:
             options = given.shard.paced(options)

@@ -13,12 +13,12 @@ from wps_run.execution.retry import (
     is_missing,
     on_missing,
 )
-from wps_run.playbook.options import Missing, OnMissing
+from wps_run.playbook.options import MissingRule, OnMissing
 
 JOIN = ACTIONS["addUserToGroup"]
 NOT_THERE = Reply(404, "Warning.User.NotExisted", "User `ada` is not found.")
-SKIP = OnMissing(Missing.SKIP)
-WAIT = OnMissing(Missing.WAIT, 60.0)
+SKIP = OnMissing(MissingRule.SKIP)
+WAIT = OnMissing(MissingRule.WAIT, 60.0)
 
 
 def missed(*times: float, doubt: bool = False) -> AttemptHistory:

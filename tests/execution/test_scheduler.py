@@ -11,7 +11,7 @@ from aiohttp import web
 
 from wps_run.execution.result import Result, Skip, Status
 from wps_run.execution.scheduler import BATCH, READ_AHEAD_BATCH
-from wps_run.playbook.options import Missing, Mode, OnError, OnMissing, RetryOptions
+from wps_run.playbook.options import MissingRule, Mode, OnError, OnMissing, RetryOptions
 from wps_run.playbook.steps import Step
 
 Make = Callable[..., Step]
@@ -24,7 +24,7 @@ def statuses(results: list[Result]) -> list[str]:
 
 
 def waits(seconds: float) -> OnMissing:
-    return OnMissing(Missing.WAIT, seconds)
+    return OnMissing(MissingRule.WAIT, seconds)
 
 
 async def let_go(seconds: float) -> None:
@@ -48,7 +48,7 @@ async def test_an_absent_user_may_be_skipped_and_the_run_goes_on(
 
     service.answer = answer
     run.options = replace(run.options, mode=mode)
-    results = await run.results([join("ada", on_missing=OnMissing(Missing.SKIP)), join("bob")])
+    results = await run.results([join("ada", on_missing=OnMissing(MissingRule.SKIP)), join("bob")])
 
     assert statuses(results) == ["skipped", "ok"]
     skipped = min(results, key=lambda one: one.step.index)
@@ -62,7 +62,7 @@ async def test_a_404_that_names_no_missing_target_is_a_failure_even_when_skippin
     """A wrong endpoint must not end as a run that went as planned."""
     service.says(404, **{"x-ms-error-code": "ResourceNotFound"})
 
-    (result,) = await run.results([join(on_missing=OnMissing(Missing.SKIP))])
+    (result,) = await run.results([join(on_missing=OnMissing(MissingRule.SKIP))])
 
     assert result.status is Status.FAILED
 

@@ -8,14 +8,14 @@ from wps_run.playbook.options import (
     OnError,
     RetryOptions,
     RunOptions,
-    merged,
-    seconds,
+    merge_options,
+    parse_duration,
 )
 
 
 def test_without_a_word_the_defaults_of_the_contract_hold() -> None:
     """Sequential, stop at the first failure, at most once."""
-    assert merged({}, {}) == RunOptions(
+    assert merge_options({}, {}) == RunOptions(
         mode=Mode.SEQUENTIAL,
         concurrency=16,
         on_error=OnError.STOP,
@@ -35,7 +35,7 @@ def test_the_command_line_wins_over_the_playbook() -> None:
         "retry": {"attempts": 2, "backoff": "100ms"},
     }
 
-    options = merged(written, {"concurrency": 64, "retry": {"attempts": 9}})
+    options = merge_options(written, {"concurrency": 64, "retry": {"attempts": 9}})
 
     assert options.mode is Mode.CONCURRENT
     assert options.concurrency == 64
@@ -49,11 +49,11 @@ def test_the_command_line_wins_over_the_playbook() -> None:
 )
 def test_durations(duration: str | float, expected: float) -> None:
     """A number is seconds."""
-    assert seconds(duration) == expected
+    assert parse_duration(duration) == expected
 
 
 @pytest.mark.parametrize("duration", ["", "10", "s", "-1s", "1h", "10 s", "1e3s", "٣s", "10s\n"])
 def test_what_is_no_duration(duration: str) -> None:
     """The message says how one is written."""
     with pytest.raises(ValueError, match="250ms"):
-        seconds(duration)
+        parse_duration(duration)

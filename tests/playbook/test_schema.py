@@ -19,10 +19,10 @@ from wps_run.actions.names import NAME_PATTERN, name_error
 from wps_run.actions.table import ACTIONS
 from wps_run.document.loader import decode, load
 from wps_run.playbook.model import read_playbook
+from wps_run.playbook.options import SETTING_PATTERN
 from wps_run.playbook.schema import (
     BASE64_PATTERN,
     SCHEMA_FILES,
-    SETTING_PATTERN,
     actions_schema,
     playbook_schema,
     schema_text,

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from wps_run.playbook.options import seconds
+from wps_run.playbook.options import parse_duration
 from wps_run.problems import UsageError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -42,7 +42,7 @@ class Absence(click.ParamType[tuple[str, float | None]]):
         del param, ctx
         name, _, late = value.rpartition("=")
         try:
-            return (name, seconds(late)) if name else (value, None)
+            return (name, parse_duration(late)) if name else (value, None)
         except ValueError:
             return value, None
 

@@ -1,4 +1,4 @@
-"""The options that several commands share, and what they are turned into."""
+"""Options that several commands share, made from the table in `playbook.options`."""
 
 import math
 import os
@@ -11,7 +11,14 @@ import click
 from wps_run import planning
 from wps_run.document.loader import decode
 from wps_run.playbook.model import Playbook, read_playbook
-from wps_run.playbook.options import Delivery, Mode, OnError, seconds
+from wps_run.playbook.options import (
+    DURATION,
+    HUB,
+    TIMEOUT,
+    Option,
+    flagged_options,
+    parse_duration,
+)
 from wps_run.playbook.shards import SHARD_VARIABLE, SHARDS_VARIABLE, resolve_shard
 from wps_run.problems import PlaybookError, Problem, UsageError
 
@@ -21,17 +28,21 @@ STDIN = "-"
 STDIN_NAME = "<stdin>"
 
 
-class Duration(click.ParamType[float]):
-    """A duration: `250ms`, `10s`, `2m`, or a number of seconds."""
+class Duration(click.FloatRange):
+    """A duration in seconds: `250ms`, `10s`, `2m`, or a number of seconds; greater than 0."""
 
     name = "duration"
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Seconds, or the usual error of click."""
+        """Return the seconds, or fail as click's own types do."""
+        is_number = value.replace(".", "", 1).isdigit()
         try:
-            duration = seconds(float(value) if value.replace(".", "", 1).isdigit() else value)
+            duration = parse_duration(float(value) if is_number else value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
         if duration <= 0:
@@ -39,114 +50,99 @@ class Duration(click.ParamType[float]):
         return duration
 
 
-class Rate(click.FloatRange):
-    """A number of actions a second; neither infinite nor no number."""
+class FiniteNumber(click.FloatRange):
+    """A number in a range, without infinity and NaN."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """The number, or the usual error of click."""
-        rate = float(super().convert(value, param, ctx))
-        if not math.isfinite(rate):
-            self.fail(f"{value} is no number of actions a second", param, ctx)
-        return rate
+        """Return the number, or fail as click's own types do."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
 
 
-class Assignment(click.ParamType[tuple[str, str]]):
-    """`name=value`."""
-
-    name = "name=value"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Name and value; the value may be empty and may hold `=`."""
-        name, equals, text = value.partition("=")
-        if not equals or not name:
-            self.fail("write it as name=value", param, ctx)
-        return name, text
+def _assignments(
+    _: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """Split `NAME=VALUE` into name and value; the value may be empty and may contain `=`."""
+    for value in values:
+        if not value.partition("=")[0] or "=" not in value:
+            raise click.BadParameter("write it as name=value", param=parameter)
+    return tuple((name, text) for name, _, text in (value.partition("=") for value in values))
 
 
 def variable_options(command: Decorated) -> Decorated:
-    """`--var` and `--vars-file`."""
+    """Add `--var` and `--vars-file`."""
     command = click.option(
         "--vars-file",
         "vars_files",
         multiple=True,
         metavar="FILE",
-        help="Read variables from a YAML or JSON file; later files win.",
+        help="Read variables from a YAML or JSON file; later files override earlier ones.",
     )(command)
     return click.option(
         "--var",
         "assignments",
-        type=Assignment(),
+        callback=_assignments,
         multiple=True,
         metavar="NAME=VALUE",
-        help="Set a variable for ${NAME}. Wins over --vars-file and the playbook's `vars`.",
+        help="Set a variable for ${NAME}. Overrides --vars-file and the playbook's `vars`.",
     )(command)
 
 
+def override_option(option: Option, path: Sequence[str]) -> Callable[[Decorated], Decorated]:
+    """Make the click option of a playbook key that has a flag.
+
+    Args:
+        option: The key's row in the table of options.
+        path: The keys from the top of the playbook to this one.
+    """
+    if option.flag is None:
+        raise ValueError(f"`{option.key}` has no flag")
+    value_type, metavar = _type_of(option)
+    return click.option(
+        option.flag,
+        type=value_type,
+        metavar=metavar,
+        help=f"{option.summary} Overrides `{'.'.join(path)}` in the playbook.",
+        show_default=option.shown_default or None,
+    )
+
+
+def _type_of(option: Option) -> tuple[click.ParamType[Any], str | None]:
+    """Return the click type of an option's values and its metavar."""
+    schema = option.schema
+    if schema in (DURATION, TIMEOUT):
+        return Duration(), "TIME"
+    if "enum" in schema:
+        return click.Choice(schema["enum"]), None
+    if schema["type"] == "integer":
+        return click.IntRange(schema["minimum"], schema["maximum"]), "N"
+    if schema["type"] == "number":
+        return FiniteNumber(min=schema["exclusiveMinimum"], min_open=True), "N"
+    return click.STRING, "NAME"
+
+
 def run_options(command: Decorated) -> Decorated:
-    """What may be said of a run on the command line; each wins over the playbook."""
+    """Add the flags that override a playbook's keys, those of shards, and those of variables."""
+    overrides = [override_option(option, path) for path, option in flagged_options()]
     options = (
-        click.option("--hub", metavar="NAME", help="The hub. Overrides `hub:` in the playbook."),
-        click.option(
-            "--mode",
-            type=click.Choice([str(mode) for mode in Mode]),
-            help="One at a time, or overlapping where actions commute. Overrides `mode:`.",
-        ),
-        click.option(
-            "--concurrency",
-            type=click.IntRange(1, 1000),
-            metavar="N",
-            help="Most requests in flight at once when concurrent. Overrides `concurrency:`.  "
-            "[default: 16; 1 to 1000]",
-        ),
-        click.option(
-            "--on-error",
-            "on_error",
-            type=click.Choice([str(rule) for rule in OnError]),
-            help="Whether a failure ends the run. Overrides `onError:`.  [default: stop]",
-        ),
-        click.option(
-            "--delivery",
-            type=click.Choice([str(delivery) for delivery in Delivery]),
-            help="Whether a send with an unknown outcome is sent again. Overrides `delivery:`.  "
-            "[default: atMostOnce]",
-        ),
-        click.option(
-            "--rate",
-            type=Rate(min=0, min_open=True),
-            metavar="N",
-            help="Start at most N actions a second, retries included. Overrides `rate:`.  "
-            "[default: no limit; more than 0]",
-        ),
-        click.option(
-            "--timeout",
-            type=Duration(),
-            metavar="TIME",
-            help="How long one attempt may take: 250ms, 10s, 2m. Overrides `timeout:`.  "
-            "[default: 30s]",
-        ),
-        click.option(
-            "--attempts",
-            type=click.IntRange(1, 100),
-            metavar="N",
-            help="Most attempts of one action, the first included. Overrides `retry:`.  "
-            "[default: 4; 1 to 100]",
-        ),
+        override_option(HUB, [HUB.key]),
+        *overrides,
         click.option(
             "--shard",
             metavar="K/N",
-            help="Carry out only share K of N, chosen by each action's target; all actions must "
-            f"commute. The rate is divided by N.  [env var: {SHARD_VARIABLE}]",
+            help="Run only shard K of N, selected by the target of each action; all actions must "
+            f"be independent. The rate is divided by N.  [env var: {SHARD_VARIABLE}]",
         ),
         click.option(
             "--shards",
             type=click.IntRange(1, 999_999),
             metavar="N",
-            help="The same, with K from JOB_COMPLETION_INDEX, which a Kubernetes Indexed Job "
-            f"sets.  [env var: {SHARDS_VARIABLE}]",
+            help="Run one of N shards; its number is JOB_COMPLETION_INDEX, which a Kubernetes "
+            f"Indexed Job sets.  [env var: {SHARDS_VARIABLE}]",
         ),
     )
     for option in reversed(options):
@@ -154,56 +150,68 @@ def run_options(command: Decorated) -> Decorated:
     return variable_options(command)
 
 
-def variables(assignments: Iterable[tuple[str, str]], vars_files: Iterable[str]) -> dict[str, str]:
-    """The variables of the command line, the strongest last."""
-    merged: dict[str, str] = {}
-    for file in vars_files:
-        merged.update(planning.load_variables(file))
-    merged.update(assignments)
-    return merged
-
-
-def given(
-    settings: str | None = None, connection: str | None = None, **said: Any
-) -> planning.RunOverrides:
-    """What the command line adds to the playbooks.
+def overrides_from(values: Mapping[str, Any]) -> planning.RunOverrides:
+    """Read the command line once.
 
     Args:
-        settings: A Functions `local.settings.json`, or None.
-        connection: The name of the setting that holds the connection string, or None.
-        **said: The options of `run_options`, by name.
+        values: The values of `run_options` by parameter name, and of `--settings` and
+            `--connection` where the command has them. Other entries are ignored.
+
+    Raises:
+        UsageError: A file cannot be read, or the shard is wrong.
+        PlaybookError: A file of variables is wrong.
+        SettingsError: The file of `--settings` is not one.
     """
-    keys = {"on_error": "onError"}
-    plain = ("mode", "concurrency", "on_error", "delivery", "rate", "timeout")
-    options = {keys.get(name, name): said[name] for name in plain if said[name] is not None}
-    if said["attempts"] is not None:
-        options["retry"] = {"attempts": said["attempts"]}
+    options: dict[str, Any] = {}
+    for (*groups, key), option in flagged_options():
+        value = values[_parameter_name(option)]
+        if value is not None:
+            parent = options
+            for group in groups:
+                parent = parent.setdefault(group, {})
+            parent[key] = value
     return planning.RunOverrides(
         options=options,
-        variables=variables(said["assignments"], said["vars_files"]),
-        environment=environment(settings),
-        hub=said["hub"],
-        connection=connection,
-        shard=resolve_shard(said["shard"], said["shards"], os.environ),
+        variables=read_variables(values["assignments"], values["vars_files"]),
+        environment=read_environment(values.get("settings")),
+        hub=values["hub"],
+        connection=values.get("connection"),
+        shard=resolve_shard(values["shard"], values["shards"], os.environ),
     )
 
 
-def say_if_empty(plans: Sequence[planning.Plan]) -> None:
-    """Say on stderr that a shard has nothing to do, which is no fault."""
-    shard = next((one.shard for one in plans), None)
-    if shard and not any(one.total for one in plans):
-        whole = sum(one.whole for one in plans)
+def _parameter_name(option: Option) -> str:
+    """Return the name under which click passes the value of a flag."""
+    return (option.flag or "").removeprefix("--").replace("-", "_")
+
+
+def read_variables(
+    assignments: Iterable[tuple[str, str]], vars_files: Iterable[str]
+) -> dict[str, str]:
+    """Merge the variables of the command line; assignments override files."""
+    variables: dict[str, str] = {}
+    for file in vars_files:
+        variables.update(planning.load_variables(file))
+    variables.update(assignments)
+    return variables
+
+
+def note_empty_shard(plans: Sequence[planning.Plan]) -> None:
+    """Write a note to stderr if a shard has no actions, which is not an error."""
+    shard = next((plan.shard for plan in plans), None)
+    if shard and not any(plan.total for plan in plans):
+        whole = sum(plan.whole for plan in plans)
         actions = "action" if whole == 1 else "actions"
-        told = f"shard {shard} is empty (the plan has {whole} {actions}); nothing to do"
-        click.echo(f"wps-run: {told}", err=True)
+        note = f"shard {shard} is empty (the plan has {whole} {actions}); nothing to do"
+        click.echo(f"wps-run: {note}", err=True)
 
 
-def environment(settings: str | None) -> Mapping[str, str]:
-    """Settings by name: the environment, and behind it a Functions `local.settings.json`.
+def read_environment(settings: str | None) -> Mapping[str, str]:
+    """Return settings by name; the environment overrides a Functions `local.settings.json`.
 
     Raises:
         UsageError: The file cannot be read.
-        SettingsError: It is no such file.
+        SettingsError: The file has another content.
     """
     if settings is None:
         return dict(os.environ)
@@ -213,12 +221,12 @@ def environment(settings: str | None) -> Mapping[str, str]:
     return {**settings_from_json(text, settings), **os.environ}
 
 
-def read(path: str) -> Playbook:
-    """Read one playbook; `-` is standard input. Its problems are not judged yet.
+def read_input(path: str) -> Playbook:
+    """Read one playbook; `-` is standard input. Its problems are in `problems`, not raised.
 
     Raises:
-        UsageError: It cannot be read.
-        PlaybookError: It is not YAML at all.
+        UsageError: The file cannot be read.
+        PlaybookError: The file is not YAML.
     """
     if path == STDIN:
         if sys.stdin is None:
@@ -227,12 +235,12 @@ def read(path: str) -> Playbook:
     return read_playbook(decode(planning.read_file(path), path), path)
 
 
-def read_all(paths: Iterable[str]) -> list[Playbook]:
-    """Read the playbooks of one run. Their problems are not judged yet; `planning.plan` does that.
+def read_inputs(paths: Iterable[str]) -> list[Playbook]:
+    """Read the playbooks of one run. Their problems are left for `planning.plan` to raise.
 
     Raises:
-        UsageError: One cannot be read, or none is named.
-        PlaybookError: Some are not YAML at all; holds every problem of every file.
+        UsageError: A file cannot be read, or none is named.
+        PlaybookError: Some files are not YAML; has every problem of every file.
     """
     paths = list(paths)
     if not paths:
@@ -240,12 +248,13 @@ def read_all(paths: Iterable[str]) -> list[Playbook]:
     if paths.count(STDIN) > 1:
         raise UsageError("standard input can be read only once")
     playbooks: list[Playbook] = []
-    unread: list[Problem] = []
+    problems: list[Problem] = []
     for path in paths:
         try:
-            playbooks.append(read(path))
+            playbooks.append(read_input(path))
         except PlaybookError as error:
-            unread += error.problems
-    if unread:
-        raise PlaybookError([*unread, *(found for one in playbooks for found in one.problems)])
+            problems += error.problems
+    if problems:
+        others = (problem for playbook in playbooks for problem in playbook.problems)
+        raise PlaybookError([*problems, *others])
     return playbooks

@@ -12,7 +12,7 @@ from wps_run.actions.table import Action
 from wps_run.connect.reply import Outcome, Reply
 from wps_run.execution.errors import NOT_AGAIN, broken_off, error_for, skipped
 from wps_run.execution.result import ActionError, Skip, Status
-from wps_run.playbook.options import Delivery, Missing, OnMissing, RetryOptions
+from wps_run.playbook.options import Delivery, MissingRule, OnMissing, RetryOptions
 
 
 class OutcomeKind(Enum):
@@ -243,11 +243,11 @@ def on_missing(
         now: Seconds, on the clock of `trail.missed`.
     """
     # Whatever may have been done was not skipped.
-    if rule.rule is Missing.SKIP and not trail.doubt:
+    if rule.rule is MissingRule.SKIP and not trail.doubt:
         words = trail.last.message if isinstance(trail.last, Reply) else None
         return Finish(Status.SKIPPED, skipped(Skip.MISSING, words))
     left = trail.missed + rule.wait - now
-    if rule.rule is Missing.WAIT and left > 0:
+    if rule.rule is MissingRule.WAIT and left > 0:
         bound = min(LAST_BOUND, FIRST_BOUND * 2.0 ** min(trail.misses - 1, 10))
         return Retry(min(left, chance * bound))
     return final_decision(action, trail)

@@ -9,7 +9,7 @@ from typing import Any
 from wps_run.actions.locks import Lock, locks_of
 from wps_run.actions.table import Origin, OverlapKind, Phase
 from wps_run.playbook.model import ActionTemplate, Playbook
-from wps_run.playbook.options import OPTIONS, Missing
+from wps_run.playbook.options import OPTIONS, MissingRule
 from wps_run.playbook.variables import referenced_names
 from wps_run.problems import Problem, Severity, did_you_mean
 
@@ -179,7 +179,7 @@ def _needs_a_connection(playbook: Playbook, written: ActionTemplate) -> bool:
 def _waits(playbook: Playbook, written: ActionTemplate) -> bool:
     """Whether it is asked again until its user or connection is there."""
     missing = written.options.get("onMissing", playbook.options.get("onMissing"))
-    return isinstance(missing, dict) and Missing.WAIT in missing
+    return isinstance(missing, dict) and MissingRule.WAIT in missing
 
 
 def _wasted(playbook: Playbook, written: ActionTemplate) -> Iterator[Problem]:

@@ -1,98 +1,21 @@
-"""How a playbook is run: each option once, with its default, its limits and its words.
+"""Options of a run: the table from which everything that names an option is made.
 
-The schema of the playbook's top-level keys is made from `OPTIONS`; `RunOptions` is what is
-left when defaults, playbook and command line are merged.
+An option is one field of `RunOptions`, or of `RetryOptions` for a key below `retry`. The `Option`
+in the field's metadata holds its key, help text, JSON Schema, default and command-line flag. The
+schema of playbooks, the flags with their help texts, the table in the documentation and the merged
+options of a run are made from it. To add an option, add a field.
 """
 
+# ruff: noqa: RUF009 -- what `_option` returns is a dataclass field, not a shared default
+
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
-
-class Mode(StrEnum):
-    """Whether actions run one at a time or overlap where they commute."""
-
-    SEQUENTIAL = "sequential"
-    CONCURRENT = "concurrent"
-
-
-class OnError(StrEnum):
-    """What a failed action means for those after it."""
-
-    STOP = "stop"
-    CONTINUE = "continue"
-
-
-class Delivery(StrEnum):
-    """Whether a send whose outcome is not known is sent again."""
-
-    AT_MOST_ONCE = "atMostOnce"
-    AT_LEAST_ONCE = "atLeastOnce"
-
-
-class Missing(StrEnum):
-    """What an action means whose user or connection is not there (404)."""
-
-    FAIL = "fail"
-    SKIP = "skip"
-    WAIT = "wait"
-
-
-@dataclass(frozen=True, slots=True)
-class OnMissing:
-    """What is done when the service does not find the user or the connection.
-
-    Attributes:
-        rule: Fail, skip, or ask again.
-        wait: Seconds, counted from the first such answer, for which it is asked again.
-    """
-
-    rule: Missing = Missing.FAIL
-    wait: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class RetryOptions:
-    """How often an action is tried and how long it waits in between.
-
-    Attributes:
-        attempts: The most attempts of one action, the first included; at least 1.
-        backoff: Seconds; the bound of the first random pause, doubled each time.
-        max_backoff: Seconds; the largest bound.
-    """
-
-    attempts: int = 4
-    backoff: float = 0.5
-    max_backoff: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """How one playbook is run, merged from default, playbook and command line.
-
-    Attributes:
-        mode: One at a time, or overlapping where actions commute.
-        concurrency: The most requests in flight at once, 1 to 1000; 1 when sequential.
-        on_error: Whether a failure stops the run.
-        delivery: Whether a send with an unknown outcome is sent again.
-        rate: The most actions started a second, or None.
-        timeout: Seconds that one attempt may take.
-        retry: Attempts and pauses.
-        on_missing: What is done when a user or a connection is not there.
-    """
-
-    mode: Mode = Mode.SEQUENTIAL
-    concurrency: int = 16
-    on_error: OnError = OnError.STOP
-    delivery: Delivery = Delivery.AT_MOST_ONCE
-    rate: float | None = None
-    timeout: float = 30.0
-    retry: RetryOptions = field(default_factory=RetryOptions)
-    on_missing: OnMissing = field(default_factory=OnMissing)
-
+from wps_run.actions.names import HUB_PATTERN
 
 Schema = Mapping[str, Any]
 """A JSON Schema, or a part of one."""
@@ -117,172 +40,404 @@ TIMEOUT: Schema = MappingProxyType(
         ]
     }
 )
-"""A duration longer than nothing."""
+"""A duration greater than 0."""
 
 _DURATION = re.compile(DURATION_PATTERN)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 
-def seconds(duration: str | float) -> float:
-    """Seconds in a duration: `250ms`, `10s`, `2m`, or a number of seconds.
+def parse_duration(duration: str | float) -> float:
+    """Convert a duration (`250ms`, `10s`, `2m`, or a number of seconds) to seconds.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: The text is not a duration.
     """
     if not isinstance(duration, str):
         return float(duration)
-    found = _DURATION.fullmatch(duration)
-    if not found:
+    match = _DURATION.fullmatch(duration)
+    if not match:
         raise ValueError("a duration is written `250ms`, `10s`, `2m` or as a number of seconds")
-    unit = found[2]
+    unit = match[2]
     return float(duration.removesuffix(unit)) * _SECONDS[unit]
+
+
+class Mode(StrEnum):
+    """Whether actions run one at a time or in parallel."""
+
+    SEQUENTIAL = "sequential"
+    CONCURRENT = "concurrent"
+
+
+class OnError(StrEnum):
+    """Whether the run continues after a failed action."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+
+
+class Delivery(StrEnum):
+    """Whether an action that sends is retried when its outcome is unknown."""
+
+    AT_MOST_ONCE = "atMostOnce"
+    AT_LEAST_ONCE = "atLeastOnce"
+
+
+class MissingRule(StrEnum):
+    """What happens to an action whose user or connection does not exist (404)."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class OnMissing:
+    """How a response that a user or connection does not exist (404) is handled.
+
+    Attributes:
+        rule: Fail, skip, or retry for a time.
+        wait: Seconds from the first such response during which the action is retried.
+    """
+
+    rule: MissingRule = MissingRule.FAIL
+    wait: float = 0.0
+
+
+def parse_on_missing(value: str | Mapping[str, str | float]) -> OnMissing:
+    """Convert `fail`, `skip` or `{wait: duration}`; the value conforms to the schema."""
+    if isinstance(value, str):
+        return OnMissing(MissingRule(value))
+    return OnMissing(MissingRule.WAIT, parse_duration(value["wait"]))
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One key of a playbook that says how it is run.
+    """A key of a playbook.
 
     Attributes:
-        name: The key.
-        summary: One sentence for hover texts and docs, with unit and default.
-        schema: What its value may be.
-        per_action: Whether a single action may set it as well.
+        key: The key.
+        summary: What it does, for `--help`, editors and the documentation. Starts with a verb.
+        schema: JSON Schema of the value.
+        default: The value when the key is absent, as a playbook has it; None if there is none.
+        without_default: What applies when the key is absent and there is no default.
+        choices: Each alternative of the value, and what it does.
+        parse: Converts a value that conforms to the schema into the value of the field.
+        flag: The command-line flag that overrides the key, or None.
+        per_action: Whether an action may have the key as well.
+        group: The class whose fields are the keys below this one, or None.
     """
 
-    name: str
+    key: str
     summary: str
     schema: Schema
+    default: str | float | None = None
+    without_default: str = ""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    parse: Callable[[Any], Any] = lambda value: value
+    flag: str | None = None
     per_action: bool = False
+    group: type | None = None
+
+    @property
+    def shown_default(self) -> str:
+        """The default for readers, or an empty text."""
+        return self.without_default if self.default is None else str(self.default)
+
+    @property
+    def shown_range(self) -> str:
+        """The range of a number for readers, or an empty text."""
+        if "maximum" in self.schema:
+            return f"{self.schema['minimum']} to {self.schema['maximum']}"
+        if "exclusiveMinimum" in self.schema:
+            return f"greater than {self.schema['exclusiveMinimum']}"
+        return ""
+
+    @property
+    def description(self) -> str:
+        """The summary, the choices, the default and the range."""
+        sentences = [self.summary]
+        for choice, effect in self.choices.items():
+            is_default = " (default)" if choice == self.default else ""
+            sentences.append(f"`{choice}`{is_default}: {effect}.")
+        if self.shown_default and not self.choices:
+            sentences.append(f"Default: {self.shown_default}.")
+        if self.shown_range:
+            sentences.append(f"Range: {self.shown_range}.")
+        return " ".join(sentences)
+
+
+_STRING: Schema = MappingProxyType({"type": "string"})
 
 
 def _choice(values: type[StrEnum]) -> Schema:
     return MappingProxyType({"type": "string", "enum": [str(value) for value in values]})
 
 
-OPTIONS: Mapping[str, Option] = MappingProxyType(
-    {
-        option.name: option
-        for option in (
-            Option(
-                "mode",
-                "`sequential` (default): one at a time, as written. `concurrent`: the same end "
-                "state, sooner; actions overlap only where they commute.",
-                _choice(Mode),
-            ),
-            Option(
-                "concurrency",
-                "The most requests in flight at once when concurrent, 1 to 1000; default 16.",
-                MappingProxyType({"type": "integer", "minimum": 1, "maximum": 1000}),
-            ),
-            Option(
-                "onError",
-                "`stop` (default): nothing new starts after a failure. `continue`: the rest runs.",
-                _choice(OnError),
-                per_action=True,
-            ),
-            Option(
-                "delivery",
-                "`atMostOnce` (default): a send whose outcome is unknown is not sent again. "
-                "`atLeastOnce`: it is.",
-                _choice(Delivery),
-                per_action=True,
-            ),
-            Option(
-                "rate",
-                "The most actions started a second; no limit by default.",
-                MappingProxyType({"type": "number", "exclusiveMinimum": 0}),
-            ),
-            Option(
-                "timeout",
-                "How long one attempt may take: `250ms`, `10s`, `2m` or seconds; default 30s.",
-                TIMEOUT,
-                per_action=True,
-            ),
-            Option(
-                "onMissing",
-                "What a user or connection that is not there (404) means. `fail` (default), "
-                "`skip`, or `{wait: 60s}`: asked again until then.",
-                MappingProxyType(
-                    {
-                        "anyOf": [
-                            {"type": "string", "enum": [str(Missing.FAIL), str(Missing.SKIP)]},
-                            {
-                                "type": "object",
-                                "additionalProperties": False,
-                                "required": ["wait"],
-                                "properties": {
-                                    "wait": {
-                                        **TIMEOUT,
-                                        "description": "How long it is asked again.",
-                                    }
-                                },
+def _option(option: Option) -> Any:  # noqa: ANN401 -- the field's annotation has the type
+    """Make the dataclass field of an option."""
+    metadata = {"option": option}
+    if option.group:
+        return field(default_factory=option.group, metadata=metadata)
+    default = None if option.default is None else option.parse(option.default)
+    return field(default=default, metadata=metadata)
+
+
+def _group(key: str, summary: str, group: type) -> Any:  # noqa: ANN401 -- the same
+    """Make the field of an option whose value is a mapping of further options."""
+    properties = {
+        option.key: {**option.schema, "description": option.description}
+        for _, option in options_of(group)
+    }
+    schema = {"type": "object", "additionalProperties": False, "properties": properties}
+    return _option(Option(key, summary, MappingProxyType(schema), group=group))
+
+
+def options_of(options_type: type) -> Iterator[tuple[str, Option]]:
+    """Yield the field name and the option of each field of a class such as `RunOptions`."""
+    return ((one.name, one.metadata["option"]) for one in fields(options_type))
+
+
+@dataclass(frozen=True, slots=True)
+class RetryOptions:
+    """How often an action is attempted, and the pauses between attempts in seconds."""
+
+    attempts: int = _option(
+        Option(
+            "attempts",
+            "Limit the attempts of one action, the first included.",
+            MappingProxyType({"type": "integer", "minimum": 1, "maximum": 100}),
+            default=4,
+            parse=int,
+            flag="--attempts",
+        )
+    )
+    backoff: float = _option(
+        Option(
+            "backoff",
+            "Set the upper bound of the first random pause, which doubles with each attempt.",
+            DURATION,
+            default="500ms",
+            parse=parse_duration,
+        )
+    )
+    max_backoff: float = _option(
+        Option(
+            "maxBackoff",
+            "Limit the upper bound of a random pause.",
+            DURATION,
+            default="30s",
+            parse=parse_duration,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a playbook is run. Durations are in seconds."""
+
+    mode: Mode = _option(
+        Option(
+            "mode",
+            "Run actions one at a time, or run independent actions in parallel.",
+            _choice(Mode),
+            default="sequential",
+            choices={
+                "sequential": "one at a time, in the order of the playbook",
+                "concurrent": "independent actions run in parallel; the result is the same",
+            },
+            parse=Mode,
+            flag="--mode",
+        )
+    )
+    concurrency: int = _option(
+        Option(
+            "concurrency",
+            "Limit the requests in flight at the same time in concurrent mode.",
+            MappingProxyType({"type": "integer", "minimum": 1, "maximum": 1000}),
+            default=16,
+            parse=int,
+            flag="--concurrency",
+        )
+    )
+    on_error: OnError = _option(
+        Option(
+            "onError",
+            "Stop or continue the run after a failed action.",
+            _choice(OnError),
+            default="stop",
+            choices={
+                "stop": "no further action starts",
+                "continue": "the remaining actions run",
+            },
+            parse=OnError,
+            flag="--on-error",
+            per_action=True,
+        )
+    )
+    delivery: Delivery = _option(
+        Option(
+            "delivery",
+            "Choose whether a message is sent again when the outcome is unknown.",
+            _choice(Delivery),
+            default="atMostOnce",
+            choices={
+                "atMostOnce": "it is not sent again",
+                "atLeastOnce": "it is sent again, and may arrive twice",
+            },
+            parse=Delivery,
+            flag="--delivery",
+            per_action=True,
+        )
+    )
+    rate: float | None = _option(
+        Option(
+            "rate",
+            "Limit the actions started per second, retries included.",
+            MappingProxyType({"type": "number", "exclusiveMinimum": 0}),
+            without_default="no limit",
+            flag="--rate",
+        )
+    )
+    timeout: float = _option(
+        Option(
+            "timeout",
+            "Limit the time of one attempt: `250ms`, `10s`, `2m` or a number of seconds.",
+            TIMEOUT,
+            default="30s",
+            parse=parse_duration,
+            flag="--timeout",
+            per_action=True,
+        )
+    )
+    on_missing: OnMissing = _option(
+        Option(
+            "onMissing",
+            "Choose what happens when the user or connection does not exist (404).",
+            MappingProxyType(
+                {
+                    "anyOf": [
+                        {"type": "string", "enum": [str(MissingRule.FAIL), str(MissingRule.SKIP)]},
+                        {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "required": ["wait"],
+                            "properties": {
+                                "wait": {
+                                    **TIMEOUT,
+                                    "description": "How long the action is retried.",
+                                }
                             },
-                        ]
-                    }
-                ),
-                per_action=True,
+                        },
+                    ]
+                }
             ),
+            default="fail",
+            choices={
+                "fail": "the action fails",
+                "skip": "the action is skipped",
+                "{wait: 60s}": "the action is retried for up to 60 seconds",
+            },
+            parse=parse_on_missing,
+            per_action=True,
+        )
+    )
+    retry: RetryOptions = _group(
+        "retry", "Set how often and after which pause an action is retried.", RetryOptions
+    )
+
+
+OPTIONS: Mapping[str, Option] = MappingProxyType(
+    {option.key: option for _, option in options_of(RunOptions)}
+)
+"""Playbook key to option, in the order of the documentation."""
+
+
+def flagged_options(
+    options: Iterable[Option] = tuple(OPTIONS.values()),
+) -> Iterator[tuple[tuple[str, ...], Option]]:
+    """Yield each option that has a flag, with the keys from the top of the playbook to it."""
+    for option in options:
+        if option.flag:
+            yield (option.key,), option
+        elif option.group:
+            below = flagged_options(row for _, row in options_of(option.group))
+            yield from (((option.key, *path), row) for path, row in below)
+
+
+VARIABLE_PATTERN = r"^(?!(?:each|env)$(?!\n))[A-Za-z_][A-Za-z0-9_-]*$(?!\n)"
+SETTING_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.:-]{0,127}$(?!\n)"
+"""A setting's name. It excludes connection strings, which contain `=`, `;` and `/`."""
+
+HUB = Option(
+    "hub",
+    "Name the hub.",
+    MappingProxyType({"type": "string", "pattern": HUB_PATTERN}),
+    without_default="the setting WebPubSubHub",
+    flag="--hub",
+)
+CONNECTION = Option(
+    "connection",
+    "Name the setting that holds the connection string, never the connection string itself.",
+    MappingProxyType({"type": "string", "pattern": SETTING_PATTERN}),
+    default="WebPubSubConnectionString",
+    flag="--connection",
+)
+_SINGLE_VALUE = [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]
+
+PLAYBOOK_KEYS: Mapping[str, Option] = MappingProxyType(
+    {
+        option.key: option
+        for option in (
+            Option("$schema", "Name the JSON Schema for editors.", _STRING),
+            Option("name", "Name the playbook in reports.", _STRING),
+            HUB,
+            CONNECTION,
+            *OPTIONS.values(),
             Option(
-                "retry",
-                "How often and after what pause an action is tried again.",
+                "vars",
+                "Define variables; `${name}` in an action is replaced by the value.",
                 MappingProxyType(
                     {
                         "type": "object",
-                        "additionalProperties": False,
-                        "properties": {
-                            "attempts": {
-                                "type": "integer",
-                                "minimum": 1,
-                                "maximum": 100,
-                                "description": "The most attempts, the first included; default 4.",
-                            },
-                            "backoff": {
-                                **DURATION,
-                                "description": "Bound of the first random pause; default 500ms.",
-                            },
-                            "maxBackoff": {
-                                **DURATION,
-                                "description": "Largest bound of a pause; default 30s.",
-                            },
-                        },
+                        "propertyNames": {"pattern": VARIABLE_PATTERN},
+                        "additionalProperties": {"anyOf": _SINGLE_VALUE},
                     }
                 ),
+            ),
+            Option(
+                "slashInNames",
+                "Choose whether the name of a user, group or connection may contain `/`.",
+                MappingProxyType({"type": "string", "enum": ["refuse", "allow"]}),
+                default="refuse",
+                choices={
+                    "refuse": "it is an error, because the service would read `%2F` in its place",
+                    "allow": "it is sent as `%2F`, for names that only REST calls use",
+                },
             ),
         )
     }
 )
-"""Playbook key to option, in the order of the docs."""
+"""Every top-level key but `actions`, in the order of the documentation."""
+
+OptionsType = TypeVar("OptionsType")
 
 
-def on_missing(written: str | Mapping[str, str | float]) -> OnMissing:
-    """What the option says: `fail`, `skip`, or `{wait: duration}`, valid by the schema."""
-    if isinstance(written, str):
-        return OnMissing(Missing(written))
-    return OnMissing(Missing.WAIT, seconds(written["wait"]))
-
-
-def merged(written: Mapping[str, Any], given: Mapping[str, Any]) -> RunOptions:
-    """The options of a run.
+def merge_options(*layers: Mapping[str, Any]) -> RunOptions:
+    """Merge values of options, such as those of a playbook and of the command line.
 
     Args:
-        written: The playbook's own values by key, valid by the schema.
-        given: The command line's values under the same keys; they win.
+        layers: Values by playbook key that conform to the schema. Later layers override earlier
+            ones, key by key, below `retry` as well.
     """
-    values = {**written, **given}
-    retry = {**written.get("retry", {}), **given.get("retry", {})}
-    default = RunOptions()
-    return replace(
-        default,
-        mode=Mode(values.get("mode", default.mode)),
-        concurrency=int(values.get("concurrency", default.concurrency)),
-        on_error=OnError(values.get("onError", default.on_error)),
-        delivery=Delivery(values.get("delivery", default.delivery)),
-        rate=values.get("rate", default.rate),
-        timeout=seconds(values.get("timeout", default.timeout)),
-        retry=RetryOptions(
-            attempts=int(retry.get("attempts", default.retry.attempts)),
-            backoff=seconds(retry.get("backoff", default.retry.backoff)),
-            max_backoff=seconds(retry.get("maxBackoff", default.retry.max_backoff)),
-        ),
-        on_missing=on_missing(values.get("onMissing", Missing.FAIL)),
-    )
+    return _merge(RunOptions, layers)
+
+
+def _merge(options_type: type[OptionsType], layers: Sequence[Mapping[str, Any]]) -> OptionsType:
+    merge_options = {}
+    for name, option in options_of(options_type):
+        values = [layer[option.key] for layer in layers if option.key in layer]
+        if values:
+            merge_options[name] = (
+                _merge(option.group, values) if option.group else option.parse(values[-1])
+            )
+    return options_type(**merge_options)

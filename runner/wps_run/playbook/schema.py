@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import Any
 
 from wps_run.actions.fields import DATA_LIMIT, Field, FieldLocation, FieldType
-from wps_run.actions.names import HUB_PATTERN, NAME_PATTERN, NO_SLASH_PATTERN
+from wps_run.actions.names import NAME_PATTERN, NO_SLASH_PATTERN
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.playbook.foreach import DATA_FILE_SCHEMA, FOR_EACH_SCHEMA
-from wps_run.playbook.options import OPTIONS
+from wps_run.playbook.options import OPTIONS, PLAYBOOK_KEYS
 
 Actions = Mapping[str, Action]
 Json = dict[str, Any]
@@ -35,10 +35,6 @@ class SchemaForm(StrEnum):
 
 TEMPLATE_PATTERN = r"\$\{"
 WHOLE_TEMPLATE_PATTERN = r"^\$\{[^}\n]*\}$(?!\n)"
-VARIABLE_PATTERN = r"^(?!(?:each|env)$(?!\n))[A-Za-z_][A-Za-z0-9_-]*$(?!\n)"
-SETTING_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.:-]{0,127}$(?!\n)"
-"""A setting's name. It lets no connection string pass: those have `=`, `;` and `/`."""
-
 BASE64_PATTERN = (
     r"^[\t\n\r ]*(?:(?:[A-Za-z0-9+/][\t\n\r ]*){4})*"
     r"(?:(?:[A-Za-z0-9+/][\t\n\r ]*){2}=[\t\n\r ]*=[\t\n\r ]*"
@@ -116,35 +112,8 @@ def schema_text(schema: Json) -> str:
 def top_level() -> dict[str, Json]:
     """The keys of a playbook but `actions`, each with the schema of its value."""
     return {
-        "$schema": {"type": "string", "description": "Where an editor finds this schema."},
-        "name": {"type": "string", "description": "What the playbook is for, in a few words."},
-        "hub": {
-            "type": "string",
-            "description": "The hub; or give --hub, or the setting WebPubSubHub.",
-            "pattern": HUB_PATTERN,
-        },
-        "connection": {
-            "type": "string",
-            "description": "The name of the setting that holds the connection string, never the "
-            "string itself; default WebPubSubConnectionString.",
-            "pattern": SETTING_PATTERN,
-        },
-        **{one.name: {"description": one.summary, **one.schema} for one in OPTIONS.values()},
-        "vars": {
-            "type": "object",
-            "description": "Variables; `${name}` in an action stands for the value.",
-            "propertyNames": {"pattern": VARIABLE_PATTERN},
-            "additionalProperties": {
-                "anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]
-            },
-        },
-        "slashInNames": {
-            "type": "string",
-            "description": "`refuse` (default): a `/` in the name of a user, group or connection "
-            "is an error, since the service would read `%2F`. `allow`: it is sent as `%2F`, for "
-            "names that only REST calls use.",
-            "enum": ["refuse", "allow"],
-        },
+        key: {"description": option.description, **option.schema}
+        for key, option in PLAYBOOK_KEYS.items()
     }
 
 
@@ -186,9 +155,9 @@ def per_action() -> dict[str, Json]:
     """What any action may have besides its properties, each with the schema of its value."""
     label = {"type": "string", "description": "A label of yours for reports."}
     options = {
-        one.name: {"description": one.summary, **one.schema}
-        for one in OPTIONS.values()
-        if one.per_action
+        option.key: {"description": option.description, **option.schema}
+        for option in OPTIONS.values()
+        if option.per_action
     }
     return {"name": label, **options}
 

@@ -20,8 +20,8 @@ from wps_run.playbook.options import (
     OnError,
     OnMissing,
     RunOptions,
-    on_missing,
-    seconds,
+    parse_duration,
+    parse_on_missing,
 )
 from wps_run.playbook.shards import Shard
 from wps_run.playbook.variables import VariableScope
@@ -190,8 +190,8 @@ def _maker(
     own, action, place = written.options, written.action, _place(written)
     on_error = OnError(own.get("onError", options.on_error))
     delivery = Delivery(own.get("delivery", options.delivery))
-    timeout = seconds(own.get("timeout", options.timeout))
-    missing = on_missing(own["onMissing"]) if "onMissing" in own else options.on_missing
+    timeout = parse_duration(own.get("timeout", options.timeout))
+    missing = parse_on_missing(own["onMissing"]) if "onMissing" in own else options.on_missing
     request = RequestTemplate(action, hub).fill
     make_locks = locks_for(action)
     sequential = options.mode is Mode.SEQUENTIAL

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from wps_run import planning
-from wps_run.cli.options import environment
+from wps_run.cli.options import read_environment
 from wps_run.connect.client_token import (
     ClientTokenOptions,
     client_token,
@@ -104,7 +104,7 @@ def command(
       wps-run client-url --hub chat --user ada --group launch
       websocat "$(wps-run client-url --hub chat --role webpubsub.sendToGroup.launch)"
     """
-    known = environment(settings)
+    known = read_environment(settings)
     access = ClientTokenOptions(user, roles, groups, lifetime)
     access.check()
     target = resolve_endpoint(connection, known)

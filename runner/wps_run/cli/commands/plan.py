@@ -6,7 +6,7 @@ import click
 
 from wps_run import planning
 from wps_run.cli.errors import warn
-from wps_run.cli.options import given, read_all, run_options, say_if_empty
+from wps_run.cli.options import note_empty_shard, overrides_from, read_inputs, run_options
 from wps_run.execution.run_info import Destination
 from wps_run.report.plan import WaitTracker, step_line, step_record
 from wps_run.report.records import line
@@ -26,7 +26,7 @@ NO_HUB = "HUB"
     show_default=True,
     help="For people, or a record a line.",
 )
-def command(playbooks: tuple[str, ...], form: str, **said: Any) -> None:
+def command(playbooks: tuple[str, ...], form: str, **options: Any) -> None:
     """Show each step of PLAYBOOK… with its request and what it waits for.
 
     Nothing is sent and no setting is needed. Without a hub, HUB stands in the paths.
@@ -35,10 +35,10 @@ def command(playbooks: tuple[str, ...], form: str, **said: Any) -> None:
     Example:
       wps-run plan playbooks/group-setup.yaml
     """
-    read = read_all(playbooks)
-    warn(planning.warnings(read, [name for name, _ in said["assignments"]]))
-    plans = planning.plan(read, given(**said), default_hub=NO_HUB)
-    say_if_empty(plans)
+    read = read_inputs(playbooks)
+    warn(planning.warnings(read, [name for name, _ in options["assignments"]]))
+    plans = planning.plan(read, overrides_from(options), default_hub=NO_HUB)
+    note_empty_shard(plans)
     if form == "text":
         click.echo(f"{planning.heading(plans, Destination.PLAN)}\n")
     waits = WaitTracker()

@@ -23,7 +23,13 @@ from wps_run.cli.faults import rehearsal_options, trouble_in
 from wps_run.cli.followup import say_what_next
 from wps_run.cli.journals import JournalOptions, opened, paths_in, shard_in
 from wps_run.cli.logs import log_options, logging_to_stderr
-from wps_run.cli.options import given, read_all, run_options, say_if_empty
+from wps_run.cli.options import (
+    note_empty_shard,
+    override_option,
+    overrides_from,
+    read_inputs,
+    run_options,
+)
 from wps_run.cli.progress import Progress, ProgressMode, ProgressTracker, form_for
 from wps_run.cli.report_files import ReportFiles, report_option, targets
 from wps_run.cli.terminal import for_machines, paint_for
@@ -31,6 +37,7 @@ from wps_run.execution.result import EXIT_FAILED, Skip, Status, Summary
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.writer import Journal, encoded, read_journal
+from wps_run.playbook.options import CONNECTION
 from wps_run.problems import PlaybookError
 from wps_run.report.formats import OUTPUT_FORMATS, Reporter, output_help
 from wps_run.report.records import summary_record
@@ -51,12 +58,7 @@ if TYPE_CHECKING:
     help="Rehearse against the embedded service; show what would happen. Needs no setting.",
 )
 @rehearsal_options
-@click.option(
-    "--connection",
-    metavar="NAME",
-    help="The NAME of the setting that holds the connection string. Overrides `connection:`.  "
-    "[default: WebPubSubConnectionString]",
-)
+@override_option(CONNECTION, [CONNECTION.key])
 @click.option(
     "--settings",
     metavar="FILE",
@@ -130,7 +132,7 @@ def command(
     no_progress: bool,
     verbose: bool,
     yes: bool,
-    **said: Any,
+    **options: Any,
 ) -> int:
     """Run PLAYBOOK… in the order given, as one run; `-` is standard input.
 
@@ -156,16 +158,16 @@ def command(
         failed=failed,
     )
     wish = wish.decided()
-    add = given(settings=settings, connection=connection, **said)
+    add = overrides_from({"settings": settings, "connection": connection, **options})
     if wish.resume:
         history = read_journal(Path(wish.resume))
         add = replace(add, shard=shard_in(history, add.shard, wish.resume))
         playbooks = playbooks or paths_in(history)
     files = targets(reports, filter(None, (*playbooks, journal, resume)))
-    read = read_all(playbooks)
-    warn(planning.warnings(read, [name for name, _ in said["assignments"]]))
+    read = read_inputs(playbooks)
+    warn(planning.warnings(read, [name for name, _ in options["assignments"]]))
     plans = planning.plan(read, add, default_hub=planning.LOCAL_HUB if local else "")
-    say_if_empty(plans)
+    note_empty_shard(plans)
     progress = form_for(sys.stderr, os.environ, wanted=not (quiet or no_progress))
     for_people = output == "text"
     report = Report(

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from wps_run import planning
-from wps_run.cli.options import STDIN, read, variable_options, variables
+from wps_run.cli.options import STDIN, read_input, read_variables, variable_options
 from wps_run.cli.terminal import paint_for, write
 from wps_run.playbook.lint import unused_assignments, used_variables
 from wps_run.problems import PlaybookError, Problem, Severity, UsageError
@@ -60,7 +60,7 @@ def command(
       wps-run validate --strict --format github playbooks/
     """
     files = list(_files(paths))
-    given = variables(assignments, vars_files)
+    given = read_variables(assignments, vars_files)
     check = _Check(given, [name for name, _ in assignments], binding_only=binding_only)
     problems: list[Problem] = []
     unreadable: list[UsageError] = []
@@ -95,7 +95,7 @@ class _Check:
     def file(self, file: str) -> tuple[Problem, ...]:
         """Every problem of one file."""
         try:
-            playbook = read(file)
+            playbook = read_input(file)
             if self._assigned:
                 self._used |= used_variables(playbook)
             return planning.validate(playbook, self._given, binding_only=self._binding_only)
