@@ -203,7 +203,7 @@ class Rehearsal:
             absent=tuple(scene.away),
             struck=tuple(
                 FaultHits(one.fault.text, tuple(scene.struck.get(one.fault.text, {}).items()))
-                for one in faults.tallies
+                for one in faults.counters
             ),
             repeats=scene.repeats,
             fault_seed=faults.seed if self._faulty else None,

@@ -48,7 +48,7 @@ class Listener:
         """Note a message."""
         self.heard.append(message)
 
-    def closed(self, reason: str) -> None:
+    def close(self, reason: str) -> None:
         """Note an end."""
         self.ends.append(reason)
 

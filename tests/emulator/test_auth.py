@@ -11,8 +11,8 @@ from wps_run.emulator.auth import (
     IDENTITY_AUDIENCE,
     LEEWAY,
     ClaimError,
-    Claims,
-    ClientIdentity,
+    ClientClaims,
+    ClientTokenParameters,
     DeniedError,
     TokenVerifier,
 )
@@ -34,7 +34,7 @@ def token(key: str = KEY, algorithm: str = "HS256", **claims: Any) -> str:
 def admits(authorization: str, host: str = HOST, path: str = PATH, **gate: bool) -> bool:
     """Whether the call is let in."""
     try:
-        TokenVerifier(KEY, **gate).admit(authorization, host, path, NOW)
+        TokenVerifier(KEY, **gate).verify_rest_token(authorization, host, path, NOW)
     except DeniedError:
         return False
     return True
@@ -183,7 +183,7 @@ def test_a_denial_never_quotes_the_token() -> None:
     """Its text goes into a header and a log."""
     signed = token(key="x" * 44)
     with pytest.raises(DeniedError) as error:
-        TokenVerifier(KEY).admit(f"Bearer {signed}", HOST, PATH, NOW)
+        TokenVerifier(KEY).verify_rest_token(f"Bearer {signed}", HOST, PATH, NOW)
 
     assert not any(part in str(error.value) for part in signed.split("."))
 
@@ -204,29 +204,29 @@ def test_what_only_identities_may_do_is_denied_to_the_key() -> None:
     """A token is issued to those who could not sign one themselves."""
     gate = TokenVerifier(KEY, allow_unvalidated_entra_tokens=True)
 
-    gate.admit(f"Bearer {ENTRA}", HOST, PATH, NOW, identity_only=True)
+    gate.verify_rest_token(f"Bearer {ENTRA}", HOST, PATH, NOW, entra_only=True)
     with pytest.raises(DeniedError):
-        gate.admit(f"Bearer {token()}", HOST, PATH, NOW, identity_only=True)
+        gate.verify_rest_token(f"Bearer {token()}", HOST, PATH, NOW, entra_only=True)
 
 
 def test_a_remembered_token_still_expires() -> None:
     """What is remembered is the signature, not the verdict."""
     gate, signed = TokenVerifier(KEY), token()
-    gate.admit(f"Bearer {signed}", HOST, PATH, NOW)
+    gate.verify_rest_token(f"Bearer {signed}", HOST, PATH, NOW)
 
     with pytest.raises(DeniedError):
-        gate.admit(f"Bearer {signed}", HOST, PATH, NOW + 60 + LEEWAY)
+        gate.verify_rest_token(f"Bearer {signed}", HOST, PATH, NOW + 60 + LEEWAY)
     with pytest.raises(DeniedError):
-        gate.admit(f"Bearer {signed}", HOST, PATH + "s", NOW)
+        gate.verify_rest_token(f"Bearer {signed}", HOST, PATH + "s", NOW)
 
 
 def test_a_client_token_says_what_was_asked_for() -> None:
     """Signed with the same key; empty claims are left out."""
-    full = ClientIdentity("http://h/client/hubs/chat", "ada", ("r",), ("g", "h"), 120)
-    bare = ClientIdentity("http://h/client/hubs/chat", "", (), (), 60)
+    full = ClientTokenParameters("http://h/client/hubs/chat", "ada", ("r",), ("g", "h"), 120)
+    bare = ClientTokenParameters("http://h/client/hubs/chat", "", (), (), 60)
 
-    def claims(access: ClientIdentity) -> dict[str, Any]:
-        issued = TokenVerifier(KEY).client_token(access, NOW + 0.5)
+    def claims(access: ClientTokenParameters) -> dict[str, Any]:
+        issued = TokenVerifier(KEY).issue_client_token(access, NOW + 0.5)
         return jwt.decode(
             issued, KEY, ["HS256"], options={"verify_aud": False, "verify_iat": False}
         )
@@ -242,18 +242,18 @@ def test_a_client_token_says_what_was_asked_for() -> None:
     assert claims(bare).keys() == {"aud", "iat", "exp"}
 
 
-def client(host: str = HOST, hub: str = "Chat", **claims: Any) -> Claims:
+def client(host: str = HOST, hub: str = "Chat", **claims: Any) -> ClientClaims:
     """What a client's token for `Chat` grants."""
     said = {"aud": f"http://{HOST}/client/hubs/chat", **claims}
-    return TokenVerifier(KEY).admit_client(token(**said), host, hub, NOW)
+    return TokenVerifier(KEY).verify_client_token(token(**said), host, hub, NOW)
 
 
 def test_what_a_client_token_grants() -> None:
     """A role or a group may be written without a list; nobody's token is an anonymous one."""
-    assert client() == client(sub="", role=[], webpubsub=1) == Claims(None, (), ())
+    assert client() == client(sub="", role=[], webpubsub=1) == ClientClaims(None, (), ())
     assert client(
         **dict[str, Any](sub="ada", role="r", **{"webpubsub.group": ["g", "h"]})
-    ) == Claims("ada", ("r",), ("g", "h"))
+    ) == ClientClaims("ada", ("r",), ("g", "h"))
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_what_a_client_token_grants() -> None:
 )
 def test_audiences_that_open_a_hub_to_clients(audience: Any) -> None:
     """Case does not count, nor does the scheme."""
-    assert client(aud=audience) == Claims(None, (), ())
+    assert client(aud=audience) == ClientClaims(None, (), ())
 
 
 @pytest.mark.parametrize(
@@ -300,8 +300,8 @@ def test_a_group_that_cannot_exist_is_told_apart(groups: Any) -> None:
 def test_a_reconnection_token_is_for_one_connection() -> None:
     """For about a week, in this hub, and for nothing else."""
     gate = TokenVerifier(KEY)
-    issued = gate.reconnection_token("chat", "c", NOW)
-    gate.admit_again(issued, "chat", "c", NOW + 6 * 24 * 3600)
+    issued = gate.issue_reconnection_token("chat", "c", NOW)
+    gate.verify_reconnection_token(issued, "chat", "c", NOW + 6 * 24 * 3600)
     refused = [
         (issued, "chat", "d", NOW),
         (issued, "other", "c", NOW),
@@ -313,8 +313,8 @@ def test_a_reconnection_token_is_for_one_connection() -> None:
 
     for attempt in refused:
         with pytest.raises(DeniedError):
-            gate.admit_again(*attempt)
+            gate.verify_reconnection_token(*attempt)
     with pytest.raises(DeniedError):
-        gate.admit(f"Bearer {issued}", HOST, PATH, NOW)
+        gate.verify_rest_token(f"Bearer {issued}", HOST, PATH, NOW)
     with pytest.raises(DeniedError):
-        gate.admit_client(issued, HOST, "chat", NOW)
+        gate.verify_client_token(issued, HOST, "chat", NOW)

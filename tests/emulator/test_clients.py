@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wps_run.emulator.clients import FULL, Clients
+from wps_run.emulator.clients import WRITE_BUFFER_LIMIT, Clients
 from wps_run.emulator.effects import Close, DataType, Deliver, Message
 
 HELLO = Message(b"hello", DataType.TEXT)
@@ -76,7 +76,13 @@ def test_plugged_clients_get_bytes_made_once_for_their_kind(
 ) -> None:
     """In the order of the effect, with those that are not plugged in; a full pipe is passed by."""
     clients, listeners = Clients(), {name: make_listener() for name in "abcdef"}
-    pipes = {"a": Pipe(), "b": Pipe(), "c": Pipe(FULL), "d": Pipe(FULL + 1), "e": Pipe(0, True)}  # noqa: FBT003 - cut
+    pipes = {
+        "a": Pipe(),
+        "b": Pipe(),
+        "c": Pipe(WRITE_BUFFER_LIMIT),
+        "d": Pipe(WRITE_BUFFER_LIMIT + 1),
+        "e": Pipe(is_closed=True),
+    }
     made: list[str] = []
 
     def one(message: Message) -> bytes:
@@ -90,7 +96,7 @@ def test_plugged_clients_get_bytes_made_once_for_their_kind(
     for name, listener in listeners.items():
         clients.attach(name, listener)
     for name, pipe in pipes.items():
-        clients.plug(name, pipe, other if name == "b" else one)
+        clients.enable_fast_path(name, pipe, other if name == "b" else one)
 
     clients.perform(Deliver((*listeners, "gone"), HELLO))
 
@@ -111,9 +117,9 @@ def test_a_plug_lasts_until_it_is_pulled(make_listener: Callable[[], Any]) -> No
     pipes = {name: Pipe() for name in "abc"}
     for name, pipe in pipes.items():
         clients.attach(name, listener)
-        clients.plug(name, pipe, lambda message: message.data)
+        clients.enable_fast_path(name, pipe, lambda message: message.data)
 
-    clients.unplug("a")
+    clients.disable_fast_path("a")
     clients.detach("b")
     clients.perform(Close(("c",), "bye"))
     clients.perform(Deliver(("a", "b", "c"), HELLO))

@@ -4,9 +4,9 @@ import pytest
 
 from wps_run.emulator.effects import Close, DataType, Deliver, Message
 from wps_run.emulator.hub import (
-    EVERYONE,
+    ALL_CONNECTIONS,
+    DuplicateConnectionError,
     Hub,
-    TakenConnectionError,
     Target,
     TargetKind,
     UnknownConnectionError,
@@ -34,7 +34,7 @@ def hub() -> Hub:
 @pytest.mark.parametrize(
     ("target", "reached"),
     [
-        (EVERYONE, ("a1", "a2", "b1", "x1")),
+        (ALL_CONNECTIONS, ("a1", "a2", "b1", "x1")),
         (ROOM, ("a1", "b1")),
         (ADA, ("a1", "a2")),
         (Target(TargetKind.CONNECTION, "x1"), ("x1",)),
@@ -50,7 +50,7 @@ def test_a_send_reaches_those_it_names(hub: Hub, target: Target, reached: tuple[
 
 def test_excluded_ids_are_compared_to_the_letter(hub: Hub) -> None:
     """Unknown ones are harmless."""
-    assert hub.send(EVERYONE, HELLO, {"a1", "A2", "gone"}).connections == ("a2", "b1", "x1")
+    assert hub.send(ALL_CONNECTIONS, HELLO, {"a1", "A2", "gone"}).connections == ("a2", "b1", "x1")
 
 
 def test_a_predicate_chooses_among_the_addressed(hub: Hub) -> None:
@@ -108,7 +108,7 @@ def test_a_close_forgets_the_connections_at_once(hub: Hub) -> None:
 
 def test_an_id_is_used_once(hub: Hub) -> None:
     """A second connection with the same ID is refused and changes nothing."""
-    with pytest.raises(TakenConnectionError):
+    with pytest.raises(DuplicateConnectionError):
         hub.connect("a1", "eve", ["room"])
 
     assert "eve" not in hub.users
@@ -147,7 +147,7 @@ def test_permissions_belong_to_a_connection(hub: Hub) -> None:
 
 def test_roles_hold_for_every_group_until_revoked(hub: Hub) -> None:
     """A revoke denies one group in spite of the role."""
-    hub.connect("r1", rules={Permission.SEND_TO_GROUP: PermissionRules(everywhere=True)})
+    hub.connect("r1", rules={Permission.SEND_TO_GROUP: PermissionRules(all_groups=True)})
 
     hub.revoke(Permission.SEND_TO_GROUP, "r1", "room")
 

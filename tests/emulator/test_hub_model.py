@@ -8,10 +8,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from wps_run.emulator.effects import DataType, Message
 from wps_run.emulator.hub import (
-    EVERYONE,
+    ALL_CONNECTIONS,
     Connection,
+    DuplicateConnectionError,
     Hub,
-    TakenConnectionError,
     Target,
     TargetKind,
     UnknownConnectionError,
@@ -31,7 +31,7 @@ some_groups = st.lists(groups, max_size=3)
 permissions = st.sampled_from(PERMISSIONS)
 excluded = st.frozensets(ids, max_size=2)
 targets = st.one_of(
-    st.just(EVERYONE),
+    st.just(ALL_CONNECTIONS),
     groups.map(lambda name: Target(TargetKind.GROUP, name)),
     users.map(lambda name: Target(TargetKind.USER, name)),
     ids.map(lambda name: Target(TargetKind.CONNECTION, name)),
@@ -70,7 +70,7 @@ class HubMachine(RuleBasedStateMachine):
 
     def addressed(self, target: Target) -> set[str]:
         """Who is meant."""
-        match target.scope:
+        match target.kind:
             case TargetKind.HUB:
                 return set(self.there)
             case TargetKind.GROUP:
@@ -113,9 +113,9 @@ class HubMachine(RuleBasedStateMachine):
         self, one: str, user: str | None, joined: list[str], roles: frozenset[Permission]
     ) -> None:
         """An ID that is taken is refused, and nothing changes."""
-        rules = {role: PermissionRules(everywhere=True) for role in roles}
+        rules = {role: PermissionRules(all_groups=True) for role in roles}
         if one in self.there:
-            with pytest.raises(TakenConnectionError):
+            with pytest.raises(DuplicateConnectionError):
                 self.hub.connect(one, user, joined, rules=rules)
             return
         self.hub.connect(one, user, joined, rules=rules)
@@ -150,7 +150,7 @@ class HubMachine(RuleBasedStateMachine):
         assert effect.message is message
         assert len(effect.connections) == len(chosen)
         assert set(effect.connections) == chosen
-        if aim == EVERYONE:
+        if aim == ALL_CONNECTIONS:
             assert list(effect.connections) == [one for one in self.there if one in chosen]
 
     @rule(one=ids, group=groups)

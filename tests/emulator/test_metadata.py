@@ -2,7 +2,13 @@
 
 import pytest
 
-from wps_run.emulator.metadata import NAME_LIMIT, TOTAL_LIMIT, VALUE_LIMIT, MetadataError, read
+from wps_run.emulator.names import (
+    METADATA_LIMIT,
+    METADATA_NAME_LIMIT,
+    METADATA_VALUE_LIMIT,
+    MetadataError,
+    read_metadata,
+)
 
 
 @pytest.mark.parametrize(
@@ -12,13 +18,13 @@ from wps_run.emulator.metadata import NAME_LIMIT, TOTAL_LIMIT, VALUE_LIMIT, Meta
         [("k", "")],
         [("a", "1"), ("A", "2")],
         [("!#$%&'*+-.^_`|~09az", " ~\n")],
-        [("k" * NAME_LIMIT, "v" * VALUE_LIMIT)],
-        [(str(number), "v" * (VALUE_LIMIT - 1)) for number in range(8)],
+        [("k" * METADATA_NAME_LIMIT, "v" * METADATA_VALUE_LIMIT)],
+        [(str(number), "v" * (METADATA_VALUE_LIMIT - 1)) for number in range(8)],
     ],
 )
 def test_metadata_within_the_limits_is_kept(pairs: list[tuple[str, str]]) -> None:
     """Names as they are, with case."""
-    assert list(read(pairs).items()) == pairs
+    assert list(read_metadata(pairs).items()) == pairs
 
 
 @pytest.mark.parametrize(
@@ -29,15 +35,15 @@ def test_metadata_within_the_limits_is_kept(pairs: list[tuple[str, str]]) -> Non
         ([("k\n", "v")], "forbidden character"),
         ([("é", "v")], "forbidden character"),
         ([("k", "é")], "not ASCII"),
-        ([("k" * (NAME_LIMIT + 1), "v")], str(NAME_LIMIT)),
-        ([("k", "v" * (VALUE_LIMIT + 1))], str(VALUE_LIMIT)),
+        ([("k" * (METADATA_NAME_LIMIT + 1), "v")], str(METADATA_NAME_LIMIT)),
+        ([("k", "v" * (METADATA_VALUE_LIMIT + 1))], str(METADATA_VALUE_LIMIT)),
         ([("k", "1"), ("k", "1")], "twice"),
-        ([(str(number), "v" * VALUE_LIMIT) for number in range(8)], str(TOTAL_LIMIT)),
+        ([(str(number), "v" * METADATA_VALUE_LIMIT) for number in range(8)], str(METADATA_LIMIT)),
     ],
 )
 def test_metadata_beyond_the_limits_is_refused(pairs: list[tuple[str, str]], why: str) -> None:
     """The reason says what is wrong, and holds nothing of what was sent."""
     with pytest.raises(MetadataError, match=why) as caught:
-        read(pairs)
+        read_metadata(pairs)
 
     assert len(str(caught.value)) <= 123

@@ -20,7 +20,7 @@ def test_a_grant_is_for_one_literal_group() -> None:
 
 def test_a_revoke_beats_a_role_until_it_is_granted_again() -> None:
     """A denial of one group leaves the role for the others."""
-    rules = PermissionRules(everywhere=True)
+    rules = PermissionRules(all_groups=True)
 
     rules.revoke("room")
     assert not rules.check("room")
@@ -43,7 +43,7 @@ def test_granted_then_revoked_leaves_no_rule() -> None:
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_a_thousand_rules_are_enough(*, everywhere: bool) -> None:
     """One more is refused and changes nothing; a repeat is none more."""
-    rules = PermissionRules(everywhere=everywhere)
+    rules = PermissionRules(all_groups=everywhere)
     change = rules.revoke if everywhere else rules.grant
     for number in range(RULE_LIMIT):
         change(f"room{number}")

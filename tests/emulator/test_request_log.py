@@ -74,7 +74,7 @@ def test_a_ledger_that_forgot_begins_anew() -> None:
     for _ in range(3):
         ledger.add(0, exchange())
 
-    ledger.forget()
+    ledger.clear()
     ledger.add(0, exchange())
 
     assert (ledger.last, ledger.dropped, numbers(ledger)) == (1, 0, [1])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.emulator.names import Permission
-from wps_run.emulator.seed import MOST, SeedClient, SeedError, read_seed
+from wps_run.emulator.seed import CLIENT_LIMIT, SeedClient, SeedError, read_seed
 from wps_run.emulator.server import Emulator
 
 
@@ -76,7 +76,7 @@ def test_several_clients_are_numbered() -> None:
         ({"clients": [{"permissions": ["x"]}]}, "write {sendToGroup: [launch]}"),
         ({"clients": [{"count": 0}]}, "clients[0].count: must be a whole number from 1"),
         ({"clients": [{"count": True}]}, "must be a whole number from 1"),
-        ({"clients": [{"count": MOST + 1}]}, "there may be at most 100,000 clients"),
+        ({"clients": [{"count": CLIENT_LIMIT + 1}]}, "there may be at most 100,000 clients"),
         ({"clients": [{"count": 10**30}]}, "there may be at most 100,000 clients"),
         (
             {"clients": [{"groups": ["${n}" * 256], "count": 10_000}]},
@@ -87,7 +87,7 @@ def test_several_clients_are_numbered() -> None:
             "clients[0].permissions.sendToGroup: a connection may be granted at most 1,000 groups",
         ),
         (
-            {"clients": [{"groups": ["g"] * 11, "count": MOST}]},
+            {"clients": [{"groups": ["g"] * 11, "count": CLIENT_LIMIT}]},
             "clients[0].count: there may be at most 1,000,000 groups and permissions in all",
         ),
         ({"clients": [{"connectionId": "c", "count": 2}]}, "write ${n} in it"),

@@ -23,14 +23,14 @@ from urllib.parse import unquote
 
 import jwt
 
-from wps_run.emulator.names import is_group, is_id
-from wps_run.emulator.rest.targets import decode
+from wps_run.emulator.names import is_group_name, is_id
+from wps_run.emulator.rest.targets import decode_path
 
 HEADERS_KEPT = 64
 """How many headers of tokens are remembered: callers use one or two."""
 
 
-def signed_claims(token: str, key: bytes) -> Mapping[str, Any]:
+def verify_token(token: str, key: bytes) -> Mapping[str, Any]:
     """Verify a token's signature and read its claims.
 
     Args:
@@ -64,6 +64,8 @@ def _object(segment: str) -> dict[str, Any]:
 
 
 def _bytes(segment: str) -> bytes:
+    if "+" in segment or "/" in segment:  # Python accepts them beside `altchars`
+        raise ValueError("this is not base64url")
     padded = segment + "=" * (-len(segment) % 4)
     return base64.b64decode(padded, altchars=b"-_", validate=True)
 
@@ -92,7 +94,7 @@ class ClaimError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class ClientIdentity:
+class ClientTokenParameters:
     """What a client's token says.
 
     Attributes:
@@ -111,7 +113,7 @@ class ClientIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class ClientClaims:
     """What a client's token grants.
 
     Attributes:
@@ -139,8 +141,8 @@ class TokenVerifier:
         self._allow_entra = allow_unvalidated_entra_tokens
         self._verified = lru_cache(TOKENS_KEPT)(partial(_claims, key=self._key))
 
-    def admit(
-        self, authorization: str, host: str, path: str, now: float, *, identity_only: bool = False
+    def verify_rest_token(
+        self, authorization: str, host: str, path: str, now: float, *, entra_only: bool = False
     ) -> None:
         """Verify the token of a REST call.
 
@@ -149,25 +151,25 @@ class TokenVerifier:
             host: The Host header the client used.
             path: The raw path.
             now: Seconds since the epoch.
-            identity_only: Only an Entra ID token will do.
+            entra_only: Only an Entra ID token will do.
 
         Raises:
             DeniedError: The token is missing, malformed, expired or for something else.
         """
-        token = bearer(authorization)
+        token = bearer_token(authorization)
         if self._allow_entra:
             unverified = _claims(token, None)
             if IDENTITY_AUDIENCE in _audiences(unverified):
                 _check_times(unverified, now)
                 return
-        if identity_only:
+        if entra_only:
             raise DeniedError("this needs a token of Entra ID")
         claims = self._verified(token)
         _check_times(claims, now)
         if not any(_covers(audience, host, path) for audience in _audiences(claims)):
             raise DeniedError("the audience is not the URL of the request")
 
-    def client_token(self, access: ClientIdentity, now: float) -> str:
+    def issue_client_token(self, access: ClientTokenParameters, now: float) -> str:
         """Issue a client's token at `now` (seconds since the epoch), without empty claims."""
         issued = int(now)
         claims: dict[str, object] = {
@@ -183,7 +185,7 @@ class TokenVerifier:
             claims["webpubsub.group"] = access.groups
         return jwt.encode(claims, self._key, algorithm="HS256")
 
-    def admit_client(self, token: str, host: str, hub: str, now: float) -> Claims:
+    def verify_client_token(self, token: str, host: str, hub: str, now: float) -> ClientClaims:
         """Verify the token of a client that connects.
 
         Args:
@@ -206,16 +208,18 @@ class TokenVerifier:
         if user_id is not None and (not isinstance(user_id, str) or not is_id(user_id)):
             raise DeniedError("the token has no valid `sub`")
         groups = _texts(claims, "webpubsub.group")
-        if not all(map(is_group, groups)):
+        if not all(map(is_group_name, groups)):
             raise ClaimError("the token names a group that cannot exist")
-        return Claims(user_id, _texts(claims, "role"), groups)
+        return ClientClaims(user_id, _texts(claims, "role"), groups)
 
-    def reconnection_token(self, hub: str, connection_id: str, now: float) -> str:
+    def issue_reconnection_token(self, hub: str, connection_id: str, now: float) -> str:
         """Issue a token with which one connection, and no other, can be recovered."""
         claims = {"aud": _seat(hub, connection_id), "exp": int(now) + RECONNECTION_LIFETIME}
         return jwt.encode(claims, self._key, algorithm="HS256")
 
-    def admit_again(self, token: str, hub: str, connection_id: str, now: float) -> None:
+    def verify_reconnection_token(
+        self, token: str, hub: str, connection_id: str, now: float
+    ) -> None:
         """Verify a reconnection token. Raises DeniedError."""
         claims = _claims(token, self._key)
         _check_times(claims, now)
@@ -223,7 +227,7 @@ class TokenVerifier:
             raise DeniedError("the reconnection token is for another connection")
 
 
-def bearer(authorization: str) -> str:
+def bearer_token(authorization: str) -> str:
     """The token in an Authorization header. Raises DeniedError when there is none."""
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.strip() or not token.isascii():
@@ -250,7 +254,7 @@ _OPTIONS: Any = dict.fromkeys(
 def _claims(token: str, key: bytes | None) -> Mapping[str, Any]:
     """The claims of a token; without a key, its signature is not looked at."""
     try:
-        return signed_claims(token, key) if key is not None else _unsigned(token)
+        return verify_token(token, key) if key is not None else _unsigned(token)
     except (jwt.InvalidTokenError, ValueError, RecursionError):
         raise DeniedError("the token is malformed or not signed with the access key") from None
 
@@ -317,7 +321,7 @@ def _covers(audience: str, host: str, path: str) -> bool:
     path = path.removesuffix("/")
     if _continues(audience, host, path):
         return True
-    decoded = decode(path)
+    decoded = decode_path(path)
     return any(_continues(form, host, decoded) for form in (audience, unquote(audience)))
 
 

@@ -1,93 +1,98 @@
-"""Who is behind the connection IDs, and how a hub's effects reach them."""
+"""The clients behind the connections of a hub, and the delivery of a hub's effects to them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from wps_run.emulator.effects import Close, Deliver, Effect, Message
+from wps_run.emulator.hub import Hub
 
-FULL = 64 * 1024
-"""The bytes that a client may leave unread before further messages wait for it."""
+WRITE_BUFFER_LIMIT = 64 * 1024
+"""The unsent bytes of a client above which further messages are queued."""
 
 
 class ConnectedClient(Protocol):
-    """The far end of one connection: a simulated client, or a WebSocket.
+    """The client of one connection: a simulated one or a WebSocket.
 
-    Both methods are called while a request is answered: they must not block, nor raise.
+    Both methods are called while a request is processed: they must not block or raise.
     """
 
     def deliver(self, message: Message) -> None:
-        """A message has come."""
+        """Receive a message."""
 
-    def closed(self, reason: str) -> None:
-        """A REST call cut the connection; `reason` is "" when it gave none."""
+    def close(self, reason: str) -> None:
+        """Receive the end of the connection by a REST call; `reason` may be ""."""
 
 
 class Transport(Protocol):
-    """Where bytes can be written without waiting: a transport of asyncio, as far as it matters."""
+    """The part of an asyncio transport that the fast path uses."""
 
     def is_closing(self) -> bool:
-        """Whether nobody reads them any more."""
+        """Whether written bytes are discarded."""
 
     def get_write_buffer_size(self) -> int:
-        """How many are still unread."""
+        """Return the number of unsent bytes."""
 
     def write(self, data: bytes, /) -> None:
-        """Take some more."""
+        """Send bytes without waiting."""
 
 
-Make = Callable[[Message], bytes]
-"""Makes the bytes that give a message to any client of one kind."""
+EncodeMessage = Callable[[Message], bytes]
+"""Encodes a message for all clients of one kind."""
 
 
 class NullClient:
-    """A client that is there, and does nothing."""
+    """A client that ignores everything."""
 
     def deliver(self, message: Message) -> None:
-        """Hear a message."""
+        """Ignore a message."""
 
-    def closed(self, reason: str) -> None:
-        """Be cut off."""
+    def close(self, reason: str) -> None:
+        """Ignore the end of the connection."""
 
 
 class Clients:
     """The clients of one hub, by connection ID.
 
-    A client that gets the same bytes as all of its kind may be plugged in: those bytes are made
-    once and written straight to its pipe. A write to a socket drives whatever else there is out of
-    the processor's caches, so this touches one small object a client, and all before the writes.
+    Clients that receive the same bytes as others of their kind may use the fast path: a message is
+    encoded once and written to each transport. A socket write evicts other data from the
+    processor's caches, so the fast path reads one small object a client, all before the first
+    write.
     """
 
     def __init__(self) -> None:
         self._clients: dict[str, ConnectedClient] = {}
-        self._plugged: dict[str, tuple[Transport, Make]] = {}
+        self._fast_paths: dict[str, tuple[Transport, EncodeMessage]] = {}
 
     def attach(self, connection_id: str, client: ConnectedClient) -> None:
-        """Put a client behind a connection ID."""
+        """Add the client of a connection."""
         self._clients[connection_id] = client
 
     def get(self, connection_id: str) -> ConnectedClient | None:
-        """The client behind a connection ID, or None."""
+        """Return the client of a connection, or None."""
         return self._clients.get(connection_id)
 
     def all(self) -> tuple[ConnectedClient, ...]:
-        """All of them, now."""
+        """Return a snapshot of all clients."""
         return tuple(self._clients.values())
 
-    def plug(self, connection_id: str, pipe: Transport, make: Make) -> None:
-        """Write messages straight to a client's pipe, for as long as it reads them."""
-        self._plugged[connection_id] = pipe, make
+    def enable_fast_path(
+        self, connection_id: str, transport: Transport, encode: EncodeMessage
+    ) -> None:
+        """Write messages to a client's transport while its write buffer is not full."""
+        self._fast_paths[connection_id] = transport, encode
 
-    def unplug(self, connection_id: str) -> None:
-        """Hand messages to the client itself again."""
-        self._plugged.pop(connection_id, None)
+    def disable_fast_path(self, connection_id: str) -> None:
+        """Deliver messages to the client object again."""
+        self._fast_paths.pop(connection_id, None)
 
     def detach(self, connection_id: str) -> None:
-        """Forget the client of a connection that has left."""
+        """Remove the client of a connection that has left."""
         self._clients.pop(connection_id, None)
-        self._plugged.pop(connection_id, None)
+        self._fast_paths.pop(connection_id, None)
 
     def perform(self, effect: Effect) -> None:
-        """Let the clients have what a command to the hub brought about."""
+        """Deliver the message of an effect, or close its connections."""
         if isinstance(effect, Close):
             self._close(effect)
         else:
@@ -97,22 +102,47 @@ class Clients:
         for connection_id in effect.connections:
             client = self._clients.pop(connection_id, None)
             if client is not None:
-                client.closed(effect.reason)
-            self._plugged.pop(connection_id, None)
+                client.close(effect.reason)
+            self._fast_paths.pop(connection_id, None)
 
     def _deliver(self, effect: Deliver) -> None:
-        message, made, maker = effect.message, b"", None
-        frames: dict[Make, bytes] = {}
-        plugs = list(map(self._plugged.get, effect.connections))
-        for connection_id, plug in zip(effect.connections, plugs, strict=True):
-            if plug is not None:
-                pipe, make = plug
-                if not pipe.is_closing() and pipe.get_write_buffer_size() <= FULL:
-                    if make is not maker:
-                        maker, made = make, frames.get(make) or make(message)
-                        frames[make] = made
-                    pipe.write(made)
+        message, frame, encoder = effect.message, b"", None
+        frames: dict[EncodeMessage, bytes] = {}
+        fast_paths = list(map(self._fast_paths.get, effect.connections))
+        for connection_id, fast_path in zip(effect.connections, fast_paths, strict=True):
+            if fast_path is not None:
+                transport, encode = fast_path
+                if (
+                    not transport.is_closing()
+                    and transport.get_write_buffer_size() <= WRITE_BUFFER_LIMIT
+                ):
+                    if encode is not encoder:
+                        encoder, frame = encode, frames.get(encode) or encode(message)
+                        frames[encode] = frame
+                    transport.write(frame)
                     continue
             client = self._clients.get(connection_id)
             if client is not None:
                 client.deliver(message)
+
+
+Users = tuple[str | None, ...]
+"""The user IDs of some connections, in their order; None for an anonymous one."""
+
+
+@dataclass(slots=True)
+class HubState:
+    """One hub and its clients."""
+
+    hub: Hub = field(default_factory=Hub)
+    clients: Clients = field(default_factory=Clients)
+
+    def users_of(self, effect: Effect) -> Users:
+        """Return the users of an effect's connections, right after the effect."""
+        if isinstance(effect, Close):
+            return effect.users
+        connections = self.hub.connections
+        return tuple(
+            connections[connection_id].user_id if connection_id in connections else None
+            for connection_id in effect.connections
+        )

@@ -23,7 +23,7 @@ class UnknownUserError(Exception):
     """No connection of the hub belongs to this user."""
 
 
-class TakenConnectionError(ValueError):
+class DuplicateConnectionError(ValueError):
     """A connection of the hub has this ID already."""
 
 
@@ -38,13 +38,13 @@ class TargetKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A scope and the name in it; "" for the whole hub."""
+    """A kind of target and its name; "" for the whole hub."""
 
-    scope: TargetKind
+    kind: TargetKind
     name: str = ""
 
 
-EVERYONE = Target(TargetKind.HUB)
+ALL_CONNECTIONS = Target(TargetKind.HUB)
 
 
 @dataclass(slots=True)
@@ -116,10 +116,10 @@ class Hub:
             rules: What it may do with which groups; given away to the hub.
 
         Raises:
-            TakenConnectionError: The ID is in use.
+            DuplicateConnectionError: The ID is in use.
         """
         if connection_id in self._connections:
-            raise TakenConnectionError(connection_id)
+            raise DuplicateConnectionError(connection_id)
         connection = Connection(connection_id, user_id, protocol, rules=dict(rules or {}))
         self._connections[connection_id] = connection
         if user_id is not None:
@@ -276,7 +276,7 @@ class Hub:
         )
 
     def _addressed(self, target: Target) -> _Members:
-        match target.scope:
+        match target.kind:
             case TargetKind.HUB:
                 return self._connections
             case TargetKind.GROUP:

@@ -21,13 +21,13 @@ class PermissionRules:
     """The rules of one connection for one permission.
 
     Attributes:
-        everywhere: Whether the client's roles give the permission for every group.
+        all_groups: Whether the client's roles give the permission for every group.
         patterns: The groups for which its roles give it, by pattern.
         allowed: Groups it was granted beyond that.
         denied: Groups it was denied in spite of that.
     """
 
-    everywhere: bool = False
+    all_groups: bool = False
     patterns: tuple[Pattern, ...] = ()
     allowed: set[str] = field(default_factory=set)
     denied: set[str] = field(default_factory=set)
@@ -50,7 +50,7 @@ class PermissionRules:
 
     def _given(self, group: str) -> bool:
         """Whether its roles give it."""
-        return self.everywhere or any(pattern.matches(group) for pattern in self.patterns)
+        return self.all_groups or any(pattern.matches(group) for pattern in self.patterns)
 
     def _add(self, rules: set[str], group: str) -> None:
         if group not in rules and len(self.allowed) + len(self.denied) >= RULE_LIMIT:

@@ -50,10 +50,10 @@ class ClientEvent:
     effect: Effect | None = None
 
 
-ENTRIES_KEPT = 100_000
+ENTRY_LIMIT = 100_000
 """The most entries kept."""
 
-BYTES_KEPT = 64 * 1024 * 1024
+SIZE_LIMIT = 64 * 1024 * 1024
 """About how many bytes the entries kept may take."""
 
 _ENTRY_BYTES = 1000
@@ -134,12 +134,12 @@ class RequestLog:
         size: About how many bytes they may take; the newest is kept, whatever it takes.
     """
 
-    def __init__(self, entries: int = ENTRIES_KEPT, size: int = BYTES_KEPT) -> None:
+    def __init__(self, entries: int = ENTRY_LIMIT, size: int = SIZE_LIMIT) -> None:
         self._limit, self._size = entries, size
         self._kept: deque[LogEntry] = deque()
         self._weight = 0
         self._last = 0
-        self.age = 0
+        self.generation = 0
         """How often it was begun anew."""
 
     @property
@@ -174,13 +174,13 @@ class RequestLog:
         """The entries kept whose number is above `after`."""
         return islice(self._kept, max(0, after - self.dropped), None)
 
-    def newest(self) -> Iterator[LogEntry]:
+    def newest_first(self) -> Iterator[LogEntry]:
         """The entries kept, the newest first."""
         return reversed(self._kept)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Begin anew, with number 1."""
-        self.age += 1
+        self.generation += 1
         self._kept.clear()
         self._weight = self._last = 0
 

@@ -4,20 +4,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wps_run.emulator.names import Permission, hub_key, is_group, is_hub, is_id
+from wps_run.emulator.names import Permission, hub_key, is_group_name, is_hub_name, is_id
 from wps_run.emulator.permissions import RULE_LIMIT
 from wps_run.problems import did_you_mean, printable
 
 DEFAULT_HUB = "local"
 """The hub of clients when the seed names none."""
 
-MOST = 100_000
+CLIENT_LIMIT = 100_000
 """The most clients that one seed may bring."""
 
 NUMBER = "${n}"
 """Stands in names for the number of a client, from 1, where there are several."""
 
-MOST_NAMED = 1_000_000
+NAME_LIMIT = 1_000_000
 """The most groups and permissions that all of them together may have."""
 
 EXAMPLE = "clients: [{userId: ada, groups: [launch]}]"
@@ -29,7 +29,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class SeedProblem:
     """One thing that is wrong with a seed: where, and what to write instead."""
 
     path: Path
@@ -43,7 +43,7 @@ class Wrong:
 class SeedError(ValueError):
     """A seed is wrong; holds everything that is."""
 
-    def __init__(self, faults: list[Wrong]) -> None:
+    def __init__(self, faults: list[SeedProblem]) -> None:
         super().__init__("; ".join(map(str, faults)))
         self.faults = tuple(faults)
 
@@ -89,14 +89,14 @@ class _Reader:
     """Reads a seed, and collects what is wrong with it."""
 
     def __init__(self) -> None:
-        self.faults: list[Wrong] = []
-        self._left = MOST
-        self._left_named = MOST_NAMED
+        self.faults: list[SeedProblem] = []
+        self._left = CLIENT_LIMIT
+        self._left_named = NAME_LIMIT
         self._taken: set[tuple[str, str]] = set()
 
     def seats(self, data: object) -> Iterator[SeedClient]:
         top = self._mapping(data, (), ("hub", "clients"), f"a seed is written {EXAMPLE}")
-        hub = self._name(top, (), "hub", is_hub) or DEFAULT_HUB
+        hub = self._name(top, (), "hub", is_hub_name) or DEFAULT_HUB
         clients = top.get("clients", [])
         if not isinstance(clients, list):
             self._wrong(("clients",), f"must be a list, as in {EXAMPLE}")
@@ -109,7 +109,7 @@ class _Reader:
         count = self._count(client, path)
         user = self._name(client, path, "userId", is_id)
         connection = self._name(client, path, "connectionId", is_id)
-        hub = hub_key(self._name(client, path, "hub", is_hub) or hub)
+        hub = hub_key(self._name(client, path, "hub", is_hub_name) or hub)
         widest = _Numbered(str(count)) if "count" in client else str
         groups = self._names(client.get("groups", []), (*path, "groups"), widest)
         permissions = self._permissions(
@@ -123,11 +123,11 @@ class _Reader:
             return
         self._left -= count
         if self._left < 0:
-            self._wrong((*path, "count"), f"there may be at most {MOST:,} clients")
+            self._wrong((*path, "count"), f"there may be at most {CLIENT_LIMIT:,} clients")
             return
         self._left_named -= count * (len(groups) + len(permissions))
         if self._left_named < 0:
-            message = f"there may be at most {MOST_NAMED:,} groups and permissions in all"
+            message = f"there may be at most {NAME_LIMIT:,} groups and permissions in all"
             self._wrong((*path, "count"), message)
             return
         numbered = "count" in client
@@ -180,7 +180,7 @@ class _Reader:
         """The groups of a list; their names must do with the last client's number in them, too."""
 
         def allowed(name: str) -> bool:
-            return is_group(widest(name))
+            return is_group_name(widest(name))
 
         if not isinstance(value, list):
             self._wrong(path, "must be a list of groups, as in [launch]")
@@ -210,7 +210,7 @@ class _Reader:
         return count
 
     def _wrong(self, path: Path, message: str) -> None:
-        self.faults.append(Wrong(path, message))
+        self.faults.append(SeedProblem(path, message))
 
 
 _CLIENT = ("hub", "userId", "connectionId", "groups", "permissions", "count")

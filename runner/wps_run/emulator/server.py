@@ -16,17 +16,17 @@ from wps_run.connect.endpoint import Endpoint
 from wps_run.emulator.admin.handler import AdminHandler
 from wps_run.emulator.admin.routes import AdminContext
 from wps_run.emulator.auth import TokenVerifier
-from wps_run.emulator.clients import ConnectedClient, NullClient
+from wps_run.emulator.clients import ConnectedClient, HubState, NullClient, Users
 from wps_run.emulator.dashboard.handler import DashboardHandler
 from wps_run.emulator.dashboard.live import DashboardSource
 from wps_run.emulator.dashboard.traffic import TrafficCounters
 from wps_run.emulator.faults.rules import FaultCounter, FaultInjector
 from wps_run.emulator.faults.syntax import parse_fault
-from wps_run.emulator.hub import EVERYONE, Hub
-from wps_run.emulator.names import hub_key, is_group, is_hub, is_id
+from wps_run.emulator.hub import ALL_CONNECTIONS, Hub
+from wps_run.emulator.names import hub_key, is_group_name, is_hub_name, is_id
 from wps_run.emulator.request_log import ClientEvent, RequestEntry, RequestLog
-from wps_run.emulator.rest.handler import HubState, RestHandler, Users
-from wps_run.emulator.seed import SeedClient, SeedError, Wrong, read_seed
+from wps_run.emulator.rest.handler import RestHandler
+from wps_run.emulator.seed import SeedClient, SeedError, SeedProblem, read_seed
 from wps_run.emulator.websocket.handler import HEARTBEAT, WebSocketHandler
 from wps_run.emulator.websocket.handshake import is_client_path
 from wps_run.emulator.websocket.send_queue import ClientLimits
@@ -107,7 +107,7 @@ class Emulator:
         self._host, self._port = host, port
         self._tls = (tls_cert, tls_key) if tls_cert is not None else None
         self._rooms: defaultdict[str, HubState] = defaultdict(HubState)
-        self.ledger = RequestLog()
+        self.request_log = RequestLog()
         self._forgotten: frozenset[str] = frozenset()
         seed = secrets.randbelow(_SEEDS) if fault_seed is None else fault_seed
         self.faults = FaultInjector(seed, [FaultCounter(parse_fault(fault)) for fault in faults])
@@ -128,16 +128,16 @@ class Emulator:
             on_request=self._note,
         )
         self._counters = TrafficCounters()
-        scene = DashboardSource(lambda: self.hubs, self.ledger, self._counters, self.faults)
+        scene = DashboardSource(lambda: self.hubs, self.request_log, self._counters, self.faults)
         self._page = DashboardHandler(scene, host, is_secure=self._tls is not None)
         backstage = AdminContext(
-            self.ledger,
+            self.request_log,
             self.faults,
             lambda: self.hubs,
             self.reset,
             self.seed,
-            self.page_link,
-            lambda access: gate.client_token(access, time.time()),
+            self.dashboard_link,
+            lambda access: gate.issue_client_token(access, time.time()),
         )
         self._local = AdminHandler(backstage, self._key, self._page.is_authorized)
         self._runner: web.ServerRunner | None = None
@@ -202,7 +202,7 @@ class Emulator:
         """What clients are configured with. It holds the key."""
         return f"Endpoint={self.endpoint.origin};AccessKey={self._key};Version=1.0;"
 
-    def page_link(self) -> str:
+    def dashboard_link(self) -> str:
         """A new link to the page on which the service is watched; it opens once.
 
         Until there is a link, there is no page.
@@ -240,7 +240,7 @@ class Emulator:
         """
         chosen = secrets.token_urlsafe(23) if connection_id is None else connection_id
         joined = tuple(groups)
-        if not is_hub(hub) or not is_id(chosen) or not all(map(is_group, joined)):
+        if not is_hub_name(hub) or not is_id(chosen) or not all(map(is_group_name, joined)):
             raise ValueError("the hub, the connection or a group has a name that is not allowed")
         if user_id is not None and not is_id(user_id):
             raise ValueError("the user has a name that is not allowed")
@@ -272,7 +272,7 @@ class Emulator:
         taken = [seat for seat in seats if self._is_taken(seat)]
         if taken:
             ids = ", ".join(f"`{seat.connection_id}`" for seat in taken[:3])
-            raise SeedError([Wrong(("clients",), f"connections are there already: {ids}")])
+            raise SeedError([SeedProblem(("clients",), f"connections are there already: {ids}")])
         for seat in seats:
             connection = self.attach(
                 seat.hub,
@@ -292,9 +292,9 @@ class Emulator:
         """
         self._forgotten = frozenset(one for hub in self.hubs.values() for one in hub.connections)
         for room in self._rooms.values():
-            room.clients.perform(room.hub.close(EVERYONE, "reset"))
+            room.clients.perform(room.hub.close(ALL_CONNECTIONS, "reset"))
         self.faults.replace(())
-        self.ledger.forget()
+        self.request_log.clear()
         self._counters.reset()
 
     def _is_taken(self, seat: SeedClient) -> bool:
@@ -312,7 +312,7 @@ class Emulator:
 
     def _note(self, exchange: RequestEntry, users: Users) -> None:
         self._counters.record(exchange)
-        self.ledger.add(time.time(), exchange, users)
+        self.request_log.add(time.time(), exchange, users)
         if self._on_request is not None:
             self._on_request(exchange)
 
@@ -321,7 +321,7 @@ class Emulator:
             return
         self._counters.record(event)
         users = self._rooms[event.hub].users_of(event.effect) if event.effect else ()
-        self.ledger.add(time.time(), event, users)
+        self.request_log.add(time.time(), event, users)
         if self._on_event is not None:
             self._on_event(event)
 

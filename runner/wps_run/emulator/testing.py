@@ -91,7 +91,7 @@ class SimulatedClient:
             self._received.append(message)
             self._news.notify_all()
 
-    def closed(self, reason: str) -> None:
+    def close(self, reason: str) -> None:
         """Be cut off. Called by the service."""
         with self._news:
             self._closed = reason
@@ -194,7 +194,7 @@ class LocalPubSub:
     @property
     def ledger(self) -> list[LogEntry]:
         """What it was asked, and what its WebSocket clients did, the oldest first."""
-        return self._do(lambda: list(self._service.ledger.entries()))
+        return self._do(lambda: list(self._service.request_log.entries()))
 
     @property
     def state(self) -> dict[str, Any]:

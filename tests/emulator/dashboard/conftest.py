@@ -15,6 +15,6 @@ async def dashboard_session(service: Emulator) -> AsyncIterator[aiohttp.ClientSe
     jar = aiohttp.CookieJar(unsafe=True)  # it takes cookies of addresses
     headers = {"Origin": origin}
     async with aiohttp.ClientSession(origin, cookie_jar=jar, headers=headers) as session:
-        async with session.get(service.page_link()) as answer:
+        async with session.get(service.dashboard_link()) as answer:
             assert answer.status == 200
         yield session

@@ -19,7 +19,7 @@ LOCAL = ("ledger", "state", "faults", "reset", "seed", "link", "token", "live", 
 @pytest.fixture
 def key(service: Emulator) -> str:
     """The key of a link; with it there is a dashboard."""
-    return service.page_link().partition("?key=")[2]
+    return service.dashboard_link().partition("?key=")[2]
 
 
 async def test_the_link_opens_once(call: Any, key: str) -> None:
@@ -43,7 +43,7 @@ async def test_the_link_opens_once(call: Any, key: str) -> None:
 async def test_over_https_the_cookie_is_for_https_alone(certificate: tuple[str, str]) -> None:
     """Secure."""
     async with Emulator(tls_cert=certificate[0], tls_key=certificate[1]) as service:
-        link = service.page_link()
+        link = service.dashboard_link()
         async with (
             aiohttp.ClientSession() as session,
             session.get(link, ssl=False) as answer,
@@ -203,14 +203,14 @@ async def test_secrets_are_never_shown(
 ) -> None:
     """Not in the log, not in the request log, and the access key not in the page."""
     with caplog.at_level(logging.DEBUG):
-        key = service.page_link().partition("?key=")[2]
+        key = service.dashboard_link().partition("?key=")[2]
         answer = await call("GET", f"/?key={key}", Authorization=None)
         cookie = answer.headers["Set-Cookie"].partition(";")[0]
         for path in ("/", "/?key=x", *(f"/_local/page/{name}" for name in ASSETS)):
             page = await call("GET", path, Authorization=None, Cookie=cookie)
             assert service.endpoint.key.encode() not in page.body
             assert key.encode() not in page.body
-    assert list(service.ledger.entries()) == []
+    assert list(service.request_log.entries()) == []
     for secret in (key, cookie.partition("=")[2], service.endpoint.key):
         assert secret not in caplog.text
 

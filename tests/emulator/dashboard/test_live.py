@@ -57,7 +57,7 @@ def test_entries_are_sent_once_and_again_after_a_new_query(source: DashboardSour
     assert traffic() == (False, [2])
     assert traffic(DashboardQuery(text="/x")) == (True, [1])
     assert traffic(DashboardQuery(text="/x", page=3)) is None
-    source.request_log.forget()
+    source.request_log.clear()
     for _ in range(5):
         source.request_log.add(2, RequestEntry("GET", "/x", "", "", 404))
     assert traffic(DashboardQuery(text="/x")) == (True, [5, 4, 3, 2, 1])

@@ -21,7 +21,9 @@ Make = Callable[[], Any]
 
 def asked(service: Emulator) -> list[RequestEntry]:
     """The requests to hubs in the ledger."""
-    found = (one.what for one in service.ledger.entries() if isinstance(one.what, RequestEntry))
+    found = (
+        one.what for one in service.request_log.entries() if isinstance(one.what, RequestEntry)
+    )
     return [one for one in found if one.hub]
 
 
@@ -62,7 +64,7 @@ async def test_an_injected_error_says_what_it_is(make_caller: Any) -> None:
         told = await make_caller(service)("POST", SEND, b"x")
 
     assert told.headers["x-ms-error-code"] == "Fault.OnDemand"
-    assert json.loads(told.body)["message"] == "This was asked for: `503`."
+    assert json.loads(told.body)["message"] == "This fault was injected: `503`."
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ async def test_a_stop_does_not_wait_for_what_is_stalled_or_delayed(make_caller: 
     async with Emulator(faults=faults) as service:
         ask = make_caller(service)
         waiting = [asyncio.ensure_future(ask("POST", SEND, b"x")) for _ in range(6)]
-        while sum(one.meant for one in service.faults.tallies) < 12:
+        while sum(one.matched for one in service.faults.counters) < 12:
             await ask("HEAD", "/api/health")
         began = time.perf_counter()
 

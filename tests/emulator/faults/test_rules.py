@@ -19,7 +19,7 @@ def struck(
     made: FaultInjector, requests: int, operation: str = "SendToAll", hub: str = "chat"
 ) -> list[int]:
     """The numbers of the requests that were struck, from 1."""
-    return [number for number in range(1, requests + 1) if made.next(operation, hub)]
+    return [number for number in range(1, requests + 1) if made.decide(operation, hub)]
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_only_requests_it_is_meant_for_are_counted() -> None:
         ("SendToGroup", "chat"),
     ]
 
-    assert [bool(made.next(*one)) for one in asked] == [False, False, False, True]
-    assert (made.tallies[0].meant, made.tallies[0].struck) == (2, 1)
+    assert [bool(made.decide(*one)) for one in asked] == [False, False, False, True]
+    assert (made.counters[0].matched, made.counters[0].applied) == (2, 1)
 
 
 @given(seed=st.integers(0, 2**40))
@@ -69,7 +69,7 @@ def test_another_seed_or_place_strikes_others() -> None:
     delays = faults("delay=1,share=50%", "delay=2,share=50%")
     waits = [
         made.delay(FaultTiming.BEFORE)
-        for made in (delays.next("SendToAll", "h") for _ in range(99))
+        for made in (delays.decide("SendToAll", "h") for _ in range(99))
     ]
     assert set(waits) == {0, 1, 2, 3}
 
@@ -83,7 +83,7 @@ def test_the_first_fault_strikes_and_delays_add_up() -> None:
     """A fault that comes too late is not used up."""
     made = faults("503,nth=1", "429,count=1", "delay=1,after", "delay=2,after", "delay=4")
 
-    first, second, third = (made.next("SendToAll", "h") for _ in range(3))
+    first, second, third = (made.decide("SendToAll", "h") for _ in range(3))
 
     assert [one.texts for one in (first, second, third)] == [
         ("delay=1,after", "delay=2,after", "delay=4", "503,nth=1"),
@@ -96,10 +96,10 @@ def test_the_first_fault_strikes_and_delays_add_up() -> None:
 def test_other_faults_begin_to_count_anew() -> None:
     """With a new seed if there is one."""
     made = faults("429,count=1")
-    made.next("SendToAll", "h")
+    made.decide("SendToAll", "h")
 
     made.replace([parse_fault("429,count=1")], seed=7)
 
     assert (made.seed, struck(made, 2)) == (7, [1])
     made.replace([])
-    assert (made.seed, made.next("SendToAll", "h")) == (7, FaultDecision())
+    assert (made.seed, made.decide("SendToAll", "h")) == (7, FaultDecision())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.emulator.faults.rules import FaultKind, FaultTiming, FaultWait, InjectedFault
+from wps_run.emulator.faults.rules import FaultKind, FaultTiming, InjectedFault, RetryAfterHeader
 from wps_run.emulator.faults.syntax import FaultError, parse_fault
 
 
@@ -13,13 +13,13 @@ from wps_run.emulator.faults.syntax import FaultError, parse_fault
     [
         ("429", InjectedFault("429", FaultKind.STATUS, status=429)),
         ("stall", InjectedFault("stall", FaultKind.STALL)),
-        ("half", InjectedFault("half", FaultKind.HALF, moment=FaultTiming.AFTER)),
-        ("reset,after", InjectedFault("reset,after", FaultKind.RESET, moment=FaultTiming.AFTER)),
+        ("half", InjectedFault("half", FaultKind.HALF, timing=FaultTiming.AFTER)),
+        ("reset,after", InjectedFault("reset,after", FaultKind.RESET, timing=FaultTiming.AFTER)),
         ("delay=250ms", InjectedFault("delay=250ms", FaultKind.DELAY, seconds=0.25)),
         ("delay=2", InjectedFault("delay=2", FaultKind.DELAY, seconds=2)),
         (
             "DELAY=1m,AFTER",
-            InjectedFault("DELAY=1m,AFTER", FaultKind.DELAY, seconds=60, moment=FaultTiming.AFTER),
+            InjectedFault("DELAY=1m,AFTER", FaultKind.DELAY, seconds=60, timing=FaultTiming.AFTER),
         ),
         ("503,share=10%", InjectedFault("503,share=10%", FaultKind.STATUS, status=503, share=0.1)),
         ("503,share=0.1", InjectedFault("503,share=0.1", FaultKind.STATUS, status=503, share=0.1)),
@@ -40,19 +40,21 @@ def test_a_fault_is_read(text: str, fault: InjectedFault) -> None:
 @pytest.mark.parametrize(
     ("word", "wait", "seconds"),
     [
-        ("retry-after=2", FaultWait.SECONDS, 2),
-        ("retry-after=0", FaultWait.SECONDS, 0),
-        ("Retry-After=2s", FaultWait.SECONDS, 2),
-        ("retry-after-date=2", FaultWait.DATE, 2),
-        ("retry-after-ms=250", FaultWait.MILLISECONDS, 0.25),
-        ("retry-after-ms=250ms", FaultWait.MILLISECONDS, 0.25),
+        ("retry-after=2", RetryAfterHeader.SECONDS, 2),
+        ("retry-after=0", RetryAfterHeader.SECONDS, 0),
+        ("Retry-After=2s", RetryAfterHeader.SECONDS, 2),
+        ("retry-after-date=2", RetryAfterHeader.DATE, 2),
+        ("retry-after-ms=250", RetryAfterHeader.MILLISECONDS, 0.25),
+        ("retry-after-ms=250ms", RetryAfterHeader.MILLISECONDS, 0.25),
     ],
 )
-def test_the_three_ways_to_be_told_to_wait(word: str, wait: FaultWait, seconds: float) -> None:
+def test_the_three_ways_to_be_told_to_wait(
+    word: str, wait: RetryAfterHeader, seconds: float
+) -> None:
     """Seconds, a date, milliseconds."""
     fault = parse_fault(f"429,{word}")
 
-    assert (fault.wait, fault.wait_seconds) == (wait, seconds)
+    assert (fault.retry_after, fault.retry_after_seconds) == (wait, seconds)
 
 
 @pytest.mark.parametrize(

@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 
 from wps_run.emulator.effects import DataType
 from wps_run.emulator.rest.bodies import (
-    LIMIT,
+    BODY_LIMIT,
     Body,
     GroupsRequest,
     check_length,
     read_groups,
     read_message,
 )
-from wps_run.emulator.rest.replies import RefusedError
+from wps_run.emulator.rest.responses import RefusedError
 
 
 def refusal(call: Any, *arguments: Any) -> tuple[int, str]:
     """The status and the message of a refusal."""
     with pytest.raises(RefusedError) as error:
         call(*arguments)
-    reply = error.value.reply
+    reply = error.value.response
     return reply.status, json.loads(reply.body)["message"] if reply.body else ""
 
 
@@ -98,18 +98,18 @@ def test_no_body_does_more_than_be_taken_or_refused(data: bytes, content_type: s
     try:
         _, payload = read_message(Body(content_type, data))
     except RefusedError as refused:
-        assert refused.reply.status == 400  # noqa: PT017 - or it is taken
+        assert refused.response.status == 400  # noqa: PT017 - or it is taken
     else:
         payload.decode()
 
 
-@pytest.mark.parametrize("length", [None, LIMIT + 1])
+@pytest.mark.parametrize("length", [None, BODY_LIMIT + 1])
 def test_a_length_is_needed_and_bounded(length: int | None) -> None:
     """Chunked bodies have none."""
     assert refusal(check_length, length) == (400, "Invalid Content-Length header.")
 
 
-@pytest.mark.parametrize("length", [0, LIMIT])
+@pytest.mark.parametrize("length", [0, BODY_LIMIT])
 def test_a_mebibyte_is_allowed(length: int) -> None:
     """And so is nothing."""
     assert check_length(length) == length

@@ -410,7 +410,7 @@ async def test_a_slash_in_a_path_is_warned_of_once_a_name(
         await call("POST", f"/api/hubs/chat/groups/{segment}/:send", b"x")
 
     assert [record.getMessage() for record in caplog.records] == [
-        f"the path names 'a%2{letter}b', which is not 'a/b': the service leaves %2F as it is in a "
-        "path, so whoever joined with a / is not reached"
+        f"the path names 'a%2{letter}b', which is not 'a/b': the service keeps %2F in a path, so "
+        "a client that joined with a / is not reached"
         for letter in "Ff"
     ]

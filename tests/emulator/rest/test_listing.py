@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.emulator.hub import Hub
-from wps_run.emulator.rest.listing import Cursors, list_members
-from wps_run.emulator.rest.replies import RefusedError
+from wps_run.emulator.rest.listing import ContinuationTokens, list_members
+from wps_run.emulator.rest.responses import RefusedError
 from wps_run.emulator.rest.targets import Query
 
 URL = "http://localhost:8080/api/hubs/chat/groups/g/connections"
-CURSORS = Cursors(b"secret", "chat/g")
+CURSORS = ContinuationTokens(b"secret", "chat/g")
 
 
 @pytest.fixture
@@ -106,8 +106,8 @@ def test_an_anonymous_member_has_null_for_a_user(hub: Hub) -> None:
         "continuationToken=",
         "continuationToken=forged",
         "continuationToken=a&continuationToken=a",
-        "continuationToken=" + Cursors(b"secret", "chat/h").token_after("c1"),
-        "continuationToken=" + Cursors(b"other", "chat/g").token_after("c1"),
+        "continuationToken=" + ContinuationTokens(b"secret", "chat/h").token_after("c1"),
+        "continuationToken=" + ContinuationTokens(b"other", "chat/g").token_after("c1"),
     ],
 )
 def test_bad_parameters_are_400(hub: Hub, query: str) -> None:
@@ -115,7 +115,7 @@ def test_bad_parameters_are_400(hub: Hub, query: str) -> None:
     with pytest.raises(RefusedError) as error:
         list_members(hub, "g", Query(query), CURSORS, URL)
 
-    reply = error.value.reply
+    reply = error.value.response
     assert reply.status == 400
     assert json.loads(reply.body)["target"] == query.partition("=")[0]
 

@@ -70,7 +70,7 @@ async def test_too_many_permission_rules_are_a_conflict(
     """A thousand groups are enough for one connection: grants, or denials of what a role gives."""
     service.attach("chat", make_listener())
     hub = service.hubs["chat"]
-    hub.connect("c", rules={one: PermissionRules(everywhere=True) for one in everywhere})
+    hub.connect("c", rules={one: PermissionRules(all_groups=True) for one in everywhere})
     change = hub.revoke if everywhere else hub.grant
     for number in range(RULE_LIMIT):
         change(Permission.SEND_TO_GROUP, "c", f"room{number}")

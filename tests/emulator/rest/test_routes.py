@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from wps_run.emulator.rest.replies import RefusedError
-from wps_run.emulator.rest.routes import find
+from wps_run.emulator.rest.responses import RefusedError
+from wps_run.emulator.rest.routes import find_route
 
 
 def test_each_published_operation_has_its_route(operation: Any) -> None:
     """Its operation ID, and the names in its path in order."""
     path = operation.path.replace("{", "").replace("}", "")
 
-    route = find(operation.method, path.split("/")[1:])
+    route = find_route(operation.method, path.split("/")[1:])
 
     assert route.operation.name == operation.operation_id.partition("_")[2]
     assert route.operation.has_body is operation.sends_body
@@ -45,18 +45,18 @@ def test_each_published_operation_has_its_route(operation: Any) -> None:
 def test_other_paths_are_404(path: str) -> None:
     """An empty name makes no route either."""
     with pytest.raises(RefusedError) as error:
-        find("POST", path.split("/"))
+        find_route("POST", path.split("/"))
 
-    assert error.value.reply.status == 404
+    assert error.value.response.status == 404
 
 
 def test_another_method_is_405_and_told_which() -> None:
     """As HTTP wants it."""
     with pytest.raises(RefusedError) as error:
-        find("POST", ["api", "hubs", "h", "connections", "c"])
+        find_route("POST", ["api", "hubs", "h", "connections", "c"])
 
-    assert error.value.reply.status == 405
-    assert error.value.reply.headers == (("Allow", "HEAD, DELETE"),)
+    assert error.value.response.status == 405
+    assert error.value.response.headers == (("Allow", "HEAD, DELETE"),)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_another_method_is_405_and_told_which() -> None:
 def test_bad_names_are_400(path: str, message: str) -> None:
     """The message says which."""
     with pytest.raises(RefusedError) as error:
-        find("POST", path.split("/")).check_names()
+        find_route("POST", path.split("/")).check_names()
 
-    assert error.value.reply.status == 400
-    assert message.encode() in error.value.reply.body
+    assert error.value.response.status == 400
+    assert message.encode() in error.value.response.body

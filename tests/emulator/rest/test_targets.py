@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from wps_run.emulator.rest.targets import (
     BadTargetError,
     Query,
-    decode,
-    segments,
+    decode_path,
+    mask_secrets,
+    split_path,
     split_target,
-    without_secrets,
 )
 
 
@@ -35,9 +35,7 @@ def test_a_target_is_split_and_not_tidied(target: str, path: str, query: str) ->
 
 def test_a_query_is_noted_without_its_tokens() -> None:
     """In any case and place; what only sounds like one stays."""
-    told = without_secrets(
-        "access_token=a.b&x=1&AWPS_Reconnection_Token=c&key=d&continuationToken=e"
-    )
+    told = mask_secrets("access_token=a.b&x=1&AWPS_Reconnection_Token=c&key=d&continuationToken=e")
 
     assert told == "access_token=***&x=1&AWPS_Reconnection_Token=***&key=***&continuationToken=e"
 
@@ -69,13 +67,13 @@ def test_a_target_is_ascii(target: str) -> None:
 )
 def test_a_path_is_decoded_once_but_for_the_slash(sent: str, meant: str) -> None:
     """Two ways of writing a slash end as the same name, which has none."""
-    assert decode(sent) == meant
+    assert decode_path(sent) == meant
 
 
 def test_no_name_holds_a_nul() -> None:
     """The service's web server refuses it."""
     with pytest.raises(BadTargetError):
-        decode("/a%00b")
+        decode_path("/a%00b")
 
 
 NAMES = st.text("ab/%?#+&; .", min_size=1) | st.text(min_size=1)
@@ -86,22 +84,22 @@ def test_names_sent_as_the_sdks_send_them_come_back(names: list[str]) -> None:
     """Each stays one segment, and all but a slash survives."""
     path = "".join(f"/{quote(name, safe='-._~')}" for name in names)
 
-    assert segments(decode(path)) == [name.replace("/", "%2F") for name in names]
+    assert split_path(decode_path(path)) == [name.replace("/", "%2F") for name in names]
 
 
 @given(path=st.text(st.characters(codec="ascii")))
 def test_no_path_does_more_than_be_decoded_or_refused(path: str) -> None:
     """What comes out can always be encoded again."""
     try:
-        decode(path).encode()
+        decode_path(path).encode()
     except BadTargetError:
         assert "%00" in path or "\0" in path
 
 
 def test_a_slash_at_the_end_makes_no_difference() -> None:
     """One, not two."""
-    assert segments("/a/b/") == segments("/a/b") == ["a", "b"]
-    assert segments("/a//") == ["a", ""]
+    assert split_path("/a/b/") == split_path("/a/b") == ["a", "b"]
+    assert split_path("/a//") == ["a", ""]
 
 
 def test_a_query_keeps_repeats_in_order() -> None:

@@ -2,8 +2,7 @@
 
 import pytest
 
-from wps_run.emulator.rest.targets import Query
-from wps_run.emulator.rest.versions import VersionCheck, judge
+from wps_run.emulator.rest.targets import Query, VersionCheck, check_api_version
 
 
 @pytest.mark.parametrize(
@@ -24,4 +23,4 @@ from wps_run.emulator.rest.versions import VersionCheck, judge
 )
 def test_versions(query: str, verdict: VersionCheck) -> None:
     """Published ones and none at all are fine; later dates are newer; the rest is refused."""
-    assert judge(Query(query)) is verdict
+    assert check_api_version(Query(query)) is verdict

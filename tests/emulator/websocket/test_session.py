@@ -33,7 +33,7 @@ TEXT = DataType.TEXT
 def session(*allowed: Permission, hub: Hub | None = None, **kind: Any) -> Session:
     """A session `c` of user `ada`, with what is allowed everywhere."""
     hub = hub or Hub()
-    hub.connect("c", "ada", rules={one: PermissionRules(everywhere=True) for one in allowed})
+    hub.connect("c", "ada", rules={one: PermissionRules(all_groups=True) for one in allowed})
     return Session(hub, "c", ClientLimits(), **kind)
 
 

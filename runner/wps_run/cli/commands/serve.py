@@ -167,11 +167,11 @@ async def _serve(service: "Emulator", host: str) -> None:
         sys.stdout.flush()
         if host not in LOOPBACK:
             click.echo(f"wps-run: LISTENING BEYOND THIS MACHINE, on {host}", err=True)
-        if service.faults.tallies:
+        if service.faults.counters:
             seed = service.faults.seed
             click.echo(
                 f"wps-run: FAULTS ON DEMAND; --fault-seed {seed} brings them again", err=True
             )
-        click.echo(f"wps-run: watch it at {service.page_link()} (opens once)", err=True)
+        click.echo(f"wps-run: watch it at {service.dashboard_link()} (opens once)", err=True)
         click.echo(f"wps-run: ready at {service.endpoint.origin}; Ctrl-C stops it", err=True)
         await stopped.wait()

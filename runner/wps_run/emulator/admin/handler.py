@@ -8,9 +8,9 @@ from aiohttp import web
 
 from wps_run.emulator.admin.routes import PREFIX, AdminContext, AdminRequest, handle
 from wps_run.emulator.auth import DeniedError, TokenVerifier
-from wps_run.emulator.rest.replies import RefusedError, RestResponse, bad_request, unauthorized
+from wps_run.emulator.rest.http_io import read_body, to_aiohttp
+from wps_run.emulator.rest.responses import RefusedError, RestResponse, bad_request, unauthorized
 from wps_run.emulator.rest.targets import BadTargetError, Query, split_target
-from wps_run.emulator.rest.wire import read_body, response
 
 _BEARER = "bearer "
 
@@ -48,10 +48,10 @@ class AdminHandler:
         try:
             reply = await self._handle(request)
         except RefusedError as refusal:
-            reply = refusal.reply
+            reply = refusal.response
         except BadTargetError:
             reply = bad_request("Invalid request target.")
-        answer = response(reply)
+        answer = to_aiohttp(reply)
         answer.headers.update(_HEADERS)
         answer.headers.pop("Strict-Transport-Security", None)  # would bind `localhost` to https
         return answer
@@ -74,6 +74,8 @@ class AdminHandler:
         if scheme.lower() == _BEARER and hmac.compare_digest(key, self._key):
             return
         try:
-            self._verifier.admit(authorization, request.headers.get("Host", ""), path, time.time())
+            self._verifier.verify_rest_token(
+                authorization, request.headers.get("Host", ""), path, time.time()
+            )
         except DeniedError as error:
             raise RefusedError(unauthorized(str(error))) from None

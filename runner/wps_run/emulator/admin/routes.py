@@ -8,20 +8,20 @@ from typing import Any
 from urllib.parse import quote
 
 from wps_run.emulator.admin.views import entry_json, faults_json, hub_json
-from wps_run.emulator.auth import ClientIdentity
+from wps_run.emulator.auth import ClientTokenParameters
 from wps_run.emulator.faults.rules import FaultInjector, InjectedFault
 from wps_run.emulator.faults.syntax import FaultError, parse_fault
 from wps_run.emulator.hub import Hub
-from wps_run.emulator.names import hub_key, is_group, is_hub, is_id
+from wps_run.emulator.names import hub_key, is_group_name, is_hub_name, is_id
 from wps_run.emulator.request_log import LogEntry, RequestEntry, RequestLog
-from wps_run.emulator.rest.replies import (
+from wps_run.emulator.rest.responses import (
     BAD_REQUEST,
     NO_CONTENT,
     UNKNOWN_ROUTE,
     RefusedError,
     RestResponse,
     error,
-    json_reply,
+    json_response,
     method_not_allowed,
 )
 from wps_run.emulator.rest.targets import Query
@@ -62,7 +62,7 @@ class AdminContext:
     reset: Callable[[], None]
     seed: Callable[[object], int]
     create_link: Callable[[], str]
-    issue_token: Callable[[ClientIdentity], str]
+    issue_token: Callable[[ClientTokenParameters], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _get_log(context: AdminContext, request: AdminRequest) -> RestResponse:
     limit = _number(request.query, "limit", DEFAULT_LIMIT)
     reached = _number(request.query, "reached", DEFAULT_REACHED)
     entries = list(islice(_selected_entries(log, request.query), limit + 1))
-    return json_reply(
+    return json_response(
         {
             "last": log.last,
             "dropped": log.dropped,
@@ -137,7 +137,7 @@ def _get_state(context: AdminContext, request: AdminRequest) -> RestResponse:
         for name, hub in context.hubs().items()
         if hub.connections and selected in {"", name}
     }
-    return json_reply({"hubs": hubs})
+    return json_response({"hubs": hubs})
 
 
 def _reset(context: AdminContext, _: AdminRequest) -> RestResponse:
@@ -147,20 +147,20 @@ def _reset(context: AdminContext, _: AdminRequest) -> RestResponse:
 
 def _seed(context: AdminContext, request: AdminRequest) -> RestResponse:
     try:
-        return json_reply({"clients": context.seed(_json(request.body))})
+        return json_response({"clients": context.seed(_json(request.body))})
     except SeedError as invalid:
         raise RefusedError(_bad_request(str(invalid), "Seed")) from None
 
 
 def _get_faults(context: AdminContext, _: AdminRequest) -> RestResponse:
-    return json_reply(faults_json(context.faults))
+    return json_response(faults_json(context.faults))
 
 
 def _add_faults(context: AdminContext, request: AdminRequest) -> RestResponse:
     faults, seed = _parse_faults(request.body)
     if seed is not None:
         raise RefusedError(_bad_request("a new seed needs new faults: use PUT", "Faults"))
-    _check_fault_count(len(faults) + len(context.faults.tallies))
+    _check_fault_count(len(faults) + len(context.faults.counters))
     context.faults.add(faults)
     return _get_faults(context, request)
 
@@ -184,7 +184,7 @@ def _delete_faults(context: AdminContext, request: AdminRequest) -> RestResponse
 
 
 def _create_link(context: AdminContext, _: AdminRequest) -> RestResponse:
-    return json_reply({"link": context.create_link()})
+    return json_response({"link": context.create_link()})
 
 
 def _issue_token(context: AdminContext, request: AdminRequest) -> RestResponse:
@@ -194,16 +194,16 @@ def _issue_token(context: AdminContext, request: AdminRequest) -> RestResponse:
         raise RefusedError(_bad_request(_CLIENT_FORMAT, "Client"))
     hub, user = client.get("hub"), client.get("userId") or ""
     roles, groups = client.get("roles", []), client.get("groups", [])
-    if not isinstance(hub, str) or not is_hub(hub):
+    if not isinstance(hub, str) or not is_hub_name(hub):
         raise RefusedError(_bad_request("`hub` is not a valid hub name", "Client"))
     if not isinstance(user, str) or (user and not is_id(user)):
         raise RefusedError(_bad_request("`userId` is not a valid user ID", "Client"))
-    if not _is_text_list(roles) or not _is_text_list(groups) or not all(map(is_group, groups)):
+    if not _is_text_list(roles) or not _is_text_list(groups) or not all(map(is_group_name, groups)):
         raise RefusedError(_bad_request("`groups` and `roles` must be lists of names", "Client"))
     audience = f"http://{request.host}/client/hubs/{hub}"
-    identity = ClientIdentity(audience, user, tuple(roles), tuple(groups), CLIENT_LIFETIME)
+    identity = ClientTokenParameters(audience, user, tuple(roles), tuple(groups), CLIENT_LIFETIME)
     path = f"/client/hubs/{quote(hub, safe='')}"
-    return json_reply({"path": path, "token": context.issue_token(identity)})
+    return json_response({"path": path, "token": context.issue_token(identity)})
 
 
 def _is_text_list(value: object) -> bool:

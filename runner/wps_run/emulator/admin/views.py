@@ -108,7 +108,7 @@ def _connection(connection: Connection) -> Json:
         "groups": list(connection.groups),
         "permissions": {
             str(permission): {
-                "everywhere": rules.everywhere,
+                "everywhere": rules.all_groups,
                 "patterns": [pattern.text for pattern in rules.patterns],
                 "allowed": sorted(rules.allowed),
                 "denied": sorted(rules.denied),
@@ -130,7 +130,7 @@ def faults_json(faults: FaultInjector) -> Json:
     return {
         "seed": faults.seed,
         "faults": [
-            {"fault": counter.fault.text, "meant": counter.meant, "struck": counter.struck}
-            for counter in faults.tallies
+            {"fault": counter.fault.text, "meant": counter.matched, "struck": counter.applied}
+            for counter in faults.counters
         ],
     }

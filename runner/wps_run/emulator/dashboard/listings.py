@@ -137,7 +137,7 @@ def _connection_row(match: tuple[str, Connection]) -> Json:
 
 def _rules(rules: PermissionRules) -> Json:
     return {
-        "everywhere": rules.everywhere,
+        "everywhere": rules.all_groups,
         "patterns": [pattern.text for pattern in rules.patterns],
         "allowed": sorted(islice(rules.allowed, NAME_LIMIT)),
         "allowedCount": len(rules.allowed),

@@ -182,8 +182,8 @@ class UpdateBuilder:
         is_fresh = (
             last is None
             or (query.hub, query.traffic, query.text) != (last.hub, last.traffic, last.text)
-            or log.age != self._age
+            or log.generation != self._age
         )
         rows = list_traffic(log, query, 0 if is_fresh else self._sequence)
-        self._query, self._sequence, self._age = query, log.last, log.age
+        self._query, self._sequence, self._age = query, log.last, log.generation
         return {"fresh": is_fresh, "rows": rows} if is_fresh or rows else None

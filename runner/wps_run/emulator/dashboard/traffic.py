@@ -99,7 +99,7 @@ def list_traffic(log: RequestLog, query: DashboardQuery, after: int) -> list[Jso
 
 def _newest_entries(log: RequestLog, after: int) -> Iterator[LogEntry]:
     oldest = max(after, log.last - SEARCH_LIMIT)
-    for entry in log.newest():
+    for entry in log.newest_first():
         if entry.sequence <= oldest:
             return
         yield entry

@@ -1,8 +1,8 @@
-"""FaultInjector on demand: how a fault is written, and which requests it strikes. No I/O, no clock.
+"""Injected faults: what they do and which requests they apply to.
 
-A fault is a kind and what narrows it down: `429,retry-after=2,share=10%,on=SendToGroup`.
-Its luck depends on the seed, its place among the faults and the number of the request among
-those that it is meant for, so that a run with the same seed meets the same faults.
+A fault is a kind and options that select requests: `429,retry-after=2,share=10%,on=SendToGroup`.
+Randomness depends on the seed, the fault's position among the faults, and the number of the
+request among those that match the fault, so that a run with the same seed meets the same faults.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ class FaultKind(StrEnum):
 
 
 class FaultTiming(StrEnum):
-    """Whether a fault comes before or after the effect of the request."""
+    """Whether a fault applies before or after the effect of the request."""
 
     BEFORE = "before"
     AFTER = "after"
 
 
-class FaultWait(StrEnum):
-    """In which header a caller is told how long to wait."""
+class RetryAfterHeader(StrEnum):
+    """The header, and its format, in which a response requests a delay."""
 
     SECONDS = "retry-after"
     DATE = "retry-after-date"
@@ -38,31 +38,31 @@ class FaultWait(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InjectedFault:
-    """One fault, and which requests it is meant for.
+    """One fault and the requests it applies to.
 
     Attributes:
-        text: The fault as it was written.
+        text: The fault's source text.
         kind: What it does.
         status: The HTTP status of `FaultKind.STATUS`, else 0.
-        seconds: How long `FaultKind.DELAY` takes, else 0.
-        moment: Before or after the effect.
-        wait: How the caller is told to wait, or None.
-        wait_seconds: How long it is told to wait.
-        operations: The operations it is meant for, in lower case; empty for all.
-        hub: The hub it is meant for, in lower case; "" for all.
-        share: Which part of those requests it strikes, more than 0 and at most 1.
-        count: The most requests it strikes, or None.
-        every: It strikes each `every`th of them.
-        nth: The numbers of the requests it strikes, from 1; empty for all.
+        seconds: The duration of `FaultKind.DELAY`, else 0.
+        timing: Before or after the effect.
+        retry_after: The header that requests a delay, or None.
+        retry_after_seconds: The requested delay.
+        operations: The operations it applies to, in lower case; empty for all.
+        hub: The hub it applies to, in lower case; "" for all.
+        share: The fraction of those requests it applies to, more than 0 and at most 1.
+        count: The maximum number of requests it applies to, or None.
+        every: It applies to each `every`th of them.
+        nth: The numbers of the requests it applies to, from 1; empty for all.
     """
 
     text: str
     kind: FaultKind
     status: int = 0
     seconds: float = 0
-    moment: FaultTiming = FaultTiming.BEFORE
-    wait: FaultWait | None = None
-    wait_seconds: float = 0
+    timing: FaultTiming = FaultTiming.BEFORE
+    retry_after: RetryAfterHeader | None = None
+    retry_after_seconds: float = 0
     operations: frozenset[str] = frozenset()
     hub: str = ""
     share: float = 1
@@ -70,8 +70,8 @@ class InjectedFault:
     every: int = 1
     nth: frozenset[int] = frozenset()
 
-    def is_meant_for(self, operation: str, hub: str) -> bool:
-        """Whether a request is one of those it may strike."""
+    def matches(self, operation: str, hub: str) -> bool:
+        """Whether the fault is for this operation and hub."""
         if self.operations and operation.lower() not in self.operations:
             return False
         return not self.hub or hub == self.hub
@@ -79,20 +79,20 @@ class InjectedFault:
 
 @dataclass(slots=True)
 class FaultCounter:
-    """How often a fault was met: the requests it is meant for, and those it struck."""
+    """A fault with the number of requests that matched it and of those it was applied to."""
 
     fault: InjectedFault
-    meant: int = 0
-    struck: int = 0
+    matched: int = 0
+    applied: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FaultDecision:
-    """What befalls one request: delays add up, and at most one other fault strikes.
+    """The faults for one request: delays add up, and at most one other fault applies.
 
     Attributes:
         delays: The delays.
-        fault: The fault that is no delay, or None.
+        fault: The fault that is not a delay, or None.
     """
 
     delays: tuple[InjectedFault, ...] = ()
@@ -103,12 +103,12 @@ class FaultDecision:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The faults as they were written."""
-        return tuple(one.text for one in (*self.delays, self.fault) if one is not None)
+        """The source texts of the faults."""
+        return tuple(fault.text for fault in (*self.delays, self.fault) if fault is not None)
 
-    def delay(self, moment: FaultTiming) -> float:
-        """Seconds to wait before or after the effect."""
-        return sum(one.seconds for one in self.delays if one.moment is moment)
+    def delay(self, timing: FaultTiming) -> float:
+        """Return the seconds to wait before or after the effect."""
+        return sum(fault.seconds for fault in self.delays if fault.timing is timing)
 
 
 NO_FAULT = FaultDecision()
@@ -116,72 +116,73 @@ NO_FAULT = FaultDecision()
 
 @dataclass(slots=True)
 class FaultInjector:
-    """The faults in force, in order.
+    """The active faults, in order.
 
     Attributes:
-        seed: What their luck depends on.
-        tallies: Each fault with its counts.
+        seed: The seed of the random decisions.
+        counters: Each fault with its counts.
     """
 
     seed: int
-    tallies: list[FaultCounter] = field(default_factory=list)
+    counters: list[FaultCounter] = field(default_factory=list)
 
     def add(self, faults: Iterable[InjectedFault]) -> None:
-        """Put further faults behind those in force."""
-        self.tallies += map(FaultCounter, faults)
+        """Append faults to the active ones."""
+        self.counters += map(FaultCounter, faults)
 
     def replace(self, faults: Iterable[InjectedFault], seed: int | None = None) -> None:
-        """Put these in force instead, with a new seed if one is given; counts begin anew."""
-        self.tallies = list(map(FaultCounter, faults))
+        """Replace the active faults, and the seed unless it is None; counts start at 0."""
+        self.counters = list(map(FaultCounter, faults))
         if seed is not None:
             self.seed = seed
 
     def remove(self, text: str) -> bool:
-        """Take the first fault that is written so out of force; False when there is none.
+        """Remove the first fault with this source text; return False when there is none.
 
-        A fault behind it has other luck from now on, since that depends on its place.
+        The random decisions of later faults change, since they depend on the position.
         """
-        for place, tally in enumerate(self.tallies):
-            if tally.fault.text == text:
-                del self.tallies[place]
+        for position, counter in enumerate(self.counters):
+            if counter.fault.text == text:
+                del self.counters[position]
                 return True
         return False
 
-    def next(self, operation: str, hub: str) -> FaultDecision:
-        """Decide what befalls the next request.
+    def decide(self, operation: str, hub: str) -> FaultDecision:
+        """Decide which faults apply to the next request, and count them.
 
         Args:
-            operation: The name of its operation.
+            operation: The name of the request's operation.
             hub: The lower-case name of its hub.
         """
-        if not self.tallies:
+        if not self.counters:
             return NO_FAULT
         delays: list[InjectedFault] = []
-        struck: InjectedFault | None = None
-        for place, tally in enumerate(self.tallies):
-            fault = tally.fault
-            if not fault.is_meant_for(operation, hub):
+        applied: InjectedFault | None = None
+        for position, counter in enumerate(self.counters):
+            fault = counter.fault
+            if not fault.matches(operation, hub):
                 continue
-            tally.meant += 1
-            if not self._strikes(place, tally) or (struck and fault.kind is not FaultKind.DELAY):
+            counter.matched += 1
+            is_delay = fault.kind is FaultKind.DELAY
+            if not self._is_selected(position, counter) or (applied and not is_delay):
                 continue
-            tally.struck += 1
-            if fault.kind is FaultKind.DELAY:
+            counter.applied += 1
+            if is_delay:
                 delays.append(fault)
             else:
-                struck = fault
-        return FaultDecision(tuple(delays), struck)
+                applied = fault
+        return FaultDecision(tuple(delays), applied)
 
-    def _strikes(self, place: int, tally: FaultCounter) -> bool:
-        fault, number = tally.fault, tally.meant
+    def _is_selected(self, position: int, counter: FaultCounter) -> bool:
+        fault, number = counter.fault, counter.matched
         if fault.nth and number not in fault.nth:
             return False
-        if number % fault.every or (fault.count is not None and tally.struck >= fault.count):
+        if number % fault.every or (fault.count is not None and counter.applied >= fault.count):
             return False
-        return fault.share >= 1 or _luck(self.seed, place, number) < fault.share
+        return fault.share >= 1 or _random_fraction(self.seed, position, number) < fault.share
 
 
-def _luck(seed: int, place: int, number: int) -> float:
-    """A number from 0 up to 1, the same whenever it is asked for."""
-    digest = hashlib.blake2b(f"{seed} {place} {number}".encode(), digest_size=7).digest()
+def _random_fraction(seed: int, position: int, number: int) -> float:
+    """Return a number from 0 up to 1 that depends on the arguments only."""
+    digest = hashlib.blake2b(f"{seed} {position} {number}".encode(), digest_size=7).digest()
     return int.from_bytes(digest) / 2**56

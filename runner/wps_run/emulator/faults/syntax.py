@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from wps_run.emulator.faults.rules import FaultKind, FaultTiming, FaultWait, InjectedFault
-from wps_run.emulator.names import hub_key, is_hub
+from wps_run.emulator.faults.rules import FaultKind, FaultTiming, InjectedFault, RetryAfterHeader
+from wps_run.emulator.names import hub_key, is_hub_name
 from wps_run.emulator.rest.routes import OPERATIONS
 from wps_run.problems import did_you_mean, printable
 
@@ -91,7 +91,7 @@ def _kind(word: str, text: str) -> InjectedFault:
     if not equals and name in {FaultKind.STALL, FaultKind.RESET}:
         return InjectedFault(text, FaultKind(name))
     if not equals and name == FaultKind.HALF:
-        return InjectedFault(text, FaultKind.HALF, moment=FaultTiming.AFTER)
+        return InjectedFault(text, FaultKind.HALF, timing=FaultTiming.AFTER)
     hint = did_you_mean(name, ["stall", "reset", "half", "delay=250ms"])
     if name in _OPTIONS:
         hint = f"; the kind comes first, as in `{EXAMPLE}`"
@@ -107,24 +107,24 @@ def _status(status: int) -> int:
 
 def _moment(fault: InjectedFault, name: str, value: str) -> InjectedFault:
     _bare(name, value)
-    moment = FaultTiming(name)
-    if moment is FaultTiming.AFTER and fault.status == _NOTHING_DONE:
+    timing = FaultTiming(name)
+    if timing is FaultTiming.AFTER and fault.status == _NOTHING_DONE:
         raise FaultError("a 429 says that nothing was done: leave it out")
-    if moment is FaultTiming.BEFORE and fault.kind is FaultKind.HALF:
+    if timing is FaultTiming.BEFORE and fault.kind is FaultKind.HALF:
         raise FaultError("half an answer comes after the effect; write `reset,before` instead")
-    return replace(fault, moment=moment)
+    return replace(fault, timing=timing)
 
 
 def _wait(fault: InjectedFault, name: str, value: str) -> InjectedFault:
     if fault.kind is not FaultKind.STATUS:
         raise FaultError("only a status can tell the caller to wait, as in 429,retry-after=2")
-    wait = FaultWait(name)
-    if wait is FaultWait.MILLISECONDS and value.isascii() and value.isdigit():
+    header = RetryAfterHeader(name)
+    if header is RetryAfterHeader.MILLISECONDS and value.isascii() and value.isdigit():
         value += "ms"
     seconds = _seconds(value, least=0)
-    if wait is not FaultWait.MILLISECONDS and seconds != int(seconds):
+    if header is not RetryAfterHeader.MILLISECONDS and seconds != int(seconds):
         raise FaultError("HTTP knows whole seconds here; write retry-after-ms=250 for less")
-    return replace(fault, wait=wait, wait_seconds=seconds)
+    return replace(fault, retry_after=header, retry_after_seconds=seconds)
 
 
 def _share(fault: InjectedFault, name: str, value: str) -> InjectedFault:
@@ -169,7 +169,7 @@ def _operation(word: str) -> str:
 
 def _hub(fault: InjectedFault, name: str, value: str) -> InjectedFault:
     del name
-    if not is_hub(value):
+    if not is_hub_name(value):
         raise FaultError("this is no hub's name")
     return replace(fault, hub=hub_key(value))
 
@@ -182,7 +182,7 @@ _OPTIONS: Mapping[str, Callable[[InjectedFault, str, str], InjectedFault]] = Map
     {
         "before": _moment,
         "after": _moment,
-        **{str(wait): _wait for wait in FaultWait},
+        **{str(wait): _wait for wait in RetryAfterHeader},
         "share": _share,
         "count": _count,
         "every": _every,
@@ -192,7 +192,7 @@ _OPTIONS: Mapping[str, Callable[[InjectedFault, str, str], InjectedFault]] = Map
     }
 )
 
-_SLOTS = {"before": "moment", "after": "moment", **{str(wait): "wait" for wait in FaultWait}}
+_SLOTS = {"before": "moment", "after": "moment", **{str(wait): "wait" for wait in RetryAfterHeader}}
 """Words of which one excludes the other."""
 
 

@@ -1,19 +1,23 @@
-"""Request bodies: which types and sizes are taken, and what is made of them.
+"""Request bodies and metadata headers: which are accepted, and what they mean.
 
-Source: the emulator's behaviour, which its authors compare with the service. 1 MiB is the most;
-text in another charset becomes UTF-8; JSON is checked and kept as it was written.
+Source: the behavior of Microsoft's emulator, which its authors compare with the service. A body
+has at most 1 MiB; text in another charset is converted to UTF-8; JSON is checked and not changed.
 """
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wps_run.emulator.effects import DataType
-from wps_run.emulator.names import is_group
-from wps_run.emulator.rest.replies import UNSUPPORTED_MEDIA_TYPE, RefusedError, bad_request
+from wps_run.emulator.names import MetadataError, is_group_name, read_metadata
+from wps_run.emulator.rest.responses import UNSUPPORTED_MEDIA_TYPE, RefusedError, bad_request
 
-LIMIT = 1024 * 1024
-"""The most bytes a body may have."""
+BODY_LIMIT = 1024 * 1024
+"""The maximum size of a body, in bytes."""
+
+METADATA_PREFIX = "x-webpubsub-metadata-"
+"""The prefix of the headers that become a message's metadata, in any case."""
 
 _TYPES = {
     "": DataType.BINARY,
@@ -37,15 +41,14 @@ _CHARSETS = {
     "iso_8859-1": "latin-1",
     "latin1": "latin-1",
 }
-"""The charsets that .NET knows of itself; others are refused."""
+"""The charsets that .NET supports without extensions; others are refused."""
 
-
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body as it came.
+    """The body of a request.
 
     Attributes:
         content_type: The Content-Type header, "" when there is none.
@@ -58,31 +61,31 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class GroupsRequest:
-    """What `:addToGroups` and `:removeFromGroups` are asked for; `filter` is "" when left out."""
+    """The request of `:addToGroups` and `:removeFromGroups`; `filter` is "" when it is missing."""
 
     groups: tuple[str, ...]
     filter: str
 
 
 def check_length(content_length: int | None) -> int:
-    """The length of a body that may be read.
+    """Check the length of a body before it is read.
 
     Args:
         content_length: The Content-Length header, None when there is none (chunked bodies).
 
     Raises:
-        RefusedError: 400; it is missing or above `LIMIT`.
+        RefusedError: 400; the length is missing or above `BODY_LIMIT`.
     """
-    if content_length is None or content_length > LIMIT:
+    if content_length is None or content_length > BODY_LIMIT:
         raise RefusedError(bad_request("Invalid Content-Length header."))
     return content_length
 
 
 def read_message(body: Body) -> tuple[DataType, bytes]:
-    """The payload of a send.
+    """Read the payload of a send.
 
     Raises:
-        RefusedError: 415 for another type or charset, 400 for JSON that is none.
+        RefusedError: 415 for an unknown type or charset, 400 for invalid JSON.
     """
     data_type, charset = _content_type(body.content_type)
     if data_type is DataType.BINARY:
@@ -93,11 +96,37 @@ def read_message(body: Body) -> tuple[DataType, bytes]:
     return data_type, text.encode()
 
 
-def read_groups(body: Body) -> GroupsRequest:
-    """The request of a bulk change.
+def metadata_from_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Read the metadata of a message from the headers of a send.
+
+    Source: the behavior of Microsoft's emulator; the OpenAPI document does not mention them.
+
+    Args:
+        headers: All headers, names and values. The values of a repeated name are joined with a
+            comma, as everywhere in HTTP.
+
+    Returns:
+        The values by lower-case name without the prefix.
 
     Raises:
-        RefusedError: 415 unless it is JSON, 400 unless it holds groups and a filter or none.
+        RefusedError: 400; a name or a value is too long or not ASCII.
+    """
+    values: dict[str, list[str]] = {}
+    for name, value in headers:
+        lowered = name.lower()
+        if lowered.startswith(METADATA_PREFIX):
+            values.setdefault(lowered.removeprefix(METADATA_PREFIX), []).append(value)
+    try:
+        return read_metadata((name, ",".join(repeated)) for name, repeated in values.items())
+    except MetadataError as error:
+        raise RefusedError(bad_request(str(error))) from None
+
+
+def read_groups(body: Body) -> GroupsRequest:
+    """Read the request of a bulk change.
+
+    Raises:
+        RefusedError: 415 unless it is JSON, 400 unless it has groups and an optional filter.
     """
     data_type, charset = _content_type(body.content_type)
     if data_type is not DataType.JSON:
@@ -115,12 +144,12 @@ def read_groups(body: Body) -> GroupsRequest:
 
 
 def _is_group(value: object) -> bool:
-    """JSON escapes can spell half a surrogate pair, which is no text."""
-    return isinstance(value, str) and is_group(value) and not _HALF_PAIR.search(value)
+    """Check a group name from JSON, whose escapes may hold one half of a surrogate pair."""
+    return isinstance(value, str) and is_group_name(value) and not _SURROGATE.search(value)
 
 
 def _content_type(header: str) -> tuple[DataType, str]:
-    """What a Content-Type says: the kind of data, and Python's name of the charset."""
+    """Parse a Content-Type into the data type and Python's name of the charset."""
     media_type, *parameters = header.split(";")
     data_type = _TYPES.get(media_type.strip().lower())
     charset = _CHARSETS.get(_charset(parameters))
@@ -134,13 +163,13 @@ def _charset(parameters: list[str]) -> str:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset":
             value = value.strip().lower()
-            quoted = len(value) > 1 and value.startswith('"') and value.endswith('"')
-            return value[1:-1] if quoted else value
+            is_quoted = len(value) > 1 and value.startswith('"') and value.endswith('"')
+            return value[1:-1] if is_quoted else value
     return "utf-8"
 
 
 def _check_json(text: str) -> None:
-    """Python would take NaN, and refuse long numbers; the service does neither."""
+    """Check JSON as the service does: NaN is refused, numbers may have any length."""
     try:
         json.loads(text, parse_constant=_refuse, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):

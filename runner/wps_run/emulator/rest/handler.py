@@ -1,257 +1,263 @@
-"""The REST side on aiohttp: a request to a call, an answer to a response, effects performed."""
+"""The REST API on aiohttp: route a request, run its operation, perform effects, inject faults."""
 
 import logging
 import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from wps_run.emulator.auth import DeniedError, TokenVerifier
-from wps_run.emulator.clients import Clients
-from wps_run.emulator.effects import Close, Effect
-from wps_run.emulator.faults.injection import Waiting, answer_half, fault_reply, reset
+from wps_run.emulator.clients import HubState, Users
 from wps_run.emulator.faults.rules import FaultDecision, FaultInjector, FaultKind, FaultTiming
-from wps_run.emulator.hub import Hub
 from wps_run.emulator.names import hub_key
 from wps_run.emulator.request_log import RequestEntry
 from wps_run.emulator.rest.bodies import Body
-from wps_run.emulator.rest.operations import Answer, OperationCall
-from wps_run.emulator.rest.replies import OK, RefusedError, RestResponse, bad_request, unauthorized
-from wps_run.emulator.rest.routes import AccessRule, Operation, Route, find
+from wps_run.emulator.rest.http_io import (
+    FaultDelays,
+    discard_body,
+    read_body,
+    reset_connection,
+    to_aiohttp,
+    write_half,
+)
+from wps_run.emulator.rest.operations import OperationCall, OperationResult
+from wps_run.emulator.rest.responses import (
+    OK,
+    RefusedError,
+    RestResponse,
+    bad_request,
+    injected_response,
+    unauthorized,
+)
+from wps_run.emulator.rest.routes import AccessRule, Route, find_route
 from wps_run.emulator.rest.targets import (
+    API_VERSION,
+    API_VERSIONS,
     BadTargetError,
     Query,
-    decode,
-    segments,
+    VersionCheck,
+    check_api_version,
+    decode_path,
+    mask_secrets,
+    split_path,
     split_target,
-    without_secrets,
 )
-from wps_run.emulator.rest.versions import PARAMETER, SUPPORTED, VersionCheck, judge
-from wps_run.emulator.rest.wire import headers_of, read_body, response
 
 _LOG = logging.getLogger("wps_run.emulator")
 
-_SLASH = "%2F"
-_WARNED_MOST = 1000
-"""Of how many names the log warns, since whoever calls chooses them."""
+_ENCODED_SLASH = "%2F"
+_WARNED_LIMIT = 1000
+"""The maximum number of names that the log warns about, since callers choose them."""
 
 REQUEST_ID = "x-ms-client-request-id"
-"""The header in which a caller numbers its requests."""
-
-
-Users = tuple[str | None, ...]
-"""Whose some connections are, in their order."""
-
-
-@dataclass(slots=True)
-class HubState:
-    """One hub and the clients in it."""
-
-    hub: Hub = field(default_factory=Hub)
-    clients: Clients = field(default_factory=Clients)
-
-    def users_of(self, effect: Effect) -> Users:
-        """Whose the connections of an effect are that was just brought about, in their order."""
-        if isinstance(effect, Close):
-            return effect.users
-        known = self.hub.connections
-        return tuple(known[one].user_id if one in known else None for one in effect.connections)
+"""The header with the caller's ID of a request."""
 
 
 class RestHandler:
-    """Answers the REST operations of one service.
+    """Answers the requests to the REST API of one emulator.
 
     Args:
-        rooms: The hubs in use, by lower-case name. A hub comes into being when it is asked for.
-        gate: Verifies tokens.
-        faults: What befalls requests.
+        hubs: The hubs in use, by lower-case name. A request to an unknown hub creates it.
+        verifier: Verifies tokens.
+        faults: The faults to inject.
         scheme: `http` or `https`, as the clients see it.
         strict_api_version: Refuse newer api-versions instead of warning.
-        on_request: Is given each exchange once its status is known, and whose the connections
-            of its effect are, in their order.
+        on_request: Is called with each request once its status is known, and with the users of
+            the connections in its effect.
     """
 
     def __init__(  # noqa: PLR0913 - settings by name
         self,
-        rooms: defaultdict[str, HubState],
-        gate: TokenVerifier,
+        hubs: defaultdict[str, HubState],
+        verifier: TokenVerifier,
         faults: FaultInjector,
         *,
         scheme: str,
         strict_api_version: bool = False,
         on_request: Callable[[RequestEntry, Users], None],
     ) -> None:
-        self._rooms = rooms
-        self._gate = gate
+        self._hubs = hubs
+        self._verifier = verifier
         self._faults = faults
         self._scheme = scheme
         self._strict = strict_api_version
         self._on_request = on_request
         self._secret = secrets.token_bytes(32)
-        self._warned: set[str] = set()
-        self._slashed: set[str] = set()
-        self._waiting = Waiting()
+        self._warned_versions: set[str] = set()
+        self._warned_names: set[str] = set()
+        self._delays = FaultDelays()
 
     def stop(self) -> None:
-        """Let go of every request that a fault keeps waiting, for good."""
-        self._waiting.end()
+        """End the requests that a fault delays or stalls, present and future."""
+        self._delays.stop()
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
-        """Answer one request, whatever its path."""
-        path, query, route = "", "", None
+        """Answer one request with any path."""
+        path, query = "", ""
         try:
             path, query = split_target(request.raw_path)
-            route = find(request.method, segments(decode(path)))
+            route = find_route(request.method, split_path(decode_path(path)))
         except RefusedError as refusal:
-            answer = Answer(refusal.reply)
+            response = refusal.response
         except BadTargetError:
-            answer = Answer(bad_request("Invalid request target."))
+            response = bad_request("Invalid request target.")
         else:
-            asked = _Asked(request, route, path, query)
-            if route.hub and (strike := self._faults.next(asked.operation, asked.hub)):
-                return await self._strike(asked, strike)
-            answer = await self._answer(asked)
-            self._tell(asked, answer, answer.reply.status)
-            return response(answer.reply)
-        status, shown = answer.reply.status, without_secrets(query)
-        self._on_request(RequestEntry(request.method, path, "", "", status, query=shown), ())
-        return response(answer.reply)
+            return to_aiohttp(
+                await self._handle_routed(_RoutedRequest(request, route, path, query))
+            )
+        query = mask_secrets(query)
+        entry = RequestEntry(request.method, path, "", "", response.status, query=query)
+        self._on_request(entry, ())
+        return to_aiohttp(response)
 
-    async def _strike(self, asked: "_Asked", strike: FaultDecision) -> web.Response:
-        """Answer a request that one or more faults strike."""
-        fault = strike.fault
-        await self._waiting.pause(strike.delay(FaultTiming.BEFORE))
-        if fault is not None and fault.moment is FaultTiming.BEFORE:
-            await _swallow(asked.request)
-            answer = Answer(OK)
+    async def _handle_routed(self, routed: "_RoutedRequest") -> RestResponse:
+        if routed.hub:
+            decision = self._faults.decide(routed.operation, routed.hub)
+            if decision:
+                return await self._inject(routed, decision)
+        result = await self._run_or_refuse(routed)
+        self._report(routed, result, result.response.status)
+        return result.response
+
+    async def _inject(self, routed: "_RoutedRequest", decision: FaultDecision) -> RestResponse:
+        """Answer a request that one or more faults apply to."""
+        fault = decision.fault
+        await self._delays.pause(decision.delay(FaultTiming.BEFORE))
+        if fault is not None and fault.timing is FaultTiming.BEFORE:
+            await discard_body(routed.request)
+            result = OperationResult(OK)
         else:
-            answer = await self._answer(asked)
-        reply = answer.reply
+            result = await self._run_or_refuse(routed)
+        response = result.response
         if fault is not None and fault.kind is FaultKind.STATUS:
-            reply = fault_reply(fault, time.time())
-        whole = fault is None or fault.kind is FaultKind.STATUS
-        self._tell(asked, answer, reply.status if whole else 0, strike.texts)
-        await self._waiting.pause(strike.delay(FaultTiming.AFTER))
+            response = injected_response(fault, time.time())
+        is_answered = fault is None or fault.kind is FaultKind.STATUS
+        self._report(routed, result, response.status if is_answered else 0, decision.texts)
+        await self._delays.pause(decision.delay(FaultTiming.AFTER))
         if fault is not None:
-            await self._carry_out(fault.kind, asked.request, reply)
-        return response(reply)
+            await self._break_connection(fault.kind, routed.request, response)
+        return response
 
-    async def _carry_out(
-        self, kind: FaultKind, request: web.BaseRequest, reply: RestResponse
+    async def _break_connection(
+        self, kind: FaultKind, request: web.BaseRequest, response: RestResponse
     ) -> None:
-        """Do to the connection what the fault says; what is answered then reaches nobody."""
+        """Do to the connection what the fault says; a later response is then discarded."""
         match kind:
             case FaultKind.STALL:
-                await self._waiting.stall(request)
+                await self._delays.stall(request)
             case FaultKind.RESET:
-                reset(request)
+                reset_connection(request)
             case FaultKind.HALF:
-                answer_half(request, reply, headers_of(reply))
+                write_half(request, response)
             case FaultKind.STATUS | FaultKind.DELAY:
                 pass
 
-    def _tell(
-        self, asked: "_Asked", answer: Answer, status: int, faults: tuple[str, ...] = ()
+    def _report(
+        self,
+        routed: "_RoutedRequest",
+        result: OperationResult,
+        status: int,
+        faults: tuple[str, ...] = (),
     ) -> None:
-        exchange = RequestEntry(
-            method=asked.request.method,
-            path=asked.path,
-            operation=asked.operation,
-            hub=asked.hub,
+        effect = result.effect
+        entry = RequestEntry(
+            method=routed.request.method,
+            path=routed.path,
+            operation=routed.operation,
+            hub=routed.hub,
             status=status,
-            effect=answer.effect,
-            query=without_secrets(asked.query),
-            names=asked.route.names,
-            request_id=asked.request.headers.get(REQUEST_ID, ""),
+            effect=effect,
+            query=mask_secrets(routed.query),
+            names=routed.route.names,
+            request_id=routed.request.headers.get(REQUEST_ID, ""),
             faults=faults,
         )
-        effect = answer.effect
-        users = self._rooms[asked.hub].users_of(effect) if effect else ()
-        self._on_request(exchange, users)
+        self._on_request(entry, self._hubs[routed.hub].users_of(effect) if effect else ())
 
-    async def _answer(self, asked: "_Asked") -> Answer:
+    async def _run_or_refuse(self, routed: "_RoutedRequest") -> OperationResult:
         try:
-            return await self._run(asked.request, asked.route, asked.path, Query(asked.query))
+            return await self._run(routed)
         except RefusedError as refusal:
-            return Answer(refusal.reply)
+            return OperationResult(refusal.response)
 
-    async def _run(self, request: web.BaseRequest, route: Route, path: str, query: Query) -> Answer:
+    async def _run(self, routed: "_RoutedRequest") -> OperationResult:
+        request, route, query = routed.request, routed.route, Query(routed.query)
         host = request.headers.get("Host", "")
         now = time.time()
-        self._admit(request.headers.get("Authorization", ""), route.operation, host, path, now)
+        self._check_access(routed, host, now)
         self._check_version(query)
         route.check_names()
         self._warn_of_slashes(route)
         body = await read_body(request) if route.operation.has_body else Body()
-        name = hub_key(route.hub)
-        room = self._rooms[name] if name else HubState()
-        answer = route.operation.run(
+        name = routed.hub
+        state = self._hubs[name] if name else HubState()
+        result = route.operation.run(
             OperationCall(
-                hub=room.hub,
+                hub=state.hub,
                 hub_name=name,
                 names=route.names,
                 query=query,
                 body=body,
-                url=f"{self._scheme}://{host}{path}",
-                gate=self._gate,
+                url=f"{self._scheme}://{host}{routed.path}",
+                verifier=self._verifier,
                 secret=self._secret,
                 now=now,
                 headers=tuple(request.headers.items()),
             )
         )
-        if answer.effect is not None:
-            room.clients.perform(answer.effect)
-        return answer
+        if result.effect is not None:
+            state.clients.perform(result.effect)
+        return result
 
-    def _admit(
-        self, authorization: str, operation: Operation, host: str, path: str, now: float
-    ) -> None:
-        if operation.entry is AccessRule.ANYONE:
+    def _check_access(self, routed: "_RoutedRequest", host: str, now: float) -> None:
+        access = routed.route.operation.access
+        if access is AccessRule.ANYONE:
             return
-        identity_only = operation.entry is AccessRule.IDENTITY
+        authorization = routed.request.headers.get("Authorization", "")
         try:
-            self._gate.admit(authorization, host, path, now, identity_only=identity_only)
+            self._verifier.verify_rest_token(
+                authorization, host, routed.path, now, entra_only=access is AccessRule.ENTRA_ID
+            )
         except DeniedError as denied:
-            _LOG.info("401 for %r: %s", f"{self._scheme}://{host}{path}", denied)
+            _LOG.info("401 for %r: %s", f"{self._scheme}://{host}{routed.path}", denied)
             raise RefusedError(unauthorized(str(denied))) from None
 
     def _warn_of_slashes(self, route: Route) -> None:
-        """Warn, once a name, that a `/` in a path does not mean what its caller may think."""
+        """Warn, once a name, that `%2F` in a path is not a `/` to the service."""
         for name in route.names:
-            if _SLASH not in name.upper() or name in self._slashed:
+            if _ENCODED_SLASH not in name.upper() or name in self._warned_names:
                 continue
-            if len(self._slashed) < _WARNED_MOST:
-                self._slashed.add(name)
+            if len(self._warned_names) < _WARNED_LIMIT:
+                self._warned_names.add(name)
                 plain = name.replace("%2F", "/").replace("%2f", "/")
                 _LOG.warning(
-                    "the path names %r, which is not %r: the service leaves %%2F as it is in a "
-                    "path, so whoever joined with a / is not reached",
+                    "the path names %r, which is not %r: the service keeps %%2F in a path, so "
+                    "a client that joined with a / is not reached",
                     name,
                     plain,
                 )
 
     def _check_version(self, query: Query) -> None:
-        verdict = judge(query)
-        if verdict is VersionCheck.SUPPORTED:
+        check = check_api_version(query)
+        if check is VersionCheck.SUPPORTED:
             return
-        if verdict is VersionCheck.REFUSED or self._strict:
+        if check is VersionCheck.REFUSED or self._strict:
             message = "The specified API version is not supported."
-            raise RefusedError(bad_request(message, PARAMETER))
-        version = query.first(PARAMETER)
-        if version not in self._warned:
-            self._warned.add(version)
+            raise RefusedError(bad_request(message, API_VERSION))
+        version = query.first(API_VERSION)
+        if version not in self._warned_versions:
+            self._warned_versions.add(version)
             _LOG.warning(
-                "api-version %s is newer than %s, the newest known", version, SUPPORTED[-1]
+                "api-version %s is newer than %s, the newest known", version, API_VERSIONS[-1]
             )
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request, and where it goes."""
+class _RoutedRequest:
+    """A request with its route, raw path and raw query."""
 
     request: web.BaseRequest
     route: Route
@@ -265,9 +271,3 @@ class _Asked:
     @property
     def hub(self) -> str:
         return hub_key(self.route.hub)
-
-
-async def _swallow(request: web.BaseRequest) -> None:
-    """Take the body of a request that nothing is done about."""
-    with suppress(RefusedError):
-        await read_body(request)

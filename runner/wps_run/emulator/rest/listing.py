@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from wps_run.emulator.hub import Hub
-from wps_run.emulator.rest.replies import RefusedError, bad_request
+from wps_run.emulator.rest.responses import RefusedError, bad_request
 from wps_run.emulator.rest.targets import Query
 
 PAGE_LIMIT = 200
@@ -19,7 +19,7 @@ _SEAL = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Cursors:
+class ContinuationTokens:
     """Makes and opens continuation tokens. One of another group, or a forged one, is refused.
 
     Attributes:
@@ -55,7 +55,9 @@ class Cursors:
         return hmac.digest(self.key, scope + text, "sha256")[:_SEAL]
 
 
-def list_members(hub: Hub, group: str, query: Query, cursors: Cursors, url: str) -> object:
+def list_members(
+    hub: Hub, group: str, query: Query, cursors: ContinuationTokens, url: str
+) -> object:
     """One page of a group's members, sorted by connection ID.
 
     Args:

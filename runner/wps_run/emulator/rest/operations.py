@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wps_run.emulator.auth import ClientIdentity, TokenVerifier
+from wps_run.emulator.auth import ClientTokenParameters, TokenVerifier
 from wps_run.emulator.effects import Effect, Message
 from wps_run.emulator.filters.evaluation import compile_filter
 from wps_run.emulator.filters.syntax import FilterError
 from wps_run.emulator.hub import (
-    EVERYONE,
+    ALL_CONNECTIONS,
     Hub,
     Predicate,
     Target,
@@ -21,12 +21,11 @@ from wps_run.emulator.hub import (
     UnknownConnectionError,
     UnknownUserError,
 )
-from wps_run.emulator.names import Permission, is_group, permission
+from wps_run.emulator.names import Permission, is_group_name, parse_permission
 from wps_run.emulator.permissions import TooManyRulesError
-from wps_run.emulator.rest.bodies import Body, read_groups, read_message
-from wps_run.emulator.rest.headers import read_metadata
-from wps_run.emulator.rest.listing import Cursors, list_members
-from wps_run.emulator.rest.replies import (
+from wps_run.emulator.rest.bodies import Body, metadata_from_headers, read_groups, read_message
+from wps_run.emulator.rest.listing import ContinuationTokens, list_members
+from wps_run.emulator.rest.responses import (
     ACCEPTED,
     NO_CONTENT,
     OK,
@@ -35,7 +34,7 @@ from wps_run.emulator.rest.replies import (
     bad_request,
     error,
     filter_problem,
-    json_reply,
+    json_response,
     not_found,
 )
 from wps_run.emulator.rest.targets import Query
@@ -60,7 +59,7 @@ class OperationCall:
         query: The parameters.
         body: The body; empty where the operation has none.
         url: Scheme, host and raw path as the client used them.
-        gate: Issues client tokens.
+        verifier: Issues client tokens.
         secret: Seals continuation tokens.
         now: Seconds since the epoch.
         headers: All headers of the request.
@@ -72,63 +71,63 @@ class OperationCall:
     query: Query
     body: Body
     url: str
-    gate: TokenVerifier
+    verifier: TokenVerifier
     secret: bytes
     now: float
     headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OperationResult:
     """What the caller is told, and what the clients are to notice."""
 
-    reply: RestResponse
+    response: RestResponse
     effect: Effect | None = None
 
 
-Run = Callable[[OperationCall], Answer]
+OperationFunction = Callable[[OperationCall], OperationResult]
 
 
-def health(_: OperationCall) -> Answer:
+def health(_: OperationCall) -> OperationResult:
     """Say that the service is there."""
-    return Answer(OK)
+    return OperationResult(OK)
 
 
 # Sends.
 
 
-def send_to_all(call: OperationCall) -> Answer:
+def send_to_all(call: OperationCall) -> OperationResult:
     """POST `/:send`."""
-    return _send(call, EVERYONE)
+    return _send(call, ALL_CONNECTIONS)
 
 
-def send_to_group(call: OperationCall) -> Answer:
+def send_to_group(call: OperationCall) -> OperationResult:
     """POST `/groups/{group}/:send`."""
     return _send(call, Target(TargetKind.GROUP, call.names[0]))
 
 
-def send_to_user(call: OperationCall) -> Answer:
+def send_to_user(call: OperationCall) -> OperationResult:
     """POST `/users/{userId}/:send`."""
     return _send(call, Target(TargetKind.USER, call.names[0]))
 
 
-def send_to_connection(call: OperationCall) -> Answer:
+def send_to_connection(call: OperationCall) -> OperationResult:
     """POST `/connections/{connectionId}/:send`; a filter is ignored here."""
     return _send(call, Target(TargetKind.CONNECTION, call.names[0]))
 
 
-def _send(call: OperationCall, target: Target) -> Answer:
+def _send(call: OperationCall, target: Target) -> OperationResult:
     ttl = _number(call.query, "messageTtlSeconds", 0, TTL_LIMIT) or 0
     matches, excluded = None, frozenset[str]()
-    if target.scope is not TargetKind.CONNECTION:
+    if target.kind is not TargetKind.CONNECTION:
         matches = _send_filter(call.query.first("filter"))
-    if target.scope in {TargetKind.HUB, TargetKind.GROUP}:
+    if target.kind in {TargetKind.HUB, TargetKind.GROUP}:
         excluded = _excluded(call.query)
     data_type, data = read_message(call.body)
-    group = target.name if target.scope is TargetKind.GROUP else None
-    metadata = read_metadata(call.headers)
+    group = target.name if target.kind is TargetKind.GROUP else None
+    metadata = metadata_from_headers(call.headers)
     message = Message(data, data_type, group=group, ttl=ttl, metadata=metadata)
-    return Answer(ACCEPTED, call.hub.send(target, message, excluded, matches))
+    return OperationResult(ACCEPTED, call.hub.send(target, message, excluded, matches))
 
 
 def _send_filter(text: str) -> Predicate | None:
@@ -141,93 +140,93 @@ def _send_filter(text: str) -> Predicate | None:
 # Closes.
 
 
-def close_all_connections(call: OperationCall) -> Answer:
+def close_all_connections(call: OperationCall) -> OperationResult:
     """POST `/:closeConnections`."""
-    return _close(call, EVERYONE)
+    return _close(call, ALL_CONNECTIONS)
 
 
-def close_group_connections(call: OperationCall) -> Answer:
+def close_group_connections(call: OperationCall) -> OperationResult:
     """POST `/groups/{group}/:closeConnections`."""
     return _close(call, Target(TargetKind.GROUP, call.names[0]))
 
 
-def close_user_connections(call: OperationCall) -> Answer:
+def close_user_connections(call: OperationCall) -> OperationResult:
     """POST `/users/{userId}/:closeConnections`."""
     return _close(call, Target(TargetKind.USER, call.names[0]))
 
 
-def close_connection(call: OperationCall) -> Answer:
+def close_connection(call: OperationCall) -> OperationResult:
     """DELETE `/connections/{connectionId}`."""
     target = Target(TargetKind.CONNECTION, call.names[0])
-    return Answer(NO_CONTENT, call.hub.close(target, call.query.first("reason")))
+    return OperationResult(NO_CONTENT, call.hub.close(target, call.query.first("reason")))
 
 
-def _close(call: OperationCall, target: Target) -> Answer:
+def _close(call: OperationCall, target: Target) -> OperationResult:
     effect = call.hub.close(target, call.query.first("reason"), _excluded(call.query))
-    return Answer(NO_CONTENT, effect)
+    return OperationResult(NO_CONTENT, effect)
 
 
 # Groups.
 
 
-def add_connection_to_group(call: OperationCall) -> Answer:
+def add_connection_to_group(call: OperationCall) -> OperationResult:
     """PUT `/groups/{group}/connections/{connectionId}`."""
     group, connection_id = call.names
     try:
         call.hub.add_connection_to_group(connection_id, group)
     except UnknownConnectionError:
-        return Answer(not_found("Error", "Connection", connection_id))
-    return Answer(OK)
+        return OperationResult(not_found("Error", "Connection", connection_id))
+    return OperationResult(OK)
 
 
-def remove_connection_from_group(call: OperationCall) -> Answer:
+def remove_connection_from_group(call: OperationCall) -> OperationResult:
     """DELETE `/groups/{group}/connections/{connectionId}`."""
     group, connection_id = call.names
     call.hub.remove_connection_from_group(connection_id, group)
-    return Answer(NO_CONTENT)
+    return OperationResult(NO_CONTENT)
 
 
-def remove_connection_from_all_groups(call: OperationCall) -> Answer:
+def remove_connection_from_all_groups(call: OperationCall) -> OperationResult:
     """DELETE `/connections/{connectionId}/groups`."""
     call.hub.remove_connection_from_all_groups(call.names[0])
-    return Answer(NO_CONTENT)
+    return OperationResult(NO_CONTENT)
 
 
-def add_user_to_group(call: OperationCall) -> Answer:
+def add_user_to_group(call: OperationCall) -> OperationResult:
     """PUT `/users/{userId}/groups/{group}`."""
     user_id, group = call.names
     try:
         call.hub.add_user_to_group(user_id, group)
     except UnknownUserError:
-        return Answer(not_found("Warning", "User", user_id))
-    return Answer(OK)
+        return OperationResult(not_found("Warning", "User", user_id))
+    return OperationResult(OK)
 
 
-def remove_user_from_group(call: OperationCall) -> Answer:
+def remove_user_from_group(call: OperationCall) -> OperationResult:
     """DELETE `/users/{userId}/groups/{group}`."""
     user_id, group = call.names
     call.hub.remove_user_from_group(user_id, group)
-    return Answer(NO_CONTENT)
+    return OperationResult(NO_CONTENT)
 
 
-def remove_user_from_all_groups(call: OperationCall) -> Answer:
+def remove_user_from_all_groups(call: OperationCall) -> OperationResult:
     """DELETE `/users/{userId}/groups`."""
     call.hub.remove_user_from_all_groups(call.names[0])
-    return Answer(NO_CONTENT)
+    return OperationResult(NO_CONTENT)
 
 
-def add_connections_to_groups(call: OperationCall) -> Answer:
+def add_connections_to_groups(call: OperationCall) -> OperationResult:
     """POST `/:addToGroups`."""
     groups, matches = _bulk(call)
     call.hub.add_to_groups(groups, matches)
-    return Answer(OK)
+    return OperationResult(OK)
 
 
-def remove_connections_from_groups(call: OperationCall) -> Answer:
+def remove_connections_from_groups(call: OperationCall) -> OperationResult:
     """POST `/:removeFromGroups`."""
     groups, matches = _bulk(call)
     call.hub.remove_from_groups(groups, matches)
-    return Answer(OK)
+    return OperationResult(OK)
 
 
 def _bulk(call: OperationCall) -> tuple[tuple[str, ...], Predicate | None]:
@@ -238,78 +237,80 @@ def _bulk(call: OperationCall) -> tuple[tuple[str, ...], Predicate | None]:
         raise RefusedError(filter_problem(str(wrong))) from None
 
 
-def list_connections_in_group(call: OperationCall) -> Answer:
+def list_connections_in_group(call: OperationCall) -> OperationResult:
     """GET `/groups/{group}/connections`."""
     group = call.names[0]
-    cursors = Cursors(call.secret, f"{call.hub_name}/{group}")
-    return Answer(json_reply(list_members(call.hub, group, call.query, cursors, call.url)))
+    cursors = ContinuationTokens(call.secret, f"{call.hub_name}/{group}")
+    return OperationResult(
+        json_response(list_members(call.hub, group, call.query, cursors, call.url))
+    )
 
 
 # Questions.
 
 
-def connection_exists(call: OperationCall) -> Answer:
+def connection_exists(call: OperationCall) -> OperationResult:
     """HEAD `/connections/{connectionId}`."""
     name = call.names[0]
     known = name in call.hub.connections
-    return Answer(OK if known else not_found("Warning", "Connection", name))
+    return OperationResult(OK if known else not_found("Warning", "Connection", name))
 
 
-def group_exists(call: OperationCall) -> Answer:
+def group_exists(call: OperationCall) -> OperationResult:
     """HEAD `/groups/{group}`."""
     name = call.names[0]
-    return Answer(OK if name in call.hub.groups else not_found("Warning", "Group", name))
+    return OperationResult(OK if name in call.hub.groups else not_found("Warning", "Group", name))
 
 
-def user_exists(call: OperationCall) -> Answer:
+def user_exists(call: OperationCall) -> OperationResult:
     """HEAD `/users/{userId}`."""
     name = call.names[0]
-    return Answer(OK if name in call.hub.users else not_found("Warning", "User", name))
+    return OperationResult(OK if name in call.hub.users else not_found("Warning", "User", name))
 
 
 # Permissions.
 
 
-def grant_permission(call: OperationCall) -> Answer:
+def grant_permission(call: OperationCall) -> OperationResult:
     """PUT `/permissions/{permission}/connections/{connectionId}`."""
     what, connection_id, group = _permission(call)
     try:
         call.hub.grant(what, connection_id, group)
     except UnknownConnectionError:
-        return Answer(not_found("Info", "Connection", connection_id))
+        return OperationResult(not_found("Info", "Connection", connection_id))
     except TooManyRulesError:
-        return Answer(_too_many_rules(connection_id))
-    return Answer(OK)
+        return OperationResult(_too_many_rules(connection_id))
+    return OperationResult(OK)
 
 
-def revoke_permission(call: OperationCall) -> Answer:
+def revoke_permission(call: OperationCall) -> OperationResult:
     """DELETE `/permissions/{permission}/connections/{connectionId}`."""
     what, connection_id, group = _permission(call)
     try:
         call.hub.revoke(what, connection_id, group)
     except UnknownConnectionError:
-        return Answer(NO_CONTENT)
+        return OperationResult(NO_CONTENT)
     except TooManyRulesError:
-        return Answer(_too_many_rules(connection_id))
-    return Answer(NO_CONTENT)
+        return OperationResult(_too_many_rules(connection_id))
+    return OperationResult(NO_CONTENT)
 
 
-def check_permission(call: OperationCall) -> Answer:
+def check_permission(call: OperationCall) -> OperationResult:
     """HEAD `/permissions/{permission}/connections/{connectionId}`."""
     what, connection_id, group = _permission(call)
     try:
         allowed = call.hub.check(what, connection_id, group)
     except UnknownConnectionError:
         allowed = False
-    return Answer(OK if allowed else not_found("Info", "Connection", connection_id))
+    return OperationResult(OK if allowed else not_found("Info", "Connection", connection_id))
 
 
 def _permission(call: OperationCall) -> tuple[Permission, str, str]:
     name, connection_id = call.names
-    what, group = permission(name), call.query.first("targetName")
+    what, group = parse_permission(name), call.query.first("targetName")
     if what is None:
         raise RefusedError(bad_request("Invalid permission."))
-    if not is_group(group):
+    if not is_group_name(group):
         raise RefusedError(bad_request(INVALID_GROUP))
     return what, connection_id, group
 
@@ -325,7 +326,7 @@ _DOORS = {"default": "/client/hubs/", "mqtt": "/clients/mqtt/hubs/"}
 """Where clients of a type connect."""
 
 
-def generate_client_token(call: OperationCall) -> Answer:
+def generate_client_token(call: OperationCall) -> OperationResult:
     """POST `/:generateToken`. A token for MQTT is issued, though nothing here speaks it."""
     query = call.query
     minutes = _number(query, "minutesToExpire", 1, INT_MAX) or 60
@@ -333,17 +334,17 @@ def generate_client_token(call: OperationCall) -> Answer:
     if door is None:
         raise RefusedError(bad_request("Invalid clientType.", "clientType"))
     groups = query.all("group")
-    if not all(map(is_group, groups)):
+    if not all(map(is_group_name, groups)):
         raise RefusedError(bad_request(INVALID_GROUP, "group"))
-    access = ClientIdentity(
+    access = ClientTokenParameters(
         audience=f"{call.url.partition('/api/')[0]}{door}{call.hub_name}",
         user_id=query.first("userId"),
         roles=tuple(query.all("role")),
         groups=tuple(groups),
         lifetime=minutes * 60,
     )
-    token = call.gate.client_token(access, call.now)
-    return Answer(json_reply({"token": token}))
+    token = call.verifier.issue_client_token(access, call.now)
+    return OperationResult(json_response({"token": token}))
 
 
 # Parameters.

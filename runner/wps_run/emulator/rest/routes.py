@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from wps_run.emulator.names import is_group, is_hub, is_id
+from wps_run.emulator.names import is_group_name, is_hub_name, is_id
 from wps_run.emulator.rest import operations as do
-from wps_run.emulator.rest.operations import INVALID_GROUP, Run
-from wps_run.emulator.rest.replies import (
+from wps_run.emulator.rest.operations import INVALID_GROUP, OperationFunction
+from wps_run.emulator.rest.responses import (
     UNKNOWN_ROUTE,
     RefusedError,
     bad_request,
@@ -19,8 +19,8 @@ class AccessRule(Enum):
     """Who may ask for an operation."""
 
     ANYONE = auto()
-    CALLER = auto()
-    IDENTITY = auto()
+    TOKEN = auto()
+    ENTRA_ID = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class Operation:
         name: Its operation ID, without the prefix `WebPubSub_`.
         run: Carries it out.
         has_body: Whether the request has a body, which then needs a Content-Length.
-        entry: Who may ask for it. A token is issued to holders of an Entra ID token only.
+        access: Who may ask for it. A token is issued to holders of an Entra ID token only.
     """
 
     name: str
-    run: Run
+    run: OperationFunction
     has_body: bool = False
-    entry: AccessRule = AccessRule.CALLER
+    access: AccessRule = AccessRule.TOKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ class Route:
 
     def check_names(self) -> None:
         """Raise RefusedError, 400, if hub or names are not what such things may be called."""
-        if self.hub and not is_hub(self.hub):
+        if self.hub and not is_hub_name(self.hub):
             raise RefusedError(bad_request("Invalid hub name."))
         for noun, name in zip(self.nouns, self.names, strict=True):
-            if noun == "groups" and not is_group(name):
+            if noun == "groups" and not is_group_name(name):
                 raise RefusedError(bad_request(INVALID_GROUP))
             if noun in _IDS and not is_id(name):
                 raise RefusedError(bad_request(_IDS[noun]))
@@ -69,7 +69,7 @@ class Route:
 
 _IDS = {"users": "Invalid user ID.", "connections": "Invalid connection ID."}
 
-HEALTH = Operation("GetServiceStatus", do.health, entry=AccessRule.ANYONE)
+HEALTH = Operation("GetServiceStatus", do.health, access=AccessRule.ANYONE)
 
 _Methods = Mapping[str, Operation]
 
@@ -78,7 +78,7 @@ _ROUTES: Mapping[tuple[str, ...], _Methods] = {
     (":closeConnections",): {"POST": Operation("CloseAllConnections", do.close_all_connections)},
     (":generateToken",): {
         "POST": Operation(
-            "GenerateClientToken", do.generate_client_token, entry=AccessRule.IDENTITY
+            "GenerateClientToken", do.generate_client_token, access=AccessRule.ENTRA_ID
         )
     },
     (":addToGroups",): {
@@ -135,7 +135,7 @@ OPERATIONS = tuple(one.name for methods in _ROUTES.values() for one in methods.v
 """The operations of hubs: all but health."""
 
 
-def find(method: str, segments: list[str]) -> Route:
+def find_route(method: str, segments: list[str]) -> Route:
     """Find the operation of a request.
 
     Args:

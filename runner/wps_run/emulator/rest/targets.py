@@ -1,13 +1,21 @@
-"""Request targets: the raw path and query of a request line, read as the service reads them.
+"""Request targets: parse the raw path, the query and the api-version as the service does.
 
 The path is decoded once, except for `%2F`, and then split, so that `a%2Fb` and `a%252Fb` both
-mean the name `a%2Fb`. Dot segments are names like any other here. Source: the behaviour of the
-service's web server (ASP.NET Core).
+mean the name `a%2Fb`. Dot segments are ordinary names. Source: the behavior of the service's web
+server (ASP.NET Core).
 """
 
 import re
 from collections.abc import Sequence
+from datetime import date
+from enum import StrEnum
 from urllib.parse import unquote_plus, unquote_to_bytes
+
+API_VERSION = "api-version"
+"""The query parameter for the version of the API."""
+
+API_VERSIONS = ("2021-10-01", "2022-11-01", "2023-07-01", "2024-01-01", "2024-12-01")
+"""The published versions, oldest first. The emulator treats all like the newest."""
 
 _SLASH = re.compile(r"%(?=2[Ff])")
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
@@ -15,11 +23,19 @@ _SECRET = re.compile(r"\b(access_token|awps_reconnection_token|key)=[^&]*", re.I
 
 
 class BadTargetError(Exception):
-    """A request line holds what no client may send: bytes outside ASCII, or a NUL."""
+    """A request line holds bytes outside ASCII or an encoded NUL."""
+
+
+class VersionCheck(StrEnum):
+    """The result of checking a request's api-version."""
+
+    SUPPORTED = "supported"
+    NEWER = "newer"
+    REFUSED = "refused"
 
 
 class Query:
-    """The parameters of a query. Their names are compared without case."""
+    """The parameters of a query. Parameter names are compared without case."""
 
     def __init__(self, text: str) -> None:
         self._values: dict[str, list[str]] = {}
@@ -28,24 +44,24 @@ class Query:
             self._values.setdefault(unquote_plus(name).lower(), []).append(unquote_plus(value))
 
     def all(self, name: str) -> Sequence[str]:
-        """Each value of a parameter, in order; none when it is not there."""
+        """Return each value of a parameter, in order."""
         return self._values.get(name.lower(), ())
 
     def first(self, name: str) -> str:
-        """The first value of a parameter; "" when it is not there."""
+        """Return the first value of a parameter; "" when it is missing."""
         values = self.all(name)
         return values[0] if values else ""
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """The raw path and the raw query of a request target.
+    """Split a request target into its raw path and its raw query.
 
     Args:
-        target: As it stands in the request line, in origin form (`/path?query`) or in absolute
-            form (`http://host/path?query`), as it reaches a proxy.
+        target: The target in the request line, in origin form (`/path?query`) or in absolute
+            form (`http://host/path?query`), as sent to a proxy.
 
     Raises:
-        BadTargetError: It is not ASCII.
+        BadTargetError: The target is not ASCII.
     """
     if not target.isascii():
         raise BadTargetError
@@ -55,25 +71,44 @@ def split_target(target: str) -> tuple[str, str]:
     return path, query
 
 
-def without_secrets(query: str) -> str:
-    """A raw query as it may be noted: a client's token strays into one when its path is wrong."""
+def mask_secrets(query: str) -> str:
+    """Mask the tokens in a raw query: a client's token is in it when the client's path is wrong."""
     return _SECRET.sub(r"\1=***", query)
 
 
-def decode(path: str) -> str:
-    """A raw path, decoded once except for `%2F`; escapes that are no UTF-8 stay as they are.
+def decode_path(path: str) -> str:
+    """Decode a raw path once, except for `%2F`; escapes that are not UTF-8 are kept.
 
     Raises:
-        BadTargetError: It holds a NUL.
+        BadTargetError: The path holds a NUL.
     """
     if "%" not in path:
         return path
     text = unquote_to_bytes(_SLASH.sub("%25", path)).decode("utf-8", "surrogateescape")
     if "\0" in text:
         raise BadTargetError
-    return _NOT_UTF8.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", text)
+    return _NOT_UTF8.sub(lambda match: f"%{ord(match[0]) - 0xDC00:02X}", text)
 
 
-def segments(path: str) -> list[str]:
-    """The segments of a decoded path; one slash at its end makes no difference."""
+def split_path(path: str) -> list[str]:
+    """Split a decoded path into segments; one trailing slash is ignored."""
     return path.removesuffix("/").split("/")[1:]
+
+
+def check_api_version(query: Query) -> VersionCheck:
+    """Check the api-version of a request; without one, the newest is assumed.
+
+    Returns:
+        `NEWER` for a date later than all published ones, with or without `-preview`: the emulator
+        may be older than its caller.
+    """
+    versions = query.all(API_VERSION)
+    if not versions or (len(versions) == 1 and versions[0] in API_VERSIONS):
+        return VersionCheck.SUPPORTED
+    if len(versions) > 1:
+        return VersionCheck.REFUSED
+    try:
+        version = date.fromisoformat(versions[0].removesuffix("-preview")).isoformat()
+    except ValueError:
+        return VersionCheck.REFUSED
+    return VersionCheck.NEWER if version > API_VERSIONS[-1] else VersionCheck.REFUSED

@@ -91,7 +91,7 @@ class ClientConnection:
         except QueueFullError:
             self.end(_SLOW)
 
-    def closed(self, reason: str) -> None:
+    def close(self, reason: str) -> None:
         """A REST call has closed the connection: give the client what it was sent, and its notice.
 
         Source: the service says `Reason: …` only if it was given one, in no close frame.
@@ -177,13 +177,15 @@ class ClientConnection:
 
     def unplug(self) -> None:
         """Have messages handed over, instead of written to the WebSocket."""
-        self.place.clients.unplug(self.session.connection_id)
+        self.place.clients.disable_fast_path(self.session.connection_id)
 
     # The inside.
 
     def _plug(self, line: WebSocketTransport) -> None:
         if line.pipe is not None and not self.session.reliable:
-            self.place.clients.plug(self.session.connection_id, line.pipe, self._press.make)
+            self.place.clients.enable_fast_path(
+                self.session.connection_id, line.pipe, self._press.make
+            )
 
     def _write(self, line: WebSocketTransport, message: Message, number: int | None) -> None:
         if number is None:

@@ -13,11 +13,11 @@ from contextlib import suppress
 
 from aiohttp import hdrs, web
 
-from wps_run.emulator.auth import ClaimError, Claims, DeniedError, TokenVerifier
+from wps_run.emulator.auth import ClaimError, ClientClaims, DeniedError, TokenVerifier
+from wps_run.emulator.clients import HubState
 from wps_run.emulator.effects import Effect
 from wps_run.emulator.names import hub_key
 from wps_run.emulator.request_log import ClientEvent, EventKind
-from wps_run.emulator.rest.handler import HubState
 from wps_run.emulator.websocket.connection import ClientConnection, HubContext
 from wps_run.emulator.websocket.frame_encoder import FrameEncoder
 from wps_run.emulator.websocket.frames import Connected
@@ -140,7 +140,7 @@ class WebSocketHandler:
         connection_id = secrets.token_urlsafe(23)
         token = None
         if subprotocol.reliable:
-            token = self._gate.reconnection_token(hub, connection_id, time.time())
+            token = self._gate.issue_reconnection_token(hub, connection_id, time.time())
         response = await _open(line, request, spelt)
         room = self._rooms[hub]
         room.hub.connect(
@@ -167,11 +167,11 @@ class WebSocketHandler:
         self._tell(ClientEvent(EventKind.CONNECTED, hub, connection_id, claims.user_id, detail))
         return response, line, link
 
-    def _admit(self, request: web.BaseRequest, asked: ConnectRequest) -> Claims:
+    def _admit(self, request: web.BaseRequest, asked: ConnectRequest) -> ClientClaims:
         token = asked.access_token(request.headers.get(hdrs.AUTHORIZATION, ""))
         host = request.headers.get(hdrs.HOST, "")
         try:
-            return self._gate.admit_client(token, host, asked.hub, time.time())
+            return self._gate.verify_client_token(token, host, asked.hub, time.time())
         except DeniedError as denied:
             raise HandshakeError(401, str(denied)) from None
         except ClaimError as wrong:
@@ -207,7 +207,9 @@ class WebSocketHandler:
     def _find(self, hub: str, asked: ConnectRequest) -> ClientConnection | None:
         """The link that a client may come back to."""
         try:
-            self._gate.admit_again(asked.reconnection_token, hub, asked.connection_id, time.time())
+            self._gate.verify_reconnection_token(
+                asked.reconnection_token, hub, asked.connection_id, time.time()
+            )
         except DeniedError:
             return None
         room = self._rooms.get(hub)

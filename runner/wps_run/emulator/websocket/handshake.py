@@ -6,9 +6,15 @@ Source: the client protocols; statuses as the service answers them before the up
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wps_run.emulator.auth import DeniedError, bearer
-from wps_run.emulator.names import is_hub
-from wps_run.emulator.rest.targets import BadTargetError, Query, decode, segments, split_target
+from wps_run.emulator.auth import DeniedError, bearer_token
+from wps_run.emulator.names import is_hub_name
+from wps_run.emulator.rest.targets import (
+    BadTargetError,
+    Query,
+    decode_path,
+    split_path,
+    split_target,
+)
 
 _WHERE = "clients connect to `/client/hubs/{hub}` or `/client/?hub={hub}`"
 
@@ -52,7 +58,7 @@ class ConnectRequest:
     def access_token(self, authorization: str) -> str:
         """Its token: in the query, else in the Authorization header; "" when there is none."""
         try:
-            return self.query.first("access_token") or bearer(authorization)
+            return self.query.first("access_token") or bearer_token(authorization)
         except DeniedError:
             return ""
 
@@ -81,7 +87,7 @@ def connect_request(method: str, target: str, upgrade: str, connection: str) -> 
     """
     try:
         path, text = split_target(target)
-        parts = segments(decode(path))
+        parts = split_path(decode_path(path))
     except BadTargetError:
         raise HandshakeError(400, "the path is invalid; " + _WHERE) from None
     query = Query(text)
@@ -91,7 +97,7 @@ def connect_request(method: str, target: str, upgrade: str, connection: str) -> 
     if method != "GET" or upgrade.strip().lower() != "websocket" or "upgrade" not in wanted:
         raise HandshakeError(400, "this is no WebSocket upgrade; " + _WHERE)
     hub = _hub(parts, query)
-    if not is_hub(hub):
+    if not is_hub_name(hub):
         raise HandshakeError(400, "no hub is named; " + _WHERE)
     return ConnectRequest(hub, query)
 

@@ -7,7 +7,6 @@ with 1007.
 import re
 from collections.abc import Iterable
 
-from wps_run.emulator import metadata as message_metadata
 from wps_run.emulator import names
 from wps_run.emulator.websocket.frames import FrameError
 
@@ -19,7 +18,7 @@ _EVENT = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,127}")
 
 def group(name: str) -> str:
     """The group, when its name is one. Raises FrameError."""
-    if not names.is_group(name):
+    if not names.is_group_name(name):
         raise FrameError("The group's name is missing or invalid.")
     return name
 
@@ -41,6 +40,6 @@ def ttl(seconds: int) -> int:
 def metadata(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The metadata of these names and values. Raises FrameError."""
     try:
-        return message_metadata.read(pairs)
-    except message_metadata.MetadataError as error:
+        return names.read_metadata(pairs)
+    except names.MetadataError as error:
         raise FrameError(str(error)) from None

@@ -7,7 +7,7 @@ means nothing, or that comes after a limit is reached, is left out, as the emula
 
 from collections.abc import Collection
 
-from wps_run.emulator.names import Permission, is_group
+from wps_run.emulator.names import Permission, is_group_name
 from wps_run.emulator.permissions import RULE_LIMIT, PermissionRules
 from wps_run.emulator.wildcards import Pattern, PatternError, compile_pattern
 
@@ -28,9 +28,11 @@ def _rules(name: str, roles: Collection[str]) -> PermissionRules:
     patterns = [pattern for role in roles if (pattern := _pattern(name, role))]
     wild = [pattern for pattern in patterns if pattern.literal is None]
     literal = [pattern.literal for pattern in patterns if pattern.literal is not None]
-    given = PermissionRules(everywhere=name in roles, patterns=tuple(wild[:PATTERN_LIMIT]))
+    given = PermissionRules(all_groups=name in roles, patterns=tuple(wild[:PATTERN_LIMIT]))
     named = [role.removeprefix(f"{name}.") for role in roles if role.startswith(f"{name}.")]
-    groups = [group for group in (*named, *literal) if is_group(group) and not given.check(group)]
+    groups = [
+        group for group in (*named, *literal) if is_group_name(group) and not given.check(group)
+    ]
     given.allowed = set(list(dict.fromkeys(groups))[:RULE_LIMIT])
     return given
 

@@ -7,7 +7,7 @@ send is closed.
 from dataclasses import dataclass
 
 from wps_run.emulator.effects import DataType, Message
-from wps_run.emulator.names import is_group
+from wps_run.emulator.names import is_group_name
 from wps_run.emulator.rest.targets import Query
 from wps_run.emulator.websocket.frames import Notice, Request, SendEvent, SendToGroup
 
@@ -44,7 +44,7 @@ def read_mode(query: Query) -> SimpleMode:
     if mode != "sendtogroup":
         raise ModeError("`webpubsub_mode` is neither `sendEvent` nor `sendToGroup`")
     group = _last(query, "group")
-    if not is_group(group):
+    if not is_group_name(group):
         raise ModeError("`group` is no group's name; the mode `sendToGroup` needs one")
     echo = _last(query, "noEcho").lower()
     if echo not in {"", "true", "false"}:

@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 from aiohttp import WebSocketError, WSMsgType, web
 
-from wps_run.emulator.clients import FULL
+from wps_run.emulator.clients import WRITE_BUFFER_LIMIT
 from wps_run.emulator.websocket.session import Closing
 
 MESSAGE_LIMIT = 1024 * 1024
@@ -148,13 +148,13 @@ class WebSocketTransport:
             raise ConnectionResetError
         self._request = request
         self.pipe = request.transport
-        self.pipe.set_write_buffer_limits(high=FULL)
+        self.pipe.set_write_buffer_limits(high=WRITE_BUFFER_LIMIT)
         return self._socket
 
     @property
     def is_clear(self) -> bool:
         """Whether the client reads what it is given, so that more may be written."""
-        return self._holds(FULL)
+        return self._holds(WRITE_BUFFER_LIMIT)
 
     @property
     def is_patient(self) -> bool:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from wps_run.emulator.metadata import NAME_LIMIT, TOTAL_LIMIT, VALUE_LIMIT
-from wps_run.emulator.rest.headers import PREFIX, read_metadata
-from wps_run.emulator.rest.replies import RefusedError
+from wps_run.emulator.names import METADATA_LIMIT, METADATA_NAME_LIMIT, METADATA_VALUE_LIMIT
+from wps_run.emulator.rest.bodies import METADATA_PREFIX, metadata_from_headers
+from wps_run.emulator.rest.responses import RefusedError
 from wps_run.emulator.server import Emulator
 
 
@@ -16,31 +16,31 @@ def test_names_are_kept_in_lower_case_without_the_prefix() -> None:
     """Header names have no case; other headers are none of its business."""
     headers = [("X-WebPubSub-Metadata-Trace-ID", "A b"), ("Content-Type", "text/plain")]
 
-    assert read_metadata(headers) == {"trace-id": "A b"}
+    assert metadata_from_headers(headers) == {"trace-id": "A b"}
 
 
 def test_a_header_that_comes_twice_is_joined_by_a_comma() -> None:
     """In whatever case it is written."""
     headers = [("x-webpubsub-metadata-k", "1"), ("X-WEBPUBSUB-METADATA-K", "2")]
 
-    assert read_metadata(headers) == {"k": "1,2"}
+    assert metadata_from_headers(headers) == {"k": "1,2"}
 
 
-FULL = TOTAL_LIMIT // VALUE_LIMIT - 1
+FULL = METADATA_LIMIT // METADATA_VALUE_LIMIT - 1
 """So many of the longest values fit, and leave room for their names."""
 
 
 @pytest.mark.parametrize(
     ("fits", "does_not"),
     [
-        ({"k" * NAME_LIMIT: ""}, {"k" * (NAME_LIMIT + 1): ""}),
-        ({"k": "v" * VALUE_LIMIT}, {"k": "v" * (VALUE_LIMIT + 1)}),
+        ({"k" * METADATA_NAME_LIMIT: ""}, {"k" * (METADATA_NAME_LIMIT + 1): ""}),
+        ({"k": "v" * METADATA_VALUE_LIMIT}, {"k": "v" * (METADATA_VALUE_LIMIT + 1)}),
         ({"k": "plain"}, {"k": "é"}),
         ({"!#$%&'*+-.^_`|~09az": ""}, {"a b": ""}),
         ({"k": ""}, {"": "v"}),
         (
-            {f"k{number}": "v" * VALUE_LIMIT for number in range(FULL)},
-            {f"k{number}": "v" * VALUE_LIMIT for number in range(FULL + 1)},
+            {f"k{number}": "v" * METADATA_VALUE_LIMIT for number in range(FULL)},
+            {f"k{number}": "v" * METADATA_VALUE_LIMIT for number in range(FULL + 1)},
         ),
     ],
 )
@@ -48,12 +48,15 @@ def test_what_is_too_long_or_not_ascii_is_refused(
     fits: dict[str, str], does_not: dict[str, str]
 ) -> None:
     """256 for a name, 1024 for a value, 8 KiB for all; 400 otherwise."""
-    assert read_metadata((PREFIX + name, value) for name, value in fits.items()) == fits
+    assert (
+        metadata_from_headers((METADATA_PREFIX + name, value) for name, value in fits.items())
+        == fits
+    )
 
     with pytest.raises(RefusedError) as refusal:
-        read_metadata((PREFIX + name, value) for name, value in does_not.items())
-    assert refusal.value.reply.status == 400
-    assert json.loads(refusal.value.reply.body)["code"] == "Error.BadRequest"
+        metadata_from_headers((METADATA_PREFIX + name, value) for name, value in does_not.items())
+    assert refusal.value.response.status == 400
+    assert json.loads(refusal.value.response.body)["code"] == "Error.BadRequest"
 
 
 @pytest.mark.parametrize(
