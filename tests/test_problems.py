@@ -5,9 +5,9 @@ from wps_run.problems import (
     Problem,
     Severity,
     did_you_mean,
-    in_order,
-    one_line,
-    with_caret,
+    format_problem,
+    format_with_caret,
+    sort_problems,
 )
 
 
@@ -25,7 +25,7 @@ def test_a_problem_is_shown_with_its_line_and_a_caret() -> None:
         width=14,
     )
 
-    assert with_caret(problem) == (
+    assert format_with_caret(problem) == (
         "rooms.yaml:7:17: `addUserToGruop` is not an action; did you mean `addUserToGroup`?\n"
         "  7 |   - actionName: addUserToGruop\n"
         "    |                 ^~~~~~~~~~~~~~"
@@ -36,28 +36,28 @@ def test_a_problem_without_a_place_is_one_line() -> None:
     """An option or a setting stands in no file."""
     problem = Problem("no hub is named", "no-hub")
 
-    assert with_caret(problem) == one_line(problem) == "no hub is named"
+    assert format_with_caret(problem) == format_problem(problem) == "no hub is named"
 
 
 def test_a_warning_says_that_it_is_one() -> None:
     """Errors need no such mark."""
     problem = Problem("`data` is empty", "empty-data", at(1, 2), severity=Severity.WARNING)
 
-    assert one_line(problem) == "rooms.yaml:1:2: warning: `data` is empty"
+    assert format_problem(problem) == "rooms.yaml:1:2: warning: `data` is empty"
 
 
 def test_the_caret_stands_right_behind_wide_characters() -> None:
     """A terminal shows them two columns wide."""
     problem = Problem("x", "x", at(1, 4), line="あ: b", width=1)
 
-    assert with_caret(problem).splitlines()[2] == "    |     ^"
+    assert format_with_caret(problem).splitlines()[2] == "    |     ^"
 
 
 def test_a_long_line_is_cut_around_the_caret() -> None:
     """The place stays on the screen, whatever the length."""
     problem = Problem("x", "x", at(1, 5000), line="a" * 4999 + "HERE" + "b" * 5000, width=4)
 
-    _, shown, caret = with_caret(problem).splitlines()
+    _, shown, caret = format_with_caret(problem).splitlines()
     assert len(shown) < 120
     assert shown[caret.index("^") :].startswith("HERE")
 
@@ -66,15 +66,15 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
     """A file may hold escape sequences; they are not to be carried out."""
     problem = Problem("x", "x", at(1, 1), line="\x1b[31mred\x07")
 
-    assert "\x1b" not in with_caret(problem)
-    assert "\x07" not in with_caret(problem)
+    assert "\x1b" not in format_with_caret(problem)
+    assert "\x07" not in format_with_caret(problem)
 
 
 def test_control_characters_of_a_message_or_a_file_name_do_not_either() -> None:
     """A line break in a name must not begin a line of its own, which a CI might obey."""
     problem = Problem("`a\x1b]0;t\x07` is\n::stop::", "x", at(1, 1, "p\n\udcff.yaml"))
 
-    assert one_line(problem) == "p \ufffd.yaml:1:1: `a\ufffd]0;t\ufffd` is ::stop::"
+    assert format_problem(problem) == "p \ufffd.yaml:1:1: `a\ufffd]0;t\ufffd` is ::stop::"
 
 
 def test_problems_are_sorted_by_place() -> None:
@@ -85,7 +85,7 @@ def test_problems_are_sorted_by_place() -> None:
         Problem("c", "c"),
     )
 
-    assert in_order([later, early, none]) == (none, early, later)
+    assert sort_problems([later, early, none]) == (none, early, later)
 
 
 def test_a_near_word_is_proposed_whatever_its_case() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.text import redacted
+from wps_run.text import mask_access_keys, mask_secrets
 
 KEYS = st.binary(min_size=32, max_size=64).map(lambda key: base64.b64encode(key).decode())
 AROUND = st.sampled_from(["", " ", "'", '"', "(", ": ", "\n"])
@@ -18,8 +18,8 @@ def test_a_connection_string_keeps_its_endpoint_at_most(key: str, before: str, a
     """It need not be that of a setting."""
     text = f"{before}Endpoint=https://x.example;AccessKey={key};Version=1.0;{after}"
 
-    assert key not in redacted(text, {})
-    assert "https://x.example" in redacted(text, {})
+    assert key not in mask_secrets(text, {})
+    assert "https://x.example" in mask_secrets(text, {})
 
 
 @given(key=KEYS, before=AROUND, after=AROUND)
@@ -29,7 +29,7 @@ def test_a_setting_that_is_secret_is_masked_as_a_whole(key: str, before: str, af
     environment = {"HUB_A": string, "WPS_LOCAL_ACCESS_KEY": key, "B__clientSecret": "my own s3cret"}
     text = f"{before}{string}{after}|{before}{key}{after}|{before}my own s3cret{after}"
 
-    shown = redacted(text, environment)
+    shown = mask_secrets(text, environment)
 
     assert shown == f"{before}***{after}|{before}***{after}|{before}***{after}"
 
@@ -39,8 +39,8 @@ def test_a_token_is_masked(key: str, user: str) -> None:
     """Behind `Bearer`, and by itself."""
     token = jwt.encode({"aud": "https://x.example", "sub": user}, key)
 
-    assert redacted(f"Bearer {token}", {}) == "Bearer ***"
-    assert redacted(f"URL('wss://x/?access_token={token}')", {}) == (
+    assert mask_secrets(f"Bearer {token}", {}) == "Bearer ***"
+    assert mask_secrets(f"URL('wss://x/?access_token={token}')", {}) == (
         "URL('wss://x/?access_token=***')"
     )
 
@@ -56,4 +56,18 @@ def test_a_token_is_masked(key: str, user: str) -> None:
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     """Paths, IDs and names are what a traceback is read for."""
-    assert redacted(text, {"TERM": "xterm-256color", "SHORT_KEY": "id"}) == text
+    assert mask_secrets(text, {"TERM": "xterm-256color", "SHORT_KEY": "id"}) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Endpoint=https://h;AccessKey=abc+/==;Version=1.0", "AccessKey=*******;"),
+        ('{"accesskey=abc"}', '{"accesskey=***"}'),
+        ("AccessKey=abc and more", "AccessKey=*** and more"),
+    ],
+)
+def test_access_keys_are_mask_access_keys(text: str, shown: str) -> None:
+    """By their name in a connection string, and with their width, so that carets stay right."""
+    assert shown in mask_access_keys(text)
+    assert len(mask_access_keys(text)) == len(text)

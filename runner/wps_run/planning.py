@@ -19,7 +19,7 @@ from wps_run.playbook.options import Mode, RunOptions, merge_options
 from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import check, steps
 from wps_run.playbook.variables import VariableScope
-from wps_run.problems import PlaybookError, Problem, Severity, UsageError, in_order
+from wps_run.problems import PlaybookError, Problem, Severity, UsageError, sort_problems
 
 if TYPE_CHECKING:
     from wps_run.execution.run_info import Destination, RunInfo
@@ -143,7 +143,7 @@ def validate(
     scope = VariableScope({**playbook.variables, **variables}, None, _files_of(playbook))
     beyond = not_in_binding(playbook) if binding_only else ()
     warned = warnings_of(playbook)
-    return in_order((*playbook.problems, *check(playbook, scope).problems, *beyond, *warned))
+    return sort_problems((*playbook.problems, *check(playbook, scope).problems, *beyond, *warned))
 
 
 def warnings(playbooks: Sequence[Playbook], assigned: Iterable[str] = ()) -> tuple[Problem, ...]:
@@ -155,7 +155,7 @@ def warnings(playbooks: Sequence[Playbook], assigned: Iterable[str] = ()) -> tup
     """
     assigned = tuple(assigned)
     used = {name for one in playbooks for name in used_variables(one)} if assigned else ()
-    found = [in_order(warnings_of(one)) for one in playbooks]
+    found = [sort_problems(warnings_of(one)) for one in playbooks]
     return (*unused_assignments(assigned, used), *chain(*found))
 
 
@@ -182,7 +182,7 @@ def plan(
         [
             problem
             for playbook, checked in zip(playbooks, checks, strict=True)
-            for problem in in_order((*playbook.problems, *checked.problems))
+            for problem in sort_problems((*playbook.problems, *checked.problems))
         ]
     )
     plans: list[Plan] = []

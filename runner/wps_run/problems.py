@@ -1,10 +1,11 @@
 """What can be wrong with a user's input, where it is, and how that is shown."""
 
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
+
+from wps_run.text import Style, Styler, display_width, replace_invisible, unstyled
 
 
 class Severity(StrEnum):
@@ -68,7 +69,7 @@ class PlaybookError(WpsRunError):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
-        super().__init__("\n".join(one_line(problem) for problem in self.problems))
+        super().__init__("\n".join(format_problem(problem) for problem in self.problems))
 
 
 class SettingsError(WpsRunError):
@@ -83,7 +84,7 @@ class JournalError(WpsRunError):
     """A journal cannot be written or read, or belongs to something else."""
 
 
-def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Sort problems by file, line and column; those without a place come first."""
 
     def place(problem: Problem) -> tuple[str, int, int]:
@@ -93,77 +94,39 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=place))
 
 
-class Style(StrEnum):
-    """What a piece of what is shown is, so that a terminal can tell it apart."""
-
-    PLACE = "place"
-    ERROR = "error"
-    WARNING = "warning"
-    GUTTER = "gutter"
-    GOOD = "good"
-    DOUBT = "doubt"
-    HINT = "hint"
-    LOCAL = "local"
-
-
-Styler = Callable[[Style, str], str]
-"""Gives a piece of text its colour. Nothing but the colour is added."""
-
-
-def plain(ink: Style, text: str) -> str:
-    """The text without any colour."""
-    del ink
-    return text
-
-
-def one_line(problem: Problem, paint: Styler = plain) -> str:
+def format_problem(problem: Problem, paint: Styler = unstyled) -> str:
     """`file:line:column: message`, as grep and editors read it."""
     warns = problem.severity is Severity.WARNING
     mark = f"{paint(Style.WARNING, 'warning:')} " if warns else ""
-    position = printable(str(problem.position))
-    place = f"{paint(Style.PLACE, f'{position}:')} " if problem.position else ""
-    return f"{place}{mark}{printable(problem.message)}"
+    position = replace_invisible(str(problem.position))
+    place = f"{paint(Style.LOCATION, f'{position}:')} " if problem.position else ""
+    return f"{place}{mark}{replace_invisible(problem.message)}"
 
 
 EXCERPT_COLUMNS = 100
 """Longer lines are cut around the caret, so that it stays on the screen."""
 
 
-def with_caret(problem: Problem, paint: Styler = plain) -> str:
+def format_with_caret(problem: Problem, paint: Styler = unstyled) -> str:
     """The problem, and under it the line it is in with a caret below the place.
 
     Tabs count as one column; wide characters take two, so that the caret stands
     where a terminal shows the place.
     """
-    head = one_line(problem, paint)
+    head = format_problem(problem, paint)
     if problem.position is None or not problem.position.column or not problem.line.strip():
         return head
     start = problem.position.column - 1
     first = max(0, start - EXCERPT_COLUMNS // 2)
-    shown = printable(problem.line[first : first + EXCERPT_COLUMNS])
+    shown = replace_invisible(problem.line[first : first + EXCERPT_COLUMNS])
     before = shown[: start - first]
     marked = shown[start - first : start - first + max(1, problem.width)]
     number = str(problem.position.line)
     gutter = " " * len(number)
     ink = Style.WARNING if problem.severity is Severity.WARNING else Style.ERROR
-    caret = " " * _cells(before) + paint(ink, "^" + "~" * (_cells(marked) - 1))
+    caret = " " * display_width(before) + paint(ink, "^" + "~" * (display_width(marked) - 1))
     source = f"{paint(Style.GUTTER, f'{number} |')} {shown.rstrip()}"
     return f"{head}\n  {source}\n  {paint(Style.GUTTER, f'{gutter} |')} {caret}"
-
-
-def printable(text: str) -> str:
-    """The text without what a terminal would obey, or a log would take for another line."""
-    return "".join(c if c.isprintable() else " " if c in "\t\r\n" else "\ufffd" for c in text)
-
-
-def _cells(text: str) -> int:
-    """How many terminal columns a text takes."""
-    width = 0
-    for character in text:
-        if unicodedata.combining(character):
-            continue
-        width += 2 if unicodedata.east_asian_width(character) in "WF" else 1
-    return width
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from wps_run.emulator.names import Permission
 from wps_run.emulator.request_log import RequestEntry
 from wps_run.emulator.server import Emulator
 from wps_run.playbook.steps import Step
-from wps_run.problems import UsageError, printable
+from wps_run.problems import UsageError
 from wps_run.report.simulation import (
     ClosedClient,
     FaultHits,
@@ -27,6 +27,7 @@ from wps_run.report.simulation import (
     PermissionState,
     Simulation,
 )
+from wps_run.text import replace_invisible
 
 USER, CONNECTION = "user", "connection"
 """What a name is of."""
@@ -115,7 +116,9 @@ class Rehearsal:
         named = set().union(*(scene.away for scene in self._scenes.values()))
         for name in self._absent:
             if name not in named:
-                raise UsageError(f"no playbook names a user or a connection `{printable(name)}`")
+                raise UsageError(
+                    f"no playbook names a user or a connection `{replace_invisible(name)}`"
+                )
         await self._service.start()
         self._expect()
         return self

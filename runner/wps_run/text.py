@@ -1,68 +1,124 @@
-"""How many columns of a terminal a text takes, and texts made safe and short for the eye.
-
-The widths are those of Unicode as Python's own tables have it: combining marks take none, East
-Asian wide characters and emoji take two. Terminals differ about emoji that are joined to one
-picture; here such a sequence is as wide as its first.
-
-What of a text may be shown: everything but keys, tokens and connection strings.
-"""
+"""Make text fit to show: width, styles, escapes for invisible characters, masks for secrets."""
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+
+
+class Style(StrEnum):
+    """What a piece of text is; a terminal shows each in its own color."""
+
+    LOCATION = "location"
+    ERROR = "error"
+    WARNING = "warning"
+    GUTTER = "gutter"
+    SUCCESS = "success"
+    UNKNOWN = "unknown"
+    HINT = "hint"
+    LOCAL = "local"
+
+
+Styler = Callable[[Style, str], str]
+"""Adds the color of a style to a text, and changes nothing else."""
+
+
+def unstyled(style: Style, text: str) -> str:
+    """Return the text as it is: the `Styler` where no color is shown."""
+    del style
+    return text
+
 
 ELLIPSIS = "…"
 
-_JOINER, _EMOJI_STYLE = "\u200d", "\ufe0f"
-_FLAGS = range(0x1F1E6, 0x1F200)
-"""The letters that make a flag in pairs."""
-_SKINS = range(0x1F3FB, 0x1F400)
-_JOINED = {"So", "Sk"}
-"""The kinds of characters that may be joined to one picture: symbols, and what shades them."""
-_NO_WIDTH = {"Mn", "Me", "Cf", "Cc", "Cs"}
-_VOWELS = range(0x1160, 0x1200)
-"""Those of Hangul that stand within the syllable before them."""
+_IS_NARROW = re.compile(r"[\x20-\x7e\xa0-\xac\xae-\u02ff…]*").fullmatch
+"""Matches text that is one column a character, such as most names in Latin script."""
 
 
-def cells(text: str) -> int:
-    """How many columns a text takes."""
-    if text.isascii():
+def display_width(text: str) -> int:
+    """Return how many terminal columns a text takes; control characters take none.
+
+    Joined emoji count as one picture, two columns wide. Terminals differ about them.
+    """
+    if _IS_NARROW(text):
         return len(text)
-    return sum(map(_cells, _pictures(text)))
+    from wcwidth import width  # noqa: PLC0415 -- a third of the start-up; few texts need its tables
+
+    return width(text, control_codes="ignore")
 
 
-def cut(text: str, most: int) -> str:
-    """The text, or as much of its beginning as fits, with an ellipsis; at most `most` columns."""
-    if len(text) * 2 <= most or cells(text) <= most:
+def truncate(text: str, width: int) -> str:
+    """Shorten a text to at most `width` columns, with an ellipsis where it is cut."""
+    if len(text) * 2 <= width or display_width(text) <= width:
         return text
-    room, kept = most - 1, []
-    for picture in _pictures(text):
-        room -= _cells(picture)
-        if room < 0:
+    if width <= 0:
+        return ""
+    if _IS_NARROW(text):
+        return text[: width - 1] + ELLIPSIS
+    from wcwidth import iter_graphemes  # noqa: PLC0415 -- as above
+
+    remaining, kept = width - 1, []
+    for grapheme in iter_graphemes(text):
+        remaining -= display_width(grapheme)
+        if remaining < 0:
             break
-        kept.append(picture)
-    return "".join(kept) + ELLIPSIS if most > 0 else ""
+        kept.append(grapheme)
+    return "".join(kept) + ELLIPSIS
 
 
-def padded(text: str, width: int) -> str:
-    """The text, with spaces up to a width in columns."""
-    return text + " " * (width - cells(text))
+def pad(text: str, width: int) -> str:
+    """Append spaces up to a width in columns."""
+    return text + " " * (width - display_width(text))
 
 
-def visible(text: str) -> str:
-    r"""The text with what nobody can see, and what a terminal would obey, as escapes.
+_JOINER, _EMOJI_STYLE = "\u200d", "\ufe0f"
+_EMOJI_CATEGORIES = {"So", "Sk"}
+"""Symbols, and the modifiers of their skin color."""
 
-    Control characters, line breaks, what turns the direction of writing, and what takes no room
-    are written as `\u001b` or `\u202e`: a name can neither forge other output nor pass for another
-    name. What joins emoji to one picture stays, and so do combining marks.
+_CONTROLS = r"\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+"""Control characters, and those that have no width or change the direction of writing."""
+
+_IS_CONTROL = re.compile(f"[{_CONTROLS}]")
+_INVISIBLE = re.compile(rf"[{_CONTROLS}\u200c\u200d\ud800-\udfff]+")
+_REPLACE_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+
+
+def escape_invisible(text: str) -> str:
+    r"""Escape invisible characters, and those that a terminal executes, as `\u001b` or `\u202e`.
+
+    A name can then neither forge other output nor look like another name. Joiners between two
+    emoji stay, and so do combining marks.
     """
     if text.isprintable():
         return text
-    shown = []
-    for place, character in enumerate(text):
-        joins = character == _JOINER and _joins(text, place)
-        shown.append(character if character.isprintable() or joins else _escape(character))
-    return "".join(shown)
+    return "".join(
+        character
+        if character.isprintable() or (character == _JOINER and _joins_emoji(text, index))
+        else _escape(character)
+        for index, character in enumerate(text)
+    )
+
+
+def escape_controls(text: str) -> str:
+    r"""Escape control and direction characters as `\u202e`, for a web page.
+
+    Joiners stay, since scripts need them. Lone surrogates, which UTF-8 cannot encode, become
+    U+FFFD.
+    """
+    return _IS_CONTROL.sub(lambda match: _escape(match[0]), replace_surrogates(text))
+
+
+def replace_surrogates(text: str) -> str:
+    """Replace lone surrogates, which UTF-8 cannot encode, by U+FFFD."""
+    return text if text.isascii() else text.translate(_REPLACE_SURROGATES)
+
+
+def replace_invisible(text: str) -> str:
+    """Replace tabs and line breaks by spaces, and other invisible characters by U+FFFD.
+
+    The length stays, so that positions in the text stay valid.
+    """
+    return "".join(c if c.isprintable() else " " if c in "\t\r\n" else "\ufffd" for c in text)
 
 
 def _escape(character: str) -> str:
@@ -70,77 +126,78 @@ def _escape(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 -- four digits
 
 
-def _joins(text: str, place: int) -> bool:
-    """Whether a joiner stands between two emoji."""
-    before = text[:place].rstrip(_EMOJI_STYLE)[-1:]
-    after = text[place + 1 : place + 2]
-    return all(one and unicodedata.category(one) in _JOINED for one in (before, after))
-
-
-def _pictures(text: str) -> list[str]:
-    """The text in pieces that a terminal shows in one place; none is empty."""
-    found: list[str] = []
-    for character in text:
-        if found and _belongs(found[-1], character):
-            found[-1] += character
-        else:
-            found.append(character)
-    return found
-
-
-def _belongs(before: str, character: str) -> bool:
-    """Whether a character is shown in the place of the piece before it."""
-    code, category = ord(character), unicodedata.category(character)
-    if category in _NO_WIDTH or code in _SKINS or code in _VOWELS:
-        return True
-    if before[-1] == _JOINER and category in _JOINED:
-        return True
-    return code in _FLAGS and len(before) == 1 and ord(before) in _FLAGS
-
-
-def _cells(picture: str) -> int:
-    first = picture[0]
-    if unicodedata.category(first) in _NO_WIDTH:
-        return 0
-    wide = unicodedata.east_asian_width(first) in "WF" or _EMOJI_STYLE in picture
-    return 2 if wide or (ord(first) in _FLAGS and len(picture) > 1) else 1
+def _joins_emoji(text: str, index: int) -> bool:
+    """Whether the joiner at this index stands between two emoji."""
+    before = text[:index].rstrip(_EMOJI_STYLE)[-1:]
+    after = text[index + 1 : index + 2]
+    return all(char and unicodedata.category(char) in _EMOJI_CATEGORIES for char in (before, after))
 
 
 MASK = "***"
 
 SHORTEST_SECRET = 8
-"""Characters; masking shorter values would take words out of the text that are no secrets."""
+"""Characters; masking shorter values would remove ordinary words from the text."""
 
 _SECRET_NAME = re.compile(r"connectionstring|secret|password|token|key", re.IGNORECASE)
 _CONNECTION_STRING = re.compile(r"accesskey\s*=", re.IGNORECASE)
-_PATTERNS = (
-    re.compile(r"(?i:(?P<kept>accesskey\s*=\s*))[^;\s\"'`]+"),
-    re.compile(r"(?i:(?P<kept>bearer\s+))[^\s\"'`,]+"),
-    re.compile(r"(?P<kept>)\beyJ[\w-]{4,}(\.[\w-]*){0,2}"),
+_ACCESS_KEY = re.compile(r"(?i:(?P<name>accesskey\s*=\s*))[^;\s\"'`]+")
+_SECRETS = (
+    _ACCESS_KEY,
+    re.compile(r"(?i:(?P<name>bearer\s+))[^\s\"'`,]+"),
+    re.compile(r"(?P<name>)\beyJ[\w-]{4,}(\.[\w-]*){0,2}"),
     # A key by itself, from a settings file: base64 of 30 bytes or more, and no path.
     re.compile(
-        r"(?P<kept>)(?<![\w+/.-])(?=[\w+/]*[a-z])(?=[\w+/]*[A-Z])(?=[\w+/]*[0-9])"
+        r"(?P<name>)(?<![\w+/.-])(?=[\w+/]*[a-z])(?=[\w+/]*[A-Z])(?=[\w+/]*[0-9])"
         r"[A-Za-z0-9+][A-Za-z0-9+/]{39,}={0,2}"
     ),
 )
 
 
-def redacted(text: str, environment: Mapping[str, str]) -> str:
-    """The text without what lets anybody in.
+def mask_secrets(text: str, environment: Mapping[str, str]) -> str:
+    """Mask keys, tokens and connection strings.
 
     Args:
         text: What is to be shown, such as a traceback.
-        environment: Settings by name. Values that are connection strings, or whose name speaks
-            of a secret, are masked wherever they stand.
+        environment: Settings by name. Values that are connection strings, or whose name is that
+            of a secret, are masked wherever they occur.
     """
-    secrets = {value.strip() for name, value in environment.items() if _is_secret(name, value)}
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    for pattern in _PATTERNS:
-        text = pattern.sub(rf"\g<kept>{MASK}", text)
+    values = {value.strip() for name, value in environment.items() if _is_secret(name, value)}
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, MASK)
+    for pattern in _SECRETS:
+        text = pattern.sub(rf"\g<name>{MASK}", text)
     return text
 
 
 def _is_secret(name: str, value: str) -> bool:
     named = _SECRET_NAME.search(name) and len(value.strip()) >= SHORTEST_SECRET
     return bool(named or _CONNECTION_STRING.search(value))
+
+
+def mask_access_keys(text: str) -> str:
+    """Replace the access keys of connection strings by asterisks; the length stays."""
+    return _ACCESS_KEY.sub(lambda match: match["name"].ljust(len(match[0]), "*"), text)
+
+
+def clean_line(text: str | None, secrets: tuple[str, ...], length: int) -> str | None:
+    """Turn text of a server into one line without secrets and invisible characters.
+
+    Invisible characters are removed first, secrets masked next, and the length limited last: in
+    another order, half a secret could stay. A secret that is broken by spaces masks the whole text.
+
+    Args:
+        text: The text, or None.
+        secrets: Values to mask; none is empty.
+        length: The most characters of the result.
+
+    Returns:
+        The line, or None when nothing is left.
+    """
+    escape_invisible = _INVISIBLE.sub("", " ".join((text or "").split()))
+    line = " ".join(escape_invisible.split())
+    for secret in secrets:
+        line = line.replace(secret, MASK)
+    packed = line.replace(" ", "")
+    if any(secret in packed for secret in secrets):
+        return MASK
+    return (line if len(line) <= length else line[: length - 1] + ELLIPSIS) or None

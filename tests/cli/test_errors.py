@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wps_run.cli.errors import guarded
+from wps_run.cli.errors import run_command
 from wps_run.cli.main import wps_run
 
 WORDS = st.sampled_from(
@@ -31,7 +31,7 @@ def called(*words: str) -> tuple[int, str]:
     sys.argv = ["wps-run", *words]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = guarded(wps_run)
+            code = run_command(wps_run)
     finally:
         sys.argv = before
     for stream in (out, err):
@@ -103,7 +103,7 @@ def test_a_bug_shows_its_traceback_when_asked_to_and_no_secret(
     """Where it broke is shown, with cause and notes; keys, tokens and the like are masked."""
     monkeypatch.setenv("WPS_RUN_DEBUG", "1")
 
-    code = guarded(broken)
+    code = run_command(broken)
 
     said = capsys.readouterr()
     assert (code, said.out) == (70, "")
@@ -122,7 +122,7 @@ def test_a_bug_shows_no_traceback_unasked(
     """One line that says how to see more, and nothing of the error's text."""
     monkeypatch.delenv("WPS_RUN_DEBUG", raising=False)
 
-    assert guarded(broken) == 70
+    assert run_command(broken) == 70
 
     said = capsys.readouterr().err
     assert said.startswith("wps-run: this is a bug in wps-run (BrokenError); WPS_RUN_DEBUG=1")

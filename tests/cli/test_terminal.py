@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.cli.terminal import for_machines, prepare
+from wps_run.cli.terminal import prepare_streams, use_utf8_stdout
 
 ENCODINGS = ["ascii", "latin-1", "cp1252", "cp437", "utf-8"]
 
@@ -18,9 +18,9 @@ def written(text: str, encoding: str, *, machines: bool = False) -> bytes:
     raw = io.BytesIO()
     before, sys.stdout = sys.stdout, io.TextIOWrapper(raw, encoding=encoding, newline="")
     try:
-        prepare()
+        prepare_streams()
         if machines:
-            for_machines()
+            use_utf8_stdout()
         sys.stdout.write(text)
         sys.stdout.flush()
         return raw.getvalue()

@@ -5,8 +5,8 @@ import io
 import click
 import pytest
 
-from wps_run.cli.terminal import paint_for, wanted
-from wps_run.problems import Style, plain
+from wps_run.cli.terminal import styler_for, uses_color
+from wps_run.text import Style, unstyled
 
 
 class Terminal(io.StringIO):
@@ -34,18 +34,18 @@ def test_who_decides_about_colours(
     environment: dict[str, str], *, on_terminal: bool, elsewhere: bool
 ) -> None:
     """NO_COLOR, then FORCE_COLOR, then the stream."""
-    assert wanted(Terminal(), environment) is on_terminal
-    assert wanted(io.StringIO(), environment) is elsewhere
+    assert uses_color(Terminal(), environment) is on_terminal
+    assert uses_color(io.StringIO(), environment) is elsewhere
 
 
 def test_paint_adds_nothing_but_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its escapes it is the text again; where no colours are wanted it is the text."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    paint = paint_for(io.StringIO())
+    paint = styler_for(io.StringIO())
 
     for ink in Style:
         assert paint(ink, "x") != "x"
         assert click.unstyle(paint(ink, "x")) == "x"
     monkeypatch.setenv("NO_COLOR", "1")
-    assert paint_for(io.StringIO()) is plain
+    assert styler_for(io.StringIO()) is unstyled

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from wps_run.connect.reply import (
     CODE_LENGTH,
     LONGEST_PAUSE,
-    MASK,
     MESSAGE_LENGTH,
     Reply,
     read_reply,
     retry_after,
 )
+from wps_run.text import MASK
 
 NOW = 1_900_000_000.0
 SECRET = "eyJhbGciOiJIUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"  # noqa: S105 -- of nobody

@@ -4,7 +4,7 @@ import pytest
 
 from wps_run.document.document import Path
 from wps_run.document.loader import load
-from wps_run.problems import Position, with_caret
+from wps_run.problems import Position, format_with_caret
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_problem_underlines_the_value(source: str, path: Path, caret: str) -> 
     """No further than the end of its line; wide characters take two columns."""
     problem = load(source, "f").problem("wrong", "rule", path)
 
-    assert with_caret(problem).splitlines()[2] == f"    | {caret}"
+    assert format_with_caret(problem).splitlines()[2] == f"    | {caret}"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_problem_underlines_the_key(source: str, path: Path, caret: str) -> No
     """As it stands in the source, quotes included."""
     problem = load(source, "f").problem("wrong", "rule", path, at_key=True)
 
-    assert with_caret(problem).splitlines()[2] == f"    | {caret}"
+    assert format_with_caret(problem).splitlines()[2] == f"    | {caret}"
 
 
 def test_a_hidden_value_is_in_no_line() -> None:

@@ -1,10 +1,9 @@
 """Lines and columns as a person counts them, and secrets that are never shown."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.document.source import Source, masked
+from wps_run.document.source import Source
 from wps_run.problems import Position
 
 LINES = st.lists(st.text("ab\u2028é😀", min_size=1, max_size=5), min_size=1, max_size=6)
@@ -20,20 +19,6 @@ def test_every_character_has_the_place_an_editor_shows(lines: list[str], breaks:
         source = Source("f", text + "x")
         for column in range(len(line)):
             assert source.position(begin + column) == Position("f", number, column + 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("Endpoint=https://h;AccessKey=abc+/==;Version=1.0", "AccessKey=*******;"),
-        ('{"accesskey=abc"}', '{"accesskey=***"}'),
-        ("AccessKey=abc and more", "AccessKey=*** and more"),
-    ],
-)
-def test_access_keys_are_masked(text: str, shown: str) -> None:
-    """By their name in a connection string, and with their width, so that carets stay right."""
-    assert shown in masked(text)
-    assert len(masked(text)) == len(text)
 
 
 def test_what_is_hidden_stays_hidden_over_several_lines() -> None:

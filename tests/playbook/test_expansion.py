@@ -22,7 +22,13 @@ from wps_run.playbook.rows import Row, Rows
 from wps_run.playbook.steps import Step, check, steps
 from wps_run.playbook.validator import SchemaForm, checker
 from wps_run.playbook.variables import VariableScope
-from wps_run.problems import PlaybookError, Position, in_order, one_line, with_caret
+from wps_run.problems import (
+    PlaybookError,
+    Position,
+    format_problem,
+    format_with_caret,
+    sort_problems,
+)
 
 ROWS = Path(__file__).parent.parent / "playbooks" / "rows"
 
@@ -48,7 +54,9 @@ def made(actions: str, folder: Path | str = ".") -> list[Step]:
 def told(actions: str, folder: Path | str = ".") -> list[str]:
     """What is wrong with the rows of these actions."""
     playbook = read(actions)
-    return [one_line(problem) for problem in check(playbook, scope(playbook, folder)).problems]
+    return [
+        format_problem(problem) for problem in check(playbook, scope(playbook, folder)).problems
+    ]
 
 
 @pytest.mark.parametrize("file", sorted(ROWS.glob("*.yaml")), ids=lambda file: file.stem)
@@ -59,9 +67,11 @@ def test_each_bad_source_is_answered_as_written_beside_it(
     monkeypatch.chdir(ROWS)
     playbook = read_playbook(decode(file.read_bytes(), file.name), file.name)
 
-    problems = in_order(check(playbook, scope(playbook)).problems)
+    problems = sort_problems(check(playbook, scope(playbook)).problems)
 
-    found = "".join(f"{with_caret(problem)}\n" for problem in (*playbook.problems, *problems))
+    found = "".join(
+        f"{format_with_caret(problem)}\n" for problem in (*playbook.problems, *problems)
+    )
     answer = file.with_suffix(".err").read_bytes().decode()
     difference = difflib.unified_diff(answer.splitlines(), found.splitlines(), "expected", "told")
     assert found == answer, "\n".join(difference)

@@ -13,7 +13,7 @@ from wps_run.actions.payload import encode_message
 from wps_run.actions.table import ACTIONS
 from wps_run.document.loader import decode
 from wps_run.playbook.model import Playbook, read_playbook
-from wps_run.problems import PlaybookError, Problem, in_order, with_caret
+from wps_run.problems import PlaybookError, Problem, format_with_caret, sort_problems
 
 PLAYBOOKS = Path(__file__).parent.parent / "playbooks"
 BAD = sorted((PLAYBOOKS / "bad").glob("*.yaml"))
@@ -31,7 +31,7 @@ def read(file: Path) -> tuple[Problem, ...]:
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
 def test_each_bad_playbook_is_answered_as_written_beside_it(file: Path) -> None:
     """All of its problems, with the line and the place; a file added is a test added."""
-    told = "".join(f"{with_caret(problem)}\n" for problem in read(file))
+    told = "".join(f"{format_with_caret(problem)}\n" for problem in read(file))
     answer = file.with_suffix(".err").read_bytes().decode()
 
     difference = difflib.unified_diff(answer.splitlines(), told.splitlines(), "expected", "told")
@@ -145,7 +145,7 @@ def test_problems_come_in_the_order_of_the_file() -> None:
 
     problems = read_playbook(text, "f").problems
 
-    assert problems == in_order(problems)
+    assert problems == sort_problems(problems)
     assert [problem.position.line for problem in problems if problem.position] == [1, 2, 3, 4]
 
 
@@ -181,7 +181,7 @@ def test_no_problem_shows_an_access_key(text: str) -> None:
         problems = error.problems
 
     assert problems
-    assert KEY not in "".join(map(with_caret, problems))
+    assert KEY not in "".join(map(format_with_caret, problems))
     assert KEY not in str(PlaybookError(problems))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.playbook.rows import LINE_LIMIT, VALUE_COLUMN, Row, Rows, read_csv, read_ndjson
-from wps_run.problems import Position, Problem, one_line
+from wps_run.problems import Position, Problem, format_problem
 
 CELL = st.text(',"\n\r\t; aé\u2028\x85', max_size=5) | st.text(
     st.characters(exclude_categories=["Cs"]), max_size=5
@@ -93,7 +93,7 @@ def test_a_csv_file_that_cannot_be_read_says_where(raw: bytes, told: str) -> Non
     """And what to do about it."""
     found = [row for row in read_csv(lines(raw), "f") if isinstance(row, Problem)]
 
-    assert [one_line(problem) for problem in found] == [told]
+    assert [format_problem(problem) for problem in found] == [told]
 
 
 def test_one_broken_row_does_not_hide_those_after_it() -> None:
@@ -127,7 +127,7 @@ def test_what_is_no_string_in_ndjson_is_taken_as_it_is_written() -> None:
         {VALUE_COLUMN: "7"},
         {VALUE_COLUMN: "x"},
     ]
-    assert [one_line(row) for row in found if isinstance(row, Problem)] == [
+    assert [format_problem(row) for row in found if isinstance(row, Problem)] == [
         "f:3: this is not JSON: Extra data at character 2"
     ]
 

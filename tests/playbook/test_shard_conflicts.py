@@ -16,7 +16,7 @@ from wps_run.playbook.options import RunOptions
 from wps_run.playbook.shard_conflicts import HashMarks, PlanPart, find_conflict, require_commuting
 from wps_run.playbook.steps import Step, steps
 from wps_run.playbook.variables import VariableScope
-from wps_run.problems import PlaybookError, one_line
+from wps_run.problems import PlaybookError, format_problem
 
 Keyed = Callable[[tuple[str, ...]], int]
 
@@ -174,7 +174,7 @@ def test_the_conflict_names_both_actions_with_place_name_and_target() -> None:
         require_commuting([made])
 
     (problem,) = caught.value.problems
-    assert one_line(problem) == (
+    assert format_problem(problem) == (
         "p.yaml:7:31: `sendToGroup group=red` (Greet) does not commute with `addUserToGroup "
         "userId=ada group=red` (Seat) from p.yaml:3, which comes before it, at p.yaml:4:17: `join` "
         "and `send` of one group, here `red`, run in the playbook's order. Shards do not wait for "

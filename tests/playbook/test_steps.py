@@ -11,7 +11,7 @@ from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import Delivery, Mode, OnError, RunOptions
 from wps_run.playbook.steps import Step, check, steps
 from wps_run.playbook.variables import VariableScope
-from wps_run.problems import PlaybookError, one_line
+from wps_run.problems import PlaybookError, format_problem
 
 
 def read(actions: str) -> Playbook:
@@ -30,7 +30,7 @@ def made(playbook: Playbook, first: int = 0, **changes: Any) -> list[Step]:
 def found(playbook: Playbook) -> list[str]:
     """What filling in the variables brings to light."""
     scope = VariableScope(playbook.variables, {"TEAM": "red", "SLASH": "a/b", "LONG": "x" * 1025})
-    return [one_line(problem) for problem in check(playbook, scope).problems]
+    return [format_problem(problem) for problem in check(playbook, scope).problems]
 
 
 def test_a_step_has_everything_that_the_executor_needs() -> None:

@@ -12,10 +12,11 @@ from jsonschema import Draft7Validator
 
 from wps_run.document.loader import decode
 from wps_run.playbook.model import read_playbook
-from wps_run.problems import PlaybookError, Position, Problem, Severity, Style
+from wps_run.problems import PlaybookError, Position, Problem, Severity
 from wps_run.report import findings
 from wps_run.report.findings import text
 from wps_run.report.findings.rules import RULES
+from wps_run.text import Style
 
 HERE = Position("rooms.yaml", 3, 12)
 ERROR = Problem("`group` is missing", "missing", HERE, "  - actionName: x", width=6)
@@ -62,7 +63,7 @@ def test_each_part_of_a_problem_has_its_colour_and_no_text_is_added() -> None:
     assert text.shown([WARNING], 1, paint) == text.shown([WARNING], 1)
     assert set(inked) == {
         (Style.WARNING, "warning:"),
-        (Style.PLACE, "rooms.yaml:3:12:"),
+        (Style.LOCATION, "rooms.yaml:3:12:"),
         (Style.WARNING, "^"),
         (Style.GUTTER, "3 |"),
         (Style.GUTTER, "  |"),

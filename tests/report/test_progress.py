@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.execution.result import Status
-from wps_run.problems import Style
 from wps_run.report.progress import ProgressSnapshot, RateMeter, duration, plain_line, progress_line
-from wps_run.text import cells
+from wps_run.text import Style, display_width
 
 
 def view(**changes: Any) -> ProgressSnapshot:
@@ -140,7 +139,7 @@ def test_the_line_never_fills_the_last_column(columns: int, done: int, flying: i
     """Some terminals would wrap it."""
     seen = view(total=10**12, counts=Counter({Status.UNKNOWN: done}), in_flight=flying)
 
-    assert cells(progress_line(seen, columns)) <= max(0, columns - 1)
+    assert display_width(progress_line(seen, columns)) <= max(0, columns - 1)
 
 
 def test_a_pause_that_the_service_asked_for_is_told() -> None:

@@ -10,8 +10,8 @@ from wps_run.execution.record import Record, ended
 from wps_run.execution.result import ActionError, Skip, Status, Summary
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.playbook.steps import Step
-from wps_run.problems import Style
 from wps_run.report.text import ResultLines, next_steps, run_info_line, summary_line
+from wps_run.text import Style
 
 MakeStep = Callable[..., Step]
 NO_USER = ActionError("Warning.User.NotExisted", "no such user", "the user has no live connection")
@@ -104,9 +104,9 @@ def test_colours_tell_how_an_action_ended(make_step: MakeStep) -> None:
     shown = [lines.result(record(make_step, status, 200, 1)) for status in Status]
 
     assert [text.partition("</>")[0] for text in shown] == [
-        "<good>ok",
+        "<success>ok",
         "<error>failed",
-        "<doubt>unknown",
+        "<unknown>unknown",
         "<warning>skipped",
     ]
     assert all(text.count("<") == 2 for text in shown)
@@ -125,7 +125,7 @@ def test_colours_do_not_move_the_columns(make_step: MakeStep) -> None:
     ("destination", "shown"),
     [
         (Destination.LOCAL, "<local>LOCAL</> rehearsal (nothing leaves this machine) · hub chat"),
-        (Destination.SERVICE, "<place>SERVICE</> x.example · hub chat"),
+        (Destination.SERVICE, "<location>SERVICE</> x.example · hub chat"),
     ],
 )
 def test_a_rehearsal_and_a_real_run_are_told_apart(destination: Destination, shown: str) -> None:
@@ -142,7 +142,7 @@ def test_counts_have_their_colours_when_there_is_something_to_see() -> None:
 
     shown = summary_line(heading, summary, marked)
 
-    assert "<good>2 ok</>, <error>1 failed</>, 0 unknown, 0 skipped" in shown
+    assert "<success>2 ok</>, <error>1 failed</>, 0 unknown, 0 skipped" in shown
 
 
 def test_words_of_a_server_and_labels_are_made_visible(make_step: MakeStep) -> None:

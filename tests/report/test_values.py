@@ -3,7 +3,7 @@
 import pytest
 
 from wps_run.report.values import value_text
-from wps_run.text import cells
+from wps_run.text import display_width
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,6 @@ def test_values_are_one_word_and_cannot_forge_output(value: str, shown: str) -> 
 
 def test_long_names_are_cut_by_columns() -> None:
     """For the eye; machine formats have them whole."""
-    assert cells(value_text("日" * 200)) <= 60
+    assert display_width(value_text("日" * 200)) <= 60
     assert value_text("x" * 61) == "x" * 59 + "…"
     assert value_text("x" * 60) == "x" * 60

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wps_run.cli.terminal import prepare
+from wps_run.cli.terminal import prepare_streams
 
 if TYPE_CHECKING:
     from wps_run.problems import Problem, WpsRunError
@@ -24,13 +24,13 @@ BUG = 70
 """A defect of wps-run itself. The message asks for a report."""
 
 
-def guarded(command: click.Command) -> int:
+def run_command(command: click.Command) -> int:
     """Run a click command and give the exit code of the process.
 
     An expected failure is 2 (nothing was sent), an interrupt 130, a broken pipe quiet, a bug 70.
     A traceback is shown only when `WPS_RUN_DEBUG` is set, and without secrets.
     """
-    prepare()
+    prepare_streams()
     try:
         code = command.main(standalone_mode=False, prog_name="wps-run")
         sys.stdout.flush()
@@ -52,48 +52,48 @@ def _ended_by(error: BaseException) -> int:
             click.echo("wps-run: interrupted", err=True)
             code = INTERRUPTED
         case WpsRunError():
-            show(error)
+            show_error(error)
             code = NOTHING_SENT
         case BrokenPipeError() | SystemExit():  # click's main exits on a broken pipe
             code = _leave_quietly()
         case OSError():
             click.echo(f"wps-run: cannot write the output: {error.strerror}", err=True)
-            drop_output()
+            discard_stdout()
             code = NOTHING_SENT
         case _:
             code = _bug(error)
     return code
 
 
-def show(error: "WpsRunError") -> None:
+def show_error(error: "WpsRunError") -> None:
     """Tell a failure on stderr; a playbook's problems with place, line and caret."""
     from wps_run.problems import PlaybookError
 
     if isinstance(error, PlaybookError):
-        tell(error.problems)
+        show_problems(error.problems)
         count = len(error.problems)
         click.echo(f"\nwps-run: {count} {'problem' if count == 1 else 'problems'}", err=True)
     else:
         click.echo(f"wps-run: {error}", err=True)
 
 
-def tell(problems: "Iterable[Problem]") -> None:
+def show_problems(problems: "Iterable[Problem]") -> None:
     """Show problems on stderr, each with place, line and caret."""
-    from wps_run.cli.terminal import paint_for, write
-    from wps_run.problems import with_caret
+    from wps_run.cli.terminal import styler_for, write
+    from wps_run.problems import format_with_caret
 
-    paint = paint_for(sys.stderr)
+    paint = styler_for(sys.stderr)
     for problem in problems:
-        write(sys.stderr, f"{with_caret(problem, paint)}\n")
+        write(sys.stderr, f"{format_with_caret(problem, paint)}\n")
 
 
 MOST_WARNINGS = 10
 """A run shows so many; `validate` shows them all."""
 
 
-def warn(warnings: "Sequence[Problem]") -> None:
+def show_warnings(warnings: "Sequence[Problem]") -> None:
     """Show the first of the warnings on stderr, and how many more there are."""
-    tell(warnings[:MOST_WARNINGS])
+    show_problems(warnings[:MOST_WARNINGS])
     more = len(warnings) - MOST_WARNINGS
     if more > 0:
         shown = f"wps-run: {more} more {'warning' if more == 1 else 'warnings'}"
@@ -101,11 +101,11 @@ def warn(warnings: "Sequence[Problem]") -> None:
 
 
 def _leave_quietly() -> int:
-    drop_output()
+    discard_stdout()
     return BROKEN_PIPE
 
 
-def drop_output() -> None:
+def discard_stdout() -> None:
     """Python would complain again when it flushes what cannot be written at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -114,10 +114,10 @@ def _bug(error: BaseException) -> int:
     if os.environ.get("WPS_RUN_DEBUG"):
         import traceback
 
-        from wps_run.text import redacted
+        from wps_run.text import mask_secrets
 
         shown = "".join(traceback.format_exception(error))
-        click.echo(redacted(shown, os.environ), err=True, nl=False)
+        click.echo(mask_secrets(shown, os.environ), err=True, nl=False)
     click.echo(
         f"wps-run: this is a bug in wps-run ({type(error).__name__}); "
         "WPS_RUN_DEBUG=1 shows where, please report it",

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import click
 
-from wps_run.cli.errors import guarded
+from wps_run.cli.errors import run_command
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -120,4 +120,4 @@ There are many objects and hardly a cycle; the usual 700 would cost a run a tent
 def entry() -> None:
     """The console script."""
     gc.set_threshold(*_COLLECTED)
-    sys.exit(guarded(wps_run))
+    sys.exit(run_command(wps_run))

@@ -14,7 +14,7 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self, TextIO
 
-from wps_run.cli.terminal import paint_for
+from wps_run.cli.terminal import styler_for
 from wps_run.execution.limits import ConcurrencyLimiter
 from wps_run.execution.record import Record
 from wps_run.execution.result import Summary
@@ -193,7 +193,7 @@ class Screen:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._paint = paint_for(stream)
+        self._paint = styler_for(stream)
         self._drawn = ""
         self._broken_line = False
 

@@ -13,21 +13,21 @@ from typing import Any, TextIO
 
 import click
 
-from wps_run.problems import Style, Styler, plain
+from wps_run.text import Style, Styler, unstyled
 
 _STYLES: Mapping[Style, Mapping[str, Any]] = {
-    Style.PLACE: {"bold": True},
+    Style.LOCATION: {"bold": True},
     Style.ERROR: {"fg": "red", "bold": True},
     Style.WARNING: {"fg": "yellow", "bold": True},
     Style.GUTTER: {"dim": True},
-    Style.GOOD: {"fg": "green"},
-    Style.DOUBT: {"fg": "magenta", "bold": True},
+    Style.SUCCESS: {"fg": "green"},
+    Style.UNKNOWN: {"fg": "magenta", "bold": True},
     Style.HINT: {"fg": "cyan"},
     Style.LOCAL: {"fg": "cyan", "bold": True},
 }
 
 
-def wanted(stream: TextIO, environment: Mapping[str, str]) -> bool:
+def uses_color(stream: TextIO, environment: Mapping[str, str]) -> bool:
     """Whether colours are shown on a stream, each stream judged alone.
 
     A non-empty NO_COLOR wins, then a non-empty FORCE_COLOR, then a CLICOLOR_FORCE other than 0;
@@ -41,14 +41,14 @@ def wanted(stream: TextIO, environment: Mapping[str, str]) -> bool:
     return stream.isatty() and environment.get("TERM") != "dumb"
 
 
-def paint_for(stream: TextIO) -> Styler:
+def styler_for(stream: TextIO) -> Styler:
     """What gives text on this stream its colours; it may be none."""
-    return _in_colour if wanted(stream, os.environ) else plain
+    return _in_colour if uses_color(stream, os.environ) else unstyled
 
 
 def write(stream: TextIO, text: str) -> None:
     """Write text with the escapes that are in it; on Windows, click makes colours of them."""
-    click.echo(text, file=stream, nl=False, color=wanted(stream, os.environ))
+    click.echo(text, file=stream, nl=False, color=uses_color(stream, os.environ))
 
 
 def _in_colour(ink: Style, text: str) -> str:
@@ -61,7 +61,7 @@ _ALIKE: Mapping[str, str] = {"…": "...", "·": "-"}
 """Signs in our own words, and what looks like them."""
 
 
-def prepare() -> None:
+def prepare_streams() -> None:
     """Make the streams ready for whatever is said; once, at the start of a command."""
     _open_what_is_closed()
     _forgive_stderr()
@@ -71,7 +71,7 @@ def prepare() -> None:
             stream.reconfigure(errors=_HANDLER)
 
 
-def for_machines() -> None:
+def use_utf8_stdout() -> None:
     """Let stdout be UTF-8, as JSON is; half a surrogate pair is an escape of JSON too."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -5,8 +5,8 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from wps_run.connect.endpoint import Identity
-from wps_run.connect.reply import clean
 from wps_run.problems import SettingsError
+from wps_run.text import clean_line
 
 SCOPE = "https://webpubsub.azure.com/.default"
 """What a token is asked for. Source: the official SDKs."""
@@ -71,7 +71,9 @@ class EntraTokens:
             try:
                 got = await asyncio.to_thread(self._credential.get_token, SCOPE)
             except Exception as error:  # noqa: BLE001 -- credentials raise what they like
-                reason = clean(str(error), self._secrets, _MESSAGE_LENGTH) or type(error).__name__
+                reason = (
+                    clean_line(str(error), self._secrets, _MESSAGE_LENGTH) or type(error).__name__
+                )
                 raise SettingsError(f"no token of Entra ID: {reason}") from None
             self._token, self._ends = got.token, float(got.expires_on)
 
@@ -98,7 +100,7 @@ def entra_tokens(identity: Identity) -> EntraTokens:
     try:
         credential = _credential(library, identity)
     except ValueError as error:
-        reason = clean(str(error), secrets, _MESSAGE_LENGTH)
+        reason = clean_line(str(error), secrets, _MESSAGE_LENGTH)
         raise SettingsError(f"the identity cannot be used: {reason}") from None
     return EntraTokens(credential, secrets=secrets)
 

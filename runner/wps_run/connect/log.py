@@ -5,7 +5,8 @@ import time
 from collections.abc import Iterable, Mapping
 
 from wps_run.actions.request import Request
-from wps_run.connect.reply import NoReply, clean
+from wps_run.connect.reply import NoReply
+from wps_run.text import MASK, clean_line
 
 LOG = logging.getLogger("wps_run.connect")
 """INFO: each request and its answer. DEBUG: their headers and sizes as well."""
@@ -13,7 +14,7 @@ LOG = logging.getLogger("wps_run.connect")
 _LINE = 500
 """The most characters of a header line."""
 
-_SECRET_HEADERS = {"authorization": "Bearer ***", "set-cookie": "***"}
+_SECRET_HEADERS = {"authorization": f"Bearer {MASK}", "set-cookie": MASK}
 
 
 class RequestLogger:
@@ -58,5 +59,5 @@ class RequestLogger:
         if LOG.isEnabledFor(logging.DEBUG):
             for name, value in headers.items():
                 shown = _SECRET_HEADERS.get(name.lower(), value)
-                LOG.debug("    %s", clean(f"{name}: {shown}", self._secrets, _LINE))
+                LOG.debug("    %s", clean_line(f"{name}: {shown}", self._secrets, _LINE))
             LOG.debug("    %d bytes", size)

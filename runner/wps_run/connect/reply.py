@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
+from wps_run.text import clean_line
+
 MESSAGE_LENGTH = 300
 """The most characters of the service's words that are kept."""
 
@@ -15,15 +17,9 @@ CODE_LENGTH = 100
 LONGEST_PAUSE = 3600.0
 """Seconds; a longer `Retry-After` is taken as this."""
 
-MASK = "***"
-
 _MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
 _TITLE = re.compile(r"<title[^<>]*>([^<>]*)</title", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
-_NOT_SHOWN = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]+"
-)
-"""Control characters, those that take no room or turn the line, and halves of surrogate pairs."""
 
 
 class Reply(NamedTuple):
@@ -82,8 +78,8 @@ def read_reply(
     hidden = tuple(filter(None, secrets))
     return Reply(
         status,
-        clean(headers.get("x-ms-error-code") or code, hidden, CODE_LENGTH),
-        clean(message, hidden, MESSAGE_LENGTH),
+        clean_line(headers.get("x-ms-error-code") or code, hidden, CODE_LENGTH),
+        clean_line(message, hidden, MESSAGE_LENGTH),
         retry_after(headers, now),
     )
 
@@ -162,19 +158,3 @@ def _first(content: Mapping[str, object], *names: str) -> str | None:
         if isinstance(value, str) and value.strip():
             return value
     return None
-
-
-def clean(text: str | None, secrets: tuple[str, ...], length: int) -> str | None:
-    """One line without secrets, at most `length` characters; None when nothing is left.
-
-    First goes what could hide a secret, then the secrets, then what is too long: the other
-    way round, half a secret could stay. One that is broken by spaces masks the whole text.
-    """
-    shown = _NOT_SHOWN.sub("", " ".join((text or "").split()))
-    line = " ".join(shown.split())
-    for secret in secrets:
-        line = line.replace(secret, MASK)
-    packed = line.replace(" ", "")
-    if any(secret in packed for secret in secrets):
-        return MASK
-    return (line if len(line) <= length else line[: length - 1] + "…") or None

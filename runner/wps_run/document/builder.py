@@ -6,7 +6,7 @@ from typing import Any
 
 from wps_run.document.document import Document, EntryOffsets
 from wps_run.document.source import Source
-from wps_run.problems import PlaybookError, Problem, did_you_mean, in_order
+from wps_run.problems import PlaybookError, Problem, did_you_mean, sort_problems
 
 DEPTH_LIMIT = 64
 """How deep lists and mappings may lie in one another; a playbook needs five."""
@@ -88,14 +88,14 @@ class DocumentBuilder:
             PlaybookError: Problems were found; holds them all, in order.
         """
         if self.problems:
-            raise PlaybookError(in_order(self.problems))
+            raise PlaybookError(sort_problems(self.problems))
         self._marks[id(self._roots)] = self._frame.marks
         return Document(self._source, self._roots, self._marks, self._spans)
 
     def stop(self, message: str, rule: str, start: int, end: int) -> PlaybookError:
         """The error to raise when reading on makes no sense; holds what was found before, too."""
         self.fault(message, rule, start, end)
-        return PlaybookError(in_order(self.problems))
+        return PlaybookError(sort_problems(self.problems))
 
     def fault(self, message: str, rule: str, start: int, end: int) -> None:
         """Note a problem and go on."""

@@ -5,9 +5,9 @@ from bisect import bisect_right
 from functools import cached_property
 
 from wps_run.problems import Position, Problem, Severity
+from wps_run.text import mask_access_keys
 
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
-_SECRET = re.compile(r"(?i)(?<=accesskey=)[^;\s\"']+")
 
 
 class Source:
@@ -58,7 +58,7 @@ class Source:
         position = self.position(start)
         line = self._line(position.line)
         width = max(1, min(end - start, len(line) - position.column + 1))
-        return Problem(masked(message), rule, position, line, width, severity)
+        return Problem(mask_access_keys(message), rule, position, line, width, severity)
 
     def _line(self, number: int) -> str:
         """A line's text without its break; what is masked keeps its width.
@@ -77,9 +77,4 @@ class Source:
             first, last = max(start - begin, 0), min(end - begin, len(line))
             if first < last:
                 line = line[:first] + "*" * (last - first) + line[last:]
-        return masked(line)
-
-
-def masked(text: str) -> str:
-    """The text with asterisks in place of the access keys of connection strings."""
-    return _SECRET.sub(lambda found: "*" * len(found[0]), text)
+        return mask_access_keys(line)

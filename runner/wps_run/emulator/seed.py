@@ -6,7 +6,8 @@ from typing import Any
 
 from wps_run.emulator.names import Permission, hub_key, is_group_name, is_hub_name, is_id
 from wps_run.emulator.permissions import RULE_LIMIT
-from wps_run.problems import did_you_mean, printable
+from wps_run.problems import did_you_mean
+from wps_run.text import replace_invisible
 
 DEFAULT_HUB = "local"
 """The hub of clients when the seed names none."""
@@ -37,7 +38,7 @@ class SeedProblem:
 
     def __str__(self) -> str:
         where = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in self.path)
-        return printable(f"{where.lstrip('.')}: {self.message}" if where else self.message)
+        return replace_invisible(f"{where.lstrip('.')}: {self.message}" if where else self.message)
 
 
 class SeedError(ValueError):

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from wps_run.playbook.shards import Shard
-from wps_run.problems import printable
+from wps_run.text import replace_invisible
 
 
 class Destination(StrEnum):
@@ -57,7 +57,7 @@ class RunInfo:
         many = self.whole if self.shard else self.total
         part = f"{self.total} of " if self.shard else ""
         size = f"{part}{many} {'action' if many == 1 else 'actions'}"
-        playbooks = printable(", ".join(self.playbooks))
+        playbooks = replace_invisible(", ".join(self.playbooks))
         return f"{where}{self.share} · {hubs} · {playbooks} · {size}, {self.pace}"
 
 

@@ -13,7 +13,7 @@ from wps_run.playbook.foreach import invalid_references
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.validator import Finding, SchemaForm, checker, is_batch
 from wps_run.playbook.variables import reference_problem
-from wps_run.problems import PlaybookError, Problem, in_order
+from wps_run.problems import PlaybookError, Problem, sort_problems
 
 _BY_FOLDED_NAME = {name.lower(): action for name, action in ACTIONS.items()}
 
@@ -214,4 +214,4 @@ def _problems(
     found = (
         document.problem(one.message, one.rule, one.path, at_key=one.at_key) for one in findings
     )
-    return in_order(dict.fromkeys(chain(found, others)))
+    return sort_problems(dict.fromkeys(chain(found, others)))

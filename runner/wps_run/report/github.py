@@ -15,7 +15,7 @@ from wps_run.execution.run_info import RunInfo
 from wps_run.report.formats import Reporter
 from wps_run.report.simulation import Simulation
 from wps_run.report.values import target_text
-from wps_run.text import visible
+from wps_run.text import escape_invisible
 
 MOST = 10
 """GitHub shows so many annotations of each kind a step, and silently drops the rest."""
@@ -136,7 +136,7 @@ def _annotation(record: Record) -> str:
     file, _, line = record.source.rpartition(":")
     properties: dict[str, str | int] = {}
     if file and not file.startswith("<"):  # standard input is no file
-        properties = {"file": visible(file), "line": line}
+        properties = {"file": escape_invisible(file), "line": line}
     properties["title"] = f"{record.status}: {record.action_name}"
     return command("error", properties, "\n".join(_words(record)))
 
@@ -146,7 +146,7 @@ def _words(record: Record) -> Iterator[str]:
     tries = f", {record.attempts} attempts" if record.attempts > 1 else ""
     yield f"{record.action_name} {target_text(record.target)}".rstrip()
     if record.error:
-        yield visible(f"{record.error.code}: {record.error.message}{answer}{tries}")
+        yield escape_invisible(f"{record.error.code}: {record.error.message}{answer}{tries}")
         if record.error.hint:
             yield f"hint: {record.error.hint}"
 

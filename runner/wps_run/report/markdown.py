@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from wps_run.execution.record import Record
 from wps_run.execution.result import Status, Summary
 from wps_run.execution.run_info import Destination
-from wps_run.problems import printable
 from wps_run.report.run_report import RunReport
 from wps_run.report.simulation import Simulation
 from wps_run.report.statistics import FailureGroup, RunStatistics, statistics_of
 from wps_run.report.values import whole_target
+from wps_run.text import replace_invisible
 
 FAILURES = 50
 """So many failures are listed; the others are counted by kind."""
@@ -180,7 +180,7 @@ _MEANT = re.compile(r"([\\`*_{}\[\]()#!|~>@])")
 
 def _text(text: str) -> str:
     """A text that is shown as it stands: on one line, cut, and nothing in it obeyed."""
-    line = printable(text)
+    line = replace_invisible(text)
     shown = line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
     marked = _MEANT.sub(r"\\\1", shown.replace("&", "&amp;").replace("<", "&lt;"))
     return marked.replace("://", ":\\/\\/").replace("www.", "www\\.")

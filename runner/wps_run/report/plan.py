@@ -6,8 +6,8 @@ from typing import Any
 
 from wps_run.actions.locks import HUB, MEMBERSHIP, Lock
 from wps_run.playbook.steps import Step
-from wps_run.problems import printable
 from wps_run.report.values import cut, target_text, value_text
+from wps_run.text import replace_invisible
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,12 @@ class WaitTracker:
 
 def step_line(step: Step, waits: Sequence[StepWait]) -> str:
     """Three lines for a step, for people: the action, its request, its place."""
-    name = f"  ({printable(cut(step.name))})" if step.name else ""
+    name = f"  ({replace_invisible(cut(step.name))})" if step.name else ""
     body = f"  {len(step.request.body)} B {step.request.content_type}" if step.request.body else ""
     return (
         f"{step.index:>6}  {step.action.name} {target_text(step.target)}{name}\n"
         f"        {step.request.method} {step.request.target()}{body}\n"
-        f"        {printable(step.source)}; waits for {_waits_text(waits)}\n"
+        f"        {replace_invisible(step.source)}; waits for {_waits_text(waits)}\n"
     )
 
 

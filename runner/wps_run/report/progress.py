@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from wps_run import text as visible_text
 from wps_run.execution.result import Status
-from wps_run.problems import Style, Styler, plain
+from wps_run.text import Style, Styler, unstyled
 
 MEMORY = 15.0
 """Seconds. What is older than this weighs little in the rate."""
@@ -121,7 +121,7 @@ class _Part:
     ink: Style | None = None
 
 
-def progress_line(view: ProgressSnapshot, columns: int, paint: Styler = plain) -> str:
+def progress_line(view: ProgressSnapshot, columns: int, paint: Styler = unstyled) -> str:
     """The line for a terminal: as many of its parts as fit into the columns, the gravest first.
 
     Args:
@@ -134,7 +134,7 @@ def progress_line(view: ProgressSnapshot, columns: int, paint: Styler = plain) -
     room = min(_WIDEST, columns - 1) + len(_GAP)
     kept = set()
     for place in sorted(range(len(parts)), key=lambda place: parts[place].rank):
-        needed = len(_GAP) + visible_text.cells(parts[place].text)
+        needed = len(_GAP) + visible_text.display_width(parts[place].text)
         if needed <= room:
             room -= needed
             kept.add(place)
@@ -147,7 +147,7 @@ def _parts(view: ProgressSnapshot) -> Iterator[_Part]:
     filled = min(_BAR, _BAR * view.percent // 100)
     yield _Part(1, f"{view.percent:>3} %")
     yield _Part(9, f"[{'=' * filled:{_BAR}}]", Style.GUTTER)
-    yield _Part(5, view.place, Style.LOCAL if view.place == "LOCAL" else Style.PLACE)
+    yield _Part(5, view.place, Style.LOCAL if view.place == "LOCAL" else Style.LOCATION)
     yield _Part(2, f"{view.done:,}/{view.total:,}")
     yield from _counts(view)
     if view.waits:
@@ -160,11 +160,11 @@ def _parts(view: ProgressSnapshot) -> Iterator[_Part]:
 
 def _counts(view: ProgressSnapshot) -> Iterator[_Part]:
     counts = view.counts
-    yield _Part(6, f"{counts[Status.OK]:,} ok", Style.GOOD if counts[Status.OK] else None)
+    yield _Part(6, f"{counts[Status.OK]:,} ok", Style.SUCCESS if counts[Status.OK] else None)
     failed = counts[Status.FAILED]
     yield _Part(3, f"{failed:,} failed", Style.ERROR) if failed else _Part(7, "0 failed")
     if counts[Status.UNKNOWN]:
-        yield _Part(3, f"{counts[Status.UNKNOWN]:,} unknown", Style.DOUBT)
+        yield _Part(3, f"{counts[Status.UNKNOWN]:,} unknown", Style.UNKNOWN)
     if counts[Status.SKIPPED]:
         yield _Part(6, f"{counts[Status.SKIPPED]:,} skipped", Style.WARNING)
 

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import Any, TypeVar
 
 from wps_run.report.values import cut, value_text
-from wps_run.text import cells, padded, visible
+from wps_run.text import display_width, escape_invisible, pad
 
 LISTED = 12
 """The most names shown in one line for the eye; the rest is counted."""
@@ -218,9 +218,9 @@ def _part(
     if not rows:
         yield "    none"
         return
-    width = min(32, max(cells(left) for left, _ in rows))
+    width = min(32, max(display_width(left) for left, _ in rows))
     for left, right in rows:
-        yield f"    {padded(left, width)}  {right}".rstrip()
+        yield f"    {pad(left, width)}  {right}".rstrip()
     if len(items) > LISTED:
         yield f"    … and {len(items) - LISTED:,} more"
 
@@ -251,7 +251,7 @@ def _message(alike: Sequence[MessageDelivery]) -> tuple[str, str]:
 
 
 def _on_one_line(text: str) -> str:
-    return visible(text.replace("\n", " "))
+    return escape_invisible(text.replace("\n", " "))
 
 
 def _by_reason(closed: Iterable[ClosedClient]) -> Sequence[tuple[str, Counter[str]]]:
@@ -300,7 +300,7 @@ def _names(names: Counter[str]) -> str:
     room = NAMES_CELLS
     for name, count in islice(names.items(), LISTED):
         word = f"{value_text(name)} ({count:,})" if count > 1 else value_text(name)
-        room -= cells(word)
+        room -= display_width(word)
         if shown and room < 0:
             break
         shown.append(word)

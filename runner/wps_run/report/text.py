@@ -6,18 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from wps_run.execution.record import Record
 from wps_run.execution.result import ActionError, Status, Summary
 from wps_run.execution.run_info import Destination, RunInfo
-from wps_run.problems import Style, Styler, plain
 from wps_run.report.simulation import Simulation
 from wps_run.report.values import cut, target_text
-from wps_run.text import visible
+from wps_run.text import Style, Styler, escape_invisible, unstyled
 
 MAX_HINTS = 5
 """How many different hints are repeated at the end, each with the number of actions it is for."""
 
 _STYLES: Mapping[Status, Style] = {
-    Status.OK: Style.GOOD,
+    Status.OK: Style.SUCCESS,
     Status.FAILED: Style.ERROR,
-    Status.UNKNOWN: Style.DOUBT,
+    Status.UNKNOWN: Style.UNKNOWN,
     Status.SKIPPED: Style.WARNING,
 }
 _LONG = 100_000
@@ -34,7 +33,7 @@ class ResultLines:
         styler: Adds the colors.
     """
 
-    def __init__(self, styler: Styler = plain) -> None:
+    def __init__(self, styler: Styler = unstyled) -> None:
         self._styler = styler
         self._hints: Counter[str] = Counter()
         self._skip_codes: set[str] = set()
@@ -74,7 +73,7 @@ class TextReporter:
         styler: Adds the colors.
     """
 
-    def __init__(self, styler: Styler = plain) -> None:
+    def __init__(self, styler: Styler = unstyled) -> None:
         self._styler = styler
         self._lines = ResultLines(styler)
 
@@ -131,14 +130,14 @@ class NullReporter:
         return ""
 
 
-def run_info_line(run_info: RunInfo, styler: Styler = plain) -> str:
+def run_info_line(run_info: RunInfo, styler: Styler = unstyled) -> str:
     """Return the line that describes a run; its first word, the destination, is colored."""
     destination, space, rest = str(run_info).partition(" ")
-    style = Style.PLACE if run_info.destination is Destination.SERVICE else Style.LOCAL
+    style = Style.LOCATION if run_info.destination is Destination.SERVICE else Style.LOCAL
     return f"{styler(style, destination)}{space}{rest}\n"
 
 
-def summary_line(run_info: RunInfo, summary: Summary, styler: Styler = plain) -> str:
+def summary_line(run_info: RunInfo, summary: Summary, styler: Styler = unstyled) -> str:
     """Return the totals of a run on one line, after an empty line."""
     counts = ", ".join(_counts(summary, styler))
     total = f"{summary.total} {'action' if summary.total == 1 else 'actions'}"
@@ -189,13 +188,13 @@ def _response(result: Record) -> str:
 
 
 def _action(result: Record) -> str:
-    name = f"  ({cut(visible(result.name))})" if result.name else ""
+    name = f"  ({cut(escape_invisible(result.name))})" if result.name else ""
     return f"{result.action_name} {target_text(result.target)}".rstrip() + name
 
 
 def _reason(result: Record, error: ActionError) -> str:
     attempts = f", {result.attempts} attempts" if result.attempts > 1 else ""
-    message = visible(f"{result.source}: {error.code}: {error.message}")
+    message = escape_invisible(f"{result.source}: {error.code}: {error.message}")
     return f"        {message}{attempts}\n"
 
 

@@ -37,12 +37,12 @@ def value_text(value: Value) -> str:
         text
         and not set(text) & _SPECIAL
         and text[0] not in "(:#"
-        and visible_text.visible(text) == text
+        and visible_text.escape_invisible(text) == text
     ):
         return cut(text)
-    return cut(visible_text.visible(json.dumps(text, ensure_ascii=False)))
+    return cut(visible_text.escape_invisible(json.dumps(text, ensure_ascii=False)))
 
 
 def cut(text: str) -> str:
     """Return the text, or its first `CUT_AT` columns with an ellipsis."""
-    return visible_text.cut(text, CUT_AT)
+    return visible_text.truncate(text, CUT_AT)

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from wps_run import planning
-from wps_run.cli.errors import warn
+from wps_run.cli.errors import show_warnings
 from wps_run.cli.options import note_empty_shard, overrides_from, read_inputs, run_options
 from wps_run.execution.run_info import Destination
 from wps_run.report.plan import WaitTracker, step_line, step_record
@@ -36,7 +36,7 @@ def command(playbooks: tuple[str, ...], form: str, **options: Any) -> None:
       wps-run plan playbooks/group-setup.yaml
     """
     read = read_inputs(playbooks)
-    warn(planning.warnings(read, [name for name, _ in options["assignments"]]))
+    show_warnings(planning.warnings(read, [name for name, _ in options["assignments"]]))
     plans = planning.plan(read, overrides_from(options), default_hub=NO_HUB)
     note_empty_shard(plans)
     if form == "text":

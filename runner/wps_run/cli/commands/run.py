@@ -18,7 +18,7 @@ import click
 
 from wps_run import planning, running
 from wps_run.cli.confirm import confirm
-from wps_run.cli.errors import drop_output, show, warn
+from wps_run.cli.errors import discard_stdout, show_error, show_warnings
 from wps_run.cli.faults import rehearsal_options, trouble_in
 from wps_run.cli.followup import say_what_next
 from wps_run.cli.journals import JournalOptions, opened, paths_in, shard_in
@@ -32,7 +32,7 @@ from wps_run.cli.options import (
 )
 from wps_run.cli.progress import Progress, ProgressMode, ProgressTracker, form_for
 from wps_run.cli.report_files import ReportFiles, report_option, targets
-from wps_run.cli.terminal import for_machines, paint_for
+from wps_run.cli.terminal import styler_for, use_utf8_stdout
 from wps_run.execution.result import EXIT_FAILED, Skip, Status, Summary
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.recorder import RunRecorder
@@ -165,7 +165,7 @@ def command(
         playbooks = playbooks or paths_in(history)
     files = targets(reports, filter(None, (*playbooks, journal, resume)))
     read = read_inputs(playbooks)
-    warn(planning.warnings(read, [name for name, _ in options["assignments"]]))
+    show_warnings(planning.warnings(read, [name for name, _ in options["assignments"]]))
     plans = planning.plan(read, add, default_hub=planning.LOCAL_HUB if local else "")
     note_empty_shard(plans)
     progress = form_for(sys.stderr, os.environ, wanted=not (quiet or no_progress))
@@ -195,8 +195,8 @@ def command(
 def _reporter(output: str, *, quiet: bool) -> Reporter:
     """What tells the results on stdout; in GitHub Actions with annotations, or beside them."""
     if output != "text":
-        for_machines()
-    paint = paint_for(sys.stdout)
+        use_utf8_stdout()
+    paint = styler_for(sys.stdout)
     for_people: Reporter = QuietReporter(paint) if quiet else TextReporter(paint)
     reporter = for_people if output == "text" else OUTPUT_FORMATS[output].new_reporter()
     if os.environ.get("GITHUB_ACTIONS") != "true":
@@ -312,7 +312,7 @@ async def _tell_all(
         summary.counts[Status.SKIPPED] += max(0, stage.heading.total - summary.total)
         if not isinstance(error, PlaybookError):
             return error
-        show(error)  # a file of rows was changed after it was checked
+        show_error(error)  # a file of rows was changed after it was checked
     return None
 
 
@@ -364,7 +364,7 @@ def _unread(error: OSError, heading: RunInfo, summary: Summary) -> int:
         raise error
     click.echo(f"wps-run: cannot write to standard output: {error.strerror}", err=True)
     click.echo(summary_line(heading, summary).lstrip("\n"), err=True, nl=False)
-    drop_output()
+    discard_stdout()
     return max(summary.exit_code, EXIT_FAILED)
 
 

@@ -12,7 +12,7 @@ import click
 from wps_run import planning
 from wps_run.cli.faults import fault_options
 from wps_run.document.loader import decode, load
-from wps_run.problems import PlaybookError, UsageError, in_order
+from wps_run.problems import PlaybookError, UsageError, sort_problems
 
 if TYPE_CHECKING:
     from wps_run.emulator.server import Emulator
@@ -152,7 +152,7 @@ def _seat(service: "Emulator", file: str) -> None:
         service.seed(document.data)
     except SeedError as wrong:
         raise PlaybookError(
-            in_order(document.problem(one.message, "seed", one.path) for one in wrong.faults)
+            sort_problems(document.problem(one.message, "seed", one.path) for one in wrong.faults)
         ) from None
 
 

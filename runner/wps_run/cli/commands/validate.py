@@ -9,7 +9,7 @@ import click
 
 from wps_run import planning
 from wps_run.cli.options import STDIN, read_input, read_variables, variable_options
-from wps_run.cli.terminal import paint_for, write
+from wps_run.cli.terminal import styler_for, write
 from wps_run.playbook.lint import unused_assignments, used_variables
 from wps_run.problems import PlaybookError, Problem, Severity, UsageError
 from wps_run.report import findings
@@ -110,7 +110,7 @@ class _Check:
 
 def _shown(form: str, problems: Sequence[Problem], files: int) -> str:
     if form == "text":
-        return text.shown(problems, files, paint_for(sys.stdout))
+        return text.shown(problems, files, styler_for(sys.stdout))
     if form in {"github", "sarif"}:
         problems = [_from_here(problem) for problem in problems]
     return findings.shown(form, problems, files)

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from wps_run.emulator.faults.rules import FaultKind, FaultTiming, InjectedFault, RetryAfterHeader
 from wps_run.emulator.names import hub_key, is_hub_name
 from wps_run.emulator.rest.routes import OPERATIONS
-from wps_run.problems import did_you_mean, printable
+from wps_run.problems import did_you_mean
+from wps_run.text import replace_invisible
 
 LONGEST = 3600
 """The most seconds of a delay or of a wait that a caller is told."""
@@ -54,7 +55,7 @@ def parse_fault(text: str) -> InjectedFault:
         FaultError: It is not one.
     """
     head, *rest = (word.strip() for word in text.split(","))
-    fault = replace(_kind(head, text), text=printable(text.strip()))
+    fault = replace(_kind(head, text), text=replace_invisible(text.strip()))
     said: set[str] = set()
     for word in rest:
         name, _, value = (part.strip() for part in word.partition("="))
@@ -229,4 +230,4 @@ def _seconds(value: str, least: float = 0.001) -> float:
 
 
 def _shown(text: str) -> str:
-    return printable(text if len(text) <= 80 else text[:79] + "…")  # noqa: PLR2004 - a line
+    return replace_invisible(text if len(text) <= 80 else text[:79] + "…")  # noqa: PLR2004 - a line

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from wps_run.problems import Problem, Severity, Styler, plain, with_caret
+from wps_run.problems import Problem, Severity, format_with_caret
+from wps_run.text import Styler, unstyled
 
 
-def shown(problems: Sequence[Problem], files: int, paint: Styler = plain) -> str:
+def shown(problems: Sequence[Problem], files: int, paint: Styler = unstyled) -> str:
     """Every problem as a terminal shows it, then the totals."""
-    found = "".join(f"{with_caret(problem, paint)}\n" for problem in problems)
+    found = "".join(f"{format_with_caret(problem, paint)}\n" for problem in problems)
     return f"{found}\n{totals(problems, files)}" if found else totals(problems, files)
 
 

@@ -14,10 +14,11 @@ from string import Template
 
 from wps_run.execution.result import Status
 from wps_run.execution.run_info import Destination
-from wps_run.report.html.rows import Rows, data, plain_tables, visible
+from wps_run.report.html.rows import Rows, data, plain_tables
 from wps_run.report.html.simulation import outlook_section
 from wps_run.report.run_report import RunReport
 from wps_run.report.statistics import FailureGroup, RunStatistics, statistics_of
+from wps_run.text import escape_controls
 
 
 def page(account: RunReport) -> Iterator[str]:
@@ -83,7 +84,7 @@ def _filled(account: RunReport, rows: Rows, found: RunStatistics) -> str:
 
 def _text(text: str) -> str:
     """The text, isolated, so that direction marks in it leave what stands beside it alone."""
-    return escape(visible(text))
+    return escape(escape_controls(text))
 
 
 def _facts(account: RunReport) -> str:

@@ -1,6 +1,5 @@
 """The actions of a run as the HTML page has them: a plain table, and data for its script."""
 
-import re
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from wps_run.execution.record import Record
 from wps_run.execution.result import Status
 from wps_run.report.run_report import RunReport
 from wps_run.report.values import whole_target
+from wps_run.text import escape_controls, replace_surrogates
 
 CHUNK = 500
 """So many actions make one plain table."""
@@ -84,7 +84,7 @@ def _plain_row(record: Record) -> str:
 
 
 def _cell(text: str) -> str:
-    return f"<bdi>{escape(visible(text), quote=False)}</bdi>" if text else ""
+    return f"<bdi>{escape(escape_controls(text), quote=False)}</bdi>" if text else ""
 
 
 def data(rows: Rows) -> Iterator[str]:
@@ -132,20 +132,4 @@ class _Places:
 
 
 def _embedded(value: object) -> str:
-    return _clean(_encode(value)).replace("<", "\\u003c")
-
-
-_HALVES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
-_HIDDEN = re.compile(
-    "[\\x00-\\x1f\\x7f-\\x9f\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff]"
-)
-
-
-def _clean(text: str) -> str:
-    """The text without halves of characters, which UTF-8 cannot hold."""
-    return text if text.isascii() else text.translate(_HALVES)
-
-
-def visible(text: str) -> str:
-    """The text with what nobody sees, or what turns its direction, written by its number."""
-    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", _clean(text))
+    return replace_surrogates(_encode(value)).replace("<", "\\u003c")

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from wps_run.report.html.rows import visible
 from wps_run.report.simulation import Simulation
+from wps_run.text import escape_controls
 
 FEW = 8
 """So many names stand on the line itself; more are folded away below it."""
@@ -78,4 +78,4 @@ def _listed(title: str, names: Sequence[str], none: str = "nobody") -> str:
 
 
 def _text(text: str) -> str:
-    return f"<bdi>{escape(visible(text))}</bdi>"
+    return f"<bdi>{escape(escape_controls(text))}</bdi>"
