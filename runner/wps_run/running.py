@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, aclosing
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from wps_run.connect.client import Client, trusting
+from wps_run.connect.client import Client, load_ca_bundle
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.settings import resolve_endpoint
 from wps_run.execution.executor import Executor
@@ -32,7 +32,7 @@ def endpoint_of(plan: Plan, via: str | None = None) -> "Endpoint":
         SettingsError: The setting is missing, or it or `via` cannot be used.
     """
     endpoint = resolve_endpoint(plan.connection, plan.scope.environment or {})
-    return endpoint.through(via) if via else endpoint
+    return endpoint.behind(via) if via else endpoint
 
 
 def rehearsal(
@@ -97,7 +97,7 @@ async def batches(  # noqa: PLR0913 -- by name, each with a default
     Raises:
         SettingsError: An endpoint is missing or cannot be used. Nothing was sent.
     """
-    tls = trusting(ca_bundle) if ca_bundle else None
+    tls = load_ca_bundle(ca_bundle) if ca_bundle else None
     # All clients first: a key, identity or proxy that cannot be used is found before anything
     # is sent.
     jobs = [

@@ -13,7 +13,7 @@ import jwt
 import pytest
 
 from wps_run.actions.request import Request
-from wps_run.connect.client import BODY_LIMIT, Client, no_reply
+from wps_run.connect.client import MAX_BODY_BYTES, Client, no_reply_from
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.reply import NoReply, Reply
 
@@ -84,7 +84,7 @@ async def test_the_headers_are_these_and_no_others(server: Any) -> None:
 
 async def test_behind_a_reverse_proxy_the_token_is_for_the_service(server: Any) -> None:
     """The request goes to the proxy, by its host; the audience is the endpoint's own URL."""
-    endpoint = Endpoint("https://a.example", "k" * 44).through(server.endpoint.origin)
+    endpoint = Endpoint("https://a.example", "k" * 44).behind(server.endpoint.origin)
 
     assert await send(endpoint) == Reply(200)
     assert server.seen[0].header("host") == [server.endpoint.host]
@@ -336,7 +336,7 @@ async def test_an_endless_body_is_not_read_to_its_end(server: Any) -> None:
 
     assert isinstance(outcome, Reply)
     assert (outcome.status, outcome.message) == (500, "x" * 299 + "…")
-    assert wrote < 1000 * BODY_LIMIT
+    assert wrote < 1000 * MAX_BODY_BYTES
 
 
 async def test_a_server_that_echoes_the_token_gives_nothing_away(server: Any) -> None:
@@ -456,6 +456,6 @@ async def test_a_cancelled_send_leaves_no_connection_behind(server: Any) -> None
 
 def test_an_unheard_of_failure_counts_as_maybe_sent() -> None:
     """When in doubt, it may have happened."""
-    assert no_reply(aiohttp.ClientError("Bearer x")) == NoReply(
+    assert no_reply_from(aiohttp.ClientError("Bearer x")) == NoReply(
         sent=True, code="disconnected", message="the connection broke before an answer"
     )

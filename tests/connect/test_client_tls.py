@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from wps_run.actions.request import Request
-from wps_run.connect.client import Client, trusting
+from wps_run.connect.client import Client, load_ca_bundle
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.reply import NoReply, Reply
 from wps_run.problems import SettingsError
@@ -21,8 +21,8 @@ async def test_a_bundle_adds_to_what_is_trusted(tls_server: Any, certificate: Pa
     outcomes = []
     for endpoint, tls in (
         (named, None),
-        (named, trusting(str(certificate))),
-        (tls_server.endpoint, trusting(str(certificate))),
+        (named, load_ca_bundle(str(certificate))),
+        (tls_server.endpoint, load_ca_bundle(str(certificate))),
     ):
         async with Client(endpoint, concurrency=1, tls=tls) as client:
             outcomes.append((await client.send(JOIN, timeout=10, request_id="a"))[0])
@@ -37,7 +37,7 @@ def test_the_systems_own_certificates_stay_trusted(certificate: Path) -> None:
     """One more than without the file."""
     own = ssl.create_default_context().cert_store_stats()["x509"]
 
-    assert trusting(str(certificate)).cert_store_stats()["x509"] == own + 1
+    assert load_ca_bundle(str(certificate)).cert_store_stats()["x509"] == own + 1
 
 
 @pytest.mark.parametrize("content", [b"", b"\x30\x82\x01", b"-----BEGIN CERTIFICATE-----\nx\n"])
@@ -47,10 +47,10 @@ def test_a_file_without_a_certificate_is_refused(tmp_path: Path, content: bytes)
     file.write_bytes(content)
 
     with pytest.raises(SettingsError, match=r"ca\.pem` holds no certificate in PEM form"):
-        trusting(str(file))
+        load_ca_bundle(str(file))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With the system's reason."""
     with pytest.raises(SettingsError, match=r"cannot read the CA bundle .*No such file"):
-        trusting(str(tmp_path / "none.pem"))
+        load_ca_bundle(str(tmp_path / "none.pem"))

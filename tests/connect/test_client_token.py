@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from wps_run.connect.client_token import (
     ClientTokenOptions,
-    client_token,
     client_url,
-    lifetime_of,
+    parse_lifetime,
     role_fault,
+    sign_client_token,
     token_in,
     token_request,
 )
@@ -66,7 +66,7 @@ def test_url_and_token_are_those_of_the_official_sdk(
     )
 
     endpoint = parse_connection_string(connection)
-    url = client_url(endpoint, hub, client_token(endpoint, hub, access, time.time()))
+    url = client_url(endpoint, hub, sign_client_token(endpoint, hub, access, time.time()))
 
     base, _, token = url.partition("?access_token=")
     assert base == theirs["baseUrl"]
@@ -75,9 +75,9 @@ def test_url_and_token_are_those_of_the_official_sdk(
 
 def test_behind_a_reverse_proxy_the_token_is_still_for_the_endpoint() -> None:
     """The URL leads to the proxy."""
-    endpoint = parse_connection_string(ENDPOINTS["plain"]).through("https://proxy.example:8443")
+    endpoint = parse_connection_string(ENDPOINTS["plain"]).behind("https://proxy.example:8443")
 
-    token = client_token(endpoint, "chat", ClientTokenOptions(), 0.0)
+    token = sign_client_token(endpoint, "chat", ClientTokenOptions(), 0.0)
 
     audience = jwt.decode(token, options={"verify_signature": False})["aud"]
     assert client_url(endpoint, "chat", token).startswith(
@@ -92,7 +92,7 @@ def test_behind_a_reverse_proxy_the_token_is_still_for_the_endpoint() -> None:
 )
 def test_lifetimes_that_can_be_said(text: str, seconds: int) -> None:
     """With a unit."""
-    assert lifetime_of(text) == seconds
+    assert parse_lifetime(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_lifetimes_that_can_be_said(text: str, seconds: int) -> None:
 def test_lifetimes_that_are_none_teach(text: str, words: str) -> None:
     """A bare number may mean seconds or minutes, so it is asked which."""
     with pytest.raises(ValueError, match=words):
-        lifetime_of(text)
+        parse_lifetime(text)
 
 
 @pytest.mark.parametrize(

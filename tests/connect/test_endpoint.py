@@ -90,12 +90,12 @@ def test_the_repr_hides_the_key() -> None:
 )
 def test_loopback_is_told_from_the_host(origin: str, *, loopback: bool) -> None:
     """Only this machine's own addresses and `localhost` are loopback."""
-    assert Endpoint(origin, KEY).loopback is loopback
+    assert Endpoint(origin, KEY).is_loopback is loopback
 
 
 def test_a_reverse_proxy_is_where_requests_go_and_not_whom_tokens_are_for() -> None:
     """`--endpoint`: the origin stays the service's own."""
-    endpoint = Endpoint("https://a.example", "k").through("https://Proxy.example:8443/")
+    endpoint = Endpoint("https://a.example", "k").behind("https://Proxy.example:8443/")
 
     assert (endpoint.address, endpoint.origin) == (
         "https://proxy.example:8443",
@@ -109,4 +109,4 @@ def test_a_reverse_proxy_is_where_requests_go_and_not_whom_tokens_are_for() -> N
 def test_a_bad_reverse_proxy_is_refused(url: str) -> None:
     """The same rules as for the endpoint; the option is named."""
     with pytest.raises(SettingsError, match="`--endpoint`"):
-        Endpoint("https://a.example", "k").through(url)
+        Endpoint("https://a.example", "k").behind(url)

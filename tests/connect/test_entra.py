@@ -14,7 +14,7 @@ import pytest
 from wps_run.actions.request import Request
 from wps_run.connect.client import Client
 from wps_run.connect.endpoint import Endpoint, Identity
-from wps_run.connect.entra import RENEW_BEFORE, SCOPE, EntraTokens, entra_tokens
+from wps_run.connect.entra import RENEW_BEFORE, SCOPE, EntraTokens, create_entra_tokens
 from wps_run.connect.reply import NoReply, Reply
 from wps_run.emulator.server import Emulator
 from wps_run.problems import SettingsError
@@ -176,7 +176,7 @@ def test_the_identity_chooses_the_credential(
     library = Library()
     monkeypatch.setitem(sys.modules, "azure.identity", library)
 
-    entra_tokens(identity)
+    create_entra_tokens(identity)
 
     assert library.made == [made]
 
@@ -186,4 +186,4 @@ def test_an_identity_that_is_refused_says_so(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "azure.identity", Library())
 
     with pytest.raises(SettingsError, match=r"cannot be used: Invalid tenant ID"):
-        entra_tokens(Identity(tenant_id="no tenant"))
+        create_entra_tokens(Identity(tenant_id="no tenant"))

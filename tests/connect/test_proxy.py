@@ -3,7 +3,7 @@
 import pytest
 
 from wps_run.connect.endpoint import Endpoint
-from wps_run.connect.proxy import Proxy, proxy_for
+from wps_run.connect.proxy import Proxy, find_proxy
 from wps_run.problems import SettingsError
 
 AZURE = Endpoint("https://a.webpubsub.azure.com", "k")
@@ -24,7 +24,7 @@ def test_https_goes_through_the_https_proxy(
     """As curl and the SDKs read `HTTPS_PROXY`."""
     monkeypatch.setenv("HTTPS_PROXY", named)
 
-    assert proxy_for(AZURE) == Proxy(url)
+    assert find_proxy(AZURE) == Proxy(url)
 
 
 def test_user_and_password_become_a_header_that_no_repr_shows(
@@ -33,7 +33,7 @@ def test_user_and_password_become_a_header_that_no_repr_shows(
     """They leave the URL, so no error about the proxy can hold them."""
     monkeypatch.setenv("HTTPS_PROXY", "http://ada:p%40ss@proxy.example:3128")
 
-    proxy = proxy_for(AZURE)
+    proxy = find_proxy(AZURE)
 
     assert proxy is not None
     assert proxy.url == "http://proxy.example:3128"
@@ -47,12 +47,12 @@ def test_no_proxy_leads_the_direct_way(monkeypatch: pytest.MonkeyPatch, excepted
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", excepted)
 
-    assert proxy_for(AZURE) is None
+    assert find_proxy(AZURE) is None
 
 
 def test_without_a_setting_there_is_no_proxy() -> None:
     """The default is the direct way."""
-    assert proxy_for(AZURE) is None
+    assert find_proxy(AZURE) is None
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_this_machine_is_never_reached_through_a_proxy(
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
 
-    assert proxy_for(Endpoint(origin, "k")) is None
+    assert find_proxy(Endpoint(origin, "k")) is None
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,6 @@ def test_a_proxy_of_another_kind_is_refused_unseen(
     monkeypatch.setenv("HTTPS_PROXY", named)
 
     with pytest.raises(SettingsError, match="HTTPS_PROXY") as caught:
-        proxy_for(AZURE)
+        find_proxy(AZURE)
 
     assert "secret" not in str(caught.value)

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.connect.reply import (
-    CODE_LENGTH,
-    LONGEST_PAUSE,
-    MESSAGE_LENGTH,
+    MAX_CODE_LENGTH,
+    MAX_MESSAGE_LENGTH,
+    MAX_RETRY_AFTER,
     Reply,
-    read_reply,
-    retry_after,
+    parse_reply,
+    parse_retry_after,
 )
 from wps_run.text import MASK
 
@@ -23,7 +23,7 @@ JSON = {"content-type": "application/json"}
 
 
 def read(body: bytes, headers: dict[str, str] | None = None, status: int = 400) -> Reply:
-    return read_reply(status, headers or {}, body, now=NOW, secrets=[SECRET, ""])
+    return parse_reply(status, headers or {}, body, now=NOW, secrets=[SECRET, ""])
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def read(body: bytes, headers: dict[str, str] | None = None, status: int = 400) 
         ({"content-type": "application/problem+json"}, b'{"title":"T","detail":"D"}', None, "D"),
         ({}, b'{"code":7,"message":""}', None, None),
         (JSON, b'["a"]', None, '["a"]'),
-        (JSON, b"[" * 60_000, None, "[" * (MESSAGE_LENGTH - 1) + "…"),
-        (JSON, b"9" * 60_000, None, "9" * (MESSAGE_LENGTH - 1) + "…"),
+        (JSON, b"[" * 60_000, None, "[" * (MAX_MESSAGE_LENGTH - 1) + "…"),
+        (JSON, b"9" * 60_000, None, "9" * (MAX_MESSAGE_LENGTH - 1) + "…"),
         ({"content-type": "text/plain"}, "schön\r\nalt\x07".encode(), None, "schön alt"),
         ({}, b"<html><title>502 Bad &amp; ugly</title><p>x</html>", None, "502 Bad & ugly"),
         ({"content-type": "text/html"}, b"<h1>Sorry</h1><p>gone", None, "Sorry gone"),
-        ({}, b"<" * 65_536, None, "<" * (MESSAGE_LENGTH - 1) + "…"),
+        ({}, b"<" * 65_536, None, "<" * (MAX_MESSAGE_LENGTH - 1) + "…"),
         ({}, b"", None, None),
         ({}, b"\xff\xfe", None, "\ufffd\ufffd"),
         (JSON, b'{"message":"half \\ud800 \\u202eturned\\u200b"}', None, "half turned"),
@@ -64,7 +64,7 @@ def test_a_success_has_no_words() -> None:
     [
         SECRET,
         f"bad token Bearer {SECRET}!",
-        "x" * (MESSAGE_LENGTH - 10) + SECRET,
+        "x" * (MAX_MESSAGE_LENGTH - 10) + SECRET,
         SECRET[:20] + "\x00" + SECRET[20:],
         SECRET[:20] + "\u200b" + SECRET[20:],
         SECRET[:20] + "\n" + SECRET[20:],
@@ -92,11 +92,11 @@ def test_a_secret_that_the_server_echoes_is_masked(text: str) -> None:
 )
 def test_no_answer_breaks_the_reader(status: int, headers: dict[str, str], body: bytes) -> None:
     """Whatever comes, there is a reply, short and printable."""
-    reply = read_reply(status, headers, body, now=NOW, secrets=[SECRET])
+    reply = parse_reply(status, headers, body, now=NOW, secrets=[SECRET])
 
     assert reply.status == status
-    assert len(reply.code or "") <= CODE_LENGTH
-    assert len(reply.message or "") <= MESSAGE_LENGTH
+    assert len(reply.code or "") <= MAX_CODE_LENGTH
+    assert len(reply.message or "") <= MAX_MESSAGE_LENGTH
     (reply.code or "").encode()
     (reply.message or "").encode()
     assert not set(reply.message or "") & set(map(chr, range(32)))
@@ -110,7 +110,7 @@ def test_no_answer_breaks_the_reader(status: int, headers: dict[str, str], body:
         ({"retry-after": " 1.5 "}, 1.5),
         ({"retry-after": "0"}, 0.0),
         ({"retry-after": "-3"}, 0.0),
-        ({"retry-after": "9" * 400}, LONGEST_PAUSE),
+        ({"retry-after": "9" * 400}, MAX_RETRY_AFTER),
         ({"retry-after": "1e3"}, None),
         ({"retry-after": "1_0"}, None),
         ({"retry-after": "inf"}, None),
@@ -122,7 +122,7 @@ def test_no_answer_breaks_the_reader(status: int, headers: dict[str, str], body:
         ({"retry-after": formatdate(NOW - 99, usegmt=True)}, 0.0),
         ({"retry-after": formatdate(NOW + 999), "date": formatdate(NOW + 990)}, 9.0),
         ({"retry-after": formatdate(NOW + 9), "date": "today"}, 9.0),
-        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2359"}, LONGEST_PAUSE),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2359"}, MAX_RETRY_AFTER),
         ({"retry-after": "Mon, 01 Jan 0001 00:00:00 +2359"}, 0.0),
         ({"retry-after": "Fri, 31 Dec 99999 23:59:59 GMT"}, None),
         ({"retry-after-ms": "250", "retry-after": "7"}, 0.25),
@@ -134,7 +134,7 @@ def test_pauses_are_seconds_from_now_and_bounded(
     headers: dict[str, str], seconds: float | None
 ) -> None:
     """Seconds, dates and milliseconds; nothing negative, nothing beyond an hour."""
-    assert retry_after(headers, NOW) == seconds
+    assert parse_retry_after(headers, NOW) == seconds
 
 
 @given(
@@ -145,6 +145,6 @@ def test_pauses_are_seconds_from_now_and_bounded(
 )
 def test_any_retry_after_is_a_bounded_number_or_nothing(text: str) -> None:
     """A header that makes no sense is as none."""
-    pause = retry_after({"retry-after": text}, NOW)
+    pause = parse_retry_after({"retry-after": text}, NOW)
 
-    assert pause is None or 0 <= pause <= LONGEST_PAUSE
+    assert pause is None or 0 <= pause <= MAX_RETRY_AFTER

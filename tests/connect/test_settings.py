@@ -5,7 +5,7 @@ import json
 import pytest
 
 from wps_run.connect.endpoint import Endpoint, Identity
-from wps_run.connect.settings import resolve_endpoint, resolve_hub, settings_from_json
+from wps_run.connect.settings import parse_settings, resolve_endpoint, resolve_hub
 from wps_run.problems import SettingsError
 
 NAME = "WebPubSubConnectionString"
@@ -91,7 +91,7 @@ def test_settings_are_read_from_a_functions_file() -> None:
     """`Values` of local.settings.json, with or without a byte order mark."""
     text = json.dumps({"IsEncrypted": False, "Values": {NAME: STRING}, "Host": {}})
 
-    assert settings_from_json("\ufeff" + text, "local.settings.json") == {NAME: STRING}
+    assert parse_settings("\ufeff" + text, "local.settings.json") == {NAME: STRING}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_settings_are_read_from_a_functions_file() -> None:
 def test_a_bad_settings_file_is_refused_without_its_values(text: str, says: str) -> None:
     """The file and the place are named, no value is."""
     with pytest.raises(SettingsError) as caught:
-        settings_from_json(text, "s.json")
+        parse_settings(text, "s.json")
 
     assert says in str(caught.value)
     assert KEY not in str(caught.value)

@@ -47,7 +47,7 @@ def confirm(plans: Sequence[Plan], endpoint: "Callable[[Plan], Endpoint]") -> No
 
 def _is_local(endpoint: "Endpoint") -> bool:
     """Whether the hub itself is on this machine; a proxy before it does not count."""
-    return replace(endpoint, via="").loopback
+    return replace(endpoint, reverse_proxy="").is_loopback
 
 
 def _at_a_terminal() -> bool:

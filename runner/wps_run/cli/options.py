@@ -215,10 +215,10 @@ def read_environment(settings: str | None) -> Mapping[str, str]:
     """
     if settings is None:
         return dict(os.environ)
-    from wps_run.connect.settings import settings_from_json  # noqa: PLC0415 -- only a run needs it
+    from wps_run.connect.settings import parse_settings  # noqa: PLC0415 -- only a run needs it
 
     text = decode(planning.read_file(settings), settings)
-    return {**settings_from_json(text, settings), **os.environ}
+    return {**parse_settings(text, settings), **os.environ}
 
 
 def read_input(path: str) -> Playbook:

@@ -72,7 +72,7 @@ class Signer:
         audience = _text(self._origin + path)
         return self._sign(f'{{"aud":{audience},"exp":{int(now) + LIFETIME}}}')
 
-    def signed(self, claims: Mapping[str, Any]) -> str:
+    def sign(self, claims: Mapping[str, Any]) -> str:
         """The token that says these claims."""
         return self._sign(json.dumps(claims, separators=(",", ":")))
 

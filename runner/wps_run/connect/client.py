@@ -21,14 +21,14 @@ from wps_run.actions.request import Request
 from wps_run.connect.auth import Signer, TokenSource
 from wps_run.connect.deadlines import Deadlines
 from wps_run.connect.endpoint import Endpoint
-from wps_run.connect.entra import EntraTokens, entra_tokens
+from wps_run.connect.entra import EntraTokens, create_entra_tokens
 from wps_run.connect.log import LOG, RequestLogger
-from wps_run.connect.proxy import proxy_for
-from wps_run.connect.reply import NoReply, Outcome, read_reply
+from wps_run.connect.proxy import find_proxy
+from wps_run.connect.reply import NoReply, Outcome, parse_reply
 from wps_run.problems import SettingsError
 from wps_run.version import VERSION
 
-BODY_LIMIT = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 """The most bytes of an answer that are read; errors of the service are far shorter."""
 
 _GRACE = 0.05
@@ -93,7 +93,7 @@ class Client:
         self._tokens = tokens or _token_source(endpoint)
         self._renewed = self._tokens if isinstance(self._tokens, EntraTokens) else None
         self._tls = tls
-        self._proxy = proxy_for(endpoint) if trust_env else None
+        self._proxy = find_proxy(endpoint) if trust_env else None
         self._now = now
         self._deadlines = Deadlines()
         self._agent = f"wps-run/{VERSION}"
@@ -168,7 +168,7 @@ class Client:
         if log:
             log.answered(response.status, response.headers, len(body))
         return (
-            read_reply(response.status, response.headers, body, now=self._now(), secrets=secrets),
+            parse_reply(response.status, response.headers, body, now=self._now(), secrets=secrets),
             body,
         )
 
@@ -190,15 +190,15 @@ class Client:
                     proxy=self._proxy.url if self._proxy else None,
                     proxy_headers=self._proxy.headers if self._proxy else None,
                 )
-                while len(body) < BODY_LIMIT and (chunk := await response.content.readany()):
+                while len(body) < MAX_BODY_BYTES and (chunk := await response.content.readany()):
                     body += chunk
         except (aiohttp.ClientError, OSError) as error:
             if response is None:
-                return no_reply(error)
+                return no_reply_from(error)
         finally:
             if response is not None:
                 response.release()
-        return response, bytes(body[:BODY_LIMIT])
+        return response, bytes(body[:MAX_BODY_BYTES])
 
     @staticmethod
     def _headers(request: Request, token: str, request_id: str) -> dict[str, str]:
@@ -229,7 +229,7 @@ def _timeout(seconds: float) -> ClientTimeout:
 
 
 def _token_source(endpoint: Endpoint) -> TokenSource:
-    return entra_tokens(endpoint.identity) if endpoint.identity else Signer(endpoint)
+    return create_entra_tokens(endpoint.identity) if endpoint.identity else Signer(endpoint)
 
 
 _NEVER_SENT: tuple[tuple[type[Exception], str, str], ...] = (
@@ -248,7 +248,7 @@ _MAYBE_SENT: tuple[tuple[type[Exception], str, str], ...] = (
 )
 
 
-def no_reply(error: Exception) -> NoReply:
+def no_reply_from(error: Exception) -> NoReply:
     """Why no answer came, and whether the request may have left.
 
     Only failures that lie certainly before the first byte count as not sent. The texts are
@@ -276,7 +276,7 @@ def _reason(error: Exception) -> str:
     return ""
 
 
-def trusting(file: str) -> ssl.SSLContext:
+def load_ca_bundle(file: str) -> ssl.SSLContext:
     """A context that trusts the system's CAs and those in a file.
 
     Args:

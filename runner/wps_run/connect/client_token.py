@@ -17,7 +17,7 @@ from wps_run.problems import UsageError, did_you_mean
 LIFETIME = 3600
 """Seconds that a client may connect with a token, as in the official SDKs."""
 
-GROUP_LIMIT = 1024
+MAX_GROUP_LENGTH = 1024
 """UTF-16 units of a group's name."""
 
 _MINUTE = 60
@@ -53,14 +53,14 @@ class ClientTokenOptions:
         if self.user and (fault := name_error(self.user, None)):
             raise UsageError(f"the user {fault}")
         for group in self.groups:
-            if fault := name_error(group, GROUP_LIMIT):
+            if fault := name_error(group, MAX_GROUP_LENGTH):
                 raise UsageError(f"a group {fault}")
         for role in self.roles:
-            if fault := role_fault(role):
+            if fault := role_error(role):
                 raise UsageError(f"the role `{role}` {fault}")
 
 
-def role_fault(role: str) -> str | None:
+def role_error(role: str) -> str | None:
     """What is wrong with a role, as the end of a sentence, or None.
 
     Source: "Client URL" and "Wildcard group roles" in the service's documentation. The service
@@ -73,7 +73,7 @@ def role_fault(role: str) -> str | None:
     target = role.removeprefix(kind).removeprefix(".")
     if kind in _PATTERNS and not target:
         return f"lacks its pattern: `{kind}.launch-*`; for every group it is `{kind[:-1]}`"
-    if role != kind and (fault := name_error(target, GROUP_LIMIT)):
+    if role != kind and (fault := name_error(target, MAX_GROUP_LENGTH)):
         return f"names a group that {fault}"
     return None
 
@@ -91,7 +91,7 @@ def _meant(role: str) -> str:
     )
 
 
-def lifetime_of(text: str) -> int:
+def parse_lifetime(text: str) -> int:
     """Whole seconds in `90s`, `60m`, `12h` or `7d`.
 
     Raises:
@@ -108,7 +108,7 @@ def lifetime_of(text: str) -> int:
     return seconds
 
 
-def client_token(endpoint: Endpoint, hub: str, access: ClientTokenOptions, now: float) -> str:
+def sign_client_token(endpoint: Endpoint, hub: str, access: ClientTokenOptions, now: float) -> str:
     """A token signed with the access key, as the official SDKs make it.
 
     Args:
@@ -126,10 +126,10 @@ def client_token(endpoint: Endpoint, hub: str, access: ClientTokenOptions, now: 
         "exp": int(now) + access.lifetime,
     }
     given = {"sub": access.user, "role": access.roles, "webpubsub.group": access.groups}
-    return Signer(endpoint).signed({**claims, **{name: one for name, one in given.items() if one}})
+    return Signer(endpoint).sign({**claims, **{name: one for name, one in given.items() if one}})
 
 
-def token_request(hub: str, access: ClientTokenOptions) -> Request:
+def build_token_request(hub: str, access: ClientTokenOptions) -> Request:
     """The REST call by which the service makes a token, for a caller with Entra ID.
 
     Raises:
@@ -152,7 +152,7 @@ def token_request(hub: str, access: ClientTokenOptions) -> Request:
     return Request("POST", f"/api/hubs/{quote(hub, safe=SAFE)}/:generateToken", query)
 
 
-def token_in(body: bytes) -> str | None:
+def parse_token_response(body: bytes) -> str | None:
     """The token in the service's answer, or None when there is none."""
     try:
         content = json.loads(body)
@@ -165,6 +165,6 @@ def token_in(body: bytes) -> str | None:
 _TOKEN = re.compile(r"[\w-]+(\.[\w-]+){2}", re.ASCII)
 
 
-def client_url(endpoint: Endpoint, hub: str, token: str) -> str:
+def build_client_url(endpoint: Endpoint, hub: str, token: str) -> str:
     """The URL that a client connects to. It is a secret: whoever has it is let in."""
     return f"ws{endpoint.address.removeprefix('http')}/client/hubs/{hub}?access_token={token}"

@@ -42,13 +42,13 @@ class Endpoint:
         key: The access key, or "" with an identity. It is left out of the repr, and must be of
             every message.
         identity: How a token of Entra ID is come by, or None where a key is used.
-        via: The origin of a reverse proxy that requests go to instead, or "".
+        reverse_proxy: The origin of a reverse proxy that requests go to instead, or "".
     """
 
     origin: str
     key: str = field(repr=False)
     identity: Identity | None = None
-    via: str = ""
+    reverse_proxy: str = ""
 
     @property
     def host(self) -> str:
@@ -58,20 +58,20 @@ class Endpoint:
     @property
     def address(self) -> str:
         """The origin that requests go to."""
-        return self.via or self.origin
+        return self.reverse_proxy or self.origin
 
     @property
-    def loopback(self) -> bool:
+    def is_loopback(self) -> bool:
         """Whether requests stay on this machine."""
         return _is_loopback(urlsplit(self.address).hostname or "")
 
-    def through(self, proxy: str) -> "Endpoint":
+    def behind(self, proxy: str) -> "Endpoint":
         """The same endpoint behind a reverse proxy; tokens are still for the endpoint itself.
 
         Raises:
             SettingsError: It is no `https://host[:port]`; plain http is only for this machine.
         """
-        return replace(self, via=origin_of(proxy, what="`--endpoint`"))
+        return replace(self, reverse_proxy=parse_origin(proxy, what="`--endpoint`"))
 
 
 def parse_connection_string(text: str) -> Endpoint:
@@ -88,7 +88,7 @@ def parse_connection_string(text: str) -> Endpoint:
         if not parts.get(wanted):
             name = {"endpoint": "Endpoint", "accesskey": "AccessKey"}[wanted]
             raise SettingsError(f"the connection string has no `{name}`; it looks like {_SHAPE}")
-    origin = origin_of(
+    origin = parse_origin(
         parts["endpoint"], parts.get("port"), what="the `Endpoint` of the connection string"
     )
     return Endpoint(origin, parts["accesskey"])
@@ -109,7 +109,7 @@ def _parts(text: str) -> dict[str, str]:
     return parts
 
 
-def origin_of(url: str, port: str | None = None, *, what: str) -> str:
+def parse_origin(url: str, port: str | None = None, *, what: str) -> str:
     """Scheme, host and port of a URL, as `Endpoint.origin` has them.
 
     Args:

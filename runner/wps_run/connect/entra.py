@@ -86,7 +86,7 @@ class EntraTokens:
         return now < self._ends - RENEW_BEFORE
 
 
-def entra_tokens(identity: Identity) -> EntraTokens:
+def create_entra_tokens(identity: Identity) -> EntraTokens:
     """Tokens by an identity.
 
     Raises:

@@ -26,7 +26,7 @@ class Proxy:
     )
 
 
-def proxy_for(endpoint: Endpoint) -> Proxy | None:
+def find_proxy(endpoint: Endpoint) -> Proxy | None:
     """The proxy on the way to an endpoint, or None for the direct way.
 
     Asked once a client, since a client has one endpoint. This machine is never reached
@@ -35,7 +35,7 @@ def proxy_for(endpoint: Endpoint) -> Proxy | None:
     Raises:
         SettingsError: It names a proxy that is not `http://` or `https://`.
     """
-    if endpoint.loopback or proxy_bypass(endpoint.address.partition("://")[2]):
+    if endpoint.is_loopback or proxy_bypass(endpoint.address.partition("://")[2]):
         return None
     scheme = endpoint.address.partition(":")[0]
     named = getproxies().get(scheme)

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from wps_run.text import clean_line
 
-MESSAGE_LENGTH = 300
+MAX_MESSAGE_LENGTH = 300
 """The most characters of the service's words that are kept."""
 
-CODE_LENGTH = 100
+MAX_CODE_LENGTH = 100
 """The most characters of an error code that are kept."""
 
-LONGEST_PAUSE = 3600.0
+MAX_RETRY_AFTER = 3600.0
 """Seconds; a longer `Retry-After` is taken as this."""
 
 _MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
@@ -57,7 +57,7 @@ Outcome = Reply | NoReply
 """What one attempt ends in."""
 
 
-def read_reply(
+def parse_reply(
     status: int, headers: Mapping[str, str], body: bytes, *, now: float, secrets: Iterable[str]
 ) -> Reply:
     """What the service said.
@@ -78,13 +78,13 @@ def read_reply(
     hidden = tuple(filter(None, secrets))
     return Reply(
         status,
-        clean_line(headers.get("x-ms-error-code") or code, hidden, CODE_LENGTH),
-        clean_line(message, hidden, MESSAGE_LENGTH),
-        retry_after(headers, now),
+        clean_line(headers.get("x-ms-error-code") or code, hidden, MAX_CODE_LENGTH),
+        clean_line(message, hidden, MAX_MESSAGE_LENGTH),
+        parse_retry_after(headers, now),
     )
 
 
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds to wait as the headers say, from 0 to an hour, or None when they do not say.
 
     A date is measured from the answer's own `Date`, so that a clock of ours that is wrong, or is
@@ -130,7 +130,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _bounded(seconds: float) -> float:
-    return min(max(0.0, seconds), LONGEST_PAUSE)
+    return min(max(0.0, seconds), MAX_RETRY_AFTER)
 
 
 def _words(content_type: str, body: bytes) -> tuple[str | None, str | None]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from wps_run.actions.names import hub_error
-from wps_run.connect.endpoint import Endpoint, Identity, origin_of, parse_connection_string
+from wps_run.connect.endpoint import Endpoint, Identity, parse_connection_string, parse_origin
 from wps_run.problems import SettingsError
 
 HUB_SETTING = "WebPubSubHub"
@@ -37,7 +37,7 @@ def resolve_endpoint(name: str, environment: Mapping[str, str]) -> Endpoint:
     uri = environment.get(f"{name}__serviceUri", "").strip()
     if not text.strip() and uri:
         what = f"the setting `{name}__serviceUri`"
-        return Endpoint(origin_of(uri, what=what), "", _identity(name, environment))
+        return Endpoint(parse_origin(uri, what=what), "", _identity(name, environment))
     if not text.strip():
         raise SettingsError(_missing(name, environment, "the connection string of your service"))
     try:
@@ -87,7 +87,7 @@ def resolve_hub(named: str | None, environment: Mapping[str, str], *, default: s
     return hub
 
 
-def settings_from_json(text: str, file: str) -> Mapping[str, str]:
+def parse_settings(text: str, file: str) -> Mapping[str, str]:
     """The settings in a Functions `local.settings.json`.
 
     Args:

@@ -11,9 +11,9 @@ from wps_run import planning
 from wps_run.cli.options import read_environment
 from wps_run.connect.client_token import (
     ClientTokenOptions,
-    client_token,
     client_url,
-    lifetime_of,
+    parse_lifetime,
+    sign_client_token,
     token_in,
     token_request,
 )
@@ -35,7 +35,7 @@ class Lifetime(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Seconds, or the usual error of click."""
         try:
-            return lifetime_of(str(value))
+            return parse_lifetime(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -108,12 +108,12 @@ def command(
     access = ClientTokenOptions(user, roles, groups, lifetime)
     access.check()
     target = resolve_endpoint(connection, known)
-    target = target.through(endpoint) if endpoint else target
+    target = target.behind(endpoint) if endpoint else target
     name = resolve_hub(hub, known)
     if target.identity:
         token = asyncio.run(_asked_for(target, name, access))
     else:
-        token = client_token(target, name, access, time.time())
+        token = sign_client_token(target, name, access, time.time())
     click.echo(client_url(target, name, token))
     click.echo(f"wps-run: {_words(access, name)}", err=True)
     return 0
