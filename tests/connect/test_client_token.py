@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from wps_run.connect.client_token import (
     ClientTokenOptions,
-    client_url,
+    build_client_url,
+    build_token_request,
     parse_lifetime,
-    role_fault,
+    parse_token_response,
+    role_error,
     sign_client_token,
-    token_in,
-    token_request,
 )
 from wps_run.connect.endpoint import parse_connection_string
 from wps_run.problems import UsageError
@@ -66,7 +66,7 @@ def test_url_and_token_are_those_of_the_official_sdk(
     )
 
     endpoint = parse_connection_string(connection)
-    url = client_url(endpoint, hub, sign_client_token(endpoint, hub, access, time.time()))
+    url = build_client_url(endpoint, hub, sign_client_token(endpoint, hub, access, time.time()))
 
     base, _, token = url.partition("?access_token=")
     assert base == theirs["baseUrl"]
@@ -80,7 +80,7 @@ def test_behind_a_reverse_proxy_the_token_is_still_for_the_endpoint() -> None:
     token = sign_client_token(endpoint, "chat", ClientTokenOptions(), 0.0)
 
     audience = jwt.decode(token, options={"verify_signature": False})["aud"]
-    assert client_url(endpoint, "chat", token).startswith(
+    assert build_client_url(endpoint, "chat", token).startswith(
         "wss://proxy.example:8443/client/hubs/chat?"
     )
     assert audience == "https://shop.webpubsub.azure.com/client/hubs/chat"
@@ -129,7 +129,7 @@ def test_lifetimes_that_are_none_teach(text: str, words: str) -> None:
 )
 def test_roles_that_allow_something(role: str) -> None:
     """For any group, for one, or for a pattern."""
-    assert role_fault(role) is None
+    assert role_error(role) is None
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_roles_that_allow_something(role: str) -> None:
 )
 def test_roles_that_allow_nothing_teach(role: str, words: str) -> None:
     """The service would take them in silence."""
-    fault = role_fault(role)
+    fault = role_error(role)
 
     assert fault is not None
     assert words in fault
@@ -178,7 +178,9 @@ def test_the_request_for_a_token_says_all_of_it(
     user: str, roles: list[str], groups: list[str]
 ) -> None:
     """Every value comes back from the query as it was."""
-    request = token_request("chat", ClientTokenOptions(user, tuple(roles), tuple(groups), 120))
+    request = build_token_request(
+        "chat", ClientTokenOptions(user, tuple(roles), tuple(groups), 120)
+    )
 
     assert (request.method, request.path) == ("POST", "/api/hubs/chat/:generateToken")
     assert parse_qsl(request.query, keep_blank_values=True, strict_parsing=True) == [
@@ -192,7 +194,7 @@ def test_the_request_for_a_token_says_all_of_it(
 def test_a_token_by_the_service_lives_for_whole_minutes() -> None:
     """It can be asked for nothing else."""
     with pytest.raises(UsageError, match="write `60m`"):
-        token_request("chat", ClientTokenOptions(lifetime=90))
+        build_token_request("chat", ClientTokenOptions(lifetime=90))
 
 
 @pytest.mark.parametrize(
@@ -208,4 +210,4 @@ def test_a_token_by_the_service_lives_for_whole_minutes() -> None:
 )
 def test_only_a_token_is_taken_for_one(body: bytes, token: str | None) -> None:
     """Whatever a server may answer."""
-    assert token_in(body) == token
+    assert parse_token_response(body) == token

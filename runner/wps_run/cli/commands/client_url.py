@@ -11,11 +11,11 @@ from wps_run import planning
 from wps_run.cli.options import read_environment
 from wps_run.connect.client_token import (
     ClientTokenOptions,
-    client_url,
+    build_client_url,
+    build_token_request,
     parse_lifetime,
+    parse_token_response,
     sign_client_token,
-    token_in,
-    token_request,
 )
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.settings import resolve_endpoint, resolve_hub
@@ -114,7 +114,7 @@ def command(
         token = asyncio.run(_asked_for(target, name, access))
     else:
         token = sign_client_token(target, name, access, time.time())
-    click.echo(client_url(target, name, token))
+    click.echo(build_client_url(target, name, token))
     click.echo(f"wps-run: {_words(access, name)}", err=True)
     return 0
 
@@ -136,10 +136,10 @@ async def _asked_for(endpoint: Endpoint, hub: str, access: ClientTokenOptions) -
     """
     from wps_run.connect.client import Client  # noqa: PLC0415 -- only Entra ID needs HTTP
 
-    request = token_request(hub, access)
+    request = build_token_request(hub, access)
     async with Client(endpoint, concurrency=1) as client:
         outcome, body = await client.send(request, timeout=TIMEOUT, request_id=str(uuid.uuid4()))
-    token = token_in(body)
+    token = parse_token_response(body)
     if token is None:
         said = outcome.message or outcome.code or getattr(outcome, "status", "no token in it")
         raise UsageError(f"{endpoint.host} made no token: {said}")
