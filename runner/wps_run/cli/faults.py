@@ -30,7 +30,7 @@ def fault_options(command: Decorated) -> Decorated:
     )(command)
 
 
-class Absence(click.ParamType[tuple[str, float | None]]):
+class Absence(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no generics
     """`NAME`, who never comes, or `NAME=DURATION`, who comes so long after the start."""
 
     name = "name[=duration]"

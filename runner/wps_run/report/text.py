@@ -117,15 +117,15 @@ _FAILURES = {Status.FAILED, Status.UNKNOWN}
 class NullReporter:
     """Reports nothing."""
 
-    def begin(self, run_info: RunInfo) -> str:  # noqa: D102 -- as in `Reporter`
+    def begin(self, run_info: RunInfo) -> str:
         del run_info
         return ""
 
-    def result(self, result: Record) -> str:  # noqa: D102
+    def result(self, result: Record) -> str:
         del result
         return ""
 
-    def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:  # noqa: D102
+    def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
         del summary, simulations
         return ""
 

@@ -27,7 +27,7 @@ TIMEOUT = 30.0
 """Seconds for the service to make a token."""
 
 
-class Lifetime(click.ParamType[int]):
+class Lifetime(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no generics
     """How long a URL lets clients in."""
 
     name = "lifetime"

@@ -11,7 +11,12 @@ DRIFT = 1
 
 
 @click.command("schema")
-@click.argument("name", required=False, type=click.Choice(["playbook", "actions"]))
+@click.argument(
+    "name",
+    required=False,
+    type=click.Choice(["playbook", "actions"]),
+    metavar="[playbook|actions]",  # as every version of click shows it
+)
 @click.option("--write", "folder", metavar="FOLDER", help="Write both schemas into FOLDER.")
 @click.option("--check", "checked", metavar="FOLDER", help="Exit 1 if those in FOLDER differ.")
 def command(name: str | None, folder: str | None, checked: str | None) -> int:
