@@ -111,7 +111,7 @@ def override_option(option: Option, path: Sequence[str]) -> Callable[[Decorated]
     )
 
 
-def _type_of(option: Option) -> tuple[click.ParamType[Any], str | None]:
+def _type_of(option: Option) -> tuple["click.ParamType[Any]", str | None]:
     """Return the click type of an option's values and its metavar."""
     schema = option.schema
     if schema in (DURATION, TIMEOUT):
