@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from wps_run.document.loader import decode, load
 from wps_run.playbook.files import Files
-from wps_run.playbook.lint import not_in_binding, unused_assignments, used_variables, warnings_of
-from wps_run.playbook.model import Playbook, read_playbook, variables_in
+from wps_run.playbook.lint import (
+    find_not_in_binding,
+    find_unused_assignments,
+    find_warnings,
+    used_variables,
+)
+from wps_run.playbook.model import Playbook, read_playbook, variables_from
 from wps_run.playbook.options import Mode, RunOptions, merge_options
 from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import check, steps
@@ -99,7 +104,7 @@ def load_playbook(path: str | Path) -> Playbook:
         PlaybookError: It is wrong; holds every problem that can be found without its variables.
     """
     playbook = read_playbook(decode(read_file(path), str(path)), str(path))
-    refuse(playbook.problems)
+    raise_errors(playbook.problems)
     return playbook
 
 
@@ -110,7 +115,7 @@ def load_variables(path: str | Path) -> dict[str, str]:
         UsageError: The file cannot be read.
         PlaybookError: It is not such a mapping.
     """
-    return variables_in(load(decode(read_file(path), str(path)), str(path)))
+    return variables_from(load(decode(read_file(path), str(path)), str(path)))
 
 
 def read_file(path: str | Path) -> bytes:
@@ -141,12 +146,14 @@ def validate(
         binding_only: Whether what the Functions output binding does not have is a problem.
     """
     scope = VariableScope({**playbook.variables, **variables}, None, _files_of(playbook))
-    beyond = not_in_binding(playbook) if binding_only else ()
-    warned = warnings_of(playbook)
+    beyond = find_not_in_binding(playbook) if binding_only else ()
+    warned = find_warnings(playbook)
     return sort_problems((*playbook.problems, *check(playbook, scope).problems, *beyond, *warned))
 
 
-def warnings(playbooks: Sequence[Playbook], assigned: Iterable[str] = ()) -> tuple[Problem, ...]:
+def find_run_warnings(
+    playbooks: Sequence[Playbook], assigned: Iterable[str] = ()
+) -> tuple[Problem, ...]:
     """What is allowed and yet hardly meant in the playbooks of one run, file by file.
 
     Args:
@@ -155,8 +162,8 @@ def warnings(playbooks: Sequence[Playbook], assigned: Iterable[str] = ()) -> tup
     """
     assigned = tuple(assigned)
     used = {name for one in playbooks for name in used_variables(one)} if assigned else ()
-    found = [sort_problems(warnings_of(one)) for one in playbooks]
-    return (*unused_assignments(assigned, used), *chain(*found))
+    found = [sort_problems(find_warnings(one)) for one in playbooks]
+    return (*find_unused_assignments(assigned, used), *chain(*found))
 
 
 def plan(
@@ -178,7 +185,7 @@ def plan(
     scopes = [given.scope(playbook) for playbook in playbooks]
     pairs = zip(playbooks, scopes, strict=True)
     checks = [check(playbook, scope, given.shard) for playbook, scope in pairs]
-    refuse(
+    raise_errors(
         [
             problem
             for playbook, checked in zip(playbooks, checks, strict=True)
@@ -205,7 +212,7 @@ def plan(
     return tuple(plans)
 
 
-def heading(
+def run_info(
     plans: Sequence[Plan], destination: "Destination", endpoints: Sequence[str] = ()
 ) -> "RunInfo":
     """What is run and where, for reports. An endpoint is a host and port."""
@@ -235,7 +242,7 @@ def _files_of(playbook: Playbook) -> Files:
     return Files(Path(playbook.document.file).parent)
 
 
-def refuse(problems: Sequence[Problem]) -> None:
+def raise_errors(problems: Sequence[Problem]) -> None:
     """Raise what is wrong, if anything is.
 
     Raises:

@@ -11,7 +11,7 @@ import pytest
 
 from wps_run.actions.fields import GROUP
 from wps_run.actions.table import ACTIONS
-from wps_run.playbook.schema import per_action
+from wps_run.playbook.schema import action_option_schemas
 
 MODULES = Path(os.environ.get("WPS_RUN_NODE_MODULES", "none"))
 SERVER = MODULES / "yaml-language-server" / "bin" / "yaml-language-server"
@@ -146,7 +146,7 @@ def test_then_only_the_properties_of_that_action_are_offered(editor: Editor, nam
     own = {one.name for one in ACTIONS[name].fields}
     files = {"forEach"} | ({"dataFile"} if "data" in own else set())
     properties = {label for label, item in offered.items() if item["kind"] == PROPERTY}
-    assert properties == own | set(per_action()) | files
+    assert properties == own | set(action_option_schemas()) | files
     assert set(offered) - properties <= {name}  # a snippet with all that it needs
     for one in ACTIONS[name].fields:
         assert one.summary in words(offered[one.name]["documentation"])

@@ -83,7 +83,7 @@ def test_they_agree_on_the_schema_of_the_action_that_is_named(data: Any) -> None
 @given(data=VALUES)
 def test_errors_are_those_of_jsonschema(data: Any) -> None:
     """In its order, so that the first of a value is the one that is told."""
-    schema = SCHEMAS["written sendToAll"]
+    schema = SCHEMAS["template sendToAll"]
 
     assert [error.message for error in CompiledSchema(schema).errors(data)] == [
         error.message for error in Draft7Validator(schema).iter_errors(data)

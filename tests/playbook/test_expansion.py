@@ -20,7 +20,7 @@ from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.rows import Row, Rows
 from wps_run.playbook.steps import Step, check, steps
-from wps_run.playbook.validator import SchemaForm, checker
+from wps_run.playbook.validator import SchemaForm, default_validator
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import (
     PlaybookError,
@@ -258,9 +258,9 @@ def test_every_cell_is_checked_by_the_rules_of_what_is_written(
     assert _faulty(playbook, rows) == [
         {
             str(one.path[0])
-            for one in checker().action(
+            for one in default_validator().validate_action(
                 {"actionName": name, **_by_hand(fields, written, row)},
-                SchemaForm.FILLED,
+                SchemaForm.EXPANDED,
                 slash_in_names=slash,
             )
         }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wps_run.playbook.lint import unused_assignments, used_variables, warnings_of
+from wps_run.playbook.lint import find_unused_assignments, find_warnings, used_variables
 from wps_run.playbook.model import read_playbook
 from wps_run.problems import Severity
 
@@ -24,7 +24,7 @@ def told(*actions: str, head: str = "") -> list[tuple[str, int]]:
     text = f"{head}actions:\n" + "".join(f"  - {action}\n" for action in actions)
     playbook = read_playbook(text, "p.yaml")
     assert playbook.problems == ()
-    found = list(warnings_of(playbook))
+    found = list(find_warnings(playbook))
     assert all(one.severity is Severity.WARNING for one in found)
     return [(one.rule, one.position.line) for one in found if one.position]
 
@@ -132,7 +132,7 @@ def test_a_variable_that_only_a_wrong_action_uses_is_used() -> None:
     """One problem is enough."""
     text = "vars: {a: 1}\nactions: [{actionName: sendToAl, data: '${a}'}]"
 
-    assert list(warnings_of(read_playbook(text, "p"))) == []
+    assert list(find_warnings(read_playbook(text, "p"))) == []
 
 
 def test_a_bare_batch_uses_no_variables() -> None:
@@ -142,7 +142,7 @@ def test_a_bare_batch_uses_no_variables() -> None:
 
 def test_a_variable_given_from_outside_is_to_be_used_by_some_playbook() -> None:
     """It has no place, but a word that is near."""
-    (found,) = unused_assignments(["room", "rom", "rom"], {"room"})
+    (found,) = find_unused_assignments(["room", "rom", "rom"], {"room"})
 
     assert (found.rule, found.position, found.severity) == (
         "unused-variable", None, Severity.WARNING,
@@ -153,4 +153,4 @@ def test_a_variable_given_from_outside_is_to_be_used_by_some_playbook() -> None:
 def test_no_example_gets_a_warning(project: Path) -> None:
     """What people copy from is beyond doubt."""
     for file in (project / "playbooks").glob("*.yaml"):
-        assert list(warnings_of(read_playbook(file.read_text("utf-8"), file.name))) == []
+        assert list(find_warnings(read_playbook(file.read_text("utf-8"), file.name))) == []

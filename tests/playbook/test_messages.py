@@ -13,32 +13,32 @@ from wps_run.playbook import messages
 )
 def test_names_are_listed_as_one_would_say_it(names: list[str], words: str) -> None:
     """Commas, and a word before the last."""
-    assert messages.listed(names) == words
+    assert messages.join_names(names) == words
 
 
 def test_a_long_value_is_not_repeated() -> None:
     """A message stays readable."""
     long = "x" * 200
 
-    assert long not in messages.string_fault("`a`", 5, long)
+    assert long not in messages.string_error("`a`", 5, long)
     assert long not in messages.unknown_action(long, ACTIONS)
-    assert long not in messages.value_fault("a", {"type": "string", "enum": ["b"]}, long, long)
-    assert long not in (messages.data_fault(DATA, {"a": long}, "text", "") or "")
-    assert long not in (messages.field_fault(EXCLUDED, {}, long, long) or "")
+    assert long not in messages.value_error("a", {"type": "string", "enum": ["b"]}, long, long)
+    assert long not in (messages.data_error(DATA, {"a": long}, "text", "") or "")
+    assert long not in (messages.field_error(EXCLUDED, {}, long, long) or "")
 
 
 def test_data_over_a_mebibyte_is_refused_by_its_bytes() -> None:
     """A character may take four."""
-    assert messages.data_fault(DATA, "é" * 524_288, "text", "") is None
-    assert messages.data_fault(DATA, "é" * 524_289, "text", "") == (
+    assert messages.data_error(DATA, "é" * 524_288, "text", "") is None
+    assert messages.data_error(DATA, "é" * 524_289, "text", "") == (
         "`data` is 1048578 bytes, at most 1048576 (1 MiB) are allowed"
     )
 
 
 def test_half_a_surrogate_pair_is_refused_in_any_text() -> None:
     """It can come in by an environment variable, and cannot go out."""
-    assert "surrogate" in (messages.text_fault(EXCLUDED, "a\ud800") or "")
-    assert "surrogate" in (messages.text_fault(GROUPS, "a\ud800") or "")
+    assert "surrogate" in (messages.text_error(EXCLUDED, "a\ud800") or "")
+    assert "surrogate" in (messages.text_error(GROUPS, "a\ud800") or "")
 
 
 def test_a_beta_name_is_told_only_where_its_heir_is_known() -> None:

@@ -27,7 +27,7 @@ from wps_run.playbook.schema import (
     playbook_schema,
     schema_text,
 )
-from wps_run.playbook.validator import Checker, SchemaForm, checker, is_batch
+from wps_run.playbook.validator import PlaybookValidator, SchemaForm, default_validator, is_batch
 from wps_run.problems import PlaybookError
 
 PLAYBOOKS = Path(__file__).parent.parent / "playbooks"
@@ -132,7 +132,9 @@ def actions(draw: st.DrawFn) -> object:
 @given(action=actions(), slash=st.sampled_from(["refuse", "allow"]))
 def test_the_published_schema_and_ours_agree_on_any_action(action: object, slash: str) -> None:
     """The look-up by `actionName` gives the verdict of the whole."""
-    found = checker().action(action, SchemaForm.WRITTEN, slash_in_names=slash == "allow")
+    found = default_validator().validate_action(
+        action, SchemaForm.TEMPLATE, slash_in_names=slash == "allow"
+    )
 
     data = {"actions": [action], "slashInNames": slash}
     assert PUBLISHED[False].is_valid(data) is (not found), found
@@ -141,7 +143,10 @@ def test_the_published_schema_and_ours_agree_on_any_action(action: object, slash
 @given(batch=st.lists(actions(), max_size=2))
 def test_a_batch_without_findings_fits_the_published_schema(batch: list[Any]) -> None:
     """Of bare batches the schema asks no more than we do."""
-    found = [checker().action(one, SchemaForm.BATCH, slash_in_names=False) for one in batch]
+    found = [
+        default_validator().validate_action(one, SchemaForm.BATCH, slash_in_names=False)
+        for one in batch
+    ]
 
     assert any(found) or PUBLISHED[True].is_valid(batch)
 
@@ -156,7 +161,9 @@ def test_the_published_schema_and_ours_agree_on_the_other_keys(data: dict[str, A
     """Run options, variables, hub and connection."""
     playbook = {**data, "actions": []}
 
-    assert PUBLISHED[False].is_valid(playbook) is (not checker().document(playbook))
+    assert PUBLISHED[False].is_valid(playbook) is (
+        not default_validator().validate_document(playbook)
+    )
 
 
 def test_check_jsonschema_agrees_on_every_file(project: Path) -> None:
@@ -250,5 +257,8 @@ def test_a_row_added_to_the_table_is_in_the_schemas() -> None:
 
     assert Draft7Validator(playbook_schema(table)).is_valid({"actions": [action]})
     assert Draft7Validator(actions_schema(table)).is_valid([action])
-    assert Checker(table).action(action, SchemaForm.FILLED, slash_in_names=False) == []
+    assert (
+        PlaybookValidator(table).validate_action(action, SchemaForm.EXPANDED, slash_in_names=False)
+        == []
+    )
     assert not PUBLISHED[False].is_valid({"actions": [action]})

@@ -7,14 +7,14 @@ import pytest
 from wps_run.actions.table import ACTIONS
 from wps_run.document.document import Path
 from wps_run.document.scalars import Base64
-from wps_run.playbook.validator import Finding, SchemaForm, checker, is_batch
+from wps_run.playbook.validator import Finding, SchemaForm, default_validator, is_batch
 
 
 def found(
-    action: object, form: SchemaForm = SchemaForm.FILLED, *, slash: bool = False
+    action: object, form: SchemaForm = SchemaForm.EXPANDED, *, slash: bool = False
 ) -> list[Finding]:
     """What the checker finds in one action."""
-    return checker().action(action, form, slash_in_names=slash)
+    return default_validator().validate_action(action, form, slash_in_names=slash)
 
 
 def valid(name: str, **changes: object) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def test_what_variables_may_fill_passes_only_as_written(changes: dict[str, Any])
     """Names, choices, numbers and data; whether it is right is seen once it is filled in."""
     action = valid("sendToGroup", **changes)
 
-    assert found(action, SchemaForm.WRITTEN) == []
+    assert found(action, SchemaForm.TEMPLATE) == []
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_what_variables_may_fill_passes_only_as_written(changes: dict[str, Any])
         {"group": "${a}" + "x" * 2000},
     ],
 )
-@pytest.mark.parametrize("form", [SchemaForm.FILLED, SchemaForm.BATCH])
+@pytest.mark.parametrize("form", [SchemaForm.EXPANDED, SchemaForm.BATCH])
 def test_the_strict_forms_know_no_variables(changes: dict[str, Any], form: SchemaForm) -> None:
     """What is left of `${` is text."""
     assert len(found(valid("sendToGroup", **changes), form)) == 1
@@ -100,7 +100,7 @@ def test_the_strict_forms_know_no_variables(changes: dict[str, Any], form: Schem
 )
 def test_what_no_variable_can_make_right_is_told_at_once(changes: dict[str, Any]) -> None:
     """A list, a type, a slash, an option."""
-    assert [one.path for one in found(valid("sendToGroup", **changes), SchemaForm.WRITTEN)] == [
+    assert [one.path for one in found(valid("sendToGroup", **changes), SchemaForm.TEMPLATE)] == [
         (key,) for key in changes if key != "dataType"
     ]
 
@@ -128,7 +128,7 @@ def test_a_slash_outside_of_the_path_is_no_matter() -> None:
 def test_only_a_bare_batch_may_write_an_action_in_any_case(name: str) -> None:
     """So does the binding that takes it."""
     assert found({"actionName": name, "data": "x"}, SchemaForm.BATCH) == []
-    assert found({"actionName": name, "data": "x"}, SchemaForm.FILLED)[0].rule == "unknown-action"
+    assert found({"actionName": name, "data": "x"}, SchemaForm.EXPANDED)[0].rule == "unknown-action"
 
 
 def test_letters_that_only_fold_into_others_are_not_taken() -> None:
@@ -164,10 +164,10 @@ def test_what_a_schema_cannot_say_is_checked_too(
 def test_the_source_decides_how_a_scalar_is_shown() -> None:
     """Without it, the value does."""
     action = valid("removeUserFromAllGroups", userId=7)
-    check = checker().action
+    check = default_validator().validate_action
 
-    with_source = check(action, SchemaForm.FILLED, slash_in_names=False, written=lambda _: "007")
-    without = check(action, SchemaForm.FILLED, slash_in_names=False)
+    with_source = check(action, SchemaForm.EXPANDED, slash_in_names=False, written=lambda _: "007")
+    without = check(action, SchemaForm.EXPANDED, slash_in_names=False)
 
     assert with_source[0].message.endswith('write "007"')
     assert without[0].message.endswith('write "7"')

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.document.loader import load
-from wps_run.playbook.model import variables_in
+from wps_run.playbook.model import variables_from
 from wps_run.playbook.variables import (
     NotYetKnownError,
     UndefinedError,
@@ -79,7 +79,7 @@ def test_a_variables_file_is_read_as_written() -> None:
     """Numbers keep their zeros, words like `no` stay words."""
     document = load("zip: 00710\nanswer: no\nratio: 2.50\nflag: true\n", "vars.yaml")
 
-    assert variables_in(document) == {
+    assert variables_from(document) == {
         "zip": "00710",
         "answer": "no",
         "ratio": "2.50",
@@ -91,7 +91,7 @@ def test_a_variables_file_is_read_as_written() -> None:
 def test_a_variables_file_is_one_mapping_of_names_to_single_values(text: str) -> None:
     """The problem has its place in that file."""
     with pytest.raises(PlaybookError) as caught:
-        variables_in(load(text, "vars.yaml"))
+        variables_from(load(text, "vars.yaml"))
 
     assert all(
         problem.position and problem.position.file == "vars.yaml"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jsonschema import Draft7Validator, ValidationError
 
 Json = Mapping[str, Any]
-Fits = Callable[[Any], bool]
+Predicate = Callable[[Any], bool]
 
 
 class CompiledSchema:
@@ -31,7 +31,7 @@ class CompiledSchema:
             yield from self._validator.iter_errors(data)
 
     @cached_property
-    def _fits(self) -> Fits:
+    def _fits(self) -> Predicate:
         return compile_schema(self._schema)
 
     @cached_property
@@ -41,7 +41,7 @@ class CompiledSchema:
         return Draft7Validator(self._schema)
 
 
-def compile_schema(schema: Json | bool) -> Fits:  # noqa: FBT001 -- `true` and `false` are schemas
+def compile_schema(schema: Json | bool) -> Predicate:  # noqa: FBT001 -- `true` and `false` are schemas
     """The check that a schema of draft 7 stands for.
 
     Args:
@@ -55,10 +55,10 @@ def compile_schema(schema: Json | bool) -> Fits:  # noqa: FBT001 -- `true` and `
     if schema.get("type") == "string" and schema.keys() <= _OF_TEXT:
         return _text(schema)
     made = [_KEYWORDS[key](value, schema) for key, value in schema.items() if key not in _WORDS]
-    return all_of(made)
+    return conjunction(made)
 
 
-def all_of(checks: Sequence[Fits]) -> Fits:
+def conjunction(checks: Sequence[Predicate]) -> Predicate:
     """The check that says yes where all of them do, asked in their order."""
     if not checks:
         return _anything
@@ -68,7 +68,7 @@ def all_of(checks: Sequence[Fits]) -> Fits:
     second, *others = others
     if not others:
         return lambda data: first(data) and second(data)
-    rest = all_of(others)
+    rest = conjunction(others)
     return lambda data: first(data) and second(data) and rest(data)
 
 
@@ -79,7 +79,7 @@ _WORDS = frozenset({"$schema", "$id", "title", "description"})
 _OF_TEXT = _WORDS | {"type", "minLength", "maxLength", "pattern"}
 
 
-def _text(schema: Json) -> Fits:
+def _text(schema: Json) -> Predicate:
     """The check of a text; one call, since the cells of rows are judged by little else."""
     least, most = schema.get("minLength", 0), schema.get("maxLength", inf)
     pattern = schema.get("pattern")
@@ -98,7 +98,7 @@ def _is_number(data: object) -> bool:
     return isinstance(data, int | float) and not isinstance(data, bool)
 
 
-_TYPES: Mapping[str, Fits] = MappingProxyType(
+_TYPES: Mapping[str, Predicate] = MappingProxyType(
     {
         "object": lambda data: isinstance(data, dict),
         "array": lambda data: isinstance(data, list),
@@ -111,16 +111,16 @@ _TYPES: Mapping[str, Fits] = MappingProxyType(
 )
 
 
-def _equals(value: str, _: Json) -> Fits:
+def _equals(value: str, _: Json) -> Predicate:
     return lambda data: isinstance(data, str) and data == value
 
 
-def _enum(values: list[str], _: Json) -> Fits:
+def _enum(values: list[str], _: Json) -> Predicate:
     known = frozenset(values)
     return lambda data: isinstance(data, str) and data in known
 
 
-def _pattern(pattern: str, _: Json) -> Fits:
+def _pattern(pattern: str, _: Json) -> Predicate:
     return lambda data: not isinstance(data, str) or _compiled(pattern).search(data) is not None
 
 
@@ -128,12 +128,12 @@ _compiled = cache(re.compile)
 """Patterns, compiled when they are first needed, which for most of them is never."""
 
 
-def _items(schema: Json, _: Json) -> Fits:
+def _items(schema: Json, _: Json) -> Predicate:
     check = compile_schema(schema)
     return lambda data: not isinstance(data, list) or all(map(check, data))
 
 
-def _properties(named: Mapping[str, Json], schema: Json) -> Fits:
+def _properties(named: Mapping[str, Json], schema: Json) -> Predicate:
     """Judges each entry by its key: by its name, else by `additionalProperties`."""
     checks = {key: compile_schema(part) for key, part in named.items()}
     patterns = tuple(schema.get("patternProperties", ()))
@@ -154,12 +154,12 @@ def _properties(named: Mapping[str, Json], schema: Json) -> Fits:
     return judge
 
 
-def _additional(_: Json | bool, schema: Json) -> Fits:  # noqa: FBT001 -- a schema
+def _additional(_: Json | bool, schema: Json) -> Predicate:  # noqa: FBT001 -- a schema
     """What `_properties` has judged, unless there are none."""
     return _anything if "properties" in schema else _properties({}, schema)
 
 
-def _pattern_properties(patterns: Mapping[str, Json], _: Json) -> Fits:
+def _pattern_properties(patterns: Mapping[str, Json], _: Json) -> Predicate:
     checks = [(pattern, compile_schema(part)) for pattern, part in patterns.items()]
     return lambda data: (
         not isinstance(data, dict)
@@ -172,26 +172,26 @@ def _pattern_properties(patterns: Mapping[str, Json], _: Json) -> Fits:
     )
 
 
-def _property_names(schema: Json, _: Json) -> Fits:
+def _property_names(schema: Json, _: Json) -> Predicate:
     check = compile_schema(schema)
     return lambda data: not isinstance(data, dict) or all(map(check, data))
 
 
-def _required(names: list[str], _: Json) -> Fits:
+def _required(names: list[str], _: Json) -> Predicate:
     return lambda data: not isinstance(data, dict) or all(name in data for name in names)
 
 
-def _any_of(schemas: list[Json], _: Json) -> Fits:
+def _any_of(schemas: list[Json], _: Json) -> Predicate:
     checks = [compile_schema(schema) for schema in schemas]
     return lambda data: any(check(data) for check in checks)
 
 
-def _one_of(schemas: list[Json], _: Json) -> Fits:
+def _one_of(schemas: list[Json], _: Json) -> Predicate:
     checks = [compile_schema(schema) for schema in schemas]
     return lambda data: sum(check(data) for check in checks) == 1
 
 
-def _if(condition: Json, schema: Json) -> Fits:
+def _if(condition: Json, schema: Json) -> Predicate:
     when = compile_schema(condition)
     then, otherwise = (
         compile_schema(schema.get("then", True)),
@@ -200,11 +200,11 @@ def _if(condition: Json, schema: Json) -> Fits:
     return lambda data: then(data) if when(data) else otherwise(data)
 
 
-def _branch(_: Json, __: Json) -> Fits:
+def _branch(_: Json, __: Json) -> Predicate:
     return _anything  # `_if` has judged it
 
 
-def _sized(kind: type[Sized]) -> Mapping[str, Callable[[int, Json], Fits]]:
+def _sized(kind: type[Sized]) -> Mapping[str, Callable[[int, Json], Predicate]]:
     """At least so long, at most so long; for data of one type."""
     return {
         "min": lambda least, _: lambda data: not isinstance(data, kind) or len(data) >= least,
@@ -212,7 +212,7 @@ def _sized(kind: type[Sized]) -> Mapping[str, Callable[[int, Json], Fits]]:
     }
 
 
-_KEYWORDS: Mapping[str, Callable[[Any, Json], Fits]] = MappingProxyType(
+_KEYWORDS: Mapping[str, Callable[[Any, Json], Predicate]] = MappingProxyType(
     {
         "type": lambda name, _: _TYPES[name],
         "const": _equals,

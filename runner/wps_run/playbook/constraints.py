@@ -6,7 +6,7 @@ A predicate that says yes is right: the check of the whole action would find not
 one says no, that check has the word. So there is one rule book, and a row costs microseconds.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 from wps_run.actions.fields import Field, FieldType
@@ -14,8 +14,8 @@ from wps_run.actions.payload import CONTENT_TYPES
 from wps_run.actions.table import Action
 from wps_run.document.document import Path
 from wps_run.playbook import messages
-from wps_run.playbook.compiled_schema import Fits, all_of, compile_schema
-from wps_run.playbook.schema import SchemaForm, action_schema, slashless
+from wps_run.playbook.compiled_schema import Predicate, compile_schema, conjunction
+from wps_run.playbook.schema import SchemaForm, action_schema, names_without_slash
 
 Violation = tuple[Path, str, str]
 """The way to a value, what is wrong with it, and the rule's name."""
@@ -27,7 +27,7 @@ def data_type_of(mapping: Mapping[str, Any]) -> str:
     return given if isinstance(given, str) and given in CONTENT_TYPES else "text"
 
 
-def violations(
+def constraint_violations(
     action: Action, mapping: Mapping[str, Any], faulty: Container[Path] = ()
 ) -> Iterator[Violation]:
     """The faults of a filled-in action that its schema does not see.
@@ -59,21 +59,18 @@ def _data(one: Field, value: object, data_type: str) -> Iterator[Violation]:
     """Of ASCII that is sent as text there is nothing to say."""
     if data_type == "text" and type(value) is str and value.isascii():
         return
-    message = messages.data_fault(one, value, data_type, "")
+    message = messages.data_error(one, value, data_type, "")
     if message:
         yield (one.name,), message, "data"
 
 
 def _text(one: Field, value: str, path: Path) -> Iterator[Violation]:
-    message = None if value.isascii() else messages.text_fault(one, value)
+    message = None if value.isascii() else messages.text_error(one, value)
     if message:
         yield path, message, "value"
 
 
-Predicate = Callable[[Any], bool]
-
-
-def predicates_for(
+def compile_predicates(
     action: Action, names: Iterable[str], data_type: str, *, slash_in_names: bool
 ) -> dict[str, Predicate]:
     """A predicate for each of some properties of an action.
@@ -84,10 +81,10 @@ def predicates_for(
         data_type: The `dataType` of every action that is judged.
         slash_in_names: Whether names in the path may hold `/`.
     """
-    schema = action_schema(action, SchemaForm.FILLED)
+    schema = action_schema(action, SchemaForm.EXPANDED)
     branch = schema.get("then" if data_type == "binary" else "else", {})
     properties = {**schema["properties"], **branch.get("properties", {})}
-    refused = () if slash_in_names else slashless({action.name: action})
+    refused = () if slash_in_names else names_without_slash({action.name: action})
     fields = {one.name: one for one in action.fields}
     return {
         name: _predicate(
@@ -104,10 +101,10 @@ def _without_slash(name: str) -> bool:
     return "/" not in name
 
 
-def _predicate(rules: list[Fits], one: Field, data_type: str) -> Predicate:
+def _predicate(rules: list[Predicate], one: Field, data_type: str) -> Predicate:
     def faultless(value: Any) -> bool:  # noqa: ANN401 -- what its schema accepts
         return not any(field_violations(one, value, data_type))
 
     if one.type is FieldType.STRING:  # ASCII, as most names are, has never a fault of this kind
-        return all_of([*rules, lambda value: value.isascii() or faultless(value)])
-    return all_of([*rules, faultless])
+        return conjunction([*rules, lambda value: value.isascii() or faultless(value)])
+    return conjunction([*rules, faultless])

@@ -10,11 +10,12 @@ from wps_run.actions.fields import FieldType
 from wps_run.actions.payload import encode_message
 from wps_run.document.document import Path
 from wps_run.document.scalars import resolve_plain
-from wps_run.playbook.constraints import Predicate, data_type_of, predicates_for
+from wps_run.playbook.compiled_schema import Predicate
+from wps_run.playbook.constraints import compile_predicates, data_type_of
 from wps_run.playbook.foreach import invalid_references, missing_column_error
 from wps_run.playbook.model import ActionTemplate, Playbook
 from wps_run.playbook.rows import InputError, Row, Rows, inline_rows
-from wps_run.playbook.validator import Finding, SchemaForm, checker
+from wps_run.playbook.validator import Finding, SchemaForm, default_validator
 from wps_run.playbook.variables import (
     NotYetKnownError,
     Template,
@@ -205,7 +206,7 @@ class Expansion:
                 self._constant["data"] = ""
         data_type = data_type_of(self._constant)
         if "dataType" not in self._fillers and "dataFile" not in self._fillers:
-            judged = predicates_for(
+            judged = compile_predicates(
                 self._written.action,
                 [key for key in self._fillers if key != "name"],
                 data_type,
@@ -252,7 +253,9 @@ class Expansion:
         if "dataFile" in values:
             mapping["data"] = _STANDS_FOR_DATA[data_type_of(values)]
         slash = self._playbook.slash_in_names
-        for finding in checker().action(mapping, SchemaForm.FILLED, slash_in_names=slash):
+        for finding in default_validator().validate_action(
+            mapping, SchemaForm.EXPANDED, slash_in_names=slash
+        ):
             if self._varies(finding.path) is varying:
                 yield finding
         if "dataFile" in values and self._varies(("dataFile",)) is varying:

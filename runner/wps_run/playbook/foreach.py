@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from wps_run.document.document import Path
-from wps_run.playbook.messages import kind_of, listed
+from wps_run.playbook.messages import describe_type, join_names
 from wps_run.playbook.rows import VALUE_COLUMN
 from wps_run.playbook.variables import row_references
 from wps_run.problems import did_you_mean
@@ -69,7 +69,7 @@ def file_name_error(name: str) -> str | None:
         return None
     if name.startswith(_PIPES):
         return f"`{name}` can be read only once, and rows are read twice; {SAVE_FIRST}"
-    return f"`file` must end in {listed(SUFFIXES)}, which says how it is read"
+    return f"`file` must end in {join_names(SUFFIXES)}, which says how it is read"
 
 
 SAVE_FIRST = "save it to a file first, so that every row is checked before anything is sent"
@@ -85,12 +85,12 @@ def for_each_error(value: object) -> tuple[Path, str]:
             hint = f"; for a file write `forEach: {{file: {value}}}`"
         return (), (
             "`forEach` must be a list of rows, `{file: rows.csv}`, or `{matrix: {…}}`, "
-            f"not {kind_of(value)}{hint}"
+            f"not {describe_type(value)}{hint}"
         )
     if len(value) == 1 and "file" in value:
         name = value["file"]
         fault = file_name_error(name) if isinstance(name, str) else None
-        return ("file",), fault or f"`file` must be the name of a file, not {kind_of(name)}"
+        return ("file",), fault or f"`file` must be the name of a file, not {describe_type(name)}"
     if len(value) == 1 and "matrix" in value:
         path, message = _matrix_fault(value["matrix"])
         return ("matrix", *path), message
@@ -107,7 +107,7 @@ def _list_fault(rows: list[Any]) -> tuple[Path, str]:
             return (number,), "a row is a single value, or a mapping of column to value, not a list"
         for key, cell in row.items() if isinstance(row, dict) else ():
             if isinstance(cell, list | dict):
-                return (number, key), f"a cell is a single value, not {kind_of(cell)}"
+                return (number, key), f"a cell is a single value, not {describe_type(cell)}"
     first = isinstance(rows[0], dict)
     other = next(n for n, row in enumerate(rows) if isinstance(row, dict) is not first)
     return (other,), "rows are all single values or all mappings; this one is unlike the first"
@@ -116,13 +116,13 @@ def _list_fault(rows: list[Any]) -> tuple[Path, str]:
 def _matrix_fault(matrix: object) -> tuple[Path, str]:
     words = "`matrix` is a mapping of column to a list of its values"
     if not isinstance(matrix, dict):
-        return (), f"{words}, not {kind_of(matrix)}"
+        return (), f"{words}, not {describe_type(matrix)}"
     for key, values in matrix.items():
         if not isinstance(values, list):
             return (key,), f"{words}; write `{key}: […]`"
         for number, cell in enumerate(values):
             if isinstance(cell, list | dict):
-                return (key, number), f"a cell is a single value, not {kind_of(cell)}"
+                return (key, number), f"a cell is a single value, not {describe_type(cell)}"
     return (), f"{words}; this one is empty"
 
 
@@ -154,7 +154,7 @@ def column_error(column: str, columns: Collection[str], file: str | None = None)
     known = list(columns)
     if column == VALUE_COLUMN:
         return f"is a whole row, with columns; write `${{each.{known[0]}}}`"
-    near = did_you_mean(column, known) or f"; there is {listed(known, 'and')}"
+    near = did_you_mean(column, known) or f"; there is {join_names(known, 'and')}"
     if file and len(known) == 1 and any(mark in known[0] for mark in ";\t|"):
         near = "; its header has no comma, and it is commas that part the cells"
     return f"names no column{f' of `{file}`' if file else ''}{near}"

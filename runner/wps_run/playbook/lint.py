@@ -21,7 +21,7 @@ _NOT_DONE = frozenset({"actionName", "name", *OPTIONS})
 """Keys that do not change what an action does."""
 
 
-def warnings_of(playbook: Playbook) -> Iterator[Problem]:
+def find_warnings(playbook: Playbook) -> Iterator[Problem]:
     """Every warning that the playbook alone gives cause for.
 
     Rules: `repeated-action`, `send-after-close`, `empty-data`, `many-excluded`,
@@ -40,7 +40,7 @@ def warnings_of(playbook: Playbook) -> Iterator[Problem]:
     yield from _unused(playbook)
 
 
-def unused_assignments(names: Iterable[str], used: Collection[str]) -> Iterator[Problem]:
+def find_unused_assignments(names: Iterable[str], used: Collection[str]) -> Iterator[Problem]:
     """A warning, without a place, for each variable given from outside that nothing uses.
 
     Args:
@@ -205,7 +205,7 @@ def _warning(
 RULE = "not-in-binding"
 
 
-def not_in_binding(playbook: Playbook) -> Iterator[Problem]:
+def find_not_in_binding(playbook: Playbook) -> Iterator[Problem]:
     """A problem for each action, and each property, that only the REST API has."""
     for written in playbook.actions:
         if written.action.origin is Origin.REST:

@@ -28,18 +28,18 @@ _KINDS: tuple[tuple[type, str], ...] = (
 )
 
 
-def listed(names: Iterable[str], last: str = "or") -> str:
+def join_names(names: Iterable[str], last: str = "or") -> str:
     """Names in backticks: `a`, `b` or `c`."""
     quoted = [f"`{name}`" for name in names]
     return f" {last} ".join([", ".join(quoted[:-1]), quoted[-1]]) if quoted[1:] else quoted[0]
 
 
-def kind_of(value: object) -> str:
+def describe_type(value: object) -> str:
     """What a value is: `a number`, `a list`."""
     return next((words for kind, words in _KINDS if isinstance(value, kind)), "nothing")
 
 
-def value_fault(key: str, schema: Mapping[str, Any], value: object, written: str) -> str:
+def value_error(key: str, schema: Mapping[str, Any], value: object, written: str) -> str:
     """Why a value does not fit its schema.
 
     Args:
@@ -51,9 +51,9 @@ def value_fault(key: str, schema: Mapping[str, Any], value: object, written: str
     if "enum" in schema and isinstance(value, str):
         near = did_you_mean(value, schema["enum"])
         shown = f", not `{value}`" if len(value) <= _SHOWN else ""
-        return f"`{key}` must be {listed(schema['enum'])}{shown}{near}"
+        return f"`{key}` must be {join_names(schema['enum'])}{shown}{near}"
     if schema.get("type") == "string" and "enum" not in schema and not isinstance(value, str):
-        return string_fault(f"`{key}`", value, written)
+        return string_error(f"`{key}`", value, written)
     remedy = ""
     if isinstance(value, str) and "enum" not in schema and _is_number(value):
         remedy = f"; write {value} without quotes" if len(value) <= _SHOWN else ""
@@ -82,29 +82,29 @@ def _on_missing_fault(value: object) -> str:
     return words
 
 
-def string_fault(what: str, value: object, written: str) -> str:
+def string_error(what: str, value: object, written: str) -> str:
     """Why something that is not a string cannot stand where one is meant."""
     if value is None:
         hint = f' ("{written}" in quotes, if that is meant)' if written else ""
         return f"{what} has no value; write a string{hint}"
     if isinstance(value, list | dict):
-        return f"{what} must be a string, not {kind_of(value)}"
+        return f"{what} must be a string, not {describe_type(value)}"
     remedy = f'write "{written}"' if len(written) <= _SHOWN else "put it in quotes"
-    return f"{what} must be a string, not {kind_of(value)}; {remedy}"
+    return f"{what} must be a string, not {describe_type(value)}; {remedy}"
 
 
-def field_fault(one: Field, schema: Mapping[str, Any], value: object, written: str) -> str | None:
+def field_error(one: Field, schema: Mapping[str, Any], value: object, written: str) -> str | None:
     """Why the value of a property is wrong, or None; of `data` see `data_fault`."""
     if value is None and not one.required:
         return f"`{one.name}` has no value; leave it out"
     if one.type is FieldType.STRINGS:
         return _list_fault(one, value, written)
     if one.type is FieldType.STRING and isinstance(value, str):
-        return text_fault(one, value)
-    return value_fault(one.name, schema, value, written)
+        return text_error(one, value)
+    return value_error(one.name, schema, value, written)
 
 
-def text_fault(one: Field, value: str) -> str | None:
+def text_error(one: Field, value: str) -> str | None:
     """Why a string is wrong as this property, or as an item of it, or None."""
     what = f"an item of `{one.name}`" if one.type is FieldType.STRINGS else f"`{one.name}`"
     if one.is_name:
@@ -117,14 +117,14 @@ def text_fault(one: Field, value: str) -> str | None:
     return None
 
 
-def data_fault(one: Field, value: object, data_type: str, written: str) -> str | None:
+def data_error(one: Field, value: object, data_type: str, written: str) -> str | None:
     """Why `data` cannot be sent as this type, or None."""
     if data_type != "binary" and not isinstance(value, str):
         if isinstance(value, list | dict):
             text = quote_json(value)
             remedy = text if len(text) <= 2 * _SHOWN else "it as one JSON string in quotes"
-            return f"`{one.name}` must be a string, not {kind_of(value)}; write {remedy}"
-        return string_fault(f"`{one.name}`", value, written)
+            return f"`{one.name}` must be a string, not {describe_type(value)}; write {remedy}"
+        return string_error(f"`{one.name}`", value, written)
     try:
         size = len(encode_message(value, data_type))
     except ValueError as error:
@@ -134,7 +134,7 @@ def data_fault(one: Field, value: object, data_type: str, written: str) -> str |
     return None
 
 
-def meant(key: str, known: Iterable[str]) -> str:
+def closest_key(key: str, known: Iterable[str]) -> str:
     """The known key that an unknown one was probably meant to be, or ""."""
     known = list(known)
     if _LEGACY.get(key) in known:
@@ -151,21 +151,21 @@ def unknown_key(key: str, known: Iterable[str], owner: str, outside: Container[s
     if _LEGACY.get(key) in known:
         return f"`{key}` was the name in the binding's betas; it is `{_LEGACY[key]}` now"
     near = did_you_mean(key, known)
-    return f"`{key}` is not a key of {owner}{near or '; it has ' + listed(known, 'and')}"
+    return f"`{key}` is not a key of {owner}{near or '; it has ' + join_names(known, 'and')}"
 
 
-def only_in_playbooks(key: str) -> str:
+def key_only_in_playbooks(key: str) -> str:
     """What to say of a key that an action has in a playbook but not in a bare batch."""
     return f"`{key}` works in a playbook only, not in a bare batch; put the list under `actions:`"
 
 
-def foreign_key(key: str, action: Action, actions: Iterable[Action]) -> str | None:
+def key_of_other_actions(key: str, action: Action, actions: Iterable[Action]) -> str | None:
     """What to say of a key that only other actions have, or None when none has it."""
     owners = [one.name for one in actions if any(key == field.name for field in one.fields)]
     if not owners:
         return None
-    shown = f"`{owners[0]}`, `{owners[1]}` and others" if owners[2:] else listed(owners)
-    own = listed([field.name for field in action.fields], "and")
+    shown = f"`{owners[0]}`, `{owners[1]}` and others" if owners[2:] else join_names(owners)
+    own = join_names([field.name for field in action.fields], "and")
     return f"`{action.name}` has no `{key}`, that is for {shown}; it has {own}"
 
 
@@ -198,11 +198,11 @@ def not_an_action(value: object, actions: Iterable[str]) -> str:
     """What to say of an item of `actions` that is not a mapping."""
     if isinstance(value, str) and value in set(actions):
         return f"an action is a mapping; write `actionName: {value}`"
-    found = "here is nothing" if value is None else f"this is {kind_of(value)}"
+    found = "here is nothing" if value is None else f"this is {describe_type(value)}"
     return f"an action is a mapping that begins with `actionName: …`; {found}"
 
 
-def variable_name(name: str) -> str:
+def invalid_variable_name(name: str) -> str:
     """What to say of a name that no variable can have."""
     if name in {"each", "env"}:
         return f"`{name}` has a meaning of its own in `${{…}}`; choose another name"
@@ -212,7 +212,7 @@ def variable_name(name: str) -> str:
     )
 
 
-def as_json(value: object) -> str:
+def as_source_text(value: object) -> str:
     """A scalar as it may have been written, when the source is not at hand."""
     return json.dumps(value, default=str) if not isinstance(value, str) else value
 
@@ -221,7 +221,7 @@ def _list_fault(one: Field, value: object, written: str) -> str | None:
     if isinstance(value, list):
         return None if value else f"`{one.name}` is empty"
     if isinstance(value, dict) or not written or len(written) > _SHOWN:
-        return f"`{one.name}` must be a list of strings, not {kind_of(value)}"
+        return f"`{one.name}` must be a list of strings, not {describe_type(value)}"
     return f'`{one.name}` must be a list of strings; write ["{written}"]'
 
 
@@ -233,7 +233,7 @@ def _expected(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
         return "a string, a number, or true or false"
     if "enum" in schema:
-        return listed(schema["enum"])
+        return join_names(schema["enum"])
     if schema["type"] == "integer":
         return f"a whole number from {schema['minimum']} to {schema['maximum']}"
     if schema["type"] == "number":

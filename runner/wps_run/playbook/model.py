@@ -11,7 +11,7 @@ from wps_run.document.document import Document, Path
 from wps_run.document.loader import load
 from wps_run.playbook.foreach import invalid_references
 from wps_run.playbook.options import OPTIONS
-from wps_run.playbook.validator import Finding, SchemaForm, checker, is_batch
+from wps_run.playbook.validator import Finding, SchemaForm, default_validator, is_batch
 from wps_run.playbook.variables import reference_problem
 from wps_run.problems import PlaybookError, Problem, sort_problems
 
@@ -85,7 +85,7 @@ def read_playbook(text: str, file: str) -> Playbook:
     """
     document = load(text, file)
     bare = is_batch(document.data)
-    findings = checker().document(document.data, document.source_text)
+    findings = default_validator().validate_document(document.data, document.source_text)
     keys = {} if bare or not isinstance(document.data, dict) else dict(document.data)
     for finding in findings:
         keys.pop(str(finding.path[0]) if finding.path else "", None)
@@ -108,13 +108,13 @@ def read_playbook(text: str, file: str) -> Playbook:
     )
 
 
-def variables_in(document: Document) -> dict[str, str]:
+def variables_from(document: Document) -> dict[str, str]:
     """The variables that a file of its own holds, each value as it is written.
 
     Raises:
         PlaybookError: It is not a mapping of names to single values; by the rules of `vars`.
     """
-    findings = checker().document({"vars": document.data, "actions": []})
+    findings = default_validator().validate_document({"vars": document.data, "actions": []})
     if findings:
         raise PlaybookError(
             document.problem(one.message, one.rule, one.path[1:], at_key=one.at_key)
@@ -137,8 +137,10 @@ def _read_actions(
     items = _batch(document.data) if bare else _listed(keys.get("actions", ()))
     for path, item in items:
         templated = not bare and (_holds_template(item) or _from_elsewhere(item))
-        form = SchemaForm.BATCH if bare else SchemaForm.WRITTEN if templated else SchemaForm.FILLED
-        found = checker().action(
+        form = (
+            SchemaForm.BATCH if bare else SchemaForm.TEMPLATE if templated else SchemaForm.EXPANDED
+        )
+        found = default_validator().validate_action(
             item, form, slash_in_names=slash_in_names, written=_Below(document, path)
         )
         if found:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Never, Protocol
 
 from wps_run.document.document import Document, Path
-from wps_run.playbook.messages import kind_of
+from wps_run.playbook.messages import describe_type
 from wps_run.problems import Position, Problem
 
 VALUE_COLUMN = ""
@@ -253,7 +253,7 @@ def _json_cells(value: object) -> dict[str, str]:
         if type(cell) is not str:
             if isinstance(cell, list | dict):
                 what = f"`{key}`" if key else "a row"
-                raise ValueError(f"{what} is a single value, not {kind_of(cell)}")
+                raise ValueError(f"{what} is a single value, not {describe_type(cell)}")
             cells[key] = _WORDS[cell]
         elif not cell.isascii() and _SURROGATE.search(cell):
             raise ValueError("it has half of a surrogate pair, which is no character")
@@ -263,7 +263,7 @@ def _json_cells(value: object) -> dict[str, str]:
 def read_document(document: Document) -> Rows:
     """The rows of a JSON or YAML file that was read whole: a list of mappings or of values."""
     if not isinstance(document.data, list):
-        message = f"a file of rows is a list, not {kind_of(document.data)}"
+        message = f"a file of rows is a list, not {describe_type(document.data)}"
         yield document.problem(message, "row", ())
         return
     for number, row in enumerate(document.data):
@@ -287,7 +287,7 @@ def _nested(row: object) -> str | None:
         return "a row is a mapping or a single value, not a list"
     for key, cell in row.items() if isinstance(row, dict) else ():
         if isinstance(cell, list | dict):
-            return f"`{key}` is a single value, not {kind_of(cell)}"
+            return f"`{key}` is a single value, not {describe_type(cell)}"
     return None
 
 

@@ -23,13 +23,13 @@ Json = dict[str, Any]
 class SchemaForm(StrEnum):
     """In which form an action is judged.
 
-    WRITTEN: in a playbook, `${…}` not yet filled in. FILLED: filled in. BATCH: an item of a
+    TEMPLATE: in a playbook, `${…}` not yet filled in. EXPANDED: filled in. BATCH: an item of a
     bare batch, whose `${` is the user's own and whose `actionName` may be in any letter case,
     as the output binding takes it.
     """
 
-    WRITTEN = "written"
-    FILLED = "filled"
+    TEMPLATE = "template"
+    EXPANDED = "expanded"
     BATCH = "batch"
 
 
@@ -58,7 +58,7 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
         "required": ["actions"],
         "additionalProperties": False,
         "patternProperties": {"^x-": {"description": "Yours: notes, anchors. It is not read."}},
-        "properties": top_level()
+        "properties": playbook_key_schemas()
         | {
             "actions": {
                 "type": "array",
@@ -77,7 +77,7 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
                 "actions": {"type": "array", "items": {"$ref": f"#/definitions/{NO_SLASH}"}}
             },
         },
-        "definitions": _definitions(actions, SchemaForm.WRITTEN),
+        "definitions": _definitions(actions, SchemaForm.TEMPLATE),
     }
 
 
@@ -109,7 +109,7 @@ def schema_text(schema: Json) -> str:
     return json.dumps(schema, indent=2) + "\n"
 
 
-def top_level() -> dict[str, Json]:
+def playbook_key_schemas() -> dict[str, Json]:
     """The keys of a playbook but `actions`, each with the schema of its value."""
     return {
         key: {"description": option.description, **option.schema}
@@ -120,7 +120,7 @@ def top_level() -> dict[str, Json]:
 def action_schema(action: Action, form: SchemaForm) -> Json:
     """The schema of one action in one form, complete in itself."""
     has_data = any(one.type is FieldType.DATA for one in action.fields)
-    either = {"data"} if has_data and form is SchemaForm.WRITTEN else set()
+    either = {"data"} if has_data and form is SchemaForm.TEMPLATE else set()
     required = [one.name for one in action.fields if one.required and one.name not in either]
     schema: Json = {
         "title": action.name,
@@ -137,8 +137,8 @@ def action_schema(action: Action, form: SchemaForm) -> Json:
                 one.name: {"description": _description(one), **_field(action, one, form)}
                 for one in action.fields
             },
-            **per_action(),
-            **(_from_files(has_data=has_data) if form is SchemaForm.WRITTEN else {}),
+            **action_option_schemas(),
+            **(_from_files(has_data=has_data) if form is SchemaForm.TEMPLATE else {}),
         },
     }
     if either:
@@ -151,7 +151,7 @@ def action_schema(action: Action, form: SchemaForm) -> Json:
     return schema
 
 
-def per_action() -> dict[str, Json]:
+def action_option_schemas() -> dict[str, Json]:
     """What any action may have besides its properties, each with the schema of its value."""
     label = {"type": "string", "description": "A label of yours for reports."}
     options = {
@@ -173,7 +173,7 @@ def no_slash_schema(actions: Actions) -> Json:
 
     By patterns, since an editor would offer what stands in `properties` for every action.
     """
-    names = slashless(actions)
+    names = names_without_slash(actions)
     return {
         "type": "object",
         "description": "The service reads `%2F`, not `/`, in these names.",
@@ -183,7 +183,7 @@ def no_slash_schema(actions: Actions) -> Json:
     }
 
 
-def slashless(actions: Actions) -> tuple[str, ...]:
+def names_without_slash(actions: Actions) -> tuple[str, ...]:
     """The names that travel in the path, where a `/` would go astray."""
     fields = [one for action in actions.values() for one in action.fields_in(FieldLocation.PATH)]
     return tuple(dict.fromkeys(one.name for one in fields if one.is_name))
@@ -259,7 +259,7 @@ def _string(action: Action, one: Field, form: SchemaForm) -> Json:
 
 def _or_template(strict: Json, form: SchemaForm, pattern: str = TEMPLATE_PATTERN) -> Json:
     """The strict schema, or where variables are not yet filled in a string that has some."""
-    if form is not SchemaForm.WRITTEN:
+    if form is not SchemaForm.TEMPLATE:
         return strict
     return {"anyOf": [strict, {"type": "string", "pattern": pattern}]}
 
@@ -269,7 +269,7 @@ def _data_by_type(form: SchemaForm) -> Json:
     base64 = _or_template({"type": "string", "pattern": BASE64_PATTERN}, form)
     string = _or_template({"type": "string", "maxLength": DATA_LIMIT}, form)
     text: Json = {"properties": {"data": string}}
-    if form is SchemaForm.WRITTEN:
+    if form is SchemaForm.TEMPLATE:
         text = {
             "if": _with_type({"type": "string", "pattern": TEMPLATE_PATTERN}),
             "else": text,

@@ -14,21 +14,21 @@ from wps_run.actions.table import ACTIONS, Action
 from wps_run.document.document import Path
 from wps_run.playbook import messages
 from wps_run.playbook.compiled_schema import CompiledSchema
-from wps_run.playbook.constraints import data_type_of, violations
+from wps_run.playbook.constraints import constraint_violations, data_type_of
 from wps_run.playbook.foreach import for_each_error
 from wps_run.playbook.schema import (
     SchemaForm,
     action_schema,
+    names_without_slash,
     no_slash_schema,
+    playbook_key_schemas,
     playbook_schema,
-    slashless,
-    top_level,
 )
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
-__all__ = ["Checker", "Finding", "SchemaForm", "Written", "checker", "is_batch"]
+__all__ = ["Finding", "PlaybookValidator", "SchemaForm", "Written", "default_validator", "is_batch"]
 
 Written = Callable[[Path], str]
 """Path to a scalar as it stands in the source, so that `007` is answered with `"007"`."""
@@ -58,7 +58,7 @@ def is_batch(data: object) -> bool:
     )
 
 
-class Checker:
+class PlaybookValidator:
     """The schemas of an action table, ready to be held against data.
 
     The definition of an action is looked up by its `actionName`, which costs a tenth of going
@@ -72,10 +72,10 @@ class Checker:
         self._rules: dict[tuple[SchemaForm, str], CompiledSchema] = {}
         self._foreign = {one.name for action in actions.values() for one in action.fields}
         self._no_slash = CompiledSchema(no_slash_schema(actions))
-        self._slashed = slashless(actions)
+        self._slashed = names_without_slash(actions)
         self._top = CompiledSchema(_without_items(playbook_schema({})))
 
-    def document(self, data: object, written: Written | None = None) -> list[Finding]:
+    def validate_document(self, data: object, written: Written | None = None) -> list[Finding]:
         """Everything that is wrong with a playbook but for what is inside each action.
 
         Args:
@@ -94,11 +94,11 @@ class Checker:
                     for error in self._top.errors(data)
                     for finding in self._top_fault(error, written)
                 ),
-                _not_finite(data, top_level()),
+                _not_finite(data, playbook_key_schemas()),
             )
         )
 
-    def action(
+    def validate_action(
         self,
         mapping: object,
         form: SchemaForm,
@@ -127,11 +127,11 @@ class Checker:
             for error in self._rules_of(found, form).errors(mapping)
             for finding in self._fault(error, found, mapping, form, written)
         ]
-        if form is not SchemaForm.WRITTEN:
+        if form is not SchemaForm.TEMPLATE:
             faulty = {finding.path[:1] for finding in findings}
             findings += (
                 Finding(path, message, rule)
-                for path, message, rule in violations(found, mapping, faulty)
+                for path, message, rule in constraint_violations(found, mapping, faulty)
             )
         findings += _not_finite(mapping, self._properties_of(found))
         if not slash_in_names and any("/" in str(mapping.get(name, "")) for name in self._slashed):
@@ -149,8 +149,8 @@ class Checker:
         """What an action may have, each key with the schema of its value."""
         if action.name not in self._known:
             self._known[action.name] = {
-                **action_schema(action, SchemaForm.WRITTEN)["properties"],
-                **action_schema(action, SchemaForm.FILLED)["properties"],
+                **action_schema(action, SchemaForm.TEMPLATE)["properties"],
+                **action_schema(action, SchemaForm.EXPANDED)["properties"],
             }
         return self._known[action.name]
 
@@ -166,7 +166,7 @@ class Checker:
         if not isinstance(name, str):
             message = "`actionName` has no value; `wps-run actions` lists the actions"
             if name is not None:
-                message = messages.string_fault("`actionName`", name, _shown(written, path, name))
+                message = messages.string_error("`actionName`", name, _shown(written, path, name))
             return Finding(path, message, "type")
         action = self._actions.get(name)
         if action is None and form is SchemaForm.BATCH and name.isascii():
@@ -200,14 +200,16 @@ class Checker:
         self, key: str, action: Action, mapping: Mapping[str, Any], known: Iterable[str]
     ) -> Finding:
         absent = [one.name for one in action.fields if one.name not in mapping]
-        misspelt = key.casefold() in map(str.casefold, known) or messages.meant(key, absent)
-        message = None if misspelt else messages.foreign_key(key, action, self._actions.values())
+        misspelt = key.casefold() in map(str.casefold, known) or messages.closest_key(key, absent)
+        message = (
+            None if misspelt else messages.key_of_other_actions(key, action, self._actions.values())
+        )
         if not message:
             owner = f"`{action.name}`"
             message = (
-                messages.only_in_playbooks(key)
+                messages.key_only_in_playbooks(key)
                 if key in self._properties_of(action) and key not in known
-                else messages.unknown_key(key, known, owner, top_level())
+                else messages.unknown_key(key, known, owner, playbook_key_schemas())
             )
         return Finding((key,), message, "unknown-key", at_key=True)
 
@@ -228,14 +230,16 @@ class Checker:
                 yield self._unknown_top_key((*path, key), error)
         elif path == ("vars",) and error.validator == "pattern":
             name = str(error.instance)
-            yield Finding((*path, name), messages.variable_name(name), "variable-name", at_key=True)
+            yield Finding(
+                (*path, name), messages.invalid_variable_name(name), "variable-name", at_key=True
+            )
         else:
             yield Finding(path, _top_value(error, path, written), "value")
 
     def _unknown_top_key(self, path: Path, error: "ValidationError") -> Finding:
         key = str(path[-1])
         known = _schema(error)["properties"]
-        if len(path) == 1 and key in self._foreign and not messages.meant(key, known):
+        if len(path) == 1 and key in self._foreign and not messages.closest_key(key, known):
             message = f"`{key}` belongs to an action, in the list `actions`"
         else:
             message = messages.unknown_key(
@@ -245,9 +249,9 @@ class Checker:
 
 
 @cache
-def checker() -> Checker:
+def default_validator() -> PlaybookValidator:
     """The checker of the action table, made once."""
-    return Checker()
+    return PlaybookValidator()
 
 
 def _without_items(schema: dict[str, Any]) -> dict[str, Any]:
@@ -324,15 +328,15 @@ def _absent(
 def _missing(error: "ValidationError", owner: str, required: Iterable[str]) -> Iterator[Finding]:
     """What is missing, unless a misspelt key is told already and explains it."""
     absent = [name for name in required if name not in _mapping(error)]
-    meant = {messages.meant(key, absent) for key in _unknown(error)}
+    meant = {messages.closest_key(key, absent) for key in _unknown(error)}
     missing = [name for name in absent if name not in meant]
     if missing:
-        yield Finding((), f"{owner} needs {messages.listed(missing, 'and')}", "missing")
+        yield Finding((), f"{owner} needs {messages.join_names(missing, 'and')}", "missing")
 
 
 def _shown(written: Written | None, path: Path, value: object) -> str:
     if written is None or isinstance(value, list | dict):
-        return messages.as_json(value)
+        return messages.as_source_text(value)
     return written(path)
 
 
@@ -357,18 +361,18 @@ def _value(
         path = path[:1]
     shown = _shown(written, path, value)
     if one is None:
-        message = messages.value_fault(key, properties[key], value, shown)
+        message = messages.value_error(key, properties[key], value, shown)
     elif one.type is FieldType.DATA:
-        message = messages.data_fault(one, value, data_type_of(mapping), shown) or ""
+        message = messages.data_error(one, value, data_type_of(mapping), shown) or ""
     elif item:
         is_text = isinstance(value, str)
         message = (
-            messages.text_fault(one, value) or ""
+            messages.text_error(one, value) or ""
             if is_text
-            else messages.string_fault(f"an item of `{key}`", value, shown)
+            else messages.string_error(f"an item of `{key}`", value, shown)
         )
     else:
-        message = messages.field_fault(one, properties[key], value, shown) or ""
+        message = messages.field_error(one, properties[key], value, shown) or ""
     return Finding(
         path, message or f"`{key}` does not fit: {properties[key]['description']}", "value"
     )
@@ -378,7 +382,7 @@ def _not_finite(data: Mapping[str, Any], properties: Mapping[str, Any]) -> Itera
     """Numbers that JSON, and so a schema, does not know: infinity and what is no number."""
     for key, value in data.items():
         if isinstance(value, float) and not math.isfinite(value) and key in properties:
-            yield Finding((key,), messages.value_fault(key, properties[key], value, ""), "value")
+            yield Finding((key,), messages.value_error(key, properties[key], value, ""), "value")
         elif key == "retry" and isinstance(value, dict):
             inner = properties[key]["properties"]
             for finding in _not_finite(value, inner):
@@ -395,4 +399,4 @@ def _top_value(error: "ValidationError", path: Path, written: Written | None) ->
     if path == ("hub",) and isinstance(error.instance, str):
         return f"`hub` {hub_error(error.instance)}"
     shown = _shown(written, path, error.instance)
-    return messages.value_fault(key, _schema(error), error.instance, shown)
+    return messages.value_error(key, _schema(error), error.instance, shown)

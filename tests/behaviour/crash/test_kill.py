@@ -115,7 +115,7 @@ def test_what_a_killed_run_has_done_is_never_told_as_skipped(
 async def run_here(folder: Any, truth: Any, wish: JournalOptions) -> list[Result]:
     """Run the folder's playbook in this process."""
     endpoint = Endpoint(f"http://127.0.0.1:{truth.port}", "bG9vcGJhY2s=")
-    heading = planning.heading([folder.plan], Destination.SERVICE, [endpoint.host])
+    heading = planning.run_info([folder.plan], Destination.SERVICE, [endpoint.host])
     kept = opened(wish, heading, [folder.plan], [endpoint.host])
     results = [one async for one in running.run([folder.plan], lambda _: endpoint, kept=kept)]
     assert kept.journal

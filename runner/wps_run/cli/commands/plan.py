@@ -36,11 +36,11 @@ def command(playbooks: tuple[str, ...], form: str, **options: Any) -> None:
       wps-run plan playbooks/group-setup.yaml
     """
     read = read_inputs(playbooks)
-    show_warnings(planning.warnings(read, [name for name, _ in options["assignments"]]))
+    show_warnings(planning.find_run_warnings(read, [name for name, _ in options["assignments"]]))
     plans = planning.plan(read, overrides_from(options), default_hub=NO_HUB)
     note_empty_shard(plans)
     if form == "text":
-        click.echo(f"{planning.heading(plans, Destination.PLAN)}\n")
+        click.echo(f"{planning.run_info(plans, Destination.PLAN)}\n")
     waits = WaitTracker()
     for plan in plans:
         for step in plan.steps():

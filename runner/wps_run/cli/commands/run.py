@@ -165,7 +165,7 @@ def command(
         playbooks = playbooks or paths_in(history)
     files = targets(reports, filter(None, (*playbooks, journal, resume)))
     read = read_inputs(playbooks)
-    show_warnings(planning.warnings(read, [name for name, _ in options["assignments"]]))
+    show_warnings(planning.find_run_warnings(read, [name for name, _ in options["assignments"]]))
     plans = planning.plan(read, add, default_hub=planning.LOCAL_HUB if local else "")
     note_empty_shard(plans)
     progress = form_for(sys.stderr, os.environ, wanted=not (quiet or no_progress))
@@ -186,7 +186,7 @@ def command(
     if not yes:
         confirm(plans, lambda plan: where[plan.first])
     hosts = tuple(dict.fromkeys(one.host for one in where.values()))
-    heading = planning.heading(plans, Destination.SERVICE, hosts)
+    heading = planning.run_info(plans, Destination.SERVICE, hosts)
     kept = opened(wish, heading, plans, [where[plan.first].host for plan in plans])
     stage = RunContext(heading, lambda plan: where[plan.first], ca_bundle=ca_bundle, kept=kept)
     return asyncio.run(_carry_out(plans, stage, report, stop))
@@ -260,7 +260,7 @@ async def _rehearse(
     wish: JournalOptions,
 ) -> int:
     async with rehearsal as local:
-        heading = planning.heading(plans, Destination.LOCAL, (local.endpoint.host,))
+        heading = planning.run_info(plans, Destination.LOCAL, (local.endpoint.host,))
         # Each rehearsal has an endpoint of its own, which makes no other run of it.
         kept = opened(wish, heading, plans, ["LOCAL" for _ in plans])
         stage = RunContext(heading, lambda _: local.endpoint, local.outlooks, kept=kept)

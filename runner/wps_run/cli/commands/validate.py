@@ -10,7 +10,7 @@ import click
 from wps_run import planning
 from wps_run.cli.options import STDIN, read_input, read_variables, variable_options
 from wps_run.cli.terminal import styler_for, write
-from wps_run.playbook.lint import unused_assignments, used_variables
+from wps_run.playbook.lint import find_unused_assignments, used_variables
 from wps_run.problems import PlaybookError, Problem, Severity, UsageError
 from wps_run.report import findings
 from wps_run.report.findings import text
@@ -105,7 +105,7 @@ class _Check:
 
     def unused(self) -> tuple[Problem, ...]:
         """The variables of the command line that no file uses; unknown if one is not YAML."""
-        return () if self._unread else tuple(unused_assignments(self._assigned, self._used))
+        return () if self._unread else tuple(find_unused_assignments(self._assigned, self._used))
 
 
 def _shown(form: str, problems: Sequence[Problem], files: int) -> str:
