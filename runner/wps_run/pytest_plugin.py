@@ -1,7 +1,6 @@
-"""The pytest fixture `wps_local`: a fresh Web PubSub compatible service for a test of yours.
+"""The pytest fixture `wps_local`: a fresh Web PubSub compatible emulator for one test.
 
-Loading this module loads neither the service nor aiohttp; the first test that asks for the
-fixture does. It has no hooks, and touches no test that does not ask for it.
+This module has no hooks. The first test that uses the fixture imports the emulator and aiohttp.
 """
 
 from collections.abc import Iterator
@@ -15,12 +14,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def wps_local() -> "Iterator[LocalPubSub]":
-    """A fresh service on a free port, with simulated clients and a ledger to assert on.
+    """A fresh Web PubSub emulator on a free port, with simulated clients and a request log.
 
-    It runs in a thread of its own, so that sync and async tests can use it alike. See
+    It runs in a thread of its own, for sync and async tests. See
     `wps_run.emulator.testing.LocalPubSub`.
     """
-    from wps_run.emulator.testing import LocalPubSub  # noqa: PLC0415 -- pytest starts without it
+    from wps_run.emulator.testing import LocalPubSub  # noqa: PLC0415 - pytest starts without it
 
-    with LocalPubSub() as service:
-        yield service
+    with LocalPubSub() as emulator:
+        yield emulator

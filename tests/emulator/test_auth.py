@@ -1,5 +1,7 @@
-"""Tokens: which let a call in. The clock is an argument."""
+"""Tests of token verification and token issuing."""
 
+import base64
+import hmac
 from typing import Any
 
 import jwt
@@ -15,6 +17,7 @@ from wps_run.emulator.auth import (
     ClientTokenParameters,
     DeniedError,
     TokenVerifier,
+    verify_token,
 )
 
 KEY = "k" * 44
@@ -25,25 +28,25 @@ URL = f"http://{HOST}{PATH}"
 
 
 def token(key: str = KEY, algorithm: str = "HS256", **claims: Any) -> str:
-    """A token for `URL`, good for a minute; claims that are None are left out."""
+    """A token for `URL`, valid for a minute; claims that are None are omitted."""
     all_claims = {"aud": URL, "exp": NOW + 60, **claims}
     kept = {name: value for name, value in all_claims.items() if value is not None}
     return jwt.encode(kept, key, algorithm=algorithm)
 
 
-def admits(authorization: str, host: str = HOST, path: str = PATH, **gate: bool) -> bool:
-    """Whether the call is let in."""
+def is_accepted(authorization: str, host: str = HOST, path: str = PATH, **options: bool) -> bool:
+    """Whether the request is accepted."""
     try:
-        TokenVerifier(KEY, **gate).verify_rest_token(authorization, host, path, NOW)
+        TokenVerifier(KEY, **options).verify_rest_token(authorization, host, path, NOW)
     except DeniedError:
         return False
     return True
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_a_token_signed_with_the_key_for_the_url_lets_in(scheme: str) -> None:
-    """The scheme word may be written in any case."""
-    assert admits(f"{scheme} {token()}")
+def test_a_token_signed_with_the_key_for_the_url_is_accepted(scheme: str) -> None:
+    """The scheme may be in any case."""
+    assert is_accepted(f"{scheme} {token()}")
 
 
 @pytest.mark.parametrize(
@@ -62,8 +65,8 @@ def test_a_token_signed_with_the_key_for_the_url_lets_in(scheme: str) -> None:
 )
 def test_audiences_that_are_the_url(audience: str) -> None:
     """With or without the query, escaped or not, whatever the scheme."""
-    assert admits(f"Bearer {token(aud=audience)}")
-    assert admits(f"Bearer {token(aud=['else', audience])}")
+    assert is_accepted(f"Bearer {token(aud=audience)}")
+    assert is_accepted(f"Bearer {token(aud=['else', audience])}")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +92,7 @@ def test_audiences_that_are_the_url(audience: str) -> None:
 )
 def test_audiences_that_are_not_the_url(audience: object) -> None:
     """Shorter ones above all: a token never covers all of a hub."""
-    assert not admits(f"Bearer {token(aud=audience)}")
+    assert not is_accepted(f"Bearer {token(aud=audience)}")
 
 
 @pytest.mark.parametrize(
@@ -106,28 +109,28 @@ def test_audiences_that_are_not_the_url(audience: object) -> None:
         ("%C3%A9", "é"),
     ],
 )
-def test_names_that_hurt_are_no_obstacle(segment: str, audience: str) -> None:
-    """The raw path is always good; so is the path as the service reads it."""
+def test_audiences_of_encoded_names(segment: str, audience: str) -> None:
+    """The raw path is accepted, and so is the decoded one."""
     path = "/api/hubs/chat/groups/{}/:send"
     signed = token(aud=f"http://{HOST}{path.format(audience)}")
 
-    assert admits(f"Bearer {signed}", path=path.format(segment))
+    assert is_accepted(f"Bearer {signed}", path=path.format(segment))
 
 
 def test_the_host_is_the_one_the_client_used() -> None:
-    """The service has no name of its own."""
+    """The emulator has no host name of its own."""
     signed = token(aud=f"https://contoso.webpubsub.azure.com{PATH}")
 
-    assert admits(f"Bearer {signed}", host="contoso.webpubsub.azure.com")
+    assert is_accepted(f"Bearer {signed}", host="contoso.webpubsub.azure.com")
 
 
 def test_a_slash_at_the_end_of_the_path_makes_no_difference() -> None:
     """Routes do not see it either."""
-    assert admits(f"Bearer {token()}", path=PATH + "/")
+    assert is_accepted(f"Bearer {token()}", path=PATH + "/")
 
 
 @pytest.mark.parametrize(
-    ("claims", "good"),
+    ("claims", "is_valid"),
     [
         ({"exp": None}, False),
         ({"exp": str(int(NOW) + 60)}, False),
@@ -143,9 +146,9 @@ def test_a_slash_at_the_end_of_the_path_makes_no_difference() -> None:
         ({"iat": "yesterday", "iss": "x", "sub": 2, "jti": 3}, True),
     ],
 )
-def test_times(claims: dict[str, Any], *, good: bool) -> None:
+def test_times(claims: dict[str, Any], *, is_valid: bool) -> None:
     """`exp` is required, five minutes of leeway either way; other claims are not looked at."""
-    assert admits(f"Bearer {token(**claims)}") is good
+    assert is_accepted(f"Bearer {token(**claims)}") is is_valid
 
 
 @pytest.mark.parametrize(
@@ -162,25 +165,25 @@ def test_times(claims: dict[str, Any], *, good: bool) -> None:
         "",
     ],
 )
-def test_what_is_not_signed_with_the_key_as_hs256(signed: str) -> None:
+def test_a_token_not_signed_with_the_key_as_hs256_is_denied(signed: str) -> None:
     """Another key, another algorithm, none, or no token at all."""
-    assert not admits(f"Bearer {signed}")
+    assert not is_accepted(f"Bearer {signed}")
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer  ", token(), f"Basic {token()}"])
-def test_without_a_bearer_token_nobody_comes_in(authorization: str) -> None:
-    """A bare token is none."""
-    assert not admits(authorization)
+def test_a_request_without_a_bearer_token_is_denied(authorization: str) -> None:
+    """A token without its scheme is not a bearer token."""
+    assert not is_accepted(authorization)
 
 
 @given(authorization=st.text() | st.text("e.yJ0-_").map("Bearer {}".format))
-def test_no_header_does_more_than_be_denied(authorization: str) -> None:
-    """Whatever is sent, the answer is a denial."""
-    assert not admits(authorization)
+def test_any_authorization_header_is_denied(authorization: str) -> None:
+    """No text raises another exception."""
+    assert not is_accepted(authorization)
 
 
 def test_a_denial_never_quotes_the_token() -> None:
-    """Its text goes into a header and a log."""
+    """Its text is sent in a header and logged."""
     signed = token(key="x" * 44)
     with pytest.raises(DeniedError) as error:
         TokenVerifier(KEY).verify_rest_token(f"Bearer {signed}", HOST, PATH, NOW)
@@ -188,45 +191,45 @@ def test_a_denial_never_quotes_the_token() -> None:
     assert not any(part in str(error.value) for part in signed.split("."))
 
 
-ENTRA = jwt.encode({"aud": IDENTITY_AUDIENCE, "exp": NOW + 60}, "somebody else's key" * 3)
+ENTRA = jwt.encode({"aud": IDENTITY_AUDIENCE, "exp": NOW + 60}, "another signing key" * 3)
 
 
-def test_entra_tokens_come_in_only_where_that_is_allowed() -> None:
-    """Nobody checks who signed them, so it must be asked for."""
+def test_entra_tokens_are_accepted_only_if_that_is_allowed() -> None:
+    """Their signature is not verified, so this is an explicit option."""
     expired = jwt.encode({"aud": [IDENTITY_AUDIENCE], "exp": NOW - 999}, "k" * 32)
 
-    assert not admits(f"Bearer {ENTRA}")
-    assert admits(f"Bearer {ENTRA}", allow_unvalidated_entra_tokens=True)
-    assert not admits(f"Bearer {expired}", allow_unvalidated_entra_tokens=True)
+    assert not is_accepted(f"Bearer {ENTRA}")
+    assert is_accepted(f"Bearer {ENTRA}", allow_unvalidated_entra_tokens=True)
+    assert not is_accepted(f"Bearer {expired}", allow_unvalidated_entra_tokens=True)
 
 
-def test_what_only_identities_may_do_is_denied_to_the_key() -> None:
-    """A token is issued to those who could not sign one themselves."""
-    gate = TokenVerifier(KEY, allow_unvalidated_entra_tokens=True)
+def test_an_operation_for_entra_id_denies_a_token_of_the_key() -> None:
+    """Callers with the key can sign client tokens themselves."""
+    verifier = TokenVerifier(KEY, allow_unvalidated_entra_tokens=True)
 
-    gate.verify_rest_token(f"Bearer {ENTRA}", HOST, PATH, NOW, entra_only=True)
+    verifier.verify_rest_token(f"Bearer {ENTRA}", HOST, PATH, NOW, entra_only=True)
     with pytest.raises(DeniedError):
-        gate.verify_rest_token(f"Bearer {token()}", HOST, PATH, NOW, entra_only=True)
+        verifier.verify_rest_token(f"Bearer {token()}", HOST, PATH, NOW, entra_only=True)
 
 
-def test_a_remembered_token_still_expires() -> None:
-    """What is remembered is the signature, not the verdict."""
-    gate, signed = TokenVerifier(KEY), token()
-    gate.verify_rest_token(f"Bearer {signed}", HOST, PATH, NOW)
+def test_a_cached_token_still_expires() -> None:
+    """Only the claims of the verified token are cached."""
+    verifier, signed = TokenVerifier(KEY), token()
+    verifier.verify_rest_token(f"Bearer {signed}", HOST, PATH, NOW)
 
     with pytest.raises(DeniedError):
-        gate.verify_rest_token(f"Bearer {signed}", HOST, PATH, NOW + 60 + LEEWAY)
+        verifier.verify_rest_token(f"Bearer {signed}", HOST, PATH, NOW + 60 + LEEWAY)
     with pytest.raises(DeniedError):
-        gate.verify_rest_token(f"Bearer {signed}", HOST, PATH + "s", NOW)
+        verifier.verify_rest_token(f"Bearer {signed}", HOST, PATH + "s", NOW)
 
 
-def test_a_client_token_says_what_was_asked_for() -> None:
-    """Signed with the same key; empty claims are left out."""
+def test_a_client_token_has_the_requested_claims() -> None:
+    """It is signed with the same key, without empty claims."""
     full = ClientTokenParameters("http://h/client/hubs/chat", "ada", ("r",), ("g", "h"), 120)
     bare = ClientTokenParameters("http://h/client/hubs/chat", "", (), (), 60)
 
-    def claims(access: ClientTokenParameters) -> dict[str, Any]:
-        issued = TokenVerifier(KEY).issue_client_token(access, NOW + 0.5)
+    def claims(parameters: ClientTokenParameters) -> dict[str, Any]:
+        issued = TokenVerifier(KEY).issue_client_token(parameters, NOW + 0.5)
         return jwt.decode(
             issued, KEY, ["HS256"], options={"verify_aud": False, "verify_iat": False}
         )
@@ -243,13 +246,13 @@ def test_a_client_token_says_what_was_asked_for() -> None:
 
 
 def client(host: str = HOST, hub: str = "Chat", **claims: Any) -> ClientClaims:
-    """What a client's token for `Chat` grants."""
-    said = {"aud": f"http://{HOST}/client/hubs/chat", **claims}
-    return TokenVerifier(KEY).verify_client_token(token(**said), host, hub, NOW)
+    """The claims of a client's token for `Chat`."""
+    claims = {"aud": f"http://{HOST}/client/hubs/chat", **claims}
+    return TokenVerifier(KEY).verify_client_token(token(**claims), host, hub, NOW)
 
 
-def test_what_a_client_token_grants() -> None:
-    """A role or a group may be written without a list; nobody's token is an anonymous one."""
+def test_the_claims_of_a_client_token() -> None:
+    """One role or group needs no list; without a user the client is anonymous."""
     assert client() == client(sub="", role=[], webpubsub=1) == ClientClaims(None, (), ())
     assert client(
         **dict[str, Any](sub="ada", role="r", **{"webpubsub.group": ["g", "h"]})
@@ -267,8 +270,8 @@ def test_what_a_client_token_grants() -> None:
         ["x", f"http://{HOST}/client/hubs/chat"],
     ],
 )
-def test_audiences_that_open_a_hub_to_clients(audience: Any) -> None:
-    """Case does not count, nor does the scheme."""
+def test_audiences_that_are_the_client_url(audience: Any) -> None:
+    """Case and scheme are ignored."""
     assert client(aud=audience) == ClientClaims(None, (), ())
 
 
@@ -284,24 +287,24 @@ def test_audiences_that_open_a_hub_to_clients(audience: Any) -> None:
         None,
     ],
 )
-def test_audiences_that_do_not(audience: str | None) -> None:
-    """Another hub's, another host's, or a REST call's."""
+def test_audiences_that_are_not_the_client_url(audience: str | None) -> None:
+    """Another hub, another host, or a REST URL."""
     with pytest.raises(DeniedError):
         client(aud=audience)
 
 
 @pytest.mark.parametrize("groups", ["", [" "], ["g", "x" * 1025], ["a\nb"]])
-def test_a_group_that_cannot_exist_is_told_apart(groups: Any) -> None:
-    """The token is genuine, so the answer is another one."""
+def test_an_invalid_group_in_a_token_is_an_error_of_its_own(groups: Any) -> None:
+    """The token is valid, so the response has another status."""
     with pytest.raises(ClaimError):
         client(HOST, **dict[str, Any]({"webpubsub.group": groups}))
 
 
 def test_a_reconnection_token_is_for_one_connection() -> None:
     """For about a week, in this hub, and for nothing else."""
-    gate = TokenVerifier(KEY)
-    issued = gate.issue_reconnection_token("chat", "c", NOW)
-    gate.verify_reconnection_token(issued, "chat", "c", NOW + 6 * 24 * 3600)
+    verifier = TokenVerifier(KEY)
+    issued = verifier.issue_reconnection_token("chat", "c", NOW)
+    verifier.verify_reconnection_token(issued, "chat", "c", NOW + 6 * 24 * 3600)
     refused = [
         (issued, "chat", "d", NOW),
         (issued, "other", "c", NOW),
@@ -313,8 +316,95 @@ def test_a_reconnection_token_is_for_one_connection() -> None:
 
     for attempt in refused:
         with pytest.raises(DeniedError):
-            gate.verify_reconnection_token(*attempt)
+            verifier.verify_reconnection_token(*attempt)
     with pytest.raises(DeniedError):
-        gate.verify_rest_token(f"Bearer {issued}", HOST, PATH, NOW)
+        verifier.verify_rest_token(f"Bearer {issued}", HOST, PATH, NOW)
     with pytest.raises(DeniedError):
-        gate.verify_client_token(issued, HOST, "chat", NOW)
+        verifier.verify_client_token(issued, HOST, "chat", NOW)
+
+
+SIGNING_KEY = b"k" * 64
+SIGNED_CLAIMS = {"aud": "http://127.0.0.1/api", "exp": 1, "name": "é"}
+
+
+def library_token(claims: Any = SIGNED_CLAIMS, **changes: Any) -> str:
+    """A token signed by PyJWT."""
+    return jwt.encode(claims, SIGNING_KEY, **{"algorithm": "HS256", **changes})
+
+
+def sign(header: str, payload: str) -> str:
+    """A token with a valid signature and any content."""
+    signed = ".".join(map(base64url, (header.encode(), payload.encode())))
+    return f"{signed}.{base64url(hmac.digest(SIGNING_KEY, signed.encode(), 'sha256'))}"
+
+
+def base64url(raw: bytes) -> str:
+    """Encode a segment of a token."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def test_a_token_signed_by_pyjwt_is_verified() -> None:
+    """With any other header fields."""
+    assert verify_token(library_token(), SIGNING_KEY) == SIGNED_CLAIMS
+    assert (
+        verify_token(library_token(headers={"kid": "1", "typ": "x"}), SIGNING_KEY) == SIGNED_CLAIMS
+    )
+
+
+@pytest.mark.parametrize(
+    "invalid",
+    [
+        library_token(algorithm="HS384"),
+        library_token(algorithm="HS512"),
+        jwt.encode(SIGNED_CLAIMS, "", algorithm="none"),
+        jwt.encode(SIGNED_CLAIMS, b"x" * 40, algorithm="HS256"),
+        sign('{"alg":"none"}', "{}"),
+        sign('{"alg":"hs256"}', "{}"),
+        sign('{"typ":"JWT"}', "{}"),
+        sign('{"alg":"HS256","crit":["b64"]}', "{}"),
+        sign('{"alg":"HS256","b64":false}', "{}"),
+        sign("[]", "{}"),
+        sign('{"alg":"HS256"}', "[]"),
+        sign('{"alg":"HS256"}', '"text"'),
+        sign('{"alg":"HS256"}', "{"),
+        sign("", ""),
+        library_token() + "A",
+        library_token() + ".",
+        "." + library_token(),
+        library_token().replace(".", ""),
+        library_token().rpartition(".")[0] + ".",
+        "",
+        ".",
+        "..",
+        "...",
+    ],
+)
+def test_a_malformed_or_differently_signed_token_is_refused(invalid: str) -> None:
+    """Another algorithm, another key, no JSON object, no token."""
+    with pytest.raises(ValueError):  # noqa: PT011 - several subclasses
+        verify_token(invalid, SIGNING_KEY)
+
+
+@given(position=st.integers(0, 10_000), character=st.sampled_from("Aa0-_.=+/ "))
+def test_no_character_of_a_signed_token_can_be_changed(position: int, character: str) -> None:
+    """Except the last, whose lowest bits are unused."""
+    valid = library_token()
+    position %= len(valid) - 1
+    changed = valid[:position] + character + valid[position + 1 :]
+
+    if changed != valid:
+        with pytest.raises(ValueError):  # noqa: PT011 - several subclasses
+            verify_token(changed, SIGNING_KEY)
+
+
+@given(text=st.text("abcAB01-_.=+/{}", max_size=60))
+def test_any_text_is_refused_as_a_token(text: str) -> None:
+    """With ValueError, which becomes a 401 response."""
+    with pytest.raises(ValueError):  # noqa: PT011 - several subclasses
+        verify_token(text, SIGNING_KEY)
+
+
+def test_a_deeply_nested_payload_is_refused() -> None:
+    """A signed payload cannot stop the emulator."""
+    with pytest.raises((ValueError, RecursionError)):
+        verify_token(sign('{"alg":"HS256"}', "[" * 100_000), SIGNING_KEY)

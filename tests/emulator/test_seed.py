@@ -1,4 +1,4 @@
-"""Seeds: who is there from the start, checked whole before anybody is let in."""
+"""Tests of seeds."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from wps_run.emulator.seed import CLIENT_LIMIT, SeedClient, SeedError, read_seed
 from wps_run.emulator.server import Emulator
 
 
-def test_clients_are_seated_in_order() -> None:
-    """With the hub of the seed unless they have one of their own."""
-    seats = read_seed(
+def test_clients_are_read_in_order() -> None:
+    """With the hub of the seed unless they have their own."""
+    clients = read_seed(
         {
             "hub": "Chat",
             "clients": [
@@ -28,7 +28,7 @@ def test_clients_are_seated_in_order() -> None:
         }
     )
 
-    assert seats == [
+    assert clients == [
         SeedClient(
             "chat",
             "ada",
@@ -46,13 +46,20 @@ def test_clients_are_seated_in_order() -> None:
 
 def test_several_clients_are_numbered() -> None:
     """`${n}` is their number; without it they share a name."""
-    one = {"userId": "user-${n}", "connectionId": "c${n}", "groups": ["all", "g${n}"], "count": 2}
+    client = {
+        "userId": "user-${n}",
+        "connectionId": "c${n}",
+        "groups": ["all", "g${n}"],
+        "count": 2,
+    }
 
-    assert read_seed({"clients": [one]}) == [
+    assert read_seed({"clients": [client]}) == [
         SeedClient("local", "user-1", "c1", ("all", "g1")),
         SeedClient("local", "user-2", "c2", ("all", "g2")),
     ]
-    assert [seat.user_id for seat in read_seed({"clients": [{"userId": "ada", "count": 2}]})] == [
+    assert [
+        client.user_id for client in read_seed({"clients": [{"userId": "ada", "count": 2}]})
+    ] == [
         "ada",
         "ada",
     ]
@@ -60,27 +67,27 @@ def test_several_clients_are_numbered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "message"),
     [
-        (None, "must be a mapping: a seed is written clients:"),
-        ([], "must be a mapping: a seed is written clients:"),
+        (None, "must be a mapping, such as clients:"),
+        ([], "must be a mapping, such as clients:"),
         ({"clints": []}, "clints: `clints` is not known here; did you mean `clients`?"),
-        ({"hub": "1"}, "hub: `1` is no name the service takes"),
+        ({"hub": "1"}, "hub: `1` is not a valid name"),
         ({"clients": {}}, "clients: must be a list"),
-        ({"clients": ["ada"]}, "clients[0]: must be a mapping: a client is written {userId: ada}"),
+        ({"clients": ["ada"]}, "clients[0]: must be a mapping, such as {userId: ada}"),
         ({"clients": [{"userId": 7}]}, 'clients[0].userId: must be a string; write "7"'),
-        ({"clients": [{"userId": " "}]}, "clients[0].userId: ` ` is no name"),
+        ({"clients": [{"userId": " "}]}, "clients[0].userId: ` ` is not a valid name"),
         ({"clients": [{"groups": "red"}]}, "clients[0].groups: must be a list of groups"),
-        ({"clients": [{"groups": ["a", ""]}]}, "clients[0].groups[1]: `` is no name"),
+        ({"clients": [{"groups": ["a", ""]}]}, "clients[0].groups[1]: `` is not a valid name"),
         ({"clients": [{"permissions": {"fly": []}}]}, "known are sendToGroup, joinLeaveGroup"),
-        ({"clients": [{"permissions": ["x"]}]}, "write {sendToGroup: [launch]}"),
+        ({"clients": [{"permissions": ["x"]}]}, "such as {sendToGroup: [launch]}"),
         ({"clients": [{"count": 0}]}, "clients[0].count: must be a whole number from 1"),
         ({"clients": [{"count": True}]}, "must be a whole number from 1"),
         ({"clients": [{"count": CLIENT_LIMIT + 1}]}, "there may be at most 100,000 clients"),
         ({"clients": [{"count": 10**30}]}, "there may be at most 100,000 clients"),
         (
             {"clients": [{"groups": ["${n}" * 256], "count": 10_000}]},
-            "is no name the service takes",
+            "is not a valid name",
         ),
         (
             {"clients": [{"permissions": {"sendToGroup": [f"g{n}" for n in range(1001)]}}]},
@@ -91,23 +98,26 @@ def test_several_clients_are_numbered() -> None:
             "clients[0].count: there may be at most 1,000,000 groups and permissions in all",
         ),
         ({"clients": [{"connectionId": "c", "count": 2}]}, "write ${n} in it"),
-        ({"clients": [{"connectionId": "c"}] * 2}, "clients[1].connectionId: `c` is there already"),
+        (
+            {"clients": [{"connectionId": "c"}] * 2},
+            "clients[1].connectionId: `c` is in hub local already",
+        ),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(data: Any, words: str) -> None:
-    """All of it at once."""
+def test_a_problem_is_reported_with_its_path(data: Any, message: str) -> None:
+    """A problem names the key and how to correct it."""
     with pytest.raises(SeedError) as error:
         read_seed(data)
 
-    assert words in str(error.value)
+    assert message in str(error.value)
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     """A path and a message each."""
     with pytest.raises(SeedError) as error:
         read_seed({"hub": 1, "clients": [{"userId": 2, "count": "x"}]})
 
-    assert [fault.path for fault in error.value.faults] == [
+    assert [problem.path for problem in error.value.problems] == [
         ("hub",),
         ("clients", 0, "count"),
         ("clients", 0, "userId"),
@@ -128,7 +138,7 @@ JSON = st.recursive(
 
 @given(data=JSON | st.fixed_dictionaries({"clients": st.lists(JSON, max_size=3)}))
 def test_any_data_is_a_seed_or_an_error(data: Any) -> None:
-    """And what is a seed can be let in."""
+    """A valid seed can be loaded."""
     try:
         expected = len(read_seed(data))
     except SeedError:
@@ -138,24 +148,24 @@ def test_any_data_is_a_seed_or_an_error(data: Any) -> None:
         assert Emulator().seed(data) == expected
 
 
-def test_a_seed_that_clashes_lets_nobody_in() -> None:
-    """An ID that is in use is told before anything is done."""
-    service = Emulator()
-    service.seed({"clients": [{"connectionId": "c"}]})
+def test_a_seed_with_a_duplicate_id_adds_no_client() -> None:
+    """IDs are checked before the first client is added."""
+    emulator = Emulator()
+    emulator.seed({"clients": [{"connectionId": "c"}]})
 
-    with pytest.raises(SeedError, match="there already: `c`"):
-        service.seed({"clients": [{"userId": "ada"}, {"connectionId": "c"}]})
+    with pytest.raises(SeedError, match="already connected: `c`"):
+        emulator.seed({"clients": [{"userId": "ada"}, {"connectionId": "c"}]})
 
-    assert list(service.hubs["local"].connections) == ["c"]
+    assert list(emulator.hubs["local"].connections) == ["c"]
 
 
-def test_seeded_permissions_hold() -> None:
-    """They are grants."""
-    service = Emulator()
-    one = {"connectionId": "c", "permissions": {"sendToGroup": ["red"]}}
+def test_seeded_permissions_are_granted() -> None:
+    """Like grants over REST."""
+    emulator = Emulator()
+    client = {"connectionId": "c", "permissions": {"sendToGroup": ["red"]}}
 
-    assert service.seed({"clients": [one]}) == 1
+    assert emulator.seed({"clients": [client]}) == 1
 
-    hub = service.hubs["local"]
+    hub = emulator.hubs["local"]
     assert hub.check(Permission.SEND_TO_GROUP, "c", "red")
     assert not hub.check(Permission.JOIN_LEAVE_GROUP, "c", "red")

@@ -1,4 +1,4 @@
-"""What comes of a command to a hub: messages to deliver and connections to close, as values."""
+"""The effects of a command to a hub: messages to deliver and connections to close, as values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class DataType(StrEnum):
-    """What a message holds; the values are those of the subprotocols' `dataType`."""
+    """The type of a message's data; the values are those of the subprotocols' `dataType`."""
 
     TEXT = "text"
     JSON = "json"
@@ -19,13 +19,13 @@ class Message:
     """One message to clients.
 
     Attributes:
-        data: The payload as it came: UTF-8 for text and JSON, a serialised
+        data: The unchanged payload: UTF-8 for text and JSON, a serialized
             `google.protobuf.Any` for protobuf.
-        data_type: What it holds.
+        data_type: The type of the payload.
         group: The group it was sent to (`from: group`), or None (`from: server`).
-        from_user: The user who sent it, or None when a REST call or an anonymous client did.
-        ttl: Seconds after which it need not be delivered any more; 0 means never.
-        metadata: Names and values that the sender gave it.
+        from_user: The sending user, or None when a REST call or an anonymous client sent it.
+        ttl: The seconds after which it need not be delivered any more; 0 means never.
+        metadata: Names and values set by the sender.
     """
 
     data: bytes
@@ -38,7 +38,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """A message is to be given to these connections."""
+    """A message and the IDs of the connections to deliver it to."""
 
     connections: tuple[str, ...]
     message: Message
@@ -46,12 +46,12 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """These connections, which the hub has already forgotten, are to be closed.
+    """Connections to close, which the hub has already removed.
 
     Attributes:
         connections: Their IDs.
-        reason: Why, in the caller's words; "" when none was given.
-        users: Whose they were, in their order, which nobody else knows any more.
+        reason: The reason given by the caller; "" when there is none.
+        users: Their users, in the same order: the hub cannot look them up any more.
     """
 
     connections: tuple[str, ...]

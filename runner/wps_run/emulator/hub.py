@@ -1,8 +1,7 @@
-"""The state of one hub: a command in, effects out.
+"""The state of one hub: commands change it and return effects.
 
-The hub knows connections by their IDs only; whether a WebSocket or a simulated client is behind
-an ID is not its business. Users and groups exist while a connection belongs to them. Sets are
-kept as dicts, so that deliveries have the order in which connections came.
+The hub knows only the IDs of connections, not their clients. Users and groups exist while a
+connection belongs to them. Sets are dicts, so that deliveries are in the order of connecting.
 """
 
 import heapq
@@ -28,7 +27,7 @@ class DuplicateConnectionError(ValueError):
 
 
 class TargetKind(StrEnum):
-    """Whom a send or a close is meant for."""
+    """The kind of target of a send or a close."""
 
     HUB = "hub"
     GROUP = "group"
@@ -38,7 +37,7 @@ class TargetKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A kind of target and its name; "" for the whole hub."""
+    """A target of a send or a close; `name` is "" for the whole hub."""
 
     kind: TargetKind
     name: str = ""
@@ -49,14 +48,14 @@ ALL_CONNECTIONS = Target(TargetKind.HUB)
 
 @dataclass(slots=True)
 class Connection:
-    """One connection. Owned by its hub; read it, change it only through the hub.
+    """One connection. Only its hub may change it.
 
     Attributes:
         connection_id: Its ID.
-        user_id: Whose it is, or None when anonymous.
-        protocol: The subprotocol it speaks, or None.
-        groups: The groups it is in, in the order in which it joined.
-        rules: What it may do with which groups.
+        user_id: Its user, or None when anonymous.
+        protocol: Its subprotocol, or None.
+        groups: Its groups, in the order of joining.
+        rules: Its permissions on groups.
     """
 
     connection_id: str
@@ -67,7 +66,7 @@ class Connection:
 
 
 Predicate = Callable[[Connection], bool]
-"""Which connections a filter selects."""
+"""Whether a filter selects a connection."""
 
 _Members = dict[str, Connection]
 
@@ -82,7 +81,7 @@ class Hub:
 
     @property
     def connections(self) -> Mapping[str, Connection]:
-        """Each connection by its ID, in the order in which they came."""
+        """The connections by ID, in the order of connecting."""
         return self._connections
 
     @property
@@ -95,7 +94,7 @@ class Hub:
         """The IDs of each group's members."""
         return self._groups
 
-    # Connections come and go.
+    # Connections.
 
     def connect(
         self,
@@ -106,14 +105,14 @@ class Hub:
         protocol: str | None = None,
         rules: Mapping[Permission, PermissionRules] | None = None,
     ) -> None:
-        """Let a connection in.
+        """Add a connection.
 
         Args:
             connection_id: Its ID, new to this hub.
-            user_id: Whose it is, or None.
-            groups: The groups it is in from the start.
-            protocol: The subprotocol it speaks, or None.
-            rules: What it may do with which groups; given away to the hub.
+            user_id: Its user, or None.
+            groups: Its initial groups.
+            protocol: Its subprotocol, or None.
+            rules: Its permissions on groups; the hub owns them from now on.
 
         Raises:
             DuplicateConnectionError: The ID is in use.
@@ -128,7 +127,7 @@ class Hub:
             self._join(connection, group)
 
     def disconnect(self, connection_id: str) -> None:
-        """Forget a connection that has left; an unknown one is none of our business."""
+        """Remove a connection; an unknown one is ignored."""
         connection = self._connections.pop(connection_id, None)
         if connection is None:
             return
@@ -140,36 +139,36 @@ class Hub:
     def close(
         self, target: Target, reason: str = "", excluded: Collection[str] = frozenset()
     ) -> Close:
-        """Cut off whoever the target names, save for the excluded IDs."""
-        chosen = self._select(target, excluded, None)
-        users = tuple(self._connections[connection_id].user_id for connection_id in chosen)
-        for connection_id in chosen:
+        """Remove the connections of a target, except the excluded IDs."""
+        selected = self._select(target, excluded, None)
+        users = tuple(self._connections[connection_id].user_id for connection_id in selected)
+        for connection_id in selected:
             self.disconnect(connection_id)
-        return Close(chosen, reason, users)
+        return Close(selected, reason, users)
 
     # Groups.
 
     def add_connection_to_group(self, connection_id: str, group: str) -> None:
-        """Raises UnknownConnectionError."""
-        self._join(self._known(connection_id), group)
+        """Add a connection to a group. Raises UnknownConnectionError."""
+        self._join(self._find(connection_id), group)
 
     def remove_connection_from_group(self, connection_id: str, group: str) -> None:
-        """An unknown connection, or one that is no member, is left alone."""
+        """Remove a connection from a group; an unknown one or a non-member is ignored."""
         connection = self._connections.get(connection_id)
         if connection is not None:
             self._leave(connection, group)
 
     def remove_connection_from_all_groups(self, connection_id: str) -> None:
-        """An unknown connection is left alone."""
+        """Remove a connection from all groups; an unknown one is ignored."""
         connection = self._connections.get(connection_id)
         for group in tuple(connection.groups) if connection else ():
             self.remove_connection_from_group(connection_id, group)
 
     def add_user_to_group(self, user_id: str, group: str) -> None:
-        """Add the connections that the user has now; later ones are not added.
+        """Add the current connections of a user to a group.
 
         Raises:
-            UnknownUserError: The user has none.
+            UnknownUserError: The user has no connection.
         """
         connections = self._users.get(user_id)
         if connections is None:
@@ -178,32 +177,32 @@ class Hub:
             self._join(connection, group)
 
     def remove_user_from_group(self, user_id: str, group: str) -> None:
-        """An unknown user, or one that is no member, is left alone."""
+        """Remove a user's connections from a group; an unknown user is ignored."""
         for connection in self._users.get(user_id, {}).values():
             self._leave(connection, group)
 
     def remove_user_from_all_groups(self, user_id: str) -> None:
-        """An unknown user is left alone."""
+        """Remove a user's connections from all groups; an unknown user is ignored."""
         for connection_id in self._users.get(user_id, ()):
             self.remove_connection_from_all_groups(connection_id)
 
     def add_to_groups(self, groups: Collection[str], matches: Predicate | None) -> None:
-        """Add every connection that matches (None: all of them) to each of the groups."""
+        """Add each connection that matches (None: all) to each of the groups."""
         for connection in self._matching(matches):
             for group in groups:
                 self._join(connection, group)
 
     def remove_from_groups(self, groups: Collection[str], matches: Predicate | None) -> None:
-        """Remove every connection that matches (None: all of them) from each of the groups."""
+        """Remove each connection that matches (None: all) from each of the groups."""
         for connection in self._matching(matches):
             for group in groups:
                 self._leave(connection, group)
 
     def members(self, group: str, after: str, limit: int) -> list[Connection]:
-        """The first `limit` members of a group whose IDs come after a given one, sorted by ID."""
+        """Return the first `limit` members of a group, sorted by ID, whose ID is above `after`."""
         members = self._groups.get(group, {})
-        chosen = heapq.nsmallest(limit, (one for one in members if one > after))
-        return [members[connection_id] for connection_id in chosen]
+        following = (connection_id for connection_id in members if connection_id > after)
+        return [members[connection_id] for connection_id in heapq.nsmallest(limit, following)]
 
     # Messages.
 
@@ -214,37 +213,35 @@ class Hub:
         excluded: Collection[str] = frozenset(),
         matches: Predicate | None = None,
     ) -> Deliver:
-        """Address a message to whoever the target names, save for the excluded IDs.
+        """Address a message to the connections of a target, except the excluded IDs.
 
-        Nobody there is no error: the message is accepted and reaches no one.
+        A target without connections is not an error.
         """
         return Deliver(self._select(target, excluded, matches), message)
 
     # Permissions.
 
     def grant(self, permission: Permission, connection_id: str, group: str) -> None:
-        """Raises UnknownConnectionError, TooManyRulesError."""
-        rules = self._known(connection_id).rules
+        """Grant a permission. Raises UnknownConnectionError, TooManyRulesError."""
+        rules = self._find(connection_id).rules
         rules.setdefault(permission, PermissionRules()).grant(group)
 
     def revoke(self, permission: Permission, connection_id: str, group: str) -> None:
-        """Take a permission away; membership stays.
+        """Revoke a permission; the connection stays in the group.
 
         Raises:
             UnknownConnectionError, TooManyRulesError: Nothing was changed.
         """
-        rules = self._known(connection_id).rules.get(permission)
+        rules = self._find(connection_id).rules.get(permission)
         if rules is not None:
             rules.revoke(group)
 
     def check(self, permission: Permission, connection_id: str, group: str) -> bool:
-        """Whether a connection may do this now. Raises UnknownConnectionError."""
-        rules = self._known(connection_id).rules.get(permission)
+        """Whether a connection has a permission. Raises UnknownConnectionError."""
+        rules = self._find(connection_id).rules.get(permission)
         return rules is not None and rules.check(group)
 
-    # The inside.
-
-    def _known(self, connection_id: str) -> Connection:
+    def _find(self, connection_id: str) -> Connection:
         try:
             return self._connections[connection_id]
         except KeyError:
@@ -260,22 +257,23 @@ class Hub:
             _drop(self._groups, group, connection.connection_id)
 
     def _matching(self, matches: Predicate | None) -> list[Connection]:
-        """All that match, chosen before the first change: a filter may ask for groups."""
-        return [one for one in self._connections.values() if matches is None or matches(one)]
+        """Select the connections before the first change: a filter may depend on groups."""
+        connections = self._connections.values()
+        return [connection for connection in connections if matches is None or matches(connection)]
 
     def _select(
         self, target: Target, excluded: Collection[str], matches: Predicate | None
     ) -> tuple[str, ...]:
-        addressed = self._addressed(target)
+        candidates = self._candidates(target)
         if not excluded and matches is None:
-            return tuple(addressed)
+            return tuple(candidates)
         return tuple(
             connection_id
-            for connection_id, connection in addressed.items()
+            for connection_id, connection in candidates.items()
             if connection_id not in excluded and (matches is None or matches(connection))
         )
 
-    def _addressed(self, target: Target) -> _Members:
+    def _candidates(self, target: Target) -> _Members:
         match target.kind:
             case TargetKind.HUB:
                 return self._connections
@@ -284,12 +282,12 @@ class Hub:
             case TargetKind.USER:
                 return self._users.get(target.name, {})
             case TargetKind.CONNECTION:
-                one = self._connections.get(target.name)
-                return {target.name: one} if one else {}
+                connection = self._connections.get(target.name)
+                return {target.name: connection} if connection else {}
 
 
 def _drop(index: dict[str, _Members], key: str, connection_id: str) -> None:
-    """Take a connection out of an index; a user or group without connections is gone."""
+    """Remove a connection from an index; a user or group without connections is removed."""
     members = index[key]
     del members[connection_id]
     if not members:

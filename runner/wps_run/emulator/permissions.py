@@ -1,7 +1,7 @@
-"""What one connection may do with which groups.
+"""The permissions of one connection on groups.
 
-Source: a grant names one group literally (`*` is no wildcard); a revoke beats what the client's
-roles give, until it is granted again. There are at most 1000 such literal rules.
+Source: a grant names one group literally (`*` is not a wildcard); a revocation overrides the
+client's roles until the next grant. There are at most 1000 such literal rules.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from wps_run.emulator.wildcards import Pattern
 
 RULE_LIMIT = 1000
-"""The most groups that one connection's rules for one permission may name."""
+"""The maximum number of groups in one connection's rules for one permission."""
 
 
 class TooManyRulesError(Exception):
@@ -22,9 +22,9 @@ class PermissionRules:
 
     Attributes:
         all_groups: Whether the client's roles give the permission for every group.
-        patterns: The groups for which its roles give it, by pattern.
-        allowed: Groups it was granted beyond that.
-        denied: Groups it was denied in spite of that.
+        patterns: The patterns of groups for which its roles give it.
+        allowed: The groups it was granted in addition.
+        denied: The groups it was denied in spite of its roles.
     """
 
     all_groups: bool = False
@@ -33,23 +33,22 @@ class PermissionRules:
     denied: set[str] = field(default_factory=set)
 
     def check(self, group: str) -> bool:
-        """Whether it is allowed now."""
-        return group in self.allowed or (group not in self.denied and self._given(group))
+        """Whether the permission is given for a group."""
+        return group in self.allowed or (group not in self.denied and self._is_in_roles(group))
 
     def grant(self, group: str) -> None:
-        """Allow it. Raises TooManyRulesError."""
+        """Give the permission. Raises TooManyRulesError."""
         self.denied.discard(group)
-        if not self._given(group):
+        if not self._is_in_roles(group):
             self._add(self.allowed, group)
 
     def revoke(self, group: str) -> None:
-        """Deny it. Raises TooManyRulesError."""
+        """Deny the permission. Raises TooManyRulesError."""
         self.allowed.discard(group)
-        if self._given(group):
+        if self._is_in_roles(group):
             self._add(self.denied, group)
 
-    def _given(self, group: str) -> bool:
-        """Whether its roles give it."""
+    def _is_in_roles(self, group: str) -> bool:
         return self.all_groups or any(pattern.matches(group) for pattern in self.patterns)
 
     def _add(self, rules: set[str], group: str) -> None:

@@ -1,8 +1,6 @@
-"""What clients do, as values for whoever keeps an account of it.
+"""The log of REST requests and client events, kept in memory for assertions and the dashboard.
 
-What the service was asked and what came of it, kept to be asserted on. No I/O, no clock.
-
-Memory is bounded: the oldest entries make room for new ones, and are counted.
+Memory is bounded: the oldest entries are dropped and counted.
 """
 
 from collections import deque
@@ -13,9 +11,18 @@ from itertools import islice
 
 from wps_run.emulator.effects import Close, Effect
 
+ENTRY_LIMIT = 100_000
+"""The maximum number of entries."""
+
+SIZE_LIMIT = 64 * 1024 * 1024
+"""The approximate maximum size of all entries, in bytes."""
+
+_ENTRY_BYTES = 1000
+_CONNECTION_BYTES = 16
+
 
 class EventKind(StrEnum):
-    """What happened to a client, or was done by it."""
+    """The kind of a client event."""
 
     CONNECTED = "connected"
     DETACHED = "detached"
@@ -31,15 +38,15 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClientEvent:
-    """One thing that a client did, or that happened to it.
+    """One event of a WebSocket client.
 
     Attributes:
-        kind: What.
+        kind: The kind of event.
         hub: The hub's lower-case name; "" when the client named none.
-        connection_id: Which connection; "" for one that never came to be.
-        user_id: Whose it is, or None.
-        detail: The group, or the code and reason in words. Never a token.
-        effect: What other clients noticed of it, or None.
+        connection_id: The connection; "" for one that was refused.
+        user_id: The user, or None.
+        detail: The group, or the code and reason as text. Never a token.
+        effect: The effect on other clients, or None.
     """
 
     kind: EventKind
@@ -50,31 +57,21 @@ class ClientEvent:
     effect: Effect | None = None
 
 
-ENTRY_LIMIT = 100_000
-"""The most entries kept."""
-
-SIZE_LIMIT = 64 * 1024 * 1024
-"""About how many bytes the entries kept may take."""
-
-_ENTRY_BYTES = 1000
-_CONNECTION_BYTES = 16
-
-
 @dataclass(frozen=True, slots=True)
 class RequestEntry:
-    """One request and what came of it.
+    """One REST request and its outcome.
 
     Attributes:
         method: The HTTP method.
         path: The raw path, without the query.
-        operation: The operation's name, or "" when there is none at this path.
+        operation: The operation's name, or "" when the path has none.
         hub: The hub's lower-case name, or "" when the path names none.
-        status: The status it was answered with, or 0 when no whole answer was given.
-        effect: What clients noticed of it, or None.
+        status: The status of the response, or 0 when no complete response was sent.
+        effect: The effect on clients, or None.
         query: The raw query, without its `?`.
         names: The names in the path after the hub, decoded.
         request_id: The caller's `x-ms-client-request-id`, or "".
-        faults: The faults that struck it, as they were written.
+        faults: The source texts of the faults applied to it.
     """
 
     method: str
@@ -91,13 +88,13 @@ class RequestEntry:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One line of the ledger.
+    """One entry of the request log.
 
     Attributes:
         sequence: Its number, from 1, without gaps.
-        at: When, in seconds since the epoch.
-        what: The request, or what a client did.
-        users: Whose the connections of the effect were, in their order.
+        at: Its time, in seconds since the epoch.
+        what: The request or the client event.
+        users: The users of the effect's connections, in their order.
     """
 
     sequence: int
@@ -107,12 +104,12 @@ class LogEntry:
 
     @property
     def operation(self) -> str:
-        """The operation of a request; "" for what a client did."""
+        """The operation of a request; "" for a client event."""
         return self.what.operation if isinstance(self.what, RequestEntry) else ""
 
     @property
     def status(self) -> int:
-        """The status of a request; 0 for what a client did, too."""
+        """The status of a request; 0 for a client event."""
         return self.what.status if isinstance(self.what, RequestEntry) else 0
 
     @property
@@ -122,25 +119,27 @@ class LogEntry:
 
     @property
     def connections(self) -> tuple[str, ...]:
-        """Who noticed it: the connections that it reached or closed."""
+        """The connections that the effect reached or closed."""
         return self.what.effect.connections if self.what.effect else ()
 
 
 class RequestLog:
-    """The last entries, in order.
+    """The newest entries, in order.
 
     Args:
-        entries: The most that are kept.
-        size: About how many bytes they may take; the newest is kept, whatever it takes.
+        entries: The maximum number of entries.
+        size: Their approximate maximum size in bytes; the newest is kept at any size.
+
+    Attributes:
+        generation: How often the log was cleared.
     """
 
     def __init__(self, entries: int = ENTRY_LIMIT, size: int = SIZE_LIMIT) -> None:
-        self._limit, self._size = entries, size
-        self._kept: deque[LogEntry] = deque()
-        self._weight = 0
+        self._entry_limit, self._size_limit = entries, size
+        self._entries: deque[LogEntry] = deque()
+        self._size = 0
         self._last = 0
         self.generation = 0
-        """How often it was begun anew."""
 
     @property
     def last(self) -> int:
@@ -149,55 +148,57 @@ class RequestLog:
 
     @property
     def dropped(self) -> int:
-        """How many entries have made room for others."""
-        return self._last - len(self._kept)
+        """The number of entries that were dropped."""
+        return self._last - len(self._entries)
 
     def add(
         self, at: float, what: RequestEntry | ClientEvent, users: tuple[str | None, ...] = ()
     ) -> LogEntry:
-        """Note a request, or what a client did.
+        """Append an entry.
 
         Args:
-            at: Now, in seconds since the epoch.
-            what: It.
-            users: Whose the connections of its effect are, in their order.
+            at: The time, in seconds since the epoch.
+            what: The request or the client event.
+            users: The users of the effect's connections, in their order.
         """
         self._last += 1
         entry = LogEntry(self._last, at, what, users)
-        self._kept.append(entry)
-        self._weight += _weight(entry)
-        while len(self._kept) > 1 and (len(self._kept) > self._limit or self._weight > self._size):
-            self._weight -= _weight(self._kept.popleft())
+        self._entries.append(entry)
+        self._size += _size_of(entry)
+        while len(self._entries) > 1 and (
+            len(self._entries) > self._entry_limit or self._size > self._size_limit
+        ):
+            self._size -= _size_of(self._entries.popleft())
         return entry
 
     def entries(self, after: int = 0) -> Iterator[LogEntry]:
-        """The entries kept whose number is above `after`."""
-        return islice(self._kept, max(0, after - self.dropped), None)
+        """Return the entries whose number is above `after`, oldest first."""
+        return islice(self._entries, max(0, after - self.dropped), None)
 
     def newest_first(self) -> Iterator[LogEntry]:
-        """The entries kept, the newest first."""
-        return reversed(self._kept)
+        """Return the entries, newest first."""
+        return reversed(self._entries)
 
     def clear(self) -> None:
-        """Begin anew, with number 1."""
+        """Remove all entries and restart with number 1."""
         self.generation += 1
-        self._kept.clear()
-        self._weight = self._last = 0
+        self._entries.clear()
+        self._size = self._last = 0
 
 
-def _weight(entry: LogEntry) -> int:
-    """About how many bytes an entry takes; of what callers choose, all is counted."""
+def _size_of(entry: LogEntry) -> int:
+    """Estimate the size of an entry in bytes; everything that callers choose is counted."""
     what = entry.what
     if isinstance(what, RequestEntry):
-        chosen = 2 * len(what.path) + len(what.query) + len(what.request_id)
+        size = 2 * len(what.path) + len(what.query) + len(what.request_id)
     else:
-        chosen = len(what.detail) + len(what.user_id or "")
-    weight = _ENTRY_BYTES + chosen
+        size = len(what.detail) + len(what.user_id or "")
+    size += _ENTRY_BYTES
     effect = what.effect
     if effect is None:
-        return weight
-    weight += _CONNECTION_BYTES * len(effect.connections)
+        return size
+    size += _CONNECTION_BYTES * len(effect.connections)
     if isinstance(effect, Close):
-        return weight + len(effect.reason)
+        return size + len(effect.reason)
     metadata = sum(len(name) + len(value) for name, value in effect.message.metadata.items())
-    return weight + len(effect.message.data) + metadata
+    return size + len(effect.message.data) + metadata

@@ -1,4 +1,4 @@
-"""The embedded service: start, stop, and clients that need no socket."""
+"""The emulator: start and stop its HTTP server, and connect simulated clients."""
 
 import logging
 import secrets
@@ -34,54 +34,54 @@ from wps_run.emulator.websocket.send_queue import ClientLimits
 logging.getLogger("wps_run.emulator").addHandler(logging.NullHandler())
 
 
-def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether a record tells of a fault here. What is no HTTP is quoted, and may hold a token."""
+def _is_not_http_error(record: logging.LogRecord) -> bool:
+    """Filter out parser errors, which quote what the client sent: it may hold a token."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 _HTTP_LOG = logging.getLogger("wps_run.emulator.http")
-_HTTP_LOG.addFilter(_is_ours)
+_HTTP_LOG.addFilter(_is_not_http_error)
 
-KEY_BYTES = 32
-"""The least bytes an access key may have."""
+MIN_KEY_BYTES = 32
+"""The minimum length of an access key, in bytes."""
 
-_HEADER_BYTES = 32 * 1024
-"""The longest request line and header: many `excluded`, and a token that repeats them."""
+_MAX_HEADER_BYTES = 32 * 1024
+"""The maximum length of the request line and of a header: long `excluded` lists are in both."""
 
 _STOP_SECONDS = 1.0
-"""How long a stop waits for answers that are under way."""
+"""How long a stop waits for responses in progress."""
 
-_SEEDS = 2**31
-"""New fault seeds are below this: short enough to be typed."""
+_FAULT_SEED_LIMIT = 2**31
+"""New fault seeds are below this limit: short enough to be typed."""
 
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - told apart
-"""Where a service that listens on all addresses is reached from this machine."""
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - not bound
+"""The local address of a server that listens on all addresses."""
 
 
 class Emulator:
     """A Web PubSub compatible service in this process.
 
-    Use it as an async context manager, or call `start` and `stop`. All of it belongs to the
-    event loop it was started in.
+    Use it as an async context manager, or call `start` and `stop`. It belongs to the event loop
+    in which it was started.
 
     Args:
         host: The address to listen on.
         port: The port; 0 picks a free one.
-        access_key: The key, or None for a new one.
+        access_key: The access key, or None for a new one.
         tls_cert: A file with the certificate chain (PEM): https instead of http.
         tls_key: The file with its private key (PEM).
-        allow_unvalidated_entra_tokens: Let in whatever looks like an Entra ID token.
+        allow_unvalidated_entra_tokens: Accept Entra ID tokens without verifying them.
         strict_api_version: Refuse newer api-versions instead of warning on `wps_run.emulator`.
-        faults: FaultInjector that requests meet, in the words of `fault_syntax.GRAMMAR`.
-        fault_seed: What the faults' luck depends on, or None for a new one.
-        limits: What is kept for a client that is slow or away.
-        heartbeat: Seconds of silence after which a client is pinged.
-        on_request: Is given each exchange once its status is known.
-        on_event: Is given what clients do.
+        faults: The faults to inject; `faults.syntax.GRAMMAR` describes them.
+        fault_seed: The seed of the faults' random decisions, or None for a new one.
+        limits: The limits for clients that are slow or disconnected.
+        heartbeat: The seconds of silence after which a client is pinged.
+        on_request: Is called with each request once its status is known.
+        on_event: Is called with each client event.
 
     Raises:
-        ValueError: The key is too short or cannot stand in a connection string, one of
-            certificate and key is missing, or a fault is not written as faults are.
+        ValueError: The key is too short or not allowed in a connection string, the certificate or
+            its key is missing, or a fault is invalid.
     """
 
     def __init__(  # noqa: PLR0913 - settings by name, each with a default
@@ -103,64 +103,65 @@ class Emulator:
     ) -> None:
         if (tls_cert is None) is not (tls_key is None):
             raise ValueError("TLS needs both a certificate and its private key")
-        self._key = _checked_key(access_key) if access_key is not None else secrets.token_hex(32)
+        self._key = _check_key(access_key) if access_key is not None else secrets.token_hex(32)
         self._host, self._port = host, port
         self._tls = (tls_cert, tls_key) if tls_cert is not None else None
-        self._rooms: defaultdict[str, HubState] = defaultdict(HubState)
+        self._hubs: defaultdict[str, HubState] = defaultdict(HubState)
         self.request_log = RequestLog()
-        self._forgotten: frozenset[str] = frozenset()
-        seed = secrets.randbelow(_SEEDS) if fault_seed is None else fault_seed
+        self._counters = TrafficCounters()
+        self._reset_connections: frozenset[str] = frozenset()
+        seed = secrets.randbelow(_FAULT_SEED_LIMIT) if fault_seed is None else fault_seed
         self.faults = FaultInjector(seed, [FaultCounter(parse_fault(fault)) for fault in faults])
         self._on_request = on_request
         self._on_event = on_event
-        gate = TokenVerifier(
+        verifier = TokenVerifier(
             self._key, allow_unvalidated_entra_tokens=allow_unvalidated_entra_tokens
         )
-        self._sockets = WebSocketHandler(
-            self._rooms, gate, limits=limits, heartbeat=heartbeat, on_event=self._witness
+        self._websocket = WebSocketHandler(
+            self._hubs, verifier, limits=limits, heartbeat=heartbeat, on_event=self._record_event
         )
         self._rest = RestHandler(
-            self._rooms,
-            gate,
+            self._hubs,
+            verifier,
             self.faults,
             scheme=self._scheme,
             strict_api_version=strict_api_version,
-            on_request=self._note,
+            on_request=self._record_request,
         )
-        self._counters = TrafficCounters()
-        scene = DashboardSource(lambda: self.hubs, self.request_log, self._counters, self.faults)
-        self._page = DashboardHandler(scene, host, is_secure=self._tls is not None)
-        backstage = AdminContext(
+        source = DashboardSource(lambda: self.hubs, self.request_log, self._counters, self.faults)
+        self._dashboard = DashboardHandler(source, host, is_secure=self._tls is not None)
+        context = AdminContext(
             self.request_log,
             self.faults,
             lambda: self.hubs,
             self.reset,
             self.seed,
             self.dashboard_link,
-            lambda access: gate.issue_client_token(access, time.time()),
+            lambda parameters: verifier.issue_client_token(parameters, time.time()),
         )
-        self._local = AdminHandler(backstage, self._key, self._page.is_authorized)
+        self._admin = AdminHandler(context, self._key, self._dashboard.is_authorized)
         self._runner: web.ServerRunner | None = None
 
     async def start(self) -> None:
-        """Listen. Once this returns, the service answers.
+        """Listen. The emulator answers once this returns.
 
         Raises:
-            OSError: The address cannot be had.
-            ValueError: Certificate or key cannot be read, or do not belong together.
+            OSError: The address is not available.
+            ValueError: The certificate or its key is unreadable, or they do not match.
         """
         server = web.Server(
             self._handle,
             access_log=None,
             logger=_HTTP_LOG,
             auto_decompress=False,
-            max_line_size=_HEADER_BYTES,
-            max_field_size=_HEADER_BYTES,
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
         )
         runner = web.ServerRunner(server, shutdown_timeout=_STOP_SECONDS)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self._host, self._port, ssl_context=self._context()).start()
+            context = self._ssl_context()
+            await web.TCPSite(runner, self._host, self._port, ssl_context=context).start()
         except BaseException:
             await runner.cleanup()
             raise
@@ -168,14 +169,14 @@ class Emulator:
         self._port = runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Stop listening and close what is open. The hubs stay readable."""
+        """Stop listening and close all connections. `hubs` and `request_log` stay readable."""
         runner, self._runner = self._runner, None
         self._rest.stop()
         if runner is not None:
             for site in tuple(runner.sites):
                 await site.stop()
-            await self._page.stop()
-            await self._sockets.stop()
+            await self._dashboard.stop()
+            await self._websocket.stop()
             await runner.cleanup()
 
     async def __aenter__(self) -> Self:
@@ -192,27 +193,27 @@ class Emulator:
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where it listens, and its key. The port is known once it was started."""
+        """The URL and the access key. The port is known after `start`."""
         host = _ANY_ADDRESS.get(self._host, self._host)
-        shown = f"[{host}]" if ":" in host else host
-        return Endpoint(f"{self._scheme}://{shown}:{self._port}", self._key)
+        url_host = f"[{host}]" if ":" in host else host
+        return Endpoint(f"{self._scheme}://{url_host}:{self._port}", self._key)
 
     @property
     def connection_string(self) -> str:
-        """What clients are configured with. It holds the key."""
+        """The connection string for clients. It holds the access key."""
         return f"Endpoint={self.endpoint.origin};AccessKey={self._key};Version=1.0;"
 
     def dashboard_link(self) -> str:
-        """A new link to the page on which the service is watched; it opens once.
+        """Create a link that opens the dashboard once.
 
-        Until there is a link, there is no page.
+        There is no dashboard before the first link.
         """
-        return f"{self.endpoint.origin}{self._page.create_link()}"
+        return f"{self.endpoint.origin}{self._dashboard.create_link()}"
 
     @property
     def hubs(self) -> Mapping[str, Hub]:
-        """The hubs that were used, by lower-case name."""
-        return {name: room.hub for name, room in self._rooms.items()}
+        """The hubs in use, by lower-case name."""
+        return {name: state.hub for name, state in self._hubs.items()}
 
     def attach(
         self,
@@ -223,104 +224,106 @@ class Emulator:
         connection_id: str | None = None,
         groups: Iterable[str] = (),
     ) -> str:
-        """Let a client in that needs no socket.
+        """Connect a simulated client.
 
         Args:
             hub: The hub, in any case.
-            client: Notices what happens to it.
-            user_id: Whose it is, or None for an anonymous one.
-            connection_id: Its ID, or None for a new one.
-            groups: The groups it is in from the start.
+            client: Receives the client's messages and its end.
+            user_id: The user, or None for an anonymous client.
+            connection_id: The connection ID, or None for a new one.
+            groups: The initial groups.
 
         Returns:
             The connection ID.
 
         Raises:
-            ValueError: A name is none the service takes, or the ID is in use.
+            ValueError: A name is invalid, or the ID is in use.
         """
-        chosen = secrets.token_urlsafe(23) if connection_id is None else connection_id
-        joined = tuple(groups)
-        if not is_hub_name(hub) or not is_id(chosen) or not all(map(is_group_name, joined)):
-            raise ValueError("the hub, the connection or a group has a name that is not allowed")
+        new_id = secrets.token_urlsafe(23) if connection_id is None else connection_id
+        groups = tuple(groups)
+        if not is_hub_name(hub) or not is_id(new_id) or not all(map(is_group_name, groups)):
+            raise ValueError("the name of the hub, the connection or a group is invalid")
         if user_id is not None and not is_id(user_id):
-            raise ValueError("the user has a name that is not allowed")
-        room = self._rooms[hub_key(hub)]
-        room.hub.connect(chosen, user_id, joined)
-        room.clients.attach(chosen, client)
-        return chosen
+            raise ValueError("the name of the user is invalid")
+        state = self._hubs[hub_key(hub)]
+        state.hub.connect(new_id, user_id, groups)
+        state.clients.attach(new_id, client)
+        return new_id
 
     def detach(self, hub: str, connection_id: str) -> None:
-        """Let a client leave of its own will; an unknown one is left alone."""
-        room = self._rooms.get(hub_key(hub))
-        if room is not None:
-            room.hub.disconnect(connection_id)
-            room.clients.detach(connection_id)
+        """Disconnect a simulated client; an unknown one is ignored."""
+        state = self._hubs.get(hub_key(hub))
+        if state is not None:
+            state.hub.disconnect(connection_id)
+            state.clients.detach(connection_id)
 
     def seed(self, data: object) -> int:
-        """Let clients in that need no socket and do nothing.
+        """Connect simulated clients that ignore all messages.
 
         Args:
-            data: What `seed.read_seed` takes.
+            data: The seed; see `seed.read_seed`.
 
         Returns:
-            How many came.
+            The number of clients.
 
         Raises:
-            SeedError: It is wrong, or an ID is in use; nobody was let in.
+            SeedError: The seed is invalid, or an ID is in use; no client was connected.
         """
-        seats = read_seed(data)
-        taken = [seat for seat in seats if self._is_taken(seat)]
-        if taken:
-            ids = ", ".join(f"`{seat.connection_id}`" for seat in taken[:3])
-            raise SeedError([SeedProblem(("clients",), f"connections are there already: {ids}")])
-        for seat in seats:
-            connection = self.attach(
-                seat.hub,
+        clients = read_seed(data)
+        duplicates = [client for client in clients if self._is_connected(client)]
+        if duplicates:
+            ids = ", ".join(f"`{client.connection_id}`" for client in duplicates[:3])
+            raise SeedError([SeedProblem(("clients",), f"already connected: {ids}")])
+        for client in clients:
+            connection_id = self.attach(
+                client.hub,
                 NullClient(),
-                user_id=seat.user_id,
-                connection_id=seat.connection_id,
-                groups=seat.groups,
+                user_id=client.user_id,
+                connection_id=client.connection_id,
+                groups=client.groups,
             )
-            for permission, group in seat.permissions:
-                self._rooms[seat.hub].hub.grant(permission, connection, group)
-        return len(seats)
+            for permission, group in client.permissions:
+                self._hubs[client.hub].hub.grant(permission, connection_id, group)
+        return len(clients)
 
     def reset(self) -> None:
-        """Close every client, and forget hubs, ledger and faults.
+        """Close all connections, and clear hubs, request log, counters and faults.
 
-        That the clients leave, which may take them a moment, is not noted any more.
+        The disconnect events of these connections, which may be delayed, are not recorded.
         """
-        self._forgotten = frozenset(one for hub in self.hubs.values() for one in hub.connections)
-        for room in self._rooms.values():
-            room.clients.perform(room.hub.close(ALL_CONNECTIONS, "reset"))
+        self._reset_connections = frozenset(
+            connection_id for hub in self.hubs.values() for connection_id in hub.connections
+        )
+        for state in self._hubs.values():
+            state.clients.perform(state.hub.close(ALL_CONNECTIONS, "reset"))
         self.faults.replace(())
         self.request_log.clear()
         self._counters.reset()
 
-    def _is_taken(self, seat: SeedClient) -> bool:
-        room = self._rooms.get(seat.hub)
-        return room is not None and seat.connection_id in room.hub.connections
+    def _is_connected(self, client: SeedClient) -> bool:
+        state = self._hubs.get(client.hub)
+        return state is not None and client.connection_id in state.hub.connections
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if self._page.handles(request.raw_path):
-            return await self._page.handle(request)
-        if self._local.handles(request.raw_path):
-            return await self._local.handle(request)
+        if self._dashboard.handles(request.raw_path):
+            return await self._dashboard.handle(request)
+        if self._admin.handles(request.raw_path):
+            return await self._admin.handle(request)
         if is_client_path(request.raw_path):
-            return await self._sockets.handle(request)
+            return await self._websocket.handle(request)
         return await self._rest.handle(request)
 
-    def _note(self, exchange: RequestEntry, users: Users) -> None:
-        self._counters.record(exchange)
-        self.request_log.add(time.time(), exchange, users)
+    def _record_request(self, entry: RequestEntry, users: Users) -> None:
+        self._counters.record(entry)
+        self.request_log.add(time.time(), entry, users)
         if self._on_request is not None:
-            self._on_request(exchange)
+            self._on_request(entry)
 
-    def _witness(self, event: ClientEvent) -> None:
-        if event.connection_id in self._forgotten:
+    def _record_event(self, event: ClientEvent) -> None:
+        if event.connection_id in self._reset_connections:
             return
         self._counters.record(event)
-        users = self._rooms[event.hub].users_of(event.effect) if event.effect else ()
+        users = self._hubs[event.hub].users_of(event.effect) if event.effect else ()
         self.request_log.add(time.time(), event, users)
         if self._on_event is not None:
             self._on_event(event)
@@ -329,13 +332,13 @@ class Emulator:
     def _scheme(self) -> str:
         return "http" if self._tls is None else "https"
 
-    def _context(self) -> ssl.SSLContext | None:
+    def _ssl_context(self) -> ssl.SSLContext | None:
         if self._tls is None:
             return None
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         try:
             context.load_cert_chain(*self._tls)
-        except OSError as error:  # what OpenSSL refuses, too
+        except OSError as error:  # includes SSLError
             certificate, key = self._tls
             reason = "not a PEM pair" if isinstance(error, ssl.SSLError) else error.strerror
             raise ValueError(
@@ -344,11 +347,11 @@ class Emulator:
         return context
 
 
-def _checked_key(key: str) -> str:
-    plain = key.isprintable() and ";" not in key and key == key.strip()
-    if len(key.encode("utf-8", "surrogatepass")) < KEY_BYTES or not plain:
+def _check_key(key: str) -> str:
+    is_plain = key.isprintable() and ";" not in key and key == key.strip()
+    if len(key.encode("utf-8", "surrogatepass")) < MIN_KEY_BYTES or not is_plain:
         raise ValueError(
-            f"the access key must have at least {KEY_BYTES} bytes, no `;`, no control characters, "
-            "and no blanks around it"
+            f"the access key must have at least {MIN_KEY_BYTES} bytes, no `;`, no control "
+            "characters, and no blanks around it"
         )
     return key

@@ -1,4 +1,4 @@
-"""A service in a thread of its own, with simulated clients, for tests of any kind."""
+"""`LocalPubSub`: an emulator in a thread of its own, with simulated clients, for tests."""
 
 import asyncio
 import json
@@ -12,25 +12,23 @@ from wps_run.emulator.admin.views import hub_json
 from wps_run.emulator.effects import DataType, Message
 from wps_run.emulator.faults.syntax import parse_fault
 from wps_run.emulator.request_log import LogEntry
+from wps_run.emulator.seed import DEFAULT_HUB
 from wps_run.emulator.server import Emulator
 
-DEFAULT_HUB = "local"
-"""The hub of clients that name none."""
+DEFAULT_TIMEOUT = 5.0
+"""How long a client waits for a message by default, in seconds."""
 
-PATIENCE = 5.0
-"""Seconds for which a client waits for a message unless told otherwise."""
-
-_LISTED = 1_000_000
+_STATE_LIMIT = 1_000_000
 
 _T = TypeVar("_T")
 
 
 class SimulatedClient:
-    """A client without a socket, which notes what reaches it. Safe in any thread.
+    """A client without a socket that records what it receives. Thread-safe.
 
     Attributes:
         hub: Its hub.
-        user: Whose it is, or None for an anonymous one.
+        user: Its user, or None for an anonymous client.
         connection_id: The ID of its connection.
     """
 
@@ -38,79 +36,79 @@ class SimulatedClient:
         self.hub = hub
         self.user = user
         self.connection_id = ""
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._received: list[Message] = []
-        self._taken = 0
-        self._closed: str | None = None
+        self._next = 0
+        self._closed_reason: str | None = None
 
     def __repr__(self) -> str:
         return f"<client {self.user or self.connection_id} in hub {self.hub}>"
 
     @property
     def messages(self) -> list[Any]:
-        """What it heard: str for text, what JSON holds for json, else bytes."""
-        return [_value(message) for message in self.received]
+        """The data of the received messages: str for text, decoded JSON for json, else bytes."""
+        return [_decode(message) for message in self.received]
 
     @property
     def received(self) -> list[Message]:
-        """What it heard, with data type, group, sender and metadata."""
-        with self._news:
+        """The received messages with data type, group, sender and metadata."""
+        with self._changed:
             return list(self._received)
 
     @property
     def closed_reason(self) -> str | None:
-        """Why it was closed, "" when no reason was given; None while it is open."""
-        with self._news:
-            return self._closed
+        """The reason of the close, "" when none was given; None while the client is connected."""
+        with self._changed:
+            return self._closed_reason
 
-    def next(self, timeout: float = PATIENCE) -> Any:  # noqa: ANN401 -- a message of any kind
-        """The next message that was not taken yet; waits for it.
+    def next(self, timeout: float = DEFAULT_TIMEOUT) -> Any:  # noqa: ANN401 - data of any type
+        """Wait for the next message that this method has not returned, and return its data.
 
         Args:
-            timeout: The most seconds to wait.
+            timeout: The maximum time to wait, in seconds.
 
         Raises:
-            TimeoutError: None came.
+            TimeoutError: No message was received in time.
         """
-        with self._news:
-            if not self._news.wait_for(lambda: len(self._received) > self._taken, timeout):
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._received) > self._next, timeout):
                 raise TimeoutError(
-                    f"{self!r} heard nothing new in {timeout:g} s; before that "
+                    f"{self!r} received no new message in {timeout:g} s; before that "
                     f"{len(self._received)} messages"
                 )
-            self._taken += 1
-            return _value(self._received[self._taken - 1])
+            self._next += 1
+            return _decode(self._received[self._next - 1])
 
-    async def anext(self, timeout: float = PATIENCE) -> Any:  # noqa: ANN401, ASYNC109 -- as `next`
-        """As `next`, for async tests: others go on while it waits."""
+    async def anext(self, timeout: float = DEFAULT_TIMEOUT) -> Any:  # noqa: ANN401, ASYNC109 - as `next`
+        """Do the same as `next` without blocking the event loop."""
         return await asyncio.to_thread(self.next, timeout)
 
     def deliver(self, message: Message) -> None:
-        """Hear a message. Called by the service."""
-        with self._news:
+        """Record a message. Called by the emulator."""
+        with self._changed:
             self._received.append(message)
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def close(self, reason: str) -> None:
-        """Be cut off. Called by the service."""
-        with self._news:
-            self._closed = reason
-            self._news.notify_all()
+        """Record the end of the connection. Called by the emulator."""
+        with self._changed:
+            self._closed_reason = reason
+            self._changed.notify_all()
 
 
 class LocalPubSub:
-    """A fresh service that runs in a thread of its own, for tests both sync and async.
+    """A fresh emulator in a thread of its own, for sync and async tests.
 
-    Use it as a context manager. What it offers can be used from any thread but its own.
+    Use it as a context manager. Its members can be used from any thread but its own.
 
     Args:
-        faults: Faults that requests meet from the start, such as `429,count=1`.
-        fault_seed: What the faults' luck depends on, or None for a new one.
-        settings: Whatever else `Emulator` takes.
+        faults: Faults to inject from the start, such as `429,count=1`.
+        fault_seed: The seed of the faults' random decisions, or None for a new one.
+        settings: Further arguments of `Emulator`.
 
     Raises:
         ValueError: As `Emulator` does.
-        RuntimeError: From whatever asks the service before it was started or after its end.
+        RuntimeError: By all members that need the running emulator, before and after it runs.
     """
 
     def __init__(
@@ -118,9 +116,9 @@ class LocalPubSub:
         *,
         faults: Iterable[str] = (),
         fault_seed: int | None = None,
-        **settings: Any,  # noqa: ANN401 -- as Emulator has them
+        **settings: Any,  # noqa: ANN401 - as in Emulator
     ) -> None:
-        self._service = Emulator(faults=faults, fault_seed=fault_seed, **settings)
+        self._emulator = Emulator(faults=faults, fault_seed=fault_seed, **settings)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="wps-local", daemon=True)
 
@@ -128,9 +126,9 @@ class LocalPubSub:
         self._loop = asyncio.new_event_loop()
         self._thread.start()
         try:
-            self._wait(self._service.start())
+            self._await(self._emulator.start())
         except BaseException:
-            self._end()
+            self._stop_thread()
             raise
         return self
 
@@ -141,24 +139,24 @@ class LocalPubSub:
         trace: TracebackType | None,
     ) -> None:
         try:
-            self._wait(self._service.stop())
+            self._await(self._emulator.stop())
         finally:
-            self._end()
+            self._stop_thread()
 
     @property
     def connection_string(self) -> str:
-        """What clients are configured with. It holds the key."""
-        return self._service.connection_string
+        """The connection string for the code under test. It holds the access key."""
+        return self._emulator.connection_string
 
     @property
     def endpoint(self) -> str:
-        """Where it listens: `http://127.0.0.1:PORT`."""
-        return self._service.endpoint.origin
+        """The URL: `http://127.0.0.1:PORT`."""
+        return self._emulator.endpoint.origin
 
     @property
     def access_key(self) -> str:
-        """Its key."""
-        return self._service.endpoint.key
+        """The access key."""
+        return self._emulator.endpoint.key
 
     def client(
         self,
@@ -168,101 +166,101 @@ class LocalPubSub:
         groups: Iterable[str] = (),
         connection_id: str | None = None,
     ) -> SimulatedClient:
-        """Let a simulated client in.
+        """Connect a simulated client.
 
         Args:
-            user: Whose it is, or None for an anonymous one.
-            hub: The hub.
-            groups: The groups it is in from the start.
+            user: Its user, or None for an anonymous client.
+            hub: Its hub.
+            groups: Its initial groups.
             connection_id: The ID of its connection, or None for a new one.
 
         Raises:
-            ValueError: A name is none the service takes, or the ID is in use.
+            ValueError: A name is invalid, or the ID is in use.
         """
         client = SimulatedClient(hub.lower(), user)
-        client.connection_id = self._do(
-            lambda: self._service.attach(
+        client.connection_id = self._call(
+            lambda: self._emulator.attach(
                 hub, client, user_id=user, connection_id=connection_id, groups=groups
             )
         )
         return client
 
     def leave(self, client: SimulatedClient) -> None:
-        """Let a client leave of its own will."""
-        self._do(lambda: self._service.detach(client.hub, client.connection_id))
+        """Disconnect a client."""
+        self._call(lambda: self._emulator.detach(client.hub, client.connection_id))
 
     @property
     def ledger(self) -> list[LogEntry]:
-        """What it was asked, and what its WebSocket clients did, the oldest first."""
-        return self._do(lambda: list(self._service.request_log.entries()))
+        """The log of REST requests and of events of WebSocket clients, oldest first."""
+        return self._call(lambda: list(self._emulator.request_log.entries()))
 
     @property
     def state(self) -> dict[str, Any]:
-        """Who is there, by hub: as `GET /_local/state` has it."""
-        return self._do(
+        """The state of the hubs, in the format of `GET /_local/state`."""
+        return self._call(
             lambda: {
-                name: hub_json(hub, _LISTED)
-                for name, hub in self._service.hubs.items()
+                name: hub_json(hub, _STATE_LIMIT)
+                for name, hub in self._emulator.hubs.items()
                 if hub.connections
             }
         )
 
     def groups(self, client: SimulatedClient) -> tuple[str, ...]:
-        """The groups that a client is in, in the order in which it joined."""
+        """Return the groups of a client, in the order of joining."""
 
-        def found() -> tuple[str, ...]:
-            hub = self._service.hubs[client.hub]
-            one = hub.connections.get(client.connection_id)
-            return tuple(one.groups) if one else ()
+        def read_groups() -> tuple[str, ...]:
+            hub = self._emulator.hubs[client.hub]
+            connection = hub.connections.get(client.connection_id)
+            return tuple(connection.groups) if connection else ()
 
-        return self._do(found)
+        return self._call(read_groups)
 
     def fault(self, *faults: str) -> None:
-        """Let requests meet further faults, such as `503,after,count=1`.
+        """Inject further faults, such as `503,after,count=1`.
 
         Raises:
-            ValueError: A fault is not written as faults are; says how they are.
+            ValueError: A fault is invalid; the message says how to write it.
         """
-        parsed = [parse_fault(one) for one in faults]
-        self._do(lambda: self._service.faults.add(parsed))
+        parsed = [parse_fault(fault) for fault in faults]
+        self._call(lambda: self._emulator.faults.add(parsed))
 
     def reset(self) -> None:
-        """Close every client, and forget hubs, ledger and faults."""
-        self._do(self._service.reset)
+        """Close all connections, and clear hubs, ledger and faults."""
+        self._call(self._emulator.reset)
 
-    def _do(self, act: Callable[[], _T]) -> _T:
-        """Do something in the service's thread, and wait until it is done."""
-        done: Future[_T] = Future()
+    def _call(self, function: Callable[[], _T]) -> _T:
+        """Call a function in the emulator's thread and wait for its result."""
+        future: Future[_T] = Future()
 
-        def run() -> None:
+        def call() -> None:
             try:
-                done.set_result(act())
+                future.set_result(function())
             except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-                done.set_exception(error)
+                future.set_exception(error)
 
-        self._running().call_soon_threadsafe(run)
-        return done.result()
+        self._running_loop().call_soon_threadsafe(call)
+        return future.result()
 
-    def _wait(self, coming: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(coming, self._running()).result()
+    def _await(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._running_loop()).result()
 
-    def _running(self) -> asyncio.AbstractEventLoop:
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
-            raise RuntimeError("the service is not running: use `with LocalPubSub() as service:`")
+            raise RuntimeError("the emulator is not running: use `with LocalPubSub() as emulator:`")
         return self._loop
 
     def _run(self) -> None:
-        self._running().run_forever()
+        self._running_loop().run_forever()
 
-    def _end(self) -> None:
-        loop = self._running()
+    def _stop_thread(self) -> None:
+        loop = self._running_loop()
         loop.call_soon_threadsafe(loop.stop)
         self._thread.join()
         loop.close()
         self._loop = None
 
 
-def _value(message: Message) -> Any:  # noqa: ANN401 -- a message of any kind
+def _decode(message: Message) -> Any:  # noqa: ANN401 - data of any type
     match message.data_type:
         case DataType.TEXT:
             return message.data.decode()

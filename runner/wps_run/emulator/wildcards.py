@@ -1,7 +1,7 @@
-r"""Patterns over the names of groups, as roles write them.
+r"""Wildcard patterns over group names, as used in roles.
 
-Source: the service's documentation of wildcard roles. `*` stands for any characters but a dot,
-`**` for any at all, `?` for one that is no dot; `\` takes the meaning from `*`, `?` and `\`.
+Source: the service's documentation of wildcard roles. `*` matches any characters except a dot,
+`**` any characters, `?` one character except a dot; `\` escapes `*`, `?` and `\`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,17 +11,17 @@ from enum import Enum
 from wps_run.emulator.names import utf16_units
 
 LENGTH_LIMIT = 1024
-"""The most UTF-16 units a pattern may have."""
+"""The maximum length of a pattern, in UTF-16 units."""
 
 STAR_LIMIT = 5
-"""The most unescaped stars a pattern may have; those of `**` count each."""
+"""The maximum number of unescaped stars in a pattern; `**` counts as two."""
 
 
 class PatternError(ValueError):
-    """A text is no pattern; says why."""
+    """A text is not a valid pattern; the message says why."""
 
 
-class _Wild(Enum):
+class _Wildcard(Enum):
     ONE = "?"
     SEGMENT = "*"
     ANY = "**"
@@ -31,11 +31,11 @@ class _Wild(Enum):
 class Pattern:
     """A compiled pattern.
 
-    A bit stands for each place in the pattern; those that may have been reached are followed
-    through the name at once, so that no name takes longer than its length.
+    Each bit stands for a position in the pattern. `matches` advances all reachable positions
+    together, so its time is linear in the length of the name.
 
     Attributes:
-        text: As it was written.
+        text: The source text.
         literal: The only name it matches when it has no wildcard, or None.
     """
 
@@ -48,62 +48,62 @@ class Pattern:
     _end: int
 
     def matches(self, name: str) -> bool:
-        """Whether it stands for this name, compared with case."""
-        reached = self._past_stars(1)
+        """Whether the pattern matches a name, compared with case."""
+        reached = self._skip_stars(1)
         for letter in name:
-            step = reached & self._letters.get(letter, 0)
-            stay = reached & self._anys
+            advanced = reached & self._letters.get(letter, 0)
+            stayed = reached & self._anys
             if letter != ".":
-                step |= reached & self._ones
-                stay |= reached & self._segments
-            reached = self._past_stars(step << 1 | stay)
+                advanced |= reached & self._ones
+                stayed |= reached & self._segments
+            reached = self._skip_stars(advanced << 1 | stayed)
             if not reached:
                 return False
         return bool(reached & self._end)
 
-    def _past_stars(self, reached: int) -> int:
-        """A star may stand for nothing. Two are never neighbours, so one step is enough."""
+    def _skip_stars(self, reached: int) -> int:
+        """Let each star match nothing. No two stars are adjacent, so one shift is enough."""
         return reached | (reached & (self._segments | self._anys)) << 1
 
 
 def compile_pattern(text: str) -> Pattern:
-    """Make a pattern of a text.
+    """Compile a pattern.
 
     Raises:
-        PatternError: It is empty, too long, has too many stars, or a backslash before a character
-            that has no special meaning.
+        PatternError: The text is empty, too long, has too many stars, or a backslash before a
+            character that needs no escape.
     """
     if not text:
         raise PatternError("The pattern is empty.")
     if utf16_units(text) > LENGTH_LIMIT:
         raise PatternError(f"The pattern is longer than {LENGTH_LIMIT} characters.")
-    tokens = tuple(_tokens(text))
+    tokens = tuple(_tokenize(text))
     letters: dict[str, int] = {}
-    for place, token in enumerate(tokens):
+    for position, token in enumerate(tokens):
         if isinstance(token, str):
-            letters[token] = letters.get(token, 0) | 1 << place
+            letters[token] = letters.get(token, 0) | 1 << position
     return Pattern(
         text,
         _literal(tokens),
         letters,
-        _places(tokens, _Wild.ONE),
-        _places(tokens, _Wild.SEGMENT),
-        _places(tokens, _Wild.ANY),
+        _positions(tokens, _Wildcard.ONE),
+        _positions(tokens, _Wildcard.SEGMENT),
+        _positions(tokens, _Wildcard.ANY),
         1 << len(tokens),
     )
 
 
-def _places(tokens: Iterable[str | _Wild], wild: _Wild) -> int:
-    return sum(1 << place for place, token in enumerate(tokens) if token is wild)
+def _positions(tokens: Iterable[str | _Wildcard], wildcard: _Wildcard) -> int:
+    return sum(1 << position for position, token in enumerate(tokens) if token is wildcard)
 
 
-def _literal(tokens: tuple[str | _Wild, ...]) -> str | None:
+def _literal(tokens: tuple[str | _Wildcard, ...]) -> str | None:
     letters = [token for token in tokens if isinstance(token, str)]
     return "".join(letters) if len(letters) == len(tokens) else None
 
 
-def _tokens(text: str) -> Iterator[str | _Wild]:
-    """The pattern's letters and wildcards; a run of stars is one wildcard."""
+def _tokenize(text: str) -> Iterator[str | _Wildcard]:
+    """Yield the letters and wildcards of a pattern; a run of stars is one wildcard."""
     stars = run = 0
     characters = iter(text)
     for character in characters:
@@ -112,25 +112,25 @@ def _tokens(text: str) -> Iterator[str | _Wild]:
             run += 1
             continue
         if run:
-            yield _stars(run)
+            yield _star(run)
             run = 0
         if character == "?":
-            yield _Wild.ONE
+            yield _Wildcard.ONE
         elif character == "\\":
-            yield _escaped(next(characters, ""))
+            yield _unescape(next(characters, ""))
         else:
             yield character
     if run:
-        yield _stars(run)
+        yield _star(run)
     if stars > STAR_LIMIT:
         raise PatternError(f"The pattern has more than {STAR_LIMIT} stars.")
 
 
-def _stars(run: int) -> _Wild:
-    return _Wild.SEGMENT if run == 1 else _Wild.ANY
+def _star(run: int) -> _Wildcard:
+    return _Wildcard.SEGMENT if run == 1 else _Wildcard.ANY
 
 
-def _escaped(character: str) -> str:
+def _unescape(character: str) -> str:
     if character not in ("*", "?", "\\"):
         raise PatternError(r"A backslash stands only before `*`, `?` and `\`.")
     return character

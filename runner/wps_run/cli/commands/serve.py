@@ -152,7 +152,7 @@ def _seat(service: "Emulator", file: str) -> None:
         service.seed(document.data)
     except SeedError as wrong:
         raise PlaybookError(
-            sort_problems(document.problem(one.message, "seed", one.path) for one in wrong.faults)
+            sort_problems(document.problem(one.message, "seed", one.path) for one in wrong.problems)
         ) from None
 
 
