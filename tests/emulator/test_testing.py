@@ -46,7 +46,7 @@ def test_messages_are_taken_one_after_the_other(wps_local: LocalPubSub, chat: An
     sender.start()
 
     assert [ada.next(), ada.next()] == ["early", "late"]
-    with pytest.raises(TimeoutError, match=r"client ada in hub chat> received no new message in 0\.01 s"):
+    with pytest.raises(TimeoutError, match=r"ada in hub chat> received no new message in 0\.01 s"):
         ada.next(timeout=0.01)
     sender.join()
 
