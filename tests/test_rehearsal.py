@@ -37,10 +37,10 @@ async def test_everybody_who_is_named_is_there_once() -> None:
     results, outlook = await rehearse(SEAT, SEAT, CLOSE, send)
 
     assert [one.status for one in results] == [Status.OK] * 4
-    assert (outlook.hub, outlook.clients) == ("chat", 3)
-    assert [(one.client, one.reason) for one in outlook.closed] == [("c1", "late")]
-    assert [one.listeners for one in outlook.heard] == [("ada",)]
-    assert (outlook.absent, outlook.struck, outlook.fault_seed) == ((), (), None)
+    assert (outlook.hub, outlook.client_count) == ("chat", 3)
+    assert [(one.client, one.reason) for one in outlook.closed_clients] == [("c1", "late")]
+    assert [one.recipients for one in outlook.deliveries] == [("ada",)]
+    assert (outlook.absent, outlook.fault_hits, outlook.fault_seed) == ((), (), None)
 
 
 @pytest.mark.parametrize(("rule", "status"), [("fail", Status.FAILED), ("skip", Status.SKIPPED)])
@@ -65,8 +65,8 @@ async def test_who_comes_late_is_waited_for() -> None:
     )
 
     assert [one.status for one in results] == [Status.OK, Status.OK]
-    assert (outlook.clients, outlook.absent) == (1, ())
-    assert outlook.heard[0].listeners == ("bob",)
+    assert (outlook.client_count, outlook.absent) == (1, ())
+    assert outlook.deliveries[0].recipients == ("bob",)
 
 
 async def test_a_connection_may_be_absent_too() -> None:
@@ -99,12 +99,12 @@ async def test_faults_and_retries_are_in_the_account() -> None:
 
     assert [one.status for one in results] == [Status.OK, Status.OK]
     assert [one.attempts for one in results] == [2, 2]
-    assert [one.operations for one in outlook.struck] == [
+    assert [one.operations for one in outlook.fault_hits] == [
         (("AddUserToGroup", 1),),
         (("SendToGroup", 1),),
     ]
     assert (outlook.repeats, outlook.fault_seed) == (2, 7)
-    assert [one.listeners for one in outlook.heard] == [("ada",), ("ada",)]
+    assert [one.recipients for one in outlook.deliveries] == [("ada",), ("ada",)]
 
 
 async def test_a_stalled_answer_leaves_a_send_unknown() -> None:
@@ -114,7 +114,7 @@ async def test_a_stalled_answer_leaves_a_send_unknown() -> None:
     )
 
     assert [one.status for one in results] == [Status.OK, Status.UNKNOWN]
-    assert outlook.heard[0].listeners == ("ada",)
+    assert outlook.deliveries[0].recipients == ("ada",)
 
 
 async def test_a_stranger_at_the_port_changes_nothing() -> None:

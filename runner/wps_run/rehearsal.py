@@ -189,22 +189,25 @@ class Rehearsal:
         faults = self._service.faults
         return Simulation(
             hub=name,
-            clients=len(scene.labels),
+            client_count=len(scene.labels),
             groups=tuple(
                 (group, tuple(scene.labels[connection] for connection in members))
                 for group, members in hub.groups.items()
             ),
-            heard=tuple(scene.heard),
-            closed=tuple(scene.closed),
+            deliveries=tuple(scene.heard),
+            closed_clients=tuple(scene.closed),
             permissions=tuple(
                 PermissionState(
-                    connection, permission, group, allowed=hub.check(permission, connection, group)
+                    connection,
+                    permission,
+                    group,
+                    hub.check(permission, connection, group),
                 )
                 for connection, permission, group in scene.ruled
                 if connection in hub.connections
             ),
             absent=tuple(scene.away),
-            struck=tuple(
+            fault_hits=tuple(
                 FaultHits(one.fault.text, tuple(scene.struck.get(one.fault.text, {}).items()))
                 for one in faults.counters
             ),

@@ -111,7 +111,7 @@ def test_a_rehearsal_with_a_journal_keeps_no_message(wps_run: Script, tmp_path: 
         assert "top secret words" not in (tmp_path / file).read_text()
     (would_happen,) = json.loads((tmp_path / "now.json").read_text())["rehearsal"]
     assert would_happen["messages"][0]["bytes"] == len("top secret words")
-    assert would_happen["messages"][0]["heardBy"] == ["ada", "bob", "cy"]
+    assert would_happen["messages"][0]["receivedBy"] == ["ada", "bob", "cy"]
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,8 @@ def test_an_excluded_connection_hears_nothing(wps_run: Script, project: Path) ->
     done = wps_run("--local", project / "playbooks" / "announcement.yaml", "--output", "json")
 
     messages = json.loads(done.stdout)["rehearsal"][0]["messages"]
-    assert messages[1]["heardBy"] == ["ada"]
-    assert messages[2]["heardBy"] == ["wall-display"]
+    assert messages[1]["receivedBy"] == ["ada"]
+    assert messages[2]["receivedBy"] == ["wall-display"]
 
 
 @pytest.mark.parametrize(("mode", "code"), [("sequential", 1), ("concurrent", 1)])

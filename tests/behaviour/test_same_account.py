@@ -62,7 +62,7 @@ def told_by_rehearsal(record: Mapping[str, Any]) -> Account:
     """The account of a rehearsal's record."""
     account = Account({name: [] for name in SUBPROTOCOLS})
     for message in record["messages"]:
-        for name in message["heardBy"]:
+        for name in message["receivedBy"]:
             account.heard[name].append((message["from"], message["dataType"], message["bytes"]))
     account.closed = {one["client"]: one["reason"] for one in record["closed"]}
     return account

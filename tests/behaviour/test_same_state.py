@@ -84,9 +84,9 @@ def comparable(outlook: Simulation) -> Any:
     """The outlook without what the contract leaves open: the order between targets."""
     return (
         {group: sorted(members) for group, members in outlook.groups},
-        sorted((one.client, one.reason) for one in outlook.closed),
-        sorted((p.connection, p.permission, p.group, p.allowed) for p in outlook.permissions),
-        sorted((h.origin, h.data_type, h.data, sorted(h.listeners)) for h in outlook.heard),
+        sorted((one.client, one.reason) for one in outlook.closed_clients),
+        sorted((p.connection, p.permission, p.group, p.is_allowed) for p in outlook.permissions),
+        sorted((h.origin, h.data_type, h.data, sorted(h.recipients)) for h in outlook.deliveries),
     )
 
 

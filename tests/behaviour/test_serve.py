@@ -182,7 +182,7 @@ def test_a_rehearsal_can_be_in_trouble(wps_run: Script, tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "1 ok, 0 failed, 0 unknown, 2 skipped" in done.stdout
-    assert 'Not there\n    bob, "a=b"' in done.stdout
-    assert "Faults (--fault-seed 3 brings them again)" in done.stdout
-    assert "struck 1 request: AddUserToGroup 1" in done.stdout
+    assert 'Absent\n    bob, "a=b"' in done.stdout
+    assert "Faults (repeat them with --fault-seed 3)" in done.stdout
+    assert "affected 1 request: AddUserToGroup 1" in done.stdout
     assert "1 request was sent again" in done.stdout

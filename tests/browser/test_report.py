@@ -74,10 +74,10 @@ def ten() -> list[Record]:
     return records
 
 
-def account(
-    records: list[Record], *outlooks: Simulation, playbook: str = "Open the rooms"
+def report(
+    records: list[Record], *simulations: Simulation, playbook: str = "Open the rooms"
 ) -> RunReport:
-    """The account of a run with these records."""
+    """The report of a run with these records."""
     summary = Summary(Counter(), duration=1.5)
     for one in records:
         summary.count(one)
@@ -89,12 +89,12 @@ def account(
         len(records),
         "concurrent",
     )
-    return RunReport(heading, "2026-11-24T14:00:00.000+00:00", records, summary, outlooks)
+    return RunReport(heading, "2026-11-24T14:00:00.000+00:00", records, summary, simulations)
 
 
 @pytest.fixture
 def opened(browser: Any, tmp_path: Path) -> Callable[..., float]:
-    """Opens the report of an account from disk; milliseconds until it was loaded."""
+    """Opens the report of an report from disk; milliseconds until it was loaded."""
 
     def open_(told: RunReport, **options: Any) -> float:
         file = tmp_path / "report.html"
@@ -106,7 +106,7 @@ def opened(browser: Any, tmp_path: Path) -> Callable[..., float]:
 
 def test_it_loads_nothing_and_says_nothing(browser: Any, opened: Callable[..., float]) -> None:
     """One file: no request beyond it, no message on the console, the policy obeyed."""
-    opened(account(ten()))
+    opened(report(ten()))
 
     assert [url.rsplit("/", 1)[1] for url in browser.requests()] == ["report.html"]
     assert browser.noise() == []
@@ -118,7 +118,7 @@ def test_it_refuses_scripts_that_are_not_its_own(
     browser: Any, opened: Callable[..., float]
 ) -> None:
     """Whatever got into the page: neither an inline handler nor a style from elsewhere."""
-    opened(account(ten()))
+    opened(report(ten()))
     browser.evaluate(
         "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=alert(1)>')"
     )
@@ -144,8 +144,8 @@ def test_names_that_hurt_are_only_text(browser: Any, opened: Callable[..., float
     heard = tuple(
         MessageDelivery(name, "text", name.encode(errors="replace"), HURTING) for name in HURTING
     )
-    outlook = Simulation("chat", 9, ((HURTING[0], HURTING),), heard, (), ())
-    opened(account(records, outlook, playbook=HURTING[0]))
+    simulation = Simulation("chat", 9, ((HURTING[0], HURTING),), heard, (), ())
+    opened(report(records, simulation, playbook=HURTING[0]))
     for button in range(len(HURTING)):
         browser.click(f"#action-{button} button")
 
@@ -163,7 +163,7 @@ def test_filters_narrow_the_table_and_say_how_far(
     browser: Any, opened: Callable[..., float]
 ) -> None:
     """By status, action, target and free text, together; clearing shows all again."""
-    opened(account(ten()))
+    opened(report(ten()))
     numbers = "#rows td:first-child"
     assert browser.text("#count") == "10 of 10 actions"
 
@@ -184,7 +184,7 @@ def test_filters_narrow_the_table_and_say_how_far(
 
 def test_headings_sort_both_ways_by_keyboard(browser: Any, opened: Callable[..., float]) -> None:
     """And say so to a screen reader."""
-    opened(account(ten()))
+    opened(report(ten()))
     browser.focus("th[data-key=took] button")
     browser.press("Enter")
     browser.press("Enter")
@@ -197,7 +197,7 @@ def test_headings_sort_both_ways_by_keyboard(browser: Any, opened: Callable[...,
 
 def test_a_row_opens_and_tells_its_attempts(browser: Any, opened: Callable[..., float]) -> None:
     """What each attempt was answered, how long it paused; the step it waited for can be reached."""
-    opened(account(ten()))
+    opened(report(ten()))
     browser.focus("#action-2 button")
     browser.press("Space")
 
@@ -213,7 +213,7 @@ def test_a_row_opens_and_tells_its_attempts(browser: Any, opened: Callable[..., 
 
 def test_the_timeline_is_driven_by_keys(browser: Any, opened: Callable[..., float]) -> None:
     """Right and left go through the actions by their start, W to the one waited for."""
-    opened(account(ten()))
+    opened(report(ten()))
     browser.focus("#plot")
     browser.press("End")
     assert browser.text("#plot-info").startswith("#9 sendToGroup group=launch-red · ok 200")
@@ -231,7 +231,7 @@ def test_the_timeline_is_driven_by_keys(browser: Any, opened: Callable[..., floa
 
 def test_the_timeline_is_driven_by_the_mouse(browser: Any, opened: Callable[..., float]) -> None:
     """Pointing tells the action, and the line to the one it waited for is drawn."""
-    opened(account(ten()))
+    opened(report(ten()))
     before = browser.evaluate("document.querySelector('canvas').toDataURL()")
     place = browser.evaluate(
         "(() => { const one = byIndex.get(9);"
@@ -250,7 +250,7 @@ def test_the_timeline_is_driven_by_the_mouse(browser: Any, opened: Callable[...,
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(browser: Any, opened: Callable[..., float], scheme: str) -> None:
     """In both colour schemes, with rows opened and an action chosen."""
-    opened(account(ten(), MANY), colorScheme=scheme)
+    opened(report(ten(), MANY), colorScheme=scheme)
     for index in (2, 4):
         browser.click(f"#action-{index} button")
     browser.focus("#plot")
@@ -261,7 +261,7 @@ def test_axe_finds_nothing(browser: Any, opened: Callable[..., float], scheme: s
 
 def test_axe_finds_nothing_in_the_plain_page(browser: Any, tmp_path: Path) -> None:
     """As it is without JavaScript, which axe itself cannot do without."""
-    text = "".join(page(account(ten(), MANY)))
+    text = "".join(page(report(ten(), MANY)))
     plain = re.sub(r"<script.*?</script>|</?noscript>", "", text, flags=re.DOTALL)
     (tmp_path / "plain.html").write_text(plain, "utf-8")
     browser.open((tmp_path / "plain.html").as_uri(), {})
@@ -274,7 +274,7 @@ def test_without_javascript_every_action_is_in_a_plain_table(
     browser: Any, opened: Callable[..., float]
 ) -> None:
     """And nothing that would not work is shown."""
-    opened(account(ten()), javaScriptEnabled=False)
+    opened(report(ten()), javaScriptEnabled=False)
 
     assert browser.texts(".chunk tbody td:first-child") == [str(index) for index in range(10)]
     assert "Let the user connect." in browser.text(".chunk")
@@ -304,7 +304,7 @@ def test_20_000_actions_are_usable_within_3_seconds(
     browser: Any, opened: Callable[..., float], *, script: bool
 ) -> None:
     """Opened, searched and drawn; as a plain page, opened."""
-    told = account(many())
+    told = report(many())
     took = []
     for _ in range(2):  # the better one counts: other programs may be busy
         took.append(opened(told, javaScriptEnabled=script))
@@ -320,7 +320,7 @@ def test_20_000_actions_are_usable_within_3_seconds(
 
 def test_it_prints(browser: Any, opened: Callable[..., float]) -> None:
     """All rows that the filters leave go onto paper, and the page is as before afterwards."""
-    opened(account([record(index) for index in range(250)]))
+    opened(report([record(index) for index in range(250)]))
     browser.evaluate(
         "addEventListener('beforeprint', () => { window.printed = $('rows').children.length; })"
     )

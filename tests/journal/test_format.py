@@ -21,7 +21,7 @@ from wps_run.playbook.options import Delivery, OnError
 from wps_run.playbook.steps import Step
 from wps_run.problems import JournalError
 from wps_run.report.formats import OUTPUT_FORMATS
-from wps_run.report.replay import replay
+from wps_run.report.run_report import report_from_history
 
 
 def step(index: int, name: str = "addUserToGroup") -> Step:
@@ -86,11 +86,11 @@ def use(journal: bytes) -> None:
     """Do all that is done with a journal: tell it again, list it, go on with it."""
     history = read_history(lambda: io.BytesIO(journal), "j")
     for row in OUTPUT_FORMATS.values():
-        told, reporter = replay(history), row.new_reporter()
-        reporter.begin(told.heading)
-        for record in told.records:
+        told, reporter = report_from_history(history), row.new_reporter()
+        reporter.begin(told.run_info)
+        for record in told.results:
             reporter.result(record)
-        reporter.end(told.summary, told.outlooks)
+        reporter.end(told.summary, told.simulations)
     for again in ResumeMode:
         resumption = Resumption(history, again)
         settled = list(resumption.settled(STEPS))

@@ -83,8 +83,8 @@ def make_record() -> Callable[..., Record]:
 
 
 @pytest.fixture(scope="session")
-def make_account(make_record: Callable[..., Record]) -> Callable[..., RunReport]:
-    """Makes the account of a run with these records: one ok, one failed, one skipped."""
+def make_report(make_record: Callable[..., Record]) -> Callable[..., RunReport]:
+    """Makes the report of a run with these records: one ok, one failed, one skipped."""
     fault = ActionError(
         "Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect."
     )
@@ -103,7 +103,7 @@ def make_account(make_record: Callable[..., Record]) -> Callable[..., RunReport]
         summary = Summary(Counter(), duration=1.5)
         for record in told:
             summary.count(record)
-        heading = RunInfo(
+        run_info = RunInfo(
             Destination.SERVICE,
             ("contoso.example",),
             ("chat",),
@@ -112,9 +112,9 @@ def make_account(make_record: Callable[..., Record]) -> Callable[..., RunReport]
             "one by one",
         )
         fields: dict[str, Any] = {
-            "heading": heading,
-            "began": "2026-11-24T14:00:00.000+00:00",
-            "records": told,
+            "run_info": run_info,
+            "started": "2026-11-24T14:00:00.000+00:00",
+            "results": told,
             "summary": summary,
         }
         return RunReport(**{**fields, **changes})

@@ -23,7 +23,7 @@ from wps_run.report.run_report import RunReport
 from wps_run.report.simulation import ClosedClient, MessageDelivery, PermissionState, Simulation
 from wps_run.report.text import QuietReporter
 
-HEADING = RunInfo(
+RUN_INFO = RunInfo(
     destination=Destination.LOCAL,
     endpoints=("127.0.0.1:8080",),
     hubs=("chat",),
@@ -31,36 +31,36 @@ HEADING = RunInfo(
     total=3,
     pace="sequential",
 )
-OUTLOOK = Simulation(
+SIMULATION = Simulation(
     hub="chat",
-    clients=2,
+    client_count=2,
     groups=(("red", ("ada", "bob")),),
-    heard=(
+    deliveries=(
         MessageDelivery("red", "text", b"Welcome", ("ada",)),
         MessageDelivery("server", "binary", b"\0", ()),
     ),
-    closed=(ClosedClient("mallory", "Spam"),),
+    closed_clients=(ClosedClient("mallory", "Spam"),),
     permissions=(
-        PermissionState("c1", "sendToGroup", "red", allowed=True),
-        PermissionState("c1", "joinLeaveGroup", "red", allowed=False),
+        PermissionState("c1", "sendToGroup", "red", is_allowed=True),
+        PermissionState("c1", "joinLeaveGroup", "red", is_allowed=False),
     ),
 )
 
 
-def whole(reporter: Reporter, results: list[Result], *outlooks: Simulation) -> str:
+def whole(reporter: Reporter, results: list[Result], *simulations: Simulation) -> str:
     """The report of these results."""
     summary = Summary(Counter(), duration=1.5)
-    parts = [reporter.begin(HEADING)]
+    parts = [reporter.begin(RUN_INFO)]
     for result in results:
         summary.count(result.record)
         parts.append(reporter.result(result.record))
-    parts.append(reporter.end(summary, outlooks))
+    parts.append(reporter.end(summary, simulations))
     return "".join(parts)
 
 
 def test_text_is_for_people(results: list[Result]) -> None:
     """It says where the run went, then each result, then what would happen and the totals."""
-    assert whole(OUTPUT_FORMATS["text"].new_reporter(), results, OUTLOOK) == (
+    assert whole(OUTPUT_FORMATS["text"].new_reporter(), results, SIMULATION) == (
         "LOCAL rehearsal (nothing leaves this machine) · hub chat · Open the launch rooms"
         " · 3 actions, sequential\n"
         "\n"
@@ -80,8 +80,8 @@ def test_text_is_for_people(results: list[Result]) -> None:
         "    red  ada, bob\n"
         "\n"
         "  Messages\n"
-        '    "Welcome" from red  heard by ada\n'
-        "    1 byte from server  heard by nobody\n"
+        '    "Welcome" from red  received by ada\n'
+        "    1 byte from server  received by nobody\n"
         "\n"
         "  Closed\n"
         "    Spam  mallory\n"
@@ -95,7 +95,7 @@ def test_text_is_for_people(results: list[Result]) -> None:
 
 def test_quiet_shows_only_what_is_not_ok(results: list[Result]) -> None:
     """The totals are always there."""
-    text = whole(QuietReporter(), results, OUTLOOK)
+    text = whole(QuietReporter(), results, SIMULATION)
 
     assert "ok       200" not in text
     assert "failed   404" in text
@@ -106,7 +106,7 @@ def test_ndjson_ends_with_the_summary(results: list[Result]) -> None:
     """A record a line; the summary also says where the run went."""
     records = [
         json.loads(line)
-        for line in whole(OUTPUT_FORMATS["ndjson"].new_reporter(), results, OUTLOOK).splitlines()
+        for line in whole(OUTPUT_FORMATS["ndjson"].new_reporter(), results, SIMULATION).splitlines()
     ]
 
     assert [record["type"] for record in records] == [*["result"] * 3, "rehearsal", "summary"]
@@ -129,7 +129,7 @@ def test_ndjson_ends_with_the_summary(results: list[Result]) -> None:
 
 def test_json_is_one_object_with_the_results_in_order(results: list[Result]) -> None:
     """Results come as they end; the report has them as they were written."""
-    report = json.loads(whole(OUTPUT_FORMATS["json"].new_reporter(), results[::-1], OUTLOOK))
+    report = json.loads(whole(OUTPUT_FORMATS["json"].new_reporter(), results[::-1], SIMULATION))
 
     assert [record["index"] for record in report["results"]] == [3, 4, 5]
     assert report["summary"]["exitCode"] == 1
@@ -139,7 +139,7 @@ def test_json_is_one_object_with_the_results_in_order(results: list[Result]) -> 
         "dataType": "binary",
         "bytes": 1,
         "data": None,
-        "heardBy": [],
+        "receivedBy": [],
     }
 
 
@@ -153,7 +153,7 @@ def test_json_without_a_rehearsal_has_summary_and_results_only(results: list[Res
 
 def test_none_says_nothing(results: list[Result]) -> None:
     """The exit code is enough for some."""
-    assert whole(OUTPUT_FORMATS["none"].new_reporter(), results, OUTLOOK) == ""
+    assert whole(OUTPUT_FORMATS["none"].new_reporter(), results, SIMULATION) == ""
 
 
 @pytest.mark.parametrize("count", [3, 30_000])
@@ -163,15 +163,15 @@ def test_a_rehearsal_is_readable_for_3_users_and_for_30_000(
     """Long lists are counted for the eye."""
     names = tuple(f"user{number}" for number in range(count))
     groups = tuple((name, names) for name in names[:50])
-    outlook = Simulation(
+    simulation = Simulation(
         "chat", count, groups, (MessageDelivery("red", "text", b"x", names),), (), ()
     )
 
-    text = whole(OUTPUT_FORMATS["text"].new_reporter(), results, outlook)
+    text = whole(OUTPUT_FORMATS["text"].new_reporter(), results, simulation)
 
     assert len(text.splitlines()) < 60
     assert max(map(len, text.splitlines())) < 250
-    assert f"{count} simulated clients" in text
+    assert f"{count:,} simulated clients" in text
 
 
 def test_importing_the_table_imports_no_format() -> None:
@@ -202,12 +202,12 @@ def test_help_and_messages_list_every_format() -> None:
 
 @pytest.mark.parametrize("name", ["json", "ndjson"])
 def test_a_file_has_the_text_of_standard_output(
-    name: str, make_account: Callable[..., RunReport]
+    name: str, make_report: Callable[..., RunReport]
 ) -> None:
     """Whether it is made from the reporter or by a function of its own."""
-    report = make_account()
+    report = make_report()
     reporter = OUTPUT_FORMATS[name].new_reporter()
-    parts = [reporter.begin(report.heading), *map(reporter.result, report.records)]
-    parts.append(reporter.end(report.summary, report.outlooks))
+    parts = [reporter.begin(report.run_info), *map(reporter.result, report.results)]
+    parts.append(reporter.end(report.summary, report.simulations))
 
     assert "".join(FILE_FORMATS[f".{name}"].render(report)) == "".join(parts)

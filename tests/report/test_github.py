@@ -15,7 +15,7 @@ from wps_run.report.github import AnnotatedReporter, Annotations
 from wps_run.report.records import NdjsonReporter
 from wps_run.report.text import TextReporter
 
-HEADING = RunInfo(Destination.SERVICE, ("x.example",), ("chat",), ("p.yaml",), 1, "sequential")
+RUN_INFO = RunInfo(Destination.SERVICE, ("x.example",), ("chat",), ("p.yaml",), 1, "sequential")
 FAULT = ActionError("Warning.User.NotExisted", "User `ada` is 100% gone", "let the user connect")
 Told = Callable[..., Record]
 
@@ -88,8 +88,8 @@ def test_what_a_failure_kept_from_starting_is_one_warning(told: Told) -> None:
 
     assert not any(shown)
     assert annotations.end() == (
-        "::warning title=wps-run::1000 actions were skipped, since an action before did not"
-        " succeed\n"
+        "::warning title=wps-run::1000 actions were skipped because an earlier action did"
+        " not succeed\n"
     )
 
 
@@ -107,7 +107,7 @@ def test_beside_a_report_for_machines_annotations_go_aside(told: Told) -> None:
     reporter, alone = AnnotatedReporter(NdjsonReporter(), aside.append), NdjsonReporter()
     summary = Summary(Counter({Status.FAILED: 1}))
     for one in (reporter, alone):
-        one.begin(HEADING)
+        one.begin(RUN_INFO)
 
     shown = reporter.result(told()) + reporter.end(summary, ())
 

@@ -22,9 +22,9 @@ SCHEMAS = [
 TEXTS = st.text("\x00\x1b\x85\ud800\ufffe]]><&'\"\n\t é😀", max_size=8) | st.text(max_size=20)
 
 
-def parsed(account: RunReport) -> Any:
+def parsed(report: RunReport) -> Any:
     """The document, as a strict reader of UTF-8 sees it."""
-    return etree.fromstring("".join(junit(account)).encode())
+    return etree.fromstring("".join(junit(report)).encode())
 
 
 def broken_rules(document: Any) -> list[str]:
@@ -36,9 +36,9 @@ def broken_rules(document: Any) -> list[str]:
     return [str(schema.error_log) for schema in SCHEMAS if not schema.validate(document)]
 
 
-def test_an_action_is_a_test_case(make_account: Callable[..., RunReport]) -> None:
+def test_an_action_is_a_test_case(make_report: Callable[..., RunReport]) -> None:
     """With its place and time as attributes, attempts and request ID as properties."""
-    suite = parsed(make_account())[0]
+    suite = parsed(make_report())[0]
     cases = suite.findall("testcase")
 
     assert [case.get("name") for case in cases] == [
@@ -66,14 +66,14 @@ def test_an_action_is_a_test_case(make_account: Callable[..., RunReport]) -> Non
     [("ok", None), ("failed", "failure"), ("unknown", "error"), ("skipped", "skipped")],
 )
 def test_each_status_has_its_element(
-    make_account: Callable[..., RunReport],
+    make_report: Callable[..., RunReport],
     make_record: Callable[..., Record],
     status: str,
     element: str | None,
 ) -> None:
     """Failed is a failure, unknown an error, skipped skipped; with code, message and hint."""
     fault = None if element is None else ActionError("c", "m", "h")
-    (case,) = parsed(make_account(make_record(status=Status(status), error=fault))).iter("testcase")
+    (case,) = parsed(make_report(make_record(status=Status(status), error=fault))).iter("testcase")
     endings = [child for child in case if child.tag != "properties"]
 
     assert [child.tag for child in endings] == ([] if element is None else [element])
@@ -82,9 +82,9 @@ def test_each_status_has_its_element(
         assert child.get("type") == (None if status == "skipped" else "c")
 
 
-def test_the_suite_tells_where_and_how_fast(make_account: Callable[..., RunReport]) -> None:
+def test_the_suite_tells_where_and_how_fast(make_report: Callable[..., RunReport]) -> None:
     """Percentiles and throughput as properties."""
-    facts = {one.get("name"): one.get("value") for one in parsed(make_account())[0][0]}
+    facts = {one.get("name"): one.get("value") for one in parsed(make_report())[0][0]}
 
     assert facts["destination"] == "SERVICE"
     assert facts["perSecond"] == "1.3"
@@ -93,23 +93,23 @@ def test_the_suite_tells_where_and_how_fast(make_account: Callable[..., RunRepor
 
 
 def test_a_run_without_records_for_all_has_an_error_more(
-    make_account: Callable[..., RunReport], make_record: Callable[..., Record]
+    make_report: Callable[..., RunReport], make_record: Callable[..., Record]
 ) -> None:
     """A broken-off run is red whatever its records say."""
     summary = Summary(Counter({Status.OK: 1, Status.UNKNOWN: 1, Status.SKIPPED: 7}))
-    document = parsed(make_account(make_record(), summary=summary, finished=False))
+    document = parsed(make_report(make_record(), summary=summary, is_finished=False))
 
     assert document[0].get("tests") == "2"
     assert document[0].get("errors") == "1"
     assert document.findall(".//error")[0].get("message") == (
-        "the run was broken off: 8 actions have no result"
+        "the run did not end: 8 actions have no result"
     )
     assert broken_rules(document) == []
 
 
 @given(texts=st.tuples(TEXTS, TEXTS, TEXTS), status=st.sampled_from(Status))
 def test_whatever_the_names_it_is_valid(
-    make_account: Callable[..., RunReport],
+    make_report: Callable[..., RunReport],
     make_record: Callable[..., Record],
     texts: tuple[str, str, str],
     status: Status,
@@ -120,13 +120,13 @@ def test_whatever_the_names_it_is_valid(
     target = {"userId": value, "excluded": (name, value)}
     record = make_record(name=name, target=target, source=place, status=status, error=fault)
 
-    assert broken_rules(parsed(make_account(record, playbook=value))) == []
+    assert broken_rules(parsed(make_report(record, playbook=value))) == []
 
 
 def test_line_breaks_in_a_name_stay_line_breaks(
-    make_account: Callable[..., RunReport], make_record: Callable[..., Record]
+    make_report: Callable[..., RunReport], make_record: Callable[..., Record]
 ) -> None:
     """A reader would turn a plain one in an attribute into a space."""
-    (case,) = parsed(make_account(make_record(name="a\nb\x00\ud800"))).iter("testcase")
+    (case,) = parsed(make_report(make_record(name="a\nb\x00\ud800"))).iter("testcase")
 
     assert case.get("name").endswith("(a\nb\\x00\\ud800)")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wps_run.execution.record import Record
 from wps_run.execution.result import ActionError, Status
-from wps_run.report.markdown import FAILURES, markdown
+from wps_run.report.markdown import MAX_FAILURES, markdown
 from wps_run.report.run_report import RunReport
 from wps_run.report.simulation import MessageDelivery, Simulation
 
@@ -16,28 +16,30 @@ TEXTS = st.text("|`\n\r<>&*_[]()#\\!~@\u202e\x00\ud800 a", max_size=12)
 
 
 def test_it_says_where_how_many_how_fast_and_what_to_do(
-    make_account: Callable[..., RunReport],
+    make_report: Callable[..., RunReport],
 ) -> None:
     """Totals first, then the kinds of trouble with their hints, then each failure."""
-    text = "".join(markdown(make_account()))
+    text = "".join(markdown(make_report()))
 
     assert text.startswith("## ❌ Open the rooms\n\n**SERVICE contoso.example** · hub chat")
     assert "| 3 | 1 | 1 | 0 | 1 | 1.50 s | 1.3 | 3.1 ms | 250.0 ms | 250.0 ms | 250.0 ms |" in text
     assert "| 1 | ❌ failed | Warning.User.NotExisted | Let the user connect. |" in text
     assert "| 404 | User \\`ada\\` is not found. |" in text
-    assert text.endswith("_An answer means accepted by the service, not delivered._\n")
+    assert text.endswith(
+        "_`ok` means that the service accepted the action. Delivery is not confirmed._\n"
+    )
 
 
 @given(text=TEXTS)
 def test_no_name_breaks_its_cell(
-    make_account: Callable[..., RunReport], make_record: Callable[..., Record], text: str
+    make_report: Callable[..., RunReport], make_record: Callable[..., Record], text: str
 ) -> None:
     """Each row has as many bars as its head, and no name opens a tag."""
     record = make_record(
         name=text, target={"userId": text}, source=text, status=Status.FAILED,
         error=ActionError(text, text, text),
     )  # fmt: skip
-    shown = "".join(markdown(make_account(record, playbook=text)))
+    shown = "".join(markdown(make_report(record, playbook=text)))
 
     bars = None
     for row in shown.replace("\\\\", "").replace("\\|", "").splitlines():
@@ -51,7 +53,7 @@ def test_no_name_breaks_its_cell(
 
 
 def test_a_run_of_many_failures_fits_a_job_summary(
-    make_account: Callable[..., RunReport], make_record: Callable[..., Record]
+    make_report: Callable[..., RunReport], make_record: Callable[..., Record]
 ) -> None:
     """GitHub takes a mebibyte; the rest is counted."""
     long = "|" * 1024
@@ -60,12 +62,12 @@ def test_a_run_of_many_failures_fits_a_job_summary(
             index=index, name=long, target={"userId": long, "group": long}, source=long,
             status=Status.FAILED, error=ActionError(f"{long}{index}", long, long),
         )
-        for index in range(FAILURES + 1000)
+        for index in range(MAX_FAILURES + 1000)
     ]  # fmt: skip
     names = (long,) * 5000
     heard = (MessageDelivery(long, "text", long.encode(), names),) * 500
-    outlook = Simulation(long, 9, ((long, names),) * 500, heard, (), ())
-    text = "".join(markdown(make_account(*records, outlooks=(outlook, outlook))))
+    simulation = Simulation(long, 9, ((long, names),) * 500, heard, (), ())
+    text = "".join(markdown(make_report(*records, simulations=(simulation, simulation))))
 
     assert len(text.encode()) < 1024 * 1024
     assert "… and 1,000 more." in text
@@ -73,9 +75,9 @@ def test_a_run_of_many_failures_fits_a_job_summary(
 
 @pytest.mark.parametrize("text", ["https://evil.example", "www.evil.example"])
 def test_an_address_in_a_name_is_no_link(
-    make_account: Callable[..., RunReport], make_record: Callable[..., Record], text: str
+    make_report: Callable[..., RunReport], make_record: Callable[..., Record], text: str
 ) -> None:
     """Nothing in a name is obeyed."""
-    shown = "".join(markdown(make_account(make_record(name=text))))
+    shown = "".join(markdown(make_report(make_record(name=text))))
 
     assert text not in shown

@@ -10,7 +10,7 @@ import pytest
 
 from wps_run.journal.reader import History, read_history
 from wps_run.problems import JournalError
-from wps_run.report.merge import merged
+from wps_run.report.merge import merge_histories
 
 WHOLE = 6
 STARTED = "2026-11-24T12:00:0{}.000+00:00"
@@ -105,26 +105,26 @@ def three() -> list[Journal]:
 def told(journals: Iterable[Journal]) -> list[str]:
     """What is wrong with merging them."""
     with pytest.raises(JournalError) as caught:
-        merged([(f"{place}.j", one.read()) for place, one in enumerate(journals, start=1)])
+        merge_histories([(f"{place}.j", one.read()) for place, one in enumerate(journals, start=1)])
     return [line.strip() for line in str(caught.value).splitlines()[1:]]
 
 
 def test_results_stand_in_the_order_of_the_playbook() -> None:
     """Whatever the order of the journals, and in each of them; as often as they are asked for."""
-    account = merged([(str(one.number), one.read()) for one in reversed(three())])
+    report = merge_histories([(str(one.number), one.read()) for one in reversed(three())])
 
-    assert [record.index for record in account.records] == list(range(WHOLE))
-    assert [record.index for record in account.records] == list(range(WHOLE))
+    assert [record.index for record in report.results] == list(range(WHOLE))
+    assert [record.index for record in report.results] == list(range(WHOLE))
 
 
 def test_totals_add_up_and_the_heading_is_that_of_the_plan() -> None:
     """It is no shard any more, and says how many there were."""
-    account = merged([(str(one.number), one.read()) for one in three()])
+    report = merge_histories([(str(one.number), one.read()) for one in three()])
 
-    assert account.summary.total == account.heading.total == WHOLE
-    assert account.heading.shard is None
-    assert account.heading.pace == "3 shards, each concurrent, at most 16 in flight"
-    assert (account.summary.exit_code, account.finished) == (0, True)
+    assert report.summary.total == report.run_info.total == WHOLE
+    assert report.run_info.shard is None
+    assert report.run_info.pace == "3 shards, each concurrent, at most 16 in flight"
+    assert (report.summary.exit_code, report.is_finished) == (0, True)
 
 
 def test_times_are_counted_from_the_beginning_of_the_first_shard() -> None:
@@ -133,14 +133,14 @@ def test_times_are_counted_from_the_beginning_of_the_first_shard() -> None:
     tries = [{"atMs": 1.0, "httpStatus": 429, "error": None, "pauseMs": 2.0}]
     journals[1].results = [result(1, tries=tries), result(2), result(4), result(5)]
 
-    account = merged([(str(one.number), one.read()) for one in journals])
+    report = merge_histories([(str(one.number), one.read()) for one in journals])
 
-    records = list(account.records)
+    records = list(report.results)
     assert [record.started_ms for record in records] == [0, 2010, 2020, 30, 2040, 2050]
     assert records[1].tries[0].at_ms == 2001
     assert records[1].as_json()["startedMs"] == 2010
-    assert account.summary.duration == 6
-    assert account.began == STARTED.format(0)
+    assert report.summary.duration == 6
+    assert report.started == STARTED.format(0)
 
 
 @pytest.mark.parametrize(
@@ -170,11 +170,11 @@ def test_the_exit_code_is_the_highest(
         for number, (code, status) in enumerate(zip(codes, statuses, strict=True), start=1)
     ]
 
-    account = merged([(str(one.number), one.read()) for one in journals])
+    report = merge_histories([(str(one.number), one.read()) for one in journals])
 
-    assert account.summary.exit_code == expected
-    assert account.summary.total == 2
-    assert account.finished == (None not in codes)
+    assert report.summary.exit_code == expected
+    assert report.summary.total == 2
+    assert report.is_finished == (None not in codes)
 
 
 def test_what_may_have_left_a_killed_shard_is_unknown() -> None:
@@ -182,9 +182,11 @@ def test_what_may_have_left_a_killed_shard_is_unknown() -> None:
     sending = {"type": "sending", "index": 1}
     killed = Journal(2, [], total=1, exit_code=None, count=2, of=2, more=[sending])
 
-    account = merged([("1", Journal(1, [result(0)], count=2, of=2).read()), ("2", killed.read())])
+    report = merge_histories(
+        [("1", Journal(1, [result(0)], count=2, of=2).read()), ("2", killed.read())]
+    )
 
-    assert account.summary.exit_code == 3
+    assert report.summary.exit_code == 3
 
 
 def test_what_is_missing_or_there_twice_is_told_at_once() -> None:
@@ -212,7 +214,7 @@ def test_a_playbook_in_another_folder_is_the_same() -> None:
     shards = three()
     shards[1].header["fingerprint"] = {"the shard": "2", "the playbook away/p.yaml": "1"}
 
-    assert merged([(str(one.number), one.read()) for one in shards]).summary.total == WHOLE
+    assert merge_histories([(str(one.number), one.read()) for one in shards]).summary.total == WHOLE
 
 
 def test_counts_that_differ_are_told() -> None:
@@ -237,7 +239,7 @@ def test_a_run_without_shards_is_no_shard() -> None:
     ("change", "words"),
     [
         ({"of": 7}, "the shards have 6 actions, the plan 6 or 7"),
-        ({"total": 3}, "`2.j` tells of 4 actions, its shard has 3"),
+        ({"total": 3}, "`2.j` has 4 actions, its shard has 3"),
         ({"results": [result(1), result(2), result(4)]}, "the shards have 5 actions, the plan 6"),
         (
             {"results": [result(1), result(2), result(4), result(3)]},

@@ -1,4 +1,4 @@
-"""An outlook is readable for 3 users and for 30,000."""
+"""An simulation is readable for 3 users and for 30,000."""
 
 from typing import Any
 
@@ -14,15 +14,20 @@ from wps_run.report.simulation import (
 MANY = tuple(f"user-{number}" for number in range(30_000))
 
 
-def outlook(**changes: Any) -> Simulation:
-    """An outlook of a hub where nothing happens but this."""
-    nothing: dict[str, Any] = {"groups": (), "heard": (), "closed": (), "permissions": ()}
-    return Simulation("chat", **{"clients": 2, **nothing, **changes})
+def simulation(**changes: Any) -> Simulation:
+    """An simulation of a hub where nothing happens but this."""
+    nothing: dict[str, Any] = {
+        "groups": (),
+        "deliveries": (),
+        "closed_clients": (),
+        "permissions": (),
+    }
+    return Simulation("chat", **{"client_count": 2, **nothing, **changes})
 
 
 def part(title: str, **changes: Any) -> list[str]:
     """The lines of one part."""
-    blocks = outlook(**changes).as_text().split("\n\n")
+    blocks = simulation(**changes).as_text().split("\n\n")
     (found,) = (one for one in blocks if one.strip().startswith(title))
     return [line.strip() for line in found.strip().splitlines()[1:]]
 
@@ -58,10 +63,10 @@ def test_the_same_message_is_shown_once() -> None:
         text("ho"),
     )
 
-    assert part("Messages", heard=heard) == [
-        '"hi" from red, 2 times  heard by ada (2), grace',
-        '"hi" from server        heard by ada',
-        '"ho" from red           heard by nobody',
+    assert part("Messages", deliveries=heard) == [
+        '"hi" from red, 2 times  received by ada (2), grace',
+        '"hi" from server        received by ada',
+        '"ho" from red           received by nobody',
     ]
 
 
@@ -70,10 +75,10 @@ def test_thirty_thousand_messages_fit_on_the_screen() -> None:
     same = tuple(text("hi", user, origin="server") for user in MANY)
     different = tuple(text(f"hi {user}", user) for user in MANY)
 
-    (line,) = part("Messages", heard=same)
-    assert line.startswith('"hi" from server, 30,000 times  heard by user-0, user-1, ')
+    (line,) = part("Messages", deliveries=same)
+    assert line.startswith('"hi" from server, 30,000 times  received by user-0, user-1, ')
     assert line.endswith("more (30,000 in all)")
-    lines = part("Messages", heard=different)
+    lines = part("Messages", deliveries=different)
     assert len(lines) == 13
     assert lines[-1] == "… and 29,988 more"
 
@@ -81,12 +86,12 @@ def test_thirty_thousand_messages_fit_on_the_screen() -> None:
 def test_who_was_closed_or_may_do_the_same_is_shown_together() -> None:
     """By reason, by rule."""
     closed = (*(ClosedClient(user, "late") for user in MANY), ClosedClient("ada", ""))
-    first, second = part("Closed", closed=closed)
+    first, second = part("Closed", closed_clients=closed)
     assert first.startswith("late             user-0, user-1, ")
     assert second == "no reason given  ada"
 
     permissions = [
-        PermissionState(connection, permission, "red", allowed=allowed)
+        PermissionState(connection, permission, "red", is_allowed=allowed)
         for connection in ("c1", "c2", "c3")
         for permission, allowed in (("sendToGroup", True), ("joinLeaveGroup", connection == "c3"))
     ]
@@ -98,7 +103,7 @@ def test_who_was_closed_or_may_do_the_same_is_shown_together() -> None:
 
 def test_many_rules_of_one_connection_are_counted() -> None:
     """A line holds a dozen."""
-    rules = [PermissionState("c", "sendToGroup", f"g{n}", allowed=True) for n in range(1000)]
+    rules = [PermissionState("c", "sendToGroup", f"g{n}", is_allowed=True) for n in range(1000)]
 
     (line,) = part("Permissions", permissions=rules)
 
@@ -112,30 +117,30 @@ def test_faults_are_shown_when_they_were_asked_for() -> None:
         FaultHits("half", ()),
     )
 
-    assert part("Faults", fault_seed=7, struck=struck, repeats=1) == [
-        "503,count=3  struck 3 requests: SendToAll 2, SendToUser 1",
-        "half         struck no request",
+    assert part("Faults", fault_seed=7, fault_hits=struck, repeats=1) == [
+        "503,count=3  affected 3 requests: SendToAll 2, SendToUser 1",
+        "half         affected no request",
         "1 request was sent again",
     ]
-    assert "--fault-seed 7 brings them again" in outlook(fault_seed=7).as_text()
-    assert "Faults" not in outlook().as_text()
+    assert "repeat them with --fault-seed 7" in simulation(fault_seed=7).as_text()
+    assert "Faults" not in simulation().as_text()
 
 
 def test_who_was_absent_is_shown() -> None:
     """Only if somebody was."""
-    assert part("Not there", absent=("bob", "c9")) == ["bob, c9"]
-    assert "Not there" not in outlook().as_text()
+    assert part("Absent", absent=("bob", "c9")) == ["bob, c9"]
+    assert "Absent" not in simulation().as_text()
 
 
 def test_the_record_has_the_whole_and_can_be_read_back() -> None:
     """Nothing is cut or counted in it."""
-    one = outlook(
+    one = simulation(
         groups=(("red", MANY),),
-        heard=(text("hi", "ada"), text("hi", "ada")),
-        closed=(ClosedClient("ada", "late"),),
-        permissions=(PermissionState("c", "sendToGroup", "red", allowed=True),),
+        deliveries=(text("hi", "ada"), text("hi", "ada")),
+        closed_clients=(ClosedClient("ada", "late"),),
+        permissions=(PermissionState("c", "sendToGroup", "red", is_allowed=True),),
         absent=("bob",),
-        struck=(FaultHits("503,count=3", (("SendToAll", 2),)), FaultHits("half", ())),
+        fault_hits=(FaultHits("503,count=3", (("SendToAll", 2),)), FaultHits("half", ())),
         repeats=2,
         fault_seed=7,
     )
@@ -151,4 +156,13 @@ def test_the_record_has_the_whole_and_can_be_read_back() -> None:
     ]
     assert (record["faultSeed"], record["repeats"]) == (7, 2)
     assert simulation_from(record).as_json() == record
-    assert not {"absent", "faults", "faultSeed", "repeats"} & outlook().as_json().keys()
+    assert not {"absent", "faults", "faultSeed", "repeats"} & simulation().as_json().keys()
+
+
+def test_the_record_of_an_older_version_can_be_read() -> None:
+    """It has `heardBy` where records now have `receivedBy`."""
+    record = simulation(deliveries=(text("hi", "ada", "bob"),)).as_json()
+    (message,) = record["messages"]
+    message["heardBy"] = message.pop("receivedBy")
+
+    assert simulation_from(record).deliveries[0].recipients == ("ada", "bob")

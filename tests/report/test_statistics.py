@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 from wps_run.execution.record import Attempt, Record
 from wps_run.execution.result import ActionError, Status
-from wps_run.report.statistics import KINDS, statistics_of
+from wps_run.report.statistics import MAX_GROUPS, statistics_of
 
 
-def test_trouble_is_counted_by_kind_with_the_first_as_example(
+def test_trouble_is_counted_by_group_with_the_first_as_example(
     make_record: Callable[..., Record],
 ) -> None:
     """Most frequent first, what was skipped last."""
-    gone = ActionError("NotExisted", "User `ada` is not found.", "Let the user connect.")
-    other = ActionError("NotExisted", "User `bob` is not found.", "Let the user connect.")
+    gone = ActionError("NotExisted", "User `ada` is not statistics.", "Let the user connect.")
+    other = ActionError("NotExisted", "User `bob` is not statistics.", "Let the user connect.")
     stopped = ActionError("stopped", "an action failed")
     records = [
         *(make_record(index=index, status=Status.SKIPPED, error=stopped) for index in range(5)),
@@ -21,9 +21,9 @@ def test_trouble_is_counted_by_kind_with_the_first_as_example(
         make_record(index=7, status=Status.FAILED, error=other),
     ]
 
-    found = statistics_of(records)
+    statistics = statistics_of(records)
 
-    assert [(kind.code, kind.count, kind.example.index) for kind in found.kinds] == [
+    assert [(group.code, group.count, group.example.index) for group in statistics.groups] == [
         ("NotExisted", 2, 6),
         ("timeout", 1, 5),
         ("stopped", 5, 0),
@@ -34,13 +34,13 @@ def test_many_kinds_are_counted_together(make_record: Callable[..., Record]) -> 
     """So that memory is bounded, whatever the service answers."""
     records = [
         make_record(index=index, status=Status.FAILED, error=ActionError(f"code{index}", "m"))
-        for index in range(KINDS + 7)
+        for index in range(MAX_GROUPS + 7)
     ]
 
-    found = statistics_of(records, failures=3)
+    statistics = statistics_of(records, failures=3)
 
-    assert (len(found.kinds), found.others) == (KINDS, 7)
-    assert [record.index for record in found.failures] == [0, 1, 2]
+    assert (len(statistics.groups), statistics.ungrouped) == (MAX_GROUPS, 7)
+    assert [record.index for record in statistics.failures] == [0, 1, 2]
 
 
 def test_the_slowest_come_first_and_equal_ones_in_order(
@@ -59,6 +59,8 @@ def test_the_slowest_come_first_and_equal_ones_in_order(
 def test_throttled_answers_are_counted(make_record: Callable[..., Record]) -> None:
     """Each 429 and 503, whether another attempt came after it or not."""
     tries = (Attempt(0.0, 429, None, 1.0), Attempt(1.0, 500, None, 1.0))
-    found = statistics_of([make_record(tries=tries), make_record(http_status=503), make_record()])
+    statistics = statistics_of(
+        [make_record(tries=tries), make_record(http_status=503), make_record()]
+    )
 
-    assert (found.retried, found.throttled) == (1, 2)
+    assert (statistics.retried, statistics.throttled) == (1, 2)

@@ -65,9 +65,9 @@ class ReportFormat:
             yield from _load(self.renderer)(report)
             return
         reporter = self.new_reporter()
-        yield reporter.begin(report.heading)
-        yield from map(reporter.result, report.records)
-        yield reporter.end(report.summary, report.outlooks)
+        yield reporter.begin(report.run_info)
+        yield from map(reporter.result, report.results)
+        yield reporter.end(report.summary, report.simulations)
 
 
 FORMATS = (

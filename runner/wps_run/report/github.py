@@ -1,9 +1,8 @@
-"""Workflow commands: lines that GitHub Actions takes out of a log, and shows beside the code.
+"""Annotations of GitHub Actions: failures shown beside the lines of a playbook.
 
-Source: "Workflow commands for GitHub Actions" in GitHub's documentation; the escapes are those of
-its own toolkit (`actions/toolkit`, `packages/core/src/command.ts`).
-
-What of a run GitHub Actions shows as annotations: failures beside the lines they are from.
+A workflow command is a line that GitHub Actions takes out of a log. Source: "Workflow commands for
+GitHub Actions" in GitHub's documentation; the escapes are those of its toolkit (`actions/toolkit`,
+`packages/core/src/command.ts`).
 """
 
 import re
@@ -17,36 +16,132 @@ from wps_run.report.simulation import Simulation
 from wps_run.report.values import target_text
 from wps_run.text import escape_invisible
 
-MOST = 10
-"""GitHub shows so many annotations of each kind a step, and silently drops the rest."""
+MAX_ANNOTATIONS = 10
+"""GitHub shows this many annotations of each kind per step, and silently drops the others."""
 
+_COMMAND = re.compile(r"^([ \t]*)::", re.MULTILINE)
+"""The beginning of a command, in a line that may be indented."""
 
-_NEW_FORM = re.compile(r"^([ \t]*)::", re.MULTILINE)
-"""What begins a command in a line that may be indented."""
-
-_OLD_FORM = "##["
-"""What begins a command of the older form, anywhere in a line
+_OLD_COMMAND = "##["
+"""The beginning of a command of the older form, anywhere in a line
 (`actions/runner`, `src/Runner.Common/ActionCommand.cs`)."""
 
+_SKIPS: Mapping[str, str] = {
+    Skip.STOPPED: "skipped because an earlier action did not succeed",
+    Skip.INTERRUPTED: "skipped because the run was interrupted",
+    Skip.JOURNAL: "skipped because the journal could not be written",
+}
+"""Error code to message, for skipped actions that get a warning. Those that the playbook allows
+to be skipped get none."""
 
-def inert(text: str) -> str:
-    """A log in which nothing is a command, whatever names are in it.
 
-    The sign that would make one is written as an escape, which JSON reads as the same sign.
+def without_commands(text: str) -> str:
+    """Return a log in which no name starts a command.
+
+    The character that would start one is written as an escape, which JSON reads as that character.
     """
-    return _NEW_FORM.sub(r"\1\\u003a:", text).replace(_OLD_FORM, r"##\u005b")
+    return _COMMAND.sub(r"\1\\u003a:", text).replace(_OLD_COMMAND, r"##\u005b")
 
 
 def command(kind: str, properties: Mapping[str, str | int], message: str) -> str:
-    """One command, with its line break.
+    """Return one command, with its line break.
 
     Args:
         kind: `error`, `warning` or `notice`.
-        properties: Such as `file`, `line` and `title`, in the order in which they are shown.
-        message: What to say; it may have several lines.
+        properties: Such as `file`, `line` and `title`, in the order in which they are written.
+        message: The message; it may have several lines.
     """
-    said = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{kind} {said}::{_escaped(message)}\n"
+    pairs = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+    return f"::{kind} {pairs}::{_escaped(message)}\n"
+
+
+class Annotations:
+    """Makes an annotation of each of the first failures, and at the end counts the others.
+
+    Failed and unknown actions are both errors, which GitHub counts together. Skipped actions are
+    counted in one warning for each reason.
+    """
+
+    def __init__(self) -> None:
+        self._errors = 0
+        self._skipped: dict[str, int] = {}
+
+    def result(self, result: Record) -> str:
+        """Return the annotation of one result, or ""."""
+        if result.status is Status.SKIPPED and result.error:
+            self._skipped[result.error.code] = self._skipped.get(result.error.code, 0) + 1
+        if result.status not in {Status.FAILED, Status.UNKNOWN}:
+            return ""
+        self._errors += 1
+        return _annotation(result) if self._errors <= MAX_ANNOTATIONS else ""
+
+    def end(self) -> str:
+        """Return the annotations that count skipped actions and further failures."""
+        return "".join(self._totals())
+
+    def _totals(self) -> Iterator[str]:
+        for code, reason in _SKIPS.items():
+            if count := self._skipped.get(code):
+                actions = f"{count} {'action was' if count == 1 else 'actions were'}"
+                yield command("warning", {"title": "wps-run"}, f"{actions} {reason}")
+        if self._errors > MAX_ANNOTATIONS:
+            more = self._errors - MAX_ANNOTATIONS
+            message = f"{more} more did not succeed; the log has a line for each"
+            yield command("notice", {"title": "wps-run"}, message)
+
+
+class AnnotatedReporter:
+    """Adds annotations to a report.
+
+    Args:
+        reporter: The report.
+        write: Takes the annotations when the report is for programs; None puts them into the
+            report. GitHub reads commands from stdout and stderr alike.
+    """
+
+    def __init__(self, reporter: Reporter, write: Callable[[str], object] | None = None) -> None:
+        self._reporter = reporter
+        self._write = write
+        self._annotations = Annotations()
+
+    def begin(self, run_info: RunInfo) -> str:
+        """Return the beginning of the report."""
+        return without_commands(self._reporter.begin(run_info))
+
+    def result(self, result: Record) -> str:
+        """Return a result and its annotation."""
+        text = without_commands(self._reporter.result(result))
+        return text + self._annotate(self._annotations.result(result))
+
+    def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
+        """Return the annotations that count, and the end of the report."""
+        text = without_commands(self._reporter.end(summary, simulations))
+        return self._annotate(self._annotations.end()) + text
+
+    def _annotate(self, annotation: str) -> str:
+        if annotation and self._write:
+            self._write(annotation)
+            return ""
+        return annotation
+
+
+def _annotation(result: Record) -> str:
+    file, _, line = result.source.rpartition(":")
+    properties: dict[str, str | int] = {}
+    if file and not file.startswith("<"):  # standard input is no file
+        properties = {"file": escape_invisible(file), "line": line}
+    properties["title"] = f"{result.status}: {result.action_name}"
+    return command("error", properties, "\n".join(_message_lines(result)))
+
+
+def _message_lines(result: Record) -> Iterator[str]:
+    status = f" ({result.http_status})" if result.http_status else ""
+    attempts = f", {result.attempts} attempts" if result.attempts > 1 else ""
+    yield f"{result.action_name} {target_text(result.target)}".rstrip()
+    if result.error:
+        yield escape_invisible(f"{result.error.code}: {result.error.message}{status}{attempts}")
+        if result.error.hint:
+            yield f"hint: {result.error.hint}"
 
 
 def _escaped(text: str) -> str:
@@ -55,101 +150,3 @@ def _escaped(text: str) -> str:
 
 def _property(value: str | int) -> str:
     return _escaped(str(value)).replace(":", "%3A").replace(",", "%2C")
-
-
-_SKIPS: Mapping[str, str] = {
-    Skip.STOPPED: "skipped, since an action before did not succeed",
-    Skip.INTERRUPTED: "skipped, since the run was interrupted",
-    Skip.JOURNAL: "skipped, since the journal could no longer be written",
-}
-"""Skipped actions that are worth a warning; one that the playbook excuses is not."""
-
-
-class Annotations:
-    """Gives the first ten failures as they come, and at the end how many more there were.
-
-    Failed and unknown are one kind, errors, since GitHub counts them as one. Skipped actions are
-    counted in one warning for each reason.
-    """
-
-    def __init__(self) -> None:
-        self._errors = 0
-        self._skipped: dict[str, int] = {}
-
-    def result(self, record: Record) -> str:
-        """The annotation of one result, or nothing."""
-        if record.status is Status.SKIPPED and record.error:
-            self._skipped[record.error.code] = self._skipped.get(record.error.code, 0) + 1
-        if record.status not in {Status.FAILED, Status.UNKNOWN}:
-            return ""
-        self._errors += 1
-        return _annotation(record) if self._errors <= MOST else ""
-
-    def end(self) -> str:
-        """What was not said of each action."""
-        return "".join(self._totals())
-
-    def _totals(self) -> Iterator[str]:
-        for code, words in _SKIPS.items():
-            if number := self._skipped.get(code):
-                yield command("warning", {"title": "wps-run"}, f"{_actions(number)} {words}")
-        if self._errors > MOST:
-            more = f"{self._errors - MOST} more did not succeed; the log has a line for each"
-            yield command("notice", {"title": "wps-run"}, more)
-
-
-class AnnotatedReporter:
-    """A report with annotations in it, or beside it.
-
-    Args:
-        reporter: The report.
-        aside: Takes the annotations where the report itself is for machines, or None where they
-            stand in the report. GitHub reads stdout and stderr alike.
-    """
-
-    def __init__(self, reporter: Reporter, aside: Callable[[str], object] | None = None) -> None:
-        self._reporter = reporter
-        self._aside = aside
-        self._annotations = Annotations()
-
-    def begin(self, heading: RunInfo) -> str:
-        """What the report begins with."""
-        return inert(self._reporter.begin(heading))
-
-    def result(self, record: Record) -> str:
-        """A result, and its annotation."""
-        return inert(self._reporter.result(record)) + self._told(self._annotations.result(record))
-
-    def end(self, summary: Summary, outlooks: Sequence[Simulation]) -> str:
-        """The end of the report, after the annotations that count."""
-        report = inert(self._reporter.end(summary, outlooks))
-        return self._told(self._annotations.end()) + report
-
-    def _told(self, text: str) -> str:
-        if text and self._aside:
-            self._aside(text)
-            return ""
-        return text
-
-
-def _annotation(record: Record) -> str:
-    file, _, line = record.source.rpartition(":")
-    properties: dict[str, str | int] = {}
-    if file and not file.startswith("<"):  # standard input is no file
-        properties = {"file": escape_invisible(file), "line": line}
-    properties["title"] = f"{record.status}: {record.action_name}"
-    return command("error", properties, "\n".join(_words(record)))
-
-
-def _words(record: Record) -> Iterator[str]:
-    answer = f" ({record.http_status})" if record.http_status else ""
-    tries = f", {record.attempts} attempts" if record.attempts > 1 else ""
-    yield f"{record.action_name} {target_text(record.target)}".rstrip()
-    if record.error:
-        yield escape_invisible(f"{record.error.code}: {record.error.message}{answer}{tries}")
-        if record.error.hint:
-            yield f"hint: {record.error.hint}"
-
-
-def _actions(number: int) -> str:
-    return f"{number} {'action was' if number == 1 else 'actions were'}"

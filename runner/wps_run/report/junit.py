@@ -1,7 +1,7 @@
-"""A run as JUnit XML, which CI servers read: one test case an action.
+"""A report as JUnit XML, which CI servers read: one test case per action.
 
-The form is that of Ant's and Jenkins' schemas. Both know neither `file`, `line` nor properties of
-a test case; these are as pytest writes them, and as GitLab, Jenkins and others read them.
+The format follows the schemas of Ant and Jenkins. These have neither `file`, `line` nor properties
+of a test case, which are as pytest writes them, and as GitLab, Jenkins and others read them.
 """
 
 import re
@@ -15,74 +15,74 @@ from wps_run.report.run_report import RunReport
 from wps_run.report.values import whole_target
 
 
-def junit(account: RunReport) -> Iterator[str]:
-    """The document, piece by piece.
+def junit(report: RunReport) -> Iterator[str]:
+    """Yield the document in pieces.
 
-    Failed is a failure, unknown an error, skipped skipped. A run that was broken off has one more
-    test case, an error, for what it has no records of.
+    A failed action is a failure, an unknown one an error, a skipped one is skipped. A run that did
+    not end has one more test case, an error, for the actions without a result.
     """
-    recorded = Counter(record.status for record in account.records)
-    undone = account.summary.total - recorded.total()
+    recorded = Counter(result.status for result in report.results)
+    unrecorded = report.summary.total - recorded.total()
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n'
-    yield f"<testsuite{_attributes(_suite(account, recorded, undone))}>\n"
-    yield _properties(_facts(account), "  ")
-    for record in account.records:
-        yield _case(record)
-    if undone:
-        yield _broken_off(undone)
+    yield f"<testsuite{_attributes(_suite(report, recorded, unrecorded))}>\n"
+    yield _properties(_suite_properties(report), "  ")
+    for result in report.results:
+        yield _case(result)
+    if unrecorded:
+        yield _unfinished_case(unrecorded)
     yield "  <system-out></system-out>\n  <system-err></system-err>\n</testsuite>\n</testsuites>\n"
 
 
-def _suite(account: RunReport, recorded: Counter[Status], undone: int) -> dict[str, object]:
+def _suite(report: RunReport, recorded: Counter[Status], unrecorded: int) -> dict[str, object]:
     return {
-        "name": ", ".join(account.heading.playbooks).strip() or "wps-run",
+        "name": ", ".join(report.run_info.playbooks).strip() or "wps-run",
         "package": "wps-run",
         "id": 0,
-        "hostname": ", ".join(account.heading.endpoints).strip() or "localhost",
-        "timestamp": account.began[:19],
-        "tests": recorded.total() + bool(undone),
+        "hostname": ", ".join(report.run_info.endpoints).strip() or "localhost",
+        "timestamp": report.started[:19],
+        "tests": recorded.total() + bool(unrecorded),
         "failures": recorded[Status.FAILED],
-        "errors": recorded[Status.UNKNOWN] + bool(undone),
+        "errors": recorded[Status.UNKNOWN] + bool(unrecorded),
         "skipped": recorded[Status.SKIPPED],
-        "time": _seconds(account.summary.duration),
+        "time": _seconds(report.summary.duration),
     }
 
 
-def _facts(account: RunReport) -> dict[str, object]:
-    heading, summary = account.heading, account.summary
-    facts: dict[str, object] = {
-        "destination": heading.destination,
-        "hubs": ", ".join(heading.hubs),
-        "pace": heading.pace,
-        **({"shard": str(heading.shard)} if heading.shard else {}),
+def _suite_properties(report: RunReport) -> dict[str, object]:
+    run_info, summary = report.run_info, report.summary
+    properties: dict[str, object] = {
+        "destination": run_info.destination,
+        "hubs": ", ".join(run_info.hubs),
+        "pace": run_info.pace,
+        **({"shard": str(run_info.shard)} if run_info.shard else {}),
         "exitCode": summary.exit_code,
         "perSecond": f"{summary.per_second:.1f}",
     }
     if summary.latency.count:
         for percent in (50, 90, 99):
-            facts[f"latencyMs.p{percent}"] = summary.latency.percentile(percent)
-        facts["latencyMs.max"] = summary.latency.most
-    return facts
+            properties[f"latencyMs.p{percent}"] = summary.latency.percentile(percent)
+        properties["latencyMs.max"] = summary.latency.most
+    return properties
 
 
-def _case(record: Record) -> str:
-    label = f" ({record.name})" if record.name else ""
-    file, colon, line = record.source.rpartition(":")
+def _case(result: Record) -> str:
+    name = f" ({result.name})" if result.name else ""
+    file, colon, line = result.source.rpartition(":")
     attributes: dict[str, object] = {
-        "classname": record.action_name,
-        "name": f"#{record.index} {whole_target(record.target)}{label}",
-        "file": file if colon else record.source,
-        "time": _seconds(record.duration_ms / 1000),
+        "classname": result.action_name,
+        "name": f"#{result.index} {whole_target(result.target)}{name}",
+        "file": file if colon else result.source,
+        "time": _seconds(result.duration_ms / 1000),
     }
     if colon and line.isdigit():
         attributes["line"] = line
-    facts: dict[str, object] = {"attempts": record.attempts}
-    if record.request_id is not None:
-        facts["requestId"] = record.request_id
-    if record.http_status is not None:
-        facts["httpStatus"] = record.http_status
-    inner = _properties(facts, "    ") + _ending(record)
-    return f"  <testcase{_attributes(attributes)}>\n{inner}  </testcase>\n"
+    properties: dict[str, object] = {"attempts": result.attempts}
+    if result.request_id is not None:
+        properties["requestId"] = result.request_id
+    if result.http_status is not None:
+        properties["httpStatus"] = result.http_status
+    content = _properties(properties, "    ") + _failure(result)
+    return f"  <testcase{_attributes(attributes)}>\n{content}  </testcase>\n"
 
 
 _ELEMENTS: Mapping[Status, str] = {
@@ -92,34 +92,35 @@ _ELEMENTS: Mapping[Status, str] = {
 }
 
 
-def _ending(record: Record) -> str:
-    element = _ELEMENTS.get(record.status)
+def _failure(result: Record) -> str:
+    """Return the element that says why the action is not ok; "" when it is ok."""
+    element = _ELEMENTS.get(result.status)
     if element is None:
         return ""
-    fault = record.error
-    attributes: dict[str, object] = {"message": fault.message if fault else ""}
-    if record.status is not Status.SKIPPED:
-        attributes["type"] = fault.code if fault else record.status
-    said = [f"{record.source}: {fault.code}: {fault.message}", fault.hint] if fault else []
-    words = _safe("\n".join(filter(None, said)))
-    return f"    <{element}{_attributes(attributes)}>{words}</{element}>\n"
+    error = result.error
+    attributes: dict[str, object] = {"message": error.message if error else ""}
+    if result.status is not Status.SKIPPED:
+        attributes["type"] = error.code if error else result.status
+    lines = [f"{result.source}: {error.code}: {error.message}", error.hint] if error else []
+    text = _escaped("\n".join(filter(None, lines)))
+    return f"    <{element}{_attributes(attributes)}>{text}</{element}>\n"
 
 
-def _broken_off(undone: int) -> str:
-    message = f"the run was broken off: {undone} actions have no result"
+def _unfinished_case(unrecorded: int) -> str:
+    message = f"the run did not end: {unrecorded} actions have no result"
     attributes: dict[str, object] = {
         "classname": "wps-run",
-        "name": "the run came to its end",
+        "name": "the run ended",
         "time": _seconds(0),
     }
     error = _attributes({"message": message, "type": "interrupted"})
     return f"  <testcase{_attributes(attributes)}>\n    <error{error}></error>\n  </testcase>\n"
 
 
-def _properties(facts: Mapping[str, object], indent: str) -> str:
+def _properties(properties: Mapping[str, object], indent: str) -> str:
     lines = "".join(
         f"{indent}  <property{_attributes({'name': name, 'value': value})}/>\n"
-        for name, value in facts.items()
+        for name, value in properties.items()
     )
     return f"{indent}<properties>\n{lines}{indent}</properties>\n"
 
@@ -129,18 +130,18 @@ def _attributes(values: Mapping[str, object]) -> str:
 
 
 def _attribute(value: object) -> str:
-    """A line break stays one: unless it is written as a number, readers turn it into a space."""
-    text = _safe(str(value))
+    """Return the value escaped; line breaks as numbers, since readers turn others into spaces."""
+    text = _escaped(str(value))
     return text.replace("\n", "&#10;").replace("\r", "&#13;").replace("\t", "&#9;")
 
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 does not allow, not even as a number."""
+"""Characters that XML 1.0 does not allow, not even as numbers."""
 
 
-def _safe(text: str) -> str:
-    """The text as XML has it; what XML forbids is written as in Python, by its number."""
-    return escape(_FORBIDDEN.sub(lambda found: ascii(found[0])[1:-1], text))
+def _escaped(text: str) -> str:
+    r"""Return the text escaped for XML; what XML forbids is written as in Python, as `\x00`."""
+    return escape(_FORBIDDEN.sub(lambda match: ascii(match[0])[1:-1], text))
 
 
 def _seconds(seconds: float) -> str:

@@ -1,7 +1,7 @@
-"""The journals of all shards of a plan told as one run. Pure.
+"""One report from the journals of all shards of a plan.
 
-Times are counted from the beginning of the shard that began first, by the clocks of the machines
-that the shards ran on.
+Times count from the start of the shard that started first, by the clocks of the machines on which
+the shards ran.
 """
 
 import heapq
@@ -16,217 +16,231 @@ from wps_run.journal.fingerprint import SHARD_PART
 from wps_run.journal.reader import History, changes
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError
-from wps_run.report.replay import replay
-from wps_run.report.run_report import RunReport
+from wps_run.report.run_report import RunReport, report_from_history
 
 
 @dataclass(frozen=True, slots=True)
-class _Share:
-    """One journal of those that are merged.
+class _ShardRun:
+    """The run of one shard.
 
     Attributes:
-        name: What messages call it.
-        history: What it says.
-        account: The run that it keeps.
-        late: Milliseconds from the beginning of the first shard to its own.
+        name: The name of its journal in messages.
+        history: The content of the journal.
+        report: The report of the run.
+        offset_ms: Milliseconds from the start of the first shard to the start of this one.
     """
 
     name: str
     history: History
-    account: RunReport
-    late: float = 0.0
+    report: RunReport
+    offset_ms: float = 0.0
 
     @property
-    def heading(self) -> RunInfo:
-        """What it says of its run."""
-        return self.account.heading
+    def run_info(self) -> RunInfo:
+        """What was run, and where."""
+        return self.report.run_info
 
-    def records(self) -> Iterator[Record]:
-        """Its records, their times counted from the beginning of the first shard."""
-        return (_later(record, self.late) for record in self.account.records)
+    def results(self) -> Iterator[Record]:
+        """Return the results with their times counted from the start of the first shard."""
+        return (_shifted(result, self.offset_ms) for result in self.report.results)
 
     @property
     def ended(self) -> float:
-        """Seconds from the beginning of the first shard to the end of this one.
+        """Seconds from the start of the first shard to the end of this one.
 
-        To the end of its last action, when it was broken off.
+        When the run did not end, to the end of its last action.
         """
-        summary = self.account.summary
-        if self.account.finished:
-            return (self.late + summary.since_ms) / 1000 + summary.duration
-        return max(map(_ended, self.records()), default=self.late) / 1000
+        summary = self.report.summary
+        if self.report.is_finished:
+            return (self.offset_ms + summary.since_ms) / 1000 + summary.duration
+        return max(map(_ended_ms, self.results()), default=self.offset_ms) / 1000
 
 
 @dataclass(frozen=True, slots=True)
-class _InOrder:
-    """The records of all shares in the order of the playbook; can be gone through again."""
+class _MergedResults:
+    """The results of all shards in the order of the playbook; can be iterated several times."""
 
-    shares: Sequence[_Share]
+    shard_runs: Sequence[_ShardRun]
 
     def __iter__(self) -> Iterator[Record]:
-        return heapq.merge(*(one.records() for one in self.shares), key=lambda one: one.index)
+        return heapq.merge(
+            *(shard_run.results() for shard_run in self.shard_runs),
+            key=lambda result: result.index,
+        )
 
 
-def merged(histories: Sequence[tuple[str, History]]) -> RunReport:
-    """Tell the runs of all shards of a plan as one.
+def merge_histories(histories: Sequence[tuple[str, History]]) -> RunReport:
+    """Return one report of the runs of all shards of a plan.
 
     Its exit code is the highest of theirs: 3 over 1, an interrupt over both.
 
     Args:
-        histories: What the journals say, each with what messages call it.
+        histories: The contents of the journals, each with its name in messages.
 
     Raises:
-        JournalError: They are not the journals of all shards of one plan, each there once; says
-            everything that is missing, there twice, or of something else.
+        JournalError: They are not the journals of all shards of one plan, each exactly once. The
+            message lists everything that is missing, repeated, or from another plan.
     """
-    shares = [_Share(name, history, replay(history)) for name, history in histories]
-    _require_whole(shares)
-    began = min(one.history.began for one in shares)
-    shares = [
-        replace(one, late=(one.history.began - began).total_seconds() * 1000) for one in shares
+    shard_runs = [
+        _ShardRun(name, history, report_from_history(history)) for name, history in histories
+    ]
+    _require_complete(shard_runs)
+    started = min(shard_run.history.began for shard_run in shard_runs)
+    shard_runs = [
+        replace(
+            shard_run,
+            offset_ms=(shard_run.history.began - started).total_seconds() * 1000,
+        )
+        for shard_run in shard_runs
     ]
     return RunReport(
-        heading=_heading([one.heading for one in shares]),
-        began=began.isoformat(timespec="milliseconds"),
-        records=_InOrder(shares),
-        summary=_summary(shares),
-        finished=all(one.account.finished for one in shares),
-        outlooks=tuple(outlook for one in shares for outlook in one.account.outlooks),
+        run_info=_run_info([shard_run.run_info for shard_run in shard_runs]),
+        started=started.isoformat(timespec="milliseconds"),
+        results=_MergedResults(shard_runs),
+        summary=_summary(shard_runs),
+        simulations=tuple(
+            simulation for shard_run in shard_runs for simulation in shard_run.report.simulations
+        ),
+        is_finished=all(shard_run.report.is_finished for shard_run in shard_runs),
     )
 
 
-def _require_whole(shares: Sequence[_Share]) -> None:
-    """Refuse what is not all shards of one plan, each there once."""
-    faults = [
-        f"`{one.name}` is the journal of a run without shards"
-        for one in shares
-        if one.heading.shard is None
+def _require_complete(shard_runs: Sequence[_ShardRun]) -> None:
+    """Raise a JournalError unless they are all shards of one plan, each exactly once."""
+    errors = [
+        f"`{shard_run.name}` is the journal of a run without shards"
+        for shard_run in shard_runs
+        if shard_run.run_info.shard is None
     ]
-    faults = faults or [*_other_plans(shares), *_wrong_numbers(shares)] or _wrong_sums(shares)
-    if faults:
-        raise JournalError("these journals do not make one run:\n  " + "\n  ".join(faults))
+    errors = errors or [*_plan_errors(shard_runs), *_number_errors(shard_runs)]
+    errors = errors or _count_errors(shard_runs)
+    if errors:
+        raise JournalError("these journals do not make one run:\n  " + "\n  ".join(errors))
 
 
-def _other_plans(shares: Sequence[_Share]) -> Iterator[str]:
-    """What is of another plan than the first one, or of so many shards."""
-    first = shares[0]
-    for one in shares[1:]:
-        if one.heading.shard and first.heading.shard:
-            count, usual = one.heading.shard.count, first.heading.shard.count
-            if count != usual:
-                yield f"`{one.name}` is of {count} shards, `{first.name}` of {usual}"
-        differs = _differences(first.history, one.history)
-        if differs:
-            yield f"`{one.name}` is of another plan than `{first.name}`; {differs}"
+def _plan_errors(shard_runs: Sequence[_ShardRun]) -> Iterator[str]:
+    """Yield an error for each whose plan or number of shards differs from the first."""
+    first = shard_runs[0]
+    for shard_run in shard_runs[1:]:
+        shard, first_shard = shard_run.run_info.shard, first.run_info.shard
+        if shard and first_shard and shard.count != first_shard.count:
+            yield (
+                f"`{shard_run.name}` is of {shard.count} shards, "
+                f"`{first.name}` of {first_shard.count}"
+            )
+        differences = _differences(first.history, shard_run.history)
+        if differences:
+            yield f"`{shard_run.name}` is of another plan than `{first.name}`; {differences}"
 
 
-def _differences(one: History, other: History) -> str:
-    """What differs between the plans of two journals, in words; "" when nothing does."""
-    if one.header["salt"] != other.header["salt"]:
+def _differences(first: History, second: History) -> str:
+    """Return the differences between the plans of two journals; "" when there are none."""
+    if first.header["salt"] != second.header["salt"]:
         return "the playbooks differ"
-    plan, its_plan = (
+    fingerprint, other = (
         {name: value for name, value in each.header["fingerprint"].items() if name != SHARD_PART}
-        for each in (one, other)
+        for each in (first, second)
     )
-    # The same playbook may lie in another folder on another machine.
-    if list(plan.values()) == list(its_plan.values()):
+    # Only the values count: a playbook may be in another folder on another machine.
+    if list(fingerprint.values()) == list(other.values()):
         return ""
-    return f"this differs: {', '.join(changes(plan, its_plan))}"
+    return f"this differs: {', '.join(changes(fingerprint, other))}"
 
 
-def _wrong_numbers(shares: Sequence[_Share]) -> Iterator[str]:
-    """Which shards are missing, and which are there more than once."""
-    there: dict[Shard, list[str]] = {}
-    for one in shares:
-        if one.heading.shard:
-            there.setdefault(one.heading.shard, []).append(one.name)
-    for shard, names in there.items():
+def _number_errors(shard_runs: Sequence[_ShardRun]) -> Iterator[str]:
+    """Yield an error for each shard that is missing or repeated."""
+    names_by_shard: dict[Shard, list[str]] = {}
+    for shard_run in shard_runs:
+        if shard_run.run_info.shard:
+            names_by_shard.setdefault(shard_run.run_info.shard, []).append(shard_run.name)
+    for shard, names in names_by_shard.items():
         if len(names) > 1:
             listed = " and ".join(f"`{name}`" for name in names)
             yield f"shard {shard} is there {len(names)} times: {listed}"
-    for count in sorted({shard.count for shard in there}):
-        missing = [n for n in range(1, count + 1) if Shard(n, count) not in there]
+    for count in sorted({shard.count for shard in names_by_shard}):
+        missing = [n for n in range(1, count + 1) if Shard(n, count) not in names_by_shard]
         if missing:
             yield f"missing of {count}: {_ranges(missing)}"
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """Numbers in words, runs of them as one: `shard 3`, `shards 2, 5 to 9`."""
-    runs: list[list[int]] = []
+    """Return numbers as text, consecutive ones as a range: `shard 3`, `shards 2, 5 to 9`."""
+    ranges: list[list[int]] = []
     for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1][1:] = [number]
+        if ranges and number == ranges[-1][-1] + 1:
+            ranges[-1][1:] = [number]
         else:
-            runs.append([number])
-    listed = ", ".join(" to ".join(map(str, run)) for run in runs)
+            ranges.append([number])
+    listed = ", ".join(" to ".join(map(str, each)) for each in ranges)
     return f"{'shard' if len(numbers) == 1 else 'shards'} {listed}"
 
 
-def _wrong_sums(shares: Sequence[_Share]) -> list[str]:
-    """Where the shards do not add up to the plan."""
-    faults = [
-        f"`{one.name}` tells of {one.account.summary.total} actions, its shard has "
-        f"{one.heading.total}"
-        for one in shares
-        if one.account.summary.total != one.heading.total
+def _count_errors(shard_runs: Sequence[_ShardRun]) -> list[str]:
+    """Return an error for each wrong number of actions; when there is none, for a repeat."""
+    errors = [
+        f"`{shard_run.name}` has {shard_run.report.summary.total} actions, its shard has "
+        f"{shard_run.run_info.total}"
+        for shard_run in shard_runs
+        if shard_run.report.summary.total != shard_run.run_info.total
     ]
-    wholes = sorted({one.heading.whole for one in shares})
-    total = sum(one.heading.total for one in shares)
-    if wholes != [total]:
-        plan = " or ".join(map(str, wholes))
-        faults.append(f"the shards have {total} actions, the plan {plan}")
-    return faults or _repeated(shares)
+    plan_sizes = sorted({shard_run.run_info.whole for shard_run in shard_runs})
+    total = sum(shard_run.run_info.total for shard_run in shard_runs)
+    if plan_sizes != [total]:
+        plan_size = " or ".join(map(str, plan_sizes))
+        errors.append(f"the shards have {total} actions, the plan {plan_size}")
+    return errors or _repeated_actions(shard_runs)
 
 
-def _repeated(shares: Sequence[_Share]) -> list[str]:
-    """An action that two shards tell of."""
-    before = -1
-    for record in _InOrder(shares):
-        if record.index == before:
-            return [f"action {before} is in two journals"]
-        before = record.index
+def _repeated_actions(shard_runs: Sequence[_ShardRun]) -> list[str]:
+    previous = -1
+    for result in _MergedResults(shard_runs):
+        if result.index == previous:
+            return [f"action {previous} is in two journals"]
+        previous = result.index
     return []
 
 
-def _heading(headings: Sequence[RunInfo]) -> RunInfo:
-    first = headings[0]
-    paces = dict.fromkeys(one.pace for one in headings)
-    endpoints = dict.fromkeys(host for one in headings for host in one.endpoints)
+def _run_info(run_infos: Sequence[RunInfo]) -> RunInfo:
+    first = run_infos[0]
+    paces = dict.fromkeys(run_info.pace for run_info in run_infos)
+    endpoints = dict.fromkeys(host for run_info in run_infos for host in run_info.endpoints)
     return replace(
         first,
         endpoints=tuple(endpoints),
         total=first.whole,
-        pace=f"{len(headings)} shards, each {' / '.join(paces)}",
+        pace=f"{len(run_infos)} shards, each {' / '.join(paces)}",
         shard=None,
     )
 
 
-def _summary(shares: Sequence[_Share]) -> Summary:
-    summary = Summary(Counter())
-    for one in shares:
-        its = one.account.summary
-        summary.counts.update(its.counts)
-        summary.excused += its.excused
-        summary.fresh += its.fresh
-        summary.latency.merge(its.latency)
-        summary.interrupted_by = max(
-            (by for by in (summary.interrupted_by, its.interrupted_by) if by is not None),
+def _summary(shard_runs: Sequence[_ShardRun]) -> Summary:
+    total = Summary(Counter())
+    for shard_run in shard_runs:
+        summary = shard_run.report.summary
+        total.counts.update(summary.counts)
+        total.excused += summary.excused
+        total.fresh += summary.fresh
+        total.latency.merge(summary.latency)
+        total.interrupted_by = max(
+            (by for by in (total.interrupted_by, summary.interrupted_by) if by is not None),
             default=None,
         )
-    summary.duration = max(one.ended for one in shares)
-    return summary
+    total.duration = max(shard_run.ended for shard_run in shard_runs)
+    return total
 
 
-def _later(record: Record, late: float) -> Record:
-    """A record with its times counted from so many milliseconds earlier."""
-    if not late or record.started_ms is None:
-        return record
+def _shifted(result: Record, offset_ms: float) -> Record:
+    """Return a result with its times moved later by so many milliseconds."""
+    if not offset_ms or result.started_ms is None:
+        return result
     return replace(
-        record,
-        started_ms=round(record.started_ms + late, 3),
-        tries=tuple(replace(one, at_ms=round(one.at_ms + late, 3)) for one in record.tries),
+        result,
+        started_ms=round(result.started_ms + offset_ms, 3),
+        tries=tuple(
+            replace(attempt, at_ms=round(attempt.at_ms + offset_ms, 3)) for attempt in result.tries
+        ),
     )
 
 
-def _ended(record: Record) -> float:
-    return 0.0 if record.started_ms is None else record.started_ms + record.duration_ms
+def _ended_ms(result: Record) -> float:
+    return 0.0 if result.started_ms is None else result.started_ms + result.duration_ms

@@ -51,8 +51,8 @@ class JsonReporter:
 
 def json_pieces(report: RunReport) -> Iterator[str]:
     """Yield the JSON object of a report, on one line, in pieces."""
-    lines = (result.line for result in report.records)
-    return _object(report.heading, lines, report.summary, report.outlooks)
+    lines = (result.line for result in report.results)
+    return _object(report.run_info, lines, report.summary, report.simulations)
 
 
 def _object(

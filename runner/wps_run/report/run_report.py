@@ -1,32 +1,80 @@
-"""The account of a run that has ended: all that a report file is made from."""
+"""The content of every report: a run that has ended, read from its journal."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from wps_run.execution.record import Record
-from wps_run.execution.result import Summary
-from wps_run.execution.run_info import RunInfo
-from wps_run.report.simulation import Simulation
+from wps_run.execution.record import Record, record_from
+from wps_run.execution.result import Status, Summary
+from wps_run.execution.run_info import RunInfo, run_info_from
+from wps_run.journal.reader import History
+from wps_run.problems import JournalError
+from wps_run.report.simulation import Simulation, simulation_from
 
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What is known of a run, from the run itself or from its journal.
+    """The content of a report.
 
     Attributes:
-        heading: What was run, and where.
-        began: When its first part began, as ISO 8601 in UTC.
-        records: The last record of each action that ended, in the order of the playbook. They can
-            be gone through any number of times.
-        summary: The totals. In a run that was broken off, what may have left counts as unknown
-            and what was not done as skipped.
-        outlooks: What would happen, a hub each; none unless it is a rehearsal.
-        finished: Whether the run came to its end.
+        run_info: What was run, and where.
+        started: The time at which the first part of the run started, as ISO 8601 in UTC.
+        results: The last result of each action that ended, in the order of the playbook. They can
+            be iterated several times.
+        summary: The totals. In a run that did not end, actions that may have been sent count as
+            unknown, and the others as skipped.
+        simulations: The result of a rehearsal, one for each hub; otherwise empty.
+        is_finished: Whether the run ended by itself.
     """
 
-    heading: RunInfo
-    began: str
-    records: Iterable[Record]
+    run_info: RunInfo
+    started: str
+    results: Iterable[Record]
     summary: Summary
-    outlooks: Sequence[Simulation] = ()
-    finished: bool = True
+    simulations: Sequence[Simulation] = ()
+    is_finished: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _EndedResults:
+    """The results of the actions that ended, read from the journal at each iteration."""
+
+    history: History
+
+    def __iter__(self) -> Iterator[Record]:
+        return map(record_from, self.history.ended())
+
+
+def report_from_history(history: History) -> RunReport:
+    """Return the report of a run: the same as the run itself wrote at its end.
+
+    Raises:
+        JournalError: The journal was edited, and something in it is invalid.
+    """
+    results = _EndedResults(history)
+    summary = Summary(Counter(), since_ms=history.elapsed * 1000)
+    for result in results:
+        summary.count(result)
+    # A resumed run may have other settings than its first part.
+    resumed = history.resumed
+    try:
+        run_info = run_info_from(
+            resumed if resumed and "destination" in resumed else history.header
+        )
+        simulations = tuple(map(simulation_from, history.rehearsals))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise JournalError(f"the journal is damaged: {error}") from None
+    summary.counts[Status.UNKNOWN] += len(history.sending)
+    summary.counts[Status.SKIPPED] += max(0, run_info.total - summary.total)
+    if history.summary is not None:
+        summary.duration = history.summary["durationMs"] / 1000
+        code = history.summary["exitCode"]
+        summary.interrupted_by = code - 128 if code > 128 else None  # noqa: PLR2004 -- 128 + signal
+    return RunReport(
+        run_info=run_info,
+        started=history.header["started"],
+        results=results,
+        summary=summary,
+        simulations=simulations,
+        is_finished=history.summary is not None,
+    )

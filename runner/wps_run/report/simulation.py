@@ -1,4 +1,4 @@
-"""What a rehearsal shows: who is where, who heard what, who was closed, what is permitted."""
+"""The result of a rehearsal: group members, message deliveries, closed clients and permissions."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,57 +9,57 @@ from typing import Any, TypeVar
 from wps_run.report.values import cut, value_text
 from wps_run.text import display_width, escape_invisible, pad
 
-LISTED = 12
-"""The most names shown in one line for the eye; the rest is counted."""
+MAX_ROWS = 12
+"""The most rows of a list, and the most names in a row, in the text; the rest is counted."""
 
-NAMES_CELLS = 64
-"""About how many columns the names in one line may take."""
+NAMES_COLUMNS = 64
+"""The columns that the names in one row may take, approximately."""
 
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
 class MessageDelivery:
-    """One message and who heard it.
+    """One message and the clients that received it.
 
     Attributes:
         origin: `server`, or the group that it was sent to.
         data_type: `text`, `json` or `binary`.
-        data: The message, or None when it is not told.
-        listeners: The clients that received it.
-        withheld: How many bytes a message has that is not told.
+        data: The message, or None when it is omitted.
+        recipients: The clients that received it.
+        omitted_bytes: The size of a message that is omitted.
     """
 
     origin: str
     data_type: str
     data: bytes | None
-    listeners: tuple[str, ...]
-    withheld: int = 0
+    recipients: tuple[str, ...]
+    omitted_bytes: int = 0
 
     @property
     def size(self) -> int:
-        """Bytes of the message."""
-        return self.withheld if self.data is None else len(self.data)
+        """The size of the message in bytes."""
+        return self.omitted_bytes if self.data is None else len(self.data)
 
     @property
-    def told(self) -> str | None:
-        """The message as text, or None when it is not told, or not text."""
+    def text(self) -> str | None:
+        """The message as text, or None when it is omitted or binary."""
         if self.data is None or self.data_type == "binary":
             return None
         return self.data.decode(errors="replace")
 
     @property
-    def shown(self) -> str:
-        """The message in quotes, or how long it is."""
-        if self.told is None:
+    def label(self) -> str:
+        """The message in quotes, or its size when there is no text."""
+        if self.text is None:
             kind = f" of {self.data_type}" if self.data_type != "binary" else ""
             return f"{self.size:,} {'byte' if self.size == 1 else 'bytes'}{kind}"
-        return f'"{self.told}"'
+        return f'"{self.text}"'
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedClient:
-    """One client that was cut off, and the reason it was told; "" for none."""
+    """One client whose connection was closed, and the reason it received; "" for none."""
 
     client: str
     reason: str
@@ -67,98 +67,115 @@ class ClosedClient:
 
 @dataclass(frozen=True, slots=True)
 class PermissionState:
-    """What one connection may, or may no longer, do with a group."""
+    """Whether one connection has a permission for a group."""
 
     connection: str
     permission: str
     group: str
-    allowed: bool
+    is_allowed: bool
+
+    @property
+    def rule(self) -> str:
+        """`may sendToGroup`, or `may not sendToGroup`."""
+        return f"{'may' if self.is_allowed else 'may not'} {self.permission}"
 
 
 @dataclass(frozen=True, slots=True)
 class FaultHits:
-    """A fault on demand, and how many requests to the hub it struck, by operation."""
+    """An injected fault, and the number of requests it affected, by operation."""
 
     fault: str
     operations: tuple[tuple[str, int], ...]
 
     @property
     def count(self) -> int:
-        """How many requests it struck."""
+        """The number of requests it affected."""
         return sum(count for _, count in self.operations)
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """The state that a run would leave in one hub, and what clients would notice.
+    """The state of one hub after a rehearsal, and what its clients received.
 
     Attributes:
-        hub: The hub.
-        clients: How many simulated clients there were.
-        groups: Each group that has members, with them.
-        heard: The messages in the order in which they were sent.
-        closed: The clients cut off, in order.
-        permissions: What was granted or revoked for connections still open.
-        absent: Whom the playbooks name, but who was not there at the end, by request.
-        struck: The faults that were asked for.
-        repeats: How many requests were sent again.
-        fault_seed: What brings the same faults again; None when none were asked for.
+        hub: The name of the hub.
+        client_count: The number of simulated clients.
+        groups: Each group that has members, with the members.
+        deliveries: The messages, in the order in which they were sent.
+        closed_clients: The clients whose connections were closed, in order.
+        permissions: What was granted or revoked for connections that are still open.
+        absent: The users and connections that the playbooks name and that were still absent at the
+            end, as `--absent` asked.
+        fault_hits: The injected faults.
+        repeats: The number of requests that were sent again.
+        fault_seed: The seed that repeats the same faults; None when none were injected.
     """
 
     hub: str
-    clients: int
+    client_count: int
     groups: tuple[tuple[str, tuple[str, ...]], ...]
-    heard: tuple[MessageDelivery, ...]
-    closed: tuple[ClosedClient, ...]
+    deliveries: tuple[MessageDelivery, ...]
+    closed_clients: tuple[ClosedClient, ...]
     permissions: tuple[PermissionState, ...]
     absent: tuple[str, ...] = ()
-    struck: tuple[FaultHits, ...] = ()
+    fault_hits: tuple[FaultHits, ...] = ()
     repeats: int = 0
     fault_seed: int | None = None
 
+    @property
+    def clients_text(self) -> str:
+        """`2 simulated clients`."""
+        noun = "client" if self.client_count == 1 else "clients"
+        return f"{self.client_count:,} simulated {noun}"
+
+    @property
+    def faults_title(self) -> str:
+        """`Faults (repeat them with --fault-seed 7)`."""
+        return f"Faults (repeat them with --fault-seed {self.fault_seed})"
+
     def as_text(self) -> str:
-        """The outlook for a terminal; long lists are counted instead of shown whole."""
-        clients = f"{self.clients} simulated {'client' if self.clients == 1 else 'clients'}"
-        lines = [f"\nWhat would happen in hub {self.hub} ({clients}):"]
-        lines += _part("Groups", self.groups, _group)
-        lines += _part("Messages", _alike(self.heard), _message)
-        lines += _part("Closed", _by_reason(self.closed), _closed)
-        lines += _part("Permissions", _by_rules(self.permissions), _permission)
+        """Return the text for a terminal; long lists are counted instead of shown in full."""
+        lines = [f"\nWhat would happen in hub {self.hub} ({self.clients_text}):"]
+        lines += _section("Groups", self.groups, _group_row)
+        lines += _section("Messages", _equal_messages(self.deliveries), _message_row)
+        lines += _section("Closed", _by_reason(self.closed_clients), _closed_row)
+        lines += _section("Permissions", _by_rules(self.permissions), _permission_row)
         if self.absent:
-            lines += ["\n  Not there", f"    {_names(Counter(self.absent))}"]
+            lines += ["\n  Absent", f"    {_names(Counter(self.absent))}"]
         if self.fault_seed is not None:
-            title = f"Faults (--fault-seed {self.fault_seed} brings them again)"
-            lines += _part(title, self.struck, _struck)
-            again = f"{_requests(self.repeats)} {'was' if self.repeats == 1 else 'were'}"
-            lines.append(f"    {self.repeats:,} {again} sent again")
+            lines += _section(self.faults_title, self.fault_hits, _fault_row)
+            verb = "was" if self.repeats == 1 else "were"
+            lines.append(f"    {self.repeats:,} {_requests(self.repeats)} {verb} sent again")
         return "\n".join(lines) + "\n"
 
     def as_json(self) -> dict[str, Any]:
-        """The outlook for machines, whole; a message that is not told is given as its size only."""
+        """Return the record, with nothing cut; of an omitted message it has only the size."""
         record: dict[str, Any] = {
             "type": "rehearsal",
             "hub": self.hub,
-            "clients": self.clients,
+            "clients": self.client_count,
             "groups": {group: list(members) for group, members in self.groups},
             "messages": [
                 {
-                    "from": heard.origin,
-                    "dataType": heard.data_type,
-                    "bytes": heard.size,
-                    "data": heard.told,
-                    "heardBy": list(heard.listeners),
+                    "from": delivery.origin,
+                    "dataType": delivery.data_type,
+                    "bytes": delivery.size,
+                    "data": delivery.text,
+                    "receivedBy": list(delivery.recipients),
                 }
-                for heard in self.heard
+                for delivery in self.deliveries
             ],
-            "closed": [{"client": one.client, "reason": one.reason} for one in self.closed],
+            "closed": [
+                {"client": closed.client, "reason": closed.reason} for closed in self.closed_clients
+            ],
             "permissions": [
                 {
-                    "connectionId": one.connection,
-                    "permission": one.permission,
-                    "group": one.group,
-                    "allowed": one.allowed,
+                    "connectionId": permission.connection,
+                    "permission": permission.permission,
+                    "group": permission.group,
+                    "allowed": permission.is_allowed,
                 }
-                for one in self.permissions
+                for permission in self.permissions
             ],
         }
         if self.absent:
@@ -166,102 +183,116 @@ class Simulation:
         if self.fault_seed is not None:
             record["faultSeed"] = self.fault_seed
             record["faults"] = [
-                {"fault": one.fault, "struck": one.count, "operations": dict(one.operations)}
-                for one in self.struck
+                {"fault": hits.fault, "struck": hits.count, "operations": dict(hits.operations)}
+                for hits in self.fault_hits
             ]
             record["repeats"] = self.repeats
         return record
 
-    def withheld(self) -> "Simulation":
-        """The outlook without its messages, as a journal, which never holds payloads, keeps it."""
-        heard = (replace(one, data=None, withheld=one.size) for one in self.heard)
-        return replace(self, heard=tuple(heard))
+    def without_data(self) -> "Simulation":
+        """Return a copy without the data of the messages, for a journal, which has no payloads."""
+        deliveries = tuple(
+            replace(delivery, data=None, omitted_bytes=delivery.size)
+            for delivery in self.deliveries
+        )
+        return replace(self, deliveries=deliveries)
 
 
 def simulation_from(record: Mapping[str, Any]) -> Simulation:
-    """The outlook that a record was made from; binary messages are not told."""
+    """Return the simulation of a record; binary messages are omitted from records.
+
+    Journals of older versions have `heardBy` for `receivedBy`.
+
+    Raises:
+        AttributeError, KeyError, TypeError: The record was edited.
+    """
     return Simulation(
         hub=record["hub"],
-        clients=record["clients"],
+        client_count=record["clients"],
         groups=tuple((group, tuple(members)) for group, members in record["groups"].items()),
-        heard=tuple(
+        deliveries=tuple(
             MessageDelivery(
-                one["from"],
-                one["dataType"],
-                None if one["data"] is None else one["data"].encode(),
-                tuple(one["heardBy"]),
-                one["bytes"],
+                message["from"],
+                message["dataType"],
+                None if message["data"] is None else message["data"].encode(),
+                tuple(message["receivedBy" if "receivedBy" in message else "heardBy"]),
+                message["bytes"],
             )
-            for one in record["messages"]
+            for message in record["messages"]
         ),
-        closed=tuple(ClosedClient(one["client"], one["reason"]) for one in record["closed"]),
+        closed_clients=tuple(
+            ClosedClient(closed["client"], closed["reason"]) for closed in record["closed"]
+        ),
         permissions=tuple(
-            PermissionState(one["connectionId"], one["permission"], one["group"], one["allowed"])
-            for one in record["permissions"]
+            PermissionState(
+                permission["connectionId"],
+                permission["permission"],
+                permission["group"],
+                permission["allowed"],
+            )
+            for permission in record["permissions"]
         ),
         absent=tuple(record.get("absent", ())),
-        struck=tuple(
-            FaultHits(one["fault"], tuple(one["operations"].items()))
-            for one in record.get("faults", ())
+        fault_hits=tuple(
+            FaultHits(hits["fault"], tuple(hits["operations"].items()))
+            for hits in record.get("faults", ())
         ),
         repeats=record.get("repeats", 0),
         fault_seed=record.get("faultSeed"),
     )
 
 
-def _part(
-    title: str, items: Sequence[_Item], row: Callable[[_Item], tuple[str, str]]
+def _section(
+    title: str, items: Sequence[_Item], row_of: Callable[[_Item], tuple[str, str]]
 ) -> Iterator[str]:
-    """A titled list of two columns; only what is shown is worked out."""
+    """Yield a titled list of two columns; only the rows that are shown are computed."""
     yield f"\n  {title}"
-    rows = [row(item) for item in items[:LISTED]]
+    rows = [row_of(item) for item in items[:MAX_ROWS]]
     if not rows:
         yield "    none"
         return
     width = min(32, max(display_width(left) for left, _ in rows))
     for left, right in rows:
         yield f"    {pad(left, width)}  {right}".rstrip()
-    if len(items) > LISTED:
-        yield f"    … and {len(items) - LISTED:,} more"
+    if len(items) > MAX_ROWS:
+        yield f"    … and {len(items) - MAX_ROWS:,} more"
 
 
-def _group(item: tuple[str, tuple[str, ...]]) -> tuple[str, str]:
+def _group_row(item: tuple[str, tuple[str, ...]]) -> tuple[str, str]:
     group, members = item
     return value_text(group), _names(Counter(members))
 
 
-def _alike(heard: Iterable[MessageDelivery]) -> Sequence[Sequence[MessageDelivery]]:
-    """The messages, those that are the same in one."""
+def _equal_messages(deliveries: Iterable[MessageDelivery]) -> Sequence[Sequence[MessageDelivery]]:
+    """Return the deliveries of each different message."""
     by_message: dict[MessageDelivery, list[MessageDelivery]] = {}
-    for one in heard:
-        by_message.setdefault(replace(one, listeners=()), []).append(one)
+    for delivery in deliveries:
+        by_message.setdefault(replace(delivery, recipients=()), []).append(delivery)
     return list(by_message.values())
 
 
-def _message(alike: Sequence[MessageDelivery]) -> tuple[str, str]:
-    one = alike[0]
-    text = one.told
-    shown = one.shown if text is None else f'"{cut(_on_one_line(text))}"'
-    times = f", {len(alike):,} times" if len(alike) > 1 else ""
-    listeners = Counter(chain.from_iterable(each.listeners for each in alike))
+def _message_row(deliveries: Sequence[MessageDelivery]) -> tuple[str, str]:
+    message = deliveries[0]
+    label = message.label
+    if message.text is not None:
+        one_line = message.text.replace("\n", " ")
+        label = f'"{cut(escape_invisible(one_line))}"'
+    times = f", {len(deliveries):,} times" if len(deliveries) > 1 else ""
+    recipients = Counter(chain.from_iterable(delivery.recipients for delivery in deliveries))
     return (
-        f"{shown} from {value_text(one.origin)}{times}",
-        f"heard by {_names(listeners) if listeners else 'nobody'}",
+        f"{label} from {value_text(message.origin)}{times}",
+        f"received by {_names(recipients) if recipients else 'nobody'}",
     )
 
 
-def _on_one_line(text: str) -> str:
-    return escape_invisible(text.replace("\n", " "))
-
-
-def _by_reason(closed: Iterable[ClosedClient]) -> Sequence[tuple[str, Counter[str]]]:
+def _by_reason(closed_clients: Iterable[ClosedClient]) -> Sequence[tuple[str, Counter[str]]]:
     by_reason: dict[str, Counter[str]] = {}
-    for one in closed:
-        by_reason.setdefault(one.reason, Counter())[one.client] += 1
+    for closed in closed_clients:
+        by_reason.setdefault(closed.reason, Counter())[closed.client] += 1
     return list(by_reason.items())
 
 
-def _closed(item: tuple[str, Counter[str]]) -> tuple[str, str]:
+def _closed_row(item: tuple[str, Counter[str]]) -> tuple[str, str]:
     reason, clients = item
     return (value_text(reason) if reason else "no reason given"), _names(clients)
 
@@ -269,41 +300,40 @@ def _closed(item: tuple[str, Counter[str]]) -> tuple[str, str]:
 def _by_rules(
     permissions: Iterable[PermissionState],
 ) -> Sequence[tuple[tuple[str, ...], Counter[str]]]:
-    """The connections that may do the same, together."""
+    """Return the connections that have the same rules, together."""
     by_connection: dict[str, list[str]] = {}
-    for one in permissions:
-        verb = "may" if one.allowed else "may not"
-        rule = f"{verb} {one.permission} {value_text(one.group)}"
-        by_connection.setdefault(one.connection, []).append(rule)
+    for permission in permissions:
+        rule = f"{permission.rule} {value_text(permission.group)}"
+        by_connection.setdefault(permission.connection, []).append(rule)
     by_rules: dict[tuple[str, ...], Counter[str]] = {}
     for connection, rules in by_connection.items():
         by_rules.setdefault(tuple(rules), Counter())[connection] += 1
     return list(by_rules.items())
 
 
-def _permission(item: tuple[tuple[str, ...], Counter[str]]) -> tuple[str, str]:
+def _permission_row(item: tuple[tuple[str, ...], Counter[str]]) -> tuple[str, str]:
     rules, connections = item
-    more = f" and {len(rules) - LISTED:,} more" if len(rules) > LISTED else ""
-    return _names(connections), ", ".join(rules[:LISTED]) + more
+    more = f" and {len(rules) - MAX_ROWS:,} more" if len(rules) > MAX_ROWS else ""
+    return _names(connections), ", ".join(rules[:MAX_ROWS]) + more
 
 
-def _struck(one: FaultHits) -> tuple[str, str]:
-    if not one.operations:
-        return one.fault, "struck no request"
-    operations = ", ".join(f"{name} {count:,}" for name, count in one.operations)
-    return one.fault, f"struck {one.count:,} {_requests(one.count)}: {operations}"
+def _fault_row(hits: FaultHits) -> tuple[str, str]:
+    if not hits.operations:
+        return hits.fault, "affected no request"
+    operations = ", ".join(f"{name} {count:,}" for name, count in hits.operations)
+    return hits.fault, f"affected {hits.count:,} {_requests(hits.count)}: {operations}"
 
 
 def _names(names: Counter[str]) -> str:
-    """The first names, as many as fit, and how many more; with a number those that come again."""
+    """Return as many names as fit and the number of others; repeated names with their count."""
     shown: list[str] = []
-    room = NAMES_CELLS
-    for name, count in islice(names.items(), LISTED):
-        word = f"{value_text(name)} ({count:,})" if count > 1 else value_text(name)
-        room -= display_width(word)
-        if shown and room < 0:
+    columns_left = NAMES_COLUMNS
+    for name, count in islice(names.items(), MAX_ROWS):
+        text = f"{value_text(name)} ({count:,})" if count > 1 else value_text(name)
+        columns_left -= display_width(text)
+        if shown and columns_left < 0:
             break
-        shown.append(word)
+        shown.append(text)
     rest = len(names) - len(shown)
     more = f" and {rest:,} more ({len(names):,} in all)" if rest else ""
     return ", ".join(shown) + more

@@ -1,4 +1,4 @@
-"""What a reader of a long report wants to see first: the kinds of trouble, and the slowest."""
+"""Statistics of a run: the groups of failures, and the slowest actions."""
 
 import heapq
 from collections.abc import Iterable
@@ -7,20 +7,23 @@ from dataclasses import dataclass
 from wps_run.execution.record import Record
 from wps_run.execution.result import Status
 
-KINDS = 20
-"""Of so many kinds of trouble examples are kept; the rest is counted together."""
+MAX_GROUPS = 20
+"""The most groups of failures that are listed; the others are counted together."""
+
+THROTTLING = frozenset({429, 503})
+"""The HTTP statuses with which the service throttles a run."""
 
 
 @dataclass(slots=True)
 class FailureGroup:
-    """Actions that ended in the same way.
+    """Actions that ended with the same status, error code and hint.
 
     Attributes:
-        status: How they ended.
-        code: The code of their errors.
+        status: The status.
+        code: The error code.
         hint: What to do about it, or "".
         example: The first of them.
-        count: How many they are.
+        count: The number of actions.
     """
 
     status: Status
@@ -32,19 +35,19 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True)
 class RunStatistics:
-    """A run in a few lines.
+    """The statistics of a run.
 
     Attributes:
-        kinds: What was not ok, most frequent first; failed and unknown before skipped.
-        others: How many more actions were not ok, in kinds that are not listed.
+        groups: The actions that are not ok, largest group first; failed and unknown before skipped.
+        ungrouped: The number of other actions that are not ok, beyond `MAX_GROUPS`.
         failures: The first that failed or are unknown, in the order of the playbook.
-        slowest: What took longest, slowest first.
-        retried: How many actions took more than one attempt.
-        throttled: How many attempts were answered with 429 or 503.
+        slowest: The actions that took longest, slowest first.
+        retried: The number of actions that took more than one attempt.
+        throttled: The number of attempts whose response was 429 or 503.
     """
 
-    kinds: tuple[FailureGroup, ...]
-    others: int
+    groups: tuple[FailureGroup, ...]
+    ungrouped: int
     failures: tuple[Record, ...]
     slowest: tuple[Record, ...]
     retried: int
@@ -52,67 +55,63 @@ class RunStatistics:
 
 
 def statistics_of(
-    records: Iterable[Record], *, failures: int = 0, slowest: int = 0
+    results: Iterable[Record], *, failures: int = 0, slowest: int = 0
 ) -> RunStatistics:
-    """Go through the records once, in constant memory.
+    """Iterate over the results once, in constant memory.
 
     Args:
-        records: Every action that has a record.
-        failures: How many failures are kept.
-        slowest: How many of the slowest are kept.
+        results: All results.
+        failures: The most failures to list.
+        slowest: The most slow actions to list.
     """
-    counted = _Counted()
-    shown: list[Record] = []
-    long: list[tuple[float, int, Record]] = []
-    for record in records:
-        counted.add(record)
-        if record.status in {Status.FAILED, Status.UNKNOWN} and len(shown) < failures:
-            shown.append(record)
-        if record.started_ms is not None and slowest:
-            entry = (record.duration_ms, -record.index, record)
-            if len(long) < slowest:
-                heapq.heappush(long, entry)
+    counter = _Counter()
+    first_failures: list[Record] = []
+    longest: list[tuple[float, int, Record]] = []
+    for result in results:
+        counter.add(result)
+        if result.status in {Status.FAILED, Status.UNKNOWN} and len(first_failures) < failures:
+            first_failures.append(result)
+        if result.started_ms is not None and slowest:
+            entry = (result.duration_ms, -result.index, result)
+            if len(longest) < slowest:
+                heapq.heappush(longest, entry)
             else:
-                heapq.heappushpop(long, entry)
+                heapq.heappushpop(longest, entry)
     return RunStatistics(
-        tuple(sorted(counted.kinds.values(), key=_rank)),
-        counted.others,
-        tuple(shown),
-        tuple(record for _, _, record in sorted(long, reverse=True)),
-        counted.retried,
-        counted.throttled,
+        groups=tuple(sorted(counter.groups.values(), key=_rank)),
+        ungrouped=counter.ungrouped,
+        failures=tuple(first_failures),
+        slowest=tuple(result for _, _, result in sorted(longest, reverse=True)),
+        retried=counter.retried,
+        throttled=counter.throttled,
     )
 
 
-THROTTLING = frozenset({429, 503})
-"""The answers that slow a run down."""
-
-
-class _Counted:
+class _Counter:
     def __init__(self) -> None:
-        self.kinds: dict[tuple[str, str, str], FailureGroup] = {}
-        self.others = 0
+        self.groups: dict[tuple[str, str, str], FailureGroup] = {}
+        self.ungrouped = 0
         self.retried = 0
         self.throttled = 0
 
-    def add(self, record: Record) -> None:
-        if record.tries:
+    def add(self, result: Record) -> None:
+        if result.tries:
             self.retried += 1
-            self.throttled += sum(one.http_status in THROTTLING for one in record.tries)
-        self.throttled += record.http_status in THROTTLING
-        if record.error is not None:
-            self._add_kind(record, record.error.code, record.error.hint)
+            self.throttled += sum(attempt.http_status in THROTTLING for attempt in result.tries)
+        self.throttled += result.http_status in THROTTLING
+        if result.error is not None:
+            self._group(result, result.error.code, result.error.hint)
 
-    def _add_kind(self, record: Record, code: str, hint: str) -> None:
-        key = (record.status, code, hint)
-        kind = self.kinds.get(key)
-        if kind is None:
-            if len(self.kinds) >= KINDS:
-                self.others += 1
+    def _group(self, result: Record, code: str, hint: str) -> None:
+        key = (result.status, code, hint)
+        group = self.groups.get(key)
+        if group is None:
+            if len(self.groups) >= MAX_GROUPS:
+                self.ungrouped += 1
                 return
-            kind = self.kinds[key] = FailureGroup(record.status, code, hint, record)
-        kind.count += 1
+            group = self.groups[key] = FailureGroup(result.status, code, hint, result)
+        group.count += 1
 
 
-def _rank(kind: FailureGroup) -> tuple[bool, int, int]:
-    return kind.status is Status.SKIPPED, -kind.count, kind.example.index
+def _rank(group: FailureGroup) -> tuple[bool, int, int]:
+    return group.status is Status.SKIPPED, -group.count, group.example.index

@@ -13,9 +13,8 @@ from wps_run.journal.store import recent, state_folder
 from wps_run.journal.writer import read_journal
 from wps_run.problems import UsageError
 from wps_run.report.formats import OUTPUT_FORMATS, output_help
-from wps_run.report.merge import merged
-from wps_run.report.replay import replay
-from wps_run.report.run_report import RunReport
+from wps_run.report.merge import merge_histories
+from wps_run.report.run_report import RunReport, report_from_history
 
 
 @click.command("report")
@@ -46,10 +45,10 @@ def command(journals: tuple[str, ...], output: str | None, reports: tuple[str, .
     files = targets(reports, list(map(str, paths)))
     told = _told(paths)
     reporter = OUTPUT_FORMATS[output or ("none" if files else "text")].new_reporter()
-    click.echo(reporter.begin(told.heading), nl=False)
-    for record in told.records:
+    click.echo(reporter.begin(told.run_info), nl=False)
+    for record in told.results:
         click.echo(reporter.result(record), nl=False)
-    click.echo(reporter.end(told.summary, told.outlooks), nl=False)
+    click.echo(reporter.end(told.summary, told.simulations), nl=False)
     failed = write_reports(files, told, paths[0] if len(paths) == 1 else None)
     return max(told.summary.exit_code, EXIT_FAILED) if failed else told.summary.exit_code
 
@@ -58,9 +57,9 @@ def _told(paths: Sequence[Path]) -> RunReport:
     """The run of a journal, or of the journals of all its shards."""
     histories = [(str(path), read_journal(path)) for path in paths]
     if len(histories) > 1:
-        return merged(histories)
-    told = replay(histories[0][1])
-    shard = told.heading.shard
+        return merge_histories(histories)
+    told = report_from_history(histories[0][1])
+    shard = told.run_info.shard
     if shard and shard.count > 1:
         click.echo(
             f"wps-run: this is shard {shard} alone; name the journals of all {shard.count} "

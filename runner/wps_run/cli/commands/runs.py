@@ -11,8 +11,7 @@ from wps_run.execution.result import Status
 from wps_run.journal.store import recent, state_folder
 from wps_run.journal.writer import in_use, read_journal
 from wps_run.problems import JournalError
-from wps_run.report.replay import replay
-from wps_run.report.run_report import RunReport
+from wps_run.report.run_report import RunReport, report_from_history
 
 
 @click.command("runs")
@@ -38,12 +37,12 @@ def _told(path: Path) -> str:
     try:
         history = read_journal(path)
         going_on = in_use(path)
-        told = replay(history)
+        told = report_from_history(history)
     except (JournalError, OSError) as error:
         return f"{path.stem}  cannot be read: {error}"
     lines = [
         f"{history.began.isoformat(timespec='seconds')}  {_ended(told, going_on=going_on)}",
-        f"    {told.heading}",
+        f"    {told.run_info}",
         f"    {path}",
     ]
     if not going_on and told.summary.counts[Status.SKIPPED] > told.summary.excused:
@@ -55,6 +54,6 @@ def _ended(told: RunReport, *, going_on: bool) -> str:
     counts = ", ".join(f"{told.summary.counts[status]} {status}" for status in Status)
     if going_on:
         return f"running: {counts} (skipped: not yet done)"
-    if not told.finished:
+    if not told.is_finished:
         return f"broken off: {counts} (skipped: not done)"
     return f"exit {told.summary.exit_code}: {counts}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from wps_run.problems import Problem, Severity
 from wps_run.report.findings.text import counted, totals
-from wps_run.report.github import MOST, command
+from wps_run.report.github import MAX_ANNOTATIONS, command
 
 
 def shown(problems: Sequence[Problem], files: int) -> str:
@@ -16,9 +16,9 @@ def _commands(problems: Sequence[Problem]) -> Iterator[str]:
     left_out = []
     for severity in Severity:
         kind = [problem for problem in problems if problem.severity is severity]
-        yield from map(_command, kind[:MOST])
-        if len(kind) > MOST:
-            left_out.append(counted(len(kind) - MOST, f"more {severity}"))
+        yield from map(_command, kind[:MAX_ANNOTATIONS])
+        if len(kind) > MAX_ANNOTATIONS:
+            left_out.append(counted(len(kind) - MAX_ANNOTATIONS, f"more {severity}"))
     if left_out:
         message = f"{' and '.join(left_out)}, not shown here; --format text shows all"
         yield command("notice", {"title": "wps-run"}, message)

@@ -1,7 +1,7 @@
-"""A run as one HTML page that needs nothing else: no network, and no script to be read.
+"""A report as one HTML page that loads nothing from elsewhere and can be read without a script.
 
-Made with `string.Template` and `html.escape`: the page has a dozen places to fill, and two long
-lists that are written row by row, which a template language would only hold in memory.
+It is made with `string.Template` and `html.escape`: the page has a dozen places to fill in, and two
+long lists that are written row by row, which a template engine would hold in memory.
 """
 
 import base64
@@ -14,28 +14,27 @@ from string import Template
 
 from wps_run.execution.result import Status
 from wps_run.execution.run_info import Destination
-from wps_run.report.html.rows import Rows, data, plain_tables
-from wps_run.report.html.simulation import outlook_section
+from wps_run.report.html.rows import ListedResults, data, plain_tables
+from wps_run.report.html.simulation import simulation_section
 from wps_run.report.run_report import RunReport
 from wps_run.report.statistics import FailureGroup, RunStatistics, statistics_of
 from wps_run.text import escape_controls
 
 
-def page(account: RunReport) -> Iterator[str]:
-    """The page, piece by piece.
+def page(report: RunReport) -> Iterator[str]:
+    """Yield the page in pieces.
 
-    Its content security policy allows the one style and the one script in it, by their hashes,
-    and nothing from elsewhere. Without JavaScript it shows a plain table of all actions.
+    Its content security policy allows only its own style and script, by their hashes. Without
+    JavaScript it shows plain tables of all actions.
     """
-    rows = Rows(account)
-    found = statistics_of(account.records)
-    parts = _filled(account, rows, found)
-    head, rest = parts.split("<!-- rows -->")
+    listed = ListedResults(report)
+    template = _filled_template(report, listed, statistics_of(report.results))
+    head, rest = template.split("<!-- rows -->")
     middle, tail = rest.split("<!-- data -->")
     yield head
-    yield from plain_tables(rows)
+    yield from plain_tables(listed)
     yield middle
-    yield from data(rows)
+    yield from data(listed)
     yield tail
 
 
@@ -53,75 +52,80 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _filled(account: RunReport, rows: Rows, found: RunStatistics) -> str:
-    heading = account.heading
-    playbooks = ", ".join(heading.playbooks)
+def _filled_template(report: RunReport, listed: ListedResults, statistics: RunStatistics) -> str:
+    run_info = report.run_info
+    playbooks = ", ".join(run_info.playbooks)
     style, script = _asset("report.css"), _script()
     where = {
         Destination.LOCAL: "rehearsal: nothing left the machine",
         Destination.PLAN: "nothing is sent",
-        Destination.SERVICE: ", ".join(heading.endpoints),
-    }[heading.destination]
+        Destination.SERVICE: ", ".join(run_info.endpoints),
+    }[run_info.destination]
+    simulations = "".join(
+        piece for each in report.simulations for piece in simulation_section(each)
+    )
     return Template(_asset("report.html")).substitute(
         style=style,
         style_hash=_hash(style),
         script=script,
         script_hash=_hash(script),
-        title=_text(f"{playbooks} · {heading.destination} · wps-run"),
-        destination=_text(heading.destination),
-        destination_class=heading.destination.lower(),
+        title=_text(f"{playbooks} · {run_info.destination} · wps-run"),
+        destination=_text(run_info.destination),
+        destination_class=run_info.destination.lower(),
         where=_text(where),
         playbooks=_text(playbooks),
-        facts=_facts(account),
-        notice=_notice(account),
-        cards=_cards(account, found),
-        times=_times(account),
-        trouble=_trouble(found),
-        cut=_cut(rows),
-        outlooks="".join(map(outlook_section, account.outlooks)),
+        facts=_facts(report),
+        unfinished=_unfinished(report),
+        counts=_counts(report, statistics),
+        times=_times(report),
+        failures=_failures(statistics),
+        left_out=_left_out(listed),
+        simulations=simulations,
     )
 
 
 def _text(text: str) -> str:
-    """The text, isolated, so that direction marks in it leave what stands beside it alone."""
     return escape(escape_controls(text))
 
 
-def _facts(account: RunReport) -> str:
-    heading, code = account.heading, account.summary.exit_code
-    hubs = ", ".join(heading.hubs)
-    return " · ".join(
-        f"<bdi>{_text(fact)}</bdi>"
-        for fact in (f"hub {hubs}", heading.pace, f"began {account.began}", f"exit code {code}")
+def _facts(report: RunReport) -> str:
+    """Return the facts, each isolated, so that a direction mark in one has no effect on others."""
+    run_info = report.run_info
+    facts = (
+        f"hub {', '.join(run_info.hubs)}",
+        run_info.pace,
+        f"started {report.started}",
+        f"exit code {report.summary.exit_code}",
     )
+    return " · ".join(f"<bdi>{_text(fact)}</bdi>" for fact in facts)
 
 
-def _notice(account: RunReport) -> str:
-    if account.finished:
+def _unfinished(report: RunReport) -> str:
+    if report.is_finished:
         return ""
     return (
-        '<p class="notice">The run was broken off. What may have happened counts as unknown, '
-        "what was not done as skipped; neither is listed below.</p>"
+        '<p class="notice">The run did not end. Actions that may have happened count as unknown, '
+        "those that were not done as skipped; neither are listed below.</p>"
     )
 
 
-def _cards(account: RunReport, found: RunStatistics) -> str:
-    summary = account.summary
+def _counts(report: RunReport, statistics: RunStatistics) -> str:
+    summary = report.summary
     cards = [_card("actions", f"{summary.total:,}")]
     for status in Status:
-        number = summary.counts[status]
-        cards.append(_card(status, f"{number:,}", status if number else "none"))
-    if found.retried:
-        cards.append(_card("retried", f"{found.retried:,}"))
-    if found.throttled:
-        cards.append(_card("throttled", f"{found.throttled:,}"))
+        count = summary.counts[status]
+        cards.append(_card(status, f"{count:,}", status if count else "none"))
+    if statistics.retried:
+        cards.append(_card("retried", f"{statistics.retried:,}"))
+    if statistics.throttled:
+        cards.append(_card("throttled", f"{statistics.throttled:,}"))
     return "".join(cards)
 
 
-def _times(account: RunReport) -> str:
-    summary, latency = account.summary, account.summary.latency
+def _times(report: RunReport) -> str:
+    summary, latency = report.summary, report.summary.latency
     cards = [_card("time", f"{summary.duration:,.2f} s")]
-    cards.append(_card("actions a second", f"{summary.per_second:,.1f}"))
+    cards.append(_card("actions per second", f"{summary.per_second:,.1f}"))
     if latency.count:
         for title, percent in (("median (p50)", 50), ("p90", 90), ("p99", 99)):
             cards.append(_card(title, _milliseconds(latency.percentile(percent))))
@@ -129,43 +133,44 @@ def _times(account: RunReport) -> str:
     return "".join(cards)
 
 
-def _card(title: str, value: str, style: str = "") -> str:
-    return f'<li><span>{title}</span><strong class="{style}">{value}</strong></li>'
+def _card(title: str, value: str, css_class: str = "") -> str:
+    return f'<li><span>{title}</span><strong class="{css_class}">{value}</strong></li>'
 
 
 def _milliseconds(number: float) -> str:
     return f"{number:,.1f} ms"
 
 
-def _trouble(found: RunStatistics) -> str:
-    if not found.kinds:
+def _failures(statistics: RunStatistics) -> str:
+    if not statistics.groups:
         return ""
-    more = f"<p>… and {found.others:,} more, of other kinds.</p>" if found.others else ""
-    heads = "".join(f'<th scope="col">{title}</th>' for title in ("Status", "Why", "What to do"))
+    more = f"<p>… and {statistics.ungrouped:,} more, of other kinds.</p>"
+    titles = "".join(f'<th scope="col">{title}</th>' for title in ("Status", "Why", "What to do"))
     return (
-        '<section aria-labelledby="trouble-title"><h2 id="trouble-title">What was not ok</h2>'
-        '<div class="scroll" tabindex="0" role="region" aria-label="Kinds of trouble"><table>'
-        f'<thead><tr><th scope="col" class="number">Actions</th>{heads}</tr></thead>'
-        f"<tbody>{''.join(map(_kind, found.kinds))}</tbody></table></div>{more}</section>\n"
+        '<section aria-labelledby="failures-title"><h2 id="failures-title">What was not ok</h2>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Kinds of failures"><table>'
+        f'<thead><tr><th scope="col" class="number">Actions</th>{titles}</tr></thead>'
+        f"<tbody>{''.join(map(_failure_row, statistics.groups))}</tbody></table></div>"
+        f"{more if statistics.ungrouped else ''}</section>\n"
     )
 
 
-def _kind(kind: FailureGroup) -> str:
-    fault = kind.example.error
-    message = fault.message if fault else ""
+def _failure_row(group: FailureGroup) -> str:
+    error = group.example.error
+    message = error.message if error else ""
     return (
-        f'<tr><td class="number">{kind.count:,}</td>'
-        f'<td><span class="status {kind.status}">{kind.status}</span></td>'
-        f'<td class="why"><bdi>{_text(kind.code)}</bdi>'
+        f'<tr><td class="number">{group.count:,}</td>'
+        f'<td><span class="status {group.status}">{group.status}</span></td>'
+        f'<td class="why"><bdi>{_text(group.code)}</bdi>'
         f'<bdi class="label clip">{_text(message)}</bdi></td>'
-        f'<td class="why"><bdi>{_text(kind.hint)}</bdi></td></tr>'
+        f'<td class="why"><bdi>{_text(group.hint)}</bdi></td></tr>'
     )
 
 
-def _cut(rows: Rows) -> str:
-    if not rows.left_out:
+def _left_out(listed: ListedResults) -> str:
+    if not listed.left_out:
         return ""
     return (
-        f'<p class="notice">This page lists {rows.listed:,} actions, those that are not ok before '
-        f"those that are, and leaves out {rows.left_out:,}. A .ndjson or .json report has all.</p>"
+        f'<p class="notice">This page lists {listed.count:,} actions, those that are not ok '
+        f"first, and leaves out {listed.left_out:,}. A .ndjson or .json report has all.</p>"
     )

@@ -1,4 +1,4 @@
-"""The actions of a run as the HTML page has them: a plain table, and data for its script."""
+"""The actions on the HTML page: plain tables, and the data of its script."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
@@ -13,72 +13,72 @@ from wps_run.report.run_report import RunReport
 from wps_run.report.values import whole_target
 from wps_run.text import escape_controls, replace_surrogates
 
-CHUNK = 500
-"""So many actions make one plain table."""
+TABLE_ROWS = 500
+"""The actions in one plain table."""
 
-LISTED = 50_000
-"""The most actions on a page; a browser takes long for more, and nobody reads so many."""
+MAX_RESULTS = 50_000
+"""The most actions on a page; browsers are slow with more."""
 
 _encode = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _STATUSES = list(Status)
 
 
-class Rows:
-    """The actions that a page lists, in the order of the playbook.
+class ListedResults:
+    """The results that a page lists, in the order of the playbook; can be iterated several times.
 
-    What is not ok comes first when there are more than `LISTED`: then it is listed as far as
-    there is room, and of those that are ok the first ones.
+    When there are more than `MAX_RESULTS`, those that are not ok are listed first, as far as
+    possible, then the first that are ok.
 
     Attributes:
-        listed: How many are listed.
-        left_out: How many are not.
+        count: The number of results that are listed.
+        left_out: The number of results that are not.
     """
 
-    def __init__(self, account: RunReport) -> None:
-        self._account = account
-        recorded = Counter(record.status is Status.OK for record in account.records)
-        self._trouble = min(recorded[False], LISTED)
-        self._ok = min(recorded[True], LISTED - self._trouble)
-        self.listed = self._trouble + self._ok
-        self.left_out = recorded.total() - self.listed
+    def __init__(self, report: RunReport) -> None:
+        self._report = report
+        available = Counter(result.status is Status.OK for result in report.results)
+        self._not_ok = min(available[False], MAX_RESULTS)
+        self._ok = min(available[True], MAX_RESULTS - self._not_ok)
+        self.count = self._not_ok + self._ok
+        self.left_out = available.total() - self.count
 
     def __iter__(self) -> Iterator[Record]:
-        room = {True: self._ok, False: self._trouble}
-        for record in self._account.records:
-            kind = record.status is Status.OK
-            if room[kind]:
-                room[kind] -= 1
-                yield record
+        left = {True: self._ok, False: self._not_ok}
+        for result in self._report.results:
+            is_ok = result.status is Status.OK
+            if left[is_ok]:
+                left[is_ok] -= 1
+                yield result
 
 
-_HEADS = ("#", "Status", "Action", "Target", "Place", "HTTP", "Attempts", "Time, ms", "Why")
+_TITLES = ("#", "Status", "Action", "Target", "Source", "HTTP", "Attempts", "Time, ms", "Why")
 
 
-def plain_tables(rows: Rows) -> Iterator[str]:
-    """The plain tables, with the end tags that HTML does without left out.
+def plain_tables(listed: ListedResults) -> Iterator[str]:
+    """Yield plain tables, without the end tags that are optional in HTML.
 
-    There is a table for every `CHUNK` actions: a browser lays out only those that are in sight,
-    where one of 20,000 rows took it more than 20 seconds.
+    Each has `TABLE_ROWS` actions, since a browser lays out only the tables in view: one table of
+    20,000 rows took it more than 20 seconds.
     """
-    heads = "".join(f'<th scope="col">{title}' for title in _HEADS)
-    records = iter(rows)
-    while chunk := list(islice(records, CHUNK)):
+    heads = "".join(f'<th scope="col">{title}' for title in _TITLES)
+    results = iter(listed)
+    while chunk := list(islice(results, TABLE_ROWS)):
         caption = f"Actions {chunk[0].index:,} to {chunk[-1].index:,}"
         yield f'<div class="chunk"><table><caption>{caption}</caption><thead><tr>{heads}<tbody>\n'
         yield from map(_plain_row, chunk)
         yield "</table></div>\n"
 
 
-def _plain_row(record: Record) -> str:
-    answer = "" if record.http_status is None else record.http_status
-    fault = record.error
-    why = "" if fault is None else f"{fault.code}: {fault.message} {fault.hint}"
-    name = f" ({record.name})" if record.name else ""
-    took = "" if record.started_ms is None else f"{record.duration_ms:,.1f}"
+def _plain_row(result: Record) -> str:
+    http_status = "" if result.http_status is None else result.http_status
+    error = result.error
+    why = "" if error is None else f"{error.code}: {error.message} {error.hint}"
+    name = f" ({result.name})" if result.name else ""
+    duration = "" if result.started_ms is None else f"{result.duration_ms:,.1f}"
     return (
-        f'<tr><td>{record.index}<td class="{record.status}">{record.status}'
-        f"<td>{record.action_name}{_cell(name)}<td>{_cell(whole_target(record.target))}"
-        f"<td>{_cell(record.source)}<td>{answer}<td>{record.attempts}<td>{took}"
+        f'<tr><td>{result.index}<td class="{result.status}">{result.status}'
+        f"<td>{result.action_name}{_cell(name)}<td>{_cell(whole_target(result.target))}"
+        f"<td>{_cell(result.source)}<td>{http_status}<td>{result.attempts}<td>{duration}"
         f"<td>{_cell(why)}\n"
     )
 
@@ -87,49 +87,54 @@ def _cell(text: str) -> str:
     return f"<bdi>{escape(escape_controls(text), quote=False)}</bdi>" if text else ""
 
 
-def data(rows: Rows) -> Iterator[str]:
-    """The data of the script: one JSON object, its `<` escaped, so that no name can end it.
+def data(listed: ListedResults) -> Iterator[str]:
+    """Yield the data of the script: one JSON object, its `<` escaped, so that no name can end it.
 
     A row is a list: index, status, action, name, target, source, HTTP status, attempts, time,
-    start, index of the action it waited for, request ID, error, tries. Status, action, name and
-    error are places in lists of their own; -1 for none.
+    start, index of the action it waited for, request ID, error, earlier attempts. Status, action,
+    name and error are indexes into lists of their own; -1 for none.
     """
-    actions, names, errors = _Places(), _Places(), _Places()
+    actions, names, errors = _ValueIndex(), _ValueIndex(), _ValueIndex()
     comma = ""
     yield '{"rows":['
-    for record in rows:
-        fault = record.error
+    for result in listed:
+        error = result.error
         row = [
-            record.index,
-            _STATUSES.index(record.status),
-            actions.of(record.action_name),
-            -1 if record.name is None else names.of(record.name),
-            record.target,
-            record.source,
-            record.http_status,
-            record.attempts,
-            record.duration_ms,
-            record.started_ms,
-            record.waited_for,
-            record.request_id,
-            -1 if fault is None else errors.of((fault.code, fault.message, fault.hint)),
-            [[one.at_ms, one.http_status, one.error, one.pause_ms] for one in record.tries],
+            result.index,
+            _STATUSES.index(result.status),
+            actions.add(result.action_name),
+            -1 if result.name is None else names.add(result.name),
+            result.target,
+            result.source,
+            result.http_status,
+            result.attempts,
+            result.duration_ms,
+            result.started_ms,
+            result.waited_for,
+            result.request_id,
+            -1 if error is None else errors.add((error.code, error.message, error.hint)),
+            [[each.at_ms, each.http_status, each.error, each.pause_ms] for each in result.tries],
         ]
-        yield comma + _embedded(row)
+        yield comma + _script_json(row)
         comma = ",\n"
-    lists = {"actions": list(actions.all), "names": list(names.all), "errors": list(errors.all)}
-    yield f"],{_embedded(lists)[1:]}"
+    lists = {"actions": actions.values, "names": names.values, "errors": errors.values}
+    yield f"],{_script_json(lists)[1:]}"
 
 
 @dataclass(slots=True)
-class _Places:
-    """Values, each with its place in the list of all."""
+class _ValueIndex:
+    """Different values, each with its index in the list of all."""
 
-    all: dict[Hashable, int] = field(default_factory=dict)
+    indexes: dict[Hashable, int] = field(default_factory=dict)
 
-    def of(self, value: Hashable) -> int:
-        return self.all.setdefault(value, len(self.all))
+    @property
+    def values(self) -> list[Hashable]:
+        return list(self.indexes)
+
+    def add(self, value: Hashable) -> int:
+        """Return the index of the value; a new one for a new value."""
+        return self.indexes.setdefault(value, len(self.indexes))
 
 
-def _embedded(value: object) -> str:
+def _script_json(value: object) -> str:
     return replace_surrogates(_encode(value)).replace("<", "\\u003c")

@@ -1,4 +1,4 @@
-"""What a rehearsal shows, as a section of the HTML page; it needs no script."""
+"""The result of a rehearsal as a section of the HTML page; it needs no script."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -6,30 +6,24 @@ from html import escape
 from wps_run.report.simulation import Simulation
 from wps_run.text import escape_controls
 
-FEW = 8
-"""So many names stand on the line itself; more are folded away below it."""
+MAX_INLINE = 8
+"""The most names on the line itself; longer lists can be unfolded below it."""
 
 
-def outlook_section(outlook: Simulation) -> str:
-    """Who is where, who heard what, who was closed, what is permitted: all of it."""
-    return "".join(_section(outlook))
-
-
-def _section(outlook: Simulation) -> Iterator[str]:
-    clients = f"{outlook.clients:,} simulated {'client' if outlook.clients == 1 else 'clients'}"
-    yield f"<section><h2>What would happen in hub {_text(outlook.hub)} ({clients})</h2>"
-    yield from _part("Groups", (_listed(group, members) for group, members in outlook.groups))
-    yield from _part("Messages", _messages(outlook))
-    yield from _part("Closed", _closed(outlook))
-    yield from _part("Permissions", _permissions(outlook))
-    if outlook.absent:
-        names = tuple(dict.fromkeys(outlook.absent))
-        yield from _part("Not there", iter([_listed("who is named but was not", names)]))
-    if outlook.fault_seed is not None:
-        title = f"Faults (--fault-seed {outlook.fault_seed} brings them again)"
-        yield from _part(
-            title, (_listed(one.fault, [f"{one.count:,} struck"]) for one in outlook.struck)
-        )
+def simulation_section(simulation: Simulation) -> Iterator[str]:
+    """Yield the section in pieces: everything in full."""
+    title = f"What would happen in hub {_text(simulation.hub)} ({simulation.clients_text})"
+    yield f"<section><h2>{title}</h2>"
+    yield from _part("Groups", (_list(group, members) for group, members in simulation.groups))
+    yield from _part("Messages", _messages(simulation))
+    yield from _part("Closed", _closed(simulation))
+    yield from _part("Permissions", _permissions(simulation))
+    if simulation.absent:
+        names = tuple(dict.fromkeys(simulation.absent))
+        yield from _part("Absent", iter([_list("users and connections", names)]))
+    if simulation.fault_seed is not None:
+        hits = (_list(each.fault, [f"affected {each.count:,}"]) for each in simulation.fault_hits)
+        yield from _part(simulation.faults_title, hits)
     yield "</section>\n"
 
 
@@ -38,39 +32,39 @@ def _part(title: str, lines: Iterator[str]) -> Iterator[str]:
     yield "".join(lines) or "<p>none</p>"
 
 
-def _messages(outlook: Simulation) -> Iterator[str]:
-    """Each message with its listeners; those that many messages share are written once."""
-    first: dict[tuple[str, ...], int] = {}
-    for number, heard in enumerate(outlook.heard, start=1):
-        title = f"{number}. {heard.shown} from {heard.origin}, heard by"
-        before = first.setdefault(heard.listeners, number)
-        if before == number or len(heard.listeners) <= FEW:
-            yield _listed(title, heard.listeners, none="nobody")
+def _messages(simulation: Simulation) -> Iterator[str]:
+    """Yield each message with its recipients; a list that several messages share only once."""
+    first_numbers: dict[tuple[str, ...], int] = {}
+    for number, delivery in enumerate(simulation.deliveries, start=1):
+        title = f"{number}. {delivery.label} from {delivery.origin}, received by"
+        recipients = delivery.recipients
+        first = first_numbers.setdefault(recipients, number)
+        if first == number or len(recipients) <= MAX_INLINE:
+            yield _list(title, recipients)
         else:
-            count = f"the same {len(heard.listeners):,} as message {before}"
-            yield f"<p>{_text(title)} {count}</p>"
+            yield f"<p>{_text(title)} the same {len(recipients):,} as message {first}</p>"
 
 
-def _closed(outlook: Simulation) -> Iterator[str]:
+def _closed(simulation: Simulation) -> Iterator[str]:
     by_reason: dict[str, list[str]] = {}
-    for one in outlook.closed:
-        by_reason.setdefault(one.reason, []).append(one.client)
+    for closed in simulation.closed_clients:
+        by_reason.setdefault(closed.reason, []).append(closed.client)
     for reason, clients in by_reason.items():
-        yield _listed(reason or "no reason given", clients)
+        yield _list(reason or "no reason given", clients)
 
 
-def _permissions(outlook: Simulation) -> Iterator[str]:
+def _permissions(simulation: Simulation) -> Iterator[str]:
     by_connection: dict[str, list[str]] = {}
-    for one in outlook.permissions:
-        verb = "may" if one.allowed else "may not"
-        by_connection.setdefault(one.connection, []).append(f"{verb} {one.permission} {one.group}")
+    for permission in simulation.permissions:
+        rule = f"{permission.rule} {permission.group}"
+        by_connection.setdefault(permission.connection, []).append(rule)
     for connection, rules in by_connection.items():
-        yield _listed(connection, rules)
+        yield _list(connection, rules)
 
 
-def _listed(title: str, names: Sequence[str], none: str = "nobody") -> str:
-    if len(names) <= FEW:
-        return f"<p>{_text(title)}: {', '.join(map(_text, names)) or none}</p>"
+def _list(title: str, names: Sequence[str]) -> str:
+    if len(names) <= MAX_INLINE:
+        return f"<p>{_text(title)}: {', '.join(map(_text, names)) or 'nobody'}</p>"
     return (
         f"<details><summary>{_text(title)}: {len(names):,}</summary>"
         f"<p>{', '.join(map(_text, names))}</p></details>"

@@ -13,29 +13,28 @@ from wps_run.journal.reader import History, read_history
 from wps_run.problems import JournalError
 from wps_run.report.formats import FILE_FORMATS, OUTPUT_FORMATS
 from wps_run.report.records import line, summary_record
-from wps_run.report.replay import replay
-from wps_run.report.run_report import RunReport
+from wps_run.report.run_report import RunReport, report_from_history
 from wps_run.report.simulation import ClosedClient, MessageDelivery, PermissionState, Simulation
 
-HEADING = RunInfo(Destination.SERVICE, ("h",), ("chat",), ("p",), total=3, pace="sequential")
+RUN_INFO = RunInfo(Destination.SERVICE, ("h",), ("chat",), ("p",), total=3, pace="sequential")
 BEGAN = "2026-11-24T14:00:00.000+00:00"
-OUTLOOK = Simulation(
+SIMULATION = Simulation(
     hub="chat",
-    clients=2,
+    client_count=2,
     groups=(("red", ("ada", "bob")),),
-    heard=(
+    deliveries=(
         MessageDelivery("red", "text", b"Welcome", ("ada",)),
         MessageDelivery("server", "binary", b"\0", ()),
     ),
-    closed=(ClosedClient("mallory", "Spam"),),
-    permissions=(PermissionState("c1", "sendToGroup", "red", allowed=True),),
+    closed_clients=(ClosedClient("mallory", "Spam"),),
+    permissions=(PermissionState("c1", "sendToGroup", "red", is_allowed=True),),
 )
 
 
 def journal(results: list[Result], *more: Mapping[str, Any]) -> History:
     """The history of a run with these results."""
     known = {"started": BEGAN, "paths": [], "salt": "s", "fingerprint": {}}
-    header = {"type": "run", "version": 1, **known, **run_info_record(HEADING)}
+    header = {"type": "run", "version": 1, **known, **run_info_record(RUN_INFO)}
     records = [header, *(result.record.as_json() for result in results), *more]
     written = "".join(map(line, records)).encode()
     return read_history(lambda: BytesIO(written), "j")
@@ -52,13 +51,13 @@ def summed(results: list[Result], **changes: Any) -> Summary:
 def test_a_finished_run_is_told_as_it_was(results: list[Result]) -> None:
     """Every format of standard output gives the very text again."""
     summary = summed(results, duration=1.5)
-    told = replay(journal(results, summary_record(HEADING, summary)))
+    told = report_from_history(journal(results, summary_record(RUN_INFO, summary)))
 
-    assert told.finished
+    assert told.is_finished
     for row in OUTPUT_FORMATS.values():
         then, now = row.new_reporter(), row.new_reporter()
-        first = then.begin(HEADING) + "".join(then.result(one.record) for one in results)
-        again = now.begin(told.heading) + "".join(now.result(one) for one in told.records)
+        first = then.begin(RUN_INFO) + "".join(then.result(one.record) for one in results)
+        again = now.begin(told.run_info) + "".join(now.result(one) for one in told.results)
         assert first + then.end(summary, ()) == again + now.end(told.summary, ())
 
 
@@ -69,10 +68,10 @@ def test_every_report_file_is_the_same_again(
 ) -> None:
     """Byte for byte, with what would happen; the messages are in neither, as in the journal."""
     summary = summed(results, duration=duration)
-    outlooks = (OUTLOOK.withheld(),)
-    then = RunReport(HEADING, BEGAN, [one.record for one in results], summary, outlooks)
-    rehearsal = outlooks[0].as_json()
-    told = replay(journal(results, rehearsal, summary_record(HEADING, summary)))
+    simulations = (SIMULATION.without_data(),)
+    then = RunReport(RUN_INFO, BEGAN, [one.record for one in results], summary, simulations)
+    rehearsal = simulations[0].as_json()
+    told = report_from_history(journal(results, rehearsal, summary_record(RUN_INFO, summary)))
 
     text = "".join(FILE_FORMATS[suffix].render(then))
     assert "".join(FILE_FORMATS[suffix].render(told)) == text
@@ -81,23 +80,23 @@ def test_every_report_file_is_the_same_again(
 
 def test_a_resumed_run_is_told_as_its_last_part_was_run(results: list[Result]) -> None:
     """Its pace is that of the last part; its rate counts what that part did."""
-    pace = {**run_info_record(HEADING), "pace": "concurrent"}
+    pace = {**run_info_record(RUN_INFO), "pace": "concurrent"}
     resumed = {"type": "resumed", "resumed": "2026-11-24T15:00:00.000+00:00", **pace}
     late = {**results[1].record.as_json(), "startedMs": 3_600_000.5}
     ending = {"type": "summary", "durationMs": 500.0, "exitCode": 1}
 
-    told = replay(journal(results, resumed, late, ending))
+    told = report_from_history(journal(results, resumed, late, ending))
 
-    assert told.heading.pace == "concurrent"
+    assert told.run_info.pace == "concurrent"
     assert told.summary.per_second == 2.0
     assert told.summary.latency.count == 2
 
 
 def test_a_broken_off_run_adds_up(results: list[Result]) -> None:
     """What may have left is unknown, what was not done is skipped."""
-    told = replay(journal(results[:1], {"type": "sending", "index": 4}))
+    told = report_from_history(journal(results[:1], {"type": "sending", "index": 4}))
 
-    assert not told.finished
+    assert not told.is_finished
     assert told.summary.counts == Counter(
         {Status.OK: 1, Status.UNKNOWN: 1, Status.SKIPPED: 1, Status.FAILED: 0}
     )
@@ -108,21 +107,21 @@ def test_an_interrupted_run_keeps_its_exit_code(results: list[Result]) -> None:
     """130 stays 130."""
     summary = Summary(Counter(), interrupted_by=2)
 
-    told = replay(journal(results, summary_record(HEADING, summary)))
+    told = report_from_history(journal(results, summary_record(RUN_INFO, summary)))
 
     assert told.summary.exit_code == 130
-    assert summary_record(told.heading, told.summary)["exitCode"] == 130
+    assert summary_record(told.run_info, told.summary)["exitCode"] == 130
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         {"type": "rehearsal", "hub": "chat"},
-        {**OUTLOOK.as_json(), "messages": ["x"]},
-        {**OUTLOOK.as_json(), "groups": 3},
+        {**SIMULATION.as_json(), "messages": ["x"]},
+        {**SIMULATION.as_json(), "groups": 3},
     ],
 )
 def test_a_rehearsal_that_was_edited_is_refused(wrong: Mapping[str, Any]) -> None:
     """As damage, not as a bug."""
     with pytest.raises(JournalError, match="damaged"):
-        replay(journal([], wrong))
+        report_from_history(journal([], wrong))
