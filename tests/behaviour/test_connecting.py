@@ -25,7 +25,7 @@ def playbook(tmp_path: Path) -> str:
     [
         (("--endpoint", "http://proxy.example"), "`--endpoint`"),
         (("--ca-bundle", "none.pem"), "cannot read the CA bundle `none.pem`"),
-        (("--ca-bundle", "p.yaml"), "the CA bundle `p.yaml` holds no certificate"),
+        (("--ca-bundle", "p.yaml"), "the CA bundle `p.yaml` contains no certificate"),
     ],
 )
 def test_what_cannot_be_used_is_said_before_anything_is_sent(

@@ -403,7 +403,9 @@ async def test_https_asks_the_proxy_for_a_tunnel(
     outcome = await send(Endpoint("https://a.example", "k" * 44))
 
     assert outcome == NoReply(
-        sent=False, code="connect", message="the proxy refused the way to the service (status 407)"
+        sent=False,
+        code="connect",
+        message="the proxy refused to connect to the service (status 407)",
     )
     assert (server.seen[0].method, server.seen[0].target) == ("CONNECT", "a.example:443")
     assert server.seen[0].header("proxy-authorization") == ["Basic YWRhOnB3"]

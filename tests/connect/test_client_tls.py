@@ -46,7 +46,7 @@ def test_a_file_without_a_certificate_is_refused(tmp_path: Path, content: bytes)
     file = tmp_path / "ca.pem"
     file.write_bytes(content)
 
-    with pytest.raises(SettingsError, match=r"ca\.pem` holds no certificate in PEM form"):
+    with pytest.raises(SettingsError, match=r"ca\.pem` contains no certificate in PEM form"):
         load_ca_bundle(str(file))
 
 

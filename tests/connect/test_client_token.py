@@ -152,7 +152,7 @@ def test_roles_that_allow_nothing_teach(role: str, words: str) -> None:
     assert fault is not None
     assert words in fault
     with pytest.raises(UsageError, match="the role"):
-        ClientTokenOptions(roles=(role,)).check()
+        ClientTokenOptions(roles=(role,)).validate()
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_roles_that_allow_nothing_teach(role: str, words: str) -> None:
 def test_names_that_are_none_are_refused(access: ClientTokenOptions, words: str) -> None:
     """Before there is a token that the service refuses at the connect."""
     with pytest.raises(UsageError, match=words):
-        access.check()
+        access.validate()
 
 
 NAMES = st.text("ab/%?#+&;= .日", min_size=1, max_size=20)

@@ -23,7 +23,7 @@ async def stays(
 ) -> str:
     """What becomes of a task that would wait for ever."""
     try:
-        with deadlines.within(seconds):
+        with deadlines.limit(seconds):
             began()
             await asyncio.Event().wait()
     except TimeoutError:
@@ -54,7 +54,7 @@ async def test_each_has_its_own_time(deadlines: Deadlines) -> None:
 
 async def test_what_was_left_in_time_is_not_ended(deadlines: Deadlines) -> None:
     """The timer may still be set for it, and then finds nothing to do."""
-    with deadlines.within(0.01):
+    with deadlines.limit(0.01):
         pass
     assert await stays(deadlines, 0.05) == "late"
 
@@ -64,7 +64,7 @@ async def test_the_next_may_begin_while_the_timer_is_set_for_one_that_has_left(
 ) -> None:
     """It is ended in its own time, not in that of the other."""
     loop = asyncio.get_running_loop()
-    with deadlines.within(0.02):
+    with deadlines.limit(0.02):
         pass
     began = loop.time()
     assert await stays(deadlines, 0.1) == "late"
@@ -99,7 +99,7 @@ async def test_both_at_once_is_a_cancellation(deadlines: Deadlines) -> None:
 
 async def test_an_error_is_told_as_it_is(deadlines: Deadlines) -> None:
     """What went wrong in time is no matter of time."""
-    with pytest.raises(ValueError, match="mine"), deadlines.within(LONG):
+    with pytest.raises(ValueError, match="mine"), deadlines.limit(LONG):
         raise ValueError("mine")
 
 
@@ -116,7 +116,7 @@ async def test_there_is_one_timer_for_all(deadlines: Deadlines) -> None:
     loop.call_at = counted  # type: ignore[assignment, method-assign]
     try:
         for _ in range(1000):
-            with deadlines.within(LONG):
+            with deadlines.limit(LONG):
                 pass
     finally:
         loop.call_at = call_at  # type: ignore[method-assign]
@@ -128,7 +128,7 @@ def test_it_is_for_a_task() -> None:
 
     def outside(loop: asyncio.AbstractEventLoop) -> None:
         try:
-            with Deadlines().within(LONG):
+            with Deadlines().limit(LONG):
                 pass
         except RuntimeError as error:
             told.append(str(error))
@@ -139,4 +139,4 @@ def test_it_is_for_a_task() -> None:
     loop.call_soon(outside, loop)
     loop.run_forever()
     loop.close()
-    assert told == ["a deadline is for a task"]
+    assert told == ["a deadline needs a task"]

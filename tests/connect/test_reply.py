@@ -108,6 +108,7 @@ def test_no_answer_breaks_the_reader(status: int, headers: dict[str, str], body:
         ({}, None),
         ({"retry-after": "7"}, 7.0),
         ({"retry-after": " 1.5 "}, 1.5),
+        ({"retry-after": "7\x1f"}, 7.0),
         ({"retry-after": "0"}, 0.0),
         ({"retry-after": "-3"}, 0.0),
         ({"retry-after": "9" * 400}, MAX_RETRY_AFTER),

@@ -34,7 +34,7 @@ def test_a_setting_in_another_case_is_pointed_out() -> None:
     with pytest.raises(SettingsError) as caught:
         resolve_endpoint(NAME, {NAME.lower(): STRING})
 
-    assert f"`{NAME.lower()}` is there" in str(caught.value)
+    assert f"`{NAME.lower()}` exists" in str(caught.value)
     assert KEY not in str(caught.value)
 
 
@@ -72,7 +72,7 @@ def test_the_hub_is_the_first_that_is_named(
     ("named", "environment", "says"),
     [
         (None, {}, "no hub is named"),
-        (None, {"WEBPUBSUBHUB": "chat"}, "`WEBPUBSUBHUB` is there"),
+        (None, {"WEBPUBSUBHUB": "chat"}, "`WEBPUBSUBHUB` exists"),
         ("9lives", {}, "the hub's name must begin with a letter"),
         (None, {"WebPubSubHub": "a/b"}, "in the setting `WebPubSubHub` must begin"),
     ],

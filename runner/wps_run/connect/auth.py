@@ -1,4 +1,4 @@
-"""From the endpoint's key, a path and the time to the token that the service checks."""
+"""Sign the bearer tokens of requests with the endpoint's access key."""
 
 import hmac
 import json
@@ -13,34 +13,33 @@ from wps_run.connect.endpoint import Endpoint
 from wps_run.problems import SettingsError
 
 LIFETIME = 60
-"""Seconds that a token is good for, as in the official Python SDK.
+"""Seconds that a token is valid, as in the official Python SDK.
 
-A token is made for each attempt and checked when the request arrives, so it need only outlive
-the way there. The service adds five minutes for clocks that differ.
+Each attempt has its own token, which the service checks when the request arrives, with a
+tolerance of five minutes for different clocks.
 """
 
 
 class TokenSource(Protocol):
-    """Whoever can say which token lets a request in."""
+    """A source of bearer tokens."""
 
     def token(self, path: str, now: float) -> str:
-        """The bearer token for one request.
+        """Return the bearer token for one request.
 
         Args:
             path: The raw path, percent-encoded as it is sent, without query.
             now: Seconds since the epoch.
         """
-        ...
 
 
 class Signer:
-    """Signs tokens with the endpoint's access key: HS256, one audience a path.
+    """Signs tokens with the endpoint's access key (HS256).
 
-    What all tokens begin with is encoded, and taken into the HMAC, once. A copy of that goes on
-    with the claims, which costs a third less than a new HMAC for each request.
+    The header, which all tokens share, is encoded and hashed once. Each token continues a copy of
+    that HMAC, which takes a third less time than a new one.
 
     Raises:
-        SettingsError: The key cannot be one. The message never holds it.
+        SettingsError: The key is invalid. The message never contains it.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -51,17 +50,17 @@ class Signer:
             raise SettingsError(
                 "the `AccessKey` of the connection string is not an access key of the service"
             ) from None
-        self._beginning = _segment(b'{"alg":"HS256","typ":"JWT"}') + b"."
-        self._begun = hmac.new(key, self._beginning, "sha256")
+        self._header = _segment(b'{"alg":"HS256","typ":"JWT"}') + b"."
+        self._header_hmac = hmac.new(key, self._header, "sha256")
 
     def __repr__(self) -> str:
         return f"Signer({self._origin!r}, key=…)"
 
     def token(self, path: str, now: float) -> str:
-        """The token for one path.
+        """Sign the token for one path.
 
-        The audience is origin and raw path, without query: the form that the service takes
-        for every name a path can carry.
+        The audience is origin and raw path, without query: the form that the service accepts
+        for every name in a path.
 
         Args:
             path: The raw path, percent-encoded as it is sent, without query.
@@ -69,21 +68,21 @@ class Signer:
 
         Source: "Authenticate via Microsoft Entra token or access key" in the REST reference.
         """
-        audience = _text(self._origin + path)
+        audience = _json_string(self._origin + path)
         return self._sign(f'{{"aud":{audience},"exp":{int(now) + LIFETIME}}}')
 
     def sign(self, claims: Mapping[str, Any]) -> str:
-        """The token that says these claims."""
+        """Sign a token with these claims."""
         return self._sign(json.dumps(claims, separators=(",", ":")))
 
     def _sign(self, claims: str) -> str:
         payload = _segment(claims.encode())
-        whole = self._begun.copy()
-        whole.update(payload)
-        return (self._beginning + payload + b"." + _segment(whole.digest())).decode("ascii")
+        signature = self._header_hmac.copy()
+        signature.update(payload)
+        return (self._header + payload + b"." + _segment(signature.digest())).decode("ascii")
 
 
-_text = json.encoder.encode_basestring_ascii
+_json_string = json.encoder.encode_basestring_ascii
 
 
 def _segment(content: bytes) -> bytes:

@@ -1,7 +1,4 @@
-"""One HTTP session with the service: a Request goes out, a Reply or a NoReply comes back.
-
-Which certificates are trusted: the system's, and those of a file.
-"""
+"""The HTTP client: sends one request to the service, and returns its reply or why there is none."""
 
 import logging
 import os
@@ -29,49 +26,48 @@ from wps_run.problems import SettingsError
 from wps_run.version import VERSION
 
 MAX_BODY_BYTES = 64 * 1024
-"""The most bytes of an answer that are read; errors of the service are far shorter."""
+"""The most bytes of a response body that are read; errors of the service are far shorter."""
 
 _GRACE = 0.05
-"""Seconds between the end of connecting and the end of an attempt.
+"""Seconds by which the time limit of an attempt exceeds that of its connection.
 
-Both are bounded by the same timeout. The connection's runs out first, so that a connection
-that never came is known as one: nothing was sent, and every action may be tried again.
+The connection's limit expires first, so that a missing connection is known as one: nothing was
+sent, and every action may be retried.
 """
 
 _EXACT = float("inf")
-"""aiohttp rounds timeouts above this many seconds up to whole seconds; ours are not."""
+"""aiohttp rounds timeouts above this many seconds up to whole seconds; ours stay exact."""
 
 
-class _Bare(ClientRequest):
-    """A request with no headers but those that it is given.
+class _BareRequest(ClientRequest):
+    """A request without automatic headers.
 
-    `skip_auto_headers` comes to the same, and costs a twentieth of a request: it goes through the
-    headers anew each time. A test looks at all that leaves.
+    `skip_auto_headers` has the same effect, but takes 5 % of a request's time.
     """
 
     _skip_auto_headers: CIMultiDict[None] | None = CIMultiDict({"Content-Type": None})
 
     def update_auto_headers(self, skip_auto_headers: object) -> None:
-        """Add none."""
+        """Add no header."""
 
 
 class Client:
     """Sends requests to one endpoint. An async context manager; usable while it is open.
 
-    Every attempt is the caller's and visible to it: nothing is sent again in silence, no
-    redirect is followed, no cookie is kept.
+    Every attempt is visible to the caller: the client never retries, follows no redirect and
+    keeps no cookie.
 
     Args:
-        endpoint: Where the service is, and its key.
+        endpoint: The service and its key or identity.
         concurrency: The most connections, and so requests in flight.
-        tokens: Who makes the tokens; the endpoint's key or identity unless given.
-        tls: The TLS context, such as one with a CA bundle added; the system's unless given.
-        trust_env: Whether `HTTPS_PROXY` and `NO_PROXY` are heeded.
-        now: The clock of tokens and dates: seconds since the epoch.
+        tokens: The source of tokens; the endpoint's key or identity by default.
+        tls: The TLS context, such as one with a CA bundle; the system's by default.
+        trust_env: Whether `HTTPS_PROXY` and `NO_PROXY` apply.
+        now: The clock for tokens and dates: seconds since the epoch.
 
     Raises:
-        SettingsError: The endpoint's key, its identity or the proxy cannot be used; when it is
-            opened, that there is no token.
+        SettingsError: The endpoint's key, its identity or the proxy cannot be used; on opening,
+            no token is available.
         ValueError: The TLS context does not verify the server.
     """
 
@@ -91,26 +87,25 @@ class Client:
         self._concurrency = concurrency
         self._scheme, _, self._authority = endpoint.address.partition("://")
         self._tokens = tokens or _token_source(endpoint)
-        self._renewed = self._tokens if isinstance(self._tokens, EntraTokens) else None
+        self._entra_tokens = self._tokens if isinstance(self._tokens, EntraTokens) else None
         self._tls = tls
         self._proxy = find_proxy(endpoint) if trust_env else None
         self._now = now
         self._deadlines = Deadlines()
-        self._agent = f"wps-run/{VERSION}"
-        self._logged = LOG.isEnabledFor(logging.INFO)
+        self._is_logging = LOG.isEnabledFor(logging.INFO)
 
     async def __aenter__(self) -> Self:
-        if self._renewed:
-            await self._renewed.renew(self._now())
+        if self._entra_tokens:
+            await self._entra_tokens.renew(self._now())
         self._session = ClientSession(
             connector=TCPConnector(limit=self._concurrency, ssl=self._tls or True),
             cookie_jar=DummyCookieJar(),
-            headers={"Accept": "application/json", "User-Agent": self._agent},
-            request_class=_Bare,
+            headers={"Accept": "application/json", "User-Agent": f"wps-run/{VERSION}"},
+            request_class=_BareRequest,
             auto_decompress=False,
         )
-        # aiohttp sends a PUT or DELETE again when a kept-alive connection drops; there is no
-        # public switch for it. A test proves that this one works.
+        # aiohttp retries a PUT or DELETE when a kept-alive connection drops, and has no public
+        # option against it.
         self._session._retry_connection = False  # noqa: SLF001
         return self
 
@@ -127,46 +122,46 @@ class Client:
         self,
         request: Request,
         *,
-        timeout: float,  # noqa: ASYNC109 -- it bounds connecting and answering, and is an outcome
+        timeout: float,  # noqa: ASYNC109 -- its expiry is an outcome, not an exception
         request_id: str,
         attempt: int = 1,
     ) -> tuple[Outcome, bytes]:
         """Send one request, once.
 
-        A status line is an answer, even when the body after it breaks off or does not end in
-        time: the service has decided by then, and the body is only words about it.
+        A status line is a reply, even when the body is incomplete or late: the service has
+        decided by then.
 
         Args:
-            request: What to send; its path goes out byte for byte.
-            timeout: Seconds for connection and answer together.
+            request: The request; its path is sent byte for byte.
+            timeout: Seconds for connection and response together.
             request_id: The `x-ms-client-request-id`, the same for each attempt of an action.
-            attempt: Which attempt of the action it is, for the log.
+            attempt: The number of this attempt of the action, for the log.
 
         Returns:
-            The reply, or why there is none; neither holds a secret. And the beginning of the
-            answer's body, which may hold one, and is never logged.
+            The reply, or why there is none, without secrets; and the beginning of the response
+            body, which may contain a secret and is never logged.
         """
         now = self._now()
-        if self._renewed:
+        if self._entra_tokens:
             try:
-                await self._renewed.renew(now)
+                await self._entra_tokens.renew(now)
             except SettingsError as error:
                 return NoReply(sent=False, code="token", message=str(error)), b""
         token = self._tokens.token(request.path, now)
-        # The signature by itself too, since the dots around it may come back written otherwise.
+        # The signature alone, too: a server may echo the token with its dots escaped.
         secrets = (token, token.rpartition(".")[2], self._endpoint.key)
-        log = RequestLogger(request, request_id, attempt, secrets) if self._logged else None
+        log = RequestLogger(request, request_id, attempt, secrets) if self._is_logging else None
         headers = self._headers(request, token, request_id)
         if log:
-            log.sent(headers)
-        answer = await self._exchange(request, headers, timeout)
-        if isinstance(answer, NoReply):
+            log.log_request(headers)
+        result = await self._exchange(request, headers, timeout)
+        if isinstance(result, NoReply):
             if log:
-                log.broke(answer)
-            return answer, b""
-        response, body = answer
+                log.log_failure(result)
+            return result, b""
+        response, body = result
         if log:
-            log.answered(response.status, response.headers, len(body))
+            log.log_response(response.status, response.headers, len(body))
         return (
             parse_reply(response.status, response.headers, body, now=self._now(), secrets=secrets),
             body,
@@ -175,11 +170,11 @@ class Client:
     async def _exchange(
         self, request: Request, headers: dict[str, str], seconds: float
     ) -> tuple[aiohttp.ClientResponse, bytes] | NoReply:
-        """The answer with the beginning of its body, or why there is none."""
+        """Send the request; return the response and its first bytes, or why there is none."""
         response: aiohttp.ClientResponse | None = None
         body = bytearray()
         try:
-            with self._deadlines.within(seconds + _GRACE):
+            with self._deadlines.limit(seconds + _GRACE):
                 response = await self._session.request(
                     request.method,
                     self._url(request),
@@ -212,7 +207,7 @@ class Client:
         return headers
 
     def _url(self, request: Request) -> URL:
-        """Where a request goes, from parts: to take a URL apart would cost much more."""
+        """Build the URL from its parts, which is faster than parsing it."""
         return URL.build(
             scheme=self._scheme,
             authority=self._authority,
@@ -224,7 +219,7 @@ class Client:
 
 @lru_cache
 def _timeout(seconds: float) -> ClientTimeout:
-    """How long to wait for a connection; the whole of an attempt is bounded elsewhere."""
+    """Limit the time to connect. `Deadlines` limits the whole attempt."""
     return ClientTimeout(total=None, connect=seconds, ceil_threshold=_EXACT)
 
 
@@ -233,14 +228,14 @@ def _token_source(endpoint: Endpoint) -> TokenSource:
 
 
 _NEVER_SENT: tuple[tuple[type[Exception], str, str], ...] = (
-    (aiohttp.ConnectionTimeoutError, "timeout", "no connection came about in time"),
+    (aiohttp.ConnectionTimeoutError, "timeout", "could not connect in time"),
     (aiohttp.ClientConnectorDNSError, "dns", "the name of the service could not be resolved"),
     (aiohttp.ClientProxyConnectionError, "connect", "the proxy could not be reached"),
-    (aiohttp.ClientHttpProxyError, "connect", "the proxy refused the way to the service"),
+    (aiohttp.ClientHttpProxyError, "connect", "the proxy refused to connect to the service"),
     (aiohttp.ClientSSLError, "tls", "no secure connection to the service"),
     (aiohttp.ClientConnectorError, "connect", "the service could not be reached"),
 )
-"""Failures before the first byte: error, code and words. The first that fits is taken."""
+"""Failures before the first byte: exception, code and message. The first match applies."""
 
 _MAYBE_SENT: tuple[tuple[type[Exception], str, str], ...] = (
     (TimeoutError, "timeout", "no answer came in time"),
@@ -249,48 +244,45 @@ _MAYBE_SENT: tuple[tuple[type[Exception], str, str], ...] = (
 
 
 def no_reply_from(error: Exception) -> NoReply:
-    """Why no answer came, and whether the request may have left.
+    """Derive from an exception why there is no reply, and whether the request may have been sent.
 
-    Only failures that lie certainly before the first byte count as not sent. The texts are
-    ours, with the system's reason: those of aiohttp hold URLs, and what a server sent.
+    Only failures that certainly precede the first byte count as not sent. The messages are
+    ours with the system's reason, since those of aiohttp contain URLs and data of the server.
     """
-    for kinds, sent in ((_NEVER_SENT, False), (_MAYBE_SENT, True)):
-        for kind, code, words in kinds:
+    for failures, sent in ((_NEVER_SENT, False), (_MAYBE_SENT, True)):
+        for kind, code, message in failures:
             if isinstance(error, kind):
-                return NoReply(sent, code, words + _reason(error))
+                return NoReply(sent, code, message + _reason(error))
     return NoReply(sent=True, code="disconnected", message="the connection broke before an answer")
 
 
 def _reason(error: Exception) -> str:
-    """` (reason)` as the system, TLS or the proxy gives it, else an empty text."""
+    """Return ` (reason)` as the system, TLS or the proxy gives it, else an empty text."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f" ({getattr(error.certificate_error, 'verify_message', 'bad certificate')})"
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f" (status {error.status})"
     if isinstance(error, aiohttp.ClientConnectorError):
-        system = error.os_error
-        # asyncio's own words hold the address once more; the system's are plain.
-        number = system.errno or 0
-        words = os.strerror(number) if number > 0 else system.strerror
-        return f" ({words})" if words else ""
+        cause = error.os_error
+        number = cause.errno or 0
+        # asyncio's own text repeats the address; the system's does not.
+        reason = os.strerror(number) if number > 0 else cause.strerror
+        return f" ({reason})" if reason else ""
     return ""
 
 
 def load_ca_bundle(file: str) -> ssl.SSLContext:
-    """A context that trusts the system's CAs and those in a file.
-
-    Args:
-        file: A file of certificates in PEM form (`-----BEGIN CERTIFICATE-----`).
+    """Create a TLS context that trusts the system's CAs and those of a PEM file.
 
     Raises:
-        SettingsError: It cannot be read, or holds no certificate.
+        SettingsError: The file cannot be read, or contains no certificate.
     """
     context = ssl.create_default_context()
     try:
         context.load_verify_locations(cafile=file)
     except ssl.SSLError:
         raise SettingsError(
-            f"the CA bundle `{file}` holds no certificate in PEM form "
+            f"the CA bundle `{file}` contains no certificate in PEM form "
             "(`-----BEGIN CERTIFICATE-----`)"
         ) from None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What lets a client in: the claims of its token, who makes it, and the URL it belongs to."""
+"""Tokens and URLs with which WebSocket clients connect."""
 
 import json
 import math
@@ -15,10 +15,10 @@ from wps_run.connect.endpoint import Endpoint
 from wps_run.problems import UsageError, did_you_mean
 
 LIFETIME = 3600
-"""Seconds that a client may connect with a token, as in the official SDKs."""
+"""Seconds that a token is valid for connecting, as in the official SDKs."""
 
 MAX_GROUP_LENGTH = 1024
-"""UTF-16 units of a group's name."""
+"""The most UTF-16 units of a group's name."""
 
 _MINUTE = 60
 _MOST_MINUTES = 2**31 - 1
@@ -30,13 +30,13 @@ _LIFETIME = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd])")
 
 @dataclass(frozen=True, slots=True)
 class ClientTokenOptions:
-    """What a client may do once it is in.
+    """The claims of a client's token.
 
     Attributes:
-        user: Who it is; "" for an anonymous client.
-        roles: What it may do with groups.
-        groups: The groups that it is in from the start.
-        lifetime: Seconds within which it may connect. A connection outlives its token.
+        user: The user's ID; "" for an anonymous client.
+        roles: What the client may do with groups.
+        groups: The groups that a connection joins at once.
+        lifetime: Seconds that the token is valid for connecting. A connection outlives its token.
     """
 
     user: str = ""
@@ -44,11 +44,11 @@ class ClientTokenOptions:
     groups: tuple[str, ...] = ()
     lifetime: int = LIFETIME
 
-    def check(self) -> None:
-        """Refuse what the service would not take, or would silently not understand.
+    def validate(self) -> None:
+        """Reject values that the service refuses, or accepts without effect.
 
         Raises:
-            UsageError: A user, a role or a group is none; says what to write instead.
+            UsageError: The user, a role or a group is invalid; the message has the remedy.
         """
         if self.user and (fault := name_error(self.user, None)):
             raise UsageError(f"the user {fault}")
@@ -61,15 +61,15 @@ class ClientTokenOptions:
 
 
 def role_error(role: str) -> str | None:
-    """What is wrong with a role, as the end of a sentence, or None.
+    """Return what is wrong with a role, as the end of a sentence, or None.
 
     Source: "Client URL" and "Wildcard group roles" in the service's documentation. The service
-    itself takes any text, and a role that it does not know allows nothing.
+    accepts any text, and an unknown role allows nothing.
     """
-    known = (*_ANY_GROUP, *_PATTERNS)
-    kind = next((one for one in known if role == one or role.startswith(f"{one}.")), None)
+    kinds = (*_ANY_GROUP, *_PATTERNS)
+    kind = next((kind for kind in kinds if role == kind or role.startswith(f"{kind}.")), None)
     if kind is None:
-        return f"allows nothing{_meant(role)}"
+        return f"allows nothing{_suggestion(role)}"
     target = role.removeprefix(kind).removeprefix(".")
     if kind in _PATTERNS and not target:
         return f"lacks its pattern: `{kind}.launch-*`; for every group it is `{kind[:-1]}`"
@@ -78,82 +78,80 @@ def role_error(role: str) -> str | None:
     return None
 
 
-def _meant(role: str) -> str:
-    """What to write instead of a role that is none."""
+def _suggestion(role: str) -> str:
+    """Return what to write instead of an unknown role."""
     bare_role = re.sub(r"^webpubsub\.", "", role, flags=re.IGNORECASE)
     first, dot, rest = bare_role.partition(".")
-    bare = [one.removeprefix("webpubsub.") for one in (*_ANY_GROUP, *_PATTERNS)]
-    near = did_you_mean(first, bare)
-    if near:
+    names = [kind.removeprefix("webpubsub.") for kind in (*_ANY_GROUP, *_PATTERNS)]
+    if near := did_you_mean(first, names):
         return near.replace("you mean `", "you mean `webpubsub.").replace("`?", f"{dot}{rest}`?")
-    return (
-        f"; a role is {' or '.join(f'`{one}`' for one in _ANY_GROUP)}, or one of them and `.GROUP`"
-    )
+    roles = " or ".join(f"`{kind}`" for kind in _ANY_GROUP)
+    return f"; a role is {roles}, or one of them and `.GROUP`"
 
 
 def parse_lifetime(text: str) -> int:
-    """Whole seconds in `90s`, `60m`, `12h` or `7d`.
+    """Parse `90s`, `60m`, `12h` or `7d` into whole seconds.
 
     Raises:
-        ValueError: It is none of these, or not at least a second; says what to write instead.
+        ValueError: The text is none of these, or out of range; the message has the remedy.
     """
-    found = _LIFETIME.fullmatch(text.strip())
-    if not found:
+    match = _LIFETIME.fullmatch(text.strip())
+    if not match:
         number = text.strip()
         instead = f"`{number}m` or `{number}s`" if number.isdigit() else "`90s`, `60m`, `12h`, `7d`"
-        raise ValueError(f"a lifetime has a unit: write {instead}")
-    seconds = math.floor(float(found[1]) * _UNITS[found[2]])
+        raise ValueError(f"a lifetime needs a unit: write {instead}")
+    seconds = math.floor(float(match[1]) * _UNITS[match[2]])
     if not 1 <= seconds <= _MOST_MINUTES * _MINUTE:
         raise ValueError("a lifetime is at least one second, and at most 2,147,483,647 minutes")
     return seconds
 
 
-def sign_client_token(endpoint: Endpoint, hub: str, access: ClientTokenOptions, now: float) -> str:
-    """A token signed with the access key, as the official SDKs make it.
+def sign_client_token(endpoint: Endpoint, hub: str, options: ClientTokenOptions, now: float) -> str:
+    """Sign a client's token with the access key, as the official SDKs do.
 
     Args:
-        endpoint: Where the service is, with its key.
+        endpoint: The service, with its key.
         hub: The hub that the client may connect to.
-        access: What it may do; checked.
+        options: The claims, valid.
         now: Seconds since the epoch.
 
     Raises:
-        SettingsError: The key cannot be one.
+        SettingsError: The key is invalid.
     """
     claims: dict[str, Any] = {
         "aud": f"{endpoint.origin}/client/hubs/{hub}",
         "iat": int(now),
-        "exp": int(now) + access.lifetime,
+        "exp": int(now) + options.lifetime,
     }
-    given = {"sub": access.user, "role": access.roles, "webpubsub.group": access.groups}
-    return Signer(endpoint).sign({**claims, **{name: one for name, one in given.items() if one}})
+    optional = {"sub": options.user, "role": options.roles, "webpubsub.group": options.groups}
+    return Signer(endpoint).sign(
+        {**claims, **{name: value for name, value in optional.items() if value}}
+    )
 
 
-def build_token_request(hub: str, access: ClientTokenOptions) -> Request:
-    """The REST call by which the service makes a token, for a caller with Entra ID.
+def build_token_request(hub: str, options: ClientTokenOptions) -> Request:
+    """Build the REST request for a client's token, for a caller with Entra ID.
 
     Raises:
-        UsageError: The lifetime is not in whole minutes, which is all that the call can say.
+        UsageError: The lifetime is not in whole minutes, as the operation needs it.
 
     Source: REST operation `WebPubSub_GenerateClientToken`.
     """
-    minutes, rest = divmod(access.lifetime, _MINUTE)
+    minutes, rest = divmod(options.lifetime, _MINUTE)
     if rest:
-        raise UsageError(
-            "with Entra ID the service makes the token, for whole minutes: write `60m`"
-        )
+        raise UsageError("with Entra ID the lifetime must be in whole minutes: write `60m`")
     pairs = [
-        *([("userId", access.user)] if access.user else []),
-        *(("role", role) for role in access.roles),
+        *([("userId", options.user)] if options.user else []),
+        *(("role", role) for role in options.roles),
         ("minutesToExpire", str(minutes)),
-        *(("group", group) for group in access.groups),
+        *(("group", group) for group in options.groups),
     ]
     query = "&".join(f"{name}={quote(value, safe=SAFE)}" for name, value in pairs)
     return Request("POST", f"/api/hubs/{quote(hub, safe=SAFE)}/:generateToken", query)
 
 
 def parse_token_response(body: bytes) -> str | None:
-    """The token in the service's answer, or None when there is none."""
+    """Return the token in the body of the service's response, or None when there is none."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -166,5 +164,5 @@ _TOKEN = re.compile(r"[\w-]+(\.[\w-]+){2}", re.ASCII)
 
 
 def build_client_url(endpoint: Endpoint, hub: str, token: str) -> str:
-    """The URL that a client connects to. It is a secret: whoever has it is let in."""
+    """Build the URL that a client connects to. It is a secret, since it contains the token."""
     return f"ws{endpoint.address.removeprefix('http')}/client/hubs/{hub}?access_token={token}"

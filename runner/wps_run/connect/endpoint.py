@@ -1,4 +1,4 @@
-"""Where the service is, the key or the identity for it: the connection string, read."""
+"""Endpoints of the service: parse connection strings and URLs."""
 
 import ipaddress
 import re
@@ -9,21 +9,20 @@ from wps_run.problems import SettingsError
 
 _SHAPE = "`Endpoint=https://…;AccessKey=…;Version=1.0;`"
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?|[0-9a-f:.]*:[0-9a-f:.]*")
-"""A host name in ASCII with labels that DNS takes, or an IPv6 address without its brackets."""
+"""An ASCII host name with labels that DNS accepts, or an IPv6 address without brackets."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """How a token of Entra ID is come by.
+    """How to get a token of Entra ID.
 
     Attributes:
-        managed: Whether it is the managed identity of the machine.
+        managed: Whether to use the managed identity of the machine.
         client_id: The application or the user-assigned identity; "" for the default.
         tenant_id: The tenant; "" for the default.
-        client_secret: The application's secret, or "". It is left out of the repr, and must be
-            of every message.
+        client_secret: The application's secret, or "". Not in the repr; keep it out of messages.
     """
 
     managed: bool = False
@@ -34,14 +33,13 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the service listens, and what lets us in.
+    """The address of the service and its credentials.
 
     Attributes:
-        origin: Scheme, host and port as they go into URL and token: `https://host[:port]`,
-            lower-case, no trailing slash, no port that the scheme implies.
-        key: The access key, or "" with an identity. It is left out of the repr, and must be of
-            every message.
-        identity: How a token of Entra ID is come by, or None where a key is used.
+        origin: Scheme, host and port as in URLs and tokens: `https://host[:port]`, lower-case,
+            no trailing slash, no port that the scheme implies.
+        key: The access key, or "" with an identity. Not in the repr; keep it out of messages.
+        identity: How to get a token of Entra ID, or None to use the key.
         reverse_proxy: The origin of a reverse proxy that requests go to instead, or "".
     """
 
@@ -52,7 +50,7 @@ class Endpoint:
 
     @property
     def host(self) -> str:
-        """Host and port, for headers and reports."""
+        """Host and port."""
         return self.origin.partition("://")[2]
 
     @property
@@ -66,27 +64,26 @@ class Endpoint:
         return _is_loopback(urlsplit(self.address).hostname or "")
 
     def behind(self, proxy: str) -> "Endpoint":
-        """The same endpoint behind a reverse proxy; tokens are still for the endpoint itself.
+        """Return this endpoint behind a reverse proxy; tokens are still for the endpoint itself.
 
         Raises:
-            SettingsError: It is no `https://host[:port]`; plain http is only for this machine.
+            SettingsError: The URL is not `https://host[:port]`, or `http://` to another machine.
         """
         return replace(self, reverse_proxy=parse_origin(proxy, what="`--endpoint`"))
 
 
 def parse_connection_string(text: str) -> Endpoint:
-    """Read a connection string.
+    """Parse a connection string.
 
     Keys are case-insensitive, values may contain `=`, and the optional `Port` replaces the
-    endpoint's port; so say the official SDKs. Twice the same key is refused, as .NET does.
+    endpoint's port, as in the official SDKs. A repeated key is an error, as in .NET.
 
     Raises:
-        SettingsError: It is not one. The message never holds any value of it.
+        SettingsError: The text is no connection string. The message never contains its values.
     """
-    parts = _parts(text)
-    for wanted in ("endpoint", "accesskey"):
-        if not parts.get(wanted):
-            name = {"endpoint": "Endpoint", "accesskey": "AccessKey"}[wanted]
+    parts = _split(text)
+    for name in ("Endpoint", "AccessKey"):
+        if not parts.get(name.lower()):
             raise SettingsError(f"the connection string has no `{name}`; it looks like {_SHAPE}")
     origin = parse_origin(
         parts["endpoint"], parts.get("port"), what="the `Endpoint` of the connection string"
@@ -94,7 +91,7 @@ def parse_connection_string(text: str) -> Endpoint:
     return Endpoint(origin, parts["accesskey"])
 
 
-def _parts(text: str) -> dict[str, str]:
+def _split(text: str) -> dict[str, str]:
     parts: dict[str, str] = {}
     for number, segment in enumerate(filter(None, map(str.strip, text.split(";"))), start=1):
         name, equals, value = segment.partition("=")
@@ -110,15 +107,15 @@ def _parts(text: str) -> dict[str, str]:
 
 
 def parse_origin(url: str, port: str | None = None, *, what: str) -> str:
-    """Scheme, host and port of a URL, as `Endpoint.origin` has them.
+    """Parse a URL into scheme, host and port, in the form of `Endpoint.origin`.
 
     Args:
-        url: A URL with nothing behind the host; https when it names no scheme.
-        port: Replaces the URL's own, or None.
-        what: What it is called in messages. They never hold the URL.
+        url: A URL without path; https when it has no scheme.
+        port: Replaces the port of the URL, or None.
+        what: The name of the URL in messages. They never contain the URL itself.
 
     Raises:
-        SettingsError: It is not such a URL, or plain http to another machine.
+        SettingsError: The URL is invalid, or plain http to another machine.
     """
     try:
         parts = urlsplit(url if "://" in url else f"https://{url}")
@@ -126,20 +123,20 @@ def parse_origin(url: str, port: str | None = None, *, what: str) -> str:
     except ValueError:
         raise SettingsError(f"{what} is not a URL") from None
     host = parts.hostname or ""
-    known = parts.scheme in _DEFAULT_PORTS and _HOST.fullmatch(host)
-    if not known or parts.username is not None:
+    is_valid = parts.scheme in _DEFAULT_PORTS and _HOST.fullmatch(host)
+    if not is_valid or parts.username is not None:
         raise SettingsError(f"{what} is not an http(s) URL")
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise SettingsError(f"{what} must end after the host")
     if parts.scheme == "http" and not _is_loopback(host):
         raise SettingsError(f"plain http is only for this machine; use an https URL in {what}")
-    wanted = own_port if port is None else port
-    number = None if wanted is None else _port(str(wanted), what)
-    shown = "" if number in {None, _DEFAULT_PORTS[parts.scheme]} else f":{number}"
-    return f"{parts.scheme}://" + (f"[{host}]" if ":" in host else host) + shown
+    port_text = own_port if port is None else port
+    number = None if port_text is None else _parse_port(str(port_text), what)
+    suffix = "" if number in {None, _DEFAULT_PORTS[parts.scheme]} else f":{number}"
+    return f"{parts.scheme}://" + (f"[{host}]" if ":" in host else host) + suffix
 
 
-def _port(text: str, what: str) -> int:
+def _parse_port(text: str, what: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:  # noqa: PLR2004
         raise SettingsError(f"the port of {what} must be between 1 and 65535")
     return int(text)

@@ -1,4 +1,4 @@
-"""The proxy that the environment names for an endpoint, as `HTTPS_PROXY` and `NO_PROXY` say."""
+"""Find the proxy for an endpoint in `HTTPS_PROXY` and `NO_PROXY`."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class Proxy:
 
     Attributes:
         url: Its URL, without user and password.
-        headers: What lets us in; left out of the repr.
+        headers: Its credentials; left out of the repr.
     """
 
     url: str
@@ -27,22 +27,22 @@ class Proxy:
 
 
 def find_proxy(endpoint: Endpoint) -> Proxy | None:
-    """The proxy on the way to an endpoint, or None for the direct way.
+    """Find the proxy for an endpoint; None for a direct connection.
 
-    Asked once a client, since a client has one endpoint. This machine is never reached
-    through a proxy, whatever the environment says: a rehearsal must stay here.
+    A loopback endpoint never has a proxy, whatever the environment says: a rehearsal must not
+    leave the machine.
 
     Raises:
-        SettingsError: It names a proxy that is not `http://` or `https://`.
+        SettingsError: The proxy's URL is not `http://` or `https://`.
     """
     if endpoint.is_loopback or proxy_bypass(endpoint.address.partition("://")[2]):
         return None
     scheme = endpoint.address.partition(":")[0]
-    named = getproxies().get(scheme)
-    return _proxy(named) if named else None
+    url = getproxies().get(scheme)
+    return _parse_proxy(url) if url else None
 
 
-def _proxy(text: str) -> Proxy:
+def _parse_proxy(text: str) -> Proxy:
     try:
         url = urlsplit(text if "://" in text else f"http://{text}")
         host, port = url.hostname, url.port
@@ -51,10 +51,10 @@ def _proxy(text: str) -> Proxy:
         url = urlsplit("")
     if url.scheme not in {"http", "https"} or not host:
         raise SettingsError("`HTTPS_PROXY` must be `http://host:port` or `https://host:port`")
-    shown = f"[{host}]" if ":" in host else host
-    address = f"{url.scheme}://{shown}" + (f":{port}" if port else "")
+    quoted_host = f"[{host}]" if ":" in host else host
+    address = f"{url.scheme}://{quoted_host}" + (f":{port}" if port else "")
     if url.username is None:
         return Proxy(address)
-    words = f"{unquote(url.username)}:{unquote(url.password or '')}"
-    credentials = b64encode(words.encode()).decode()
-    return Proxy(address, MappingProxyType({"Proxy-Authorization": f"Basic {credentials}"}))
+    credentials = f"{unquote(url.username)}:{unquote(url.password or '')}"
+    encoded = b64encode(credentials.encode()).decode()
+    return Proxy(address, MappingProxyType({"Proxy-Authorization": f"Basic {encoded}"}))

@@ -1,4 +1,4 @@
-"""From an HTTP answer to a Reply: error codes, words and pauses, whatever shape they come in."""
+"""Parse HTTP responses of any shape into a `Reply`: error code, message and `Retry-After`."""
 
 import json
 import re
@@ -9,13 +9,13 @@ from typing import NamedTuple
 from wps_run.text import clean_line
 
 MAX_MESSAGE_LENGTH = 300
-"""The most characters of the service's words that are kept."""
+"""The most characters of an error message that are kept."""
 
 MAX_CODE_LENGTH = 100
 """The most characters of an error code that are kept."""
 
 MAX_RETRY_AFTER = 3600.0
-"""Seconds; a longer `Retry-After` is taken as this."""
+"""Seconds; a longer `Retry-After` is reduced to this."""
 
 _MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
 _TITLE = re.compile(r"<title[^<>]*>([^<>]*)</title", re.IGNORECASE)
@@ -23,13 +23,13 @@ _TAG = re.compile(r"<[^<>]*>")
 
 
 class Reply(NamedTuple):
-    """The service's answer to one request. A tuple, since each attempt makes one.
+    """The response to one request. A tuple, since each attempt creates one.
 
     Attributes:
         status: The HTTP status.
         code: The service's error code (`x-ms-error-code` or the body's `code`), or None.
-        message: The service's words, cut to a few hundred characters, or None.
-        retry_after: Seconds to wait before asking again, as the answer says, or None.
+        message: The service's error message on one line, shortened, or None.
+        retry_after: Seconds to wait before the next attempt, or None when the response has none.
     """
 
     status: int
@@ -39,13 +39,13 @@ class Reply(NamedTuple):
 
 
 class NoReply(NamedTuple):
-    """No answer came.
+    """Why a request has no response.
 
     Attributes:
         sent: Whether bytes of the request may have reached the service; False only when it is
-            certain that nothing left (refused connection, DNS or TLS failure).
-        code: A stable word: `connect`, `dns`, `tls`, `timeout`, `disconnected`.
-        message: What happened, in words. Never holds a token.
+            certain that nothing was sent (refused connection, DNS or TLS failure).
+        code: A stable name: `connect`, `dns`, `tls`, `timeout`, `disconnected`, `token`.
+        message: What happened. Never contains a token.
     """
 
     sent: bool
@@ -54,69 +54,66 @@ class NoReply(NamedTuple):
 
 
 Outcome = Reply | NoReply
-"""What one attempt ends in."""
+"""The outcome of one attempt."""
 
 
 def parse_reply(
     status: int, headers: Mapping[str, str], body: bytes, *, now: float, secrets: Iterable[str]
 ) -> Reply:
-    """What the service said.
+    """Parse a response. A success has only its status.
 
     Args:
         status: The HTTP status.
-        headers: The headers, found in any case (a `CIMultiDict`) or written in lower case.
-        body: The body, or its beginning. It may be JSON, problem+json, HTML, text or nothing.
+        headers: The headers, case-insensitive (a `CIMultiDict`) or in lower case.
+        body: The body, or its beginning. It may be JSON, problem+json, HTML, text or empty.
         now: Seconds since the epoch, for a `Retry-After` that is a date.
-        secrets: What must not be in the result, though a hostile server may have echoed it.
-
-    Returns:
-        The reply; of a success there is no more to say than its status.
+        secrets: Values to mask; a hostile server may echo them.
     """
     if 200 <= status < 300:  # noqa: PLR2004 -- the range of success
         return Reply(status)
-    code, message = _words(headers.get("content-type", ""), body)
-    hidden = tuple(filter(None, secrets))
+    code, message = _parse_error(headers.get("content-type", ""), body)
+    masked = tuple(filter(None, secrets))
     return Reply(
         status,
-        clean_line(headers.get("x-ms-error-code") or code, hidden, MAX_CODE_LENGTH),
-        clean_line(message, hidden, MAX_MESSAGE_LENGTH),
+        clean_line(headers.get("x-ms-error-code") or code, masked, MAX_CODE_LENGTH),
+        clean_line(message, masked, MAX_MESSAGE_LENGTH),
         parse_retry_after(headers, now),
     )
 
 
 def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds to wait as the headers say, from 0 to an hour, or None when they do not say.
+    """Return the seconds to wait, from 0 to an hour, or None when the headers have none.
 
-    A date is measured from the answer's own `Date`, so that a clock of ours that is wrong, or is
-    set meanwhile, does not count; from `now` only when there is none.
+    A date is relative to the response's own `Date`, so that a wrong local clock does not matter;
+    to `now` only when there is none.
 
-    Source: RFC 9110, section 10.2.3 (seconds or a date); the two headers in milliseconds are
-    those that the Azure SDKs obey as well.
+    Source: RFC 9110, section 10.2.3 (seconds or a date); the Azure SDKs also use the two headers
+    in milliseconds.
     """
     for name in _MILLISECONDS:
-        if (pause := _number(headers.get(name))) is not None:
-            return _bounded(pause / 1000)
+        if (delay := _number(headers.get(name))) is not None:
+            return _bounded(delay / 1000)
     text = headers.get("retry-after")
-    if (pause := _number(text)) is not None:
-        return _bounded(pause)
-    if (until := _moment(text)) is None:
+    if (delay := _number(text)) is not None:
+        return _bounded(delay)
+    if (until := _timestamp(text)) is None:
         return None
-    answered = _moment(headers.get("date"))
-    return _bounded(until - (now if answered is None else answered))
+    sent_at = _timestamp(headers.get("date"))
+    return _bounded(until - (now if sent_at is None else sent_at))
 
 
 _EPOCH = parsedate_to_datetime("Thu, 01 Jan 1970 00:00:00 -0000")
 
 
-def _moment(text: str | None) -> float | None:
-    """Seconds since the epoch of an HTTP date, or None when it is none."""
+def _timestamp(text: str | None) -> float | None:
+    """Return an HTTP date in seconds since the epoch, or None when the text is no date."""
     if text is None:
         return None
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    # A date without a zone is in UTC by the RFC; `timestamp` would take it for local time.
+    # A date without a zone is in UTC by the RFC; `datetime.timestamp` would use the local zone.
     offset = date.utcoffset()
     seconds = (date.replace(tzinfo=None) - _EPOCH).total_seconds()
     return seconds - (offset.total_seconds() if offset else 0.0)
@@ -126,18 +123,19 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def _number(text: str | None) -> float | None:
-    return float(text) if text and _NUMBER.fullmatch(text.strip()) else None
+    number = text.strip() if text else ""
+    return float(number) if _NUMBER.fullmatch(number) else None
 
 
 def _bounded(seconds: float) -> float:
     return min(max(0.0, seconds), MAX_RETRY_AFTER)
 
 
-def _words(content_type: str, body: bytes) -> tuple[str | None, str | None]:
-    """Code and message of an error body."""
+def _parse_error(content_type: str, body: bytes) -> tuple[str | None, str | None]:
+    """Return code and message of an error body."""
     text = body.decode("utf-8", errors="replace")
     if "html" in content_type.lower() or text.lstrip()[:1] == "<":
-        import html  # noqa: PLC0415 -- its table of entities is large, and hardly ever wanted
+        import html  # noqa: PLC0415 -- a large table of entities, seldom needed
 
         title = _TITLE.search(text)
         return None, html.unescape(title[1] if title else _TAG.sub(" ", text))

@@ -1,4 +1,4 @@
-"""From the names of settings and a given environment to the endpoint and the hub."""
+"""Resolve the endpoint and the hub from settings."""
 
 import json
 from collections.abc import Mapping
@@ -8,23 +8,23 @@ from wps_run.connect.endpoint import Endpoint, Identity, parse_connection_string
 from wps_run.problems import SettingsError
 
 HUB_SETTING = "WebPubSubHub"
-"""The setting that names the hub, as the Functions extension calls it."""
+"""The setting with the name of the hub, as in the Functions extension."""
 
 
 def resolve_endpoint(name: str, environment: Mapping[str, str]) -> Endpoint:
-    """The endpoint that the setting `name` names, with its key or its identity.
+    """Resolve the endpoint that the setting `name` describes, with its key or identity.
 
-    `NAME` holds a connection string. When it is empty, `NAME__serviceUri` holds the endpoint,
-    and Entra ID lets us in; `NAME__credential`, `NAME__clientId`, `NAME__tenantId` and
-    `NAME__clientSecret` say how.
+    `NAME` contains a connection string. When it is empty, `NAME__serviceUri` contains the endpoint
+    for Entra ID, and `NAME__credential`, `NAME__clientId`, `NAME__tenantId` and
+    `NAME__clientSecret` describe the identity.
 
     Args:
-        name: The name of the setting. Names are compared case-sensitively.
+        name: The name of the setting, case-sensitive.
         environment: Setting names to values, from every source, merged.
 
     Raises:
-        SettingsError: There is no such setting, or it holds neither. Says how to set it; never
-            holds its value.
+        SettingsError: The setting is missing or invalid. The message explains how to set it, and
+            never contains its value.
 
     Source: `connection` of the Functions output binding, which is the name of a setting too.
     """
@@ -39,7 +39,7 @@ def resolve_endpoint(name: str, environment: Mapping[str, str]) -> Endpoint:
         what = f"the setting `{name}__serviceUri`"
         return Endpoint(parse_origin(uri, what=what), "", _identity(name, environment))
     if not text.strip():
-        raise SettingsError(_missing(name, environment, "the connection string of your service"))
+        raise SettingsError(_missing(name, environment))
     try:
         return parse_connection_string(text)
     except SettingsError as error:
@@ -47,7 +47,7 @@ def resolve_endpoint(name: str, environment: Mapping[str, str]) -> Endpoint:
 
 
 def _identity(name: str, environment: Mapping[str, str]) -> Identity:
-    """How to come by a token, as the settings beside `NAME__serviceUri` say."""
+    """Return the identity that the settings beside `NAME__serviceUri` describe."""
 
     def setting(suffix: str) -> str:
         return environment.get(f"{name}__{suffix}", "").strip()
@@ -63,48 +63,48 @@ def _identity(name: str, environment: Mapping[str, str]) -> Identity:
     return Identity(bool(credential), setting("clientId"), setting("tenantId"), secret)
 
 
-def resolve_hub(named: str | None, environment: Mapping[str, str], *, default: str = "") -> str:
-    """The hub of a playbook.
+def resolve_hub(name: str | None, environment: Mapping[str, str], *, default: str = "") -> str:
+    """Resolve the hub of a playbook: the name, else the setting `WebPubSubHub`, else the default.
 
     Args:
-        named: What the command line or the playbook says; it wins. None or "" when neither does.
-        environment: Setting names to values; `WebPubSubHub` is asked next.
+        name: The hub by the command line or the playbook; None or "" for none.
+        environment: Setting names to values.
         default: The hub when nothing names one; "" for none.
 
     Raises:
-        SettingsError: No hub is named, or its name is none that the service takes.
+        SettingsError: No hub is named, or the name is invalid.
     """
     setting = environment.get(HUB_SETTING, "").strip()
-    hub = named or setting or default
+    hub = name or setting or default
     if not hub:
         raise SettingsError(
             "no hub is named: write `hub:` in the playbook, give `--hub NAME`, or set "
             f"`{HUB_SETTING}`{_other_case(HUB_SETTING, environment)}"
         )
     if fault := hub_error(hub):
-        source = "the hub's name" if named else f"the hub's name in the setting `{HUB_SETTING}`"
+        source = "the hub's name" if name else f"the hub's name in the setting `{HUB_SETTING}`"
         raise SettingsError(f"{source} {fault}")
     return hub
 
 
 def parse_settings(text: str, file: str) -> Mapping[str, str]:
-    """The settings in a Functions `local.settings.json`.
+    """Parse the settings of a Functions `local.settings.json`.
 
     Args:
-        text: The file's content; a byte order mark is skipped.
-        file: Its name, for messages.
+        text: The file's content, with or without a byte order mark.
+        file: The file's name, for messages.
 
     Returns:
-        Setting name to value, from `Values`. The caller lets its environment win over them.
+        Setting name to value, from `Values`. The environment takes precedence over them.
 
     Raises:
-        SettingsError: It is not such a file, or its values are encrypted. Never holds a value.
+        SettingsError: The file is invalid or encrypted. The message never contains a value.
     """
     try:
         content = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
-        place = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise SettingsError(f"`{file}` is not JSON{place}") from None
+        location = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise SettingsError(f"`{file}` is not JSON{location}") from None
     values = content.get("Values") if isinstance(content, dict) else None
     if not isinstance(values, dict):
         raise SettingsError(
@@ -112,24 +112,24 @@ def parse_settings(text: str, file: str) -> Mapping[str, str]:
         )
     if content.get("IsEncrypted") is True:
         raise SettingsError(f"`{file}` is encrypted; decrypt it with `func settings decrypt`")
-    wrong = [name for name, value in values.items() if not isinstance(value, str)]
-    if wrong:
-        raise SettingsError(f"`{wrong[0]}` in `Values` of `{file}` must be a string")
+    invalid = [name for name, value in values.items() if not isinstance(value, str)]
+    if invalid:
+        raise SettingsError(f"`{invalid[0]}` in `Values` of `{file}` must be a string")
     return values
 
 
-def _missing(name: str, environment: Mapping[str, str], content: str) -> str:
+def _missing(name: str, environment: Mapping[str, str]) -> str:
     if other := _other_case(name, environment):
         return f"setting `{name}` is missing{other}"
     return (
-        f"setting `{name}` is missing; set it to {content}: as the environment variable {name}, "
-        "or under `Values` in the file given by `--settings`"
+        f"setting `{name}` is missing; set it to the connection string of your service: as the "
+        f"environment variable {name}, or under `Values` in the file given by `--settings`"
     )
 
 
 def _other_case(name: str, environment: Mapping[str, str]) -> str:
-    """`; `X` is there …` when the setting exists in another case, else an empty text."""
+    """Return `; `X` exists …` when the setting exists in another case, else an empty text."""
     for other, value in environment.items():
         if other != name and other.casefold() == name.casefold() and value.strip():
-            return f"; `{other}` is there, but names are case-sensitive: write `{name}`"
+            return f"; `{other}` exists, but names are case-sensitive: write `{name}`"
     return ""

@@ -106,7 +106,7 @@ def command(
     """
     known = read_environment(settings)
     access = ClientTokenOptions(user, roles, groups, lifetime)
-    access.check()
+    access.validate()
     target = resolve_endpoint(connection, known)
     target = target.behind(endpoint) if endpoint else target
     name = resolve_hub(hub, known)
