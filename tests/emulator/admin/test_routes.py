@@ -243,7 +243,9 @@ async def test_the_state_has_connections_users_and_groups(
 async def test_the_state_has_the_permissions_of_roles(service: Emulator, admin: Any) -> None:
     """Patterns, too, as the dashboard shows them."""
     service.attach("chat", NullClient(), connection_id="c1")
-    service.hubs["chat"].connections["c1"].rules |= roles.rules(["webpubsub.sendToGroups.team.*"])
+    service.hubs["chat"].connections["c1"].rules |= roles.rules_from_roles(
+        ["webpubsub.sendToGroups.team.*"]
+    )
 
     (connection,) = (await admin("GET", "state"))["hubs"]["chat"]["connectionList"]
 

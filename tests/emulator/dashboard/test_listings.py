@@ -14,7 +14,7 @@ from wps_run.emulator.dashboard.listings import (
 from wps_run.emulator.dashboard.query import DashboardQuery, Listing
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.names import Permission
-from wps_run.emulator.websocket.roles import rules
+from wps_run.emulator.websocket.roles import rules_from_roles
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_what_a_connection_may_do_is_listed(hubs: dict[str, Hub]) -> None:
         "webpubsub.joinLeaveGroups.team-*",
     ]
     groups = [f"g{n}" for n in range(NAME_LIMIT + 2)]
-    hubs["news"].connect("n2", None, groups, protocol="json.x", rules=rules(roles))
+    hubs["news"].connect("n2", None, groups, protocol="json.x", rules=rules_from_roles(roles))
     hubs["news"].revoke(Permission.SEND_TO_GROUP, "n2", "secret")
 
     (row,) = list_clients(hubs, DashboardQuery(search="n2"))["rows"]

@@ -1,12 +1,12 @@
-"""What a client asks for when it connects."""
+"""Requests to connect."""
 
 import pytest
 
 from wps_run.emulator.websocket.handshake import (
     HandshakeError,
-    connect_request,
     is_client_path,
-    offers,
+    offered_subprotocols,
+    parse_connect_request,
 )
 
 
@@ -24,18 +24,22 @@ from wps_run.emulator.websocket.handshake import (
         ("/client/\u00e9", False),
     ],
 )
-def test_where_clients_connect(target: str, expected: bool) -> None:  # noqa: FBT001
+def test_client_paths(target: str, expected: bool) -> None:  # noqa: FBT001
     """In either form of a request target."""
     assert is_client_path(target) is expected
 
 
 @pytest.mark.parametrize("connection", ["Upgrade", "keep-alive, upgrade"])
-def test_a_knock(connection: str) -> None:
-    """The token in the query goes before that in the header; names are decoded as REST does it."""
-    asked = connect_request("GET", "/client/hubs/a%5Bb%5D?access_token=t", "WebSocket", connection)
+def test_a_connect_request(connection: str) -> None:
+    """The token in the query takes precedence; names are decoded as for REST."""
+    request = parse_connect_request(
+        "GET", "/client/hubs/a%5Bb%5D?access_token=t", "WebSocket", connection
+    )
 
-    assert (asked.hub, asked.access_token("Bearer h")) == ("a[b]", "t")
-    other = connect_request("GET", "/client/?HUB=x&awps_connection_id=c", "websocket", connection)
+    assert (request.hub, request.access_token("Bearer h")) == ("a[b]", "t")
+    other = parse_connect_request(
+        "GET", "/client/?HUB=x&awps_connection_id=c", "websocket", connection
+    )
     assert (other.hub, other.access_token("Bearer h"), other.access_token("Basic h")) == (
         "x",
         "h",
@@ -44,14 +48,14 @@ def test_a_knock(connection: str) -> None:
     assert (other.connection_id, other.reconnection_token) == ("c", "")
 
 
-def test_only_a_get_is_a_knock() -> None:
+def test_only_a_get_can_upgrade() -> None:
     """Whatever its headers say."""
     with pytest.raises(HandshakeError) as refusal:
-        connect_request("POST", "/client/hubs/chat", "websocket", "upgrade")
+        parse_connect_request("POST", "/client/hubs/chat", "websocket", "upgrade")
 
     assert refusal.value.status == 400
 
 
-def test_offers_are_read_in_order() -> None:
+def test_offers_keep_their_order() -> None:
     """From one header or several."""
-    assert offers(["a, B", "", "c,,d "]) == ["a", "B", "c", "d"]
+    assert offered_subprotocols(["a, B", "", "c,,d "]) == ["a", "B", "c", "d"]

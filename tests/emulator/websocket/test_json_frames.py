@@ -1,4 +1,4 @@
-"""Frames of the JSON subprotocols, read and written."""
+"""Frames of the JSON subprotocols."""
 
 import base64
 import json
@@ -12,24 +12,24 @@ from wps_run.emulator.effects import DataType, Message
 from wps_run.emulator.websocket.frames import (
     Ack,
     AckError,
-    AckName,
+    AckErrorName,
+    ClientRequest,
     Connected,
     Disconnected,
     FrameError,
     JoinGroup,
     LeaveGroup,
-    Notice,
     Ping,
     Pong,
-    Request,
     SendEvent,
     SendToGroup,
     SequenceAck,
+    ServerResponse,
     Unsupported,
 )
 from wps_run.emulator.websocket.json_frames import JsonFrames
 
-JSON = JsonFrames("json.webpubsub.azure.v1", reliable=False)
+JSON = JsonFrames("json.webpubsub.azure.v1", is_reliable=False)
 ANY = base64.b64encode(b"\x0a\x01t\x12\x01v").decode()
 
 
@@ -38,7 +38,7 @@ def send(**members: object) -> str:
     return json.dumps({"type": "sendToGroup", "group": "g", "data": 1} | members)
 
 
-VALID: list[tuple[str, Request]] = [
+VALID: list[tuple[str, ClientRequest]] = [
     ('{"type":"joinGroup","group":"g"}', JoinGroup("g")),
     ('{"type":"JOINGROUP","group":"g","ackId":0}', JoinGroup("g", 0)),
     ('{"type":"leaveGroup","group":"G g","ackId":null}', LeaveGroup("G g")),
@@ -151,27 +151,27 @@ INVALID = [
 
 
 @pytest.mark.parametrize(("frame", "request_"), VALID, ids=range(len(VALID)))
-def test_a_frame_is_read(frame: str, request_: Request) -> None:
-    """What a client asks is read from its frame."""
-    assert JSON.read(frame) == request_
+def test_a_frame_is_decoded(frame: str, request_: ClientRequest) -> None:
+    """To the client's request."""
+    assert JSON.decode(frame) == request_
 
 
 @pytest.mark.parametrize("frame", INVALID, ids=range(len(INVALID)))
 def test_an_invalid_frame_closes_with_1007(frame: str) -> None:
     """The reason fits a close frame."""
     with pytest.raises(FrameError) as caught:
-        JSON.read(frame)
+        JSON.decode(frame)
 
-    assert caught.value.code == 1007
-    assert len(caught.value.reason.encode()) <= 123
+    assert caught.value.close_frame.code == 1007
+    assert len(caught.value.close_frame.reason.encode()) <= 123
 
 
 def test_a_binary_frame_closes_with_1003() -> None:
     """Even when its bytes would be a valid frame."""
     with pytest.raises(FrameError) as caught:
-        JSON.read(b'{"type":"ping"}')
+        JSON.decode(b'{"type":"ping"}')
 
-    assert caught.value.code == 1003
+    assert caught.value.close_frame.code == 1003
 
 
 @pytest.mark.parametrize(
@@ -187,15 +187,15 @@ def test_a_binary_frame_closes_with_1003() -> None:
         ('{"type":"setGroupState","ackId":4}', "setGroupState"),
     ],
 )
-def test_what_is_not_done_here_is_known_by_name(frame: str, kind: str) -> None:
+def test_unsupported_requests_are_known_by_name(frame: str, kind: str) -> None:
     """So that it can be refused without closing the connection."""
-    assert JSON.read(frame) == Unsupported(kind, 4)
+    assert JSON.decode(frame) == Unsupported(kind, 4)
 
 
-def attempt(frame: str) -> Request | FrameError:
-    """What comes of a frame."""
+def decode(frame: str) -> ClientRequest | FrameError:
+    """Return the request, or the error."""
     try:
-        return JSON.read(frame)
+        return JSON.decode(frame)
     except FrameError as error:
         return error
 
@@ -211,13 +211,13 @@ STRINGS = st.one_of(
 
 
 def arrays(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Arrays with blanks wherever they may be."""
+    """Arrays with whitespace anywhere."""
     item = st.builds("{}{}{}".format, BLANK, values, BLANK)
     return st.lists(item, max_size=3).map(lambda items: f"[{','.join(items)}]")
 
 
 def objects(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Objects, with names that may come twice."""
+    """Objects, with duplicate names."""
     item = st.builds("{}{}{}:{}{}".format, BLANK, STRINGS, BLANK, BLANK, values)
     return st.lists(item, max_size=3).map(lambda items: f"{{{','.join(items)}}}")
 
@@ -227,24 +227,24 @@ TEXTS = st.recursive(
     lambda values: arrays(values) | objects(values),
     max_leaves=12,
 )
-"""JSON in every spelling."""
+"""JSON in every form."""
 
 
 @given(data=TEXTS, before=BLANK, after=BLANK)
-def test_json_data_is_kept_as_it_was_written(data: str, before: str, after: str) -> None:
-    """Numbers beyond every type, the order of keys, keys that come twice, blanks inside."""
+def test_json_data_is_kept_unchanged(data: str, before: str, after: str) -> None:
+    """Numbers beyond every type, the order of keys, duplicate keys, whitespace inside."""
     frame = f'{{"type":"sendToGroup","data":{before}{data}{after},"group":"g"}}'
 
-    request = JSON.read(frame)
+    request = JSON.decode(frame)
 
     assert isinstance(request, SendToGroup)
     assert request.data == data.encode()
 
 
 @given(data=TEXTS, number=st.none() | st.integers(1, 2**63))
-def test_json_data_is_passed_on_as_it_was_written(data: str, number: int | None) -> None:
-    """A receiver sees the sender's bytes."""
-    frame = JSON.encode(Message(data.encode(), DataType.JSON)).frame(number).decode()
+def test_json_data_is_passed_on_unchanged(data: str, number: int | None) -> None:
+    """A recipient gets the sender's bytes."""
+    frame = JSON.encode_message(Message(data.encode(), DataType.JSON)).payload(number).decode()
 
     tail = "}" if number is None else f',"sequenceId":{number}}}'
     assert frame == f'{{"type":"message","from":"server","dataType":"json","data":{data}{tail}'
@@ -270,19 +270,19 @@ VALUES = ['"text"', '"binary"', '"protobuf"', '"AAAA"', "null", "5", "true", '"g
     members=st.dictionaries(st.sampled_from(MEMBERS), TEXTS | st.sampled_from(VALUES)),
     kind=st.sampled_from(KINDS),
 )
-def test_any_members_make_a_request_or_a_breach(members: dict[str, str], kind: str) -> None:
-    """What is read has the number that was given; all else closes with 1007."""
+def test_any_members_are_a_request_or_an_error(members: dict[str, str], kind: str) -> None:
+    """A request has the ack ID of the frame; anything else closes with 1007."""
     inside = "".join(f',"{name}":{value}' for name, value in members.items())
-    read = attempt(f'{{"type":"{kind}"{inside}}}')
+    result = decode(f'{{"type":"{kind}"{inside}}}')
 
-    if isinstance(read, FrameError):
-        assert read.code == 1007
+    if isinstance(result, FrameError):
+        assert result.close_frame.code == 1007
     else:
-        number = getattr(read, "ack_id", None)
+        number = getattr(result, "ack_id", None)
         assert number is None or str(number) == members["ackId"]
 
 
-NOTICES: list[tuple[Notice, str]] = [
+RESPONSES: list[tuple[ServerResponse, str]] = [
     (
         Connected("c"),
         '{"type":"system","event":"connected","userId":null,"connectionId":"c"}',
@@ -297,17 +297,17 @@ NOTICES: list[tuple[Notice, str]] = [
     (Disconnected("why"), '{"type":"system","event":"disconnected","message":"why"}'),
     (Ack(2**64 - 1), '{"type":"ack","ackId":18446744073709551615,"success":true}'),
     (
-        Ack(7, AckError(AckName.FORBIDDEN, "no")),
+        Ack(7, AckError(AckErrorName.FORBIDDEN, "no")),
         '{"type":"ack","ackId":7,"success":false,"error":{"name":"Forbidden","message":"no"}}',
     ),
     (Pong(), '{"type":"pong"}'),
 ]
 
 
-@pytest.mark.parametrize(("notice", "frame"), NOTICES)
-def test_a_notice_is_written(notice: Notice, frame: str) -> None:
+@pytest.mark.parametrize(("response", "frame"), RESPONSES)
+def test_a_response_is_encoded(response: ServerResponse, frame: str) -> None:
     """Compact, and with its keys in the documented order."""
-    assert JSON.write(notice).decode() == frame
+    assert JSON.encode_response(response).decode() == frame
 
 
 MESSAGES: list[tuple[Message, str]] = [
@@ -342,24 +342,24 @@ MESSAGES: list[tuple[Message, str]] = [
 
 
 @pytest.mark.parametrize(("message", "opening"), MESSAGES, ids=range(len(MESSAGES)))
-def test_a_message_is_written(message: Message, opening: str) -> None:
-    """Without blanks, with its keys in the documented order, the number last."""
-    encoded = JSON.encode(message)
+def test_a_message_is_encoded(message: Message, opening: str) -> None:
+    """Compact, with its keys in the documented order, the number last."""
+    encoded = JSON.encode_message(message)
 
-    assert encoded.frame(None).decode() == opening + "}"
-    assert encoded.frame(9).decode() == opening + ',"sequenceId":9}'
+    assert encoded.payload(None).decode() == opening + "}"
+    assert encoded.payload(9).decode() == opening + ',"sequenceId":9}'
 
 
 @given(text=st.text(), user=st.text(), group=st.text(), reason=st.text())
 def test_any_text_arrives(text: str, user: str, group: str, reason: str) -> None:
-    """A JSON reader gets what was sent."""
+    """A JSON parser gets what was sent."""
     message = Message(text.encode(), DataType.TEXT, group=group, from_user=user)
 
-    told: dict[str, Any] = json.loads(JSON.encode(message).frame(None))
-    assert (told["data"], told["fromUserId"], told["group"]) == (text, user, group)
-    assert json.loads(JSON.write(Disconnected(reason)))["message"] == reason
+    decoded: dict[str, Any] = json.loads(JSON.encode_message(message).payload(None))
+    assert (decoded["data"], decoded["fromUserId"], decoded["group"]) == (text, user, group)
+    assert json.loads(JSON.encode_response(Disconnected(reason)))["message"] == reason
 
 
-def test_half_of_a_surrogate_pair_is_replaced() -> None:
-    """A token can bring one as a user's name; a frame must be UTF-8."""
-    assert json.loads(JSON.write(Connected("c", "u\ud800")))["userId"] == "u\ufffd"
+def test_a_lone_surrogate_is_replaced() -> None:
+    """A user ID in a token can have one; a frame must be UTF-8."""
+    assert json.loads(JSON.encode_response(Connected("c", "u\ud800")))["userId"] == "u\ufffd"

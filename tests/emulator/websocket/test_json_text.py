@@ -1,4 +1,4 @@
-"""JSON taken to pieces."""
+"""JSON with the source text of its values."""
 
 import json
 
@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.emulator.websocket.json_text import MEMBER_LIMIT, JsonTextError, Object, check, members
+from wps_run.emulator.websocket.json_text import (
+    MEMBER_LIMIT,
+    JsonObject,
+    JsonTextError,
+    check_json,
+    parse_members,
+)
 
 VALUES = st.recursive(
     st.none()
@@ -20,56 +26,56 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.text(), VALUES, max_size=4))
-def test_the_members_are_those_that_json_finds(expected: dict[str, object]) -> None:
-    """Name by name; and each value's text alone means the same."""
+def test_the_members_are_those_of_the_json_module(expected: dict[str, object]) -> None:
+    """Each value's source text alone has the same meaning."""
     text = json.dumps(expected, indent=1)
 
-    found = members(text)
+    members = parse_members(text)
 
-    assert {name: json.loads(member.raw) for name, member in found.items()} == expected
-    check(text)
+    assert {name: json.loads(member.raw) for name, member in members.items()} == expected
+    check_json(text)
 
 
 @given(st.text(alphabet='{}[]":,ntrue0 \\') | st.text())
 def test_what_json_refuses_is_refused(text: str) -> None:
-    """And nothing else, if it is an object."""
+    """Other objects are parsed."""
     try:
-        known = json.loads(text)
+        parsed = json.loads(text)
     except ValueError:
-        known = None
+        parsed = None
 
-    if isinstance(known, dict):
-        assert members(text).keys() == known.keys()
+    if isinstance(parsed, dict):
+        assert parse_members(text).keys() == parsed.keys()
     else:
         with pytest.raises(JsonTextError):
-            members(text)
+            parse_members(text)
 
 
 @pytest.mark.parametrize("text", ["NaN", "[Infinity]", "-Infinity", "[" * 100_000, "", " ", "1 2"])
-def test_what_is_no_json_is_refused(text: str) -> None:
-    """Python's own names for numbers, unbounded depth, nothing, and more than one value."""
+def test_invalid_json_is_refused(text: str) -> None:
+    """Python's names for numbers, unbounded depth, an empty text, several values."""
     with pytest.raises(JsonTextError):
-        check(text)
+        check_json(text)
 
 
 @pytest.mark.parametrize("text", ["1" * 100_000, "-0.5E+99999", ' ["\\ud800"]\n', "null"])
-def test_what_is_json_is_taken(text: str) -> None:
-    """Numbers beyond every type, halves of surrogate pairs in escapes, blanks around."""
-    check(text)
+def test_unusual_json_is_accepted(text: str) -> None:
+    """Numbers beyond every type, lone surrogates in escapes, whitespace around."""
+    check_json(text)
 
 
 def test_an_object_keeps_names_that_come_twice() -> None:
     """Of members with the same name the last counts; inside a value all are kept."""
-    found = members('{"a":1,"a":{"b":"c","b":"d"}}')
+    members = parse_members('{"a":1,"a":{"b":"c","b":"d"}}')
 
-    assert found["a"].raw == '{"b":"c","b":"d"}'
-    assert found["a"].value == Object((("b", "c"), ("b", "d")))
+    assert members["a"].raw == '{"b":"c","b":"d"}'
+    assert members["a"].value == JsonObject((("b", "c"), ("b", "d")))
 
 
 def test_a_flood_of_members_is_refused() -> None:
-    """A frame cannot hold up the others; what is inside a value does not count."""
-    most = {str(number): list(range(9)) for number in range(MEMBER_LIMIT)}
+    """It would block the event loop. Members of nested values do not count."""
+    members = {str(number): list(range(9)) for number in range(MEMBER_LIMIT)}
 
-    assert members(json.dumps(most)).keys() == most.keys()
+    assert parse_members(json.dumps(members)).keys() == members.keys()
     with pytest.raises(JsonTextError, match="more than"):
-        members(json.dumps(most | {"more": 1}))
+        parse_members(json.dumps(members | {"more": 1}))

@@ -1,4 +1,4 @@
-"""Frames of the protobuf subprotocols, judged by the official protobuf runtime."""
+"""Frames of the protobuf subprotocols, compared to the official protobuf runtime."""
 
 from typing import Any
 
@@ -12,6 +12,7 @@ from wps_run.emulator.effects import DataType, Message
 from wps_run.emulator.websocket.frames import (
     Ack,
     AckError,
+    ClientRequest,
     Connected,
     Disconnected,
     FrameError,
@@ -19,16 +20,15 @@ from wps_run.emulator.websocket.frames import (
     LeaveGroup,
     Ping,
     Pong,
-    Request,
     SendEvent,
     SendToGroup,
     SequenceAck,
     Unsupported,
 )
 from wps_run.emulator.websocket.protobuf_frames import ProtobufFrames
-from wps_run.emulator.websocket.protobuf_wire import content, numbered
+from wps_run.emulator.websocket.protobuf_wire import encode_bytes, encode_number
 
-PROTOBUF = ProtobufFrames("protobuf.webpubsub.azure.v1", reliable=False)
+PROTOBUF = ProtobufFrames("protobuf.webpubsub.azure.v1", is_reliable=False)
 
 # The published description of the messages: fields of a oneof begin with "|", optional ones
 # end with "?", maps of strings are "map".
@@ -117,8 +117,11 @@ def classes() -> Any:
     pool.AddSerializedFile(any_pb2.DESCRIPTOR.serialized_pb)
     pool.AddSerializedFile(file.SerializeToString())
     names = {name: f"wps.{name}" for name in MESSAGES} | {"Any": "google.protobuf.Any"}
-    found = {name: pool.FindMessageTypeByName(full) for name, full in names.items()}
-    return {name: message_factory.GetMessageClass(one) for name, one in found.items()}
+    descriptors = {name: pool.FindMessageTypeByName(full) for name, full in names.items()}
+    return {
+        name: message_factory.GetMessageClass(descriptor)
+        for name, descriptor in descriptors.items()
+    }
 
 
 WPS = classes()
@@ -126,7 +129,7 @@ ANY = WPS["Any"](type_url="t", value=b"v").SerializeToString()
 
 
 def upstream(**members: Any) -> bytes:
-    """A client's frame, as the runtime writes it."""
+    """A client's frame, encoded by the runtime."""
     frame: bytes = WPS["UpstreamMessage"](**members).SerializeToString()
     return frame
 
@@ -136,16 +139,16 @@ def send(**members: Any) -> bytes:
     return upstream(send_to_group_message={"group": "g"} | members)
 
 
-def attempt(frame: bytes) -> Request | FrameError:
-    """What comes of a frame."""
+def decode(frame: bytes) -> ClientRequest | FrameError:
+    """Return the request, or the error."""
     try:
-        return PROTOBUF.read(frame)
+        return PROTOBUF.decode(frame)
     except FrameError as error:
         return error
 
 
 TEXT = {"text_data": "x"}
-VALID: list[tuple[bytes, Request]] = [
+VALID: list[tuple[bytes, ClientRequest]] = [
     (upstream(join_group_message={"group": "g"}), JoinGroup("g")),
     (upstream(join_group_message={"group": "g", "ack_id": 0}), JoinGroup("g", 0)),
     (
@@ -176,7 +179,9 @@ VALID: list[tuple[bytes, Request]] = [
         SendToGroup("g", b"", DataType.TEXT, metadata={"k": "v"}),
     ),
     (  # only 32 bits of the time to live count
-        content(1, content(1, b"g"), content(3, content(1)), numbered(5, 2**32 + 9)),
+        encode_bytes(
+            1, encode_bytes(1, b"g"), encode_bytes(3, encode_bytes(1)), encode_number(5, 2**32 + 9)
+        ),
         SendToGroup("g", b"", DataType.TEXT, ttl=9),
     ),
     (send(stream={}, ack_id=4), Unsupported("stream", 4)),
@@ -221,27 +226,27 @@ INVALID = [
 
 
 @pytest.mark.parametrize(("frame", "request_"), VALID, ids=range(len(VALID)))
-def test_a_frame_is_read(frame: bytes, request_: Request) -> None:
-    """What a client asks is read from what the official runtime wrote."""
-    assert PROTOBUF.read(frame) == request_
+def test_a_frame_is_decoded(frame: bytes, request_: ClientRequest) -> None:
+    """From the bytes of the official runtime."""
+    assert PROTOBUF.decode(frame) == request_
 
 
 @pytest.mark.parametrize("frame", INVALID, ids=range(len(INVALID)))
 def test_an_invalid_frame_closes_with_1007(frame: bytes) -> None:
     """Malformed, of no known message, or against the rules of the protocol."""
     with pytest.raises(FrameError) as caught:
-        PROTOBUF.read(frame)
+        PROTOBUF.decode(frame)
 
-    assert caught.value.code == 1007
-    assert len(caught.value.reason.encode()) <= 123
+    assert caught.value.close_frame.code == 1007
+    assert len(caught.value.close_frame.reason.encode()) <= 123
 
 
 def test_a_text_frame_closes_with_1003() -> None:
     """Even an empty one."""
     with pytest.raises(FrameError) as caught:
-        PROTOBUF.read("")
+        PROTOBUF.decode("")
 
-    assert caught.value.code == 1003
+    assert caught.value.close_frame.code == 1003
 
 
 UINT64 = st.integers(0, 2**64 - 1)
@@ -275,24 +280,24 @@ UPSTREAM = st.one_of(
 
 
 @given(members=SENDS)
-def test_the_runtime_and_the_codec_read_the_same(members: dict[str, dict[str, Any]]) -> None:
+def test_the_runtime_and_the_codec_decode_the_same(members: dict[str, dict[str, Any]]) -> None:
     """Every field of a message to a group."""
     sent = members["send_to_group_message"]
-    read = attempt(upstream(**members))
+    result = decode(upstream(**members))
 
-    if isinstance(read, FrameError):
+    if isinstance(result, FrameError):
         assert sent["group"].isspace() or "\n" in sent["group"]
         return
     (kind, data), *_ = sent["data"].items()
-    assert isinstance(read, SendToGroup)
-    assert (read.group, read.ack_id) == (sent["group"], sent["ack_id"])
-    assert (read.no_echo, read.ttl) == (bool(sent["no_echo"]), sent["ttl_seconds"] or 0)
-    assert read.metadata == sent["metadata"]
-    assert f"{read.data_type}_data" == kind
+    assert isinstance(result, SendToGroup)
+    assert (result.group, result.ack_id) == (sent["group"], sent["ack_id"])
+    assert (result.no_echo, result.ttl) == (bool(sent["no_echo"]), sent["ttl_seconds"] or 0)
+    assert result.metadata == sent["metadata"]
+    assert f"{result.data_type}_data" == kind
     if kind == "protobuf_data":
-        assert WPS["Any"].FromString(read.data) == data
+        assert WPS["Any"].FromString(result.data) == data
     else:
-        assert read.data == (data if isinstance(data, bytes) else data.encode())
+        assert result.data == (data if isinstance(data, bytes) else data.encode())
 
 
 @given(
@@ -304,10 +309,10 @@ def test_the_runtime_and_the_codec_read_the_same(members: dict[str, dict[str, An
 def test_what_the_runtime_refuses_is_refused(
     members: dict[str, Any], place: int, cut: int, pasted: bytes
 ) -> None:
-    """And what it reads is read, if the protocol allows it: damaged frames, byte by byte."""
+    """And what it accepts is accepted if the protocol allows it: damaged frames, byte by byte."""
     whole = upstream(**members)
     damaged = whole[:place] + pasted + whole[place + cut :]
-    read = attempt(damaged)
+    result = decode(damaged)
     try:
         WPS["UpstreamMessage"].FromString(damaged)
     except DecodeError:
@@ -316,44 +321,52 @@ def test_what_the_runtime_refuses_is_refused(
         malformed = False
 
     if malformed:
-        assert isinstance(read, FrameError)
-    elif isinstance(read, FrameError):
-        assert read.reason not in ("The frame is not a protocol buffer.", "A string is not UTF-8.")
+        assert isinstance(result, FrameError)
+    elif isinstance(result, FrameError):
+        assert result.close_frame.reason not in (
+            "The frame is not a protocol buffer.",
+            "A string is not UTF-8.",
+        )
 
 
 @given(connection=st.text(), user=st.none() | st.text(), token=st.none() | st.text())
-def test_connected_is_written(connection: str, user: str | None, token: str | None) -> None:
-    """Byte for byte as the runtime writes it; an anonymous user is the empty one."""
+def test_connected_is_encoded(connection: str, user: str | None, token: str | None) -> None:
+    """Byte for byte as by the runtime; an anonymous user is an empty ID."""
     members = {"connection_id": connection, "user_id": user or "", "reconnection_token": token}
     expected = WPS["DownstreamMessage"](system_message={"connected_message": members})
 
-    assert PROTOBUF.write(Connected(connection, user, token)) == expected.SerializeToString()
+    assert (
+        PROTOBUF.encode_response(Connected(connection, user, token)) == expected.SerializeToString()
+    )
 
 
 @given(reason=st.text())
-def test_disconnected_is_written(reason: str) -> None:
-    """Byte for byte as the runtime writes it."""
+def test_disconnected_is_encoded(reason: str) -> None:
+    """Byte for byte as by the runtime."""
     expected = WPS["DownstreamMessage"](system_message={"disconnected_message": {"reason": reason}})
 
-    assert PROTOBUF.write(Disconnected(reason)) == expected.SerializeToString()
+    assert PROTOBUF.encode_response(Disconnected(reason)) == expected.SerializeToString()
 
 
 @given(number=UINT64, name=st.text(), message=st.text())
-def test_an_ack_is_written(number: int, name: str, message: str) -> None:
-    """Byte for byte as the runtime writes it, with an error and without."""
+def test_an_ack_is_encoded(number: int, name: str, message: str) -> None:
+    """Byte for byte as by the runtime, with an error and without."""
     error = {"name": name, "message": message}
     success = WPS["DownstreamMessage"](ack_message={"ack_id": number, "success": True})
     failure = WPS["DownstreamMessage"](ack_message={"ack_id": number, "error": error})
 
-    assert PROTOBUF.write(Ack(number)) == success.SerializeToString()
-    assert PROTOBUF.write(Ack(number, AckError(name, message))) == failure.SerializeToString()
+    assert PROTOBUF.encode_response(Ack(number)) == success.SerializeToString()
+    assert (
+        PROTOBUF.encode_response(Ack(number, AckError(name, message)))
+        == failure.SerializeToString()
+    )
 
 
-def test_a_pong_is_written() -> None:
-    """An empty message still says which one it is."""
+def test_a_pong_is_encoded() -> None:
+    """An empty message still has its field number."""
     expected = WPS["DownstreamMessage"](pong_message={})
 
-    assert PROTOBUF.write(Pong()) == expected.SerializeToString()
+    assert PROTOBUF.encode_response(Pong()) == expected.SerializeToString()
 
 
 @given(
@@ -362,10 +375,10 @@ def test_a_pong_is_written() -> None:
     metadata=st.dictionaries(st.text(), st.text(), max_size=1),
     number=st.none() | UINT64,
 )
-def test_a_message_is_written(
+def test_a_message_is_encoded(
     data: dict[str, Any], group: str | None, metadata: dict[str, str], number: int | None
 ) -> None:
-    """Byte for byte as the runtime writes it; the sender's user is not told."""
+    """Byte for byte as by the runtime; the sender's user is not sent."""
     ((kind, value),) = data.items()
     data_type = DataType(kind.removesuffix("_data"))
     payload = value.SerializeToString() if data_type is DataType.PROTOBUF else value
@@ -376,12 +389,12 @@ def test_a_message_is_written(
         data_message=members | {"sequence_id": number, "metadata": metadata}
     )
 
-    assert PROTOBUF.encode(message).frame(number) == expected.SerializeToString()
+    assert PROTOBUF.encode_message(message).payload(number) == expected.SerializeToString()
 
 
 def test_text_that_is_not_utf8_is_repaired() -> None:
-    """Otherwise no client could read the frame."""
-    frame = PROTOBUF.encode(Message(b"a\xff", DataType.TEXT)).frame(None)
+    """Otherwise no client could decode the frame."""
+    frame = PROTOBUF.encode_message(Message(b"a\xff", DataType.TEXT)).payload(None)
 
-    told = WPS["DownstreamMessage"].FromString(frame)
-    assert told.data_message.data.text_data == "a\ufffd"
+    decoded = WPS["DownstreamMessage"].FromString(frame)
+    assert decoded.data_message.data.text_data == "a\ufffd"

@@ -1,18 +1,18 @@
-"""What the roles in a client's token allow it."""
+"""The permissions that the roles in a client's token give it."""
 
 import pytest
 
 from wps_run.emulator.names import Permission
 from wps_run.emulator.permissions import RULE_LIMIT, TooManyRulesError
-from wps_run.emulator.websocket.roles import PATTERN_LIMIT, rules
+from wps_run.emulator.websocket.roles import PATTERN_LIMIT, rules_from_roles
 
 SEND, JOIN = Permission.SEND_TO_GROUP, Permission.JOIN_LEAVE_GROUP
 
 
 def allowed(roles: list[str], permission: Permission, group: str) -> bool:
     """Whether the roles give a permission for a group."""
-    given = rules(roles)
-    return permission in given and given[permission].check(group)
+    rules = rules_from_roles(roles)
+    return permission in rules and rules[permission].check(group)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_role_gives_its_permission(
     role: str, permission: Permission, groups: list[str], others: list[str]
 ) -> None:
     """For every group, for one, or for those of a pattern; and never the other permission."""
-    other = next(one for one in Permission if one is not permission)
+    other = next(other for other in Permission if other is not permission)
 
     assert all(allowed([role], permission, group) for group in groups)
     assert not any(allowed([role], permission, group) for group in others)
@@ -57,53 +57,53 @@ def test_a_role_gives_its_permission(
         "webpubsub.sendToGroupX",
     ],
 )
-def test_a_role_that_means_nothing_gives_nothing(role: str) -> None:
-    """It is left out, and the connection may be opened."""
-    assert rules([role]) == {}
+def test_an_unknown_role_gives_nothing(role: str) -> None:
+    """It is ignored."""
+    assert rules_from_roles([role]) == {}
 
 
 def test_no_roles_give_nothing() -> None:
-    """A client may join nothing and send to nothing of itself."""
-    assert rules([]) == {}
+    """No permission for any group."""
+    assert rules_from_roles([]) == {}
 
 
 def test_roles_add_up() -> None:
-    """Literal roles and patterns are all in force."""
+    """Literal roles and patterns together."""
     roles = ["webpubsub.sendToGroup.a", "webpubsub.sendToGroups.b*", "webpubsub.joinLeaveGroup"]
 
     assert [group for group in "abc" if allowed(roles, SEND, group)] == ["a", "b"]
     assert allowed(roles, JOIN, "c")
 
 
-def test_ten_patterns_count() -> None:
-    """An eleventh is left out; patterns that are literal are not counted among them."""
+def test_the_number_of_patterns_is_limited() -> None:
+    """An eleventh is ignored; patterns without wildcards do not count."""
     roles = [f"webpubsub.sendToGroups.{letter}*" for letter in "abcdefghijk"]
     literal = ["webpubsub.sendToGroups.zz"]
 
     assert allowed(roles, SEND, "j1")
     assert not allowed(roles, SEND, "k1")
     assert allowed([*roles, *literal], SEND, "zz")
-    assert len(rules(roles)[SEND].patterns) == PATTERN_LIMIT
+    assert len(rules_from_roles(roles)[SEND].patterns) == PATTERN_LIMIT
 
 
-def test_a_thousand_groups_count() -> None:
-    """One more is left out, and one more cannot be granted."""
+def test_the_number_of_groups_is_limited() -> None:
+    """One more role is ignored, and one more group cannot be granted."""
     roles = [f"webpubsub.sendToGroup.{number}" for number in range(RULE_LIMIT + 1)]
 
-    given = rules(roles)[SEND]
+    rules = rules_from_roles(roles)[SEND]
 
-    assert given.check(f"{RULE_LIMIT - 1}")
-    assert not given.check(f"{RULE_LIMIT}")
+    assert rules.check(f"{RULE_LIMIT - 1}")
+    assert not rules.check(f"{RULE_LIMIT}")
     with pytest.raises(TooManyRulesError):
-        given.grant("more")
+        rules.grant("more")
 
 
 def test_each_connection_has_its_own_rules() -> None:
-    """What one connection is denied, another with the same roles is not."""
+    """A revocation for one does not change another with the same roles."""
     roles = ["webpubsub.sendToGroups.a*"]
-    one, other = rules(roles)[SEND], rules(roles)[SEND]
+    first, second = rules_from_roles(roles)[SEND], rules_from_roles(roles)[SEND]
 
-    one.revoke("a1")
+    first.revoke("a1")
 
-    assert not one.check("a1")
-    assert other.check("a1")
+    assert not first.check("a1")
+    assert second.check("a1")

@@ -1,4 +1,4 @@
-"""Numbers, confirmations, replay, expiry and limits of one connection's messages."""
+"""Numbering, acknowledgment, replay, expiry and limits of one client's messages."""
 
 from dataclasses import dataclass, field
 
@@ -23,8 +23,8 @@ def test_the_limits_are_the_services() -> None:
     )
 
 
-def test_exactly_the_limits_are_kept() -> None:
-    """The message that would exceed one of them is not taken; a confirmation makes room."""
+def test_the_limits_are_exact() -> None:
+    """A message that would exceed one is refused; an acknowledgment frees space."""
     queue = SendQueue(ClientLimits(max_messages=2, max_bytes=10), is_reliable=True)
     queue.put(message(b"12345"), 0)
     queue.put(message(b"12345"), 0)
@@ -41,8 +41,8 @@ def test_exactly_the_limits_are_kept() -> None:
     queue.put(message(b"12345"), 0)
 
 
-def test_what_expired_makes_room() -> None:
-    """It is dropped before a message is refused, and never before it has to be."""
+def test_expired_messages_free_space() -> None:
+    """They are dropped only when a message would be refused."""
     queue = SendQueue(ClientLimits(max_messages=1), is_reliable=False)
     queue.put(message(b"short", ttl=2), now=10.0)
     with pytest.raises(QueueFullError):
@@ -52,8 +52,8 @@ def test_what_expired_makes_room() -> None:
     assert queue.take(12.0) == (message(b"next"), None)
 
 
-def test_what_has_expired_is_not_replayed() -> None:
-    """Although it was given once; its number is not given to another."""
+def test_expired_messages_are_not_replayed() -> None:
+    """Although they were sent once; their numbers are not reused."""
     queue = SendQueue(ClientLimits(), is_reliable=True)
     queue.put(message(b"short", ttl=2), now=0.0)
     queue.put(message(b"long"), now=0.0)
@@ -66,8 +66,8 @@ def test_what_has_expired_is_not_replayed() -> None:
     assert [queue.take(2.0), queue.take(2.0)] == [(message(b"long"), 2), None]
 
 
-def test_unknown_numbers_confirm_nothing_that_was_not_given() -> None:
-    """A client that confirms the future still gets it."""
+def test_unknown_numbers_acknowledge_nothing() -> None:
+    """A message that was not sent yet cannot be acknowledged."""
     queue = SendQueue(ClientLimits(), is_reliable=True)
     queue.put(message(b"a"), 0)
     queue.acknowledge(2**64 - 1)
@@ -76,30 +76,32 @@ def test_unknown_numbers_confirm_nothing_that_was_not_given() -> None:
 
 
 @dataclass
-class Kept:
-    """What the model knows of a message: its time, its number, and whether it is due."""
+class Entry:
+    """A message in the model: its expiry, its number, and whether it is pending."""
 
     message: Message
-    until: float
+    expiry: float
     number: int | None = None
-    is_due: bool = True
+    is_pending: bool = True
 
 
 @dataclass
 class Model:
-    """An queue written down naively: one list of all that is neither confirmed nor expired."""
+    """A naive queue: one list of all messages that are neither acknowledged nor expired."""
 
-    kept: list[Kept] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
     number: int = 0
 
-    def fits(self, one: Message) -> bool:
-        """Whether there is room for one more."""
-        size = sum(len(entry.message.data) for entry in self.kept)
-        return len(self.kept) < SMALL.max_messages and size + len(one.data) <= SMALL.max_bytes
+    def fits(self, message: Message) -> bool:
+        """Whether one more message is within the limits."""
+        size = sum(len(entry.message.data) for entry in self.entries)
+        return (
+            len(self.entries) < SMALL.max_messages and size + len(message.data) <= SMALL.max_bytes
+        )
 
 
-class ReplayMachine(RuleBasedStateMachine):
-    """A reliable queue and its model, given, confirmed, cut off and recovered at random."""
+class QueueMachine(RuleBasedStateMachine):
+    """A reliable queue and its model: sent, acknowledged, detached and recovered at random."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,59 +112,61 @@ class ReplayMachine(RuleBasedStateMachine):
 
     @rule(data=st.binary(max_size=12), ttl=st.sampled_from([0, 0, 1, 3]))
     def put(self, data: bytes, ttl: int) -> None:
-        """A message comes; what waits and has expired gives way only when there is no room."""
-        one = message(data, ttl)
-        if not self.model.fits(one):
-            self.model.kept = [
-                entry for entry in self.model.kept if not entry.is_due or entry.until > self.now
+        """Add a message; expired ones are dropped only when it does not fit."""
+        added = message(data, ttl)
+        if not self.model.fits(added):
+            self.model.entries = [
+                entry
+                for entry in self.model.entries
+                if not entry.is_pending or entry.expiry > self.now
             ]
-        fits = self.model.fits(one)
+        fits = self.model.fits(added)
         try:
-            self.queue.put(one, self.now)
+            self.queue.put(added, self.now)
         except QueueFullError:
             assert not fits
             return
         assert fits
-        self.model.kept.append(Kept(one, self.now + ttl if ttl else float("inf")))
+        self.model.entries.append(Entry(added, self.now + ttl if ttl else float("inf")))
 
     @precondition(lambda self: self.is_attached)
-    @rule(most=st.integers(0, 4))
-    def give(self, most: int) -> None:
-        """The client reads a few: in order, numbered without gaps, none that has expired."""
-        for _ in range(most):
-            due = [entry for entry in self.model.kept if entry.is_due]
-            while due and due[0].until <= self.now:
-                self.model.kept.remove(due.pop(0))
+    @rule(count=st.integers(0, 4))
+    def take(self, count: int) -> None:
+        """Send a few: in order, numbered without gaps, none that has expired."""
+        for _ in range(count):
+            pending = [entry for entry in self.model.entries if entry.is_pending]
+            while pending and pending[0].expiry <= self.now:
+                self.model.entries.remove(pending.pop(0))
             taken = self.queue.take(self.now)
-            if not due:
+            if not pending:
                 assert taken is None
                 return
-            if due[0].number is None:
+            if pending[0].number is None:
                 self.model.number += 1
-                due[0].number = self.model.number
-            due[0].is_due = False
-            assert taken == (due[0].message, due[0].number)
+                pending[0].number = self.model.number
+            pending[0].is_pending = False
+            assert taken == (pending[0].message, pending[0].number)
 
     @rule(number=st.integers(0, 12))
     def acknowledge(self, number: int) -> None:
-        """The client confirms: all given up to a number, be it given again or not."""
+        """Acknowledge all messages up to a number, whether sent again or not."""
         self.queue.acknowledge(number)
-        self.model.kept = [
-            entry for entry in self.model.kept if entry.number is None or entry.number > number
+        self.model.entries = [
+            entry for entry in self.model.entries if entry.number is None or entry.number > number
         ]
 
     @rule()
-    def lose(self) -> None:
-        """The socket is gone; messages go on coming."""
+    def detach(self) -> None:
+        """The WebSocket is lost; more messages are added."""
         self.is_attached = False
 
     @rule()
     def recover(self) -> None:
-        """The client is back, or takes over: whatever it has not confirmed is due again."""
+        """The client recovers, or takes over: unacknowledged messages are pending again."""
         self.is_attached = True
         self.queue.rewind()
-        for entry in self.model.kept:
-            entry.is_due = True
+        for entry in self.model.entries:
+            entry.is_pending = True
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 4.0]))
     def wait(self, seconds: float) -> None:
@@ -170,26 +174,26 @@ class ReplayMachine(RuleBasedStateMachine):
         self.now += seconds
 
     @invariant()
-    def waits_alike(self) -> None:
-        """There is something to take if the model says so."""
-        assert self.queue.has_pending == any(entry.is_due for entry in self.model.kept)
+    def pending_agrees(self) -> None:
+        """Both have pending messages, or none."""
+        assert self.queue.has_pending == any(entry.is_pending for entry in self.model.entries)
 
 
-TestReplayMachine = ReplayMachine.TestCase
+TestQueueMachine = QueueMachine.TestCase
 
 
-def test_passing_by_is_as_good_as_going_through() -> None:
-    """A message that is given at once has the same number, limits and replay."""
-    through, by = (SendQueue(ClientLimits(max_messages=2), is_reliable=True) for _ in range(2))
+def test_recording_is_the_same_as_adding_and_taking() -> None:
+    """A message that is sent at once has the same number, limits and replay."""
+    queued, direct = (SendQueue(ClientLimits(max_messages=2), is_reliable=True) for _ in range(2))
     for data in (b"a", b"b"):
-        through.put(message(data), 0)
-        assert (message(data), by.record_sent(message(data), 0)) == through.take(0)
+        queued.put(message(data), 0)
+        assert (message(data), direct.record_sent(message(data), 0)) == queued.take(0)
     with pytest.raises(QueueFullError):
-        by.record_sent(message(b"c"), 0)
-    by.rewind()
-    through.rewind()
+        direct.record_sent(message(b"c"), 0)
+    direct.rewind()
+    queued.rewind()
 
-    assert [by.take(0) for _ in range(3)] == [through.take(0) for _ in range(3)]
+    assert [direct.take(0) for _ in range(3)] == [queued.take(0) for _ in range(3)]
     assert (
         SendQueue(ClientLimits(max_messages=0), is_reliable=False).record_sent(message(), 0) is None
     )

@@ -1,12 +1,12 @@
-"""Which subprotocol is taken, and what holds for all of them."""
+"""Negotiation, and what all subprotocols have in common."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.emulator.effects import DataType, Message
-from wps_run.emulator.websocket.frames import FrameError, Request
-from wps_run.emulator.websocket.subprotocols import SUBPROTOCOLS, choose
+from wps_run.emulator.websocket.frames import ClientRequest, FrameError
+from wps_run.emulator.websocket.subprotocols import SUBPROTOCOLS, negotiate
 
 NAMES = (
     "json.webpubsub.azure.v1",
@@ -22,8 +22,8 @@ def test_each_is_known_by_its_name(name: str) -> None:
     subprotocol = SUBPROTOCOLS[name]
 
     assert subprotocol.name == name
-    assert subprotocol.reliable == ("reliable" in name)
-    assert subprotocol.binary == ("protobuf" in name)
+    assert subprotocol.is_reliable == ("reliable" in name)
+    assert subprotocol.is_binary == ("protobuf" in name)
 
 
 def test_there_are_no_others() -> None:
@@ -40,12 +40,12 @@ def test_there_are_no_others() -> None:
         (["JSON.WebPubSub.Azure.V1"], "json.webpubsub.azure.v1"),
     ],
 )
-def test_the_first_that_is_known_is_chosen(offered: list[str], name: str) -> None:
-    """Names are compared without case, and the client's spelling is kept for the answer."""
-    chosen = choose(offered)
+def test_the_first_supported_one_is_negotiated(offered: list[str], name: str) -> None:
+    """Names are case-insensitive; the client's spelling is returned."""
+    negotiated = negotiate(offered)
 
-    assert chosen is not None
-    subprotocol, spelling = chosen
+    assert negotiated is not None
+    subprotocol, spelling = negotiated
     assert subprotocol is SUBPROTOCOLS[name]
     assert spelling in offered
     assert spelling.lower() == name
@@ -53,28 +53,28 @@ def test_the_first_that_is_known_is_chosen(offered: list[str], name: str) -> Non
 
 @pytest.mark.parametrize("offered", [[], ["mqtt"], ["json.webpubsub.azure.v2", ""]])
 def test_a_client_that_offers_none_is_a_simple_client(offered: list[str]) -> None:
-    """There is nothing to choose."""
-    assert choose(offered) is None
+    """Nothing is negotiated."""
+    assert negotiate(offered) is None
 
 
-def attempt(name: str, frame: str | bytes) -> Request | FrameError:
-    """What comes of a frame."""
+def decode(name: str, frame: str | bytes) -> ClientRequest | FrameError:
+    """Return the request, or the error."""
     try:
-        return SUBPROTOCOLS[name].read(frame)
+        return SUBPROTOCOLS[name].decode(frame)
     except FrameError as error:
         return error
 
 
 @pytest.mark.parametrize("name", NAMES)
 @given(frame=st.one_of(st.text(), st.binary(), st.text(alphabet='{}[]":,tyenu0\\')))
-def test_any_frame_is_a_request_or_a_breach(name: str, frame: str | bytes) -> None:
-    """Whatever comes, the answer is a request, or a legal close code and a reason that fits."""
-    right_kind = isinstance(frame, bytes) == SUBPROTOCOLS[name].binary
-    read = attempt(name, frame)
+def test_any_frame_is_a_request_or_an_error(name: str, frame: str | bytes) -> None:
+    """An error has a valid close code, and a reason that fits a close frame."""
+    right_kind = isinstance(frame, bytes) == SUBPROTOCOLS[name].is_binary
+    result = decode(name, frame)
 
-    if isinstance(read, FrameError):
-        assert read.code == (1007 if right_kind else 1003)
-        assert 0 < len(read.reason.encode()) <= 123
+    if isinstance(result, FrameError):
+        assert result.close_frame.code == (1007 if right_kind else 1003)
+        assert 0 < len(result.close_frame.reason.encode()) <= 123
     else:
         assert right_kind
 
@@ -91,11 +91,11 @@ MESSAGES = st.builds(
 
 @pytest.mark.parametrize("name", NAMES)
 @given(message=MESSAGES, number=st.integers(1, 2**64 - 1))
-def test_any_message_can_be_written(name: str, message: Message, number: int) -> None:
-    """A message is encoded once; without a number every receiver gets the same object."""
-    encoded = SUBPROTOCOLS[name].encode(message)
+def test_any_message_can_be_encoded(name: str, message: Message, number: int) -> None:
+    """It is encoded once; without a number every recipient gets the same object."""
+    encoded = SUBPROTOCOLS[name].encode_message(message)
 
-    assert encoded.frame(None) is encoded.frame(None)
-    assert len(encoded.frame(number)) > len(encoded.frame(None))
-    if not SUBPROTOCOLS[name].binary:
-        assert encoded.frame(number).decode().endswith(f',"sequenceId":{number}}}')
+    assert encoded.payload(None) is encoded.payload(None)
+    assert len(encoded.payload(number)) > len(encoded.payload(None))
+    if not SUBPROTOCOLS[name].is_binary:
+        assert encoded.payload(number).decode().endswith(f',"sequenceId":{number}}}')

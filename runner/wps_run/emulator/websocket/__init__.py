@@ -1,1 +1,1 @@
-"""The WebSocket side of the emulator: subprotocols, sessions and connections."""
+"""WebSocket clients: handshake, subprotocols, sessions and delivery."""

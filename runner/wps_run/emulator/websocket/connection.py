@@ -1,4 +1,4 @@
-"""Between a session and its WebSocket: messages written or kept, requests read and answered."""
+"""Connects a session to its WebSocket: delivers or queues messages, handles the client's frames."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,229 +7,236 @@ from dataclasses import dataclass
 from wps_run.emulator.clients import Clients
 from wps_run.emulator.effects import Effect, Message
 from wps_run.emulator.request_log import EventKind
-from wps_run.emulator.websocket.frame_encoder import FrameEncoder, whole_frame
-from wps_run.emulator.websocket.frames import Disconnected, FrameError, Notice
+from wps_run.emulator.websocket.frame_encoder import FrameEncoder, encode_frame
+from wps_run.emulator.websocket.frames import (
+    CloseCode,
+    CloseFrame,
+    Disconnected,
+    FrameError,
+    ServerResponse,
+)
 from wps_run.emulator.websocket.send_queue import QueueFullError
-from wps_run.emulator.websocket.session import Closing, Session, SessionResult
+from wps_run.emulator.websocket.session import Session, SessionResult
 from wps_run.emulator.websocket.subprotocols import Subprotocol
 from wps_run.emulator.websocket.transport import WebSocketTransport
 
 _CLOSED_BY_REST = "Application server closed the connection."
-_SLOW = Closing(1008, "The client does not read fast enough.")
+_TOO_SLOW = CloseFrame(CloseCode.POLICY_VIOLATION, "The client does not read fast enough.")
 
-Report = Callable[["ClientConnection", EventKind, str, Effect | None], None]
-"""Is told what happens to a link: what, in which words, and what came of a request."""
+EventCallback = Callable[["ClientConnection", EventKind, str, Effect | None], None]
+"""Called with a connection, what happened to it, a detail, and the effect on other clients."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubContext:
-    """What all links of a hub share.
+    """What all connections of a hub share.
 
     Attributes:
         hub: The hub's lower-case name.
-        clients: Its clients, to be plugged into when nothing waits or is numbered.
-        report: Is told what happens.
+        clients: The hub's clients.
+        on_event: Called for every event of a connection.
     """
 
     hub: str
     clients: Clients
-    report: Report
+    on_event: EventCallback
 
 
 class ClientConnection:
-    """The client behind one connection of a hub: a session, and a WebSocket while there is one.
+    """The client of one connection of a hub: a session, and a WebSocket while there is one.
 
     Args:
-        place: The hub it is in.
+        context: The connection's hub.
         session: The session.
-        subprotocol: What its client speaks.
-        press: Makes the frames of messages.
+        subprotocol: The client's subprotocol.
+        encoder: Encodes messages.
 
     Attributes:
-        session: The session.
-        line: The WebSocket, or None while the client is away and after the end.
+        transport: The WebSocket; None while the session is detached, and after its end.
     """
 
     __slots__ = (
+        "_encoder",
         "_flusher",
-        "_press",
         "_timer",
-        "line",
-        "place",
+        "context",
         "session",
         "subprotocol",
+        "transport",
     )
 
     def __init__(
         self,
-        place: HubContext,
+        context: HubContext,
         session: Session,
         subprotocol: Subprotocol,
-        press: FrameEncoder,
+        encoder: FrameEncoder,
     ) -> None:
-        self.place = place
+        self.context = context
         self.session = session
         self.subprotocol = subprotocol
-        self.line: WebSocketTransport | None = None
-        self._press = press
+        self.transport: WebSocketTransport | None = None
+        self._encoder = encoder
         self._flusher: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    # What the hub brings about. Called while a request is answered.
+    # Called by the hub's clients, while a request is processed.
 
     def deliver(self, message: Message) -> None:
-        """Give the client a message, at once if it reads, else when it does."""
-        line, queue = self.line, self.session.queue
+        """Send a message, or queue it if the client does not read fast enough."""
+        transport, queue = self.transport, self.session.queue
         try:
-            if line is not None and line.is_clear and not queue.has_pending:
+            if transport is not None and transport.is_writable and not queue.has_pending:
                 number = queue.record_sent(message, _now() if message.ttl else 0.0)
-                self._write(line, message, number)
+                self._write(transport, message, number)
             else:
-                self.unplug()
+                self.disable_fast_path()
                 queue.put(message, _now())
                 self._flush()
         except QueueFullError:
-            self.end(_SLOW)
+            self.terminate(_TOO_SLOW)
 
     def close(self, reason: str) -> None:
-        """A REST call has closed the connection: give the client what it was sent, and its notice.
+        """Send the queued messages and a notice, and close: a REST call has closed the connection.
 
-        Source: the service says `Reason: …` only if it was given one, in no close frame.
+        Source: the service sends `Reason: …` only if there is one, and never in a close frame.
         """
-        line = self.line
-        if line is not None:
-            self._write_waiting(line, hurry=True)
-            said = f"{_CLOSED_BY_REST} Reason: {reason}" if reason else _CLOSED_BY_REST
-            self.tell(line, Disconnected(said))
-        self.end(Closing(1000), told=f"closed by REST: {reason}" if reason else "closed by REST")
+        transport = self.transport
+        if transport is not None:
+            self._write_pending(transport, before_close=True)
+            message = f"{_CLOSED_BY_REST} Reason: {reason}" if reason else _CLOSED_BY_REST
+            self.send_response(transport, Disconnected(message))
+        detail = f"closed by REST: {reason}" if reason else "closed by REST"
+        self.terminate(CloseFrame(CloseCode.NORMAL), detail)
 
-    # What the WebSocket brings.
+    # Called by the WebSocket's handler.
 
-    def attach(self, line: WebSocketTransport) -> None:
-        """Speak through this WebSocket from now on; one it spoke through before is cut off."""
-        before, self.line = self.line, line
-        line.owner = self
-        if before is not None:
-            before.owner = None
-            before.abort()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def attach(self, transport: WebSocketTransport) -> None:
+        """Use this WebSocket from now on, and abort the one before."""
+        previous, self.transport = self.transport, transport
+        transport.owner = self
+        if previous is not None:
+            previous.owner = None
+            previous.abort()
+        self._cancel_timer()
         self._flush()
 
-    def recover(self, line: WebSocketTransport) -> bool:
-        """Let the client come back on another WebSocket; False when it is too late."""
+    def recover(self, transport: WebSocketTransport) -> bool:
+        """Recover the session on another WebSocket. Returns False when it is too late."""
         if not self.session.recover(_now()):
             return False
-        self.place.report(self, EventKind.RECOVERED, "on another WebSocket", None)
-        self.attach(line)
+        self.context.on_event(self, EventKind.RECOVERED, "on another WebSocket", None)
+        self.attach(transport)
         return True
 
-    def hear(self, line: WebSocketTransport, frame: str | bytes) -> SessionResult | None:
-        """Carry out what a frame of the client asks, and answer it.
+    def handle_frame(
+        self, transport: WebSocketTransport, frame: str | bytes
+    ) -> SessionResult | None:
+        """Execute the request in a frame, and respond.
 
         Returns:
-            What came of it; the effect is for the caller to perform. None when it was no request.
+            The result, whose effect the caller must perform; None for an invalid frame.
         """
         try:
-            request = self.subprotocol.read(frame)
+            request = self.subprotocol.decode(frame)
         except FrameError as error:
-            self.end(Closing(error.code, error.reason))
+            self.terminate(error.close_frame)
             return None
-        outcome = self.session.handle(request)
-        if outcome.kind is not None:
-            self.place.report(self, outcome.kind, outcome.detail, outcome.effect)
-        if outcome.notice is not None:
-            self.tell(line, outcome.notice)
-        if outcome.closing is not None:
-            self.end(outcome.closing)
-        return outcome
+        result = self.session.handle(request)
+        if result.event is not None:
+            self.context.on_event(self, result.event, result.detail, result.effect)
+        if result.response is not None:
+            self.send_response(transport, result.response)
+        if result.close_frame is not None:
+            self.terminate(result.close_frame)
+        return result
 
-    def tell(self, line: WebSocketTransport, notice: Notice) -> None:
-        """Say something to the client; simple ones are told nothing."""
-        data = self.subprotocol.write(notice)
-        if data:
-            line.write(whole_frame(data, binary=self.subprotocol.binary))
+    def send_response(self, transport: WebSocketTransport, response: ServerResponse) -> None:
+        """Send a response, if the subprotocol has it: simple clients get none."""
+        payload = self.subprotocol.encode_response(response)
+        if payload:
+            transport.write(encode_frame(payload, is_binary=self.subprotocol.is_binary))
 
-    def lose(self, code: int | None, detail: str) -> None:
-        """The WebSocket is gone: for good, or for as long as the session waits for its client."""
-        self.line = None
-        until = self.session.lose(code, _now())
+    def detach(self, code: int | None, detail: str) -> None:
+        """Handle the loss of the WebSocket: end the session, or wait for its client."""
+        self.transport = None
+        until = self.session.detach(code, _now())
         if until is None:
-            self.place.report(self, EventKind.DISCONNECTED, detail, None)
+            self.context.on_event(self, EventKind.DISCONNECTED, detail, None)
         else:
             self._timer = asyncio.get_running_loop().call_at(until, self._expire)
-            self.place.report(self, EventKind.DETACHED, detail, None)
+            self.context.on_event(self, EventKind.DETACHED, detail, None)
 
-    def end(self, closing: Closing, told: str = "") -> None:
-        """End it for good, with these words for the log in place of the code and the reason."""
-        if self.session.is_over:
+    def terminate(self, close_frame: CloseFrame, detail: str = "") -> None:
+        """End the session and close the WebSocket; the detail is for the log."""
+        if self.session.is_ended:
             return
         self.session.end()
-        line, self.line = self.line, None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if line is not None:
-            line.hang_up(closing)
-        said = told or f"closed with {closing.code}: {closing.reason}"
-        self.place.report(self, EventKind.DISCONNECTED, said, None)
+        transport, self.transport = self.transport, None
+        self._cancel_timer()
+        if transport is not None:
+            transport.start_close(close_frame)
+        detail = detail or f"closed with {close_frame.code}: {close_frame.reason}"
+        self.context.on_event(self, EventKind.DISCONNECTED, detail, None)
 
-    def unplug(self) -> None:
-        """Have messages handed over, instead of written to the WebSocket."""
-        self.place.clients.disable_fast_path(self.session.connection_id)
+    def disable_fast_path(self) -> None:
+        """Have messages delivered to this object instead of written to the WebSocket."""
+        self.context.clients.disable_fast_path(self.session.connection_id)
 
-    # The inside.
-
-    def _plug(self, line: WebSocketTransport) -> None:
-        if line.pipe is not None and not self.session.reliable:
-            self.place.clients.enable_fast_path(
-                self.session.connection_id, line.pipe, self._press.make
+    def _enable_fast_path(self, transport: WebSocketTransport) -> None:
+        if transport.raw_transport is not None and not self.session.is_reliable:
+            self.context.clients.enable_fast_path(
+                self.session.connection_id, transport.raw_transport, self._encoder.encode
             )
 
-    def _write(self, line: WebSocketTransport, message: Message, number: int | None) -> None:
+    def _write(self, transport: WebSocketTransport, message: Message, number: int | None) -> None:
         if number is None:
-            line.write(self._press.make(message))
+            transport.write(self._encoder.encode(message))
         else:
-            line.write(self._press.numbered(message, number))
+            transport.write(self._encoder.encode_numbered(message, number))
 
     def _expire(self) -> None:
         self._timer = None
         self.session.end()
-        self.place.report(self, EventKind.DISCONNECTED, "the client did not come back", None)
+        detail = "the client did not reconnect in time"
+        self.context.on_event(self, EventKind.DISCONNECTED, detail, None)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _flush(self) -> None:
-        """Write what waits; what is left when the client is full waits for it to read."""
-        line = self.line
-        if line is None:
+        """Write the pending messages; a task writes those that do not fit now."""
+        transport = self.transport
+        if transport is None:
             return
-        self._write_waiting(line)
-        if not line.is_clear and self._flusher is None:
-            self._flusher = asyncio.ensure_future(self._flush_later(line))
+        self._write_pending(transport)
+        if not transport.is_writable and self._flusher is None:
+            self._flusher = asyncio.ensure_future(self._flush_later(transport))
 
-    async def _flush_later(self, line: WebSocketTransport) -> None:
+    async def _flush_later(self, transport: WebSocketTransport) -> None:
         try:
-            while self.line is line:
-                await line.drain()
-                self._write_waiting(line)
-                if line.is_clear:
+            while self.transport is transport:
+                await transport.drain()
+                self._write_pending(transport)
+                if transport.is_writable:
                     break
         except ConnectionError:
             pass
         finally:
             self._flusher = None
-        if self.line is not None and self.line is not line:
+        if self.transport is not None and self.transport is not transport:
             self._flush()
 
-    def _write_waiting(self, line: WebSocketTransport, *, hurry: bool = False) -> None:
+    def _write_pending(self, transport: WebSocketTransport, *, before_close: bool = False) -> None:
         now = _now()
-        while line.is_patient if hurry else line.is_clear:
-            item = self.session.queue.take(now)
-            if item is None:
-                self._plug(line)
+        while transport.is_writable_before_close if before_close else transport.is_writable:
+            entry = self.session.queue.take(now)
+            if entry is None:
+                self._enable_fast_path(transport)
                 return
-            message, number = item
-            self._write(line, message, number)
+            self._write(transport, *entry)
 
 
 def _now() -> float:

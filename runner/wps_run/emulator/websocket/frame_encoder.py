@@ -1,61 +1,63 @@
-"""Messages to the bytes of WebSocket frames, made once for all who receive the same ones.
+"""Encodes a message's WebSocket frame once for all recipients with the same subprotocol.
 
-Source: RFC 6455, section 5.2; a service's frames are not masked.
+Source: RFC 6455, section 5.2; a server's frames are not masked.
 """
 
 import struct
 from collections.abc import Callable
 
 from wps_run.emulator.effects import DataType, Message
-from wps_run.emulator.websocket.subprotocols import Encoded, Subprotocol
+from wps_run.emulator.websocket.subprotocols import EncodedMessage, Subprotocol
 
 _TEXT, _BINARY = 0x81, 0x82
 _SHORT, _MEDIUM = 126, 1 << 16
-_TEXTS = frozenset({DataType.TEXT, DataType.JSON})
+_TEXT_TYPES = frozenset({DataType.TEXT, DataType.JSON})
 
 
-def whole_frame(data: bytes, *, binary: bool) -> bytes:
-    """The bytes of one whole frame with this payload."""
-    first, size = _BINARY if binary else _TEXT, len(data)
+def encode_frame(payload: bytes, *, is_binary: bool) -> bytes:
+    """Return one unfragmented frame."""
+    first, size = _BINARY if is_binary else _TEXT, len(payload)
     if size < _SHORT:
-        return bytes((first, size)) + data
+        return bytes((first, size)) + payload
     if size < _MEDIUM:
-        return struct.pack("!BBH", first, _SHORT, size) + data
-    return struct.pack("!BBQ", first, _SHORT + 1, size) + data
+        return struct.pack("!BBH", first, _SHORT, size) + payload
+    return struct.pack("!BBQ", first, _SHORT + 1, size) + payload
 
 
 class FrameEncoder:
-    """Makes the frames of messages for the clients of one kind: one subprotocol, or none.
+    """Encodes messages for all clients of one subprotocol, or of none.
 
-    A simple client, whose subprotocol has no name, gets text and JSON in a text frame as they
-    are, anything else in a binary one.
+    A simple client, whose subprotocol has no name, gets the payload unchanged: text and JSON in
+    a text frame, other types in a binary one.
 
     Attributes:
-        subprotocol: What the clients speak.
-        make: Makes the bytes of a message that is not numbered.
+        subprotocol: The clients' subprotocol.
+        encode: Encodes a message without a sequence number. One object for the encoder's life:
+            the fan-out compares it to reuse a frame.
     """
 
-    __slots__ = ("_encoded", "_message", "make", "subprotocol")
+    __slots__ = ("_encoded", "_message", "encode", "subprotocol")
 
     def __init__(self, subprotocol: Subprotocol) -> None:
         self.subprotocol = subprotocol
         self._message: Message | None = None
-        self._encoded: Encoded | None = None
-        self.make: Callable[[Message], bytes] = self._make
+        self._encoded: EncodedMessage | None = None
+        self.encode: Callable[[Message], bytes] = self._encode
 
-    def numbered(self, message: Message, number: int) -> bytes:
-        """The bytes of a message with its number for one client.
+    def encode_numbered(self, message: Message, sequence_id: int) -> bytes:
+        """Encode a message with its sequence number for one client.
 
-        A message that goes to a thousand clients is numbered for each in turn; only the first
-        time it is encoded.
+        The parts that all recipients share are encoded only for the first of them.
         """
         if message is not self._message or self._encoded is None:
             self._message = message
-            self._encoded = self.subprotocol.encode(message)
-        return whole_frame(self._encoded.frame(number), binary=self.subprotocol.binary)
+            self._encoded = self.subprotocol.encode_message(message)
+        payload = self._encoded.payload(sequence_id)
+        return encode_frame(payload, is_binary=self.subprotocol.is_binary)
 
-    def _make(self, message: Message) -> bytes:
+    def _encode(self, message: Message) -> bytes:
         subprotocol = self.subprotocol
         if not subprotocol.name:
-            return whole_frame(message.data, binary=message.data_type not in _TEXTS)
-        return whole_frame(subprotocol.encode(message).frame(None), binary=subprotocol.binary)
+            return encode_frame(message.data, is_binary=message.data_type not in _TEXT_TYPES)
+        payload = subprotocol.encode_message(message).payload(None)
+        return encode_frame(payload, is_binary=subprotocol.is_binary)

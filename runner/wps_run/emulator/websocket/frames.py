@@ -1,42 +1,62 @@
-"""What a client asks over its WebSocket and what the service answers, as values.
+"""The frames of the subprotocols as values: client requests, server responses, close frames.
 
-Source: the client protocols json.webpubsub.azure.v1 and protobuf.webpubsub.azure.v1.
+Also the checks that every subprotocol makes, whatever its encoding; each failure closes the
+connection with 1007. Source: the client protocols json.webpubsub.azure.v1 and
+protobuf.webpubsub.azure.v1, and the service's own emulator.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from wps_run.emulator.effects import DataType
+from wps_run.emulator.names import MetadataError, is_group_name, read_metadata
+
+TTL_LIMIT = 300
+"""The longest time to live of a client's message, in seconds."""
+
+_EVENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,127}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class CloseCode(IntEnum):
-    """Why a frame ends the connection: the status codes of RFC 6455, section 7.4.1."""
+    """Why a connection is closed: status codes of RFC 6455, section 7.4.1."""
 
+    NORMAL = 1000
+    GOING_AWAY = 1001
     UNSUPPORTED_DATA = 1003
     INVALID_DATA = 1007
+    POLICY_VIOLATION = 1008
+    INTERNAL_ERROR = 1011
+
+
+@dataclass(frozen=True, slots=True)
+class CloseFrame:
+    """A close frame, sent or received; the reason takes at most 123 bytes."""
+
+    code: int
+    reason: str = ""
 
 
 class FrameError(Exception):
-    """A frame that the subprotocol forbids: the connection is to be closed.
+    """A frame that the subprotocol forbids: the connection must be closed.
 
     Attributes:
-        code: The code to close with. (What is too big never gets so far as to be read.)
-        reason: What was wrong, in words that fit a close frame's 123 bytes.
+        close_frame: How to close it. (Frames that are too big are refused before they are read.)
     """
 
     def __init__(self, reason: str, code: CloseCode = CloseCode.INVALID_DATA) -> None:
         super().__init__(reason)
-        self.code = code
-        self.reason = reason
+        self.close_frame = CloseFrame(code, reason)
 
 
-# What a client asks. An `ack_id` of None means that it wants no answer.
+# Client requests. An `ack_id` of None means that no ack is expected.
 
 
 @dataclass(frozen=True, slots=True)
 class JoinGroup:
-    """To become a member of a group."""
+    """Join a group."""
 
     group: str
     ack_id: int | None = None
@@ -44,7 +64,7 @@ class JoinGroup:
 
 @dataclass(frozen=True, slots=True)
 class LeaveGroup:
-    """To be a member no more."""
+    """Leave a group."""
 
     group: str
     ack_id: int | None = None
@@ -52,15 +72,15 @@ class LeaveGroup:
 
 @dataclass(frozen=True, slots=True)
 class SendToGroup:
-    """To send a message to a group.
+    """Send a message to a group.
 
     Attributes:
-        group: The group, whether or not the sender is in it.
-        data: The payload: UTF-8 for text; for JSON the value just as the client wrote it.
-        data_type: What it holds.
-        ack_id: The number to answer under, or None.
-        no_echo: Whether the sender, if a member, is spared its own message.
-        ttl: Seconds after which it need not be delivered any more, 0 to 300; 0 means never.
+        group: The group; the sender need not be a member.
+        data: The payload: UTF-8 for text; for JSON the value exactly as the client sent it.
+        data_type: The type of the payload.
+        ack_id: The number to acknowledge, or None.
+        no_echo: Whether the sender, if a member, does not receive the message.
+        ttl: Seconds after which the message expires, 0 to 300; 0 means never.
         metadata: Names and values for the receivers.
     """
 
@@ -75,7 +95,7 @@ class SendToGroup:
 
 @dataclass(frozen=True, slots=True)
 class SendEvent:
-    """To send a custom event to the hub's event handler."""
+    """Send a custom event to the hub's event handler."""
 
     event: str
     data: bytes
@@ -85,37 +105,37 @@ class SendEvent:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """To hear a pong."""
+    """Request a pong."""
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceAck:
-    """To confirm every message up to a number."""
+    """Acknowledge every message up to a sequence number."""
 
     sequence_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class Unsupported:
-    """To have something that this service does not do: streams, invocations, group state.
+    """Request a feature that the emulator does not have: streams, invocations, group state.
 
     Attributes:
-        kind: What, as the subprotocol calls it.
-        ack_id: The number to answer under, or None.
+        kind: The feature's name in the subprotocol.
+        ack_id: The number to acknowledge, or None.
     """
 
     kind: str
     ack_id: int | None = None
 
 
-Request = JoinGroup | LeaveGroup | SendToGroup | SendEvent | Ping | SequenceAck | Unsupported
-"""Whatever one frame of a client asks."""
+ClientRequest = JoinGroup | LeaveGroup | SendToGroup | SendEvent | Ping | SequenceAck | Unsupported
+"""The content of one frame of a client."""
 
 
-# What the service says, besides messages.
+# Server responses: everything but messages.
 
 
-class AckName(StrEnum):
+class AckErrorName(StrEnum):
     """Why a request was not carried out."""
 
     BAD_REQUEST = "BadRequest"
@@ -126,7 +146,7 @@ class AckName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AckError:
-    """What went wrong with a request."""
+    """The error of a request."""
 
     name: str
     message: str
@@ -134,7 +154,7 @@ class AckError:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """The answer to the request with this number; without an error it was carried out."""
+    """The response to the request with this number; it was carried out unless there is an error."""
 
     ack_id: int
     error: AckError | None = None
@@ -142,7 +162,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The first frame to a client; the token is for reliable subprotocols only."""
+    """The first frame to a client; only reliable subprotocols have a token."""
 
     connection_id: str
     user_id: str | None = None
@@ -151,15 +171,65 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The last frame before the service closes a connection, in words."""
+    """The last frame before the server closes a connection."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The answer to a ping."""
+    """The response to a ping."""
 
 
-Notice = Connected | Disconnected | Ack | Pong
-"""Whatever the service says to one client, besides messages."""
+ServerResponse = Connected | Disconnected | Ack | Pong
+"""The content of one frame to a client that is no message."""
+
+
+# Checks of what a client requests.
+
+
+def checked_group(name: str) -> str:
+    """Return a group's name. Raises FrameError if it is invalid."""
+    if not is_group_name(name):
+        raise FrameError("The group's name is missing or invalid.")
+    return name
+
+
+def checked_event(name: str) -> str:
+    """Return an event's name. Raises FrameError if it is invalid."""
+    if not _EVENT_NAME.fullmatch(name):
+        raise FrameError("The event's name is missing or invalid.")
+    return name
+
+
+def checked_ttl(seconds: int) -> int:
+    """Return a message's time to live. Raises FrameError if it is out of range."""
+    if not 0 <= seconds <= TTL_LIMIT:
+        raise FrameError(f"The time to live is not in 0 to {TTL_LIMIT} seconds.")
+    return seconds
+
+
+def checked_metadata(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the metadata of these names and values. Raises FrameError if they are invalid."""
+    try:
+        return read_metadata(pairs)
+    except MetadataError as error:
+        raise FrameError(str(error)) from None
+
+
+# Text that is fit for a frame: UTF-8 without lone surrogates, which JSON escapes can produce.
+
+
+def has_surrogates(text: str) -> bool:
+    """Whether a text has a lone surrogate."""
+    return _SURROGATE.search(text) is not None
+
+
+def encode_utf8(text: str) -> bytes:
+    """Encode a text; lone surrogates become U+FFFD."""
+    return _SURROGATE.sub("\ufffd", text).encode()
+
+
+def repair_utf8(data: bytes) -> bytes:
+    """Return the bytes as valid UTF-8; invalid ones become U+FFFD."""
+    return data.decode("utf-8", "replace").encode()

@@ -1,6 +1,6 @@
-"""The WebSocket side on aiohttp: upgrades answered, clients served, all of them closed at the end.
+"""Accepts WebSocket clients on aiohttp, receives their frames and closes them at the end.
 
-A refusal before the upgrade is an HTTP status; a refused recovery is an upgrade that is closed.
+A refused client gets an HTTP status; for a refused recovery the WebSocket is opened and closed.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ from wps_run.emulator.names import hub_key
 from wps_run.emulator.request_log import ClientEvent, EventKind
 from wps_run.emulator.websocket.connection import ClientConnection, HubContext
 from wps_run.emulator.websocket.frame_encoder import FrameEncoder
-from wps_run.emulator.websocket.frames import Connected
+from wps_run.emulator.websocket.frames import CloseCode, CloseFrame, Connected
 from wps_run.emulator.websocket.handshake import (
     ConnectRequest,
     HandshakeError,
-    connect_request,
-    offers,
+    offered_subprotocols,
+    parse_connect_request,
 )
-from wps_run.emulator.websocket.roles import rules
+from wps_run.emulator.websocket.roles import rules_from_roles
 from wps_run.emulator.websocket.send_queue import ClientLimits
-from wps_run.emulator.websocket.session import Closing, Session
-from wps_run.emulator.websocket.simple_frames import ModeError, SimpleFrames, read_mode
-from wps_run.emulator.websocket.subprotocols import Subprotocol, choose
-from wps_run.emulator.websocket.transport import BrokenError, WebSocketTransport
+from wps_run.emulator.websocket.session import Session
+from wps_run.emulator.websocket.simple_frames import ModeError, SimpleFrames, parse_mode
+from wps_run.emulator.websocket.subprotocols import Subprotocol, negotiate
+from wps_run.emulator.websocket.transport import ProtocolViolationError, WebSocketTransport
 
 _LOG = logging.getLogger("wps_run.emulator")
 
@@ -40,12 +40,13 @@ HEARTBEAT = 30.0
 """Seconds of silence after which a client is pinged."""
 
 _STOP_SECONDS = 1.0
-"""How long a stop waits for clients to hang up."""
+"""How long a stop waits for clients to close their connections."""
 
-_GOING_AWAY = Closing(1001, "The service stops.")
-_NOT_RECOVERED = Closing(1008, "The connection could not be recovered.")
-_EVENTS = SimpleFrames()
-"""Most simple clients can share one: the less there is, the better a fan-out is cached."""
+_STOPPED = CloseFrame(CloseCode.GOING_AWAY, "The service stops.")
+_NOT_RECOVERED = CloseFrame(CloseCode.POLICY_VIOLATION, "The connection could not be recovered.")
+
+_EVENT_FRAMES = SimpleFrames()
+"""Shared by most simple clients: the fewer encoders there are, the more a fan-out can reuse."""
 
 _LEVELS = {
     EventKind.UNHANDLED: logging.WARNING,
@@ -54,219 +55,235 @@ _LEVELS = {
 }
 
 
-_Entered = tuple[web.StreamResponse, WebSocketTransport, ClientConnection | None]
-"""The answer to an upgrade, the WebSocket, and who speaks through it; None for a refused one."""
+_Opened = tuple[web.StreamResponse, WebSocketTransport, ClientConnection | None]
+"""The answer to an upgrade, the WebSocket, and its connection; None for a refused recovery."""
 
 
 class WebSocketHandler:
-    """Lets WebSocket clients in and serves them.
+    """Accepts and serves WebSocket clients.
 
     Args:
-        rooms: The hubs in use, by lower-case name. A hub comes into being with its first client.
-        gate: Verifies and issues tokens.
-        limits: What is kept for a client that is slow or away.
+        hubs: The hubs in use, by lower-case name. A hub is created with its first client.
+        verifier: Verifies and issues tokens.
+        limits: How much is stored for a slow or detached client.
         heartbeat: Seconds of silence after which a client is pinged.
-        on_event: Is told what clients do, or None.
+        on_event: Called with every client event, or None.
     """
 
     def __init__(
         self,
-        rooms: defaultdict[str, HubState],
-        gate: TokenVerifier,
+        hubs: defaultdict[str, HubState],
+        verifier: TokenVerifier,
         *,
         limits: ClientLimits,
         heartbeat: float = HEARTBEAT,
         on_event: Callable[[ClientEvent], None] | None = None,
     ) -> None:
-        self._rooms = rooms
-        self._gate = gate
+        self._hubs = hubs
+        self._verifier = verifier
         self._limits = limits
         self._heartbeat = heartbeat
         self._on_event = on_event
-        self._presses: dict[str, FrameEncoder] = {}
-        self._places: dict[str, HubContext] = {}
-        self._lines: set[WebSocketTransport] = set()
-        self._is_empty = asyncio.Event()
+        self._encoders: dict[str, FrameEncoder] = {}
+        self._contexts: dict[str, HubContext] = {}
+        self._transports: set[WebSocketTransport] = set()
+        self._all_closed = asyncio.Event()
         self._is_stopping = False
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request to connect; once it is granted, serve the client until it leaves."""
+        """Answer a request to connect; if it is accepted, serve the client until it disconnects."""
         if self._is_stopping:
             return web.Response(status=503)
         hub = ""
         try:
-            asked = _read(request)
-            hub = hub_key(asked.hub)
-            enter = self._recover if asked.connection_id else self._connect
-            response, line, link = await enter(request, asked, hub)
-        except HandshakeError as refusal:
-            detail = f"{refusal.status}: {refusal.reason}"
-            self._tell(ClientEvent(EventKind.REFUSED, hub, detail=detail))
-            return web.Response(status=refusal.status, text=refusal.reason)
-        del asked, enter  # this coroutine lives as long as the client
-        self._lines.add(line)
+            connect_request = _parse(request)
+            hub = hub_key(connect_request.hub)
+            open_ = self._recover if connect_request.connection_id else self._connect
+            response, transport, connection = await open_(request, connect_request, hub)
+        except HandshakeError as error:
+            detail = f"{error.status}: {error.reason}"
+            self._report(ClientEvent(EventKind.REFUSED, hub, detail=detail))
+            return web.Response(status=error.status, text=error.reason)
+        del connect_request, open_  # this coroutine lives as long as the client
+        self._transports.add(transport)
         try:
-            if link is None:
-                await line.finish(_NOT_RECOVERED)
+            if connection is None:
+                await transport.close(_NOT_RECOVERED)
             else:
-                await self._serve(self._rooms[hub], link, line)
+                await self._serve(self._hubs[hub], connection, transport)
         finally:
-            self._lines.discard(line)
-            if not self._lines:
-                self._is_empty.set()
+            self._transports.discard(transport)
+            if not self._transports:
+                self._all_closed.set()
         return response
 
     async def stop(self) -> None:
-        """Close every client with 1001, within a second or so. No client is let in after this."""
+        """Close every client with 1001, within about a second, and refuse new ones."""
         self._is_stopping = True
-        for room in self._rooms.values():
-            for client in room.clients.all():
+        for hub in self._hubs.values():
+            for client in hub.clients.all():
                 if isinstance(client, ClientConnection):
-                    client.end(_GOING_AWAY)
-        if not self._lines:
+                    client.terminate(_STOPPED)
+        if not self._transports:
             return
-        self._is_empty.clear()
+        self._all_closed.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._is_empty.wait(), _STOP_SECONDS)
-        for line in self._lines:
-            line.abort()
+            await asyncio.wait_for(self._all_closed.wait(), _STOP_SECONDS)
+        for transport in self._transports:
+            transport.abort()
 
-    # New clients.
+    # New connections.
 
-    async def _connect(self, request: web.BaseRequest, asked: ConnectRequest, hub: str) -> _Entered:
-        claims = self._admit(request, asked)
-        subprotocol, spelt = self._choose(request, asked)
-        line = WebSocketTransport(spelt, self._heartbeat)
+    async def _connect(
+        self, request: web.BaseRequest, connect_request: ConnectRequest, hub: str
+    ) -> _Opened:
+        claims = self._authorize(request, connect_request)
+        subprotocol, offered_name = self._negotiate(request, connect_request)
+        transport = WebSocketTransport(offered_name, self._heartbeat)
         connection_id = secrets.token_urlsafe(23)
         token = None
-        if subprotocol.reliable:
-            token = self._gate.issue_reconnection_token(hub, connection_id, time.time())
-        response = await _open(line, request, spelt)
-        room = self._rooms[hub]
-        room.hub.connect(
+        if subprotocol.is_reliable:
+            token = self._verifier.issue_reconnection_token(hub, connection_id, time.time())
+        response = await _open(transport, request, offered_name)
+        state = self._hubs[hub]
+        state.hub.connect(
             connection_id,
             claims.user_id,
             claims.groups,
             protocol=subprotocol.name or None,
-            rules=rules(claims.roles),
+            rules=rules_from_roles(claims.roles),
         )
         session = Session(
-            room.hub,
+            state.hub,
             connection_id,
             self._limits,
-            reliable=subprotocol.reliable,
-            simple=not subprotocol.name,
+            is_reliable=subprotocol.is_reliable,
+            is_simple=not subprotocol.name,
         )
-        press = self._presses.setdefault(subprotocol.name, FrameEncoder(subprotocol))
-        place = self._places.setdefault(hub, HubContext(hub, room.clients, self._report))
-        link = ClientConnection(place, session, subprotocol, press)
-        room.clients.attach(connection_id, link)
-        link.tell(line, Connected(connection_id, claims.user_id, token))
-        link.attach(line)
+        encoder = self._encoders.setdefault(subprotocol.name, FrameEncoder(subprotocol))
+        context = self._contexts.setdefault(
+            hub, HubContext(hub, state.clients, self._report_connection)
+        )
+        connection = ClientConnection(context, session, subprotocol, encoder)
+        state.clients.attach(connection_id, connection)
+        connection.send_response(transport, Connected(connection_id, claims.user_id, token))
+        connection.attach(transport)
         detail = subprotocol.name or "no subprotocol"
-        self._tell(ClientEvent(EventKind.CONNECTED, hub, connection_id, claims.user_id, detail))
-        return response, line, link
+        self._report(ClientEvent(EventKind.CONNECTED, hub, connection_id, claims.user_id, detail))
+        return response, transport, connection
 
-    def _admit(self, request: web.BaseRequest, asked: ConnectRequest) -> ClientClaims:
-        token = asked.access_token(request.headers.get(hdrs.AUTHORIZATION, ""))
+    def _authorize(self, request: web.BaseRequest, connect_request: ConnectRequest) -> ClientClaims:
+        token = connect_request.access_token(request.headers.get(hdrs.AUTHORIZATION, ""))
         host = request.headers.get(hdrs.HOST, "")
         try:
-            return self._gate.verify_client_token(token, host, asked.hub, time.time())
-        except DeniedError as denied:
-            raise HandshakeError(401, str(denied)) from None
-        except ClaimError as wrong:
-            raise HandshakeError(400, str(wrong)) from None
+            return self._verifier.verify_client_token(token, host, connect_request.hub, time.time())
+        except DeniedError as error:
+            raise HandshakeError(401, str(error)) from None
+        except ClaimError as error:
+            raise HandshakeError(400, str(error)) from None
 
-    def _choose(self, request: web.BaseRequest, asked: ConnectRequest) -> tuple[Subprotocol, str]:
-        chosen = choose(offers(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())))
-        if chosen is not None:
-            return chosen
+    def _negotiate(
+        self, request: web.BaseRequest, connect_request: ConnectRequest
+    ) -> tuple[Subprotocol, str]:
+        """Return the subprotocol, and its name as the client wrote it; "" for simple clients."""
+        negotiated = negotiate(_offered_subprotocols(request))
+        if negotiated is not None:
+            return negotiated
         try:
-            mode = read_mode(asked.query)
-        except ModeError as wrong:
-            raise HandshakeError(400, str(wrong)) from None
-        return (_EVENTS if mode == _EVENTS.mode else SimpleFrames(mode)), ""
+            mode = parse_mode(connect_request.query)
+        except ModeError as error:
+            raise HandshakeError(400, str(error)) from None
+        return (_EVENT_FRAMES if mode == _EVENT_FRAMES.mode else SimpleFrames(mode)), ""
 
-    # Clients that come back.
+    # Recovered connections.
 
-    async def _recover(self, request: web.BaseRequest, asked: ConnectRequest, hub: str) -> _Entered:
-        link = self._find(hub, asked)
-        if link is None:
-            chosen = choose(offers(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())))
-            spelt = chosen[1] if chosen is not None else ""
+    async def _recover(
+        self, request: web.BaseRequest, connect_request: ConnectRequest, hub: str
+    ) -> _Opened:
+        connection = self._find(hub, connect_request)
+        if connection is None:
+            negotiated = negotiate(_offered_subprotocols(request))
+            name = negotiated[1] if negotiated is not None else ""
         else:
-            spelt = link.subprotocol.name
-        line = WebSocketTransport(spelt, self._heartbeat)
-        response = await _open(line, request, spelt)
-        if link is not None and link.recover(line):
-            return response, line, link
+            name = connection.subprotocol.name
+        transport = WebSocketTransport(name, self._heartbeat)
+        response = await _open(transport, request, name)
+        if connection is not None and connection.recover(transport):
+            return response, transport, connection
         detail = f"{_NOT_RECOVERED.code}: {_NOT_RECOVERED.reason}"
-        self._tell(ClientEvent(EventKind.REFUSED, hub, asked.connection_id, None, detail))
-        return response, line, None
+        self._report(
+            ClientEvent(EventKind.REFUSED, hub, connect_request.connection_id, None, detail)
+        )
+        return response, transport, None
 
-    def _find(self, hub: str, asked: ConnectRequest) -> ClientConnection | None:
-        """The link that a client may come back to."""
+    def _find(self, hub: str, connect_request: ConnectRequest) -> ClientConnection | None:
+        """Return the connection to recover, if the token is valid for it."""
+        connection_id = connect_request.connection_id
         try:
-            self._gate.verify_reconnection_token(
-                asked.reconnection_token, hub, asked.connection_id, time.time()
+            self._verifier.verify_reconnection_token(
+                connect_request.reconnection_token, hub, connection_id, time.time()
             )
         except DeniedError:
             return None
-        room = self._rooms.get(hub)
-        link = room.clients.get(asked.connection_id) if room is not None else None
-        return link if isinstance(link, ClientConnection) else None
+        state = self._hubs.get(hub)
+        client = state.clients.get(connection_id) if state is not None else None
+        return client if isinstance(client, ClientConnection) else None
 
-    # Clients that are there.
+    # Open connections.
 
     async def _serve(
-        self, room: HubState, link: ClientConnection, line: WebSocketTransport
+        self, hub: HubState, connection: ClientConnection, transport: WebSocketTransport
     ) -> None:
-        """Read what a client sends until it, or the service, ends it."""
-        closing, code, detail = Closing(1000), None, "the connection was lost"
+        """Handle a client's frames until it disconnects or is closed."""
+        close_frame = CloseFrame(CloseCode.NORMAL)
+        code, detail = None, "the connection was lost"
         try:
-            while link.line is line:
-                heard = await line.hear()
-                if heard is None:
+            while connection.transport is transport:
+                received = await transport.receive()
+                if received is None:
                     break
-                if isinstance(heard, Closing):
-                    closing, code = Closing(heard.code or 1000), heard.code
+                if isinstance(received, CloseFrame):
+                    code = received.code
+                    close_frame = CloseFrame(code or CloseCode.NORMAL)
                     detail = f"the client closed with {code or 'no code'}"
                     break
-                await self._carry_out(room, link, line, heard)
-        except BrokenError as broken:
-            link.end(broken.closing)
+                await self._handle_frame(hub, connection, transport, received)
+        except ProtocolViolationError as violation:
+            connection.terminate(violation.close_frame)
         except ConnectionError:
             pass
         finally:
-            if link.line is line:
-                link.lose(code, detail)
-            await line.finish(closing)
+            if connection.transport is transport:
+                connection.detach(code, detail)
+            await transport.close(close_frame)
 
-    async def _carry_out(
-        self, room: HubState, link: ClientConnection, line: WebSocketTransport, frame: str | bytes
+    async def _handle_frame(
+        self,
+        hub: HubState,
+        connection: ClientConnection,
+        transport: WebSocketTransport,
+        frame: str | bytes,
     ) -> None:
-        outcome = link.hear(line, frame)
-        if outcome is not None and outcome.effect is not None:
-            room.clients.perform(outcome.effect)
-            await _breathe()
-        if not line.is_clear:
-            await line.drain()
+        result = connection.handle_frame(transport, frame)
+        if result is not None and result.effect is not None:
+            hub.clients.perform(result.effect)
+            await asyncio.sleep(0)  # noqa: TID251 - yields: a flooding client starves no other
+        if not transport.is_writable:
+            await transport.drain()
 
-    # What is told.
+    # Events.
 
-    def _report(
-        self, link: ClientConnection, kind: EventKind, detail: str, effect: Effect | None
+    def _report_connection(
+        self, connection: ClientConnection, kind: EventKind, detail: str, effect: Effect | None
     ) -> None:
-        session = link.session
+        context, session = connection.context, connection.session
         if kind is EventKind.DISCONNECTED:
-            link.place.clients.detach(session.connection_id)
-        self._tell(
-            ClientEvent(
-                kind, link.place.hub, session.connection_id, session.user_id, detail, effect
-            )
+            context.clients.detach(session.connection_id)
+        self._report(
+            ClientEvent(kind, context.hub, session.connection_id, session.user_id, detail, effect)
         )
 
-    def _tell(self, event: ClientEvent) -> None:
+    def _report(self, event: ClientEvent) -> None:
         _LOG.log(
             _LEVELS.get(event.kind, logging.DEBUG),
             "client %s of hub %r, user %r: %s (%s)",
@@ -280,8 +297,8 @@ class WebSocketHandler:
             self._on_event(event)
 
 
-def _read(request: web.BaseRequest) -> ConnectRequest:
-    return connect_request(
+def _parse(request: web.BaseRequest) -> ConnectRequest:
+    return parse_connect_request(
         request.method,
         request.raw_path,
         request.headers.get(hdrs.UPGRADE, ""),
@@ -289,26 +306,21 @@ def _read(request: web.BaseRequest) -> ConnectRequest:
     )
 
 
+def _offered_subprotocols(request: web.BaseRequest) -> list[str]:
+    return offered_subprotocols(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ()))
+
+
 async def _open(
-    line: WebSocketTransport, request: web.BaseRequest, spelt: str
+    transport: WebSocketTransport, request: web.BaseRequest, subprotocol: str
 ) -> web.StreamResponse:
-    """Answer the upgrade, naming this subprotocol whatever the client offers."""
-    offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "")
-    if offered != spelt:
+    """Answer the upgrade with this subprotocol, whatever the client offers."""
+    if request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "") != subprotocol:
         headers = request.headers.copy()
         headers.popall(hdrs.SEC_WEBSOCKET_PROTOCOL, None)
-        if spelt:
-            headers[hdrs.SEC_WEBSOCKET_PROTOCOL] = spelt
+        if subprotocol:
+            headers[hdrs.SEC_WEBSOCKET_PROTOCOL] = subprotocol
         request = request.clone(headers=headers)
     try:
-        return await line.open(request)
-    except web.HTTPException as wrong:
-        raise HandshakeError(wrong.status, wrong.text or "no valid handshake") from None
-
-
-async def _breathe() -> None:
-    """Let others run: a client that floods a group must not be served alone."""
-    loop = asyncio.get_running_loop()
-    turn = loop.create_future()
-    loop.call_soon(turn.set_result, None)
-    await turn
+        return await transport.open(request)
+    except web.HTTPException as error:
+        raise HandshakeError(error.status, error.text or "the handshake is invalid") from None

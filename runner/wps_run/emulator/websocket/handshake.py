@@ -1,6 +1,6 @@
-"""What a client asks for when it connects: its hub, its token, its subprotocol, its mode.
+"""A client's request to connect: its hub, tokens and offered subprotocols. No I/O.
 
-Source: the client protocols; statuses as the service answers them before the upgrade.
+Source: the client protocols; the statuses are those of the service before the upgrade.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from wps_run.emulator.rest.targets import (
     split_target,
 )
 
-_WHERE = "clients connect to `/client/hubs/{hub}` or `/client/?hub={hub}`"
+_PATHS = "clients connect to `/client/hubs/{hub}` or `/client/?hub={hub}`"
 
 
 class HandshakeError(Exception):
-    """The client is refused before the upgrade.
+    """A client is refused before the upgrade.
 
     Attributes:
         status: The HTTP status.
-        reason: Why, in words; never holds a token.
+        reason: Why; never has a token.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -35,10 +35,10 @@ class HandshakeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ConnectRequest:
-    """A client at the door.
+    """A client's request to connect.
 
     Attributes:
-        hub: The hub it wants, in its spelling.
+        hub: The hub, as the client wrote it.
         query: The parameters.
     """
 
@@ -47,16 +47,16 @@ class ConnectRequest:
 
     @property
     def connection_id(self) -> str:
-        """The connection it wants to come back to; "" for a new one."""
+        """The connection to recover; "" for a new one."""
         return self.query.first("awps_connection_id")
 
     @property
     def reconnection_token(self) -> str:
-        """What it shows to come back."""
+        """The token for a recovery; "" when there is none."""
         return self.query.first("awps_reconnection_token")
 
     def access_token(self, authorization: str) -> str:
-        """Its token: in the query, else in the Authorization header; "" when there is none."""
+        """Return the token in the query, else in the Authorization header, else ""."""
         try:
             return self.query.first("access_token") or bearer_token(authorization)
         except DeniedError:
@@ -72,8 +72,10 @@ def is_client_path(target: str) -> bool:
     return path == "/client" or path.startswith(("/client/", "/clients/"))
 
 
-def connect_request(method: str, target: str, upgrade: str, connection: str) -> ConnectRequest:
-    """Read a request to connect.
+def parse_connect_request(
+    method: str, target: str, upgrade: str, connection: str
+) -> ConnectRequest:
+    """Parse a request to connect.
 
     Args:
         method: The HTTP method.
@@ -82,34 +84,34 @@ def connect_request(method: str, target: str, upgrade: str, connection: str) -> 
         connection: The Connection header.
 
     Raises:
-        HandshakeError: 400 for what is no WebSocket upgrade, or names no hub; 404 where MQTT and
-            Socket.IO clients connect, which are not served here.
+        HandshakeError: 400 if it is not a WebSocket upgrade or has no hub; 404 for the paths of
+            MQTT and Socket.IO clients, which the emulator does not support.
     """
     try:
-        path, text = split_target(target)
-        parts = split_path(decode_path(path))
+        path, query_text = split_target(target)
+        segments = split_path(decode_path(path))
     except BadTargetError:
-        raise HandshakeError(400, "the path is invalid; " + _WHERE) from None
-    query = Query(text)
-    if parts[0] == "clients":
-        raise HandshakeError(404, "MQTT and Socket.IO are not spoken here; " + _WHERE)
-    wanted = {part.strip().lower() for part in connection.split(",")}
-    if method != "GET" or upgrade.strip().lower() != "websocket" or "upgrade" not in wanted:
-        raise HandshakeError(400, "this is no WebSocket upgrade; " + _WHERE)
-    hub = _hub(parts, query)
+        raise HandshakeError(400, "the path is invalid; " + _PATHS) from None
+    query = Query(query_text)
+    if segments[0] == "clients":
+        raise HandshakeError(404, "MQTT and Socket.IO are not supported; " + _PATHS)
+    options = {option.strip().lower() for option in connection.split(",")}
+    if method != "GET" or upgrade.strip().lower() != "websocket" or "upgrade" not in options:
+        raise HandshakeError(400, "this is not a WebSocket upgrade; " + _PATHS)
+    hub = _hub(segments, query)
     if not is_hub_name(hub):
-        raise HandshakeError(400, "no hub is named; " + _WHERE)
+        raise HandshakeError(400, "the hub's name is missing or invalid; " + _PATHS)
     return ConnectRequest(hub, query)
 
 
-def offers(headers: Sequence[str]) -> list[str]:
-    """The subprotocols that a client offers, in its order and spelling."""
+def offered_subprotocols(headers: Sequence[str]) -> list[str]:
+    """Return the subprotocols that a client offers, in its order and spelling."""
     names = (name.strip() for header in headers for name in header.split(","))
     return [name for name in names if name]
 
 
-def _hub(parts: list[str], query: Query) -> str:
-    match parts:
+def _hub(segments: list[str], query: Query) -> str:
+    match segments:
         case ["client"]:
             return query.first("hub")
         case ["client", "hubs", hub]:

@@ -1,7 +1,7 @@
 """The subprotocols json.webpubsub.azure.v1 and json.reliable.webpubsub.azure.v1.
 
-Source: the client protocol's specification; the order of keys and what may be left out are the
-emulator's. Frames are compact; JSON data passes through just as its sender wrote it.
+Source: the client protocol's specification; the order of keys and which may be absent are those of
+the service's own emulator. Frames are compact; JSON data is passed on unchanged.
 """
 
 import base64
@@ -12,25 +12,37 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from wps_run.emulator.effects import DataType, Message
-from wps_run.emulator.websocket import json_text, protobuf_wire, request_checks, utf8
+from wps_run.emulator.websocket import protobuf_wire
 from wps_run.emulator.websocket.frames import (
     Ack,
+    ClientRequest,
     CloseCode,
     Connected,
     Disconnected,
     FrameError,
     JoinGroup,
     LeaveGroup,
-    Notice,
     Ping,
     Pong,
-    Request,
     SendEvent,
     SendToGroup,
     SequenceAck,
+    ServerResponse,
     Unsupported,
+    checked_event,
+    checked_group,
+    checked_metadata,
+    checked_ttl,
+    encode_utf8,
+    has_surrogates,
+    repair_utf8,
 )
-from wps_run.emulator.websocket.json_text import Member
+from wps_run.emulator.websocket.json_text import (
+    JsonObject,
+    JsonTextError,
+    Member,
+    parse_members,
+)
 
 _UINT64 = 2**64
 
@@ -64,102 +76,101 @@ class JsonFrames:
 
     Attributes:
         name: The subprotocol's name.
-        reliable: Whether its messages are numbered.
-        binary: Never.
+        is_reliable: Whether its messages are numbered.
+        is_binary: Always False.
     """
 
     name: str
-    reliable: bool
-    binary: bool = False
+    is_reliable: bool
+    is_binary: bool = False
 
-    def read(self, frame: str | bytes) -> Request:
-        """What a client asks. Raises FrameError."""
+    def decode(self, frame: str | bytes) -> ClientRequest:
+        """Decode a client's frame. Raises FrameError."""
         if isinstance(frame, bytes):
             raise FrameError("This subprotocol takes text frames.", CloseCode.UNSUPPORTED_DATA)
         try:
-            return _request(json_text.members(frame))
-        except json_text.JsonTextError:
+            return _request(parse_members(frame))
+        except JsonTextError:
             raise FrameError("The frame is not a JSON object.") from None
 
-    def write(self, notice: Notice) -> bytes:
-        """What the service says, as the payload of a frame."""
-        return utf8.encode(_compact(_notice(notice)))
+    def encode_response(self, response: ServerResponse) -> bytes:
+        """Encode the payload of a response."""
+        return encode_utf8(_compact(_response(response)))
 
-    def encode(self, message: Message) -> "JsonEncoded":
-        """A message, once for all receivers."""
-        return JsonEncoded(
-            utf8.encode(_head(message)) + _data(message) + utf8.encode(_tail(message))
-        )
+    def encode_message(self, message: Message) -> "EncodedJsonMessage":
+        """Encode a message once for all recipients."""
+        head, tail = encode_utf8(_head(message)), encode_utf8(_tail(message))
+        return EncodedJsonMessage(head + _data(message) + tail)
 
 
-class JsonEncoded:
-    """A message as an object without its closing brace, and as a whole."""
+class EncodedJsonMessage:
+    """A message as a JSON object, with and without its closing brace."""
 
-    __slots__ = ("_open", "_whole")
+    __slots__ = ("_complete", "_unclosed")
 
     def __init__(self, unclosed: bytes) -> None:
-        self._open = unclosed
-        self._whole = unclosed + b"}"
+        self._unclosed = unclosed
+        self._complete = unclosed + b"}"
 
-    def frame(self, sequence_id: int | None) -> bytes:
-        """The payload for one receiver."""
+    def payload(self, sequence_id: int | None) -> bytes:
+        """Return the payload for one recipient."""
         if sequence_id is None:
-            return self._whole
-        return b'%b,"sequenceId":%d}' % (self._open, sequence_id)
+            return self._complete
+        return b'%b,"sequenceId":%d}' % (self._unclosed, sequence_id)
 
 
-# Reading.
+# Decoding.
 
 
-def _request(members: _Members) -> Request:
+def _request(members: _Members) -> ClientRequest:
     kind = _text(members, "type").lower()
     ack_id = _number(members, "ackId")
-    read = _READERS.get(kind)
-    if read is not None:
-        return read(members, ack_id)
+    decode = _DECODERS.get(kind)
+    if decode is not None:
+        return decode(members, ack_id)
     if kind in _UNSUPPORTED:
         return Unsupported(_UNSUPPORTED[kind], ack_id)
     raise FrameError("The frame's type is unknown.")
 
 
-def _join_group(members: _Members, ack_id: int | None) -> Request:
+def _join_group(members: _Members, ack_id: int | None) -> ClientRequest:
     return JoinGroup(_group(members), ack_id)
 
 
-def _leave_group(members: _Members, ack_id: int | None) -> Request:
+def _leave_group(members: _Members, ack_id: int | None) -> ClientRequest:
     return LeaveGroup(_group(members), ack_id)
 
 
-def _send_to_group(members: _Members, ack_id: int | None) -> Request:
+def _send_to_group(members: _Members, ack_id: int | None) -> ClientRequest:
     if "stream" in members:
         return Unsupported("stream", ack_id)
     group = _group(members)
     metadata = _metadata(members)
     data, data_type = _payload(members, metadata)
-    ttl = request_checks.ttl(_number(members, "ttlSeconds") or 0)
+    ttl = checked_ttl(_number(members, "ttlSeconds") or 0)
     return SendToGroup(group, data, data_type, ack_id, _flag(members, "noEcho"), ttl, metadata)
 
 
-def _send_event(members: _Members, ack_id: int | None) -> Request:
+def _send_event(members: _Members, ack_id: int | None) -> ClientRequest:
     if "stream" in members:
         return Unsupported("stream", ack_id)
-    event = request_checks.event(_text(members, "event"))
+    event = checked_event(_text(members, "event"))
     data, data_type = _payload(members, _metadata(members))
     return SendEvent(event, data, data_type, ack_id)
 
 
-def _ping(_members: _Members, _ack_id: int | None) -> Request:
+def _ping(_members: _Members, _ack_id: int | None) -> ClientRequest:
     return Ping()
 
 
-def _sequence_ack(members: _Members, _ack_id: int | None) -> Request:
+def _sequence_ack(members: _Members, _ack_id: int | None) -> ClientRequest:
     number = _number(members, "sequenceId")
     if number is None:
         raise FrameError("`sequenceId` is missing.")
     return SequenceAck(number)
 
 
-_READERS = {
+_DECODERS = {
     "joingroup": _join_group,
     "leavegroup": _leave_group,
     "sendtogroup": _send_to_group,
@@ -170,11 +181,11 @@ _READERS = {
 
 
 def _group(members: _Members) -> str:
-    return request_checks.group(_text(members, "group"))
+    return checked_group(_text(members, "group"))
 
 
 def _payload(members: _Members, metadata: Mapping[str, str]) -> tuple[bytes, DataType]:
-    """The data and what it is; metadata alone makes an empty text."""
+    """Return the data and its type; metadata without data is an empty text."""
     data = members.get("data")
     if data is None:
         if metadata:
@@ -191,13 +202,13 @@ def _payload(members: _Members, metadata: Mapping[str, str]) -> tuple[bytes, Dat
         case DataType.PROTOBUF:
             return _any(data), DataType.PROTOBUF
         case None:
-            raise FrameError("`dataType` is none of json, text, binary and protobuf.")
+            raise FrameError("`dataType` is not json, text, binary or protobuf.")
 
 
 def _json(data: Member) -> bytes:
     if data.value is None:
         raise FrameError("`data` is null.")
-    return utf8.encode(data.raw)
+    return encode_utf8(data.raw)
 
 
 def _base64(data: Member) -> bytes:
@@ -208,29 +219,29 @@ def _base64(data: Member) -> bytes:
 
 
 def _any(data: Member) -> bytes:
-    """Clients of the protobuf subprotocols are to read it too."""
-    serialised = _base64(data)
-    protobuf_wire.ANY.check(serialised)
-    return serialised
+    """Decode a serialized Any, and check it: protobuf clients must be able to parse it."""
+    serialized = _base64(data)
+    protobuf_wire.ANY.check(serialized)
+    return serialized
 
 
 def _metadata(members: _Members) -> dict[str, str]:
     member = members.get("metadata")
     if member is None or member.value is None:
         return {}
-    if not isinstance(member.value, json_text.Object):
-        raise FrameError("`metadata` is no object.")
-    return request_checks.metadata(_pair(name, value) for name, value in member.value)
+    if not isinstance(member.value, JsonObject):
+        raise FrameError("`metadata` is not an object.")
+    return checked_metadata(_pair(name, value) for name, value in member.value)
 
 
 def _pair(name: str, value: object) -> tuple[str, str]:
     if not isinstance(value, str):
-        raise FrameError("A value of `metadata` is no string.")
+        raise FrameError("A value of `metadata` is not a string.")
     return name, value
 
 
 def _text(members: _Members, name: str) -> str:
-    """A text that must be there, and that can be sent on."""
+    """Return a required string that can be encoded."""
     member = members.get(name)
     if member is None:
         raise FrameError(f"`{name}` is missing.")
@@ -239,19 +250,19 @@ def _text(members: _Members, name: str) -> str:
 
 def _string(member: Member, name: str) -> str:
     if not isinstance(member.value, str):
-        raise FrameError(f"`{name}` is no string.")
-    if not utf8.is_whole(member.value):
-        raise FrameError(f"`{name}` has half of a surrogate pair.")
+        raise FrameError(f"`{name}` is not a string.")
+    if has_surrogates(member.value):
+        raise FrameError(f"`{name}` has a lone surrogate.")
     return member.value
 
 
 def _number(members: _Members, name: str) -> int | None:
-    """An unsigned 64-bit number, or None when it is not there or null."""
+    """Return an unsigned 64-bit number, or None when it is missing or null."""
     member = members.get(name)
     if member is None or member.value is None:
         return None
     if not _NUMBER.fullmatch(member.raw) or int(member.raw) >= _UINT64:
-        raise FrameError(f"`{name}` is no whole number of 64 bits.")
+        raise FrameError(f"`{name}` is not an unsigned 64-bit integer.")
     return int(member.raw)
 
 
@@ -260,52 +271,53 @@ def _flag(members: _Members, name: str) -> bool:
     if member is None:
         return False
     if not isinstance(member.value, bool):
-        raise FrameError(f"`{name}` is neither true nor false.")
+        raise FrameError(f"`{name}` is not a boolean.")
     return member.value
 
 
-# Writing.
+# Encoding.
 
 
-def _notice(notice: Notice) -> dict[str, object]:
-    match notice:
+def _response(response: ServerResponse) -> dict[str, object]:
+    match response:
         case Connected():
-            return _connected(notice)
+            return _connected(response)
         case Disconnected(message):
             return {"type": "system", "event": "disconnected", "message": message}
         case Ack(ack_id, error):
-            told = {"type": "ack", "ackId": ack_id, "success": error is None}
-            named = error and {"name": str(error.name), "message": error.message}
-            return told | {"error": named} if named else told
+            ack: dict[str, object] = {"type": "ack", "ackId": ack_id, "success": error is None}
+            if error is not None:
+                ack["error"] = {"name": str(error.name), "message": error.message}
+            return ack
         case Pong():
             return {"type": "pong"}
 
 
-def _connected(notice: Connected) -> dict[str, object]:
-    told: dict[str, object] = {
+def _connected(connected: Connected) -> dict[str, object]:
+    fields: dict[str, object] = {
         "type": "system",
         "event": "connected",
-        "userId": notice.user_id,
-        "connectionId": notice.connection_id,
+        "userId": connected.user_id,
+        "connectionId": connected.connection_id,
     }
-    if notice.reconnection_token is not None:
-        told["reconnectionToken"] = notice.reconnection_token
-    return told
+    if connected.reconnection_token is not None:
+        fields["reconnectionToken"] = connected.reconnection_token
+    return fields
 
 
 def _head(message: Message) -> str:
-    """A message up to its data."""
-    told: dict[str, object] = {"type": "message", "from": "server"}
+    """Return a message up to its data."""
+    fields: dict[str, object] = {"type": "message", "from": "server"}
     if message.group is not None:
-        told |= {"from": "group", "group": message.group, "fromUserId": message.from_user}
-    told["dataType"] = str(message.data_type)
-    return f'{_compact(told)[:-1]},"data":'
+        fields |= {"from": "group", "group": message.group, "fromUserId": message.from_user}
+    fields["dataType"] = str(message.data_type)
+    return f'{_compact(fields)[:-1]},"data":'
 
 
 def _data(message: Message) -> bytes:
     match message.data_type:
         case DataType.JSON:
-            return utf8.repair(message.data)
+            return repair_utf8(message.data)
         case DataType.TEXT:
             return _compact(message.data.decode("utf-8", "replace")).encode()
         case DataType.BINARY | DataType.PROTOBUF:
@@ -315,7 +327,7 @@ def _data(message: Message) -> bytes:
 
 
 def _tail(message: Message) -> str:
-    """What comes between the data and the sequence number."""
+    """Return what comes between the data and the sequence number."""
     return f',"metadata":{_compact(dict(message.metadata))}' if message.metadata else ""
 
 

@@ -1,6 +1,6 @@
-"""JSON taken to pieces without changing a byte of it.
+"""Parses JSON while keeping the exact source text of an object's values.
 
-Python's scanner does the work, and refuses what is deeper than its stack allows.
+Python's own scanner does the work. It refuses nesting that is deeper than its stack allows.
 """
 
 import json
@@ -9,20 +9,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-_Read = TypeVar("_Read")
+_T = TypeVar("_T")
 
 MEMBER_LIMIT = 1_000
-"""The most members of an object, far more than a client needs: a million would hold up all."""
+"""The most members of an object. Clients need far fewer; a million would block the event loop."""
 
-_BLANK = re.compile(r"[ \t\n\r]*")
+_WHITESPACE = re.compile(r"[ \t\n\r]*")
 
 
 class JsonTextError(ValueError):
-    """A text is not JSON, or is not what was asked for."""
+    """A text is not JSON, or not an object."""
 
 
-class Object(tuple[tuple[str, object], ...]):
-    """An object's names and values as they were written, with those that come twice."""
+class JsonObject(tuple[tuple[str, object], ...]):
+    """The names and values of an object in their order, duplicate names included."""
 
     __slots__ = ()
 
@@ -32,91 +32,91 @@ class Member:
     """The value of one member of an object.
 
     Attributes:
-        raw: The value as it was written.
-        value: What it means: an object is an `Object`; of a number, only `raw` is of use.
+        raw: The value's source text.
+        value: The parsed value: an object is a `JsonObject`; a number only its length (see `raw`).
     """
 
     raw: str
     value: object
 
 
-def members(text: str) -> dict[str, Member]:
-    """The members of an object; of those with the same name the last counts.
+def parse_members(text: str) -> dict[str, Member]:
+    """Parse the members of an object; of those with the same name the last counts.
 
     Raises:
-        JsonTextError: The text is not JSON, no object, or one with too many members.
+        JsonTextError: The text is not JSON, not an object, or has too many members.
     """
-    return _strictly(_members, text)
+    return _parse(_members, text)
 
 
-def check(text: str) -> None:
-    """Raises JsonTextError unless the text is JSON."""
-    _strictly(_check, text)
+def check_json(text: str) -> None:
+    """Raise JsonTextError unless the text is JSON."""
+    _parse(_check, text)
 
 
 def _members(text: str) -> dict[str, Member]:
-    found: dict[str, Member] = {}
-    place = _mark(text, _past_blanks(text, 0), "{")
-    if text[place : place + 1] == "}":
-        _end(text, place + 1)
-        return found
+    members: dict[str, Member] = {}
+    position = _skip_token(text, _skip_whitespace(text, 0), "{")
+    if text[position : position + 1] == "}":
+        _check_end(text, position + 1)
+        return members
     for _ in range(MEMBER_LIMIT):
-        name, place = _name(text, place)
-        start = _mark(text, _past_blanks(text, place), ":")
+        name, position = _name(text, position)
+        start = _skip_token(text, _skip_whitespace(text, position), ":")
         value, end = _DECODER.raw_decode(text, start)
-        found[name] = Member(text[start:end], value)
-        place = _past_blanks(text, end)
-        if text[place : place + 1] == "}":
-            _end(text, place + 1)
-            return found
-        place = _mark(text, place, ",")
+        members[name] = Member(text[start:end], value)
+        position = _skip_whitespace(text, end)
+        if text[position : position + 1] == "}":
+            _check_end(text, position + 1)
+            return members
+        position = _skip_token(text, position, ",")
     raise JsonTextError(f"more than {MEMBER_LIMIT} members")
 
 
 def _check(text: str) -> None:
-    _, end = _DECODER.raw_decode(text, _past_blanks(text, 0))
-    _end(text, end)
+    _, end = _DECODER.raw_decode(text, _skip_whitespace(text, 0))
+    _check_end(text, end)
 
 
-def _mark(text: str, place: int, mark: str) -> int:
-    """Where the next token starts after a mark that must stand here."""
-    if text[place : place + 1] != mark:
-        raise JsonTextError(f"`{mark}` is missing at {place}")
-    return _past_blanks(text, place + 1)
+def _skip_token(text: str, position: int, token: str) -> int:
+    """Return where the next token starts, after one that must be here."""
+    if text[position : position + 1] != token:
+        raise JsonTextError(f"`{token}` is missing at {position}")
+    return _skip_whitespace(text, position + 1)
 
 
-def _name(text: str, place: int) -> tuple[str, int]:
-    name, end = _DECODER.raw_decode(text, place)
+def _name(text: str, position: int) -> tuple[str, int]:
+    name, end = _DECODER.raw_decode(text, position)
     if not isinstance(name, str):
-        raise JsonTextError(f"a name is missing at {place}")
+        raise JsonTextError(f"a name is missing at {position}")
     return name, end
 
 
-def _end(text: str, place: int) -> None:
-    if _past_blanks(text, place) != len(text):
-        raise JsonTextError(f"more text at {place}")
+def _check_end(text: str, position: int) -> None:
+    if _skip_whitespace(text, position) != len(text):
+        raise JsonTextError(f"unexpected text at {position}")
 
 
-def _past_blanks(text: str, place: int) -> int:
-    blank = _BLANK.match(text, place)
-    return blank.end() if blank else place
+def _skip_whitespace(text: str, position: int) -> int:
+    whitespace = _WHITESPACE.match(text, position)
+    return whitespace.end() if whitespace else position
 
 
-def _strictly(read: Callable[[str], _Read], text: str) -> _Read:
+def _parse(parser: Callable[[str], _T], text: str) -> _T:
     try:
-        return read(text)
+        return parser(text)
     except RecursionError:
         raise JsonTextError("nested too deeply") from None
     except ValueError as error:
         raise JsonTextError(str(error)) from None
 
 
-def _refuse(constant: str) -> None:
-    """Python would take NaN and the infinities."""
+def _refuse_constant(constant: str) -> None:
+    """Refuse NaN and the infinities, which Python would accept."""
     raise JsonTextError(constant)
 
 
-# A number may be longer than any type takes; its length stands for it, which costs nothing.
+# A number may be longer than any type can hold, so it is not converted: its length is free.
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=Object, parse_constant=_refuse, parse_int=len, parse_float=len
+    object_pairs_hook=JsonObject, parse_constant=_refuse_constant, parse_int=len, parse_float=len
 )

@@ -1,8 +1,8 @@
 """The subprotocols protobuf.webpubsub.azure.v1 and protobuf.reliable.webpubsub.azure.v1.
 
-Source: the field numbers of the published webpubsub.client.proto; what is refused, and the
-message without data but with metadata, are as in the JSON subprotocols. Fields are written in
-the order of their numbers and left out when they hold their default, as the official runtimes do.
+Source: the field numbers of the published webpubsub.client.proto. The rules for requests are those
+of the JSON subprotocols. Fields are encoded in the order of their numbers, and omitted when they
+have their default, as the official runtimes do.
 """
 
 from collections.abc import Mapping
@@ -10,29 +10,41 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from wps_run.emulator.effects import DataType, Message
-from wps_run.emulator.websocket import json_text, request_checks, utf8
 from wps_run.emulator.websocket.frames import (
     Ack,
+    ClientRequest,
     CloseCode,
     Connected,
     Disconnected,
     FrameError,
     JoinGroup,
     LeaveGroup,
-    Notice,
     Ping,
     Pong,
-    Request,
     SendEvent,
     SendToGroup,
     SequenceAck,
+    ServerResponse,
     Unsupported,
+    checked_event,
+    checked_group,
+    checked_metadata,
+    checked_ttl,
+    encode_utf8,
+    repair_utf8,
 )
-from wps_run.emulator.websocket.protobuf_wire import ANY, Fields, MessageLayout, content, numbered
+from wps_run.emulator.websocket.json_text import JsonTextError, check_json
+from wps_run.emulator.websocket.protobuf_wire import (
+    ANY,
+    Fields,
+    MessageLayout,
+    encode_bytes,
+    encode_number,
+)
 
 _UINT32 = 2**32
 
-# What is known of an UpstreamMessage.
+# UpstreamMessage.
 _PAIR = MessageLayout(texts=(1, 2))
 _MESSAGE_DATA = MessageLayout(texts=(1, 4), messages={3: ANY})
 _STREAM = MessageLayout(texts=(1,))
@@ -63,105 +75,105 @@ class ProtobufFrames:
 
     Attributes:
         name: The subprotocol's name.
-        reliable: Whether its messages are numbered.
-        binary: Always.
+        is_reliable: Whether its messages are numbered.
+        is_binary: Always True.
     """
 
     name: str
-    reliable: bool
-    binary: bool = True
+    is_reliable: bool
+    is_binary: bool = True
 
-    def read(self, frame: str | bytes) -> Request:
-        """What a client asks. Raises FrameError."""
+    def decode(self, frame: str | bytes) -> ClientRequest:
+        """Decode a client's frame. Raises FrameError."""
         if isinstance(frame, str):
             raise FrameError("This subprotocol takes binary frames.", CloseCode.UNSUPPORTED_DATA)
         _UPSTREAM.check(frame)
-        field, asked = Fields(frame).one_of(_READERS, messages=_READERS)
+        field, request = Fields(frame).one_of(_DECODERS, messages=_DECODERS)
         if not field:
-            raise FrameError("The frame holds no message that is known.")
-        return _READERS[field](Fields(asked))
+            raise FrameError("The frame holds no known message.")
+        return _DECODERS[field](Fields(request))
 
-    def write(self, notice: Notice) -> bytes:
-        """What the service says, as the payload of a frame."""
-        match notice:
+    def encode_response(self, response: ServerResponse) -> bytes:
+        """Encode the payload of a response."""
+        match response:
             case Connected():
-                return content(_SYSTEM, content(1, _connected(notice)))
+                return encode_bytes(_SYSTEM, encode_bytes(1, _connected(response)))
             case Disconnected(message):
-                return content(_SYSTEM, content(2, _string(2, message)))
+                return encode_bytes(_SYSTEM, encode_bytes(2, _string(2, message)))
             case Ack():
-                return content(_ACK, _ack(notice))
+                return encode_bytes(_ACK, _ack(response))
             case Pong():
-                return content(_PONG)
+                return encode_bytes(_PONG)
             case unknown:
                 assert_never(unknown)
 
-    def encode(self, message: Message) -> "ProtobufEncoded":
-        """A message, once for all receivers."""
-        group = b"" if message.group is None else content(2, utf8.encode(message.group))
-        head = content(1, b"server" if message.group is None else b"group") + group
+    def encode_message(self, message: Message) -> "EncodedProtobufMessage":
+        """Encode a message once for all recipients."""
+        group = b"" if message.group is None else encode_bytes(2, encode_utf8(message.group))
+        head = encode_bytes(1, b"server" if message.group is None else b"group") + group
         field = _DATA_FIELDS[message.data_type]
-        head += content(3, content(field, _payload(message)))
-        tail = b"".join(content(5, _entry(*pair)) for pair in message.metadata.items())
-        return ProtobufEncoded(head, tail)
+        head += encode_bytes(3, encode_bytes(field, _payload(message)))
+        tail = b"".join(encode_bytes(5, _entry(*pair)) for pair in message.metadata.items())
+        return EncodedProtobufMessage(head, tail)
 
 
-class ProtobufEncoded:
-    """A DataMessage as what stands before its sequence number, what stands after, and both."""
+class EncodedProtobufMessage:
+    """A DataMessage: the parts before and after its sequence number, and the complete message."""
 
-    __slots__ = ("_head", "_tail", "_whole")
+    __slots__ = ("_complete", "_head", "_tail")
 
     def __init__(self, head: bytes, tail: bytes) -> None:
         self._head = head
         self._tail = tail
-        self._whole = content(_DATA, head, tail)
+        self._complete = encode_bytes(_DATA, head, tail)
 
-    def frame(self, sequence_id: int | None) -> bytes:
-        """The payload for one receiver."""
+    def payload(self, sequence_id: int | None) -> bytes:
+        """Return the payload for one recipient."""
         if sequence_id is None:
-            return self._whole
-        return content(_DATA, self._head, numbered(4, sequence_id), self._tail)
+            return self._complete
+        return encode_bytes(_DATA, self._head, encode_number(4, sequence_id), self._tail)
 
 
-# Reading.
+# Decoding.
 
 
-def _join_group(fields: Fields) -> Request:
-    return JoinGroup(request_checks.group(fields.text(1)), fields.number(2))
+def _join_group(fields: Fields) -> ClientRequest:
+    return JoinGroup(checked_group(fields.text(1)), fields.number(2))
 
 
-def _leave_group(fields: Fields) -> Request:
-    return LeaveGroup(request_checks.group(fields.text(1)), fields.number(2))
+def _leave_group(fields: Fields) -> ClientRequest:
+    return LeaveGroup(checked_group(fields.text(1)), fields.number(2))
 
 
-def _send_to_group(fields: Fields) -> Request:
+def _send_to_group(fields: Fields) -> ClientRequest:
     ack_id = fields.number(2)
     if fields.message(7) is not None:
         return Unsupported("stream", ack_id)
-    group = request_checks.group(fields.text(1))
-    ttl = request_checks.ttl((fields.number(5) or 0) % _UINT32)
+    group = checked_group(fields.text(1))
+    ttl = checked_ttl((fields.number(5) or 0) % _UINT32)
     metadata = _metadata(fields, 6)
     data, data_type = _data(fields.message(3), metadata)
     return SendToGroup(group, data, data_type, ack_id, bool(fields.number(4)), ttl, metadata)
 
 
-def _send_event(fields: Fields) -> Request:
+def _send_event(fields: Fields) -> ClientRequest:
     ack_id = fields.number(3)
     if fields.message(5) is not None:
         return Unsupported("stream", ack_id)
-    event = request_checks.event(fields.text(1))
+    event = checked_event(fields.text(1))
     data, data_type = _data(fields.message(2), _metadata(fields, 4))
     return SendEvent(event, data, data_type, ack_id)
 
 
-def _sequence_ack(fields: Fields) -> Request:
+def _sequence_ack(fields: Fields) -> ClientRequest:
     return SequenceAck(fields.number(1) or 0)
 
 
-def _ping(_fields: Fields) -> Request:
+def _ping(_fields: Fields) -> ClientRequest:
     return Ping()
 
 
-_READERS = {
+_DECODERS = {
     1: _send_to_group,
     5: _send_event,
     6: _join_group,
@@ -169,18 +181,18 @@ _READERS = {
     8: _sequence_ack,
     9: _ping,
 }
-"""How each field of an UpstreamMessage is read."""
+"""The decoder of each field of an UpstreamMessage."""
 
 
 def _metadata(fields: Fields, field: int) -> dict[str, str]:
-    """A map's entries; of those with the same name the last counts, as in any protobuf map."""
+    """Return a map's entries; of those with the same name the last counts."""
     entries = [Fields(entry) for entry in fields.contents(field)]
     pairs = {entry.text(1): entry.text(2) for entry in entries}
-    return request_checks.metadata(pairs.items())
+    return checked_metadata(pairs.items())
 
 
 def _data(data: Fields | None, metadata: Mapping[str, str]) -> tuple[bytes, DataType]:
-    """The data and what it is; metadata alone makes an empty text."""
+    """Return the data and its type; metadata without data is an empty text."""
     field, payload = data.one_of(_DATA_TYPES, messages=_DATA_MESSAGES) if data else (0, b"")
     if not field and not metadata:
         raise FrameError("The message has no data.")
@@ -191,40 +203,41 @@ def _data(data: Fields | None, metadata: Mapping[str, str]) -> tuple[bytes, Data
 
 
 def _check_json(payload: bytes) -> None:
-    """Clients of the JSON subprotocols are to read it too."""
+    """Check JSON data: JSON clients must be able to parse it."""
     try:
-        json_text.check(payload.decode())
-    except json_text.JsonTextError:
+        check_json(payload.decode())
+    except JsonTextError:
         raise FrameError("The message's data is not JSON.") from None
 
 
-# Writing.
+# Encoding.
 
 
-def _connected(notice: Connected) -> bytes:
-    written = _string(1, notice.connection_id) + _string(2, notice.user_id or "")
-    if notice.reconnection_token is None:
-        return written
-    return written + content(3, utf8.encode(notice.reconnection_token))
+def _connected(connected: Connected) -> bytes:
+    fields = _string(1, connected.connection_id) + _string(2, connected.user_id or "")
+    if connected.reconnection_token is None:
+        return fields
+    return fields + encode_bytes(3, encode_utf8(connected.reconnection_token))
 
 
-def _ack(notice: Ack) -> bytes:
-    written = numbered(1, notice.ack_id) if notice.ack_id else b""
-    if notice.error is None:
-        return written + numbered(2, 1)
-    return written + content(3, _string(1, notice.error.name), _string(2, notice.error.message))
+def _ack(ack: Ack) -> bytes:
+    fields = encode_number(1, ack.ack_id) if ack.ack_id else b""
+    if ack.error is None:
+        return fields + encode_number(2, 1)
+    error = _string(1, ack.error.name) + _string(2, ack.error.message)
+    return fields + encode_bytes(3, error)
 
 
 def _payload(message: Message) -> bytes:
     if message.data_type in (DataType.TEXT, DataType.JSON):
-        return utf8.repair(message.data)
+        return repair_utf8(message.data)
     return message.data
 
 
 def _entry(name: str, value: str) -> bytes:
-    """An entry of a map, in which nothing is left out."""
-    return content(1, utf8.encode(name)) + content(2, utf8.encode(value))
+    """Encode an entry of a map, which never omits a field."""
+    return encode_bytes(1, encode_utf8(name)) + encode_bytes(2, encode_utf8(value))
 
 
 def _string(field: int, value: str) -> bytes:
-    return content(field, utf8.encode(value)) if value else b""
+    return encode_bytes(field, encode_utf8(value)) if value else b""

@@ -1,7 +1,7 @@
-"""The wire format of protocol buffers: fields out of bytes, and bytes out of fields.
+"""Decodes and encodes the wire format of protocol buffers, as far as the subprotocols need it.
 
-Source: the format's public description. Only what the subprotocol's messages need has a type
-here; whatever else is well formed is passed over, as a reader of an older description does.
+Source: the format's public description. Well-formed fields of other types are ignored, as unknown
+fields are.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -15,42 +15,42 @@ _UINT64 = 2**64
 _MALFORMED = "The frame is not a protocol buffer."
 
 _MORE = 0x80
-"""The bit of a varint's byte that says that another one follows."""
+"""The continuation bit of a varint's byte."""
 
 _DEPTH_LIMIT = 100
-"""How deep groups may be nested, as in the official runtimes."""
+"""The deepest nesting of groups, as in the official runtimes."""
 
 FIELD_LIMIT = 10_000
-"""The most fields of a frame, far more than a client needs: one of a million would hold up all."""
+"""The most fields of a frame. Clients need far fewer; a million would block the event loop."""
 
 Value = int | bytes | None
-"""A varint, the content of a field with a length, or something that is passed over."""
+"""A varint, the content of a length-delimited field, or None for an ignored one."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageLayout:
-    """What is known of a message's fields with a length, so that malformed ones are found.
+    """The length-delimited fields of a message, to check that they are well formed.
 
     Attributes:
         texts: The numbers of its strings.
-        messages: The numbers of its messages, and their shapes.
+        messages: The numbers of its messages, and their layouts.
     """
 
     texts: Collection[int] = ()
     messages: Mapping[int, Self] = field(default_factory=dict)
 
     def check(self, data: bytes, allowed: int = FIELD_LIMIT) -> int:
-        """See that a message is well formed, down to its last string.
+        """Check that a message is well formed, with all messages and strings in it.
 
         Args:
             data: The message.
-            allowed: How many fields it may have, with those of the messages in it.
+            allowed: The most fields it may have, with those of the messages in it.
 
         Returns:
-            How many more it might have had.
+            How many of the allowed fields are left.
 
         Raises:
-            FrameError: It is malformed, or has too many.
+            FrameError: It is malformed, or has too many fields.
         """
         for number, value in _fields(data):
             allowed -= 1
@@ -69,50 +69,50 @@ class MessageLayout:
 
 
 ANY = MessageLayout(texts=(1,))
-"""A google.protobuf.Any: the name of a type, and bytes."""
+"""A google.protobuf.Any: a type's name, and bytes."""
 
 
 class Fields:
-    """The fields of one message, in the order in which they came.
+    """The fields of one message, in their order.
 
-    A field that is there with another wire type than it is asked for counts as unknown.
+    A field with another wire type than requested is ignored, as an unknown one.
     """
 
     __slots__ = ("_fields",)
 
     def __init__(self, data: bytes) -> None:
-        """Take a message apart. Raises FrameError."""
+        """Parse a message. Raises FrameError."""
         self._fields = list(_fields(data))
 
     def number(self, field: int) -> int | None:
-        """An unsigned 64-bit number: the last one counts. None when there is none."""
+        """Return the last unsigned 64-bit number of a field, or None."""
         numbers = (value for number, value in reversed(self._fields) if number == field)
         return next((value for value in numbers if isinstance(value, int)), None)
 
     def contents(self, field: int) -> list[bytes]:
-        """Every content of a field with a length."""
+        """Return every content of a length-delimited field."""
         return [
             value for number, value in self._fields if number == field and isinstance(value, bytes)
         ]
 
     def text(self, field: int) -> str:
-        """A string: the last one counts. "" when there is none. Raises FrameError."""
+        """Return the last string of a field, or "". Raises FrameError."""
         return _text((self.contents(field) or [b""])[-1])
 
     def message(self, field: int) -> "Fields | None":
-        """A message; pieces of it that came apart belong together. Raises FrameError."""
+        """Return a message, merged from all its occurrences, or None. Raises FrameError."""
         pieces = self.contents(field)
         return Fields(b"".join(pieces)) if pieces else None
 
     def one_of(self, fields: Collection[int], messages: Collection[int]) -> tuple[int, bytes]:
-        """Which field of a oneof came last, and its content.
+        """Return the number and the content of the last field of a oneof.
 
         Args:
             fields: The numbers of the oneof's fields.
-            messages: Those among them that are messages: what came in pieces is put together.
+            messages: Those of them that are messages: consecutive occurrences are merged.
 
         Returns:
-            The number 0 when none came.
+            The number is 0 when there is none.
         """
         chosen = 0
         pieces: list[bytes] = []
@@ -132,87 +132,87 @@ def _text(content: bytes) -> str:
         raise FrameError("A string is not UTF-8.") from None
 
 
-# Reading.
+# Decoding.
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Value]]:
-    """The fields of a message; the value of a fixed width, or in a group, is None."""
-    place = 0
+    """Yield the fields of a message; the value of fixed-width fields, and in groups, is None."""
+    position = 0
     groups: list[int] = []
-    while place < len(data):
-        tag, place = _varint(data, place)
+    while position < len(data):
+        tag, position = _varint(data, position)
         number, wire_type = tag >> 3, tag & 7
         if not 0 < number < 2**29:
             raise FrameError(_MALFORMED)
         value: Value = None
-        if wire_type in _GROUP_MARKS:
-            _mark_group(groups, number, wire_type)
+        if wire_type in _GROUP_TAGS:
+            _track_group(groups, number, wire_type)
         else:
-            value, place = _value(data, place, wire_type)
+            value, position = _value(data, position, wire_type)
         yield number, None if groups else value
     if groups:
         raise FrameError(_MALFORMED)
 
 
 _VARINT, _FIXED64, _LENGTH, _GROUP_START, _GROUP_END, _FIXED32 = range(6)
-_GROUP_MARKS = (_GROUP_START, _GROUP_END)
+_GROUP_TAGS = (_GROUP_START, _GROUP_END)
 _WIDTHS = {_FIXED64: 8, _FIXED32: 4}
 
 
-def _mark_group(groups: list[int], number: int, wire_type: int) -> None:
+def _track_group(groups: list[int], number: int, wire_type: int) -> None:
     if wire_type == _GROUP_START and len(groups) < _DEPTH_LIMIT:
         groups.append(number)
     elif wire_type == _GROUP_START or not groups or groups.pop() != number:
         raise FrameError(_MALFORMED)
 
 
-def _value(data: bytes, place: int, wire_type: int) -> tuple[Value, int]:
-    """A field's value, None for a fixed width, and where the next field starts."""
+def _value(data: bytes, position: int, wire_type: int) -> tuple[Value, int]:
+    """Return a field's value, None for a fixed width, and where the next field starts."""
     if wire_type == _VARINT:
-        return _varint(data, place)
+        return _varint(data, position)
     if wire_type == _LENGTH:
-        length, place = _varint(data, place)
-        value: Value = data[place : place + length]
+        length, position = _varint(data, position)
+        value: Value = data[position : position + length]
     elif wire_type in _WIDTHS:
         length, value = _WIDTHS[wire_type], None
     else:
         raise FrameError(_MALFORMED)
-    if place + length > len(data):
+    if position + length > len(data):
         raise FrameError(_MALFORMED)
-    return value, place + length
+    return value, position + length
 
 
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """A number of at most ten bytes, seven bits in each, and where the next thing starts."""
-    if place < len(data) and data[place] < _MORE:
-        return data[place], place + 1
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """Return a number of at most ten bytes, and the position after it."""
+    if position < len(data) and data[position] < _MORE:
+        return data[position], position + 1
     number = 0
-    for shift, byte in enumerate(data[place : place + 10]):
+    for shift, byte in enumerate(data[position : position + 10]):
         number |= (byte & 0x7F) << 7 * shift
         if byte < _MORE:
-            return number % _UINT64, place + shift + 1
+            return number % _UINT64, position + shift + 1
     raise FrameError(_MALFORMED)
 
 
-# Writing.
+# Encoding.
 
 
-def varint(number: int) -> bytes:
-    """An unsigned number of 64 bits."""
-    written = bytearray()
+def encode_varint(number: int) -> bytes:
+    """Encode an unsigned 64-bit number."""
+    encoded = bytearray()
     while number >= _MORE:
-        written.append(number & 0x7F | _MORE)
+        encoded.append(number & 0x7F | _MORE)
         number >>= 7
-    written.append(number)
-    return bytes(written)
+    encoded.append(number)
+    return bytes(encoded)
 
 
-def numbered(field: int, number: int) -> bytes:
-    """A field that holds a number."""
-    return varint(field << 3 | _VARINT) + varint(number)
+def encode_number(field: int, number: int) -> bytes:
+    """Encode a field with a number."""
+    return encode_varint(field << 3 | _VARINT) + encode_varint(number)
 
 
-def content(field: int, *pieces: bytes) -> bytes:
-    """A field with a length; its content may come in pieces."""
-    length = sum(map(len, pieces))
-    return b"".join((varint(field << 3 | _LENGTH), varint(length), *pieces))
+def encode_bytes(field: int, *parts: bytes) -> bytes:
+    """Encode a length-delimited field; its content is the concatenation of the parts."""
+    length = sum(map(len, parts))
+    return b"".join((encode_varint(field << 3 | _LENGTH), encode_varint(length), *parts))

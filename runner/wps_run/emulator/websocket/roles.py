@@ -1,8 +1,8 @@
-"""What the roles in a client's token allow it.
+"""The permissions that the roles in a client's token give it.
 
 Source: `webpubsub.joinLeaveGroup` and `webpubsub.sendToGroup`, for every group, `….{group}` for
-one, and `webpubsub.joinLeaveGroups.{pattern}`, `webpubsub.sendToGroups.{pattern}`. A role that
-means nothing, or that comes after a limit is reached, is left out, as the emulator does.
+one, and `webpubsub.joinLeaveGroups.{pattern}`, `webpubsub.sendToGroups.{pattern}`. Unknown roles,
+and those above a limit, are ignored, as the service's own emulator does.
 """
 
 from collections.abc import Collection
@@ -12,35 +12,37 @@ from wps_run.emulator.permissions import RULE_LIMIT, PermissionRules
 from wps_run.emulator.wildcards import Pattern, PatternError, compile_pattern
 
 PATTERN_LIMIT = 10
-"""The most patterns that one connection may have for one permission."""
+"""The most patterns of one connection for one permission."""
 
 
-def rules(roles: Collection[str]) -> dict[Permission, PermissionRules]:
-    """The rules of a new connection, made for it alone: they change with grants and denials.
+def rules_from_roles(roles: Collection[str]) -> dict[Permission, PermissionRules]:
+    """Return new rules for one connection, which grants and revocations change later.
 
-    A permission that its roles do not give at all has none.
+    A permission that the roles do not give at all is absent.
     """
-    read = {permission: _rules(f"webpubsub.{permission}", roles) for permission in Permission}
-    return {permission: given for permission, given in read.items() if given != PermissionRules()}
+    rules = {permission: _rules(f"webpubsub.{permission}", roles) for permission in Permission}
+    return {name: rule for name, rule in rules.items() if rule != PermissionRules()}
 
 
-def _rules(name: str, roles: Collection[str]) -> PermissionRules:
-    patterns = [pattern for role in roles if (pattern := _pattern(name, role))]
-    wild = [pattern for pattern in patterns if pattern.literal is None]
-    literal = [pattern.literal for pattern in patterns if pattern.literal is not None]
-    given = PermissionRules(all_groups=name in roles, patterns=tuple(wild[:PATTERN_LIMIT]))
-    named = [role.removeprefix(f"{name}.") for role in roles if role.startswith(f"{name}.")]
+def _rules(role_name: str, roles: Collection[str]) -> PermissionRules:
+    patterns = [pattern for role in roles if (pattern := _pattern(role_name, role))]
+    wildcards = tuple(pattern for pattern in patterns if pattern.literal is None)
+    literals = [pattern.literal for pattern in patterns if pattern.literal is not None]
+    rules = PermissionRules(all_groups=role_name in roles, patterns=wildcards[:PATTERN_LIMIT])
+    prefix = f"{role_name}."
+    names = [role.removeprefix(prefix) for role in roles if role.startswith(prefix)]
     groups = [
-        group for group in (*named, *literal) if is_group_name(group) and not given.check(group)
+        group for group in (*names, *literals) if is_group_name(group) and not rules.check(group)
     ]
-    given.allowed = set(list(dict.fromkeys(groups))[:RULE_LIMIT])
-    return given
+    rules.allowed = set(list(dict.fromkeys(groups))[:RULE_LIMIT])
+    return rules
 
 
-def _pattern(name: str, role: str) -> Pattern | None:
-    if not role.startswith(f"{name}s."):
+def _pattern(role_name: str, role: str) -> Pattern | None:
+    prefix = f"{role_name}s."
+    if not role.startswith(prefix):
         return None
     try:
-        return compile_pattern(role.removeprefix(f"{name}s."))
+        return compile_pattern(role.removeprefix(prefix))
     except PatternError:
         return None

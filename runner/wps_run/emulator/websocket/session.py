@@ -1,8 +1,8 @@
-"""One logical connection: what its client asks becomes acts on the hub, answers and effects.
+"""One logical connection: executes its client's requests on the hub. No I/O, no clock.
 
-A session outlives the socket: a reliable one waits a while for its client to come back.
+A session outlives its WebSocket: a reliable one can be recovered for some time.
 
-Source: the client protocols; the texts of refusals are the service's.
+Source: the client protocols; the error messages are the service's.
 """
 
 from dataclasses import dataclass
@@ -14,117 +14,108 @@ from wps_run.emulator.request_log import EventKind
 from wps_run.emulator.websocket.frames import (
     Ack,
     AckError,
-    AckName,
+    AckErrorName,
+    ClientRequest,
+    CloseCode,
+    CloseFrame,
     JoinGroup,
     LeaveGroup,
-    Notice,
     Ping,
     Pong,
-    Request,
     SendEvent,
     SendToGroup,
     SequenceAck,
+    ServerResponse,
     Unsupported,
 )
 from wps_run.emulator.websocket.send_queue import ClientLimits, SendQueue
 
-ACKS_KEPT = 1000
-"""How many answered numbers are remembered, to tell a repeated request."""
-
-NORMAL = 1000
-"""The close code with which a client leaves for good."""
+ACK_HISTORY = 1000
+"""How many acknowledged numbers are stored, to detect a repeated request."""
 
 _NO_HANDLER = (
-    "there is no event handler in this service, so send to a group instead: `sendToGroup`, or, "
-    "for a simple client, `webpubsub_mode=sendToGroup&group=NAME` in its URL"
+    "the emulator has no event handler, so send to a group instead: `sendToGroup`, or, for a "
+    "simple client, `webpubsub_mode=sendToGroup&group=NAME` in its URL"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
-    """A connection is to be closed, with this code and reason."""
-
-    code: int
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class SessionResult:
-    """What came of a request.
+    """The result of a request.
 
     Attributes:
-        notice: What to answer, or None.
-        effect: What others notice, or None.
-        closing: How to close the connection, or None.
-        kind: What it was, or None when it is not worth telling.
-        detail: The group, or what went wrong.
+        response: What to send to the client, or None.
+        effect: What other clients receive, or None.
+        close_frame: How to close the connection, or None.
+        event: What to log, or None.
+        detail: The group, or the error.
     """
 
-    notice: Notice | None = None
+    response: ServerResponse | None = None
     effect: Effect | None = None
-    closing: Closing | None = None
-    kind: EventKind | None = None
+    close_frame: CloseFrame | None = None
+    event: EventKind | None = None
     detail: str = ""
 
 
-NOTHING = SessionResult()
+NO_RESULT = SessionResult()
 
-_CLOSED = {
-    1003: "This is not supported.",
-    1008: "The client does not have permission to send to the group.",
-    1011: "There is no event handler.",
+_CLOSE_REASONS = {
+    CloseCode.UNSUPPORTED_DATA: "This is not supported.",
+    CloseCode.POLICY_VIOLATION: "The client does not have permission to send to the group.",
+    CloseCode.INTERNAL_ERROR: "There is no event handler.",
 }
-"""What a simple client's close frame says: at most 123 bytes, whatever the names are."""
+"""The reasons in the close frames of simple clients. Constant, so they fit whatever the names."""
 
-_Acted = JoinGroup | LeaveGroup | SendToGroup | SendEvent | Unsupported
+_Command = JoinGroup | LeaveGroup | SendToGroup | SendEvent | Unsupported
 
 
-class _RefusedError(Exception):
-    """A request is not carried out; holds what comes of it, but for the answer."""
+class _RefusedCommandError(Exception):
+    """A command is not carried out."""
 
     def __init__(
         self,
         error: AckError,
-        code: int,
+        code: CloseCode,
         *,
-        kind: EventKind = EventKind.FAILED,
+        event: EventKind = EventKind.FAILED,
         detail: str = "",
     ) -> None:
         super().__init__(error.message)
         self.error = error
         self.code = code
-        self.kind = kind
+        self.event = event
         self.detail = detail or error.message
 
 
 class Session:
-    """One logical connection, already known to its hub.
+    """One logical connection that its hub already has.
 
     Args:
         hub: The hub.
         connection_id: Its ID there.
-        limits: What is kept for it.
-        reliable: Whether its subprotocol is.
-        simple: Whether it speaks none, so that a request that fails ends it.
+        limits: How much is stored for its client.
+        is_reliable: Whether its subprotocol is reliable.
+        is_simple: Whether it has no subprotocol, so that a failed request closes it.
 
     Attributes:
         connection_id: Its ID.
-        user_id: Whose it is, or None.
-        queue: What its client is to be given.
-        detached_until: When it is forgotten unless its client comes back; None while attached.
-        is_over: Whether it has ended for good.
+        user_id: Its user, or None.
+        queue: The messages to its client.
+        detached_until: When it ends unless its client reconnects; None while attached.
+        is_ended: Whether it cannot be used any more.
     """
 
     __slots__ = (
-        "_acks",
+        "_acknowledged",
         "_hub",
+        "_is_simple",
         "_limits",
-        "_simple",
         "connection_id",
         "detached_until",
-        "is_over",
+        "is_ended",
+        "is_reliable",
         "queue",
-        "reliable",
         "user_id",
     )
 
@@ -134,133 +125,138 @@ class Session:
         connection_id: str,
         limits: ClientLimits,
         *,
-        reliable: bool = False,
-        simple: bool = False,
+        is_reliable: bool = False,
+        is_simple: bool = False,
     ) -> None:
         self._hub = hub
         self._limits = limits
-        self._simple = simple
-        self._acks: dict[int, None] | None = None
+        self._is_simple = is_simple
+        self._acknowledged: dict[int, None] | None = None
         self.connection_id = connection_id
         self.user_id = hub.connections[connection_id].user_id
-        self.reliable = reliable
-        self.queue = SendQueue(limits, is_reliable=reliable)
+        self.is_reliable = is_reliable
+        self.queue = SendQueue(limits, is_reliable=is_reliable)
         self.detached_until: float | None = None
-        self.is_over = False
+        self.is_ended = False
 
-    # What the client asks.
-
-    def handle(self, request: Request) -> SessionResult:
-        """Carry out what a client asks; what it may not do comes out as an answer, or a close."""
-        if self.is_over:
-            return NOTHING
+    def handle(self, request: ClientRequest) -> SessionResult:
+        """Execute a request; an error is a response or a close frame in the result."""
+        if self.is_ended:
+            return NO_RESULT
         if isinstance(request, Ping):
             return SessionResult(Pong())
         if isinstance(request, SequenceAck):
             self.queue.acknowledge(request.sequence_id)
-            return NOTHING
-        if request.ack_id is not None and request.ack_id in (self._acks or ()):
+            return NO_RESULT
+        if request.ack_id is not None and request.ack_id in (self._acknowledged or ()):
             return SessionResult(_duplicate(request.ack_id))
         try:
-            done = self._act(request)
-        except _RefusedError as refusal:
-            return self._refused(request, refusal)
-        return self._succeeded(request, done)
+            result = self._execute(request)
+        except _RefusedCommandError as refusal:
+            return self._refuse(request, refusal)
+        return self._acknowledge(request, result)
 
-    def _act(self, request: _Acted) -> SessionResult:
-        match request:
+    def _execute(self, command: _Command) -> SessionResult:
+        match command:
             case JoinGroup(group=group):
                 self._require(Permission.JOIN_LEAVE_GROUP, group, "join")
                 self._hub.add_connection_to_group(self.connection_id, group)
-                return SessionResult(kind=EventKind.JOINED, detail=group)
+                return SessionResult(event=EventKind.JOINED, detail=group)
             case LeaveGroup(group=group):
                 self._require(Permission.JOIN_LEAVE_GROUP, group, "leave")
                 self._hub.remove_connection_from_group(self.connection_id, group)
-                return SessionResult(kind=EventKind.LEFT, detail=group)
+                return SessionResult(event=EventKind.LEFT, detail=group)
             case SendToGroup():
-                return self._send(request)
+                return self._send(command)
             case SendEvent(event=event):
-                error = AckError(AckName.INTERNAL_SERVER_ERROR, "Internal server error")
-                detail = f"event {event!r}: {_NO_HANDLER}"
-                raise _RefusedError(error, 1011, kind=EventKind.UNHANDLED, detail=detail)
+                error = AckError(AckErrorName.INTERNAL_SERVER_ERROR, "Internal server error")
+                raise _RefusedCommandError(
+                    error,
+                    CloseCode.INTERNAL_ERROR,
+                    event=EventKind.UNHANDLED,
+                    detail=f"event {event!r}: {_NO_HANDLER}",
+                )
             case Unsupported(kind=kind):
                 message = f"`{kind}` is not supported by this service."
-                raise _RefusedError(AckError(AckName.BAD_REQUEST, message), 1003)
+                error = AckError(AckErrorName.BAD_REQUEST, message)
+                raise _RefusedCommandError(error, CloseCode.UNSUPPORTED_DATA)
 
-    def _send(self, request: SendToGroup) -> SessionResult:
-        self._require(Permission.SEND_TO_GROUP, request.group, "send to")
+    def _send(self, command: SendToGroup) -> SessionResult:
+        self._require(Permission.SEND_TO_GROUP, command.group, "send to")
         message = Message(
-            request.data,
-            request.data_type,
-            group=request.group,
+            command.data,
+            command.data_type,
+            group=command.group,
             from_user=self.user_id,
-            ttl=request.ttl,
-            metadata=request.metadata,
+            ttl=command.ttl,
+            metadata=command.metadata,
         )
-        spared = frozenset({self.connection_id}) if request.no_echo else frozenset[str]()
-        effect = self._hub.send(Target(TargetKind.GROUP, request.group), message, spared)
-        return SessionResult(effect=effect, kind=EventKind.SENT, detail=request.group)
+        excluded = frozenset({self.connection_id}) if command.no_echo else frozenset[str]()
+        effect = self._hub.send(Target(TargetKind.GROUP, command.group), message, excluded)
+        return SessionResult(effect=effect, event=EventKind.SENT, detail=command.group)
 
     def _require(self, permission: Permission, group: str, verb: str) -> None:
         if not self._hub.check(permission, self.connection_id, group):
             message = f"The client does not have permission to {verb} group '{group}'."
-            raise _RefusedError(AckError(AckName.FORBIDDEN, message), 1008)
+            error = AckError(AckErrorName.FORBIDDEN, message)
+            raise _RefusedCommandError(error, CloseCode.POLICY_VIOLATION)
 
-    def _refused(self, request: _Acted, refusal: _RefusedError) -> SessionResult:
-        notice = Ack(request.ack_id, refusal.error) if request.ack_id is not None else None
-        closing = Closing(refusal.code, _CLOSED[refusal.code]) if self._simple else None
-        return SessionResult(notice, None, closing, refusal.kind, refusal.detail)
+    def _refuse(self, command: _Command, refusal: _RefusedCommandError) -> SessionResult:
+        response = Ack(command.ack_id, refusal.error) if command.ack_id is not None else None
+        close_frame = None
+        if self._is_simple:
+            close_frame = CloseFrame(refusal.code, _CLOSE_REASONS[refusal.code])
+        return SessionResult(response, None, close_frame, refusal.event, refusal.detail)
 
-    def _succeeded(self, request: _Acted, done: SessionResult) -> SessionResult:
-        if request.ack_id is None:
-            return done
-        if self._acks is None:
-            self._acks = {}
-        self._acks[request.ack_id] = None
-        if len(self._acks) > ACKS_KEPT:
-            del self._acks[next(iter(self._acks))]
-        return SessionResult(Ack(request.ack_id), done.effect, None, done.kind, done.detail)
+    def _acknowledge(self, command: _Command, result: SessionResult) -> SessionResult:
+        if command.ack_id is None:
+            return result
+        if self._acknowledged is None:
+            self._acknowledged = {}
+        self._acknowledged[command.ack_id] = None
+        if len(self._acknowledged) > ACK_HISTORY:
+            del self._acknowledged[next(iter(self._acknowledged))]
+        return SessionResult(Ack(command.ack_id), result.effect, None, result.event, result.detail)
 
-    # What becomes of the connection.
-
-    def lose(self, code: int | None, now: float) -> float | None:
-        """The socket is gone.
+    def detach(self, code: int | None, now: float) -> float | None:
+        """Handle the loss of the WebSocket.
 
         Args:
-            code: The close code the client gave, or None when it gave none.
+            code: The close code the client sent, or None.
             now: Seconds on any clock that only moves forward.
 
         Returns:
-            Until when the client may come back; None when it is over.
+            Until when the session can be recovered; None when it has ended.
         """
-        if self.reliable and code != NORMAL and not self.is_over:
+        if self.is_reliable and code != CloseCode.NORMAL and not self.is_ended:
             self.detached_until = now + self._limits.recovery_seconds
         else:
             self.end()
         return self.detached_until
 
     def recover(self, now: float) -> bool:
-        """The client is back, on a new socket. Whether there still is something to come back to.
+        """Continue on a new WebSocket, with the unacknowledged messages first.
 
-        What it has not confirmed is to be given again.
+        Returns:
+            False when the session cannot be recovered (any more).
         """
-        if self.is_over or not self.reliable or self.is_expired(now):
+        if self.is_ended or not self.is_reliable or self.is_expired(now):
             return False
         self.detached_until = None
         self.queue.rewind()
         return True
 
     def is_expired(self, now: float) -> bool:
-        """Whether the client has stayed away for too long."""
+        """Whether the client did not reconnect in time."""
         return self.detached_until is not None and now >= self.detached_until
 
     def end(self) -> None:
-        """It is over; the hub forgets the connection."""
-        self.is_over = True
+        """End the session, and remove its connection from the hub."""
+        self.is_ended = True
         self.detached_until = None
         self._hub.disconnect(self.connection_id)
 
 
 def _duplicate(ack_id: int) -> Ack:
     message = f"Message with ack-id: {ack_id} has been processed"
-    return Ack(ack_id, AckError(AckName.DUPLICATE, message))
+    return Ack(ack_id, AckError(AckErrorName.DUPLICATE, message))

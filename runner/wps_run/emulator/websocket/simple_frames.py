@@ -1,7 +1,7 @@
-"""Simple clients: no subprotocol, the payload of each message is a frame.
+"""Simple clients: they use no subprotocol, and a frame is the payload of a message.
 
-Source: the service's two modes of simple clients; in both, a client that sends what it may not
-send is closed.
+Source: the service's two modes of simple clients. In both, a client that sends what it is not
+allowed to send is closed.
 """
 
 from dataclasses import dataclass
@@ -9,31 +9,36 @@ from dataclasses import dataclass
 from wps_run.emulator.effects import DataType, Message
 from wps_run.emulator.names import is_group_name
 from wps_run.emulator.rest.targets import Query
-from wps_run.emulator.websocket.frames import Notice, Request, SendEvent, SendToGroup
+from wps_run.emulator.websocket.frames import (
+    ClientRequest,
+    SendEvent,
+    SendToGroup,
+    ServerResponse,
+)
 
 _EVENT = "message"
-"""The event that a frame is in the mode `sendEvent`."""
+"""The event that a frame causes in the mode `sendEvent`."""
 
 
 class ModeError(ValueError):
-    """The query asks for a mode that there is not."""
+    """The query selects no valid mode."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimpleMode:
-    """What the frames of a simple client are.
+    """What happens with the frames of a simple client.
 
     Attributes:
         group: The group they are sent to, or None when they are events.
-        no_echo: Whether the client is spared its own messages.
+        no_echo: Whether the client does not receive its own messages.
     """
 
     group: str | None = None
     no_echo: bool = False
 
 
-def read_mode(query: Query) -> SimpleMode:
-    """The mode that a client asks for. Values are compared without case; the last one counts.
+def parse_mode(query: Query) -> SimpleMode:
+    """Parse the mode of a connect request. Values are case-insensitive; the last one counts.
 
     Raises:
         ModeError: There is no such mode, or no such group.
@@ -42,14 +47,14 @@ def read_mode(query: Query) -> SimpleMode:
     if mode in {"", "sendevent"}:
         return SimpleMode()
     if mode != "sendtogroup":
-        raise ModeError("`webpubsub_mode` is neither `sendEvent` nor `sendToGroup`")
+        raise ModeError("`webpubsub_mode` must be `sendEvent` or `sendToGroup`")
     group = _last(query, "group")
     if not is_group_name(group):
-        raise ModeError("`group` is no group's name; the mode `sendToGroup` needs one")
-    echo = _last(query, "noEcho").lower()
-    if echo not in {"", "true", "false"}:
-        raise ModeError("`noEcho` is neither `true` nor `false`")
-    return SimpleMode(group, echo == "true")
+        raise ModeError("the mode `sendToGroup` needs a valid group name in `group`")
+    no_echo = _last(query, "noEcho").lower()
+    if no_echo not in {"", "true", "false"}:
+        raise ModeError("`noEcho` must be `true` or `false`")
+    return SimpleMode(group, no_echo == "true")
 
 
 def _last(query: Query, name: str) -> str:
@@ -59,25 +64,23 @@ def _last(query: Query, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Payload:
-    """A message as a simple client gets it: nothing but its payload."""
+    data: bytes
 
-    payload: bytes
-
-    def frame(self, sequence_id: int | None) -> bytes:  # noqa: ARG002 - never numbered
-        return self.payload
+    def payload(self, sequence_id: int | None) -> bytes:  # noqa: ARG002 - never numbered
+        return self.data
 
 
 @dataclass(frozen=True, slots=True)
 class SimpleFrames:
-    """How the frames of a simple client are read and written: a subprotocol without a name."""
+    """The codec of a simple client: a subprotocol without a name."""
 
     mode: SimpleMode = SimpleMode()
     name: str = ""
-    reliable: bool = False
-    binary: bool = False
+    is_reliable: bool = False
+    is_binary: bool = False
 
-    def read(self, frame: str | bytes) -> Request:
-        """Any frame is a message, to the group or to the event handler."""
+    def decode(self, frame: str | bytes) -> ClientRequest:
+        """Decode a frame: a message to the mode's group, or an event."""
         if isinstance(frame, str):
             data, data_type = frame.encode(), DataType.TEXT
         else:
@@ -86,10 +89,10 @@ class SimpleFrames:
             return SendEvent(_EVENT, data, data_type)
         return SendToGroup(self.mode.group, data, data_type, no_echo=self.mode.no_echo)
 
-    def write(self, notice: Notice) -> bytes:  # noqa: ARG002 - they are told nothing
-        """Empty: a simple client is told nothing."""
+    def encode_response(self, response: ServerResponse) -> bytes:  # noqa: ARG002 - no responses
+        """Return b"": simple clients get no responses."""
         return b""
 
-    def encode(self, message: Message) -> _Payload:
-        """The payload as it is."""
+    def encode_message(self, message: Message) -> _Payload:
+        """Return the payload unchanged."""
         return _Payload(message.data)

@@ -1,65 +1,68 @@
-"""The WebSocket subprotocols the service speaks, and which of those offered it takes."""
+"""The WebSocket subprotocols of the emulator, and how one is negotiated."""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from wps_run.emulator.effects import Message
-from wps_run.emulator.websocket.frames import Notice, Request
+from wps_run.emulator.websocket.frames import ClientRequest, ServerResponse
 from wps_run.emulator.websocket.json_frames import JsonFrames
 from wps_run.emulator.websocket.protobuf_frames import ProtobufFrames
 
 
-class Encoded(Protocol):
-    """One message in a subprotocol's form, ready for any number of receivers."""
+class EncodedMessage(Protocol):
+    """One message in a subprotocol's encoding, for any number of recipients."""
 
-    def frame(self, sequence_id: int | None) -> bytes:
-        """The payload for one receiver; the number is None when its subprotocol is not reliable."""
+    def payload(self, sequence_id: int | None) -> bytes:
+        """Return the payload for one recipient; the number is None if it is not reliable."""
 
 
 class Subprotocol(Protocol):
-    """How the frames of one subprotocol are read and written."""
+    """Decodes and encodes the frames of one subprotocol."""
 
     @property
     def name(self) -> str:
         """Its name, in lower case."""
 
     @property
-    def reliable(self) -> bool:
-        """Whether messages are numbered and may be asked for again."""
+    def is_reliable(self) -> bool:
+        """Whether messages are numbered, and sent again after a reconnection."""
 
     @property
-    def binary(self) -> bool:
+    def is_binary(self) -> bool:
         """Whether its frames are binary."""
 
-    def read(self, frame: str | bytes) -> Request:
-        """What a client asks. Raises FrameError."""
+    def decode(self, frame: str | bytes) -> ClientRequest:
+        """Decode a client's frame. Raises FrameError."""
 
-    def write(self, notice: Notice) -> bytes:
-        """What the service says, as the payload of a frame."""
+    def encode_response(self, response: ServerResponse) -> bytes:
+        """Encode the payload of a response; empty if the subprotocol has no such response."""
 
-    def encode(self, message: Message) -> Encoded:
-        """A message, once for all receivers whose subprotocol has the same `binary`."""
+    def encode_message(self, message: Message) -> EncodedMessage:
+        """Encode a message once for all recipients with this subprotocol."""
 
 
-_SPOKEN: tuple[Subprotocol, ...] = (
-    JsonFrames("json.webpubsub.azure.v1", reliable=False),
-    JsonFrames("json.reliable.webpubsub.azure.v1", reliable=True),
-    ProtobufFrames("protobuf.webpubsub.azure.v1", reliable=False),
-    ProtobufFrames("protobuf.reliable.webpubsub.azure.v1", reliable=True),
+_SUBPROTOCOLS: tuple[Subprotocol, ...] = (
+    JsonFrames("json.webpubsub.azure.v1", is_reliable=False),
+    JsonFrames("json.reliable.webpubsub.azure.v1", is_reliable=True),
+    ProtobufFrames("protobuf.webpubsub.azure.v1", is_reliable=False),
+    ProtobufFrames("protobuf.reliable.webpubsub.azure.v1", is_reliable=True),
 )
 
-SUBPROTOCOLS: Mapping[str, Subprotocol] = {one.name: one for one in _SPOKEN}
+SUBPROTOCOLS: Mapping[str, Subprotocol] = {
+    subprotocol.name: subprotocol for subprotocol in _SUBPROTOCOLS
+}
 """Each subprotocol by its name, in lower case."""
 
 
-def choose(offered: Iterable[str]) -> tuple[Subprotocol, str] | None:
-    """The first subprotocol offered that the service speaks, and how the client spelt it.
+def negotiate(offered: Iterable[str]) -> tuple[Subprotocol, str] | None:
+    """Choose the first supported subprotocol that a client offers.
 
     Args:
-        offered: What the client offers, in its order.
+        offered: The names that the client offers, in its order.
 
     Returns:
-        None when it offers none that is spoken here: it is a simple client then.
+        The subprotocol and its name as the client wrote it; None when none is supported: it is a
+        simple client then.
     """
     for name in offered:
         subprotocol = SUBPROTOCOLS.get(name.lower())

@@ -1,7 +1,7 @@
 """One WebSocket on aiohttp: written to without waiting, and closed in bounded time.
 
-A frame goes to the transport in one write, as aiohttp's own writer does it, so that its pings and
-close frames stand between frames, never within one.
+A frame goes to asyncio's transport in one write, as aiohttp's own writer does it, so that aiohttp's
+pings and close frames never split a frame.
 """
 
 import asyncio
@@ -10,180 +10,186 @@ from typing import Protocol, cast
 from aiohttp import WebSocketError, WSMsgType, web
 
 from wps_run.emulator.clients import WRITE_BUFFER_LIMIT
-from wps_run.emulator.websocket.session import Closing
+from wps_run.emulator.websocket.frames import CloseFrame
 
 MESSAGE_LIMIT = 1024 * 1024
-"""The most bytes a client's message may have."""
+"""The most bytes of a client's message."""
 
-_FAREWELL = 4 * 1024 * 1024
-"""The bytes that are written to a client that is closed, so that it hears what it was sent."""
+_CLOSE_BUFFER_LIMIT = 4 * 1024 * 1024
+"""The most unsent bytes of a client that is being closed, so that it gets its queued messages."""
 
 _CLOSE_SECONDS = 2.0
 """How long a client may take to answer a close frame."""
 
 _LINGER_SECONDS = 5.0
-"""How long a client may take to read what was written, and to hang up."""
+"""How long a client may take after that to read what was sent, and to close the connection."""
 
 
-class BrokenError(Exception):
-    """The client broke a rule of WebSockets, and is being closed; `closing` says how."""
+class ProtocolViolationError(Exception):
+    """The client violated RFC 6455; the WebSocket is being closed.
 
-    def __init__(self, closing: Closing) -> None:
-        super().__init__(closing.reason)
-        self.closing = closing
+    Attributes:
+        close_frame: How it is closed.
+    """
+
+    def __init__(self, close_frame: CloseFrame) -> None:
+        super().__init__(close_frame.reason)
+        self.close_frame = close_frame
 
 
-class _Linger(asyncio.Protocol):
-    """Takes the place of a connection's protocol until the client hangs up, for a bounded time.
+class _LingeringClose(asyncio.Protocol):
+    """Replaces a connection's protocol until the client closes the connection, in bounded time.
 
-    To close a socket while the client still sends would make its system throw away what it has
+    If a socket is closed while its peer still sends, the peer's system discards what the peer has
     not read: the close frame.
     """
 
-    def __init__(self, pipe: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport) -> None:
         loop = asyncio.get_running_loop()
-        self._before = cast("asyncio.Protocol", pipe.get_protocol())
-        self.over: asyncio.Future[None] = loop.create_future()
-        if getattr(self._before, "transport", None) is None:
-            self.over.set_result(None)
+        self._protocol = cast("asyncio.Protocol", transport.get_protocol())
+        self.done: asyncio.Future[None] = loop.create_future()
+        if getattr(self._protocol, "transport", None) is None:
+            self.done.set_result(None)
             return
-        self._timer = loop.call_later(_LINGER_SECONDS, pipe.abort)
-        pipe.set_protocol(self)
-        if not pipe.can_write_eof():
-            pipe.close()
+        self._timer = loop.call_later(_LINGER_SECONDS, transport.abort)
+        transport.set_protocol(self)
+        if not transport.can_write_eof():
+            transport.close()
             return
         try:
-            pipe.write_eof()
-            pipe.resume_reading()
-        except OSError:  # the client has cut it off
-            pipe.abort()
+            transport.write_eof()
+            transport.resume_reading()
+        except OSError:  # the client has reset the connection
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """What comes after the close frame is nobody's business."""
+        """Ignore what comes after the close frame."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
-        self._before.connection_lost(exc)
-        self.over.set_result(None)
+        self._protocol.connection_lost(exc)
+        self.done.set_result(None)
 
     def pause_writing(self) -> None:
-        self._before.pause_writing()
+        self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        self._before.resume_writing()
+        self._protocol.resume_writing()
 
 
-class _Socket(web.WebSocketResponse):
-    """aiohttp's WebSocket, which here neither waits for readers nor closes under a sender."""
+class _WebSocket(web.WebSocketResponse):
+    """aiohttp's WebSocket, with a close that never waits for the client to read."""
 
-    line: "WebSocketTransport"
-    """Is told when it is being closed, by whomever."""
+    transport: "WebSocketTransport"
+    """Stopped when aiohttp or the client closes the WebSocket."""
 
-    linger: _Linger | None = None
+    lingering_close: _LingeringClose | None = None
 
     async def close(
         self,
         *,
         code: int = 1000,
         message: bytes = b"",
-        drain: bool = True,  # noqa: ARG002 - it could wait for ever
+        drain: bool = True,  # noqa: ARG002 - it could wait forever
     ) -> bool:
-        """Close; never waits for the client to read."""
-        self.line.shut()
+        self.transport.stop_writing()
         return await super().close(code=code, message=message, drain=False)
 
     def _close_transport(self) -> None:
-        self.line.shut()
-        pipe = self._req.transport if self._req is not None else None
-        if self.linger is None and pipe is not None:
-            self.linger = _Linger(pipe)
+        self.transport.stop_writing()
+        raw_transport = self._req.transport if self._req is not None else None
+        if self.lingering_close is None and raw_transport is not None:
+            self.lingering_close = _LingeringClose(raw_transport)
 
 
-class Owner(Protocol):
-    """Who writes to a WebSocket's pipe."""
+class TransportOwner(Protocol):
+    """Has the hub's clients write directly to the raw transport."""
 
-    def unplug(self) -> None:
-        """Nothing may be written to it any more."""
+    def disable_fast_path(self) -> None:
+        """Stop these writes."""
 
 
 class WebSocketTransport:
     """One WebSocket.
 
     Args:
-        protocol: The subprotocol to name in the answer, as the client spelt it; "" for none.
-        heartbeat: Seconds of silence after which a client is pinged. Half of that later, it is
-            taken for dead.
+        subprotocol: The subprotocol in the handshake's response; "" for none.
+        heartbeat: Seconds of silence after which a client is pinged. It is disconnected if it does
+            not answer in half of that.
 
     Attributes:
-        pipe: Where frames go; None before the upgrade, and once it is being closed.
-        owner: Is told when it is being closed, or None.
+        raw_transport: Where frames are written; None before the upgrade and after a close began.
+        owner: Notified before a close, or None.
     """
 
-    __slots__ = ("_closer", "_request", "_socket", "owner", "pipe")
+    __slots__ = ("_close_task", "_request", "_socket", "owner", "raw_transport")
 
-    def __init__(self, protocol: str, heartbeat: float) -> None:
-        self._socket = _Socket(
+    def __init__(self, subprotocol: str, heartbeat: float) -> None:
+        self._socket = _WebSocket(
             timeout=_CLOSE_SECONDS,
             autoclose=False,
             autoping=False,
             heartbeat=heartbeat,
-            protocols=(protocol,) if protocol else (),
+            protocols=(subprotocol,) if subprotocol else (),
             compress=False,
-            max_msg_size=MESSAGE_LIMIT + 1,  # aiohttp refuses this many
+            max_msg_size=MESSAGE_LIMIT + 1,  # aiohttp refuses messages of this size
         )
-        self._socket.line = self
-        self._closer: asyncio.Task[bool] | None = None
-        self.pipe: asyncio.Transport | None = None
-        self.owner: Owner | None = None
+        self._socket.transport = self
+        self._close_task: asyncio.Task[bool] | None = None
+        self.raw_transport: asyncio.Transport | None = None
+        self.owner: TransportOwner | None = None
 
     async def open(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer the upgrade.
 
         Raises:
-            aiohttp.web.HTTPException: The handshake is not what it should be.
-            ConnectionError: The client has gone.
+            aiohttp.web.HTTPException: The handshake is invalid.
+            ConnectionError: The client has disconnected.
         """
         await self._socket.prepare(request)
         if request.transport is None:
             raise ConnectionResetError
         self._request = request
-        self.pipe = request.transport
-        self.pipe.set_write_buffer_limits(high=WRITE_BUFFER_LIMIT)
+        self.raw_transport = request.transport
+        self.raw_transport.set_write_buffer_limits(high=WRITE_BUFFER_LIMIT)
         return self._socket
 
     @property
-    def is_clear(self) -> bool:
-        """Whether the client reads what it is given, so that more may be written."""
-        return self._holds(WRITE_BUFFER_LIMIT)
+    def is_writable(self) -> bool:
+        """Whether the client reads fast enough for more to be written."""
+        return self._is_buffer_within(WRITE_BUFFER_LIMIT)
 
     @property
-    def is_patient(self) -> bool:
-        """Whether more may be written before it is closed, read or not."""
-        return self._holds(_FAREWELL)
+    def is_writable_before_close(self) -> bool:
+        """Whether more may be written right before a close, even if the client reads slowly."""
+        return self._is_buffer_within(_CLOSE_BUFFER_LIMIT)
 
-    def _holds(self, most: int) -> bool:
-        """Whether no more than this is unread; a transport that was cut off cannot be asked."""
-        pipe = self.pipe
-        return pipe is None or pipe.is_closing() or pipe.get_write_buffer_size() <= most
+    def _is_buffer_within(self, limit: int) -> bool:
+        transport = self.raw_transport  # an aborted one has no buffer size
+        return (
+            transport is None
+            or transport.is_closing()
+            or transport.get_write_buffer_size() <= limit
+        )
 
     def write(self, frame: bytes) -> None:
-        """Write one whole frame, unless the WebSocket is being closed."""
-        pipe = self.pipe
-        if pipe is not None and not pipe.is_closing():
-            pipe.write(frame)
+        """Write one frame, unless the WebSocket is being closed."""
+        transport = self.raw_transport
+        if transport is not None and not transport.is_closing():
+            transport.write(frame)
 
     async def drain(self) -> None:
-        """Wait until the client has read enough. Raises ConnectionError if it has gone."""
+        """Wait until the client has read enough. Raises ConnectionError if it has disconnected."""
         await self._request.writer.drain()
 
-    async def hear(self) -> str | bytes | Closing | None:
-        """The next message; a Closing when the client closes, None when it is over otherwise.
+    async def receive(self) -> str | bytes | CloseFrame | None:
+        """Return the next message or the client's close frame; None when the connection is lost.
 
-        Pings are answered. A client that does not read gets no pongs.
+        Pings are answered, unless the client does not read.
 
         Raises:
-            BrokenError: The client broke a rule.
-            ConnectionError: The client has gone.
+            ProtocolViolationError: The client violated RFC 6455.
+            ConnectionError: The client has disconnected.
         """
         while True:
             message = await self._socket.receive()
@@ -191,40 +197,41 @@ class WebSocketTransport:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
                     return cast("str | bytes", message.data)
                 case WSMsgType.PING:
-                    if self.is_clear:
+                    if self.is_writable:
                         await self._socket.pong(message.data)
                 case WSMsgType.PONG:
                     continue
                 case WSMsgType.CLOSE:
-                    return Closing(message.data, message.extra or "")
+                    return CloseFrame(message.data, message.extra or "")
                 case WSMsgType.ERROR if isinstance(message.data, WebSocketError):
-                    raise BrokenError(Closing(int(message.data.code), str(message.data)))
+                    close_frame = CloseFrame(int(message.data.code), str(message.data))
+                    raise ProtocolViolationError(close_frame)
                 case _:
                     return None
 
-    def shut(self) -> None:
-        """Write nothing more."""
-        self.pipe = None
+    def stop_writing(self) -> None:
+        """Write no more frames."""
+        self.raw_transport = None
         if self.owner is not None:
-            self.owner.unplug()
+            self.owner.disable_fast_path()
 
-    def hang_up(self, closing: Closing) -> None:
-        """Begin to close; nothing is written after this but the close frame."""
-        if self.pipe is not None:
-            self.shut()
-            close = self._socket.close(code=closing.code, message=closing.reason.encode())
-            self._closer = asyncio.ensure_future(close)
+    def start_close(self, close_frame: CloseFrame) -> None:
+        """Begin to close; only the close frame is written after this."""
+        if self.raw_transport is not None:
+            self.stop_writing()
+            close = self._socket.close(code=close_frame.code, message=close_frame.reason.encode())
+            self._close_task = asyncio.ensure_future(close)
 
     def abort(self) -> None:
-        """Cut the connection off; what was not read yet is lost."""
-        self.shut()
+        """Close the connection at once; unsent and unread data are lost."""
+        self.stop_writing()
         if self._request.transport is not None:
             self._request.transport.abort()
 
-    async def finish(self, closing: Closing) -> None:
-        """Close, unless that is under way, and wait until the client has hung up."""
-        self.hang_up(closing)
-        if self._closer is not None:
-            await asyncio.shield(self._closer)
-        if self._socket.linger is not None:
-            await asyncio.shield(self._socket.linger.over)
+    async def close(self, close_frame: CloseFrame) -> None:
+        """Close, unless a close is under way, and wait until the connection is closed."""
+        self.start_close(close_frame)
+        if self._close_task is not None:
+            await asyncio.shield(self._close_task)
+        if self._socket.lingering_close is not None:
+            await asyncio.shield(self._socket.lingering_close.done)

@@ -11,9 +11,9 @@ from wps_run.emulator.websocket.protobuf_wire import (
     FIELD_LIMIT,
     Fields,
     MessageLayout,
-    content,
-    numbered,
-    varint,
+    encode_bytes,
+    encode_number,
+    encode_varint,
 )
 
 UNKNOWN = [
@@ -27,9 +27,9 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize("unknown", UNKNOWN, ids=range(len(UNKNOWN)))
-def test_unknown_fields_are_passed_over(unknown: bytes) -> None:
-    """Whatever their wire type is, before and after a known one."""
-    known = content(1, b"x") + numbered(2, 300)
+def test_unknown_fields_are_ignored(unknown: bytes) -> None:
+    """Whatever their wire type, before and after a known one."""
+    known = encode_bytes(1, b"x") + encode_number(2, 300)
 
     fields = Fields(unknown + known + unknown)
 
@@ -48,7 +48,7 @@ MALFORMED = [
     b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
     b"\x09" + bytes(7),
     b"\x0d" + bytes(3),
-    b"\x0e\x00",  # wire types that there are not
+    b"\x0e\x00",  # unknown wire types
     b"\x0f\x00",
     b"\x0c",  # the end of a group that did not start
     b"\x0b",  # a group that does not end
@@ -59,11 +59,11 @@ MALFORMED = [
 
 @pytest.mark.parametrize("data", MALFORMED, ids=range(len(MALFORMED)))
 def test_malformed_bytes_are_refused(data: bytes) -> None:
-    """Truncated, overlong, or of no wire type."""
+    """Truncated, too long, or of an unknown wire type."""
     with pytest.raises(FrameError) as caught:
         Fields(data)
 
-    assert caught.value.code == 1007
+    assert caught.value.close_frame.code == 1007
 
 
 def test_bits_beyond_the_64th_are_dropped() -> None:
@@ -71,18 +71,18 @@ def test_bits_beyond_the_64th_are_dropped() -> None:
     assert Fields(b"\x08" + b"\xff" * 9 + b"\x7f").number(1) == 2**64 - 1
 
 
-def test_what_is_in_a_group_is_no_field() -> None:
-    """A group is passed over with all that it holds."""
-    group = b"\x4b" + numbered(1, 7) + content(2, b"x") + b"\x4c"
+def test_the_content_of_a_group_is_ignored() -> None:
+    """Its fields are not fields of the message."""
+    group = b"\x4b" + encode_number(1, 7) + encode_bytes(2, b"x") + b"\x4c"
 
-    fields = Fields(numbered(1, 3) + group)
+    fields = Fields(encode_number(1, 3) + group)
 
     assert (fields.number(1), fields.contents(2)) == (3, [])
 
 
 def test_the_last_of_a_singular_field_counts() -> None:
-    """A field may come again; another wire type makes it another field."""
-    data = numbered(1, 1) + content(1, b"a") + content(1, b"b") + numbered(1, 2)
+    """A repeated field with another wire type is another field."""
+    data = encode_number(1, 1) + encode_bytes(1, b"a") + encode_bytes(1, b"b") + encode_number(1, 2)
 
     fields = Fields(data)
 
@@ -90,17 +90,24 @@ def test_the_last_of_a_singular_field_counts() -> None:
     assert fields.contents(1) == [b"a", b"b"]
 
 
-def test_pieces_of_a_message_belong_together() -> None:
-    """As the format demands of a message that comes twice."""
-    fields = Fields(content(1, numbered(1, 7)) + content(1, numbered(2, 8))).message(1)
+def test_occurrences_of_a_message_are_merged() -> None:
+    """As the format requires."""
+    fields = Fields(
+        encode_bytes(1, encode_number(1, 7)) + encode_bytes(1, encode_number(2, 8))
+    ).message(1)
 
     assert fields is not None
     assert (fields.number(1), fields.number(2)) == (7, 8)
 
 
 def test_the_last_of_a_oneof_counts() -> None:
-    """Another field of it clears what came before; pieces of a message are put together."""
-    fields = Fields(content(1, b"a") + content(2, b"b") + content(1, b"c") + content(1, b"d"))
+    """Another field of it replaces the one before; occurrences of a message are merged."""
+    fields = Fields(
+        encode_bytes(1, b"a")
+        + encode_bytes(2, b"b")
+        + encode_bytes(1, b"c")
+        + encode_bytes(1, b"d")
+    )
 
     assert fields.one_of((1, 2), messages=(1,)) == (1, b"cd")
     assert fields.one_of((1, 2), messages=()) == (1, b"d")
@@ -109,54 +116,56 @@ def test_the_last_of_a_oneof_counts() -> None:
 
 
 @given(st.integers(0, 2**64 - 1))
-def test_a_number_is_read_as_it_was_written(number: int) -> None:
+def test_a_number_is_decoded_as_it_was_encoded(number: int) -> None:
     """All 64 bits, in at most ten bytes."""
-    assert Fields(numbered(1, number)).number(1) == number
-    assert len(varint(number)) == max(1, -(-number.bit_length() // 7))
+    assert Fields(encode_number(1, number)).number(1) == number
+    assert len(encode_varint(number)) == max(1, -(-number.bit_length() // 7))
 
 
 @given(url=st.text(), value=st.binary())
-def test_an_any_of_the_official_runtime_is_one(url: str, value: bytes) -> None:
+def test_an_any_of_the_official_runtime_is_valid(url: str, value: bytes) -> None:
     """Whatever its type and its bytes."""
     ANY.check(any_pb2.Any(type_url=url, value=value).SerializeToString())
 
 
-SHAPE = MessageLayout(texts=(1,), messages={2: MessageLayout(texts=(1,))})
+LAYOUT = MessageLayout(texts=(1,), messages={2: MessageLayout(texts=(1,))})
 
 
 @pytest.mark.parametrize(
-    "data", [content(1, b"\xff"), content(2, content(1, b"\xff")), b"\x12\x01x"]
+    "data", [encode_bytes(1, b"\xff"), encode_bytes(2, encode_bytes(1, b"\xff")), b"\x12\x01x"]
 )
-def test_a_message_that_is_malformed_inside_is_refused(data: bytes) -> None:
-    """Even if another field of the same number would have taken its place."""
+def test_a_malformed_nested_message_is_refused(data: bytes) -> None:
+    """Even if a later field with the same number replaces it."""
     with pytest.raises(FrameError):
-        SHAPE.check(data + content(1, b"x") + content(2))
+        LAYOUT.check(data + encode_bytes(1, b"x") + encode_bytes(2))
 
 
-def test_what_a_shape_does_not_know_may_hold_anything() -> None:
-    """Bytes are bytes, and another wire type makes another field."""
-    SHAPE.check(content(3, b"\xff") + content(2, content(3, b"\xff")) + numbered(1, 1))
+def test_unknown_fields_may_hold_anything() -> None:
+    """Any bytes, and a known number with another wire type."""
+    LAYOUT.check(
+        encode_bytes(3, b"\xff") + encode_bytes(2, encode_bytes(3, b"\xff")) + encode_number(1, 1)
+    )
 
 
-FLOODS = [numbered(1, 1), content(1), b"\x0b\x0c", b"\x0d" + bytes(4)]
+FLOODS = [encode_number(1, 1), encode_bytes(1), b"\x0b\x0c", b"\x0d" + bytes(4)]
 
 
 @pytest.mark.parametrize("field", FLOODS, ids=range(len(FLOODS)))
 def test_a_flood_of_fields_is_refused(field: bytes) -> None:
-    """Of any wire type, and wherever they are: a frame cannot hold up the others."""
+    """Of any wire type, at any depth: it would block the event loop."""
     fields = 2 if field == b"\x0b\x0c" else 1
 
-    assert SHAPE.check(field * (FIELD_LIMIT // fields)) == 0
+    assert LAYOUT.check(field * (FIELD_LIMIT // fields)) == 0
     with pytest.raises(FrameError, match="more than"):
-        SHAPE.check(field * (FIELD_LIMIT // fields + 1))
+        LAYOUT.check(field * (FIELD_LIMIT // fields + 1))
     with pytest.raises(FrameError, match="more than"):
-        SHAPE.check(content(2, field * (FIELD_LIMIT // fields)))
+        LAYOUT.check(encode_bytes(2, field * (FIELD_LIMIT // fields)))
 
 
 def test_fields_of_all_messages_count_together() -> None:
-    """Many small messages are a flood as well."""
-    half = content(2, numbered(1, 1) * (FIELD_LIMIT // 2))
+    """Many small messages are a flood, too."""
+    half = encode_bytes(2, encode_number(1, 1) * (FIELD_LIMIT // 2))
 
-    assert SHAPE.check(half) == FIELD_LIMIT // 2 - 1
+    assert LAYOUT.check(half) == FIELD_LIMIT // 2 - 1
     with pytest.raises(FrameError, match="more than"):
-        SHAPE.check(half + half)
+        LAYOUT.check(half + half)

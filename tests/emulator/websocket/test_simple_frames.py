@@ -5,7 +5,7 @@ import pytest
 from wps_run.emulator.effects import DataType
 from wps_run.emulator.rest.targets import Query
 from wps_run.emulator.websocket.frames import Pong, SendEvent, SendToGroup
-from wps_run.emulator.websocket.simple_frames import ModeError, SimpleFrames, SimpleMode, read_mode
+from wps_run.emulator.websocket.simple_frames import ModeError, SimpleFrames, SimpleMode, parse_mode
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ from wps_run.emulator.websocket.simple_frames import ModeError, SimpleFrames, Si
     ],
 )
 def test_modes(query: str, mode: SimpleMode) -> None:
-    """Any case will do, and the last value counts."""
-    assert read_mode(Query(query)) == mode
+    """Case-insensitive; the last value counts."""
+    assert parse_mode(Query(query)) == mode
 
 
 @pytest.mark.parametrize(
@@ -34,16 +34,16 @@ def test_modes(query: str, mode: SimpleMode) -> None:
         ("webpubsub_mode=sendToGroup&group=g&noEcho=1", "noEcho"),
     ],
 )
-def test_what_is_no_mode(query: str, word: str) -> None:
+def test_invalid_modes(query: str, word: str) -> None:
     """The error names the parameter."""
     with pytest.raises(ModeError, match=word):
-        read_mode(Query(query))
+        parse_mode(Query(query))
 
 
 def test_frames() -> None:
-    """A frame is an event or a message; the client is never told anything."""
-    assert SimpleFrames().read("é") == SendEvent("message", "é".encode(), DataType.TEXT)
-    assert SimpleFrames(SimpleMode("g", no_echo=True)).read(b"\xff") == SendToGroup(
+    """A frame is an event or a message; there are no responses."""
+    assert SimpleFrames().decode("é") == SendEvent("message", "é".encode(), DataType.TEXT)
+    assert SimpleFrames(SimpleMode("g", no_echo=True)).decode(b"\xff") == SendToGroup(
         "g", b"\xff", DataType.BINARY, no_echo=True
     )
-    assert SimpleFrames().write(Pong()) == b""
+    assert SimpleFrames().encode_response(Pong()) == b""
