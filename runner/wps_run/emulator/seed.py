@@ -7,7 +7,7 @@ from typing import Any
 from wps_run.emulator.names import Permission, hub_key, is_group_name, is_hub_name, is_id
 from wps_run.emulator.permissions import RULE_LIMIT
 from wps_run.problems import did_you_mean
-from wps_run.text import escape_invisible
+from wps_run.text import replace_invisible
 
 DEFAULT_HUB = "local"
 """The hub of clients that name none."""
@@ -38,7 +38,7 @@ class SeedProblem:
 
     def __str__(self) -> str:
         location = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.path)
-        return escape_invisible(
+        return replace_invisible(
             f"{location.lstrip('.')}: {self.message}" if location else self.message
         )
 

@@ -72,7 +72,7 @@ class Emulator:
         tls_key: The file with its private key (PEM).
         allow_unvalidated_entra_tokens: Accept Entra ID tokens without verifying them.
         strict_api_version: Refuse newer api-versions instead of warning on `wps_run.emulator`.
-        faults: The faults to inject; `faults.syntax.GRAMMAR` describes them.
+        faults: The faults to inject; `wps-run serve --help` describes them.
         fault_seed: The seed of the faults' random decisions, or None for a new one.
         limits: The limits for clients that are slow or disconnected.
         heartbeat: The seconds of silence after which a client is pinged.

@@ -337,7 +337,7 @@ async def test_a_new_seed_comes_with_new_faults(admin: Any) -> None:
         (b"{}", "write one fault a line"),
         (b"[", "the body is not JSON"),
         (b'{"faults": [], "seed": "x"}', "`seed` must be a whole number"),
-        (b"\xff\xfe", "is no kind of fault"),
+        (b"\xff\xfe", "is not a kind of fault"),
         (b"503\n" * 1001, "at most 1000 faults"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Which requests a fault strikes: by operation, hub, number, share and count."""
+"""Tests of which requests a fault applies to: by operation, hub, number, share and count."""
 
 import pytest
 from hypothesis import given
@@ -8,18 +8,18 @@ from wps_run.emulator.faults.rules import FaultDecision, FaultInjector, FaultTim
 from wps_run.emulator.faults.syntax import parse_fault
 
 
-def faults(*texts: str, seed: int = 1) -> FaultInjector:
-    """These faults in force."""
-    made = FaultInjector(seed)
-    made.add(map(parse_fault, texts))
-    return made
+def make_injector(*texts: str, seed: int = 1) -> FaultInjector:
+    """Make an injector with these faults."""
+    injector = FaultInjector(seed)
+    injector.add(map(parse_fault, texts))
+    return injector
 
 
-def struck(
-    made: FaultInjector, requests: int, operation: str = "SendToAll", hub: str = "chat"
+def affected(
+    injector: FaultInjector, requests: int, operation: str = "SendToAll", hub: str = "chat"
 ) -> list[int]:
-    """The numbers of the requests that were struck, from 1."""
-    return [number for number in range(1, requests + 1) if made.decide(operation, hub)]
+    """The numbers of the requests that a fault applies to, from 1."""
+    return [number for number in range(1, requests + 1) if injector.decide(operation, hub)]
 
 
 @pytest.mark.parametrize(
@@ -33,59 +33,61 @@ def struck(
         ("429,nth=5+2", [2, 5]),
     ],
 )
-def test_a_fault_strikes_by_number(text: str, numbers: list[int]) -> None:
-    """Counted are the requests that it is meant for."""
-    assert struck(faults(text), 6) == numbers
+def test_a_fault_selects_by_number(text: str, numbers: list[int]) -> None:
+    """Only the requests that match it are counted."""
+    assert affected(make_injector(text), 6) == numbers
 
 
-def test_only_requests_it_is_meant_for_are_counted() -> None:
+def test_only_matching_requests_are_counted() -> None:
     """The second send to a group in the hub, whatever comes between."""
-    made = faults("429,nth=2,on=SendToGroup,hub=Chat")
-    asked = [
+    injector = make_injector("429,nth=2,on=SendToGroup,hub=Chat")
+    requests = [
         ("SendToGroup", "chat"),
         ("SendToAll", "chat"),
         ("SendToGroup", "other"),
         ("SendToGroup", "chat"),
     ]
 
-    assert [bool(made.decide(*one)) for one in asked] == [False, False, False, True]
-    assert (made.counters[0].matched, made.counters[0].applied) == (2, 1)
+    assert [bool(injector.decide(*request)) for request in requests] == [False, False, False, True]
+    assert (injector.counters[0].matched, injector.counters[0].applied) == (2, 1)
 
 
 @given(seed=st.integers(0, 2**40))
-def test_the_same_seed_strikes_the_same_requests(seed: int) -> None:
-    """Luck is no more than a seed and a number."""
-    first, second = (struck(faults("429,share=50%", seed=seed), 64) for _ in range(2))
+def test_the_same_seed_selects_the_same_requests(seed: int) -> None:
+    """A random decision depends on seed, position and number only."""
+    first, second = (affected(make_injector("429,share=50%", seed=seed), 64) for _ in range(2))
 
     assert first == second
     assert 0 < len(first) < 64
 
 
-def test_another_seed_or_place_strikes_others() -> None:
-    """Two faults with the same share are not struck together."""
-    assert struck(faults("429,share=50%", seed=1), 64) != struck(
-        faults("429,share=50%", seed=2), 64
+def test_another_seed_or_position_selects_others() -> None:
+    """Two faults with the same share select different requests."""
+    assert affected(make_injector("429,share=50%", seed=1), 64) != affected(
+        make_injector("429,share=50%", seed=2), 64
     )
-    delays = faults("delay=1,share=50%", "delay=2,share=50%")
-    waits = [
-        made.delay(FaultTiming.BEFORE)
-        for made in (delays.decide("SendToAll", "h") for _ in range(99))
+    delays = make_injector("delay=1,share=50%", "delay=2,share=50%")
+    seconds = [
+        decision.delay(FaultTiming.BEFORE)
+        for decision in (delays.decide("SendToAll", "h") for _ in range(99))
     ]
-    assert set(waits) == {0, 1, 2, 3}
+    assert set(seconds) == {0, 1, 2, 3}
 
 
-def test_a_share_is_kept_to() -> None:
-    """Of 10,000 requests a tenth, more or less."""
-    assert 900 < len(struck(faults("429,share=10%"), 10_000)) < 1100
+def test_a_share_is_that_fraction_of_the_requests() -> None:
+    """About a tenth of 10,000."""
+    assert 900 < len(affected(make_injector("429,share=10%"), 10_000)) < 1100
 
 
-def test_the_first_fault_strikes_and_delays_add_up() -> None:
-    """A fault that comes too late is not used up."""
-    made = faults("503,nth=1", "429,count=1", "delay=1,after", "delay=2,after", "delay=4")
+def test_the_first_fault_applies_and_delays_add_up() -> None:
+    """A fault behind it does not count as applied."""
+    injector = make_injector(
+        "503,nth=1", "429,count=1", "delay=1,after", "delay=2,after", "delay=4"
+    )
 
-    first, second, third = (made.decide("SendToAll", "h") for _ in range(3))
+    first, second, third = (injector.decide("SendToAll", "h") for _ in range(3))
 
-    assert [one.texts for one in (first, second, third)] == [
+    assert [decision.texts for decision in (first, second, third)] == [
         ("delay=1,after", "delay=2,after", "delay=4", "503,nth=1"),
         ("delay=1,after", "delay=2,after", "delay=4", "429,count=1"),
         ("delay=1,after", "delay=2,after", "delay=4"),
@@ -93,13 +95,13 @@ def test_the_first_fault_strikes_and_delays_add_up() -> None:
     assert (first.delay(FaultTiming.BEFORE), first.delay(FaultTiming.AFTER)) == (4, 3)
 
 
-def test_other_faults_begin_to_count_anew() -> None:
-    """With a new seed if there is one."""
-    made = faults("429,count=1")
-    made.decide("SendToAll", "h")
+def test_replaced_faults_start_with_new_counts() -> None:
+    """With a new seed if one is given."""
+    injector = make_injector("429,count=1")
+    injector.decide("SendToAll", "h")
 
-    made.replace([parse_fault("429,count=1")], seed=7)
+    injector.replace([parse_fault("429,count=1")], seed=7)
 
-    assert (made.seed, struck(made, 2)) == (7, [1])
-    made.replace([])
-    assert (made.seed, made.decide("SendToAll", "h")) == (7, FaultDecision())
+    assert (injector.seed, affected(injector, 2)) == (7, [1])
+    injector.replace([])
+    assert (injector.seed, injector.decide("SendToAll", "h")) == (7, FaultDecision())

@@ -1,4 +1,4 @@
-"""How faults are written, and that what is wrong is told with what to write instead."""
+"""Tests of parsing faults."""
 
 import pytest
 from hypothesis import given
@@ -32,13 +32,13 @@ from wps_run.emulator.faults.syntax import FaultError, parse_fault
         ("503,hub=Chat", InjectedFault("503,hub=Chat", FaultKind.STATUS, status=503, hub="chat")),
     ],
 )
-def test_a_fault_is_read(text: str, fault: InjectedFault) -> None:
-    """A kind first, then what narrows it down."""
+def test_a_fault_is_parsed(text: str, fault: InjectedFault) -> None:
+    """A kind first, then options."""
     assert parse_fault(text) == fault
 
 
 @pytest.mark.parametrize(
-    ("word", "wait", "seconds"),
+    ("word", "header", "seconds"),
     [
         ("retry-after=2", RetryAfterHeader.SECONDS, 2),
         ("retry-after=0", RetryAfterHeader.SECONDS, 0),
@@ -48,13 +48,13 @@ def test_a_fault_is_read(text: str, fault: InjectedFault) -> None:
         ("retry-after-ms=250ms", RetryAfterHeader.MILLISECONDS, 0.25),
     ],
 )
-def test_the_three_ways_to_be_told_to_wait(
-    word: str, wait: RetryAfterHeader, seconds: float
+def test_the_three_headers_that_request_a_delay(
+    word: str, header: RetryAfterHeader, seconds: float
 ) -> None:
     """Seconds, a date, milliseconds."""
     fault = parse_fault(f"429,{word}")
 
-    assert (fault.retry_after, fault.retry_after_seconds) == (wait, seconds)
+    assert (fault.retry_after, fault.retry_after_seconds) == (header, seconds)
 
 
 @pytest.mark.parametrize(
@@ -66,17 +66,17 @@ def test_the_three_ways_to_be_told_to_wait(
     ],
 )
 def test_operations_are_named_by_their_id_or_by_the_action(word: str) -> None:
-    """In any case, with the prefix or without."""
+    """In any case, with or without the prefix."""
     assert parse_fault(f"stall,{word}").operations == {"sendtoall", "addusertogroup"}
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("", "a fault begins with its kind; the kinds are 429, 503"),
-        ("stal", "`stal` is no kind of fault; did you mean `stall`?"),
+        ("stal", "`stal` is not a kind of fault; did you mean `stall`?"),
         ("count=3", "the kind comes first, as in `429,retry-after=2,count=3`"),
-        ("404", "404 is no status of a fault; write 408, 429 or one of 500 to 599"),
+        ("404", "a fault cannot have status 404; write 408, 429 or one of 500 to 599"),
         ("600", "write 408, 429 or one of 500 to 599"),
         ("429,", "has a comma too many"),
         ("429,503", "one fault has one kind: write a second --fault"),
@@ -86,36 +86,36 @@ def test_operations_are_named_by_their_id_or_by_the_action(word: str) -> None:
         ("429,count", "write a whole number from 1, as in count=3"),
         ("429,count=0", "write a whole number from 1"),
         ("429,count=²", "write a whole number from 1"),
-        ("429,count=1,count=2", "says a second time"),
-        ("503,before,after", "says a second time"),
-        ("429,retry-after=1,retry-after-ms=2", "says a second time"),
-        ("429,share=0", "a share is written 10% or 0.1"),
-        ("429,share=101%", "a share is written 10% or 0.1"),
-        ("429,share=nan", "a share is written 10% or 0.1"),
+        ("429,count=1,count=2", "sets an option a second time"),
+        ("503,before,after", "sets an option a second time"),
+        ("429,retry-after=1,retry-after-ms=2", "sets an option a second time"),
+        ("429,share=0", "write a share as 10% or 0.1"),
+        ("429,share=101%", "write a share as 10% or 0.1"),
+        ("429,share=nan", "write a share as 10% or 0.1"),
         ("429,nth=1,share=5%", "leave out share, count and every"),
-        ("429,after", "a 429 says that nothing was done"),
+        ("429,after", "a 429 means that the request had no effect"),
         ("half,before", "write `reset,before` instead"),
-        ("stall,retry-after=1", "only a status can tell the caller to wait"),
+        ("stall,retry-after=1", "only a status can have this option"),
         ("429,retry-after=0.5", "write retry-after-ms=250 for less"),
         ("delay", "write delay=250ms"),
-        ("delay=", "is no duration like 250ms"),
-        ("delay=0", "is no duration like 250ms"),
-        ("delay=2h", "is no duration like 250ms"),
+        ("delay=", "is not a duration like 250ms"),
+        ("delay=0", "is not a duration like 250ms"),
+        ("delay=2h", "is not a duration like 250ms"),
         ("delay=61m", "up to an hour"),
         ("503,after=1", "`after` has no value"),
-        ("503,hub=1", "no hub's name"),
+        ("503,hub=1", "not a valid hub name"),
         ("503,on=SendToGruop", "did you mean `SendToGroup`?"),
         ("503,on=closeClientConnection", "did you mean `CloseConnection`?"),
         ("503,on=xyz", "they are SendToAll, CloseAllConnections"),
-        ("503,on=GetServiceStatus", "is no operation"),
+        ("503,on=GetServiceStatus", "is not an operation"),
     ],
 )
-def test_what_is_wrong_is_told_with_what_to_write(text: str, words: str) -> None:
-    """Errors teach."""
+def test_an_error_says_what_to_write(text: str, message: str) -> None:
+    """It quotes the fault and the option."""
     with pytest.raises(FaultError) as error:
         parse_fault(text)
 
-    assert words in str(error.value)
+    assert message in str(error.value)
 
 
 WORDS = st.sampled_from(
@@ -126,10 +126,10 @@ WORDS = st.sampled_from(
 
 @given(text=st.lists(WORDS | st.text(max_size=5), max_size=4).map(",".join))
 def test_any_text_is_a_fault_or_an_error_in_one_line(text: str) -> None:
-    """Nothing else is raised, and a terminal is not told to do things."""
+    """No other exception is raised, and no control character is printed."""
     try:
         fault = parse_fault(text)
-        told = fault.text
+        line = fault.text
     except FaultError as error:
-        told = str(error)
-    assert told.isprintable()
+        line = str(error)
+    assert line.isprintable()

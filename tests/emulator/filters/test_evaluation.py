@@ -1,4 +1,4 @@
-"""Filters: what they select, and how they refuse."""
+"""Tests of checking and evaluating filters."""
 
 import pytest
 from hypothesis import given
@@ -44,7 +44,7 @@ NOBODY = Connection("conn-2")
     ],
 )
 def test_a_filter_selects_ada(text: str) -> None:
-    """The service's filter reference, piece by piece."""
+    """Each part of the service's filter reference."""
     assert compile_filter(text)(ADA) is True
 
 
@@ -64,7 +64,7 @@ def test_a_filter_selects_ada(text: str) -> None:
     ],
 )
 def test_an_anonymous_connection_has_null_for_a_user(text: str) -> None:
-    """Null is carried through functions, and orders with nothing."""
+    """Functions return null for null, and null has no order."""
     assert compile_filter(text)(NOBODY) is True
 
 
@@ -99,7 +99,7 @@ def test_an_anonymous_connection_has_null_for_a_user(text: str) -> None:
         ),
     ],
 )
-def test_a_refusal_has_the_services_words(text: str, message: str) -> None:
+def test_an_error_has_the_services_message(text: str, message: str) -> None:
     """The first was recorded from the service, the others from its emulator."""
     with pytest.raises(FilterError) as error:
         compile_filter(text)
@@ -129,14 +129,14 @@ def test_a_refusal_has_the_services_words(text: str, message: str) -> None:
         "TRUE",
     ],
 )
-def test_wrong_types_are_refused_even_where_evaluation_would_not_come(text: str) -> None:
+def test_wrong_types_are_refused_even_where_nothing_is_evaluated(text: str) -> None:
     """A filter is checked as a whole before anything is selected."""
     with pytest.raises(FilterError):
         compile_filter(text)
 
 
-def test_long_chains_are_no_depth() -> None:
-    """Twenty thousand alternatives nest no deeper than two, and are evaluated."""
+def test_long_chains_do_not_nest() -> None:
+    """Twenty thousand alternatives have depth two."""
     text = " or ".join(["userId eq 'x'"] * 20_000 + ["userId eq 'Ada'"])
 
     assert compile_filter(text)(ADA)
@@ -145,7 +145,7 @@ def test_long_chains_are_no_depth() -> None:
 @pytest.mark.parametrize("depth", [DEPTH_LIMIT - 1, DEPTH_LIMIT, 50_000])
 @pytest.mark.parametrize(("before", "after"), [("(", ")"), ("not ", ""), ("true eq (", ")")])
 def test_depth_is_bounded(depth: int, before: str, after: str) -> None:
-    """Deep nesting is refused in words; what is let through can be evaluated."""
+    """Deep nesting is an error; an accepted filter can be evaluated."""
     text = before * depth + "true" + after * depth
     try:
         matches = compile_filter(text)

@@ -1,12 +1,13 @@
-"""Filter expressions: which connections a send or a bulk change selects.
+"""Filter expressions: check them and compile them to predicates on connections.
 
-A filter is checked as a whole before it is used: a wrong type is refused even where evaluation
-would never come to it. Its cost per connection is then a few function calls.
+A filter is checked as a whole before it is used: a wrong type is an error even in a part that
+would never be evaluated. Evaluating it costs a few function calls a connection.
 
-Source: the service's OData filter reference. Text is compared with case; names of fields are
-not. Lengths and positions count characters.
+Source: the service's OData filter reference. Text is compared with case, field names without.
+Lengths and positions count characters.
 """
 
+import operator
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,7 +28,7 @@ from wps_run.emulator.filters.syntax import (
 
 
 class Subject(Protocol):
-    """What a filter can ask of a connection."""
+    """The properties of a connection that filters can use."""
 
     @property
     def connection_id(self) -> str:
@@ -35,15 +36,15 @@ class Subject(Protocol):
 
     @property
     def user_id(self) -> str | None:
-        """Whose it is."""
+        """Its user, or None."""
 
     @property
     def protocol(self) -> str | None:
-        """The subprotocol it speaks."""
+        """Its subprotocol, or None."""
 
     @property
     def groups(self) -> Collection[str]:
-        """The groups it is in."""
+        """Its groups."""
 
 
 class _Type(StrEnum):
@@ -54,34 +55,34 @@ class _Type(StrEnum):
     COLLECTION = "collection"
 
 
-_Run = Callable[[Subject], Any]
+_Evaluate = Callable[[Subject], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Term:
-    """A checked expression. `run` gives a value of the type, or None where a part is null."""
+    """A checked expression. `evaluate` returns a value of the type, or None if a part is null."""
 
     type: _Type
-    run: _Run
+    evaluate: _Evaluate
 
 
 def compile_filter(text: str) -> Callable[[Subject], bool]:
-    """Read and check a filter.
+    """Parse, check and compile a filter.
 
     Returns:
-        A function that says whether a connection is selected. It never raises.
+        A predicate on connections, which never raises.
 
     Raises:
-        FilterError: The filter is wrong; the message says where and why, as the service does.
+        FilterError: The filter is invalid; the message is that of the service.
     """
     node = parse(text)
     term = _compile(node, text)
     _require(term, _Type.BOOL, node)
-    return term.run
+    return term.evaluate
 
 
 def _compile(node: Node, context: Node | str) -> _Term:
-    """Check one expression; `context` is the expression around it, which errors quote."""
+    """Compile one expression; `context` is the expression around it, for error messages."""
     match node:
         case Literal():
             term = _literal(node)
@@ -102,9 +103,9 @@ def _compile(node: Node, context: Node | str) -> _Term:
     return term
 
 
-def _require(term: _Term, wanted: _Type, context: Node) -> None:
-    if term.type is not wanted:
-        raise FilterError(context, f"Type '{term.type}', expect '{wanted}'.")
+def _require(term: _Term, expected: _Type, context: Node) -> None:
+    if term.type is not expected:
+        raise FilterError(context, f"Type '{term.type}', expect '{expected}'.")
 
 
 def _literal(node: Literal) -> _Term:
@@ -131,107 +132,102 @@ def _field(node: Name, context: Node | str) -> _Term:
 def _not(node: Not, context: Node | str) -> _Term:
     operand = _compile(node.operand, context)
     _require(operand, _Type.BOOL, node)
-    run = operand.run
-    return _Term(_Type.BOOL, lambda subject: not run(subject))
+    evaluate = operand.evaluate
+    return _Term(_Type.BOOL, lambda subject: not evaluate(subject))
 
 
 def _junction(node: Junction) -> _Term:
     terms = [_compile(operand, node) for operand in node.operands]
     for term in terms:
         _require(term, _Type.BOOL, node)
-    runs = [term.run for term in terms]
-    if node.operator == "and":
-        return _Term(_Type.BOOL, lambda subject: all(run(subject) for run in runs))
-    return _Term(_Type.BOOL, lambda subject: any(run(subject) for run in runs))
+    evaluates = [term.evaluate for term in terms]
+    combine = all if node.operator == "and" else any
+    return _Term(_Type.BOOL, lambda subject: combine(evaluate(subject) for evaluate in evaluates))
 
 
 def _comparison(node: Comparison) -> _Term:
     left, right = _compile(node.left, node), _compile(node.right, node)
-    run, other = left.run, right.run
     if node.operator in {"eq", "ne"}:
-        equal = _equality(left, right)
-        wanted = node.operator == "eq"
-        return _Term(_Type.BOOL, lambda subject: equal(subject) is wanted)
+        is_equal = _equality(left, right)
+        expected = node.operator == "eq"
+        return _Term(_Type.BOOL, lambda subject: is_equal(subject) is expected)
     for term in (left, right):
         if term.type is not _Type.NULL:
             _require(term, _Type.INT, node)
-    holds = _ORDERS[node.operator]
+    holds = _ORDERINGS[node.operator]
 
     def compare(subject: Subject) -> bool:
-        a, b = run(subject), other(subject)
+        a, b = left.evaluate(subject), right.evaluate(subject)
         return a is not None and b is not None and holds(a, b)
 
     return _Term(_Type.BOOL, compare)
 
 
-_ORDERS: dict[str, Callable[[int, int], bool]] = {
-    "gt": lambda a, b: a > b,
-    "ge": lambda a, b: a >= b,
-    "lt": lambda a, b: a < b,
-    "le": lambda a, b: a <= b,
+_ORDERINGS: dict[str, Callable[[int, int], bool]] = {
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "lt": operator.lt,
+    "le": operator.le,
 }
 
 
 def _equality(left: _Term, right: _Term) -> Callable[[Subject], bool]:
-    """Values of two types are never equal (Python's 1 and True are), null and null are."""
-    run, other = left.run, right.run
+    """Compare values: two types are never equal (in Python, 1 and True are), but two nulls are."""
     if left.type is right.type or _Type.NULL in {left.type, right.type}:
-        return lambda subject: bool(run(subject) == other(subject))
-    return lambda subject: run(subject) is None and other(subject) is None
+        return lambda subject: bool(left.evaluate(subject) == right.evaluate(subject))
+    return lambda subject: left.evaluate(subject) is None and right.evaluate(subject) is None
 
 
 def _membership(node: In) -> _Term:
     left = _compile(node.left, node)
-    run = left.run
     if isinstance(node.right, tuple):
         values = {(type(item.value), item.value) for item in node.right}
 
-        def listed(subject: Subject) -> bool:
-            value = run(subject)
+        def is_listed(subject: Subject) -> bool:
+            value = left.evaluate(subject)
             return isinstance(value, str | int | None) and (type(value), value) in values
 
-        return _Term(_Type.BOOL, listed)
+        return _Term(_Type.BOOL, is_listed)
     right = _compile(node.right, node)
     _require(right, _Type.COLLECTION, node)
-    within = right.run
 
-    def contained(subject: Subject) -> bool:
-        value = run(subject)
-        return isinstance(value, str) and value in within(subject)
+    def is_contained(subject: Subject) -> bool:
+        value = left.evaluate(subject)
+        return isinstance(value, str) and value in right.evaluate(subject)
 
-    return _Term(_Type.BOOL, contained)
+    return _Term(_Type.BOOL, is_contained)
 
 
 @dataclass(frozen=True, slots=True)
 class _Function:
-    """One signature: each argument may be one of its types, or null.
+    """One signature of a function.
 
     Attributes:
-        takes: For each argument, the types it may have; the first is named in errors.
-        gives: The type of the result.
-        run: Carries it out.
-        null: The result when any value is None.
-        takes_null: Whether `run` is called even then.
+        parameters: The allowed types of each argument, besides null; errors name the first.
+        result: The type of the result.
+        call: Computes the result.
+        null_result: The result when an argument is null.
+        accepts_null: Whether `call` is used even then.
     """
 
-    takes: tuple[tuple[_Type, ...], ...]
-    gives: _Type
-    run: Callable[..., Any]
-    null: Any = None
-    takes_null: bool = False
+    parameters: tuple[tuple[_Type, ...], ...]
+    result: _Type
+    call: Callable[..., Any]
+    null_result: Any = None
+    accepts_null: bool = False
 
 
 _S, _I, _C = (_Type.STRING,), (_Type.INT,), (_Type.STRING, _Type.COLLECTION)
 
 
 def _substring(text: str, start: int, length: int | None = None) -> str | None:
-    """The part of a text, or None when it would reach beyond the text."""
+    """Return a part of a text, or None when it would extend beyond the text."""
     end = len(text) if length is None else start + length
     return text[start:end] if 0 <= start <= end <= len(text) else None
 
 
 def _concat(left: str | None, right: str | None) -> str | None:
-    """Null counts as an empty text, but two nulls make null."""
+    """Concatenate two texts: one null is an empty text, two nulls are null."""
     return None if left is None and right is None else (left or "") + (right or "")
 
 
@@ -240,11 +236,11 @@ _FUNCTIONS: dict[str, tuple[_Function, ...]] = {
     "toupper": (_Function((_S,), _Type.STRING, str.upper),),
     "trim": (_Function((_S,), _Type.STRING, str.strip),),
     "length": (_Function((_C,), _Type.INT, len),),
-    "contains": (_Function((_S, _S), _Type.BOOL, str.__contains__, null=False),),
-    "startswith": (_Function((_S, _S), _Type.BOOL, str.startswith, null=False),),
-    "endswith": (_Function((_S, _S), _Type.BOOL, str.endswith, null=False),),
-    "indexof": (_Function((_S, _S), _Type.INT, str.find, null=-1),),
-    "concat": (_Function((_S, _S), _Type.STRING, _concat, takes_null=True),),
+    "contains": (_Function((_S, _S), _Type.BOOL, str.__contains__, null_result=False),),
+    "startswith": (_Function((_S, _S), _Type.BOOL, str.startswith, null_result=False),),
+    "endswith": (_Function((_S, _S), _Type.BOOL, str.endswith, null_result=False),),
+    "indexof": (_Function((_S, _S), _Type.INT, str.find, null_result=-1),),
+    "concat": (_Function((_S, _S), _Type.STRING, _concat, accepts_null=True),),
     "substring": (
         _Function((_S, _I), _Type.STRING, _substring),
         _Function((_S, _I, _I), _Type.STRING, _substring),
@@ -257,21 +253,21 @@ def _call(node: FunctionCall) -> _Term:
         raise FilterError(node, f"Token '{node}' is not supported.")
     terms = [_compile(argument, node) for argument in node.arguments]
     for function in _FUNCTIONS[node.function]:
-        if len(function.takes) == len(terms):
-            return _applied(function, terms, node)
+        if len(function.parameters) == len(terms):
+            return _apply(function, terms, node)
     raise FilterError(node, f"Invalid token '{node}'.")
 
 
-def _applied(function: _Function, terms: list[_Term], node: FunctionCall) -> _Term:
-    for term, types in zip(terms, function.takes, strict=True):
+def _apply(function: _Function, terms: list[_Term], node: FunctionCall) -> _Term:
+    for term, types in zip(terms, function.parameters, strict=True):
         if term.type is not _Type.NULL and term.type not in types:
             raise FilterError(node, f"Type '{term.type}', expect '{types[0]}'.")
-    runs = [term.run for term in terms]
+    evaluates = [term.evaluate for term in terms]
 
-    def apply(subject: Subject) -> Any:  # noqa: ANN401 - a value of the type `function.gives`
-        values = [run(subject) for run in runs]
-        if None in values and not function.takes_null:
-            return function.null
-        return function.run(*values)
+    def evaluate(subject: Subject) -> Any:  # noqa: ANN401 - a value of the type `function.result`
+        values = [evaluate(subject) for evaluate in evaluates]
+        if None in values and not function.accepts_null:
+            return function.null_result
+        return function.call(*values)
 
-    return _Term(function.gives, apply)
+    return _Term(function.result, evaluate)

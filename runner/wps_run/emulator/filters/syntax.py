@@ -1,8 +1,8 @@
-"""The syntax of filter expressions: text to a tree, or the place where it goes wrong.
+"""The syntax of filter expressions: parse a text into a tree.
 
-Source: the service's OData filter reference. Binding, strongest first: `in`, `not`,
-comparisons, `and`, `or`. The wording of the errors is that of Microsoft's OData library, which
-the service passes on.
+Source: the service's OData filter reference. Operators by precedence, highest first: `in`, `not`,
+comparisons, `and`, `or`. The error messages are those of Microsoft's OData library, which the
+service returns.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 DEPTH_LIMIT = 100
-"""How deep expressions may nest; chains of `and` or `or` do not nest."""
+"""The maximum nesting of expressions; chains of `and` or `or` do not nest."""
 
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 
@@ -19,7 +19,7 @@ COMPARISONS = frozenset({"eq", "ne", "gt", "ge", "lt", "le"})
 
 
 class FilterError(Exception):
-    """A filter is wrong; the message is the one the service answers with."""
+    """A filter is invalid; the message is that of the service."""
 
     def __init__(self, expression: object, detail: str) -> None:
         super().__init__(f"Invalid syntax for '{expression}': {detail} (Parameter 'filter')")
@@ -54,7 +54,7 @@ class Not:
     operand: "Node"
 
     def __str__(self) -> str:
-        return f"not {_wrapped(self.operand)}"
+        return f"not {_parenthesize(self.operand)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +65,19 @@ class Junction:
     operands: tuple["Node", ...]
 
     def __str__(self) -> str:
-        return f" {self.operator} ".join(map(_wrapped, self.operands))
+        return f" {self.operator} ".join(map(_parenthesize, self.operands))
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`left eq right` and its like."""
+    """`left eq right`, or another comparison."""
 
     operator: str
     left: "Node"
     right: "Node"
 
     def __str__(self) -> str:
-        return f"{_wrapped(self.left)} {self.operator} {_wrapped(self.right)}"
+        return f"{_parenthesize(self.left)} {self.operator} {_parenthesize(self.right)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,8 @@ class In:
 
     def __str__(self) -> str:
         right = self.right
-        shown = f"({','.join(map(str, right))})" if isinstance(right, tuple) else str(right)
-        return f"{self.left} in {shown}"
+        text = f"({','.join(map(str, right))})" if isinstance(right, tuple) else str(right)
+        return f"{self.left} in {text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +107,12 @@ class FunctionCall:
 Node = Literal | Name | Not | Junction | Comparison | In | FunctionCall
 
 
-def _wrapped(node: Node) -> str:
+def _parenthesize(node: Node) -> str:
     compound = isinstance(node, Not | Junction | Comparison | In)
     return f"({node})" if compound else str(node)
 
 
-class _Kind(Enum):
+class _TokenKind(Enum):
     WORD = auto()
     TEXT = auto()
     NUMBER = auto()
@@ -122,7 +122,7 @@ class _Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    kind: _Kind
+    kind: _TokenKind
     text: str
     start: int
     end: int
@@ -133,27 +133,27 @@ _TOKEN = re.compile(
 )
 _BLANK = re.compile(r"\s*+")
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
-_NOT = 4
-_STRENGTHS = {"or": 1, "and": 2, **dict.fromkeys(COMPARISONS, 3), "in": 5}
-"""How strongly an operator binds what is left and right of it; `_NOT` stands between."""
+_NOT_PRECEDENCE = 4
+_PRECEDENCES = {"or": 1, "and": 2, **dict.fromkeys(COMPARISONS, 3), "in": 5}
+"""The precedence of each binary operator."""
 
 
-def _tokens(text: str) -> Iterator[_Token]:
+def _tokenize(text: str) -> Iterator[_Token]:
     position = 0
     while True:
         blank = _BLANK.match(text, position)
         position = blank.end() if blank else position
         if position == len(text):
-            yield _Token(_Kind.END, "", position, position)
+            yield _Token(_TokenKind.END, "", position, position)
             return
-        found = _TOKEN.match(text, position)
-        if found is None:
-            raise _unreadable(text, position)
-        position = found.end()
-        yield _Token(_Kind[found.lastgroup or "END"], found[0], found.start(), position)
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise _invalid_token(text, position)
+        position = match.end()
+        yield _Token(_TokenKind[match.lastgroup or "END"], match[0], match.start(), position)
 
 
-def _unreadable(text: str, position: int) -> FilterError:
+def _invalid_token(text: str, position: int) -> FilterError:
     if text[position] == "'":
         detail = f"There is an unterminated string literal at position {len(text)} in '{text}'."
     else:
@@ -165,79 +165,79 @@ def _unreadable(text: str, position: int) -> FilterError:
 
 
 def parse(text: str) -> Node:
-    """Read a filter.
+    """Parse a filter.
 
     Raises:
-        FilterError: It is not one, or nests deeper than `DEPTH_LIMIT`.
+        FilterError: The text is invalid, or nests deeper than `DEPTH_LIMIT`.
     """
-    return _Parser(text).whole()
+    return _Parser(text).parse()
 
 
 class _Parser:
-    """Precedence climbing: few frames a level, so that the limit comes before Python's own."""
+    """Parses by precedence climbing, whose few frames a level stay below the recursion limit."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._tokens = _tokens(text)
+        self._tokens = _tokenize(text)
         self._token = next(self._tokens)
         self._depth = 0
 
-    def whole(self) -> Node:
+    def parse(self) -> Node:
         node = self._expression(0)
-        if self._token.kind is not _Kind.END:
+        if self._token.kind is not _TokenKind.END:
             raise self._syntax_error()
         return node
 
-    def _expression(self, floor: int) -> Node:
-        """What follows, as far as operators bind more strongly than `floor`."""
+    def _expression(self, minimum: int) -> Node:
+        """Parse an expression whose operators have a precedence above `minimum`."""
         depth = self._depth
         self._descend()
         node = self._operand()
-        while (strength := self._strength()) > floor:
+        while (precedence := self._precedence()) > minimum:
             self._descend()  # `a eq b eq c` nests to the left
-            node = self._operation(node, self._next().text, strength)
+            node = self._operation(node, self._next().text, precedence)
         self._depth = depth
         return node
 
-    def _strength(self) -> int:
-        word = self._token.kind is _Kind.WORD
-        return _STRENGTHS.get(self._token.text, 0) if word else 0
+    def _precedence(self) -> int:
+        is_word = self._token.kind is _TokenKind.WORD
+        return _PRECEDENCES.get(self._token.text, 0) if is_word else 0
 
-    def _operation(self, left: Node, operator: str, strength: int) -> Node:
+    def _operation(self, left: Node, operator: str, precedence: int) -> Node:
         if operator == "in":
-            listed = self._takes(_Kind.MARK, "(")
-            return In(left, self._list() if listed else self._expression(strength))
+            is_list = self._accept(_TokenKind.MARK, "(")
+            return In(left, self._list() if is_list else self._expression(precedence))
         if operator in COMPARISONS:
-            return Comparison(operator, left, self._expression(strength))
-        operands = [left, self._expression(strength)]
-        while self._takes(_Kind.WORD, operator):
-            operands.append(self._expression(strength))
+            return Comparison(operator, left, self._expression(precedence))
+        operands = [left, self._expression(precedence)]
+        while self._accept(_TokenKind.WORD, operator):
+            operands.append(self._expression(precedence))
         return Junction(operator, tuple(operands))
 
     def _operand(self) -> Node:
-        if self._takes(_Kind.WORD, "not"):
-            return Not(self._expression(_NOT))
-        if self._takes(_Kind.MARK, "("):
+        if self._accept(_TokenKind.WORD, "not"):
+            return Not(self._expression(_NOT_PRECEDENCE))
+        if self._accept(_TokenKind.MARK, "("):
             node = self._expression(0)
             self._expect(")", "')' or operator")
             return node
         literal = self._literal()
         if literal is not None:
             return literal
-        if self._token.kind is not _Kind.WORD:
+        if self._token.kind is not _TokenKind.WORD:
             start = self._token.start
             raise self._error(f"Expression expected at position {start} in '{self._text}'.")
         word = self._next().text
-        return self._call(word) if self._takes(_Kind.MARK, "(") else Name(word)
+        return self._call(word) if self._accept(_TokenKind.MARK, "(") else Name(word)
 
     def _literal(self) -> Literal | None:
         token = self._token
         match token.kind:
-            case _Kind.TEXT:
+            case _TokenKind.TEXT:
                 value: str | int | bool | None = token.text[1:-1].replace("''", "'")
-            case _Kind.NUMBER:
+            case _TokenKind.NUMBER:
                 value = self._number(token.text)
-            case _Kind.WORD if token.text in _CONSTANTS:
+            case _TokenKind.WORD if token.text in _CONSTANTS:
                 value = _CONSTANTS[token.text]
             case _:
                 return None
@@ -250,17 +250,17 @@ class _Parser:
         return int(text)
 
     def _call(self, function: str) -> FunctionCall:
-        if self._takes(_Kind.MARK, ")"):
+        if self._accept(_TokenKind.MARK, ")"):
             return FunctionCall(function, ())
         arguments = [self._expression(0)]
-        while self._takes(_Kind.MARK, ","):
+        while self._accept(_TokenKind.MARK, ","):
             arguments.append(self._expression(0))
         self._expect(")", "')' or ','")
         return FunctionCall(function, tuple(arguments))
 
     def _list(self) -> tuple[Literal, ...]:
         items: list[Literal] = []
-        while not self._takes(_Kind.MARK, ")"):
+        while not self._accept(_TokenKind.MARK, ")"):
             literal = self._literal()
             if literal is None:
                 raise self._syntax_error()
@@ -273,16 +273,16 @@ class _Parser:
         token, self._token = self._token, next(self._tokens)
         return token
 
-    def _takes(self, kind: _Kind, text: str) -> bool:
-        fits = self._token.kind is kind and self._token.text == text
-        if fits:
+    def _accept(self, kind: _TokenKind, text: str) -> bool:
+        is_next = self._token.kind is kind and self._token.text == text
+        if is_next:
             self._next()
-        return fits
+        return is_next
 
-    def _expect(self, mark: str, shown: str) -> None:
-        if not self._takes(_Kind.MARK, mark):
+    def _expect(self, mark: str, expected: str) -> None:
+        if not self._accept(_TokenKind.MARK, mark):
             start = self._token.start
-            raise self._error(f"{shown} expected at position {start} in '{self._text}'.")
+            raise self._error(f"{expected} expected at position {start} in '{self._text}'.")
 
     def _descend(self) -> None:
         self._depth += 1
@@ -290,7 +290,7 @@ class _Parser:
             raise self._error("Recursion depth exceeded allowed limit.")
 
     def _syntax_error(self) -> FilterError:
-        """Microsoft's library counts to the end of the token that does not fit."""
+        """Name the end of the unexpected token, as Microsoft's library does."""
         return self._error(f"Syntax error at position {self._token.end} in '{self._text}'.")
 
     def _error(self, detail: str) -> FilterError:

@@ -1,4 +1,4 @@
-"""The members of a group, page by page, and the tokens that lead from one page to the next."""
+"""List the members of a group in pages, with continuation tokens."""
 
 import base64
 import binascii
@@ -9,91 +9,91 @@ from urllib.parse import urlencode
 
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.rest.responses import RefusedError, bad_request
-from wps_run.emulator.rest.targets import Query
+from wps_run.emulator.rest.targets import API_VERSION, API_VERSIONS, Query
 
 PAGE_LIMIT = 200
-"""The most members on a page, and how many are on it when nobody says."""
+"""The maximum and default number of members on a page."""
 
 INT_MAX = 2**31 - 1
-_SEAL = 16
+_SIGNATURE_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class ContinuationTokens:
-    """Makes and opens continuation tokens. One of another group, or a forged one, is refused.
+    """Encodes and decodes continuation tokens, which are signed for one hub and group.
 
     Attributes:
-        key: A secret of this service.
-        scope: What they are good for: hub and group.
+        key: A secret of this emulator.
+        scope: The hub and the group.
     """
 
     key: bytes
     scope: str
 
-    def token_after(self, connection_id: str) -> str:
-        """The token of the page that begins after this connection."""
+    def encode(self, connection_id: str) -> str:
+        """Make the token of the page that begins after a connection."""
         text = connection_id.encode("utf-8", "surrogatepass")
-        return base64.urlsafe_b64encode(self._seal(text) + text).decode().rstrip("=")
+        return base64.urlsafe_b64encode(self._sign(text) + text).decode().rstrip("=")
 
-    def place(self, token: str) -> str:
-        """The connection after which the page begins.
+    def decode(self, token: str) -> str:
+        """Return the connection after which the page begins.
 
         Raises:
-            RefusedError: 400; it is not one of our tokens.
+            RefusedError: 400; the token is malformed, forged or of another group.
         """
         try:
             raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         except (binascii.Error, ValueError):
             raw = b""
-        seal, text = raw[:_SEAL], raw[_SEAL:]
-        if not hmac.compare_digest(seal, self._seal(text)):
+        signature, text = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+        if not hmac.compare_digest(signature, self._sign(text)):
             raise RefusedError(bad_request("Invalid continuationToken.", "continuationToken"))
         return text.decode("utf-8", "surrogatepass")
 
-    def _seal(self, text: bytes) -> bytes:
+    def _sign(self, text: bytes) -> bytes:
         scope = hashlib.sha256(self.scope.encode("utf-8", "surrogatepass")).digest()
-        return hmac.digest(self.key, scope + text, "sha256")[:_SEAL]
+        return hmac.digest(self.key, scope + text, "sha256")[:_SIGNATURE_BYTES]
 
 
 def list_members(
-    hub: Hub, group: str, query: Query, cursors: ContinuationTokens, url: str
+    hub: Hub, group: str, query: Query, tokens: ContinuationTokens, url: str
 ) -> object:
-    """One page of a group's members, sorted by connection ID.
+    """Return one page of a group's members, sorted by connection ID.
 
     Args:
         hub: The hub.
         group: The group; one without members has an empty page.
         query: `maxpagesize`, `top`, `continuationToken`.
-        cursors: Those of this hub and group.
-        url: The URL of the list as the client wrote it, without a query.
+        tokens: The continuation tokens of this hub and group.
+        url: The URL of the list as the client used it, without a query.
 
     Returns:
-        The value of the JSON answer; `nextLink` is null on the last page.
+        The value of the JSON response; `nextLink` is null on the last page.
 
     Raises:
         RefusedError: 400; a parameter is out of range, repeated or forged.
     """
     size = _number(query, "maxpagesize", PAGE_LIMIT) or PAGE_LIMIT
     top = _number(query, "top", INT_MAX)
-    token = _only(query, "continuationToken")
+    token = _single(query, "continuationToken")
     limit = size if top is None else min(size, top)
-    found = hub.members(group, cursors.place(token) if token else "", limit + 1)
-    page = found[:limit]
+    members = hub.members(group, tokens.decode(token) if token else "", limit + 1)
+    page = members[:limit]
     link = None
-    if len(found) > limit and (top is None or top > limit):
-        following = {
-            "api-version": query.first("api-version") or "2024-12-01",
+    if len(members) > limit and (top is None or top > limit):
+        parameters = {
+            API_VERSION: query.first(API_VERSION) or API_VERSIONS[-1],
             "maxpagesize": str(size),
-            "continuationToken": cursors.token_after(page[-1].connection_id),
+            "continuationToken": tokens.encode(page[-1].connection_id),
         }
         if top is not None:
-            following["top"] = str(top - limit)
-        link = f"{url}?{urlencode(following)}"
-    value = [{"connectionId": one.connection_id, "userId": one.user_id} for one in page]
+            parameters["top"] = str(top - limit)
+        link = f"{url}?{urlencode(parameters)}"
+    value = [{"connectionId": member.connection_id, "userId": member.user_id} for member in page]
     return {"value": value, "nextLink": link}
 
 
-def _only(query: Query, name: str) -> str | None:
+def _single(query: Query, name: str) -> str | None:
     values = query.all(name)
     if not values:
         return None
@@ -102,12 +102,11 @@ def _only(query: Query, name: str) -> str | None:
     return values[0]
 
 
-def _number(query: Query, name: str, limit: int) -> int | None:
-    text = _only(query, name)
+def _number(query: Query, name: str, maximum: int) -> int | None:
+    text = _single(query, name)
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(limit))):
-        raise RefusedError(bad_request(f"Invalid {name}.", name))
-    if not 1 <= int(text) <= limit:
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(maximum))
+    if not (is_number and 1 <= int(text) <= maximum):
         raise RefusedError(bad_request(f"Invalid {name}.", name))
     return int(text)

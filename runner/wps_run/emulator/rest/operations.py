@@ -1,7 +1,7 @@
-"""The operations of the REST API, each from a call to an answer and its effects. No I/O.
+"""The operations of the REST API: each turns a call into a response and an effect. No I/O.
 
-Source: the OpenAPI document of api-version 2024-12-01 for statuses; recordings of the service
-for what it answers when a target is not there.
+Sources: the OpenAPI document of api-version 2024-12-01 for statuses; recordings of the service
+for the responses to unknown connections, users and groups.
 """
 
 import re
@@ -43,24 +43,24 @@ INVALID_GROUP = (
     "Invalid group name. Valid group name should be in between 1 and 1024 characters long."
 )
 TTL_LIMIT = 300
-"""The most seconds a message may ask to be kept."""
+"""The maximum time to live of a message, in seconds."""
 
 INT_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class OperationCall:
-    """One authorised request to a hub.
+    """One authorized request to a hub.
 
     Attributes:
-        hub: The hub's state.
-        hub_name: Its name, lower-case.
+        hub: The hub.
+        hub_name: Its lower-case name.
         names: The names in the path after the hub, decoded and checked, in order.
-        query: The parameters.
-        body: The body; empty where the operation has none.
+        query: The query parameters.
+        body: The body; empty if the operation has none.
         url: Scheme, host and raw path as the client used them.
         verifier: Issues client tokens.
-        secret: Seals continuation tokens.
+        secret: The key that signs continuation tokens.
         now: Seconds since the epoch.
         headers: All headers of the request.
     """
@@ -79,7 +79,7 @@ class OperationCall:
 
 @dataclass(frozen=True, slots=True)
 class OperationResult:
-    """What the caller is told, and what the clients are to notice."""
+    """The response to the caller, and the effect on clients."""
 
     response: RestResponse
     effect: Effect | None = None
@@ -89,7 +89,7 @@ OperationFunction = Callable[[OperationCall], OperationResult]
 
 
 def health(_: OperationCall) -> OperationResult:
-    """Say that the service is there."""
+    """Respond to HEAD `/api/health`."""
     return OperationResult(OK)
 
 
@@ -133,8 +133,8 @@ def _send(call: OperationCall, target: Target) -> OperationResult:
 def _send_filter(text: str) -> Predicate | None:
     try:
         return compile_filter(text) if text else None
-    except FilterError as wrong:
-        raise RefusedError(bad_request(str(wrong))) from None
+    except FilterError as error:
+        raise RefusedError(bad_request(str(error))) from None
 
 
 # Closes.
@@ -233,27 +233,27 @@ def _bulk(call: OperationCall) -> tuple[tuple[str, ...], Predicate | None]:
     request = read_groups(call.body)
     try:
         return request.groups, compile_filter(request.filter) if request.filter else None
-    except FilterError as wrong:
-        raise RefusedError(filter_problem(str(wrong))) from None
+    except FilterError as error:
+        raise RefusedError(filter_problem(str(error))) from None
 
 
 def list_connections_in_group(call: OperationCall) -> OperationResult:
     """GET `/groups/{group}/connections`."""
     group = call.names[0]
-    cursors = ContinuationTokens(call.secret, f"{call.hub_name}/{group}")
+    tokens = ContinuationTokens(call.secret, f"{call.hub_name}/{group}")
     return OperationResult(
-        json_response(list_members(call.hub, group, call.query, cursors, call.url))
+        json_response(list_members(call.hub, group, call.query, tokens, call.url))
     )
 
 
-# Questions.
+# Existence.
 
 
 def connection_exists(call: OperationCall) -> OperationResult:
     """HEAD `/connections/{connectionId}`."""
     name = call.names[0]
-    known = name in call.hub.connections
-    return OperationResult(OK if known else not_found("Warning", "Connection", name))
+    exists = name in call.hub.connections
+    return OperationResult(OK if exists else not_found("Warning", "Connection", name))
 
 
 def group_exists(call: OperationCall) -> OperationResult:
@@ -273,9 +273,9 @@ def user_exists(call: OperationCall) -> OperationResult:
 
 def grant_permission(call: OperationCall) -> OperationResult:
     """PUT `/permissions/{permission}/connections/{connectionId}`."""
-    what, connection_id, group = _permission(call)
+    permission, connection_id, group = _permission(call)
     try:
-        call.hub.grant(what, connection_id, group)
+        call.hub.grant(permission, connection_id, group)
     except UnknownConnectionError:
         return OperationResult(not_found("Info", "Connection", connection_id))
     except TooManyRulesError:
@@ -285,9 +285,9 @@ def grant_permission(call: OperationCall) -> OperationResult:
 
 def revoke_permission(call: OperationCall) -> OperationResult:
     """DELETE `/permissions/{permission}/connections/{connectionId}`."""
-    what, connection_id, group = _permission(call)
+    permission, connection_id, group = _permission(call)
     try:
-        call.hub.revoke(what, connection_id, group)
+        call.hub.revoke(permission, connection_id, group)
     except UnknownConnectionError:
         return OperationResult(NO_CONTENT)
     except TooManyRulesError:
@@ -297,22 +297,22 @@ def revoke_permission(call: OperationCall) -> OperationResult:
 
 def check_permission(call: OperationCall) -> OperationResult:
     """HEAD `/permissions/{permission}/connections/{connectionId}`."""
-    what, connection_id, group = _permission(call)
+    permission, connection_id, group = _permission(call)
     try:
-        allowed = call.hub.check(what, connection_id, group)
+        is_allowed = call.hub.check(permission, connection_id, group)
     except UnknownConnectionError:
-        allowed = False
-    return OperationResult(OK if allowed else not_found("Info", "Connection", connection_id))
+        is_allowed = False
+    return OperationResult(OK if is_allowed else not_found("Info", "Connection", connection_id))
 
 
 def _permission(call: OperationCall) -> tuple[Permission, str, str]:
     name, connection_id = call.names
-    what, group = parse_permission(name), call.query.first("targetName")
-    if what is None:
+    permission, group = parse_permission(name), call.query.first("targetName")
+    if permission is None:
         raise RefusedError(bad_request("Invalid permission."))
     if not is_group_name(group):
         raise RefusedError(bad_request(INVALID_GROUP))
-    return what, connection_id, group
+    return permission, connection_id, group
 
 
 def _too_many_rules(connection_id: str) -> RestResponse:
@@ -322,28 +322,28 @@ def _too_many_rules(connection_id: str) -> RestResponse:
 
 # Tokens.
 
-_DOORS = {"default": "/client/hubs/", "mqtt": "/clients/mqtt/hubs/"}
-"""Where clients of a type connect."""
+_CLIENT_PATHS = {"default": "/client/hubs/", "mqtt": "/clients/mqtt/hubs/"}
+"""The URL path for each type of client."""
 
 
 def generate_client_token(call: OperationCall) -> OperationResult:
-    """POST `/:generateToken`. A token for MQTT is issued, though nothing here speaks it."""
+    """POST `/:generateToken`. A token for MQTT is issued, too, though MQTT is not supported."""
     query = call.query
     minutes = _number(query, "minutesToExpire", 1, INT_MAX) or 60
-    door = _DOORS.get(query.first("clientType").lower() or "default")
-    if door is None:
+    client_path = _CLIENT_PATHS.get(query.first("clientType").lower() or "default")
+    if client_path is None:
         raise RefusedError(bad_request("Invalid clientType.", "clientType"))
     groups = query.all("group")
     if not all(map(is_group_name, groups)):
         raise RefusedError(bad_request(INVALID_GROUP, "group"))
-    access = ClientTokenParameters(
-        audience=f"{call.url.partition('/api/')[0]}{door}{call.hub_name}",
+    parameters = ClientTokenParameters(
+        audience=f"{call.url.partition('/api/')[0]}{client_path}{call.hub_name}",
         user_id=query.first("userId"),
         roles=tuple(query.all("role")),
         groups=tuple(groups),
         lifetime=minutes * 60,
     )
-    token = call.verifier.issue_client_token(access, call.now)
+    token = call.verifier.issue_client_token(parameters, call.now)
     return OperationResult(json_response({"token": token}))
 
 
@@ -357,12 +357,13 @@ def _excluded(query: Query) -> frozenset[str]:
 _INTEGER = re.compile(r"\s*([+-]?)0*([0-9]{1,10})\s*", re.ASCII)
 
 
-def _number(query: Query, name: str, lowest: int, highest: int) -> int | None:
-    """A number as .NET reads it; a parameter that comes twice is none."""
+def _number(query: Query, name: str, minimum: int, maximum: int) -> int | None:
+    """Parse a number as .NET does; the values of a repeated parameter are not a number."""
     text = ",".join(query.all(name))
     if not text:
         return None
-    found = _INTEGER.fullmatch(text)
-    if found is None or not lowest <= int("".join(found.groups())) <= highest:
+    match = _INTEGER.fullmatch(text)
+    number = int("".join(match.groups())) if match else None
+    if number is None or not minimum <= number <= maximum:
         raise RefusedError(bad_request(f"Invalid {name}."))
-    return int("".join(found.groups()))
+    return number

@@ -1,11 +1,11 @@
-"""The routes of the REST API: a method and a path to an operation and the names in the path."""
+"""The routes of the REST API: map a method and a path to an operation and the names in the path."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from wps_run.emulator.names import is_group_name, is_hub_name, is_id
-from wps_run.emulator.rest import operations as do
+from wps_run.emulator.rest import operations as ops
 from wps_run.emulator.rest.operations import INVALID_GROUP, OperationFunction
 from wps_run.emulator.rest.responses import (
     UNKNOWN_ROUTE,
@@ -16,7 +16,7 @@ from wps_run.emulator.rest.responses import (
 
 
 class AccessRule(Enum):
-    """Who may ask for an operation."""
+    """Which token an operation needs: none, any valid one, or one of Entra ID."""
 
     ANYONE = auto()
     TOKEN = auto()
@@ -29,9 +29,9 @@ class Operation:
 
     Attributes:
         name: Its operation ID, without the prefix `WebPubSub_`.
-        run: Carries it out.
+        run: Runs it.
         has_body: Whether the request has a body, which then needs a Content-Length.
-        access: Who may ask for it. A token is issued to holders of an Entra ID token only.
+        access: Which token it needs. Client tokens are issued for an Entra ID token only.
     """
 
     name: str
@@ -42,123 +42,124 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a request goes.
+    """The operation of a request and the names in its path.
 
     Attributes:
-        operation: What it asks for.
-        hub: The hub as it stands in the path; "" for health.
-        nouns: For each name in the path, what it names: `groups`, `users` and so on.
+        operation: The operation.
+        hub: The hub's name in the path; "" for health.
+        name_types: For each name in the path the segment before it: `groups`, `users` and so on.
         names: The names, decoded.
     """
 
     operation: Operation
     hub: str = ""
-    nouns: tuple[str, ...] = ()
+    name_types: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
     def check_names(self) -> None:
-        """Raise RefusedError, 400, if hub or names are not what such things may be called."""
+        """Raise RefusedError, 400, if the hub or another name is invalid."""
         if self.hub and not is_hub_name(self.hub):
             raise RefusedError(bad_request("Invalid hub name."))
-        for noun, name in zip(self.nouns, self.names, strict=True):
-            if noun == "groups" and not is_group_name(name):
+        for name_type, name in zip(self.name_types, self.names, strict=True):
+            if name_type == "groups" and not is_group_name(name):
                 raise RefusedError(bad_request(INVALID_GROUP))
-            if noun in _IDS and not is_id(name):
-                raise RefusedError(bad_request(_IDS[noun]))
+            if name_type in _INVALID_IDS and not is_id(name):
+                raise RefusedError(bad_request(_INVALID_IDS[name_type]))
 
 
-_IDS = {"users": "Invalid user ID.", "connections": "Invalid connection ID."}
+_INVALID_IDS = {"users": "Invalid user ID.", "connections": "Invalid connection ID."}
 
-HEALTH = Operation("GetServiceStatus", do.health, access=AccessRule.ANYONE)
+HEALTH = Operation("GetServiceStatus", ops.health, access=AccessRule.ANYONE)
 
 _Methods = Mapping[str, Operation]
 
 _ROUTES: Mapping[tuple[str, ...], _Methods] = {
-    (":send",): {"POST": Operation("SendToAll", do.send_to_all, has_body=True)},
-    (":closeConnections",): {"POST": Operation("CloseAllConnections", do.close_all_connections)},
+    (":send",): {"POST": Operation("SendToAll", ops.send_to_all, has_body=True)},
+    (":closeConnections",): {"POST": Operation("CloseAllConnections", ops.close_all_connections)},
     (":generateToken",): {
         "POST": Operation(
-            "GenerateClientToken", do.generate_client_token, access=AccessRule.ENTRA_ID
+            "GenerateClientToken", ops.generate_client_token, access=AccessRule.ENTRA_ID
         )
     },
     (":addToGroups",): {
-        "POST": Operation("AddConnectionsToGroups", do.add_connections_to_groups, has_body=True)
+        "POST": Operation("AddConnectionsToGroups", ops.add_connections_to_groups, has_body=True)
     },
     (":removeFromGroups",): {
         "POST": Operation(
-            "RemoveConnectionsFromGroups", do.remove_connections_from_groups, has_body=True
+            "RemoveConnectionsFromGroups", ops.remove_connections_from_groups, has_body=True
         )
     },
     ("connections", "*"): {
-        "HEAD": Operation("ConnectionExists", do.connection_exists),
-        "DELETE": Operation("CloseConnection", do.close_connection),
+        "HEAD": Operation("ConnectionExists", ops.connection_exists),
+        "DELETE": Operation("CloseConnection", ops.close_connection),
     },
     ("connections", "*", ":send"): {
-        "POST": Operation("SendToConnection", do.send_to_connection, has_body=True)
+        "POST": Operation("SendToConnection", ops.send_to_connection, has_body=True)
     },
     ("connections", "*", "groups"): {
-        "DELETE": Operation("RemoveConnectionFromAllGroups", do.remove_connection_from_all_groups)
+        "DELETE": Operation("RemoveConnectionFromAllGroups", ops.remove_connection_from_all_groups)
     },
-    ("groups", "*"): {"HEAD": Operation("GroupExists", do.group_exists)},
-    ("groups", "*", ":send"): {"POST": Operation("SendToGroup", do.send_to_group, has_body=True)},
+    ("groups", "*"): {"HEAD": Operation("GroupExists", ops.group_exists)},
+    ("groups", "*", ":send"): {"POST": Operation("SendToGroup", ops.send_to_group, has_body=True)},
     ("groups", "*", ":closeConnections"): {
-        "POST": Operation("CloseGroupConnections", do.close_group_connections)
+        "POST": Operation("CloseGroupConnections", ops.close_group_connections)
     },
     ("groups", "*", "connections"): {
-        "GET": Operation("ListConnectionsInGroup", do.list_connections_in_group)
+        "GET": Operation("ListConnectionsInGroup", ops.list_connections_in_group)
     },
     ("groups", "*", "connections", "*"): {
-        "PUT": Operation("AddConnectionToGroup", do.add_connection_to_group),
-        "DELETE": Operation("RemoveConnectionFromGroup", do.remove_connection_from_group),
+        "PUT": Operation("AddConnectionToGroup", ops.add_connection_to_group),
+        "DELETE": Operation("RemoveConnectionFromGroup", ops.remove_connection_from_group),
     },
-    ("users", "*"): {"HEAD": Operation("UserExists", do.user_exists)},
-    ("users", "*", ":send"): {"POST": Operation("SendToUser", do.send_to_user, has_body=True)},
+    ("users", "*"): {"HEAD": Operation("UserExists", ops.user_exists)},
+    ("users", "*", ":send"): {"POST": Operation("SendToUser", ops.send_to_user, has_body=True)},
     ("users", "*", ":closeConnections"): {
-        "POST": Operation("CloseUserConnections", do.close_user_connections)
+        "POST": Operation("CloseUserConnections", ops.close_user_connections)
     },
     ("users", "*", "groups"): {
-        "DELETE": Operation("RemoveUserFromAllGroups", do.remove_user_from_all_groups)
+        "DELETE": Operation("RemoveUserFromAllGroups", ops.remove_user_from_all_groups)
     },
     ("users", "*", "groups", "*"): {
-        "PUT": Operation("AddUserToGroup", do.add_user_to_group),
-        "DELETE": Operation("RemoveUserFromGroup", do.remove_user_from_group),
+        "PUT": Operation("AddUserToGroup", ops.add_user_to_group),
+        "DELETE": Operation("RemoveUserFromGroup", ops.remove_user_from_group),
     },
     ("permissions", "*", "connections", "*"): {
-        "PUT": Operation("GrantPermission", do.grant_permission),
-        "DELETE": Operation("RevokePermission", do.revoke_permission),
-        "HEAD": Operation("CheckPermission", do.check_permission),
+        "PUT": Operation("GrantPermission", ops.grant_permission),
+        "DELETE": Operation("RevokePermission", ops.revoke_permission),
+        "HEAD": Operation("CheckPermission", ops.check_permission),
     },
 }
-"""What follows `/api/hubs/{hub}`, with `*` for a name, to the operations by method."""
+"""The operations by method for each path after `/api/hubs/{hub}`, with `*` for a name."""
 
-OPERATIONS = tuple(one.name for methods in _ROUTES.values() for one in methods.values())
-"""The operations of hubs: all but health."""
+OPERATIONS = tuple(operation.name for methods in _ROUTES.values() for operation in methods.values())
+"""The names of all operations except health."""
 
 
 def find_route(method: str, segments: list[str]) -> Route:
-    """Find the operation of a request.
+    """Find the route of a request.
 
     Args:
         method: The HTTP method.
-        segments: The decoded path, split. Literal segments are matched with case.
+        segments: The segments of the decoded path. Literal segments are compared with case.
 
     Raises:
-        RefusedError: 404 for a path that no operation has, 405 for another method.
+        RefusedError: 404 for an unknown path, 405 for another method.
     """
     if segments == ["api", "health"]:
-        return Route(_choose({"HEAD": HEALTH}, method))
+        return Route(_select({"HEAD": HEALTH}, method))
     if segments[:2] != ["api", "hubs"] or "" in segments:
         raise RefusedError(UNKNOWN_ROUTE)
     rest = segments[3:]
-    shape = tuple("*" if at % 2 else segment for at, segment in enumerate(rest))
-    methods = _ROUTES.get(shape)
+    pattern = tuple("*" if index % 2 else segment for index, segment in enumerate(rest))
+    methods = _ROUTES.get(pattern)
     if methods is None:
         raise RefusedError(UNKNOWN_ROUTE)
-    nouns = rest[:-1:2] if len(rest) % 2 else rest[::2]
-    return Route(_choose(methods, method), segments[2], tuple(nouns), tuple(rest[1::2]))
+    name_types = rest[:-1:2] if len(rest) % 2 else rest[::2]
+    operation = _select(methods, method)
+    return Route(operation, segments[2], tuple(name_types), tuple(rest[1::2]))
 
 
-def _choose(methods: _Methods, method: str) -> Operation:
+def _select(methods: _Methods, method: str) -> Operation:
     try:
         return methods[method]
     except KeyError:
