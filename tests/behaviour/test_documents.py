@@ -67,10 +67,36 @@ def test_every_playbook_in_the_documents_is_valid(
             assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_link_between_documents_leads_somewhere(project: Path, document: str) -> None:
-    """Files are named as they are."""
-    text = (project / document).read_text("utf-8")
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+def pages(project: Path) -> list[Path]:
+    """All pages of the documentation."""
+    return [*project.glob("*.md"), *(project / "docs").rglob("*.md")]
 
-    assert all(((project / document).parent / link).exists() for link in links), links
+
+def test_every_link_between_documents_leads_somewhere(project: Path) -> None:
+    """Files are named as they are."""
+    broken = [
+        (page.name, link)
+        for page in pages(project)
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8"))
+        if "://" not in link and not (page.parent / link).exists()
+    ]
+
+    assert broken == []
+
+
+def test_every_file_that_pages_for_contributors_name_exists(project: Path) -> None:
+    """Relative to the project or to the package: `actions/table.py`, `tests/journals`."""
+    roots = (project, project / "runner" / "wps_run")
+    contributing = [
+        project / "CONTRIBUTING.md",
+        project / "docs" / "architecture.md",
+        *(project / "docs" / "decisions").glob("*.md"),
+    ]
+    missing = [
+        (page.name, name)
+        for page in contributing
+        for name in re.findall(r"`([\w./]+(?:\.py|/[\w.]*))`", page.read_text("utf-8"))
+        if not any((root / name).exists() for root in roots)
+    ]
+
+    assert missing == []
