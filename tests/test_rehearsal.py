@@ -26,7 +26,7 @@ async def rehearse(
     plans = planning.plan([read_playbook(json.dumps(batch), "batch.json")], given)
     async with running.rehearsal(plans, **trouble) as local:
         results = [one async for one in running.run(plans, lambda _: local.endpoint)]
-        (outlook,) = local.outlooks()
+        (outlook,) = local.simulations()
     return sorted(results, key=lambda one: one.step.index), outlook
 
 
@@ -128,7 +128,7 @@ async def test_a_stranger_at_the_port_changes_nothing() -> None:
                 statuses.append(answer.status)
 
         assert statuses == [404, 200, 405]
-        assert [one.hub for one in local.outlooks()] == ["chat"]
+        assert [one.hub for one in local.simulations()] == ["chat"]
 
 
 def test_a_fault_that_cannot_be_read_is_a_usage_error() -> None:

@@ -1,7 +1,7 @@
-"""`--local`: playbooks run against a fresh embedded service with simulated clients.
+"""Rehearsals (`--local`): run playbooks against a fresh emulator with simulated clients.
 
-Every user and every connection that the playbooks name is given a client, so that the end of
-the run shows what would happen: who is in which group, who heard what, who was closed and why.
+Each user and each connection that the playbooks name gets a client, so that the end of the run
+shows its effects: the members of each group, the recipients of each message, the closed clients.
 """
 
 import asyncio
@@ -30,65 +30,68 @@ from wps_run.report.simulation import (
 from wps_run.text import replace_invisible
 
 USER, CONNECTION = "user", "connection"
-"""What a name is of."""
+"""The kinds of names in steps."""
 
 
 @dataclass(slots=True)
 class SimulatedClients:
-    """The simulated clients of one hub, and what they noticed, in order.
+    """The simulated clients of one hub and what happened to them, in order.
 
     Attributes:
-        labels: Connection ID to what reports call it: the user's ID, or the connection's own.
-        users: The users who have a client.
-        heard: Each message with those who heard it.
-        closed: Those who were cut off.
-        ruled: Connection, permission and group of each grant and revocation.
-        away: Who was named and is not there: name to `USER` or `CONNECTION`.
-        struck: For each fault, how many requests of which operation it struck.
-        requests: The IDs of the requests.
-        repeats: How many of them were sent again.
+        labels: The label in reports by connection ID: the ID of the user or of the connection.
+        users: The users that have a client.
+        deliveries: The messages with their recipients.
+        closed: The clients that were closed.
+        permissions: Connection, permission and group of each grant and revocation.
+        absent: The names that have no client now, with their kind.
+        fault_hits: For each fault, the number of affected requests by operation.
+        request_ids: The IDs of the requests.
+        repeats: The number of requests that were sent again.
     """
 
     labels: dict[str, str] = field(default_factory=dict)
     users: set[str] = field(default_factory=set)
-    heard: list[MessageDelivery] = field(default_factory=list)
+    deliveries: list[MessageDelivery] = field(default_factory=list)
     closed: list[ClosedClient] = field(default_factory=list)
-    ruled: dict[tuple[str, Permission, str], None] = field(default_factory=dict)
-    away: dict[str, str] = field(default_factory=dict)
-    struck: dict[str, Counter[str]] = field(default_factory=dict)
-    requests: set[str] = field(default_factory=set)
+    permissions: dict[tuple[str, Permission, str], None] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    fault_hits: dict[str, Counter[str]] = field(default_factory=dict)
+    request_ids: set[str] = field(default_factory=set)
     repeats: int = 0
 
-    def count(self, exchange: RequestEntry) -> None:
-        """Count what befell a request, and whether it came before."""
-        for fault in exchange.faults:
-            self.struck.setdefault(fault, Counter())[exchange.operation] += 1
-        self.repeats += exchange.request_id in self.requests
-        self.requests.add(exchange.request_id)
+    def count(self, request: RequestEntry) -> None:
+        """Count the faults of a request, and whether it was sent again."""
+        for fault in request.faults:
+            self.fault_hits.setdefault(fault, Counter())[request.operation] += 1
+        self.repeats += request.request_id in self.request_ids
+        self.request_ids.add(request.request_id)
 
-    def note(self, effect: Effect) -> None:
-        """Note what clients noticed of one action."""
-        clients = tuple(self.labels[connection] for connection in effect.connections)
+    def record(self, effect: Effect) -> None:
+        """Record the effect of a request on the clients."""
+        clients = tuple(self.labels[connection_id] for connection_id in effect.connections)
         if isinstance(effect, Close):
             self.closed += (ClosedClient(client, effect.reason) for client in clients)
         else:
             message = effect.message
             origin = message.group or "server"
-            self.heard.append(MessageDelivery(origin, message.data_type, message.data, clients))
+            delivery = MessageDelivery(origin, message.data_type, message.data, clients)
+            self.deliveries.append(delivery)
 
 
 class Rehearsal:
-    """A fresh embedded service, peopled with those whom steps name.
+    """A fresh emulator with a client for each name in the steps.
+
+    Use it as an async context manager.
 
     Args:
-        plans: Hub to the steps that will be run in it; they are read once, at the start.
-        faults: Faults that requests meet, as `wps-run serve --help` has them.
-        fault_seed: What the faults' luck depends on, or None for a new one.
-        absent: Users and connections who are not there, whoever names them; for each the seconds
-            from the start after which it comes, or None for never.
+        plans: Hubs, each with the steps to run in it; the steps are read once, at the start.
+        faults: Faults to inject, as described by `wps-run serve --help`.
+        fault_seed: The seed of the faults' random decisions, or None for a new one.
+        absent: Users and connections without a client, each with the seconds after the start when
+            it connects, or None for never.
 
     Raises:
-        UsageError: A fault is not written as faults are; or, on entering, nobody is named so.
+        UsageError: A fault is invalid, or, on entering, no step has a name in `absent`.
     """
 
     def __init__(
@@ -102,25 +105,24 @@ class Rehearsal:
         self._plans = plans
         self._absent = absent or {}
         try:
-            self._service = Emulator(on_request=self._note, faults=faults, fault_seed=fault_seed)
+            self._emulator = Emulator(on_request=self._record, faults=faults, fault_seed=fault_seed)
         except ValueError as error:
             raise UsageError(str(error)) from None
-        self._faulty = bool(faults)
-        self._scenes: dict[str, SimulatedClients] = {}
-        self._coming: list[asyncio.TimerHandle] = []
+        self._has_faults = bool(faults)
+        self._hubs: dict[str, SimulatedClients] = {}
+        self._timers: list[asyncio.TimerHandle] = []
 
     async def __aenter__(self) -> Self:
         for hub, steps in self._plans:
             for step in steps:
-                self._seat(hub.lower(), step)
-        named = set().union(*(scene.away for scene in self._scenes.values()))
+                self._add_clients(hub.lower(), step)
+        named = set().union(*(clients.absent for clients in self._hubs.values()))
         for name in self._absent:
             if name not in named:
-                raise UsageError(
-                    f"no playbook names a user or a connection `{replace_invisible(name)}`"
-                )
-        await self._service.start()
-        self._expect()
+                quoted = replace_invisible(name)
+                raise UsageError(f"no playbook names a user or a connection `{quoted}`")
+        await self._emulator.start()
+        self._schedule_late_clients()
         return self
 
     async def __aexit__(
@@ -129,95 +131,95 @@ class Rehearsal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for timer in self._coming:
+        for timer in self._timers:
             timer.cancel()
-        await self._service.stop()
+        await self._emulator.stop()
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where the embedded service listens."""
-        return self._service.endpoint
+        """The endpoint of the emulator."""
+        return self._emulator.endpoint
 
-    def outlooks(self) -> tuple[Simulation, ...]:
-        """What would happen, a value a hub, as it stands now."""
-        return tuple(self._outlook(hub, scene) for hub, scene in self._scenes.items())
+    def simulations(self) -> tuple[Simulation, ...]:
+        """Return the current result for each hub."""
+        return tuple(self._simulation(hub, clients) for hub, clients in self._hubs.items())
 
-    def _note(self, exchange: RequestEntry) -> None:
-        scene = self._scenes.get(exchange.hub)
-        if scene is None:  # somebody else has found the port
+    def _record(self, request: RequestEntry) -> None:
+        clients = self._hubs.get(request.hub)
+        if clients is None:  # another process sent a request to this port
             return
-        if self._faulty:
-            scene.count(exchange)
-        if exchange.effect is not None:
-            scene.note(exchange.effect)
+        if self._has_faults:
+            clients.count(request)
+        if request.effect is not None:
+            clients.record(request.effect)
 
-    def _seat(self, hub: str, step: Step) -> None:
-        """Give everybody whom the step names a client, unless they have one or are absent."""
-        scene = self._scenes.setdefault(hub, SimulatedClients())
-        for kind, name in _named(step):
+    def _add_clients(self, hub: str, step: Step) -> None:
+        """Connect a client for each new name of a step that is not absent."""
+        clients = self._hubs.setdefault(hub, SimulatedClients())
+        for kind, name in _names(step):
             if name in self._absent:
-                scene.away[name] = kind
-            elif name not in (scene.users if kind == USER else scene.labels):
-                self._admit(hub, scene, kind, name)
+                clients.absent[name] = kind
+            elif name not in (clients.users if kind == USER else clients.labels):
+                self._connect(hub, clients, kind, name)
         if "permission" in step.values:
             permission = Permission(str(step.values["permission"]))
             group = str(step.values["targetName"])
-            scene.ruled[str(step.values["connectionId"]), permission, group] = None
+            clients.permissions[str(step.values["connectionId"]), permission, group] = None
 
-    def _admit(self, hub: str, scene: SimulatedClients, kind: str, name: str) -> None:
+    def _connect(self, hub: str, clients: SimulatedClients, kind: str, name: str) -> None:
         if kind == USER:
-            scene.users.add(name)
-            connection = self._service.attach(hub, NullClient(), user_id=name)
+            clients.users.add(name)
+            connection_id = self._emulator.attach(hub, NullClient(), user_id=name)
         else:
-            connection = self._service.attach(hub, NullClient(), connection_id=name)
-        scene.labels[connection] = name
+            connection_id = self._emulator.attach(hub, NullClient(), connection_id=name)
+        clients.labels[connection_id] = name
 
-    def _expect(self) -> None:
-        """Let those who are late come in their time."""
+    def _schedule_late_clients(self) -> None:
         loop = asyncio.get_running_loop()
-        for hub, scene in self._scenes.items():
-            for name in scene.away:
+        for hub, clients in self._hubs.items():
+            for name in clients.absent:
                 seconds = self._absent[name]
                 if seconds is not None:
-                    self._coming.append(loop.call_later(seconds, self._arrive, hub, scene, name))
+                    timer = loop.call_later(seconds, self._connect_late, hub, clients, name)
+                    self._timers.append(timer)
 
-    def _arrive(self, hub: str, scene: SimulatedClients, name: str) -> None:
-        self._admit(hub, scene, scene.away.pop(name), name)
+    def _connect_late(self, hub: str, clients: SimulatedClients, name: str) -> None:
+        self._connect(hub, clients, clients.absent.pop(name), name)
 
-    def _outlook(self, name: str, scene: SimulatedClients) -> Simulation:
-        hub = self._service.hubs.get(name, Hub())
-        faults = self._service.faults
+    def _simulation(self, name: str, clients: SimulatedClients) -> Simulation:
+        hub = self._emulator.hubs.get(name, Hub())
+        faults = self._emulator.faults
         return Simulation(
             hub=name,
-            client_count=len(scene.labels),
+            client_count=len(clients.labels),
             groups=tuple(
-                (group, tuple(scene.labels[connection] for connection in members))
+                (group, tuple(clients.labels[connection_id] for connection_id in members))
                 for group, members in hub.groups.items()
             ),
-            deliveries=tuple(scene.heard),
-            closed_clients=tuple(scene.closed),
+            deliveries=tuple(clients.deliveries),
+            closed_clients=tuple(clients.closed),
             permissions=tuple(
                 PermissionState(
                     connection,
                     permission,
                     group,
-                    hub.check(permission, connection, group),
+                    is_allowed=hub.check(permission, connection, group),
                 )
-                for connection, permission, group in scene.ruled
+                for connection, permission, group in clients.permissions
                 if connection in hub.connections
             ),
-            absent=tuple(scene.away),
+            absent=tuple(clients.absent),
             fault_hits=tuple(
-                FaultHits(one.fault.text, tuple(scene.struck.get(one.fault.text, {}).items()))
-                for one in faults.counters
+                FaultHits(text, tuple(clients.fault_hits.get(text, {}).items()))
+                for text in (counter.fault.text for counter in faults.counters)
             ),
-            repeats=scene.repeats,
-            fault_seed=faults.seed if self._faulty else None,
+            repeats=clients.repeats,
+            fault_seed=faults.seed if self._has_faults else None,
         )
 
 
-def _named(step: Step) -> Iterator[tuple[str, str]]:
-    """The users and connections that a step names."""
+def _names(step: Step) -> Iterator[tuple[str, str]]:
+    """Yield the kind and the name of each user and connection in a step."""
     for key, kind in (("userId", USER), ("connectionId", CONNECTION), ("excluded", CONNECTION)):
         value = step.values.get(key)
         for name in value if isinstance(value, tuple) else (value,):

@@ -77,7 +77,7 @@ async def state_after(batch: list[dict[str, Any]], mode: str) -> tuple[Counter[S
     async with running.rehearsal(plans) as local:
         async for result in running.run(plans, lambda _: local.endpoint, Stop()):
             statuses[result.status] += 1
-        return statuses, [comparable(outlook) for outlook in local.outlooks()]
+        return statuses, [comparable(outlook) for outlook in local.simulations()]
 
 
 def comparable(outlook: Simulation) -> Any:

@@ -263,7 +263,7 @@ async def _rehearse(
         heading = planning.run_info(plans, Destination.LOCAL, (local.endpoint.host,))
         # Each rehearsal has an endpoint of its own, which makes no other run of it.
         kept = opened(wish, heading, plans, ["LOCAL" for _ in plans])
-        stage = RunContext(heading, lambda _: local.endpoint, local.outlooks, kept=kept)
+        stage = RunContext(heading, lambda _: local.endpoint, local.simulations, kept=kept)
         return await _carry_out(plans, stage, report, stop)
 
 
