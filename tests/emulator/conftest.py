@@ -1,4 +1,4 @@
-"""An embedded service, clients that take notes, and calls over real HTTP."""
+"""An emulator, clients that record, and requests over real HTTP."""
 
 import importlib.util
 import io
@@ -31,42 +31,42 @@ def _rest_operations() -> ModuleType:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for `operation` runs once for each operation of the REST API."""
+    """Run a test with the fixture `operation` once for each operation of the REST API."""
     if "operation" in metafunc.fixturenames:
         operations = _rest_operations().OPERATIONS
-        metafunc.parametrize("operation", operations, ids=lambda one: one.operation_id)
+        metafunc.parametrize("operation", operations, ids=lambda operation: operation.operation_id)
 
 
 @dataclass
-class Listener:
-    """A simulated client that takes notes."""
+class RecordingClient:
+    """A simulated client that records what it receives."""
 
-    heard: list[Message] = field(default_factory=list)
-    ends: list[str] = field(default_factory=list)
+    received: list[Message] = field(default_factory=list)
+    close_reasons: list[str] = field(default_factory=list)
 
     def deliver(self, message: Message) -> None:
-        """Note a message."""
-        self.heard.append(message)
+        """Record a message."""
+        self.received.append(message)
 
     def close(self, reason: str) -> None:
-        """Note an end."""
-        self.ends.append(reason)
+        """Record the reason of a close."""
+        self.close_reasons.append(reason)
 
     @property
-    def texts(self) -> list[bytes]:
-        """The payloads heard."""
-        return [message.data for message in self.heard]
+    def payloads(self) -> list[bytes]:
+        """The data of the received messages."""
+        return [message.data for message in self.received]
 
 
 @pytest.fixture
-def make_listener() -> Callable[[], Listener]:
-    """Makes clients that take notes."""
-    return Listener
+def make_client() -> Callable[[], RecordingClient]:
+    """Make clients that record."""
+    return RecordingClient
 
 
 @dataclass(frozen=True)
-class Told:
-    """An answer, read whole."""
+class HttpResponse:
+    """A complete response."""
 
     status: int
     headers: Any
@@ -74,67 +74,67 @@ class Told:
 
 
 @dataclass
-class Caller:
-    """Calls a service as a careful client would: a token for the path, a Content-Length."""
+class RestClient:
+    """Sends requests to an emulator, with a token for the path and a Content-Length."""
 
-    service: Emulator
+    emulator: Emulator
     session: aiohttp.ClientSession
 
     def token(self, path: str, **changes: Any) -> str:
-        """A token for a path. Claims that are changed to None are left out."""
-        key = changes.pop("key", self.service.endpoint.key)
+        """Issue a token for a path. Claims that are changed to None are omitted."""
+        key = changes.pop("key", self.emulator.endpoint.key)
         algorithm = changes.pop("algorithm", "HS256")
-        origin = self.service.endpoint.origin
+        origin = self.emulator.endpoint.origin
         claims = {"aud": origin + path, "exp": int(time.time()) + 60, **changes}
-        kept = {name: value for name, value in claims.items() if value is not None}
-        return jwt.encode(kept, key, algorithm=algorithm)
+        present = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode(present, key, algorithm=algorithm)
 
     async def __call__(
         self, method: str, target: str, body: bytes | None = None, **headers: str | None
-    ) -> Told:
-        """Ask for a target, to the byte. Headers that are None are left out."""
-        sent: dict[str, str | None] = {
+    ) -> HttpResponse:
+        """Send a request with exactly this target. Headers that are None are omitted."""
+        all_headers: dict[str, str | None] = {
             "Authorization": f"Bearer {self.token(target.partition('?')[0])}",
             "Content-Type": "text/plain" if body is not None else None,
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
         async with self.session.request(
             method,
-            URL(self.service.endpoint.origin + target, encoded=True),
+            URL(self.emulator.endpoint.origin + target, encoded=True),
             data=io.BytesIO(body) if body is not None else None,
-            headers={name: value for name, value in sent.items() if value is not None},
+            headers={name: value for name, value in all_headers.items() if value is not None},
             skip_auto_headers=("Content-Type",),
             allow_redirects=False,
         ) as response:
-            return Told(response.status, response.headers, await response.read())
+            return HttpResponse(response.status, response.headers, await response.read())
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[Emulator]:
-    """A fresh service on a free port."""
-    async with Emulator() as one:
-        yield one
+async def emulator() -> AsyncIterator[Emulator]:
+    """A fresh emulator on a free port."""
+    async with Emulator() as running:
+        yield running
 
 
 @pytest.fixture
-async def call(service: Emulator) -> AsyncIterator[Caller]:
-    """Calls the fresh service."""
+async def call(emulator: Emulator) -> AsyncIterator[RestClient]:
+    """Send requests to the fresh emulator."""
     async with aiohttp.ClientSession() as session:
-        yield Caller(service, session)
+        yield RestClient(emulator, session)
 
 
 @pytest.fixture
-async def make_caller() -> AsyncIterator[Callable[[Emulator], Caller]]:
-    """Makes callers of other services than the fresh one."""
+async def make_rest_client() -> AsyncIterator[Callable[[Emulator], RestClient]]:
+    """Make clients of further emulators."""
     async with aiohttp.ClientSession() as session:
-        yield lambda service: Caller(service, session)
+        yield lambda emulator: RestClient(emulator, session)
 
 
 @pytest.fixture
 def entra() -> str:
-    """What a credential would send."""
+    """The Authorization header of an Entra ID credential."""
     claims = {"aud": "https://webpubsub.azure.com", "exp": 9_999_999_999}
-    return "Bearer " + jwt.encode(claims, "not the service's business" * 2)
+    return "Bearer " + jwt.encode(claims, "another signing key" * 2)
 
 
 @pytest.fixture
@@ -143,7 +143,11 @@ def certificate(tmp_path: Path) -> tuple[str, str]:
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("needs openssl to make a certificate")
-    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=x -keyout key.pem -out cert.pem"
+    arguments = (
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=x -keyout key.pem -out cert.pem"
+    )
     name = ["-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([openssl, *words.split(), *name], cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(
+        [openssl, *arguments.split(), *name], cwd=tmp_path, check=True, capture_output=True
+    )
     return str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")

@@ -10,37 +10,37 @@ from wps_run.emulator.effects import Close, DataType, Deliver, Message
 HELLO = Message(b"hello", DataType.TEXT)
 
 
-def test_a_message_reaches_each_attached_client(make_listener: Callable[[], Any]) -> None:
+def test_a_message_reaches_each_attached_client(make_client: Callable[[], Any]) -> None:
     """IDs without a client, and clients that have left, are passed over."""
-    clients, here, left = Clients(), make_listener(), make_listener()
+    clients, here, left = Clients(), make_client(), make_client()
     clients.attach("a", here)
     clients.attach("b", left)
     clients.detach("b")
 
     clients.perform(Deliver(("a", "b", "gone"), HELLO))
 
-    assert here.heard == [HELLO]
-    assert left.heard == []
+    assert here.received == [HELLO]
+    assert left.received == []
 
 
 def test_a_closed_client_hears_the_reason_once_and_nothing_more(
-    make_listener: Callable[[], Any],
+    make_client: Callable[[], Any],
 ) -> None:
     """It is forgotten with the close."""
-    clients, one = Clients(), make_listener()
+    clients, one = Clients(), make_client()
     clients.attach("a", one)
 
     clients.perform(Close(("a", "gone"), "bye"))
     clients.perform(Close(("a",), "again"))
     clients.perform(Deliver(("a",), HELLO))
 
-    assert one.ends == ["bye"]
-    assert one.heard == []
+    assert one.close_reasons == ["bye"]
+    assert one.received == []
 
 
-def test_clients_can_be_asked_for(make_listener: Callable[[], Any]) -> None:
+def test_clients_can_be_asked_for(make_client: Callable[[], Any]) -> None:
     """One by its ID, or all there are; a closed one is among them no more."""
-    clients, first, second = Clients(), make_listener(), make_listener()
+    clients, first, second = Clients(), make_client(), make_client()
     clients.attach("a", first)
     clients.attach("b", second)
     assert clients.get("a") is first
@@ -72,10 +72,10 @@ class Pipe:
 
 
 def test_plugged_clients_get_bytes_made_once_for_their_kind(
-    make_listener: Callable[[], Any],
+    make_client: Callable[[], Any],
 ) -> None:
     """In the order of the effect, with those that are not plugged in; a full pipe is passed by."""
-    clients, listeners = Clients(), {name: make_listener() for name in "abcdef"}
+    clients, listeners = Clients(), {name: make_client() for name in "abcdef"}
     pipes = {
         "a": Pipe(),
         "b": Pipe(),
@@ -108,12 +108,12 @@ def test_plugged_clients_get_bytes_made_once_for_their_kind(
         "e": [],
     }
     assert made == ["one", "other"]
-    assert [name for name, listener in listeners.items() if listener.heard] == ["d", "e", "f"]
+    assert [name for name, listener in listeners.items() if listener.received] == ["d", "e", "f"]
 
 
-def test_a_plug_lasts_until_it_is_pulled(make_listener: Callable[[], Any]) -> None:
+def test_a_plug_lasts_until_it_is_pulled(make_client: Callable[[], Any]) -> None:
     """By the client, or because it is gone, one way or the other."""
-    clients, listener = Clients(), make_listener()
+    clients, listener = Clients(), make_client()
     pipes = {name: Pipe() for name in "abc"}
     for name, pipe in pipes.items():
         clients.attach(name, listener)
@@ -125,5 +125,5 @@ def test_a_plug_lasts_until_it_is_pulled(make_listener: Callable[[], Any]) -> No
     clients.perform(Deliver(("a", "b", "c"), HELLO))
 
     assert [pipe.taken for pipe in pipes.values()] == [[], [], []]
-    assert listener.heard == [HELLO]
-    assert listener.ends == ["bye"]
+    assert listener.received == [HELLO]
+    assert listener.close_reasons == ["bye"]

@@ -22,9 +22,9 @@ NAMES = ["plain", "a b%c+d?e#f:g\"'h😀&=i;j,k(l)*m!n~o_p.q@r[s]{t}|u<v>^`\\", 
 
 
 @pytest.fixture
-def sdk(service: Emulator) -> Any:
+def sdk(emulator: Emulator) -> Any:
     """The synchronous client, for the hub `Hub`."""
-    return WebPubSubServiceClient.from_connection_string(service.connection_string, hub="Hub")
+    return WebPubSubServiceClient.from_connection_string(emulator.connection_string, hub="Hub")
 
 
 async def run(method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -34,11 +34,11 @@ async def run(method: Callable[..., Any], *arguments: Any, **options: Any) -> An
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_sends(
-    service: Emulator, sdk: Any, make_listener: Callable[[], Any], name: str
+    emulator: Emulator, sdk: Any, make_client: Callable[[], Any], name: str
 ) -> None:
     """To all, a group, a user, a connection; JSON, text and binary; names that hurt."""
-    one = make_listener()
-    service.attach("hub", one, user_id=name, connection_id=name, groups=[name])
+    one = make_client()
+    emulator.attach("hub", one, user_id=name, connection_id=name, groups=[name])
     quoted = name.replace("'", "''")
 
     await run(sdk.send_to_all, {"hello": "test_message"}, excluded=["x"])
@@ -49,7 +49,7 @@ async def test_sends(
     await run(sdk.send_to_user, name, b"\x00", content_type="application/octet-stream")
     await run(sdk.send_to_connection, name, ["x"], content_type="application/json")
 
-    assert [(message.data, message.data_type, message.group) for message in one.heard] == [
+    assert [(message.data, message.data_type, message.group) for message in one.received] == [
         (b'{"hello": "test_message"}', DataType.JSON, None),
         (b"hi", DataType.TEXT, name),
         (b"\x00", DataType.BINARY, None),
@@ -58,11 +58,11 @@ async def test_sends(
 
 
 async def test_a_dict_as_plain_text_is_just_text(
-    service: Emulator, sdk: Any, make_listener: Callable[[], Any]
+    emulator: Emulator, sdk: Any, make_client: Callable[[], Any]
 ) -> None:
     """Its own smoke test sends one, form-encoded, with a filter."""
-    one = make_listener()
-    service.attach("hub", one, user_id="user2")
+    one = make_client()
+    emulator.attach("hub", one, user_id="user2")
 
     await run(
         sdk.send_to_all,
@@ -71,15 +71,15 @@ async def test_a_dict_as_plain_text_is_just_text(
         filter="userId ne 'user1'",
     )
 
-    assert one.texts == [b"hello=world"]
+    assert one.payloads == [b"hello=world"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_groups_and_questions(
-    service: Emulator, sdk: Any, make_listener: Callable[[], Any], name: str
+    emulator: Emulator, sdk: Any, make_client: Callable[[], Any], name: str
 ) -> None:
     """Joining, leaving, asking and listing."""
-    service.attach("hub", make_listener(), user_id=name, connection_id=name)
+    emulator.attach("hub", make_client(), user_id=name, connection_id=name)
 
     assert await run(sdk.connection_exists, name)
     assert await run(sdk.user_exists, name)
@@ -98,9 +98,9 @@ async def test_groups_and_questions(
     assert not await run(sdk.group_exists, name)
 
 
-async def test_permissions(service: Emulator, sdk: Any, make_listener: Callable[[], Any]) -> None:
+async def test_permissions(emulator: Emulator, sdk: Any, make_client: Callable[[], Any]) -> None:
     """Granting, asking, revoking."""
-    service.attach("hub", make_listener(), connection_id="c")
+    emulator.attach("hub", make_client(), connection_id="c")
 
     await run(sdk.grant_permission, "joinLeaveGroup", "c", target_name="a/b c")
     assert await run(sdk.has_permission, "joinLeaveGroup", "c", target_name="a/b c")
@@ -109,18 +109,18 @@ async def test_permissions(service: Emulator, sdk: Any, make_listener: Callable[
     assert not await run(sdk.has_permission, "joinLeaveGroup", "c", target_name="a/b c")
 
 
-async def test_closes(service: Emulator, sdk: Any, make_listener: Callable[[], Any]) -> None:
+async def test_closes(emulator: Emulator, sdk: Any, make_client: Callable[[], Any]) -> None:
     """One, a user's, a group's, all."""
-    listeners = [make_listener() for _ in range(4)]
+    listeners = [make_client() for _ in range(4)]
     for number, one in enumerate(listeners):
-        service.attach("hub", one, connection_id=f"c{number}", user_id=f"u{number}", groups=["g"])
+        emulator.attach("hub", one, connection_id=f"c{number}", user_id=f"u{number}", groups=["g"])
 
     await run(sdk.close_connection, "c0", reason="one")
     await run(sdk.close_user_connections, "u1", reason="user")
     await run(sdk.close_group_connections, "g", excluded=["c3"], reason="group")
     await run(sdk.close_all_connections)
 
-    assert [one.ends for one in listeners] == [["one"], ["user"], ["group"], [""]]
+    assert [one.close_reasons for one in listeners] == [["one"], ["user"], ["group"], [""]]
 
 
 @pytest.mark.parametrize(
@@ -128,15 +128,15 @@ async def test_closes(service: Emulator, sdk: Any, make_listener: Callable[[], A
     [(2, 5, [2, 2, 1]), (2, 6, [2, 2, 2]), (2, None, [2, 2, 2]), (None, None, [6]), (None, 3, [3])],
 )
 async def test_listing_by_page(
-    service: Emulator,
+    emulator: Emulator,
     sdk: Any,
-    make_listener: Callable[[], Any],
+    make_client: Callable[[], Any],
     case: tuple[int | None, int | None, list[int]],
 ) -> None:
     """The client follows the links by itself, with a new token each."""
     size, top, pages = case
     for number in range(6):
-        service.attach("hub", make_listener(), connection_id=f"c{number}", groups=["g 1"])
+        emulator.attach("hub", make_client(), connection_id=f"c{number}", groups=["g 1"])
     options = {} if size is None else {"maxpagesize": size}
 
     def fetch() -> list[int]:
@@ -172,9 +172,9 @@ async def test_refusals_reach_the_caller_in_words(sdk: Any) -> None:
     assert error.value.status_code == 400
 
 
-async def test_its_own_requests(service: Emulator, sdk: Any) -> None:
+async def test_its_own_requests(emulator: Emulator, sdk: Any) -> None:
     """`send_request` signs what it is given; the hub may be written with a capital."""
-    origin = service.endpoint.origin
+    origin = emulator.endpoint.origin
     request = HttpRequest(
         "POST",
         f"{origin}/api/hubs/Hub/:send?api-version=2024-12-01",
@@ -186,39 +186,39 @@ async def test_its_own_requests(service: Emulator, sdk: Any) -> None:
     assert response.status_code == 202
 
 
-async def test_another_key_is_denied(service: Emulator) -> None:
+async def test_another_key_is_denied(emulator: Emulator) -> None:
     """401 becomes the SDK's authentication error."""
-    wrong = f"Endpoint={service.endpoint.origin};AccessKey={'x' * 40};Version=1.0;"
+    wrong = f"Endpoint={emulator.endpoint.origin};AccessKey={'x' * 40};Version=1.0;"
     sdk: Any = WebPubSubServiceClient.from_connection_string(wrong, hub="hub")
 
     with pytest.raises(ClientAuthenticationError):
         await run(sdk.send_to_all, "x", content_type="text/plain")
 
 
-async def test_client_tokens_are_signed_without_us(service: Emulator, sdk: Any) -> None:
+async def test_client_tokens_are_signed_without_us(emulator: Emulator, sdk: Any) -> None:
     """With the access key, for the hub's client URL."""
     access = await run(sdk.get_client_access_token, user_id="ada", groups=["g"])
     claims = jwt.decode(
         access["token"],
-        service.endpoint.key,
+        emulator.endpoint.key,
         ["HS256"],
-        audience=f"{service.endpoint.origin}/client/hubs/Hub",
+        audience=f"{emulator.endpoint.origin}/client/hubs/Hub",
     )
 
-    assert access["baseUrl"] == f"ws://{service.endpoint.host}/client/hubs/Hub"
+    assert access["baseUrl"] == f"ws://{emulator.endpoint.host}/client/hubs/Hub"
     assert (claims["sub"], claims["webpubsub.group"]) == ("ada", ["g"])
 
 
-async def test_the_asynchronous_client(service: Emulator, make_listener: Callable[[], Any]) -> None:
+async def test_the_asynchronous_client(emulator: Emulator, make_client: Callable[[], Any]) -> None:
     """It speaks through aiohttp, which tidies URLs."""
-    one = make_listener()
-    service.attach("hub", one, user_id=NAMES[1], connection_id="c")
-    sdk: Any = AsyncClient.from_connection_string(service.connection_string, hub="hub")
+    one = make_client()
+    emulator.attach("hub", one, user_id=NAMES[1], connection_id="c")
+    sdk: Any = AsyncClient.from_connection_string(emulator.connection_string, hub="hub")
 
     async with sdk:
         await sdk.add_user_to_group("red team", NAMES[1])
         await sdk.send_to_group("red team", "hi", content_type="text/plain")
         found = [one async for one in sdk.list_connections(group="red team")]
 
-    assert one.texts == [b"hi"]
+    assert one.payloads == [b"hi"]
     assert [member.connection_id for member in found] == ["c"]

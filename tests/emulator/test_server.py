@@ -18,59 +18,59 @@ from wps_run.emulator.server import Emulator
 
 
 async def test_it_is_ready_when_started_and_gone_when_stopped(
-    make_caller: Callable[[Emulator], Any],
+    make_rest_client: Callable[[Emulator], Any],
 ) -> None:
     """Well under a second each, on a port of its own."""
     began = time.perf_counter()
-    service = Emulator()
-    await service.start()
-    ask = make_caller(service)
+    emulator = Emulator()
+    await emulator.start()
+    ask = make_rest_client(emulator)
     assert (await ask("HEAD", "/api/health")).status == 200
 
-    await service.stop()
+    await emulator.stop()
     with pytest.raises(aiohttp.ClientConnectionError):
         await ask("HEAD", "/api/health")
 
     assert time.perf_counter() - began < 1
 
 
-async def test_a_stop_does_not_wait_for_idle_clients(service: Emulator) -> None:
+async def test_a_stop_does_not_wait_for_idle_clients(emulator: Emulator) -> None:
     """A connection that says nothing is closed; stopping twice is once too often, but harmless."""
-    port = int(service.endpoint.origin.rpartition(":")[2])
+    port = int(emulator.endpoint.origin.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
-    await service.stop()
-    await service.stop()
+    await emulator.stop()
+    await emulator.stop()
 
     assert await reader.read() == b""
     writer.close()
 
 
 async def test_two_services_live_side_by_side(
-    service: Emulator, make_caller: Callable[[Emulator], Any]
+    emulator: Emulator, make_rest_client: Callable[[Emulator], Any]
 ) -> None:
     """Each has its own port, key and hubs."""
     async with Emulator() as other:
-        await make_caller(other)("POST", "/api/hubs/chat/:send", b"x")
+        await make_rest_client(other)("POST", "/api/hubs/chat/:send", b"x")
 
-        assert service.endpoint.origin != other.endpoint.origin
-        assert service.endpoint.key != other.endpoint.key
-        assert list(service.hubs) == []
+        assert emulator.endpoint.origin != other.endpoint.origin
+        assert emulator.endpoint.key != other.endpoint.key
+        assert list(emulator.hubs) == []
         assert list(other.hubs) == ["chat"]
 
 
-async def test_a_port_in_use_is_an_error(service: Emulator) -> None:
+async def test_a_port_in_use_is_an_error(emulator: Emulator) -> None:
     """Nothing is left behind by the one that failed."""
-    port = int(service.endpoint.origin.rpartition(":")[2])
+    port = int(emulator.endpoint.origin.rpartition(":")[2])
 
     with pytest.raises(OSError, match="in use"):
         await Emulator(port=port).start()
 
 
-async def test_the_connection_string_can_be_read(service: Emulator) -> None:
+async def test_the_connection_string_can_be_read(emulator: Emulator) -> None:
     """By the runner; the SDK's tests read it, too. The key is in no repr."""
-    assert parse_connection_string(service.connection_string) == service.endpoint
-    assert service.endpoint.key not in repr(service) + repr(service.endpoint)
+    assert parse_connection_string(emulator.connection_string) == emulator.endpoint
+    assert emulator.endpoint.key not in repr(emulator) + repr(emulator.endpoint)
 
 
 @pytest.mark.parametrize("key", ["k" * 32, "é" * 16, "with = and + / of base64" + "=" * 10])
@@ -106,11 +106,11 @@ async def test_https(certificate: tuple[str, str]) -> None:
     cert, key = certificate
     trust = ssl.create_default_context(cafile=cert)
     async with (
-        Emulator(tls_cert=cert, tls_key=key) as service,
+        Emulator(tls_cert=cert, tls_key=key) as emulator,
         aiohttp.ClientSession() as session,
-        session.head(service.endpoint.origin + "/api/health", ssl=trust) as response,
+        session.head(emulator.endpoint.origin + "/api/health", ssl=trust) as response,
     ):
-        assert service.endpoint.origin.startswith("https://127.0.0.1:")
+        assert emulator.endpoint.origin.startswith("https://127.0.0.1:")
         assert response.status == 200
 
 
@@ -128,20 +128,20 @@ async def test_a_certificate_that_is_not_there_is_an_error() -> None:
 
 
 async def test_attached_clients_are_connections(
-    service: Emulator, make_listener: Callable[[], Any]
+    emulator: Emulator, make_client: Callable[[], Any]
 ) -> None:
     """With an ID of their own, or a new one, until they leave."""
-    first = service.attach("Chat", make_listener(), user_id="ada", groups=["g"])
-    second = service.attach("chat", make_listener(), connection_id="c", groups=iter(["g"]))
-    hub = service.hubs["chat"]
+    first = emulator.attach("Chat", make_client(), user_id="ada", groups=["g"])
+    second = emulator.attach("chat", make_client(), connection_id="c", groups=iter(["g"]))
+    hub = emulator.hubs["chat"]
 
     assert second == "c"
     assert len(first) == 31
     assert list(hub.groups["g"]) == [first, "c"]
 
-    service.detach("CHAT", first)
-    service.detach("chat", "gone")
-    service.detach("nowhere", "c")
+    emulator.detach("CHAT", first)
+    emulator.detach("chat", "gone")
+    emulator.detach("nowhere", "c")
 
     assert list(hub.connections) == ["c"]
     assert "ada" not in hub.users
@@ -158,16 +158,16 @@ async def test_attached_clients_are_connections(
     ],
 )
 async def test_a_client_with_a_wrong_name_is_refused(
-    service: Emulator, make_listener: Callable[[], Any], wrong: dict[str, Any]
+    emulator: Emulator, make_client: Callable[[], Any], wrong: dict[str, Any]
 ) -> None:
     """So is an ID that is in use; the one who has it keeps it."""
-    one = make_listener()
-    service.attach("chat", one, connection_id="taken")
+    one = make_client()
+    emulator.attach("chat", one, connection_id="taken")
 
     with pytest.raises(ValueError):  # noqa: PT011 - two kinds
-        service.attach(**{"hub": "chat", "client": make_listener(), **wrong})
+        emulator.attach(**{"hub": "chat", "client": make_client(), **wrong})
 
-    assert list(service.hubs["chat"].connections) == ["taken"]
+    assert list(emulator.hubs["chat"].connections) == ["taken"]
 
 
 def test_it_prints_nothing_and_reads_no_environment(project: Path) -> None:

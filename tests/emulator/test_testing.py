@@ -137,25 +137,25 @@ def test_endpoint_and_key_are_for_callers_of_any_kind(wps_local: LocalPubSub) ->
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_service_that_does_not_run_says_so(*, ended: bool) -> None:
     """Before it was started and after its end: whoever asks it must not wait for ever."""
-    service = LocalPubSub()
+    emulator = LocalPubSub()
     if ended:
-        with service:
+        with emulator:
             pass
 
     with pytest.raises(RuntimeError, match="use `with LocalPubSub"):
-        service.client("ada")
+        emulator.client("ada")
 
 
 def test_it_is_gone_afterwards() -> None:
     """No thread is left, even when it could not start; many threads may use one."""
-    with LocalPubSub(faults=["delay=1ms"], fault_seed=1) as service:
-        makers = [threading.Thread(target=service.client, args=(f"u{n}",)) for n in range(20)]
+    with LocalPubSub(faults=["delay=1ms"], fault_seed=1) as emulator:
+        makers = [threading.Thread(target=emulator.client, args=(f"u{n}",)) for n in range(20)]
         for maker in makers:
             maker.start()
         for maker in makers:
             maker.join()
-        assert service.state["local"]["users"] == 20
-        port = int(service.endpoint.rpartition(":")[2])
+        assert emulator.state["local"]["users"] == 20
+        port = int(emulator.endpoint.rpartition(":")[2])
         with pytest.raises(OSError, match="in use"), LocalPubSub(port=port):
             pass
 

@@ -15,11 +15,11 @@ PATHS = ("ledger", "state", "faults", "reset", "seed")
 
 
 @pytest.fixture
-def admin(service: Emulator, call: Any) -> Callable[..., Any]:
+def admin(emulator: Emulator, call: Any) -> Callable[..., Any]:
     """Requests a path below `/_local/` with the access key, and parses the JSON."""
 
     async def request(method: str, path: str, body: bytes | None = None) -> Any:
-        key = f"Bearer {service.endpoint.key}"
+        key = f"Bearer {emulator.endpoint.key}"
         answer = await call(method, f"/_local/{path}", body, Authorization=key)
         return json.loads(answer.body) if answer.body else answer.status
 
@@ -28,11 +28,11 @@ def admin(service: Emulator, call: Any) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_the_key_opens_them_and_so_does_a_token(
-    service: Emulator, call: Any, path: str
+    emulator: Emulator, call: Any, path: str
 ) -> None:
     """Anything else is 401, whatever the method."""
     target = f"/_local/{path}"
-    key = service.endpoint.key
+    key = emulator.endpoint.key
     for authorization in (
         None,
         "",
@@ -50,10 +50,10 @@ async def test_the_key_opens_them_and_so_does_a_token(
     assert (await call("PATCH", target, Authorization=other)).status == 401
 
 
-async def test_entra_tokens_do_not_open_them(make_caller: Any, entra: str) -> None:
+async def test_entra_tokens_do_not_open_them(make_rest_client: Any, entra: str) -> None:
     """Not even where unvalidated ones are accepted."""
-    async with Emulator(allow_unvalidated_entra_tokens=True) as service:
-        call = make_caller(service)
+    async with Emulator(allow_unvalidated_entra_tokens=True) as emulator:
+        call = make_rest_client(emulator)
 
         assert (await call("POST", SEND, b"x", Authorization=entra)).status == 202
         for path in PATHS:
@@ -71,11 +71,11 @@ async def test_other_paths_and_methods(call: Any) -> None:
 
 
 async def test_the_log_has_requests_and_their_effects(
-    service: Emulator, call: Any, admin: Any, make_listener: Callable[[], Any]
+    emulator: Emulator, call: Any, admin: Any, make_client: Callable[[], Any]
 ) -> None:
     """Every field of an entry."""
-    service.attach("chat", make_listener(), user_id="ada", connection_id="c1", groups=["a b"])
-    service.attach("chat", make_listener(), connection_id="c2", groups=["a b"])
+    emulator.attach("chat", make_client(), user_id="ada", connection_id="c1", groups=["a b"])
+    emulator.attach("chat", make_client(), connection_id="c2", groups=["a b"])
     await call("POST", "/api/hubs/Chat/groups/a%20b/:send?x=1", b"hi", x_ms_client_request_id="r1")
     await call("DELETE", "/api/hubs/chat/connections/c1?reason=late")
     await call("GET", "/nowhere")
@@ -172,11 +172,11 @@ async def test_the_log_can_be_filtered_and_polled(call: Any, admin: Any) -> None
 
 
 async def test_long_lists_of_receivers_are_counted(
-    service: Emulator, call: Any, admin: Any, make_listener: Callable[[], Any]
+    emulator: Emulator, call: Any, admin: Any, make_client: Callable[[], Any]
 ) -> None:
     """A hundred are listed; `reached` changes that."""
     for _ in range(150):
-        service.attach("chat", make_listener())
+        emulator.attach("chat", make_client())
     await call("POST", SEND, b"\xff\x00", Content_Type="application/octet-stream")
 
     async def listed(query: str) -> tuple[int, int]:
@@ -200,7 +200,7 @@ async def test_invalid_numbers_are_refused(admin: Any, query: str) -> None:
 
 
 async def test_the_state_has_connections_users_and_groups(
-    service: Emulator, admin: Any, make_listener: Callable[[], Any]
+    emulator: Emulator, admin: Any, make_client: Callable[[], Any]
 ) -> None:
     """Connections with permissions, users and groups with counts, hub by hub."""
     seed = {
@@ -211,7 +211,7 @@ async def test_the_state_has_connections_users_and_groups(
         ],
     }
     assert await admin("POST", "seed", json.dumps(seed).encode()) == {"clients": 2}
-    service.attach("other", make_listener())
+    emulator.attach("other", make_client())
 
     result = await admin("GET", "state?hub=CHAT")
 
@@ -240,10 +240,10 @@ async def test_the_state_has_connections_users_and_groups(
     assert len((await admin("GET", "state?limit=1"))["hubs"]["chat"]["connectionList"]) == 1
 
 
-async def test_the_state_has_the_permissions_of_roles(service: Emulator, admin: Any) -> None:
+async def test_the_state_has_the_permissions_of_roles(emulator: Emulator, admin: Any) -> None:
     """Patterns, too, as the dashboard shows them."""
-    service.attach("chat", NullClient(), connection_id="c1")
-    service.hubs["chat"].connections["c1"].rules |= roles.rules_from_roles(
+    emulator.attach("chat", NullClient(), connection_id="c1")
+    emulator.hubs["chat"].connections["c1"].rules |= roles.rules_from_roles(
         ["webpubsub.sendToGroups.team.*"]
     )
 
@@ -275,17 +275,17 @@ async def test_an_invalid_seed_is_refused(admin: Any) -> None:
 
 
 async def test_a_reset_clears_everything(
-    service: Emulator, call: Any, admin: Any, make_listener: Callable[[], Any]
+    emulator: Emulator, call: Any, admin: Any, make_client: Callable[[], Any]
 ) -> None:
     """Clients are closed; log and faults are empty; the access key stays."""
-    listener = make_listener()
-    service.attach("chat", listener, groups=["g"])
+    listener = make_client()
+    emulator.attach("chat", listener, groups=["g"])
     await call("POST", SEND, b"x")
     await admin("PUT", "faults", b"503")
 
     assert await admin("POST", "reset") == 204
 
-    assert listener.ends == ["reset"]
+    assert listener.close_reasons == ["reset"]
     assert await admin("GET", "state") == {"hubs": {}}
     assert (await admin("GET", "ledger"))["last"] == 0
     assert (await admin("GET", "faults"))["faults"] == []
@@ -363,24 +363,24 @@ async def test_an_empty_body_adds_nothing(admin: Any) -> None:
     assert (await admin("PUT", "faults", b""))["faults"] == []
 
 
-async def test_no_answer_holds_a_key_or_token(service: Emulator, call: Any, admin: Any) -> None:
+async def test_no_answer_holds_a_key_or_token(emulator: Emulator, call: Any, admin: Any) -> None:
     """Neither log, nor state, nor faults."""
     token = call.token(SEND)
     await call("POST", SEND, b"x", Authorization=f"Bearer {token}")
     result = [await admin("GET", path) for path in ("ledger", "state", "faults")]
 
     assert token.split(".")[2] not in json.dumps(result)
-    assert service.endpoint.key not in json.dumps(result)
+    assert emulator.endpoint.key not in json.dumps(result)
 
 
 async def test_the_log_has_events_of_websocket_clients(
-    service: Emulator, call: Any, admin: Any
+    emulator: Emulator, call: Any, admin: Any
 ) -> None:
     """They connect, join, send and disconnect; receivers are listed as for a request."""
     path = "/client/hubs/chat"
     roles = ["webpubsub.joinLeaveGroup", "webpubsub.sendToGroup"]
     token = call.token(path, sub="ada", role=roles)
-    url = f"{service.endpoint.origin}{path}?access_token={token}"
+    url = f"{emulator.endpoint.origin}{path}?access_token={token}"
     socket = await call.session.ws_connect(url, protocols=["json.webpubsub.azure.v1"])
     connection = (await socket.receive_json())["connectionId"]
     await socket.send_json({"type": "joinGroup", "group": "red", "ackId": 1})
@@ -400,10 +400,10 @@ async def test_the_log_has_events_of_websocket_clients(
     assert token.split(".")[2] not in json.dumps(result)
 
 
-async def test_a_reset_closes_websocket_clients(service: Emulator, call: Any, admin: Any) -> None:
+async def test_a_reset_closes_websocket_clients(emulator: Emulator, call: Any, admin: Any) -> None:
     """Their disconnection is not logged any more; the next client is."""
     path = "/client/hubs/chat"
-    url = f"{service.endpoint.origin}{path}?access_token={call.token(path)}"
+    url = f"{emulator.endpoint.origin}{path}?access_token={call.token(path)}"
     socket = await call.session.ws_connect(url)
     while (await admin("GET", "ledger"))["last"] < 1:
         pass

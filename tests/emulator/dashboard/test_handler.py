@@ -17,9 +17,9 @@ LOCAL = ("ledger", "state", "faults", "reset", "seed", "link", "token", "live", 
 
 
 @pytest.fixture
-def key(service: Emulator) -> str:
+def key(emulator: Emulator) -> str:
     """The key of a link; with it there is a dashboard."""
-    return service.dashboard_link().partition("?key=")[2]
+    return emulator.dashboard_link().partition("?key=")[2]
 
 
 async def test_the_link_opens_once(call: Any, key: str) -> None:
@@ -42,8 +42,8 @@ async def test_the_link_opens_once(call: Any, key: str) -> None:
 
 async def test_over_https_the_cookie_is_for_https_alone(certificate: tuple[str, str]) -> None:
     """Secure."""
-    async with Emulator(tls_cert=certificate[0], tls_key=certificate[1]) as service:
-        link = service.dashboard_link()
+    async with Emulator(tls_cert=certificate[0], tls_key=certificate[1]) as emulator:
+        link = emulator.dashboard_link()
         async with (
             aiohttp.ClientSession() as session,
             session.get(link, ssl=False) as answer,
@@ -125,10 +125,10 @@ async def test_the_session_opens_the_admin_api(dashboard_session: aiohttp.Client
     ],
 )
 async def test_other_sites_cannot_use_the_session(
-    service: Emulator, dashboard_session: aiohttp.ClientSession, changes: dict[str, str]
+    emulator: Emulator, dashboard_session: aiohttp.ClientSession, changes: dict[str, str]
 ) -> None:
     """Not even from another port of this machine, whose requests carry the cookie."""
-    cookies = dashboard_session.cookie_jar.filter_cookies(URL(service.endpoint.origin))
+    cookies = dashboard_session.cookie_jar.filter_cookies(URL(emulator.endpoint.origin))
     cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())
     headers = {"Cookie": cookie, **changes}
     for method, path in (("POST", "reset"), ("PUT", "faults"), ("POST", "token"), ("GET", "state")):
@@ -140,10 +140,10 @@ async def test_other_sites_cannot_use_the_session(
 
 
 async def test_the_policy_allows_the_page_itself_and_nothing_else(
-    service: Emulator, dashboard_session: aiohttp.ClientSession
+    emulator: Emulator, dashboard_session: aiohttp.ClientSession
 ) -> None:
     """On each response, errors too."""
-    host = service.endpoint.origin.removeprefix("http://")
+    host = emulator.endpoint.origin.removeprefix("http://")
     for path in ("/", "/_local/page/app.js", "/?key=x"):
         async with dashboard_session.get(path) as answer:
             assert answer.headers["Content-Security-Policy"] == (
@@ -199,19 +199,19 @@ async def test_the_page_holds_no_markup_of_scripts_or_styles() -> None:
 
 
 async def test_secrets_are_never_shown(
-    service: Emulator, call: Any, caplog: pytest.LogCaptureFixture
+    emulator: Emulator, call: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Not in the log, not in the request log, and the access key not in the page."""
     with caplog.at_level(logging.DEBUG):
-        key = service.dashboard_link().partition("?key=")[2]
+        key = emulator.dashboard_link().partition("?key=")[2]
         answer = await call("GET", f"/?key={key}", Authorization=None)
         cookie = answer.headers["Set-Cookie"].partition(";")[0]
         for path in ("/", "/?key=x", *(f"/_local/page/{name}" for name in ASSETS)):
             page = await call("GET", path, Authorization=None, Cookie=cookie)
-            assert service.endpoint.key.encode() not in page.body
+            assert emulator.endpoint.key.encode() not in page.body
             assert key.encode() not in page.body
-    assert list(service.request_log.entries()) == []
-    for secret in (key, cookie.partition("=")[2], service.endpoint.key):
+    assert list(emulator.request_log.entries()) == []
+    for secret in (key, cookie.partition("=")[2], emulator.endpoint.key):
         assert secret not in caplog.text
 
 
@@ -240,7 +240,7 @@ async def test_secrets_are_never_shown(
     ],
 )
 async def test_a_token_connects_a_client(
-    service: Emulator, dashboard_session: aiohttp.ClientSession, client: Any, status: int
+    emulator: Emulator, dashboard_session: aiohttp.ClientSession, client: Any, status: int
 ) -> None:
     """As the requested user, in the requested groups; an invalid request is refused."""
     async with dashboard_session.post("/_local/token", json=client) as answer:
@@ -252,5 +252,5 @@ async def test_a_token_connects_a_client(
             url, protocols=["json.webpubsub.azure.v1"]
         ) as socket:
             assert (await socket.receive_json())["userId"] == client.get("userId")
-            (connection,) = service.hubs[client["hub"].lower()].connections.values()
+            (connection,) = emulator.hubs[client["hub"].lower()].connections.values()
             assert list(connection.groups) == client.get("groups", [])

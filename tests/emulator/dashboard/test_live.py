@@ -64,18 +64,18 @@ def test_entries_are_sent_once_and_again_after_a_new_query(source: DashboardSour
 
 
 async def test_updates_are_sent_over_a_websocket(
-    service: Emulator, dashboard_session: aiohttp.ClientSession
+    emulator: Emulator, dashboard_session: aiohttp.ClientSession
 ) -> None:
     """The result of the query, then its changes; 1001 when the emulator stops."""
     async with dashboard_session.ws_connect("/_local/live") as socket:
         await socket.send_str('{"listing": "users"}')
         assert (await socket.receive_json())["people"]["rows"] == []
-        service.seed({"clients": [{"userId": "ada"}]})
+        emulator.seed({"clients": [{"userId": "ada"}]})
         update = await socket.receive_json()
         assert update["people"]["rows"] == [{"hub": "local", "name": "ada", "connections": 1}]
         assert update["totals"]["connections"] == 1
 
-        stopping = asyncio.ensure_future(service.stop())
+        stopping = asyncio.ensure_future(emulator.stop())
         assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
         assert socket.close_code == aiohttp.WSCloseCode.GOING_AWAY
         await stopping
@@ -115,13 +115,13 @@ async def test_the_number_of_pages_is_limited(dashboard_session: aiohttp.ClientS
 
 
 async def test_a_page_that_does_not_read_holds_nothing_up(
-    service: Emulator, dashboard_session: aiohttp.ClientSession, make_caller: Any
+    emulator: Emulator, dashboard_session: aiohttp.ClientSession, make_rest_client: Any
 ) -> None:
     """Updates are not queued: each is built after the last one was read."""
     groups = ["g" * 1000 + str(number) for number in range(10)]
-    service.seed({"clients": [{"groups": groups, "count": 50}]})
+    emulator.seed({"clients": [{"groups": groups, "count": 50}]})
     async with dashboard_session.ws_connect("/_local/live") as socket:
-        call = make_caller(service)
+        call = make_rest_client(emulator)
         for number in range(200):
             await socket.send_str(json.dumps({"search": "g" * (number % 2)}))
             assert (await call("POST", "/api/hubs/local/:send", b"x" * 1000)).status == 202
@@ -151,20 +151,20 @@ async def test_a_flood_of_queries_causes_no_more_updates(
 
 
 async def test_a_page_that_does_not_answer_does_not_delay_a_stop(
-    service: Emulator, dashboard_session: aiohttp.ClientSession
+    emulator: Emulator, dashboard_session: aiohttp.ClientSession
 ) -> None:
     """All pages together have a second to answer the close frame."""
     sockets = [await dashboard_session.ws_connect("/_local/live") for _ in range(5)]
     loop = asyncio.get_running_loop()
     start = loop.time()
-    await service.stop()
+    await emulator.stop()
     assert loop.time() - start < 4
     for socket in sockets:
         await socket.close()
 
 
 async def test_messages_of_requests_and_of_clients_are_counted_until_a_reset(
-    service: Emulator, dashboard_session: aiohttp.ClientSession, call: Any
+    emulator: Emulator, dashboard_session: aiohttp.ClientSession, call: Any
 ) -> None:
     """The counters of the dashboard."""
     client = {"hub": "chat", "groups": ["red"], "roles": ["webpubsub.sendToGroup"]}
@@ -185,5 +185,5 @@ async def test_messages_of_requests_and_of_clients_are_counted_until_a_reset(
             return counts["requests"], counts["messages"], counts["deliveries"]
 
         assert await sums() == (1, 2, 1)
-        service.reset()
+        emulator.reset()
         assert await sums() == (0, 0, 0)

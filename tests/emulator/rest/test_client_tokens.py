@@ -16,14 +16,14 @@ async def test_the_access_key_gets_no_client_tokens(call: Any) -> None:
 
 
 async def test_client_tokens_for_entra_callers(
-    make_caller: Callable[[Emulator], Any], entra: str
+    make_rest_client: Callable[[Emulator], Any], entra: str
 ) -> None:
     """Signed with the access key, for the hub's client URL."""
-    async with Emulator(allow_unvalidated_entra_tokens=True) as service:
-        ask = make_caller(service)
+    async with Emulator(allow_unvalidated_entra_tokens=True) as emulator:
+        ask = make_rest_client(emulator)
         query = "userId=a%20b&role=r1&role=r2&group=g&minutesToExpire=5&api-version=2024-12-01"
         told = await ask("POST", f"/api/hubs/Chat/:generateToken?{query}", Authorization=entra)
-        origin, key = service.endpoint.origin, service.endpoint.key
+        origin, key = emulator.endpoint.origin, emulator.endpoint.key
 
     claims = jwt.decode(
         json.loads(told.body)["token"], key, ["HS256"], audience=f"{origin}/client/hubs/chat"
@@ -50,26 +50,26 @@ async def test_client_tokens_for_entra_callers(
     ],
 )
 async def test_parameters_of_client_tokens(
-    make_caller: Callable[[Emulator], Any], entra: str, query: str, status: int
+    make_rest_client: Callable[[Emulator], Any], entra: str, query: str, status: int
 ) -> None:
     """Times and types that do not exist are refused, and groups that cannot."""
-    async with Emulator(allow_unvalidated_entra_tokens=True) as service:
-        ask = make_caller(service)
+    async with Emulator(allow_unvalidated_entra_tokens=True) as emulator:
+        ask = make_rest_client(emulator)
         told = await ask("POST", f"/api/hubs/chat/:generateToken?{query}", Authorization=entra)
 
     assert told.status == status
 
 
 async def test_a_token_for_mqtt_opens_another_door(
-    make_caller: Callable[[Emulator], Any], entra: str
+    make_rest_client: Callable[[Emulator], Any], entra: str
 ) -> None:
     """The official SDKs name it so, too; nothing listens there."""
-    async with Emulator(allow_unvalidated_entra_tokens=True) as service:
+    async with Emulator(allow_unvalidated_entra_tokens=True) as emulator:
         target = "/api/hubs/chat/:generateToken?clientType=mqtt"
-        told = await make_caller(service)("POST", target, Authorization=entra)
-        audience = f"{service.endpoint.origin}/clients/mqtt/hubs/chat"
+        told = await make_rest_client(emulator)("POST", target, Authorization=entra)
+        audience = f"{emulator.endpoint.origin}/clients/mqtt/hubs/chat"
         claims = jwt.decode(
-            json.loads(told.body)["token"], service.endpoint.key, ["HS256"], audience=audience
+            json.loads(told.body)["token"], emulator.endpoint.key, ["HS256"], audience=audience
         )
 
     assert claims["exp"] - claims["iat"] == 3600

@@ -17,9 +17,9 @@ from wps_run.emulator.server import Emulator
 SEND = "/api/hubs/chat/:send"
 
 
-async def raw(service: Emulator, data: bytes) -> bytes:
+async def raw(emulator: Emulator, data: bytes) -> bytes:
     """Everything the service says to these bytes, the client's side being closed after them."""
-    port = int(service.endpoint.origin.rpartition(":")[2])
+    port = int(emulator.endpoint.origin.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(data)
@@ -58,17 +58,17 @@ async def test_each_operation_but_health_needs_a_token(call: Any, operation: Any
 
 
 async def test_a_refused_call_does_nothing(
-    service: Emulator, call: Any, make_listener: Callable[[], Any]
+    emulator: Emulator, call: Any, make_client: Callable[[], Any]
 ) -> None:
     """A token for another path, here of a shorter one."""
-    one = make_listener()
-    service.attach("chat", one)
+    one = make_client()
+    emulator.attach("chat", one)
     token = call.token("/api/hubs/chat")
 
     told = await call("POST", SEND, b"x", Authorization=f"Bearer {token}")
 
     assert told.status == 401
-    assert one.heard == []
+    assert one.received == []
 
 
 async def test_one_token_serves_all_queries_of_its_path(call: Any) -> None:
@@ -109,25 +109,25 @@ async def test_why_a_call_was_denied_is_logged_without_the_token(
     ],
 )
 async def test_names_in_the_path_mean_what_they_mean_to_the_service(
-    service: Emulator, call: Any, make_listener: Callable[[], Any], segment: str, name: str
+    emulator: Emulator, call: Any, make_client: Callable[[], Any], segment: str, name: str
 ) -> None:
     """Above all, a send to the group `..` is none to the whole hub."""
-    member, other = make_listener(), make_listener()
-    service.attach("chat", member, groups=[name])
-    service.attach("chat", other)
+    member, other = make_client(), make_client()
+    emulator.attach("chat", member, groups=[name])
+    emulator.attach("chat", other)
 
     told = await call("POST", f"/api/hubs/chat/groups/{segment}/:send", b"hi")
 
     assert told.status == 202
-    assert [message.group for message in member.heard] == [name]
-    assert other.heard == []
+    assert [message.group for message in member.received] == [name]
+    assert other.received == []
 
 
 async def test_hubs_are_compared_without_case_and_names_with_it(
-    service: Emulator, call: Any, make_listener: Callable[[], Any]
+    emulator: Emulator, call: Any, make_client: Callable[[], Any]
 ) -> None:
     """`Hub` is `hub`; user `Ada` is not `ada`."""
-    service.attach("HUB", make_listener(), user_id="Ada", connection_id="C", groups=["G"])
+    emulator.attach("HUB", make_client(), user_id="Ada", connection_id="C", groups=["G"])
 
     statuses = [
         (await call("HEAD", f"/api/hubs/hub/{path}")).status
@@ -135,7 +135,7 @@ async def test_hubs_are_compared_without_case_and_names_with_it(
     ]
 
     assert statuses == [200, 404, 200, 404, 200]
-    assert list(service.hubs) == ["hub"]
+    assert list(emulator.hubs) == ["hub"]
 
 
 @pytest.mark.parametrize(
@@ -174,11 +174,11 @@ async def test_a_newer_version_is_answered_with_one_warning(
 
 
 async def test_a_strict_service_refuses_a_newer_version(
-    make_caller: Callable[[Emulator], Any],
+    make_rest_client: Callable[[Emulator], Any],
 ) -> None:
     """As Azure does."""
-    async with Emulator(strict_api_version=True) as service:
-        told = await make_caller(service)("POST", SEND + "?api-version=2099-01-01", b"x")
+    async with Emulator(strict_api_version=True) as emulator:
+        told = await make_rest_client(emulator)("POST", SEND + "?api-version=2099-01-01", b"x")
 
     assert told.status == 400
 
@@ -221,15 +221,15 @@ async def test_a_body_of_a_mebibyte_is_taken_and_one_byte_more_is_not(call: Any)
 
 
 async def test_a_compressed_body_is_not_unpacked(
-    service: Emulator, call: Any, make_listener: Callable[[], Any]
+    emulator: Emulator, call: Any, make_client: Callable[[], Any]
 ) -> None:
     """A message is what came, whatever a header says of it."""
-    one = make_listener()
-    service.attach("chat", one)
+    one = make_client()
+    emulator.attach("chat", one)
 
     await call("POST", SEND, b"\x1f\x8b", Content_Type=None, Content_Encoding="gzip")
 
-    assert one.texts == [b"\x1f\x8b"]
+    assert one.payloads == [b"\x1f\x8b"]
 
 
 @pytest.mark.parametrize(
@@ -240,39 +240,39 @@ async def test_a_compressed_body_is_not_unpacked(
     ],
 )
 async def test_a_body_without_a_length_is_400(
-    service: Emulator, call: Any, head: str, body: bytes
+    emulator: Emulator, call: Any, head: str, body: bytes
 ) -> None:
     """The SDKs never send one."""
-    said = await raw(service, _request(call, SEND, head) + body)
+    said = await raw(emulator, _request(call, SEND, head) + body)
 
     assert said.startswith(b"HTTP/1.1 400 ")
     assert b"Invalid Content-Length header." in said
 
 
-async def test_a_close_needs_no_length(service: Emulator, call: Any) -> None:
+async def test_a_close_needs_no_length(emulator: Emulator, call: Any) -> None:
     """It has no body."""
-    said = await raw(service, _request(call, "/api/hubs/chat/:closeConnections", "X: 1"))
+    said = await raw(emulator, _request(call, "/api/hubs/chat/:closeConnections", "X: 1"))
 
     assert said.startswith(b"HTTP/1.1 204 ")
 
 
-async def test_a_client_that_asks_first_is_told_to_go_on(service: Emulator, call: Any) -> None:
+async def test_a_client_that_asks_first_is_told_to_go_on(emulator: Emulator, call: Any) -> None:
     """`Expect: 100-continue`, as curl sends it with larger bodies."""
     head = "Content-Type: text/plain\r\nContent-Length: 1\r\nExpect: 100-continue"
 
-    said = await raw(service, _request(call, SEND, head) + b"x")
+    said = await raw(emulator, _request(call, SEND, head) + b"x")
 
     assert said.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 ")
 
 
 async def test_a_proxys_form_of_the_request_line_is_understood(
-    service: Emulator, call: Any
+    emulator: Emulator, call: Any
 ) -> None:
     """`POST http://host/path`."""
     request = _request(call, SEND, "Content-Type: text/plain\r\nContent-Length: 1") + b"x"
-    absolute = request.replace(b" /api", f" {service.endpoint.origin}/api".encode(), 1)
+    absolute = request.replace(b" /api", f" {emulator.endpoint.origin}/api".encode(), 1)
 
-    assert (await raw(service, absolute)).startswith(b"HTTP/1.1 202 ")
+    assert (await raw(emulator, absolute)).startswith(b"HTTP/1.1 202 ")
 
 
 def _request(call: Any, path: str, head: str) -> bytes:
@@ -284,10 +284,10 @@ def _request(call: Any, path: str, head: str) -> bytes:
 
 
 async def test_a_body_that_breaks_off_harms_nobody(
-    service: Emulator, call: Any, caplog: pytest.LogCaptureFixture
+    emulator: Emulator, call: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its client has gone; the next one is served."""
-    port = int(service.endpoint.origin.rpartition(":")[2])
+    port = int(emulator.endpoint.origin.rpartition(":")[2])
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(_request(call, SEND, "Content-Type: text/plain\r\nContent-Length: 9") + b"x")
     await writer.drain()
@@ -313,10 +313,10 @@ MARK = "not.for.logs"
     ],
 )
 async def test_what_is_no_http_is_400_and_not_logged(
-    service: Emulator, data: bytes, caplog: pytest.LogCaptureFixture
+    emulator: Emulator, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The library would quote it, tokens and all."""
-    said = await raw(service, data)
+    said = await raw(emulator, data)
 
     assert b" 400 " in said.partition(b"\r\n")[0]
     assert caplog.records == []
@@ -378,15 +378,15 @@ async def test_no_request_is_too_much(call: Any) -> None:
 
 
 async def test_each_exchange_is_reported(
-    make_caller: Callable[[Emulator], Any], make_listener: Callable[[], Any]
+    make_rest_client: Callable[[Emulator], Any], make_client: Callable[[], Any]
 ) -> None:
     """Operation, hub, status and what clients noticed; refused and unknown ones too."""
     close = "/api/hubs/Chat/:closeConnections"
     seen: list[RequestEntry] = []
-    async with Emulator(on_request=seen.append) as service:
-        ask = make_caller(service)
+    async with Emulator(on_request=seen.append) as emulator:
+        ask = make_rest_client(emulator)
         for name in ("c1", "c2"):
-            service.attach("chat", make_listener(), connection_id=name)
+            emulator.attach("chat", make_client(), connection_id=name)
         await ask("POST", SEND + "?api-version=2024-12-01", b"x", **{"Content-Type": "text/plain"})
         await ask("POST", close + "?reason=late")
         await ask("POST", SEND, b"x", Authorization=None)

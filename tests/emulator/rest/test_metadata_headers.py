@@ -63,11 +63,11 @@ def test_what_is_too_long_or_not_ascii_is_refused(
     "target", ["/:send", "/groups/g/:send", "/users/ada/:send", "/connections/c/:send"]
 )
 async def test_every_send_carries_its_metadata(
-    service: Emulator, call: Any, make_listener: Callable[[], Any], target: str
+    emulator: Emulator, call: Any, make_client: Callable[[], Any], target: str
 ) -> None:
     """To each client that hears it; a send with bad metadata reaches nobody."""
-    one = make_listener()
-    service.attach("chat", one, user_id="ada", connection_id="c", groups=["g"])
+    one = make_client()
+    emulator.attach("chat", one, user_id="ada", connection_id="c", groups=["g"])
 
     sent = await call(
         "POST", "/api/hubs/chat" + target, b"hi", X_WebPubSub_Metadata_Kind="greeting"
@@ -77,4 +77,4 @@ async def test_every_send_carries_its_metadata(
     )
 
     assert (sent.status, refused.status) == (202, 400)
-    assert [message.metadata for message in one.heard] == [{"kind": "greeting"}]
+    assert [message.metadata for message in one.received] == [{"kind": "greeting"}]

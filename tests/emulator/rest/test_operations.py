@@ -25,8 +25,8 @@ NAMES = {
 async def test_each_operation_answers_its_success(
     operation: Any,
     entra: str,
-    make_caller: Callable[[Emulator], Any],
-    make_listener: Callable[[], Any],
+    make_rest_client: Callable[[Emulator], Any],
+    make_client: Callable[[], Any],
 ) -> None:
     """To the letter: the official SDKs take no other status of the 2xx range."""
     path = operation.path.format(**NAMES)
@@ -36,10 +36,10 @@ async def test_each_operation_answers_its_success(
     if path.endswith(":generateToken"):
         headers["Authorization"] = entra
 
-    async with Emulator(allow_unvalidated_entra_tokens=True) as service:
-        service.attach("chat", make_listener(), user_id="ada", connection_id="c1", groups=["room"])
-        service.hubs["chat"].grant(Permission.SEND_TO_GROUP, "c1", "room")
-        told = await make_caller(service)(operation.method, target, body or None, **headers)
+    async with Emulator(allow_unvalidated_entra_tokens=True) as emulator:
+        emulator.attach("chat", make_client(), user_id="ada", connection_id="c1", groups=["room"])
+        emulator.hubs["chat"].grant(Permission.SEND_TO_GROUP, "c1", "room")
+        told = await make_rest_client(emulator)(operation.method, target, body or None, **headers)
 
     assert told.status == operation.success
     assert bool(told.body) is (operation.method == "GET" or path.endswith(":generateToken"))
@@ -135,35 +135,37 @@ async def test_an_error_has_the_services_body(call: Any, path: str, code: str) -
     ],
 )
 async def test_who_hears_a_send(
-    service: Emulator, call: Any, make_listener: Callable[[], Any], path: str, heard: str
+    emulator: Emulator, call: Any, make_client: Callable[[], Any], path: str, heard: str
 ) -> None:
     """Targets, exclusions and filters; sending to one connection knows no filter."""
-    listeners = {name: make_listener() for name in "abx"}
-    service.attach("Chat", listeners["a"], user_id="ada", connection_id="a", groups=["room", "red"])
-    service.attach(
+    listeners = {name: make_client() for name in "abx"}
+    emulator.attach(
+        "Chat", listeners["a"], user_id="ada", connection_id="a", groups=["room", "red"]
+    )
+    emulator.attach(
         "cHAT", listeners["b"], user_id="bob", connection_id="b", groups=["room", "blue"]
     )
-    service.attach("chat", listeners["x"], connection_id="x")
+    emulator.attach("chat", listeners["x"], connection_id="x")
 
     told = await call("POST", f"/api/hubs/CHAT{path}", b"hi")
 
     assert told.status == 202
-    assert "".join(name for name, one in listeners.items() if one.texts == [b"hi"]) == heard
-    assert sum(len(one.heard) for one in listeners.values()) == len(heard)
+    assert "".join(name for name, one in listeners.items() if one.payloads == [b"hi"]) == heard
+    assert sum(len(one.received) for one in listeners.values()) == len(heard)
 
 
 async def test_a_message_says_what_it_is_and_where_it_is_from(
-    service: Emulator, call: Any, make_listener: Callable[[], Any]
+    emulator: Emulator, call: Any, make_client: Callable[[], Any]
 ) -> None:
     """From a group when sent to one, else from the server; the data verbatim."""
-    one = make_listener()
-    service.attach("chat", one, connection_id="c", groups=["room"])
+    one = make_client()
+    emulator.attach("chat", one, connection_id="c", groups=["room"])
 
     await call("POST", "/api/hubs/chat/groups/room/:send?messageTtlSeconds=300", b"a=1&b=2")
     await call("POST", "/api/hubs/chat/:send", b'{"a": 1}', Content_Type="application/json")
     await call("POST", "/api/hubs/chat/connections/c/:send", b"\x00\xff", Content_Type=None)
 
-    assert one.heard == [
+    assert one.received == [
         Message(b"a=1&b=2", DataType.TEXT, group="room", ttl=300),
         Message(b'{"a": 1}', DataType.JSON),
         Message(b"\x00\xff", DataType.BINARY),
@@ -191,17 +193,17 @@ async def test_a_ttl_is_read_as_dotnet_reads_numbers(call: Any, ttl: str) -> Non
 
 
 async def test_json_that_is_none_reaches_nobody(
-    service: Emulator, call: Any, make_listener: Callable[[], Any]
+    emulator: Emulator, call: Any, make_client: Callable[[], Any]
 ) -> None:
     """400, target `Request`."""
-    one = make_listener()
-    service.attach("chat", one)
+    one = make_client()
+    emulator.attach("chat", one)
 
     told = await call("POST", "/api/hubs/chat/:send", b"{", Content_Type="application/json")
 
     assert (told.status, told.headers["x-ms-error-code"]) == (400, "Error.BadRequest")
     assert json.loads(told.body)["message"] == "The request body is not a valid JSON."
-    assert one.heard == []
+    assert one.received == []
 
 
 @pytest.mark.parametrize(
@@ -248,11 +250,11 @@ async def test_a_wrong_filter_of_a_bulk_change_is_problem_json(
     assert problem.keys() >= {"instance", "extensions"}
 
 
-async def test_bulk_changes(service: Emulator, call: Any, make_listener: Callable[[], Any]) -> None:
+async def test_bulk_changes(emulator: Emulator, call: Any, make_client: Callable[[], Any]) -> None:
     """The filter's matches are added and removed; without one, everybody; nobody is fine too."""
     for user in ("ada", "bob"):
-        service.attach("chat", make_listener(), user_id=user, connection_id=user)
-    groups = service.hubs["chat"].groups
+        emulator.attach("chat", make_client(), user_id=user, connection_id=user)
+    groups = emulator.hubs["chat"].groups
 
     async def bulk(verb: str, **body: Any) -> int:
         told = await call(
@@ -288,32 +290,32 @@ async def test_bulk_changes(service: Emulator, call: Any, make_listener: Callabl
 )
 @pytest.mark.parametrize("reason", ["a b/c ü", ""])
 async def test_who_is_closed_and_why(
-    service: Emulator,
+    emulator: Emulator,
     call: Any,
-    make_listener: Callable[[], Any],
+    make_client: Callable[[], Any],
     case: tuple[str, str],
     reason: str,
 ) -> None:
     """The closed are gone at once, and are told the reason, which may be empty."""
     (request_line, closed), separator = case, "&" if "?" in case[0] else "?"
     method, _, path = request_line.partition(" ")
-    listeners = {"a": make_listener(), "b": make_listener()}
-    service.attach("chat", listeners["a"], user_id="ada", connection_id="a", groups=["room"])
-    service.attach("chat", listeners["b"], user_id="bob", connection_id="b")
+    listeners = {"a": make_client(), "b": make_client()}
+    emulator.attach("chat", listeners["a"], user_id="ada", connection_id="a", groups=["room"])
+    emulator.attach("chat", listeners["b"], user_id="bob", connection_id="b")
 
     answer = await call(method, f"/api/hubs/chat{path}{separator}reason={quote(reason)}")
 
     assert answer.status == 204
-    assert "".join(name for name, one in listeners.items() if one.ends == [reason]) == closed
-    assert set(service.hubs["chat"].connections) == set("ab") - set(closed)
+    assert (
+        "".join(name for name, one in listeners.items() if one.close_reasons == [reason]) == closed
+    )
+    assert set(emulator.hubs["chat"].connections) == set("ab") - set(closed)
 
 
-async def test_pages_lead_on(
-    service: Emulator, call: Any, make_listener: Callable[[], Any]
-) -> None:
+async def test_pages_lead_on(emulator: Emulator, call: Any, make_client: Callable[[], Any]) -> None:
     """`nextLink` has the scheme and host the client used, and works as it stands."""
     for number in range(5):
-        service.attach("chat", make_listener(), connection_id=f"c{number}", groups=["a b"])
+        emulator.attach("chat", make_client(), connection_id=f"c{number}", groups=["a b"])
     path = "/api/hubs/Chat/groups/a%20b/connections"
     found, target = [], f"{path}?maxpagesize=2&api-version=2024-12-01"
 
@@ -321,18 +323,18 @@ async def test_pages_lead_on(
         page = json.loads((await call("GET", target)).body)
         found.append([one["connectionId"] for one in page["value"]])
         link = page["nextLink"] or ""
-        assert not link or link.startswith(service.endpoint.origin + path + "?")
-        target = link.removeprefix(service.endpoint.origin)
+        assert not link or link.startswith(emulator.endpoint.origin + path + "?")
+        target = link.removeprefix(emulator.endpoint.origin)
 
     assert found == [["c0", "c1"], ["c2", "c3"], ["c4"]]
 
 
 async def test_a_link_keeps_the_host_of_the_client(
-    service: Emulator, call: Any, make_listener: Callable[[], Any]
+    emulator: Emulator, call: Any, make_client: Callable[[], Any]
 ) -> None:
     """Behind another name, the next page is asked for under that name."""
     for name in "ab":
-        service.attach("chat", make_listener(), connection_id=name, groups=["g"])
+        emulator.attach("chat", make_client(), connection_id=name, groups=["g"])
     path = "/api/hubs/chat/groups/g/connections"
     token = call.token(path, aud=f"https://wps.example:99{path}")
 

@@ -14,14 +14,14 @@ from wps_run.emulator.server import Emulator
 @pytest.mark.parametrize("target_name", ["room", "*", "a/b+你好", " room ", "x" * 1024])
 @pytest.mark.parametrize("permission", ["sendToGroup", "JOINLEAVEGROUP", "1"])
 async def test_permissions_are_granted_checked_and_revoked(
-    service: Emulator,
+    emulator: Emulator,
     call: Any,
-    make_listener: Callable[[], Any],
+    make_client: Callable[[], Any],
     permission: str,
     target_name: str,
 ) -> None:
     """For one literal group; every step can be repeated."""
-    service.attach("chat", make_listener(), connection_id="c")
+    emulator.attach("chat", make_client(), connection_id="c")
     path = f"/api/hubs/chat/permissions/{permission}/connections/c?targetName="
     target = path + "".join(f"%{byte:02X}" for byte in target_name.encode())
 
@@ -61,15 +61,15 @@ async def test_another_permission_is_400(call: Any, permission: str) -> None:
 
 @pytest.mark.parametrize(("method", "everywhere"), [("PUT", []), ("DELETE", list(Permission))])
 async def test_too_many_permission_rules_are_a_conflict(
-    service: Emulator,
+    emulator: Emulator,
     call: Any,
-    make_listener: Callable[[], Any],
+    make_client: Callable[[], Any],
     method: str,
     everywhere: list[Permission],
 ) -> None:
     """A thousand groups are enough for one connection: grants, or denials of what a role gives."""
-    service.attach("chat", make_listener())
-    hub = service.hubs["chat"]
+    emulator.attach("chat", make_client())
+    hub = emulator.hubs["chat"]
     hub.connect("c", rules={one: PermissionRules(all_groups=True) for one in everywhere})
     change = hub.revoke if everywhere else hub.grant
     for number in range(RULE_LIMIT):

@@ -66,15 +66,15 @@ class Peer:
 class Connector:
     """Opens WebSockets to an emulator."""
 
-    service: Emulator
+    emulator: Emulator
     session: aiohttp.ClientSession
     trust: ssl.SSLContext | bool = True
 
     def token(self, hub: str = "chat", **claims: Any) -> str:
         """Issue a token. Claims that are None are omitted; dots in names are underscores."""
-        key = claims.pop("key", self.service.endpoint.key)
+        key = claims.pop("key", self.emulator.endpoint.key)
         all_claims = {
-            "aud": f"{self.service.endpoint.origin}/client/hubs/{hub}",
+            "aud": f"{self.emulator.endpoint.origin}/client/hubs/{hub}",
             "exp": int(time.time()) + 60,
             **{name.replace("webpubsub_", "webpubsub."): value for name, value in claims.items()},
         }
@@ -88,7 +88,7 @@ class Connector:
 
     async def connect(self, target: str, protocol: str = "", **headers: str) -> Peer:
         """Open a WebSocket to exactly this target, over TLS if the emulator uses it."""
-        url = URL(self.service.endpoint.origin + target, encoded=True)
+        url = URL(self.emulator.endpoint.origin + target, encoded=True)
         offered = (protocol,) if protocol else ()
         return Peer(
             await self.session.ws_connect(
@@ -121,7 +121,7 @@ class Connector:
         """Wait until a hub has no connections."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(10):
-            while self.service.hubs[hub].connections:
+            while self.emulator.hubs[hub].connections:
                 wakeup = loop.create_future()
                 loop.call_later(0.005, wakeup.set_result, None)
                 await wakeup
@@ -137,7 +137,7 @@ class Connector:
             "Sec-WebSocket-Key": base64.b64encode(b"k" * 16).decode(),
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
-        url = URL(self.service.endpoint.origin + target, encoded=True)
+        url = URL(self.emulator.endpoint.origin + target, encoded=True)
         present = {name: value for name, value in upgrade.items() if value}
         async with self.session.request(method, url, headers=present) as response:
             return response.status, await response.text()
@@ -206,17 +206,17 @@ async def _session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture
-async def connector(service: Emulator) -> AsyncIterator[Connector]:
+async def connector(emulator: Emulator) -> AsyncIterator[Connector]:
     """Opens WebSockets to the fresh emulator."""
     async with _session() as session:
-        yield Connector(service, session)
+        yield Connector(emulator, session)
 
 
 @pytest.fixture
 async def make_connector() -> AsyncIterator[Callable[..., Connector]]:
     """Makes connectors to other emulators than the fresh one."""
     async with _session() as session:
-        yield lambda service, trust=True: Connector(service, session, trust)
+        yield lambda emulator, trust=True: Connector(emulator, session, trust)
 
 
 @pytest.fixture
@@ -228,13 +228,13 @@ async def make_raw_socket() -> AsyncIterator[Callable[..., Any]]:
         connector: Connector, protocol: str = "", limit: int = 65536, **claims: Any
     ) -> RawSocket:
         reader, writer = await asyncio.open_connection(
-            "127.0.0.1", int(connector.service.endpoint.origin.rpartition(":")[2]), limit=limit
+            "127.0.0.1", int(connector.emulator.endpoint.origin.rpartition(":")[2]), limit=limit
         )
         writers.append(writer)
         offer = f"Sec-WebSocket-Protocol: {protocol}\r\n" if protocol else ""
         writer.write(
             f"GET {connector.target(**claims)} HTTP/1.1\r\n"
-            f"Host: {connector.service.endpoint.origin.partition('//')[2]}\r\n"
+            f"Host: {connector.emulator.endpoint.origin.partition('//')[2]}\r\n"
             "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
             "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {'a' * 22}==\r\n{offer}\r\n".encode()

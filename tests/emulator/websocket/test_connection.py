@@ -99,8 +99,8 @@ async def test_refused_recoveries(connector: Any, call: Any) -> None:
 
 async def test_a_session_expires(make_connector: Any) -> None:
     """After the recovery time it cannot be recovered."""
-    async with Emulator(limits=ClientLimits(recovery_seconds=0.05)) as service:
-        connector = make_connector(service)
+    async with Emulator(limits=ClientLimits(recovery_seconds=0.05)) as emulator:
+        connector = make_connector(emulator)
         peer, connected = await connector.open_connected(RELIABLE)
         peer.abort()
         await connector.wait_until_empty()
@@ -109,11 +109,11 @@ async def test_a_session_expires(make_connector: Any) -> None:
 
 
 async def test_a_message_that_has_expired_is_not_delivered(
-    make_connector: Any, make_caller: Any
+    make_connector: Any, make_rest_client: Any
 ) -> None:
     """It was for a client that came back too late; the numbers have no gap."""
-    async with Emulator() as service:
-        connector, call = make_connector(service), make_caller(service)
+    async with Emulator() as emulator:
+        connector, call = make_connector(emulator), make_rest_client(emulator)
         peer, connected = await connector.open_connected(RELIABLE)
         peer.abort()
         await call("POST", f"{CHAT}/:send?messageTtlSeconds=1", b"short")
@@ -128,26 +128,26 @@ async def test_a_message_that_has_expired_is_not_delivered(
 
 
 async def test_too_much_for_a_client_that_is_away_ends_it(
-    make_connector: Any, make_caller: Any
+    make_connector: Any, make_rest_client: Any
 ) -> None:
     """For good."""
-    async with Emulator(limits=ClientLimits(max_messages=3)) as service:
-        connector, call = make_connector(service), make_caller(service)
+    async with Emulator(limits=ClientLimits(max_messages=3)) as emulator:
+        connector, call = make_connector(emulator), make_rest_client(emulator)
         peer, connected = await connector.open_connected(RELIABLE)
         peer.abort()
         for _ in range(4):
             await call("POST", f"{CHAT}/:send", b"x")
 
-        assert not service.hubs["chat"].connections
+        assert not emulator.hubs["chat"].connections
         assert (await (await connector.recover(connected)).receive())[0] == 1008
 
 
 async def test_too_many_unacknowledged_messages_close_with_1008(
-    make_connector: Any, make_caller: Any
+    make_connector: Any, make_rest_client: Any
 ) -> None:
     """A reliable client must acknowledge messages; an acknowledgment frees space."""
-    async with Emulator(limits=ClientLimits(max_messages=3)) as service:
-        connector, call = make_connector(service), make_caller(service)
+    async with Emulator(limits=ClientLimits(max_messages=3)) as emulator:
+        connector, call = make_connector(emulator), make_rest_client(emulator)
         peer, _ = await connector.open_connected(RELIABLE)
         for _ in range(3):
             await call("POST", f"{CHAT}/:send", b"x")
@@ -177,18 +177,18 @@ async def test_concurrent_recoveries_leave_one_websocket(connector: Any, call: A
 
 
 async def test_only_the_client_that_does_not_read_is_closed(
-    make_connector: Any, make_caller: Any, make_raw_socket: Any
+    make_connector: Any, make_rest_client: Any, make_raw_socket: Any
 ) -> None:
     """With 1008, when the limits of its queue are reached."""
     events: list[ClientEvent] = []
     async with Emulator(
         limits=ClientLimits(max_bytes=4 * 1024 * 1024), on_event=events.append
-    ) as service:
-        connector, call = make_connector(service), make_caller(service)
+    ) as emulator:
+        connector, call = make_connector(emulator), make_rest_client(emulator)
         slow = await make_raw_socket(connector, limit=512)
         fast = await connector.open()
         sent = 0
-        while len(service.hubs["chat"].connections) == 2:
+        while len(emulator.hubs["chat"].connections) == 2:
             await call("POST", f"{CHAT}/:send", b"x" * 1_000_000)
             assert len(await fast.receive()) == 1_000_000
             sent += 1

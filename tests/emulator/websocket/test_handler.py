@@ -26,13 +26,13 @@ CHAT = "/api/hubs/chat"
 
 @pytest.mark.parametrize("hub", ["chat", "Chat", "a[b]`,._1"])
 async def test_a_client_connects_with_its_token(
-    service: Emulator, connector: Any, hub: str
+    emulator: Emulator, connector: Any, hub: str
 ) -> None:
     """It has the user and the groups of its token; hub names are case-insensitive."""
     peer = await connector.open(JSON, hub, sub="ada", webpubsub_group=["g", "a/b", "你好 🎉"])
     connected = await peer.receive()
 
-    connection = service.hubs[hub.lower()].connections[connected["connectionId"]]
+    connection = emulator.hubs[hub.lower()].connections[connected["connectionId"]]
     assert connected == {
         "type": "system",
         "event": "connected",
@@ -46,13 +46,13 @@ async def test_a_client_connects_with_its_token(
     assert peer.socket.protocol == JSON
 
 
-async def test_claims_may_be_one_value_or_a_list(service: Emulator, connector: Any) -> None:
+async def test_claims_may_be_one_value_or_a_list(emulator: Emulator, connector: Any) -> None:
     """Some libraries write a single role or group without a list."""
     peer, connected = await connector.open_connected(
         webpubsub_group="g", role="webpubsub.joinLeaveGroup"
     )
 
-    assert list(service.hubs["chat"].groups) == ["g"]
+    assert list(emulator.hubs["chat"].groups) == ["g"]
     assert (await peer.request(type="joinGroup", group="h", ackId=1))["success"]
     assert connected["userId"] is None
 
@@ -180,9 +180,9 @@ async def test_over_tls(
 ) -> None:
     """A client and a REST call, as over plain TCP; a message of a megabyte, too."""
     trust = ssl.create_default_context(cafile=certificate[0])
-    async with Emulator(tls_cert=certificate[0], tls_key=certificate[1]) as service:
-        connector = make_connector(service)
-        url = "ws" + service.endpoint.origin[4:] + connector.target(role=JOIN_AND_SEND)
+    async with Emulator(tls_cert=certificate[0], tls_key=certificate[1]) as emulator:
+        connector = make_connector(emulator)
+        url = "ws" + emulator.endpoint.origin[4:] + connector.target(role=JOIN_AND_SEND)
         async with connect(
             url, ssl=trust, subprotocols=[Subprotocol(JSON)], max_size=None
         ) as socket:
@@ -334,9 +334,9 @@ async def test_a_stop_closes_all_clients_in_bounded_time(
     make_connector: Any, make_raw_socket: Any
 ) -> None:
     """With 1001; a client that neither reads nor answers is aborted."""
-    service = Emulator()
-    await service.start()
-    connector = make_connector(service)
+    emulator = Emulator()
+    await emulator.start()
+    connector = make_connector(emulator)
     peer, _ = await connector.open_connected()
     detached, _ = await connector.open_connected(RELIABLE)
     detached.abort()
@@ -344,20 +344,20 @@ async def test_a_stop_closes_all_clients_in_bounded_time(
     loop = asyncio.get_running_loop()
     start = loop.time()
 
-    stopping = asyncio.ensure_future(service.stop())
+    stopping = asyncio.ensure_future(emulator.stop())
     assert await peer.receive() == (1001, "The service stops.")
     await stopping
 
     assert loop.time() - start < 4
     assert await unresponsive.read_to_end() == b"\x88\x14\x03\xe9The service stops."
-    assert not service.hubs["chat"].connections
+    assert not emulator.hubs["chat"].connections
 
 
-async def test_events_are_reported(make_connector: Any, make_caller: Any) -> None:
+async def test_events_are_reported(make_connector: Any, make_rest_client: Any) -> None:
     """In order, with their recipients, and never a token."""
     events: list[ClientEvent] = []
-    async with Emulator(on_event=events.append) as service:
-        connector, call = make_connector(service), make_caller(service)
+    async with Emulator(on_event=events.append) as emulator:
+        connector, call = make_connector(emulator), make_rest_client(emulator)
         peer, connected = await connector.open_connected(RELIABLE, sub="ada", role=JOIN_AND_SEND)
         await peer.request(type="joinGroup", group="g", ackId=1)
         await peer.request(type="sendToGroup", group="g", data=1)

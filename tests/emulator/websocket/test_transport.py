@@ -95,8 +95,8 @@ async def test_a_close_frame_is_answered(connector: Any) -> None:
 
 async def test_a_dead_client_is_closed(make_connector: Any, make_raw_socket: Any) -> None:
     """It does not answer pings; a client that does stays open."""
-    async with Emulator(heartbeat=0.2) as service:
-        connector = make_connector(service)
+    async with Emulator(heartbeat=0.2) as emulator:
+        connector = make_connector(emulator)
         dead = await make_raw_socket(connector)
         alive = await connector.open(JSON)
         await alive.receive()
@@ -104,7 +104,7 @@ async def test_a_dead_client_is_closed(make_connector: Any, make_raw_socket: Any
         assert await dead.receive_frame() == (0x89, b"")
         await dead.read_to_end()
 
-        assert len(service.hubs["chat"].connections) == 1
+        assert len(emulator.hubs["chat"].connections) == 1
         assert not receiving.done()
         receiving.cancel()
 
@@ -120,8 +120,8 @@ async def test_clients_over_tls_that_disconnect_or_do_not_read(
         tls_key=certificate[1],
         limits=ClientLimits(max_bytes=1024 * 1024),
         on_event=events.append,
-    ) as service:
-        connector = make_connector(service, trust)
+    ) as emulator:
+        connector = make_connector(emulator, trust)
         sender, _ = await connector.open_connected(role=JOIN_AND_SEND)
         aborted = [await connector.open(webpubsub_group="g") for _ in range(5)]
         slow = await connector.open(webpubsub_group="g")
@@ -131,8 +131,8 @@ async def test_clients_over_tls_that_disconnect_or_do_not_read(
         for _ in range(100):
             await sender.send(type="sendToGroup", group="g", data="x" * 500_000)
             await sender.request(type="ping")
-            if len(service.hubs["chat"].connections) == 1:
+            if len(emulator.hubs["chat"].connections) == 1:
                 break
 
-        assert len(service.hubs["chat"].connections) == 1
+        assert len(emulator.hubs["chat"].connections) == 1
         assert any("1008" in event.detail for event in events)
