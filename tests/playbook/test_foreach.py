@@ -48,6 +48,6 @@ def test_suffixes_are_known_in_any_case(suffix: str) -> None:
 
 
 def test_a_column_in_a_header_without_commas_gets_a_hint() -> None:
-    """Nothing is guessed; the author is told what parts cells."""
-    assert "commas" in (column_error("team", ["userId;team"], "m.csv") or "")
+    """The separator is never guessed."""
+    assert "only comma-separated" in (column_error("team", ["userId;team"], "m.csv") or "")
     assert "did you mean" in (column_error("tema", ["userId", "team"], "m.csv") or "")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -94,6 +95,60 @@ def test_a_csv_file_that_cannot_be_read_says_where(raw: bytes, told: str) -> Non
     found = [row for row in read_csv(lines(raw), "f") if isinstance(row, Problem)]
 
     assert [format_problem(problem) for problem in found] == [told]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (b'"x" y,1', "text follows a closing quote"),
+        (b'5" x,1', "a cell that contains a quote must be in quotes"),
+        (b'5"" x,"y"', "a cell that contains a quote must be in quotes"),
+        (b'x,5"" y,"",""', "a cell that contains a quote must be in quotes"),
+        (b'"' + b"x" * csv.field_size_limit() + b'x",1', "a cell is longer than"),
+        (b"x" * csv.field_size_limit() + b"x,1", "put long messages into files"),
+        (b'"x\n' + b"y,1\n" * csv.field_size_limit(), "is not closed within 131,072 characters"),
+    ],
+    ids=["after-quote", "one", "two", "even", "long-quoted", "long", "open"],
+)
+def test_a_malformed_record_is_refused_where_it_begins(row: bytes, message: str) -> None:
+    """The `csv` module alone would accept quotes in the middle of a cell."""
+    first, problem, *_ = read_csv(lines(b"a,b\nok,1\n" + row + b"\n"), "f")
+
+    assert isinstance(first, Row)
+    assert isinstance(problem, Problem)
+    assert problem.position == Position("f", 3)
+    assert message in problem.message
+
+
+def test_quotes_within_quotes_are_no_stray_quotes() -> None:
+    """Whatever stands around them."""
+    raw = b'a,b\n"""x"", ""y""","5"" z"\n"",""""\n",""",","\n'
+
+    assert [(row["a"], row["b"]) for row in cells(read_csv(lines(raw), "f"))] == [
+        ('"x", "y"', '5" z'),
+        ("", '"'),
+        (',"', ","),
+    ]
+
+
+def test_a_record_that_never_ends_is_read_up_to_the_limit() -> None:
+    """Each of its cells is short, but memory stays bounded."""
+    count = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal count
+        yield b"a\n"
+        yield b'"\n'
+        while True:
+            count += 1
+            yield b'","' + b"x" * 1000 + b"\n"
+
+    (problem,) = read_csv(endless(), "f")
+
+    assert isinstance(problem, Problem)
+    assert problem.position == Position("f", 2)
+    assert problem.message == "a quote opens in this row and is never closed"
+    assert count * 1000 < LINE_LIMIT + 2000
 
 
 def test_one_broken_row_does_not_hide_those_after_it() -> None:

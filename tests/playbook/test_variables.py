@@ -12,7 +12,7 @@ from wps_run.playbook.variables import (
     NotYetKnownError,
     UndefinedError,
     VariableScope,
-    fill,
+    substitute,
 )
 from wps_run.problems import PlaybookError
 
@@ -34,7 +34,7 @@ SCOPE = VariableScope({"room": "launch", "a-b": "dash", "tricky": "${room}"}, {"
 )
 def test_references_are_replaced_and_nothing_else(text: str, filled: str) -> None:
     """`$${` writes a literal `${`, and what is filled in is not read again."""
-    assert fill(text, SCOPE) == filled
+    assert substitute(text, SCOPE) == filled
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_references_are_replaced_and_nothing_else(text: str, filled: str) -> Non
     [
         ("${rom}", "`${rom}` names no variable; did you mean `room`?"),
         ("${zebra}", "`${zebra}` names no variable; add it to `vars`, or give --var"),
-        ("${ room }", "`${ room }` has blanks in it; write `${room}`"),
+        ("${ room }", "`${ room }` has spaces in it; write `${room}`"),
         ("${}", "`${}` names no variable; a literal `${` is written `$${`"),
         ("${room", "`${` has no `}`; a literal `${` is written `$${`"),
         ("${env.NOPE}", "the environment variable `NOPE` is not set"),
@@ -51,7 +51,7 @@ def test_references_are_replaced_and_nothing_else(text: str, filled: str) -> Non
 def test_a_reference_that_names_nothing_says_what_to_write(text: str, message: str) -> None:
     """A typo never goes out as an empty string."""
     with pytest.raises(UndefinedError) as caught:
-        fill(text, SCOPE)
+        substitute(text, SCOPE)
 
     assert caught.value.message == message
 
@@ -59,20 +59,20 @@ def test_a_reference_that_names_nothing_says_what_to_write(text: str, message: s
 def test_an_environment_that_is_not_known_yet_is_not_judged() -> None:
     """Validation is offline; the variable may be set where the playbook runs."""
     with pytest.raises(NotYetKnownError):
-        fill("${env.TEAM}", VariableScope({}, None))
+        substitute("${env.TEAM}", VariableScope({}, None))
 
 
 @given(value=st.text())
 def test_any_value_goes_in_as_it_is(value: str) -> None:
     """There is no expression language that a value could trigger."""
-    assert fill("<${x}>", VariableScope({"x": value})) == f"<{value}>"
+    assert substitute("<${x}>", VariableScope({"x": value})) == f"<{value}>"
 
 
 @given(text=st.text(st.sampled_from("${}a.env $")))
 def test_any_text_is_filled_in_or_refused(text: str) -> None:
     """Never another exception."""
     with suppress(UndefinedError):
-        assert "${a}" not in fill(text, VariableScope({"a": "1"}, {})) or "$${a}" in text
+        assert "${a}" not in substitute(text, VariableScope({"a": "1"}, {})) or "$${a}" in text
 
 
 def test_a_variables_file_is_read_as_written() -> None:
@@ -103,5 +103,5 @@ def test_a_variables_file_is_one_mapping_of_names_to_single_values(text: str) ->
 def test_blanks_around_any_name_are_told(name: str) -> None:
     """Rows and the environment have no blanks either."""
     with pytest.raises(UndefinedError) as caught:
-        fill(f"${{ {name} }}", VariableScope())
-    assert caught.value.message.endswith(f"has blanks in it; write `${{{name}}}`")
+        substitute(f"${{ {name} }}", VariableScope())
+    assert caught.value.message.endswith(f"has spaces in it; write `${{{name}}}`")

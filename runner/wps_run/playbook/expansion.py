@@ -21,9 +21,9 @@ from wps_run.playbook.variables import (
     Template,
     UndefinedError,
     VariableScope,
-    fill,
     parse_template,
     reference_problem,
+    substitute,
 )
 from wps_run.problems import Position, Problem
 
@@ -162,7 +162,7 @@ class Expansion:
         for_each = self._written.for_each
         if isinstance(for_each, dict) and "file" in for_each:
             try:
-                return self._scope.inputs.rows(fill(for_each["file"], self._scope))
+                return self._scope.inputs.rows(substitute(for_each["file"], self._scope))
             except UndefinedError as error:
                 self._undefined((*path, "file"), error)
             except NotYetKnownError:
@@ -173,7 +173,7 @@ class Expansion:
     def _cell(self, text: str, path: Path) -> str:
         """A cell that stands in the playbook, with its variables."""
         try:
-            return fill(text, self._scope)
+            return substitute(text, self._scope)
         except UndefinedError as error:
             self._undefined(path, error)
         except NotYetKnownError:
@@ -315,7 +315,7 @@ def _filler(parts: list[Template], *, whole: bool, number: bool) -> Filler:
     text = parts[0]
     if number:
         return lambda cells: _number(text.fill(cells))
-    return itemgetter(*text.columns) if text.is_bare else text.fill
+    return itemgetter(*text.columns) if text.is_single_cell else text.fill
 
 
 def _number(text: str) -> str | int | float:

@@ -1,4 +1,4 @@
-"""The files that a playbook names: rows of `forEach`, messages of `dataFile`."""
+"""Read the files that a playbook names: rows of `forEach`, messages of `dataFile`."""
 
 import errno
 import os
@@ -18,58 +18,60 @@ Reader = Callable[[Iterable[bytes], str], Rows]
 
 
 class Files:
-    """Reads relative to one folder, the playbook's.
+    """The files of one playbook, relative to its folder.
 
-    Args:
-        folder: The folder. Rows may come from anywhere. Messages come from inside of it only:
-            what a message's file holds is sent to clients, and the name of the file may come
-            from a row, so a row could otherwise have any file of this machine sent.
+    Rows may come from any file. Messages come from inside the folder only: their content is sent
+    to clients, and their names may come from rows, so that otherwise a row could have any file of
+    the machine sent.
+
+    Attributes:
+        paths: The files that were read so far, by their names in the playbook.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
         self.paths: dict[str, Path] = {}
-        """Each file that was read so far, by the name that the playbook gives it."""
         self._states: dict[str, tuple[int, ...]] = {}
 
     def rows(self, name: str) -> Rows:
-        """The rows of a file, from its beginning; CSV and NDJSON are read a line at a time.
+        """Return the rows of a file, from its beginning; CSV and NDJSON are read line by line.
 
         Raises:
-            InputError: It cannot be read; when the first row is asked for, or later.
+            InputError: The file cannot be read; raised when a row is requested.
         """
         path = self._folder / name
         try:
-            _refuse_odd(path, name, f"can be read only once, and rows are read twice; {SAVE_FIRST}")
-            fault = file_name_error(name)
-            if fault:
-                raise InputError(fault)
-            reader = READERS.get(path.suffix.lower(), _document)
+            _require_regular(
+                path, name, f"can be read only once, and rows are read twice; {SAVE_FIRST}"
+            )
+            if message := file_name_error(name):
+                raise InputError(message)
+            reader = READERS.get(path.suffix.lower(), _read_whole)
             self.paths[name] = path
             with path.open("rb") as file:
-                self._refuse_changed(name, file.fileno())
-                # As it would be typed: `playbooks/members.csv`, not `playbooks/./members.csv`.
-                shown = os.path.normpath(path)
-                yield from reader(iter(partial(file.readline, LINE_LIMIT), b""), shown)
-                self._refuse_changed(name, file.fileno())
+                self._refuse_change(name, file.fileno())
+                # The shortest form: `playbooks/members.csv`, not `playbooks/./members.csv`.
+                display_name = os.path.normpath(path)
+                yield from reader(iter(partial(file.readline, LINE_LIMIT), b""), display_name)
+                self._refuse_change(name, file.fileno())
         except (OSError, ValueError) as error:
             raise InputError(_reason(name, error)) from None
 
     def data(self, name: str) -> bytes:
-        """The bytes of a message.
+        """Return the content of a message file.
 
         Raises:
-            InputError: It cannot be read, is too long, or lies outside of the folder.
+            InputError: The file cannot be read, is too long, or is outside the folder.
         """
         try:
             folder = self._folder.resolve()
             path = (folder / name).resolve()
             if not path.is_relative_to(folder):
                 raise InputError(
-                    f"`{name}` is outside of the playbook's folder, and what it holds would be "
-                    "sent to clients; copy it into the folder"
+                    f"`{name}` is outside the playbook's folder, and its content would be sent to "
+                    "clients; copy it into the folder"
                 )
-            _refuse_odd(path, name, "is no regular file; save its content to one")
+            _require_regular(path, name, "is not a regular file; save its content to one")
             self.paths[name] = path
             with path.open("rb") as file:
                 raw = file.read(DATA_LIMIT + 1)
@@ -79,13 +81,13 @@ class Files:
             raise InputError(f"`{name}` is longer than {DATA_LIMIT} bytes (1 MiB)")
         return raw
 
-    def _refuse_changed(self, name: str, descriptor: int) -> None:
-        """Refuse other rows than those that were read first: they are not what was checked."""
+    def _refuse_change(self, name: str, descriptor: int) -> None:
+        """Refuse a file that has changed since its rows were checked."""
         if self._states.setdefault(name, _state(descriptor)) != _state(descriptor):
             raise InputError(f"`{name}` was changed after its rows were checked")
 
 
-def _document(lines: Iterable[bytes], file: str) -> Rows:
+def _read_whole(lines: Iterable[bytes], file: str) -> Rows:
     try:
         text = decode(b"".join(lines), file)
         if not text.strip():
@@ -101,22 +103,22 @@ def _document(lines: Iterable[bytes], file: str) -> Rows:
 READERS: Mapping[str, Reader] = MappingProxyType(
     {".csv": read_csv, ".ndjson": read_ndjson, ".jsonl": read_ndjson}
 )
-"""Suffix to what reads such a file; all others are read whole."""
+"""Readers of files line by line, by suffix. All other files are read whole."""
 
 
-def _refuse_odd(path: Path, name: str, why: str) -> None:
-    """Refuse what is no regular file, before opening it: a pipe would hang."""
+def _require_regular(path: Path, name: str, message: str) -> None:
+    """Refuse a file that is not regular without opening it: opening a pipe blocks."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(mode):
-        raise InputError(f"`{name}` {why}")
+        raise InputError(f"`{name}` {message}")
 
 
 def _state(descriptor: int) -> tuple[int, ...]:
-    """What changes when a file is written to, or another one takes its name."""
-    found = os.fstat(descriptor)
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    """Return values that differ when the file was modified or replaced."""
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _reason(name: str, error: OSError | ValueError | RuntimeError) -> str:
@@ -127,6 +129,6 @@ def _reason(name: str, error: OSError | ValueError | RuntimeError) -> str:
     if isinstance(error, IsADirectoryError):
         return f"`{name}` is a folder"
     reason = error.strerror if isinstance(error, OSError) else str(error)
-    if isinstance(error, RuntimeError):  # before Python 3.13 so does `resolve` tell of a loop
+    if isinstance(error, RuntimeError):  # a loop of symbolic links, before Python 3.13
         reason = os.strerror(errno.ELOOP)
     return f"cannot read `{name}`: {reason}"

@@ -1,4 +1,4 @@
-"""What `forEach` and `${each}` may be, as a schema, and what is wrong with one, in words."""
+"""The schemas of `forEach` and `dataFile`, and error messages for `forEach` and `${each}`."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -19,7 +19,7 @@ _CELL: dict[str, Any] = {
     "anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "null"}]
 }
 FOR_EACH_SCHEMA: Mapping[str, Any] = {
-    "description": "Do the action once for each row: a list of values (`${each}`), a list of "
+    "description": "Run the action once for each row: a list of values (`${each}`), a list of "
     "mappings (`${each.column}`), `{file: rows.csv}`, or `{matrix: {user: […], room: […]}}`.",
     "anyOf": [
         {"type": "array", "items": _CELL},
@@ -44,7 +44,7 @@ FOR_EACH_SCHEMA: Mapping[str, Any] = {
             "properties": {
                 "matrix": {
                     "type": "object",
-                    "description": "Column to its values; each is combined with each.",
+                    "description": "Column to its values; the rows are all combinations.",
                     "minProperties": 1,
                     "additionalProperties": {"type": "array", "items": _CELL},
                 }
@@ -54,31 +54,35 @@ FOR_EACH_SCHEMA: Mapping[str, Any] = {
 }
 DATA_FILE_SCHEMA: Mapping[str, Any] = {
     "type": "string",
-    "description": "A file whose content is sent, in place of `data`; relative to the playbook, "
-    "whose folder it may not leave. UTF-8 for `text` and `json`, any bytes for `binary`; at most "
+    "description": "A file whose content is sent instead of `data`; relative to the playbook "
+    "and inside its folder. UTF-8 for `text` and `json`, any bytes for `binary`; at most "
     "1 MiB.",
     "minLength": 1,
 }
 
-_PIPES = ("-", "/dev/")
+_PIPE_PREFIXES = ("-", "/dev/")
+
+SAVE_FIRST = "save it to a file first, so that every row is checked before anything is sent"
+_MIXED_ROWS = "rows are all single values or all mappings; this one is unlike the first"
 
 
 def file_name_error(name: str) -> str | None:
-    """What is wrong with the name of a file of rows, or None."""
+    """Return what is wrong with the name of a file of rows, or None."""
     if name.lower().endswith(SUFFIXES):
         return None
-    if name.startswith(_PIPES):
+    if name.startswith(_PIPE_PREFIXES):
         return f"`{name}` can be read only once, and rows are read twice; {SAVE_FIRST}"
-    return f"`file` must end in {join_names(SUFFIXES)}, which says how it is read"
-
-
-SAVE_FIRST = "save it to a file first, so that every row is checked before anything is sent"
+    return f"`file` must end in {join_names(SUFFIXES)}, which selects the format"
 
 
 def for_each_error(value: object) -> tuple[Path, str]:
-    """Why a `forEach` does not fit its schema: the way to the place, and the words."""
+    """Explain why a `forEach` does not match its schema.
+
+    Returns:
+        The path of the wrong value below `forEach`, and the message.
+    """
     if isinstance(value, list):
-        return _list_fault(value)
+        return _list_error(value)
     if not isinstance(value, dict):
         hint = ""
         if isinstance(value, str) and value.lower().endswith(SUFFIXES):
@@ -89,10 +93,10 @@ def for_each_error(value: object) -> tuple[Path, str]:
         )
     if len(value) == 1 and "file" in value:
         name = value["file"]
-        fault = file_name_error(name) if isinstance(name, str) else None
-        return ("file",), fault or f"`file` must be the name of a file, not {describe_type(name)}"
+        message = file_name_error(name) if isinstance(name, str) else None
+        return ("file",), message or f"`file` must be the name of a file, not {describe_type(name)}"
     if len(value) == 1 and "matrix" in value:
-        path, message = _matrix_fault(value["matrix"])
+        path, message = _matrix_error(value["matrix"])
         return ("matrix", *path), message
     for key in value:
         if key not in {"file", "matrix"}:
@@ -101,33 +105,33 @@ def for_each_error(value: object) -> tuple[Path, str]:
     return (), "`forEach` has either `file` or `matrix`"
 
 
-def _list_fault(rows: list[Any]) -> tuple[Path, str]:
-    for number, row in enumerate(rows):
+def _list_error(rows: list[Any]) -> tuple[Path, str]:
+    for index, row in enumerate(rows):
         if isinstance(row, list):
-            return (number,), "a row is a single value, or a mapping of column to value, not a list"
+            return (index,), "a row is a single value, or a mapping of column to value, not a list"
         for key, cell in row.items() if isinstance(row, dict) else ():
             if isinstance(cell, list | dict):
-                return (number, key), f"a cell is a single value, not {describe_type(cell)}"
+                return (index, key), f"a cell is a single value, not {describe_type(cell)}"
     first = isinstance(rows[0], dict)
-    other = next(n for n, row in enumerate(rows) if isinstance(row, dict) is not first)
-    return (other,), "rows are all single values or all mappings; this one is unlike the first"
+    other = next(index for index, row in enumerate(rows) if isinstance(row, dict) is not first)
+    return (other,), _MIXED_ROWS
 
 
-def _matrix_fault(matrix: object) -> tuple[Path, str]:
-    words = "`matrix` is a mapping of column to a list of its values"
+def _matrix_error(matrix: object) -> tuple[Path, str]:
+    expected = "`matrix` is a mapping of column to a list of its values"
     if not isinstance(matrix, dict):
-        return (), f"{words}, not {describe_type(matrix)}"
+        return (), f"{expected}, not {describe_type(matrix)}"
     for key, values in matrix.items():
         if not isinstance(values, list):
-            return (key,), f"{words}; write `{key}: […]`"
-        for number, cell in enumerate(values):
+            return (key,), f"{expected}; write `{key}: […]`"
+        for index, cell in enumerate(values):
             if isinstance(cell, list | dict):
-                return (key, number), f"a cell is a single value, not {describe_type(cell)}"
-    return (), f"{words}; this one is empty"
+                return (key, index), f"a cell is a single value, not {describe_type(cell)}"
+    return (), f"{expected}; this one is empty"
 
 
 def columns_of(for_each: object) -> Collection[str] | None:
-    """The columns that rows in the playbook have; None when that is known only from a file."""
+    """Return the columns of rows in the playbook; None when only the file can tell."""
     if isinstance(for_each, list):
         if not for_each:
             return None
@@ -138,11 +142,11 @@ def columns_of(for_each: object) -> Collection[str] | None:
 
 
 def column_error(column: str, columns: Collection[str], file: str | None = None) -> str | None:
-    """What is wrong with a `${each.column}`, or None.
+    """Return what is wrong with a `${each.column}`, or None.
 
     Args:
         column: The column that it names; `VALUE_COLUMN` for a bare `${each}`.
-        columns: The columns that there are; none when there is no `forEach` at all.
+        columns: The columns of the rows; empty when the action has no `forEach`.
         file: The file of rows, or None when they are in the playbook.
     """
     if column in columns:
@@ -153,47 +157,49 @@ def column_error(column: str, columns: Collection[str], file: str | None = None)
         return "names a column, and these rows are single values; write `${each}`"
     known = list(columns)
     if column == VALUE_COLUMN:
-        return f"is a whole row, with columns; write `${{each.{known[0]}}}`"
-    near = did_you_mean(column, known) or f"; there is {join_names(known, 'and')}"
-    if file and len(known) == 1 and any(mark in known[0] for mark in ";\t|"):
-        near = "; its header has no comma, and it is commas that part the cells"
-    return f"names no column{f' of `{file}`' if file else ''}{near}"
+        return f"is a whole row, and rows have columns; write `${{each.{known[0]}}}`"
+    hint = did_you_mean(column, known) or f"; there is {join_names(known, 'and')}"
+    if file and len(known) == 1 and any(separator in known[0] for separator in ";\t|"):
+        hint = "; its header has no comma, and only comma-separated files are supported"
+    return f"names no column{f' of `{file}`' if file else ''}{hint}"
 
 
 def missing_column_error(column: str, cells: Collection[str]) -> str:
-    """What is wrong with a row that has not the column that the rows before it have."""
+    """Return what is wrong with a row that lacks a column of the rows before it."""
     if column == VALUE_COLUMN or VALUE_COLUMN in cells:
-        return "rows are all single values or all mappings; this one is unlike the first"
+        return _MIXED_ROWS
     return f"the row has no `{column}`"
 
 
 def invalid_references(
-    item: Mapping[str, Any], known: Collection[str] | None = None, file: str | None = None
+    item: Mapping[str, Any], columns: Collection[str] | None = None, file: str | None = None
 ) -> Iterator[tuple[Path, str, str]]:
-    """Each `${each…}` of a written action that cannot be: its path, itself, and why.
+    """Yield the path, the text and the error of each invalid `${each…}` in an action.
 
     Args:
-        item: The action as written.
-        known: The columns of its rows, when they have been read; else those in the playbook.
-        file: The file that the rows are from, or None.
+        item: The action as in the playbook.
+        columns: The columns of its rows if they were read; None to take them from the playbook.
+        file: The file of the rows, or None.
     """
-    columns = columns_of(item.get("forEach")) if known is None else known
+    if columns is None:
+        columns = columns_of(item.get("forEach"))
     for path, text in _strings(item, ()):
-        within = path[0] == "forEach"
         for reference, column in row_references(text):
-            fault = "cannot stand in `forEach` itself" if within else None
-            if columns is not None and not within:
-                fault = column_error(column, columns, file)
-            if fault:
-                yield path, reference, f"`{reference}` {fault}"
+            message = None
+            if path[0] == "forEach":
+                message = "cannot be used inside `forEach`"
+            elif columns is not None:
+                message = column_error(column, columns, file)
+            if message:
+                yield path, reference, f"`{reference}` {message}"
 
 
 def _strings(value: object, path: Path) -> Iterator[tuple[Path, str]]:
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _strings(inner, (*path, key))
+        for key, item in value.items():
+            yield from _strings(item, (*path, key))
     elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from _strings(inner, (*path, number))
+        for index, item in enumerate(value):
+            yield from _strings(item, (*path, index))

@@ -1,12 +1,13 @@
-"""A row of `forEach`, and what the core asks of the files that a playbook names.
+"""Read the rows of `forEach`, one at a time, from a CSV, NDJSON, JSON or YAML file or the playbook.
 
-Rows for `forEach`: from the lines of a file, or from the playbook itself, one at a time.
+A row that cannot be read is a `Problem` in its place, so that one bad row does not hide the others.
 """
 
+import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import product
+from itertools import chain, product
 from types import MappingProxyType
 from typing import Any, NamedTuple, Never, Protocol
 
@@ -15,15 +16,18 @@ from wps_run.playbook.messages import describe_type
 from wps_run.problems import Position, Problem
 
 VALUE_COLUMN = ""
-"""The one column of rows that are single values. No column of a file has this name."""
+"""The only column of rows that are single values. No column of a file has this name."""
+
+LINE_LIMIT = 8 * 1024 * 1024
+"""The longest line in bytes, and the longest CSV record in characters, that is read."""
 
 
 class Row(NamedTuple):
-    """One row. A tuple, since there are many of them: it is made in half the time.
+    """One row. A tuple is made in half the time of a dataclass, and there may be millions.
 
     Attributes:
         cells: Column to cell; a single value is in the column `VALUE_COLUMN`.
-        position: Where it begins. Of a row in a file only the line.
+        position: Where it begins; the line only for a row of a file.
         paths: Column to the path of its cell in the playbook; None for a row of a file.
     """
 
@@ -33,7 +37,7 @@ class Row(NamedTuple):
 
 
 Rows = Iterator[Row | Problem]
-"""Rows, and in the place of each that cannot be read what is wrong with it."""
+"""Rows, and a problem in place of each row that cannot be read."""
 
 
 class InputError(Exception):
@@ -41,76 +45,77 @@ class InputError(Exception):
 
 
 class Inputs(Protocol):
-    """Gives what is in the files that a playbook names; `inputs` has the real one."""
+    """The files that a playbook names; implemented by `files.Files`."""
 
     def rows(self, name: str) -> Rows:
-        """The rows of a file, from its beginning.
+        """Return the rows of a file, from its beginning.
 
         Raises:
-            InputError: It cannot be read; when the first row is asked for, or later.
+            InputError: The file cannot be read; raised when a row is requested.
         """
 
     def data(self, name: str) -> bytes:
-        """The bytes of a message.
+        """Return the content of a message file.
 
         Raises:
-            InputError: It cannot be read, is too long, or lies outside of the playbook's folder.
+            InputError: The file cannot be read, is too long, or is outside the playbook's folder.
         """
 
 
 class NoInputs:
-    """Stands where there is no file system."""
+    """Inputs without a file system: every file is refused."""
 
     def rows(self, name: str) -> Rows:
-        """Refuse."""
+        """Refuse a file of rows."""
         raise InputError(f"`{name}` cannot be read here")
 
     def data(self, name: str) -> bytes:
-        """Refuse."""
+        """Refuse a message file."""
         raise InputError(f"`{name}` cannot be read here")
 
-
-LINE_LIMIT = 8 * 1024 * 1024
-"""Bytes of the longest line, and characters of the longest CSV record, that are read."""
 
 BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def decode_lines(lines: Iterable[bytes], file: str) -> Iterator[tuple[int, str | Problem]]:
-    """Number and text of each line, its line break included, without a byte order mark."""
-    for number, raw in enumerate(lines, start=1):
-        line = raw.removeprefix(BOM) if number == 1 else raw
-        if number == 1 and (line[:2] in _UTF_16 or b"\0" in line[:2]):
-            yield number, _fault(file, number, "the file is UTF-16; save it as UTF-8", "encoding")
-            return
+def _decode_lines(lines: Iterable[bytes], file: str, problems: list[Problem]) -> Iterator[str]:
+    """Decode lines of UTF-8, with their line breaks and without a byte order mark.
+
+    Appends a problem to `problems` before it yields a line that is not UTF-8, with replacement
+    characters. Ends, after a problem, at a line that is too long or when the file is UTF-16.
+    """
+    source = iter(lines)
+    first = next(source, b"").removeprefix(BOM)
+    if first[:2] in _UTF_16 or b"\0" in first[:2]:
+        problems.append(_problem(file, 1, "the file is UTF-16; save it as UTF-8", "encoding"))
+        return
+    for number, line in enumerate(chain((first,), source), start=1):
         if len(line) >= LINE_LIMIT:
             message = f"the line is longer than {LINE_LIMIT // 1024 // 1024} MiB"
-            yield number, _fault(file, number, message, "row")
+            problems.append(_problem(file, number, message))
             return
         try:
-            yield number, line.decode()
+            text = line.decode()
         except UnicodeDecodeError as error:
             message = f"the byte 0x{line[error.start]:02X} is not UTF-8; save the file as UTF-8"
-            yield number, _fault(file, number, message, "encoding")
-
-
-_QUOTED = r'"[^"]*+(?:""[^"]*+)*+'
-_CELL = re.compile(rf'(?:({_QUOTED}")|([^",\r\n]*))(,|\Z)')
-_OPEN = re.compile(rf'(?:(?:{_QUOTED}"|[^",\r\n]*),)*{_QUOTED}\Z')
-"""A line whose last cell is quoted and goes on in the next line."""
+            problems.append(_problem(file, number, message, "encoding"))
+            text = line.decode(errors="replace")
+        yield text
 
 
 def read_csv(lines: Iterable[bytes], file: str) -> Rows:
-    """The rows of a CSV file: RFC 4180 with LF or CRLF, the first record is the header.
+    """Read a CSV file: RFC 4180 with LF or CRLF; the first record is the header.
 
-    Lines without anything are skipped; a record is named by the line that it begins in.
+    Empty lines are skipped. The position of a record is the line that it begins in.
     """
-    records = _records(decode_lines(lines, file), file)
-    number, header = next(records, (1, _fault(file, 1, "the file is empty", "row")))
-    faults = [header] if isinstance(header, Problem) else list(_header_faults(header, file, number))
-    if faults or isinstance(header, Problem):
-        yield from faults
+    records = _csv_records(lines, file)
+    number, header = next(records, (1, _problem(file, 1, "the file is empty")))
+    if isinstance(header, Problem):
+        yield header
+        return
+    problems = list(_check_header(header, file, number))
+    if problems:
+        yield from problems
         return
     width = len(header)
     for number, cells in records:
@@ -119,105 +124,118 @@ def read_csv(lines: Iterable[bytes], file: str) -> Rows:
         elif len(cells) == width:
             yield Row(dict(zip(header, cells, strict=True)), Position(file, number))
         else:
-            message = f"the header has {_cells_text(width)}, this row has {len(cells)}"
+            message = f"the header has {_count_cells(width)}, this row has {len(cells)}"
             hint = "; a cell that holds a comma needs quotes" if len(cells) > width else ""
-            yield _fault(file, number, message + hint, "row")
+            yield _problem(file, number, message + hint)
 
 
-def _cells_text(count: int) -> str:
+def _count_cells(count: int) -> str:
     return "1 cell" if count == 1 else f"{count} cells"
 
 
-def _header_faults(header: Sequence[str], file: str, number: int) -> Iterator[Problem]:
-    for place, name in enumerate(header):
+def _check_header(header: Sequence[str], file: str, number: int) -> Iterator[Problem]:
+    for index, name in enumerate(header):
         if not name:
-            message = f"column {place + 1} has no name in the header"
+            message = f"column {index + 1} has no name in the header"
         elif name != name.strip():
-            # Whoever puts a blank behind each comma has it in the cells, too: part of every name.
-            message = f"the column `{name}` has blanks around its name; take them out, of cells too"
-        elif name in header[:place]:
+            # With a space behind each comma, the cells begin with a space too.
+            message = f"the column `{name}` has spaces around its name; remove them, in cells too"
+        elif name in header[:index]:
             message = f"the column `{name}` is in the header twice"
         else:
             continue
-        yield _fault(file, number, message, "header")
+        yield _problem(file, number, message, "header")
 
 
-def _records(
-    lines: Iterator[tuple[int, str | Problem]], file: str
-) -> Iterator[tuple[int, list[str] | Problem]]:
-    """The cells of each record, with the number of the line that it begins in."""
-    for number, line in lines:
-        if isinstance(line, Problem):
-            yield number, line
-            continue
-        text = line.removesuffix("\n").removesuffix("\r")
-        if not text:
-            continue
-        if '"' not in text and "\r" not in text:
-            yield number, text.split(",")
-            continue
-        record: str | Problem = text
-        if text.count('"') % 2 and _OPEN.match(line):
-            record = _gathered(line, lines, file, number)
-        if isinstance(record, Problem):
-            yield number, record
+def _csv_records(lines: Iterable[bytes], file: str) -> Iterator[tuple[int, list[str] | Problem]]:
+    """Yield the cells of each record, with the number of the line that it begins in."""
+    problems: list[Problem] = []
+    quoted: list[str] = []
+    texts = _collect_quoted(_decode_lines(lines, file, problems), quoted)
+    reader = csv.reader(texts, strict=True)
+    number = 1
+    while True:
+        try:
+            for cells in reader:
+                if quoted or problems:
+                    problem = problems[0] if problems else _stray_quote(cells, quoted, file, number)
+                    quoted.clear()
+                    problems.clear()
+                    yield number, problem or cells
+                elif cells:
+                    yield number, cells
+                number = reader.line_num + 1
+        except csv.Error as error:
+            message = _csv_message(str(error), is_multiline=len(quoted) > 1)
+            yield number, problems[0] if problems else _problem(file, number, message)
+            quoted.clear()
+            problems.clear()
+            number = reader.line_num + 1
         else:
-            yield number, _cells(record) or _fault(file, number, _malformed(record), "row")
+            yield from ((number, problem) for problem in problems)
+            return
 
 
-def _gathered(
-    first: str, lines: Iterator[tuple[int, str | Problem]], file: str, number: int
-) -> str | Problem:
-    """A record that goes on over line breaks within quotes."""
-    parts, size, fault = [first], len(first), None
-    for _, line in lines:
-        if isinstance(line, Problem):
-            fault = fault or line
-            continue
-        parts.append(line)
-        size += len(line)
-        if line.count('"') % 2:
-            return fault or "".join(parts).removesuffix("\n").removesuffix("\r")
-        if size >= LINE_LIMIT:
-            break
-    return fault or _fault(file, number, "a quote opens in this row and is never closed", "row")
+def _collect_quoted(lines: Iterator[str], quoted: list[str]) -> Iterator[str]:
+    """Copy the lines of a record to `quoted`, from its first quote on.
+
+    The consumer clears the list after each record. Ends when a record exceeds `LINE_LIMIT`, which
+    bounds the memory for a quote that is never closed.
+    """
+    size = 0
+    for line in lines:
+        if quoted or '"' in line:
+            size = size + len(line) if quoted else len(line)
+            if size > LINE_LIMIT:
+                return
+            quoted.append(line)
+        yield line
 
 
-def _cells(record: str) -> list[str] | None:
-    """The cells of a record with quotes, or None when it is malformed."""
-    cells: list[str] = []
-    end = 0
-    while found := _CELL.match(record, end):
-        quoted, plain, comma = found.groups()
-        cells.append(plain if quoted is None else quoted[1:-1].replace('""', '"'))
-        if not comma:
-            return cells
-        end = found.end()
+_QUOTED_CELL = re.compile(r'(?<![^,])"[^"]*+(?:""[^"]*+)*+"')
+_STRAY_QUOTE = (
+    'a cell that contains a quote must be in quotes, with the quote doubled: "5"" screen"'
+)
+
+
+def _stray_quote(
+    cells: Iterable[str], lines: Iterable[str], file: str, number: int
+) -> Problem | None:
+    """Find a quote in an unquoted cell, which `csv` accepts even in strict mode."""
+    if '"' in "".join(cells) and '"' in _QUOTED_CELL.sub("", "".join(lines)):
+        return _problem(file, number, _STRAY_QUOTE)
     return None
 
 
-def _malformed(record: str) -> str:
-    if "\r" in re.sub(f'{_QUOTED}"', "", record).replace("\r\n", "\n"):
+def _csv_message(error: str, *, is_multiline: bool) -> str:
+    """Return the message for an error of the `csv` module."""
+    if "unexpected end" in error:
+        return "a quote opens in this row and is never closed"
+    if "field limit" in error:
+        limit = f"{csv.field_size_limit():,} characters"
+        if is_multiline:
+            return f"a quote opens in this row and is not closed within {limit}"
+        return f"a cell is longer than {limit}; put long messages into files and use `dataFile`"
+    if "new-line" in error:
         return "a lone carriage return; save the file with line breaks of LF or CRLF"
-    return (
-        'a cell with a quote in it is wholly in quotes, and the quote is doubled: "5"" screen"; '
-        "between a closing quote and the comma nothing may stand"
-    )
+    return f"text follows a closing quote; {_STRAY_QUOTE}"
 
 
 def read_ndjson(lines: Iterable[bytes], file: str) -> Rows:
-    """The rows of a file with one JSON value a line: objects, or single values."""
-    for number, line in decode_lines(lines, file):
-        if isinstance(line, Problem):
-            yield line
+    """Read a file with one JSON value in each line: objects, or single values."""
+    problems: list[Problem] = []
+    for number, line in enumerate(_decode_lines(lines, file, problems), start=1):
+        if problems:
+            yield problems.pop()
         elif line.strip():
             try:
-                yield Row(_json_cells(_json(line)), Position(file, number))
+                yield Row(_json_cells(_parse_json(line)), Position(file, number))
             except ValueError as error:
-                yield _fault(file, number, str(error), "row")
+                yield _problem(file, number, str(error))
+    yield from problems
 
 
-def _json(line: str) -> Any:  # noqa: ANN401 -- what JSON holds; numbers as they are written
+def _parse_json(line: str) -> Any:  # noqa: ANN401 -- any JSON value; numbers as in the source
     try:
         return _DECODER.decode(line.strip())
     except json.JSONDecodeError as error:
@@ -227,23 +245,23 @@ def _json(line: str) -> Any:  # noqa: ANN401 -- what JSON holds; numbers as they
         raise ValueError("this is nested too deeply") from None
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
         keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key `{twice}` is here twice")
-    return found
+        duplicate = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key `{duplicate}` is here twice")
+    return made
 
 
-def _no_constant(name: str) -> Never:
+def _refuse_constant(name: str) -> Never:
     raise ValueError(f"this is not JSON: it has no {name}")
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=str, parse_float=str, parse_constant=_no_constant
+    object_pairs_hook=_make_object, parse_int=str, parse_float=str, parse_constant=_refuse_constant
 )
-_WORDS: Mapping[Any, str] = MappingProxyType({True: "true", False: "false", None: ""})
+_LITERALS: Mapping[Any, str] = MappingProxyType({True: "true", False: "false", None: ""})
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -252,37 +270,30 @@ def _json_cells(value: object) -> dict[str, str]:
     for key, cell in cells.items():
         if type(cell) is not str:
             if isinstance(cell, list | dict):
-                what = f"`{key}`" if key else "a row"
-                raise ValueError(f"{what} is a single value, not {describe_type(cell)}")
-            cells[key] = _WORDS[cell]
+                name = f"`{key}`" if key else "a row"
+                raise ValueError(f"{name} is a single value, not {describe_type(cell)}")
+            cells[key] = _LITERALS[cell]
         elif not cell.isascii() and _SURROGATE.search(cell):
             raise ValueError("it has half of a surrogate pair, which is no character")
     return cells
 
 
 def read_document(document: Document) -> Rows:
-    """The rows of a JSON or YAML file that was read whole: a list of mappings or of values."""
+    """Read the rows of a JSON or YAML document: a list of mappings or of single values."""
     if not isinstance(document.data, list):
         message = f"a file of rows is a list, not {describe_type(document.data)}"
         yield document.problem(message, "row", ())
         return
-    for number, row in enumerate(document.data):
-        place = document.position((number,))
-        position = Position(place.file, place.line)
-        nested = _nested(row)
-        if nested:
-            yield Problem(nested, "row", position)
-        elif isinstance(row, dict):
-            cells = {
-                key: document.source_text((number, key)) for key in row if row[key] is not None
-            }
-            yield Row({key: cells.get(key, "") for key in row}, position)
+    for index, row in enumerate(document.data):
+        file, line, _ = document.position((index,))
+        if nesting := _nesting_error(row):
+            yield _problem(file, line, nesting)
         else:
-            cell = "" if row is None else document.source_text((number,))
-            yield Row({VALUE_COLUMN: cell}, position)
+            paths = _cell_paths(row, (index,))
+            yield Row(_source_cells(document, paths), Position(file, line))
 
 
-def _nested(row: object) -> str | None:
+def _nesting_error(row: object) -> str | None:
     if isinstance(row, list):
         return "a row is a mapping or a single value, not a list"
     for key, cell in row.items() if isinstance(row, dict) else ():
@@ -291,53 +302,55 @@ def _nested(row: object) -> str | None:
     return None
 
 
-Fill = Callable[[str, Path], str]
-"""Fills the variables in a text that stands at a path of the playbook."""
+FillFunction = Callable[[str, Path], str]
+"""Fills in the variables of the text at a path of the playbook."""
 
 
-def inline_rows(document: Document, path: Path, fill: Fill) -> Iterator[Row]:
-    """The rows that stand in the playbook, as a list or as a matrix.
+def inline_rows(document: Document, path: Path, fill: FillFunction) -> Iterator[Row]:
+    """Read the rows of a `forEach` that is a list or a matrix in the playbook itself.
 
     Args:
         document: The playbook.
-        path: Where its `forEach` is.
+        path: The path of its `forEach`.
         fill: Fills in the variables of a cell.
     """
     value = document.value_at(path)
     if isinstance(value, list):
-        for number, row in enumerate(value):
-            own = (*path, number)
-            paths = (
-                {key: (*own, key) for key in row} if isinstance(row, dict) else {VALUE_COLUMN: own}
-            )
-            yield Row(_written(document, paths, fill), document.position(own), paths)
+        for index, row in enumerate(value):
+            row_path = (*path, index)
+            paths = _cell_paths(row, row_path)
+            yield Row(_source_cells(document, paths, fill), document.position(row_path), paths)
         return
     matrix: dict[str, list[Any]] = value["matrix"]
     axes = [
-        [
-            (key, place, next(iter(_written(document, {key: place}, fill).values())))
-            for place in ((*path, "matrix", key, number) for number in range(len(values)))
-        ]
-        for key, values in matrix.items()
+        [(column, (*path, "matrix", column, index)) for index in range(len(values))]
+        for column, values in matrix.items()
     ]
-    for combined in product(*axes):
-        yield Row(
-            {key: cell for key, _, cell in combined},
-            document.position(combined[0][1]),
-            {key: place for key, place, _ in combined},
-        )
+    for combination in product(*axes):
+        paths = dict(combination)
+        position = document.position(combination[0][1])
+        yield Row(_source_cells(document, paths, fill), position, paths)
 
 
-def _written(document: Document, paths: Mapping[str, Path], fill: Fill) -> dict[str, str]:
-    """Cells as they stand in the source; a null is empty, strings have their variables filled."""
+def _cell_paths(row: object, path: Path) -> dict[str, Path]:
+    """Return the path of each cell of a row."""
+    if isinstance(row, dict):
+        return {column: (*path, column) for column in row}
+    return {VALUE_COLUMN: path}
+
+
+def _source_cells(
+    document: Document, paths: Mapping[str, Path], fill: FillFunction | None = None
+) -> dict[str, str]:
+    """Return cells as in the source, null as an empty text; `fill` applies to strings."""
     cells = {}
-    for key, path in paths.items():
+    for column, path in paths.items():
         value = document.value_at(path)
-        cells[key] = "" if value is None else document.source_text(path)
-        if isinstance(value, str):
-            cells[key] = fill(cells[key], path)
+        cells[column] = "" if value is None else document.source_text(path)
+        if fill is not None and isinstance(value, str):
+            cells[column] = fill(cells[column], path)
     return cells
 
 
-def _fault(file: str, line: int, message: str, rule: str) -> Problem:
+def _problem(file: str, line: int, message: str, rule: str = "row") -> Problem:
     return Problem(message, rule, Position(file, line))

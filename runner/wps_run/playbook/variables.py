@@ -1,11 +1,11 @@
-"""`${name}` in a string, filled in: plain substitution, no expressions, no code."""
+"""Substitute `${name}` in strings: plain text replacement, without expressions."""
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from wps_run.document.document import Document, Path
-from wps_run.playbook.rows import Inputs, NoInputs
+from wps_run.playbook.rows import VALUE_COLUMN, Inputs, NoInputs
 from wps_run.problems import Position, Problem, did_you_mean
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[^}\n]*)(?P<end>\}?)")
@@ -13,11 +13,11 @@ _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[^}\n]*)(?P<end>\}?)")
 
 @dataclass(frozen=True, slots=True)
 class VariableScope:
-    """What `${…}` may name.
+    """The sources of values for `${…}`.
 
     Attributes:
-        variables: Name to value, the strongest source already in front.
-        environment: What `${env.NAME}` reads, or None when that is known only at run time.
+        variables: Name to value, from all sources, overrides applied.
+        environment: The variables of `${env.NAME}`; None when they are known only at run time.
         inputs: The files that the playbook names.
     """
 
@@ -26,15 +26,11 @@ class VariableScope:
     inputs: Inputs = field(default_factory=NoInputs, repr=False)
 
 
-_BARE = 3
-"""How many parts a text has that is one `${each.…}`; both of its literals are empty."""
-
-
 class UndefinedError(Exception):
-    """A `${…}` that names nothing.
+    """A `${…}` that names no variable.
 
     Attributes:
-        reference: The reference as written, `${…}`.
+        reference: The reference as in the source, `${…}`.
         message: What is wrong with it and what to write instead.
     """
 
@@ -50,26 +46,26 @@ class NotYetKnownError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text whose variables are filled in, and into which a row is yet to be.
+    """A text with all variables substituted except the columns of a row.
 
     Attributes:
-        parts: By turns a literal text and the name of a column; a literal text comes last.
+        parts: Alternately a literal text and the name of a column; the last is a literal text.
     """
 
     parts: tuple[str, ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that it names; "" for a bare `${each}`."""
+        """The columns that it names; `VALUE_COLUMN` for a bare `${each}`."""
         return self.parts[1::2]
 
     @property
-    def is_bare(self) -> bool:
-        """Whether it is one cell and nothing else."""
-        return len(self.parts) == _BARE and self.parts[0] == self.parts[2] == ""
+    def is_single_cell(self) -> bool:
+        """Whether it consists of one cell and no other text."""
+        return len(self.columns) == 1 and self.parts[::2] == ("", "")
 
     def fill(self, cells: Mapping[str, str]) -> str:
-        """The text for one row.
+        """Return the text for one row.
 
         Raises:
             KeyError: The row has no such column.
@@ -80,21 +76,21 @@ class Template:
 
 
 def parse_template(text: str, scope: VariableScope) -> Template:
-    """Fill in every `${…}` of a text but for those of a row.
+    """Substitute every `${…}` of a text except those of a row.
 
     Raises:
-        UndefinedError: A reference names nothing.
+        UndefinedError: A reference names no variable.
         NotYetKnownError: It names an environment variable, and the environment is not known.
     """
     parts: list[str] = []
     literal: list[str] = []
     end = 0
-    for found in _REFERENCE.finditer(text):
-        literal.append(text[end : found.start()])
-        end = found.end()
-        column = _column(found)
+    for match in _REFERENCE.finditer(text):
+        literal.append(text[end : match.start()])
+        end = match.end()
+        column = _column(match)
         if column is None:
-            literal.append(_replacement(found, scope))
+            literal.append(_resolve(match, scope))
         else:
             parts += ("".join(literal), column)
             literal = []
@@ -102,70 +98,73 @@ def parse_template(text: str, scope: VariableScope) -> Template:
     return Template((*parts, "".join(literal)))
 
 
+def substitute(text: str, scope: VariableScope) -> str:
+    """Substitute every `${…}` of a text.
+
+    `$${` is a literal `${`. Substituted values are not searched for references.
+
+    Raises:
+        UndefinedError: A reference names no variable.
+        NotYetKnownError: It names an environment variable, and the environment is not known.
+    """
+    if "${" not in text:
+        return text
+    return _REFERENCE.sub(lambda match: _resolve(match, scope), text)
+
+
 def row_references(text: str) -> Iterator[tuple[str, str]]:
-    """Each reference to a row in a text, and the column that it names; "" for `${each}`."""
-    if "${" in text:
-        for found in _REFERENCE.finditer(text):
-            column = _column(found)
-            if column is not None:
-                yield found[0], column
+    """Yield each reference to a row in a text, and the column that it names."""
+    for match in _matches(text):
+        column = _column(match)
+        if column is not None:
+            yield match[0], column
 
 
-def _column(found: re.Match[str]) -> str | None:
-    name = found["name"]
-    if name is None or not found["end"]:
-        return None
-    if name == "each":
-        return ""
-    return name.removeprefix("each.") if name.startswith("each.") else None
+def referenced_names(text: str) -> Iterator[str]:
+    """Yield the names that the `${…}` of a text refer to, in order."""
+    for match in _matches(text):
+        if match["end"]:
+            yield match["name"]
 
 
 def reference_problem(
     document: Document, path: Path, reference: str, message: str, rule: str
 ) -> Problem:
-    """A problem with one `${…}` in the text at a path, at the reference's own place."""
+    """Make a problem with one `${…}` in the text at a path, at the position of the reference."""
     problem = document.problem(message, rule, path)
     position = problem.position
-    at = problem.line.find(reference, position.column - 1) if position else -1
-    if position is None or at < 0:
+    offset = problem.line.find(reference, position.column - 1) if position else -1
+    if position is None or offset < 0:
         return problem
-    place = Position(position.file, position.line, at + 1)
-    return replace(problem, position=place, width=len(reference))
+    position = Position(position.file, position.line, offset + 1)
+    return replace(problem, position=position, width=len(reference))
 
 
-def fill(text: str, scope: VariableScope) -> str:
-    """Fill in every `${…}` of a text.
-
-    `$${` writes a literal `${`. What is filled in is not read again.
-
-    Raises:
-        UndefinedError: A reference names nothing.
-        NotYetKnownError: It names an environment variable, and the environment is not known.
-    """
-    if "${" not in text:
-        return text
-    return _REFERENCE.sub(lambda found: _replacement(found, scope), text)
+def _matches(text: str) -> Iterator[re.Match[str]]:
+    return _REFERENCE.finditer(text) if "${" in text else iter(())
 
 
-def referenced_names(text: str) -> Iterator[str]:
-    """The names that `${…}` reads in a text, in order."""
-    for found in _REFERENCE.finditer(text) if "${" in text else ():
-        if found["end"]:
-            yield found["name"]
+def _column(match: re.Match[str]) -> str | None:
+    name = match["name"]
+    if name is None or not match["end"]:
+        return None
+    if name == "each":
+        return VALUE_COLUMN
+    return name.removeprefix("each.") if name.startswith("each.") else None
 
 
-def _replacement(found: re.Match[str], scope: VariableScope) -> str:
-    reference = found[0]
+def _resolve(match: re.Match[str], scope: VariableScope) -> str:
+    reference = match[0]
     if reference == "$${":
         return "${"
-    name = found["name"]
-    if not found["end"]:
+    name = match["name"]
+    if not match["end"]:
         raise UndefinedError(reference, "`${` has no `}`; a literal `${` is written `$${`")
     if name.startswith("env."):
         return _from_environment(reference, name.removeprefix("env."), scope.environment)
     value = scope.variables.get(name)
     if value is None:
-        raise UndefinedError(reference, _undefined(reference, name, scope.variables))
+        raise UndefinedError(reference, _undefined_message(reference, name, scope.variables))
     return value
 
 
@@ -177,11 +176,11 @@ def _from_environment(reference: str, name: str, environment: Mapping[str, str] 
     return environment[name]
 
 
-def _undefined(reference: str, name: str, variables: Mapping[str, str]) -> str:
+def _undefined_message(reference: str, name: str, variables: Mapping[str, str]) -> str:
     bare = name.strip()
     if bare != name and (bare in variables or bare == "each" or bare.startswith(("each.", "env."))):
-        return f"`{reference}` has blanks in it; write `${{{name.strip()}}}`"
-    if not name.strip():
+        return f"`{reference}` has spaces in it; write `${{{bare}}}`"
+    if not bare:
         return f"`{reference}` names no variable; a literal `${{` is written `$${{`"
-    near = did_you_mean(name, list(variables))
-    return f"`{reference}` names no variable{near or '; add it to `vars`, or give --var'}"
+    hint = did_you_mean(name, list(variables)) or "; add it to `vars`, or give --var"
+    return f"`{reference}` names no variable{hint}"
