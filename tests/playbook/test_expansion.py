@@ -19,8 +19,9 @@ from wps_run.playbook.files import Files
 from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.rows import Row, Rows
+from wps_run.playbook.schema import SchemaForm
 from wps_run.playbook.steps import Step, check, steps
-from wps_run.playbook.validator import SchemaForm, default_validator
+from wps_run.playbook.validator import default_validator
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import (
     PlaybookError,

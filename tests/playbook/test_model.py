@@ -75,14 +75,14 @@ actions:
     assert playbook.options == {"mode": "concurrent", "retry": {"attempts": 2}}
     assert playbook.variables == {"code": "007", "live": "TRUE", "room": "launch", "price": "2.50"}
     assert playbook.slash_in_names
-    assert not playbook.bare
+    assert not playbook.is_bare
     first, second = playbook.actions
     assert (first.action, first.label) == (ACTIONS["sendToAll"], "Hello")
     assert first.values == {"data": "Hi", "messageTtlSeconds": 60}
     assert isinstance(first.values["messageTtlSeconds"], int)
     assert first.options == {"timeout": "5s"}
-    assert (first.path, first.templated) == (("actions", 0), False)
-    assert (second.path, second.templated) == (("actions", 1), True)
+    assert (first.path, first.has_templates) == (("actions", 0), False)
+    assert (second.path, second.has_templates) == (("actions", 1), True)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ actions:
 )
 def test_an_action_is_templated_wherever_its_variables_are(action: str) -> None:
     """In a string, in a list, in its label; in a bare batch never."""
-    assert read_playbook(f"actions: [{action}]", "f").actions[0].templated
-    assert not read_playbook(f"[{action}]", "f").actions[0].templated
+    assert read_playbook(f"actions: [{action}]", "f").actions[0].has_templates
+    assert not read_playbook(f"[{action}]", "f").actions[0].has_templates
 
 
 def test_an_action_without_variables_is_checked_to_the_end_at_once() -> None:
@@ -110,7 +110,7 @@ def test_one_action_that_stands_alone_is_a_batch_of_one() -> None:
     """A function may return a single object."""
     playbook = read_playbook('{"actionName": "SendToAll", "data": "${x}"}', "f")
 
-    assert playbook.bare
+    assert playbook.is_bare
     assert [(one.action.name, one.path) for one in playbook.actions] == [("sendToAll", ())]
 
 
@@ -221,7 +221,7 @@ def test_any_value_of_any_property_is_taken_or_told(
     assert playbook.problems or playbook.actions
     for written in playbook.actions:
         json.dumps(written.values, ensure_ascii=False).encode()
-        if "data" in written.values and not written.templated:
+        if "data" in written.values and not written.has_templates:
             encode_message(written.values["data"], written.values.get("dataType", "text"))
 
 

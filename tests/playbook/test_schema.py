@@ -23,11 +23,12 @@ from wps_run.playbook.options import SETTING_PATTERN
 from wps_run.playbook.schema import (
     BASE64_PATTERN,
     SCHEMA_FILES,
+    SchemaForm,
     actions_schema,
     playbook_schema,
     schema_text,
 )
-from wps_run.playbook.validator import PlaybookValidator, SchemaForm, default_validator, is_batch
+from wps_run.playbook.validator import PlaybookValidator, default_validator, is_batch
 from wps_run.problems import PlaybookError
 
 PLAYBOOKS = Path(__file__).parent.parent / "playbooks"

@@ -7,7 +7,9 @@ import pytest
 from wps_run.actions.table import ACTIONS
 from wps_run.document.document import Path
 from wps_run.document.scalars import Base64
-from wps_run.playbook.validator import Finding, SchemaForm, default_validator, is_batch
+from wps_run.playbook.constraints import Finding
+from wps_run.playbook.schema import SchemaForm
+from wps_run.playbook.validator import default_validator, is_batch
 
 
 def found(
@@ -166,7 +168,9 @@ def test_the_source_decides_how_a_scalar_is_shown() -> None:
     action = valid("removeUserFromAllGroups", userId=7)
     check = default_validator().validate_action
 
-    with_source = check(action, SchemaForm.EXPANDED, slash_in_names=False, written=lambda _: "007")
+    with_source = check(
+        action, SchemaForm.EXPANDED, slash_in_names=False, source_text=lambda _: "007"
+    )
     without = check(action, SchemaForm.EXPANDED, slash_in_names=False)
 
     assert with_source[0].message.endswith('write "007"')

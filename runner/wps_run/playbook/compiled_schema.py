@@ -1,8 +1,8 @@
-"""A schema turned into a function that says whether data fits it, and nothing more.
+"""Compile a JSON Schema to a predicate that returns whether data is valid.
 
-Of the data that people check, nearly all is right. For that, a call of plain functions takes a
-tenth of the time of jsonschema, which need not even be imported; where data does not fit,
-jsonschema says why. The rules are the schema's, and a test holds the two to one verdict.
+Most data that is checked is valid. For it, a predicate takes a tenth of the time of jsonschema,
+which is not even imported; jsonschema lists the errors of data that is not valid. A test ensures
+that both agree.
 """
 
 import re
@@ -20,49 +20,47 @@ Predicate = Callable[[Any], bool]
 
 
 class CompiledSchema:
-    """A schema, ready to be held against data."""
+    """A schema that is compiled when it is first used."""
 
     def __init__(self, schema: Json) -> None:
         self._schema = schema
 
     def errors(self, data: Any) -> "Iterator[ValidationError]":  # noqa: ANN401 -- any data
-        """What is wrong with the data, in jsonschema's terms; of data that fits, nothing."""
-        if not self._fits(data):
+        """Yield the errors of the data as jsonschema reports them; none if it is valid."""
+        if not self._is_valid(data):
             yield from self._validator.iter_errors(data)
 
     @cached_property
-    def _fits(self) -> Predicate:
+    def _is_valid(self) -> Predicate:
         return compile_schema(self._schema)
 
     @cached_property
     def _validator(self) -> "Draft7Validator":
-        from jsonschema import Draft7Validator  # noqa: PLC0415 -- half of the time of a start
+        from jsonschema import Draft7Validator  # noqa: PLC0415 -- 30 ms
 
         return Draft7Validator(self._schema)
 
 
 def compile_schema(schema: Json | bool) -> Predicate:  # noqa: FBT001 -- `true` and `false` are schemas
-    """The check that a schema of draft 7 stands for.
-
-    Args:
-        schema: A schema without references.
+    """Compile a schema of draft 7 without references.
 
     Raises:
-        KeyError: It has a keyword that is not known here.
+        KeyError: The schema has a keyword that is not supported.
     """
     if isinstance(schema, bool):
         return lambda _: schema
-    if schema.get("type") == "string" and schema.keys() <= _OF_TEXT:
-        return _text(schema)
-    made = [_KEYWORDS[key](value, schema) for key, value in schema.items() if key not in _WORDS]
-    return conjunction(made)
+    if schema.get("type") == "string" and schema.keys() <= _STRING_KEYWORDS:
+        return _string(schema)
+    return conjunction(
+        [_KEYWORDS[key](value, schema) for key, value in schema.items() if key not in _ANNOTATIONS]
+    )
 
 
-def conjunction(checks: Sequence[Predicate]) -> Predicate:
-    """The check that says yes where all of them do, asked in their order."""
-    if not checks:
-        return _anything
-    first, *others = checks
+def conjunction(predicates: Sequence[Predicate]) -> Predicate:
+    """Combine predicates into one that is true where all are; they run in their order."""
+    if not predicates:
+        return _accept
+    first, *others = predicates
     if not others:
         return first
     second, *others = others
@@ -72,25 +70,24 @@ def conjunction(checks: Sequence[Predicate]) -> Predicate:
     return lambda data: first(data) and second(data) and rest(data)
 
 
-_WORDS = frozenset({"$schema", "$id", "title", "description"})
-"""Keywords that say nothing about the data."""
+_ANNOTATIONS = frozenset({"$schema", "$id", "title", "description"})
+"""Keywords that do not constrain the data."""
+
+_STRING_KEYWORDS = _ANNOTATIONS | {"type", "minLength", "maxLength", "pattern"}
 
 
-_OF_TEXT = _WORDS | {"type", "minLength", "maxLength", "pattern"}
-
-
-def _text(schema: Json) -> Predicate:
-    """The check of a text; one call, since the cells of rows are judged by little else."""
-    least, most = schema.get("minLength", 0), schema.get("maxLength", inf)
+def _string(schema: Json) -> Predicate:
+    """Compile the schema of a string to one function, since most cells of rows are strings."""
+    minimum, maximum = schema.get("minLength", 0), schema.get("maxLength", inf)
     pattern = schema.get("pattern")
     return lambda data: (
         isinstance(data, str)
-        and least <= len(data) <= most
+        and minimum <= len(data) <= maximum
         and (pattern is None or _compiled(pattern).search(data) is not None)
     )
 
 
-def _anything(_: object) -> bool:
+def _accept(_: object) -> bool:
     return True
 
 
@@ -116,8 +113,8 @@ def _equals(value: str, _: Json) -> Predicate:
 
 
 def _enum(values: list[str], _: Json) -> Predicate:
-    known = frozenset(values)
-    return lambda data: isinstance(data, str) and data in known
+    allowed = frozenset(values)
+    return lambda data: isinstance(data, str) and data in allowed
 
 
 def _pattern(pattern: str, _: Json) -> Predicate:
@@ -125,47 +122,49 @@ def _pattern(pattern: str, _: Json) -> Predicate:
 
 
 _compiled = cache(re.compile)
-"""Patterns, compiled when they are first needed, which for most of them is never."""
+"""Compile a pattern when it is first used; most never are."""
 
 
 def _items(schema: Json, _: Json) -> Predicate:
-    check = compile_schema(schema)
-    return lambda data: not isinstance(data, list) or all(map(check, data))
+    is_valid = compile_schema(schema)
+    return lambda data: not isinstance(data, list) or all(map(is_valid, data))
 
 
-def _properties(named: Mapping[str, Json], schema: Json) -> Predicate:
-    """Judges each entry by its key: by its name, else by `additionalProperties`."""
-    checks = {key: compile_schema(part) for key, part in named.items()}
+def _properties(properties: Mapping[str, Json], schema: Json) -> Predicate:
+    """Check each entry by the schema of its key, or else by `additionalProperties`."""
+    predicates = {key: compile_schema(part) for key, part in properties.items()}
     patterns = tuple(schema.get("patternProperties", ()))
-    others = compile_schema(schema.get("additionalProperties", True))
+    additional = compile_schema(schema.get("additionalProperties", True))
 
-    def judge(data: Any) -> bool:  # noqa: ANN401 -- any data
+    def is_valid(data: Any) -> bool:  # noqa: ANN401 -- any data
         if not isinstance(data, dict):
             return True
         for key, value in data.items():
-            check = checks.get(key)
-            if check is not None:
-                if not check(value):
+            predicate = predicates.get(key)
+            if predicate is not None:
+                if not predicate(value):
                     return False
-            elif not (others(value) or any(_compiled(pattern).search(key) for pattern in patterns)):
+            elif not (
+                additional(value) or any(_compiled(pattern).search(key) for pattern in patterns)
+            ):
                 return False
         return True
 
-    return judge
+    return is_valid
 
 
 def _additional(_: Json | bool, schema: Json) -> Predicate:  # noqa: FBT001 -- a schema
-    """What `_properties` has judged, unless there are none."""
-    return _anything if "properties" in schema else _properties({}, schema)
+    """Check all entries, unless `_properties` does because the schema has `properties`."""
+    return _accept if "properties" in schema else _properties({}, schema)
 
 
 def _pattern_properties(patterns: Mapping[str, Json], _: Json) -> Predicate:
-    checks = [(pattern, compile_schema(part)) for pattern, part in patterns.items()]
+    predicates = [(pattern, compile_schema(part)) for pattern, part in patterns.items()]
     return lambda data: (
         not isinstance(data, dict)
         or all(
-            check(value)
-            for pattern, check in checks
+            predicate(value)
+            for pattern, predicate in predicates
             for key, value in data.items()
             if _compiled(pattern).search(key)
         )
@@ -173,8 +172,8 @@ def _pattern_properties(patterns: Mapping[str, Json], _: Json) -> Predicate:
 
 
 def _property_names(schema: Json, _: Json) -> Predicate:
-    check = compile_schema(schema)
-    return lambda data: not isinstance(data, dict) or all(map(check, data))
+    is_valid = compile_schema(schema)
+    return lambda data: not isinstance(data, dict) or all(map(is_valid, data))
 
 
 def _required(names: list[str], _: Json) -> Predicate:
@@ -182,34 +181,34 @@ def _required(names: list[str], _: Json) -> Predicate:
 
 
 def _any_of(schemas: list[Json], _: Json) -> Predicate:
-    checks = [compile_schema(schema) for schema in schemas]
-    return lambda data: any(check(data) for check in checks)
+    predicates = [compile_schema(schema) for schema in schemas]
+    return lambda data: any(is_valid(data) for is_valid in predicates)
 
 
 def _one_of(schemas: list[Json], _: Json) -> Predicate:
-    checks = [compile_schema(schema) for schema in schemas]
-    return lambda data: sum(check(data) for check in checks) == 1
+    predicates = [compile_schema(schema) for schema in schemas]
+    return lambda data: sum(is_valid(data) for is_valid in predicates) == 1
 
 
 def _if(condition: Json, schema: Json) -> Predicate:
-    when = compile_schema(condition)
-    then, otherwise = (
-        compile_schema(schema.get("then", True)),
-        compile_schema(schema.get("else", True)),
-    )
-    return lambda data: then(data) if when(data) else otherwise(data)
+    applies = compile_schema(condition)
+    then = compile_schema(schema.get("then", True))
+    otherwise = compile_schema(schema.get("else", True))
+    return lambda data: then(data) if applies(data) else otherwise(data)
 
 
 def _branch(_: Json, __: Json) -> Predicate:
-    return _anything  # `_if` has judged it
+    return _accept  # `_if` evaluates both branches
 
 
-def _sized(kind: type[Sized]) -> Mapping[str, Callable[[int, Json], Predicate]]:
-    """At least so long, at most so long; for data of one type."""
-    return {
-        "min": lambda least, _: lambda data: not isinstance(data, kind) or len(data) >= least,
-        "max": lambda most, _: lambda data: not isinstance(data, kind) or len(data) <= most,
-    }
+def _at_least(data_type: type[Sized]) -> Callable[[int, Json], Predicate]:
+    """Make the keyword for a minimum length of data of one type."""
+    return lambda minimum, _: lambda data: not isinstance(data, data_type) or len(data) >= minimum
+
+
+def _at_most(data_type: type[Sized]) -> Callable[[int, Json], Predicate]:
+    """Make the keyword for a maximum length of data of one type."""
+    return lambda maximum, _: lambda data: not isinstance(data, data_type) or len(data) <= maximum
 
 
 _KEYWORDS: Mapping[str, Callable[[Any, Json], Predicate]] = MappingProxyType(
@@ -218,13 +217,13 @@ _KEYWORDS: Mapping[str, Callable[[Any, Json], Predicate]] = MappingProxyType(
         "const": _equals,
         "enum": _enum,
         "pattern": _pattern,
-        "minLength": _sized(str)["min"],
-        "maxLength": _sized(str)["max"],
-        "minItems": _sized(list)["min"],
-        "minProperties": _sized(dict)["min"],
-        "minimum": lambda least, _: lambda data: not _is_number(data) or data >= least,
-        "maximum": lambda most, _: lambda data: not _is_number(data) or data <= most,
-        "exclusiveMinimum": lambda least, _: lambda data: not _is_number(data) or data > least,
+        "minLength": _at_least(str),
+        "maxLength": _at_most(str),
+        "minItems": _at_least(list),
+        "minProperties": _at_least(dict),
+        "minimum": lambda bound, _: lambda data: not _is_number(data) or data >= bound,
+        "maximum": lambda bound, _: lambda data: not _is_number(data) or data <= bound,
+        "exclusiveMinimum": lambda bound, _: lambda data: not _is_number(data) or data > bound,
         "items": _items,
         "properties": _properties,
         "additionalProperties": _additional,
@@ -238,4 +237,4 @@ _KEYWORDS: Mapping[str, Callable[[Any, Json], Predicate]] = MappingProxyType(
         "else": _branch,
     }
 )
-"""Keyword to what makes its check from its value and the schema that it stands in."""
+"""Keyword to the function that compiles its value; it also receives the schema around it."""

@@ -1,13 +1,13 @@
-"""What a schema cannot say of an action: UTF-16 units, bytes, whether a text is JSON.
+"""Checks of an action that JSON Schema cannot express, and fast checks of single properties.
 
-Whether a property that a row has filled in is right, from that property's own schema alone.
+JSON Schema counts characters, not UTF-16 units or bytes, and does not parse a string as JSON.
 
-A predicate that says yes is right: the check of the whole action would find nothing in it. Where
-one says no, that check has the word. So there is one rule book, and a row costs microseconds.
+The values of rows are checked by one predicate for each property, made from the same schema. Where
+all are true the action is valid; otherwise the validator checks the whole action and reports why.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from wps_run.actions.fields import Field, FieldType
 from wps_run.actions.payload import CONTENT_TYPES
@@ -17,94 +17,104 @@ from wps_run.playbook import messages
 from wps_run.playbook.compiled_schema import Predicate, compile_schema, conjunction
 from wps_run.playbook.schema import SchemaForm, action_schema, names_without_slash
 
-Violation = tuple[Path, str, str]
-"""The way to a value, what is wrong with it, and the rule's name."""
+
+class Finding(NamedTuple):
+    """An error in the data of a playbook or of an action.
+
+    Attributes:
+        path: The path to the value, from the top of the data that was checked.
+        message: What is wrong and what to write instead. It never contains a secret.
+        rule: A stable name for machines.
+        at_key: Whether the key is wrong, not its value.
+    """
+
+    path: Path
+    message: str
+    rule: str
+    at_key: bool = False
 
 
 def data_type_of(mapping: Mapping[str, Any]) -> str:
-    """The `dataType` of an action, `text` when it has none or an unknown one."""
-    given = mapping.get("dataType")
-    return given if isinstance(given, str) and given in CONTENT_TYPES else "text"
+    """Return the `dataType` of an action; `text` when it is absent or unknown."""
+    data_type = mapping.get("dataType")
+    return data_type if isinstance(data_type, str) and data_type in CONTENT_TYPES else "text"
 
 
-def constraint_violations(
-    action: Action, mapping: Mapping[str, Any], faulty: Container[Path] = ()
-) -> Iterator[Violation]:
-    """The faults of a filled-in action that its schema does not see.
+def constraint_findings(
+    action: Action, mapping: Mapping[str, Any], invalid: Container[Path] = ()
+) -> Iterator[Finding]:
+    """Yield the errors of an expanded action that its schema does not detect.
 
     Args:
-        action: Its row of the action table.
+        action: The row of the action table.
         mapping: The action, or some of its properties.
-        faulty: The paths of values that the schema has found fault with.
+        invalid: The paths of values that the schema refuses; they are not checked.
     """
     data_type = data_type_of(mapping)
-    for one in action.fields:
-        value = mapping.get(one.name)
-        if value is not None and (one.name,) not in faulty:
-            yield from field_violations(one, value, data_type)
+    for field in action.fields:
+        value = mapping.get(field.name)
+        if value is not None and (field.name,) not in invalid:
+            yield from _field_findings(field, value, data_type)
 
 
-def field_violations(one: Field, value: Any, data_type: str) -> Iterator[Violation]:  # noqa: ANN401 -- what its schema accepts
-    """The same of one property, whose value its schema accepts."""
-    if one.type is FieldType.DATA:
-        yield from _data(one, value, data_type)
-    elif one.type is FieldType.STRING:
-        yield from _text(one, value, (one.name,))
-    elif one.type is FieldType.STRINGS:
-        for place, item in enumerate(value):
-            yield from _text(one, item, (one.name, place))
+def _field_findings(field: Field, value: Any, data_type: str) -> Iterator[Finding]:  # noqa: ANN401 -- what its schema accepts
+    if field.type is FieldType.DATA:
+        yield from _data_findings(field, value, data_type)
+    elif field.type is FieldType.STRING:
+        yield from _string_findings(field, value, (field.name,))
+    elif field.type is FieldType.STRINGS:
+        for index, item in enumerate(value):
+            yield from _string_findings(field, item, (field.name, index))
 
 
-def _data(one: Field, value: object, data_type: str) -> Iterator[Violation]:
-    """Of ASCII that is sent as text there is nothing to say."""
+def _data_findings(field: Field, value: object, data_type: str) -> Iterator[Finding]:
     if data_type == "text" and type(value) is str and value.isascii():
-        return
-    message = messages.data_error(one, value, data_type, "")
+        return  # as many bytes as characters, which the schema limits
+    message = messages.data_error(field, value, data_type, "")
     if message:
-        yield (one.name,), message, "data"
+        yield Finding((field.name,), message, "data")
 
 
-def _text(one: Field, value: str, path: Path) -> Iterator[Violation]:
-    message = None if value.isascii() else messages.text_error(one, value)
+def _string_findings(field: Field, value: str, path: Path) -> Iterator[Finding]:
+    # Of ASCII, the schema checks everything: it has as many UTF-16 units as characters.
+    message = None if value.isascii() else messages.text_error(field, value)
     if message:
-        yield path, message, "value"
+        yield Finding(path, message, "value")
 
 
 def compile_predicates(
     action: Action, names: Iterable[str], data_type: str, *, slash_in_names: bool
 ) -> dict[str, Predicate]:
-    """A predicate for each of some properties of an action.
+    """Make a predicate for each of some properties of an action.
 
     Args:
         action: The row of the action table.
         names: The properties.
-        data_type: The `dataType` of every action that is judged.
-        slash_in_names: Whether names in the path may hold `/`.
+        data_type: The `dataType` of every action that is checked.
+        slash_in_names: Whether names in the URL path may contain `/`.
     """
     schema = action_schema(action, SchemaForm.EXPANDED)
     branch = schema.get("then" if data_type == "binary" else "else", {})
-    properties = {**schema["properties"], **branch.get("properties", {})}
-    refused = () if slash_in_names else names_without_slash({action.name: action})
-    fields = {one.name: one for one in action.fields}
-    return {
-        name: _predicate(
-            [compile_schema(properties[name]), *([_without_slash] if name in refused else [])],
-            fields[name],
-            data_type,
-        )
-        for name in names
-    }
+    schemas = {**schema["properties"], **branch.get("properties", {})}
+    no_slash_names = () if slash_in_names else names_without_slash({action.name: action})
+    fields = {field.name: field for field in action.fields}
+    predicates = {}
+    for name in names:
+        parts = [compile_schema(schemas[name])]
+        if name in no_slash_names:
+            parts.append(_has_no_slash)
+        predicates[name] = conjunction([*parts, _constraints_of(fields[name], data_type)])
+    return predicates
 
 
-def _without_slash(name: str) -> bool:
-    """What `no_slash_schema` says of a name."""
+def _has_no_slash(name: str) -> bool:
     return "/" not in name
 
 
-def _predicate(rules: list[Predicate], one: Field, data_type: str) -> Predicate:
-    def faultless(value: Any) -> bool:  # noqa: ANN401 -- what its schema accepts
-        return not any(field_violations(one, value, data_type))
+def _constraints_of(field: Field, data_type: str) -> Predicate:
+    def is_valid(value: Any) -> bool:  # noqa: ANN401 -- what its schema accepts
+        return not any(_field_findings(field, value, data_type))
 
-    if one.type is FieldType.STRING:  # ASCII, as most names are, has never a fault of this kind
-        return conjunction([*rules, lambda value: value.isascii() or faultless(value)])
-    return conjunction([*rules, faultless])
+    if field.type is FieldType.STRING:  # most names are ASCII, and then the schema is sufficient
+        return lambda value: value.isascii() or is_valid(value)
+    return is_valid

@@ -11,11 +11,12 @@ from wps_run.actions.payload import encode_message
 from wps_run.document.document import Path
 from wps_run.document.scalars import resolve_plain
 from wps_run.playbook.compiled_schema import Predicate
-from wps_run.playbook.constraints import compile_predicates, data_type_of
+from wps_run.playbook.constraints import Finding, compile_predicates, data_type_of
 from wps_run.playbook.foreach import invalid_references, missing_column_error
 from wps_run.playbook.model import ActionTemplate, Playbook
 from wps_run.playbook.rows import InputError, Row, Rows, inline_rows
-from wps_run.playbook.validator import Finding, SchemaForm, default_validator
+from wps_run.playbook.schema import SchemaForm
+from wps_run.playbook.validator import default_validator
 from wps_run.playbook.variables import (
     NotYetKnownError,
     Template,

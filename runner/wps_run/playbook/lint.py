@@ -1,9 +1,9 @@
-"""What is allowed in a playbook, and yet hardly meant: few warnings, and sure ones.
+"""Warnings about a playbook that is valid, and problems for the Functions output binding.
 
-What in a playbook the Functions output binding does not have.
+A warning reports what is almost certainly a mistake.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wps_run.actions.locks import Lock, locks_of
@@ -14,38 +14,35 @@ from wps_run.playbook.variables import referenced_names
 from wps_run.problems import Problem, Severity, did_you_mean
 
 EXCLUDED_LIMIT = 200
-"""More IDs than that, at some 40 characters each, make a URL of over 8 KiB."""
+"""More IDs, of about 40 characters each, make a URL of more than 8 KiB."""
+
+NOT_IN_BINDING = "not-in-binding"
+"""The rule of `find_not_in_binding`."""
 
 _NEEDS_A_CONNECTION = frozenset({OverlapKind.SEND, OverlapKind.JOIN, OverlapKind.GRANT})
-_NOT_DONE = frozenset({"actionName", "name", *OPTIONS})
-"""Keys that do not change what an action does."""
+_WITHOUT_EFFECT = frozenset({"actionName", "name", *OPTIONS})
+"""Keys that do not change what an action sends."""
 
 
 def find_warnings(playbook: Playbook) -> Iterator[Problem]:
-    """Every warning that the playbook alone gives cause for.
+    """Yield the warnings about a playbook, rule by rule.
 
     Rules: `repeated-action`, `send-after-close`, `empty-data`, `many-excluded`,
-    `unused-variable`. Actions that have an error of their own are not looked at.
-
-    Args:
-        playbook: As `read_playbook` gives it.
-
-    Yields:
-        Problems of severity WARNING, rule by rule.
+    `unused-variable`. Actions with errors are not checked.
     """
-    yield from _repeated(playbook)
-    yield from _after_close(playbook)
-    for written in playbook.actions:
-        yield from _wasted(playbook, written)
-    yield from _unused(playbook)
+    yield from _find_repeated(playbook)
+    yield from _find_sends_after_close(playbook)
+    for template in playbook.actions:
+        yield from _find_wasteful_values(playbook, template)
+    yield from _find_unused_variables(playbook)
 
 
 def find_unused_assignments(names: Iterable[str], used: Collection[str]) -> Iterator[Problem]:
-    """A warning, without a place, for each variable given from outside that nothing uses.
+    """Yield a warning, without a position, for each variable from outside that nothing uses.
 
     Args:
         names: The variables.
-        used: The names that the playbooks of the call use, as `used_variables` gives them.
+        used: The names that the playbooks of the call use, from `used_variables`.
     """
     for name in dict.fromkeys(names):
         if name not in used:
@@ -55,13 +52,12 @@ def find_unused_assignments(names: Iterable[str], used: Collection[str]) -> Iter
 
 
 def used_variables(playbook: Playbook) -> frozenset[str]:
-    """The names that `${…}` reads in the actions, those with errors included."""
+    """Return the names in `${…}` in the actions, including those with errors."""
     data = playbook.document.data
-    if playbook.bare or not isinstance(data, dict):
+    if playbook.is_bare or not isinstance(data, dict):
         return frozenset()
-    return frozenset(
-        name for text in _strings(data.get("actions")) for name in referenced_names(text)
-    )
+    strings = _strings(data.get("actions"))
+    return frozenset(name for text in strings for name in referenced_names(text))
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -75,10 +71,8 @@ def _strings(value: object) -> Iterator[str]:
             yield from _strings(part)
 
 
-def _unused(playbook: Playbook) -> Iterator[Problem]:
-    if not playbook.variables:
-        return
-    used = used_variables(playbook)
+def _find_unused_variables(playbook: Playbook) -> Iterator[Problem]:
+    used = used_variables(playbook) if playbook.variables else ()
     for name in playbook.variables:
         if name not in used:
             message = f"no action uses the variable `{name}`; write `${{{name}}}`, or leave it out"
@@ -87,48 +81,48 @@ def _unused(playbook: Playbook) -> Iterator[Problem]:
             )
 
 
-def _repeated(playbook: Playbook) -> Iterator[Problem]:
-    """Actions that are written again although nothing can have undone the first one.
+def _find_repeated(playbook: Playbook) -> Iterator[Problem]:
+    """Find actions that are repeated although nothing can have undone the first one.
 
-    A target is undone when it is locked for another use in between. Where a target is not
-    known before the run (rows, variables), nothing before it is compared with what follows.
+    A lock that is taken for another use in between can undo it. Where a lock depends on rows or
+    variables, later actions are not compared with earlier ones.
     """
-    seen = _Seen()
-    for number, written in enumerate(playbook.actions):
-        item = playbook.document.value_at(written.path)
+    history = _ActionHistory()
+    for index, template in enumerate(playbook.actions):
+        item = playbook.document.value_at(template.path)
         if "forEach" in item:
-            seen.forget()
+            history.forget()
             continue
-        locks = locks_of(written.action, written.values)
-        done = repr((written.action.name, sorted(_done(item))))
-        earlier = seen.unchanged(done, locks)
-        if earlier is not None:
-            line = playbook.document.position(playbook.actions[earlier].path).line
-            message = f"line {line} has the same `{written.action.name}`; leave one of them out"
-            yield _warning(playbook, written, "actionName", message, "repeated-action")
-        if any("${" in text for lock in locks for text in lock.key):
-            seen.forget()
-        seen.note(number, done, locks)
+        locks = locks_of(template.action, template.values)
+        action = repr((template.action.name, sorted(_effective_values(item))))
+        first = history.find_unchanged(action, locks)
+        if first is not None:
+            line = playbook.document.position(playbook.actions[first].path).line
+            message = f"line {line} has the same `{template.action.name}`; leave one of them out"
+            yield _warning(playbook, template, "actionName", message, "repeated-action")
+        if any("${" in part for lock in locks for part in lock.key):
+            history.forget()
+        history.add(index, action, locks)
 
 
-def _done(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    return ((key, repr(value)) for key, value in item.items() if key not in _NOT_DONE)
+def _effective_values(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    return ((key, repr(value)) for key, value in item.items() if key not in _WITHOUT_EFFECT)
 
 
-class _Seen:
-    """Which actions there were, and since when each key is locked for its present use."""
+class _ActionHistory:
+    """The earlier actions, and since which action each lock has had its present use."""
 
     def __init__(self) -> None:
-        self._done: dict[str, int] = {}
+        self._actions: dict[str, int] = {}
         self._uses: dict[tuple[str, str], tuple[str, int]] = {}
 
     def forget(self) -> None:
-        """Compare nothing from before with what follows."""
-        self._done.clear()
+        """Compare no earlier action with later ones."""
+        self._actions.clear()
 
-    def unchanged(self, done: str, locks: Iterable[Lock]) -> int | None:
-        """The number of the same action, if all it locks is locked for the same use since."""
-        earlier = self._done.get(done)
+    def find_unchanged(self, action: str, locks: Sequence[Lock]) -> int | None:
+        """Return the index of the same action if its locks have had the same use since then."""
+        earlier = self._actions.get(action)
         if earlier is None:
             return None
         for lock in locks:
@@ -137,88 +131,85 @@ class _Seen:
                 return None
         return earlier
 
-    def note(self, number: int, done: str, locks: Iterable[Lock]) -> None:
-        """Take in one action. A use that is not shared begins anew each time."""
-        self._done[done] = number
+    def add(self, index: int, action: str, locks: Sequence[Lock]) -> None:
+        """Add an action. An exclusive use begins anew each time."""
+        self._actions[action] = index
         for lock in locks:
             if not lock.shared or self._uses.get(lock.key, ("",))[0] != lock.use:
-                self._uses[lock.key] = (lock.use, number)
+                self._uses[lock.key] = (lock.use, index)
 
 
-def _after_close(playbook: Playbook) -> Iterator[Problem]:
-    closed: ActionTemplate | None = None
-    for written in playbook.actions:
-        if closed is not None and _needs_a_connection(playbook, written):
-            line = playbook.document.position(closed.path).line
+def _find_sends_after_close(playbook: Playbook) -> Iterator[Problem]:
+    closing: ActionTemplate | None = None
+    for template in playbook.actions:
+        if closing is not None and _needs_a_connection(playbook, template):
+            line = playbook.document.position(closing.path).line
             message = (
-                f"`{written.action.name}` comes after `{closed.action.name}` on line {line}, "
+                f"`{template.action.name}` comes after `{closing.action.name}` on line {line}, "
                 "when nobody is connected; write it before"
             )
-            yield _warning(playbook, written, "actionName", message, "send-after-close")
-        if _closes_everyone(written):
-            closed = written
-        elif _waits(playbook, written):
-            closed = None  # when its wait is over, somebody is connected again
+            yield _warning(playbook, template, "actionName", message, "send-after-close")
+        if _closes_everyone(template):
+            closing = template
+        elif _waits(playbook, template):
+            closing = None  # when its wait ends, somebody is connected again
 
 
-def _closes_everyone(written: ActionTemplate) -> bool:
-    overlap = written.action.overlap
-    everyone = overlap.phase is Phase.CLOSE and overlap.kind is OverlapKind.ALONE
-    surely = written.for_each is None  # there may be no rows
-    return everyone and surely and not written.values.get("excluded")
+def _closes_everyone(template: ActionTemplate) -> bool:
+    overlap = template.action.overlap
+    closes_all = overlap.phase is Phase.CLOSE and overlap.kind is OverlapKind.ALONE
+    has_rows = template.for_each is not None  # possibly none
+    return closes_all and not has_rows and not template.values.get("excluded")
 
 
-def _needs_a_connection(playbook: Playbook, written: ActionTemplate) -> bool:
-    """Whether it reaches nobody unless somebody is connected, and does not wait for that."""
-    overlap = written.action.overlap
-    if _waits(playbook, written):
+def _needs_a_connection(playbook: Playbook, template: ActionTemplate) -> bool:
+    """Return whether an action has no effect without a connection, and does not wait for one."""
+    overlap = template.action.overlap
+    if _waits(playbook, template):
         return False
     return overlap.kind in _NEEDS_A_CONNECTION or overlap.phase is Phase.BROADCAST
 
 
-def _waits(playbook: Playbook, written: ActionTemplate) -> bool:
-    """Whether it is asked again until its user or connection is there."""
-    missing = written.options.get("onMissing", playbook.options.get("onMissing"))
-    return isinstance(missing, dict) and MissingRule.WAIT in missing
+def _waits(playbook: Playbook, template: ActionTemplate) -> bool:
+    on_missing = template.options.get("onMissing", playbook.options.get("onMissing"))
+    return isinstance(on_missing, dict) and MissingRule.WAIT in on_missing
 
 
-def _wasted(playbook: Playbook, written: ActionTemplate) -> Iterator[Problem]:
-    if written.values.get("data") == "":
+def _find_wasteful_values(playbook: Playbook, template: ActionTemplate) -> Iterator[Problem]:
+    if template.values.get("data") == "":
         message = "`data` is empty, so that an empty message is sent; write the message"
-        yield _warning(playbook, written, "data", message, "empty-data")
-    excluded = len(written.values.get("excluded", ()))
+        yield _warning(playbook, template, "data", message, "empty-data")
+    excluded = len(template.values.get("excluded", ()))
     if excluded > EXCLUDED_LIMIT:
         message = (
-            f"`excluded` has {excluded} IDs, and all of them travel in the URL; with more than "
-            f"{EXCLUDED_LIMIT} it can grow over 8 KiB, which many servers refuse; send to a group"
+            f"`excluded` has {excluded} IDs, and all of them are part of the URL; with more than "
+            f"{EXCLUDED_LIMIT} it can exceed 8 KiB, which many servers refuse; send to a group"
         )
-        yield _warning(playbook, written, "excluded", message, "many-excluded")
+        yield _warning(playbook, template, "excluded", message, "many-excluded")
 
 
 def _warning(
-    playbook: Playbook, written: ActionTemplate, key: str, message: str, rule: str
+    playbook: Playbook, template: ActionTemplate, key: str, message: str, rule: str
 ) -> Problem:
-    """A warning at the value of one of the action's keys."""
-    return playbook.document.problem(message, rule, (*written.path, key), severity=Severity.WARNING)
-
-
-RULE = "not-in-binding"
+    """Make a warning at the value of one of the action's keys."""
+    path = (*template.path, key)
+    return playbook.document.problem(message, rule, path, severity=Severity.WARNING)
 
 
 def find_not_in_binding(playbook: Playbook) -> Iterator[Problem]:
-    """A problem for each action, and each property, that only the REST API has."""
-    for written in playbook.actions:
-        if written.action.origin is Origin.REST:
+    """Yield a problem for each action, and each property, that only the REST API has."""
+    for template in playbook.actions:
+        if template.action.origin is Origin.REST:
             yield playbook.document.problem(
-                f"`{written.action.name}` is not an action of the Functions output binding",
-                RULE,
-                (*written.path, "actionName"),
+                f"`{template.action.name}` is not an action of the Functions output binding",
+                NOT_IN_BINDING,
+                (*template.path, "actionName"),
             )
             continue
-        for name in sorted(written.action.rest_fields & set(written.values)):
+        for name in sorted(template.action.rest_fields & set(template.values)):
             yield playbook.document.problem(
-                f"the Functions output binding has no `{name}` on `{written.action.name}`",
-                RULE,
-                (*written.path, name),
+                f"the Functions output binding has no `{name}` on `{template.action.name}`",
+                NOT_IN_BINDING,
+                (*template.path, name),
                 at_key=True,
             )

@@ -1,4 +1,4 @@
-"""What is wrong with a value or a key, in words, and what to write instead."""
+"""Messages about a wrong value or key: what is wrong and what to write instead."""
 
 import json
 from collections.abc import Container, Iterable, Mapping
@@ -13,12 +13,12 @@ from wps_run.playbook.options import DURATION, TIMEOUT
 from wps_run.problems import did_you_mean
 
 _SHOWN = 60
-"""Longer values are not repeated in a message."""
+"""Values with more characters are not quoted in a message."""
 
 _LEGACY = {"operationKind": "actionName", "message": "data", "messageDataType": "dataType"}
-"""Names of the output binding's betas, and what they are called now. Source: its changelog."""
+"""Names in the output binding's beta versions, with the current names. Source: its changelog."""
 
-_KINDS: tuple[tuple[type, str], ...] = (
+_TYPE_NAMES: tuple[tuple[type, str], ...] = (
     (bool, "a boolean"),
     (int, "a number"),
     (float, "a number"),
@@ -29,31 +29,31 @@ _KINDS: tuple[tuple[type, str], ...] = (
 
 
 def join_names(names: Iterable[str], last: str = "or") -> str:
-    """Names in backticks: `a`, `b` or `c`."""
+    """Join names in backticks: `a`, `b` or `c`."""
     quoted = [f"`{name}`" for name in names]
     return f" {last} ".join([", ".join(quoted[:-1]), quoted[-1]]) if quoted[1:] else quoted[0]
 
 
 def describe_type(value: object) -> str:
-    """What a value is: `a number`, `a list`."""
-    return next((words for kind, words in _KINDS if isinstance(value, kind)), "nothing")
+    """Return the type of a value with an article: `a number`, `a list`."""
+    return next((name for type_, name in _TYPE_NAMES if isinstance(value, type_)), "nothing")
 
 
-def value_error(key: str, schema: Mapping[str, Any], value: object, written: str) -> str:
-    """Why a value does not fit its schema.
+def value_error(key: str, schema: Mapping[str, Any], value: object, source_text: str) -> str:
+    """Explain why a value is not valid.
 
     Args:
-        key: The key that holds it.
-        schema: What it may be.
+        key: The key of the value.
+        schema: Its schema.
         value: The value.
-        written: A scalar as it stands in the source.
+        source_text: A scalar as the source has it.
     """
     if "enum" in schema and isinstance(value, str):
         near = did_you_mean(value, schema["enum"])
         shown = f", not `{value}`" if len(value) <= _SHOWN else ""
         return f"`{key}` must be {join_names(schema['enum'])}{shown}{near}"
     if schema.get("type") == "string" and "enum" not in schema and not isinstance(value, str):
-        return string_error(f"`{key}`", value, written)
+        return string_error(f"`{key}`", value, source_text)
     remedy = ""
     if isinstance(value, str) and "enum" not in schema and _is_number(value):
         remedy = f"; write {value} without quotes" if len(value) <= _SHOWN else ""
@@ -62,7 +62,7 @@ def value_error(key: str, schema: Mapping[str, Any], value: object, written: str
     if value == "" and "minLength" in schema:
         return f"`{key}` is empty"
     if key == "onMissing":
-        return _on_missing_fault(value)
+        return _on_missing_error(value)
     return f"`{key}` must be {_expected(schema)}{remedy}"
 
 
@@ -71,71 +71,73 @@ def _is_number(text: str) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _on_missing_fault(value: object) -> str:
-    words = "`onMissing` must be `fail`, `skip`, or `{wait: 60s}`"
+def _on_missing_error(value: object) -> str:
+    message = "`onMissing` must be `fail`, `skip`, or `{wait: 60s}`"
     if value == "wait":
-        return f"{words}; say for how long: `{{wait: 60s}}`"
+        return f"{message}; add the time to wait: `{{wait: 60s}}`"
     if isinstance(value, str):
-        return f"{words}{did_you_mean(value, ['fail', 'skip'])}"
+        return f"{message}{did_you_mean(value, ['fail', 'skip'])}"
     if isinstance(value, dict) and list(value) == ["wait"]:
-        return f"{words}; `wait` is {_expected(TIMEOUT)}"
-    return words
+        return f"{message}; `wait` is {_expected(TIMEOUT)}"
+    return message
 
 
-def string_error(what: str, value: object, written: str) -> str:
-    """Why something that is not a string cannot stand where one is meant."""
+def string_error(what: str, value: object, source_text: str) -> str:
+    """Explain that a value must be a string, and how to write it as one."""
     if value is None:
-        hint = f' ("{written}" in quotes, if that is meant)' if written else ""
+        hint = f' ("{source_text}" in quotes, if that is meant)' if source_text else ""
         return f"{what} has no value; write a string{hint}"
     if isinstance(value, list | dict):
         return f"{what} must be a string, not {describe_type(value)}"
-    remedy = f'write "{written}"' if len(written) <= _SHOWN else "put it in quotes"
+    remedy = f'write "{source_text}"' if len(source_text) <= _SHOWN else "put it in quotes"
     return f"{what} must be a string, not {describe_type(value)}; {remedy}"
 
 
-def field_error(one: Field, schema: Mapping[str, Any], value: object, written: str) -> str | None:
-    """Why the value of a property is wrong, or None; of `data` see `data_fault`."""
-    if value is None and not one.required:
-        return f"`{one.name}` has no value; leave it out"
-    if one.type is FieldType.STRINGS:
-        return _list_fault(one, value, written)
-    if one.type is FieldType.STRING and isinstance(value, str):
-        return text_error(one, value)
-    return value_error(one.name, schema, value, written)
+def field_error(
+    field: Field, schema: Mapping[str, Any], value: object, source_text: str
+) -> str | None:
+    """Explain why the value of a property other than `data` is wrong; None if it is not."""
+    if value is None and not field.required:
+        return f"`{field.name}` has no value; leave it out"
+    if field.type is FieldType.STRINGS:
+        return _list_error(field, value, source_text)
+    if field.type is FieldType.STRING and isinstance(value, str):
+        return text_error(field, value)
+    return value_error(field.name, schema, value, source_text)
 
 
-def text_error(one: Field, value: str) -> str | None:
-    """Why a string is wrong as this property, or as an item of it, or None."""
-    what = f"an item of `{one.name}`" if one.type is FieldType.STRINGS else f"`{one.name}`"
-    if one.is_name:
-        reason = name_error(value, one.limit)
+def text_error(field: Field, value: str) -> str | None:
+    """Explain why a string is wrong as a property or as an item of it; None if it is not."""
+    what = f"an item of `{field.name}`" if field.type is FieldType.STRINGS else f"`{field.name}`"
+    if field.is_name:
+        reason = name_error(value, field.limit)
         return f"{what} {reason}" if reason else None
-    if not value and one.type is FieldType.STRING:
-        return f"{what} is empty" + ("" if one.required else "; leave it out")
+    if not value and field.type is FieldType.STRING:
+        return f"{what} is empty" + ("" if field.required else "; leave it out")
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         return f"{what} has half of a surrogate pair, which is no character"
     return None
 
 
-def data_error(one: Field, value: object, data_type: str, written: str) -> str | None:
-    """Why `data` cannot be sent as this type, or None."""
+def data_error(field: Field, value: object, data_type: str, source_text: str) -> str | None:
+    """Explain why `data` cannot be sent as this `dataType`; None if it can."""
     if data_type != "binary" and not isinstance(value, str):
         if isinstance(value, list | dict):
             text = quote_json(value)
             remedy = text if len(text) <= 2 * _SHOWN else "it as one JSON string in quotes"
-            return f"`{one.name}` must be a string, not {describe_type(value)}; write {remedy}"
-        return string_error(f"`{one.name}`", value, written)
+            return f"`{field.name}` must be a string, not {describe_type(value)}; write {remedy}"
+        return string_error(f"`{field.name}`", value, source_text)
     try:
         size = len(encode_message(value, data_type))
     except ValueError as error:
         return str(error)
-    if one.limit is not None and size > one.limit:
-        return f"`{one.name}` is {size} bytes, at most {one.limit} (1 MiB) are allowed"
+    if field.limit is not None and size > field.limit:
+        return f"`{field.name}` is {size} bytes, at most {field.limit} (1 MiB) are allowed"
     return None
 
 
 def closest_key(key: str, known: Iterable[str]) -> str:
-    """The known key that an unknown one was probably meant to be, or ""."""
+    """Return the known key that an unknown key was probably meant to be, or an empty text."""
     known = list(known)
     if _LEGACY.get(key) in known:
         return _LEGACY[key]
@@ -143,10 +145,17 @@ def closest_key(key: str, known: Iterable[str]) -> str:
     return near.split("`")[1] if near else ""
 
 
-def unknown_key(key: str, known: Iterable[str], owner: str, outside: Container[str] = ()) -> str:
-    """What to say of a key that is not known here; `outside` are the keys of the playbook."""
+def unknown_key(key: str, known: Iterable[str], owner: str, top_level: Container[str] = ()) -> str:
+    """Explain an unknown key.
+
+    Args:
+        key: The key.
+        known: The keys that are allowed.
+        owner: The mapping, for readers.
+        top_level: The keys of a playbook, which are allowed elsewhere.
+    """
     known = list(known)
-    if key in outside:
+    if key in top_level:
         return f"`{key}` belongs to the top of the playbook, not to {owner}"
     if _LEGACY.get(key) in known:
         return f"`{key}` was the name in the binding's betas; it is `{_LEGACY[key]}` now"
@@ -155,13 +164,13 @@ def unknown_key(key: str, known: Iterable[str], owner: str, outside: Container[s
 
 
 def key_only_in_playbooks(key: str) -> str:
-    """What to say of a key that an action has in a playbook but not in a bare batch."""
+    """Explain a key that an action may have in a playbook but not in a bare batch."""
     return f"`{key}` works in a playbook only, not in a bare batch; put the list under `actions:`"
 
 
 def key_of_other_actions(key: str, action: Action, actions: Iterable[Action]) -> str | None:
-    """What to say of a key that only other actions have, or None when none has it."""
-    owners = [one.name for one in actions if any(key == field.name for field in one.fields)]
+    """Explain a key that only other actions have; None if no action has it."""
+    owners = [other.name for other in actions if any(key == own.name for own in other.fields)]
     if not owners:
         return None
     shown = f"`{owners[0]}`, `{owners[1]}` and others" if owners[2:] else join_names(owners)
@@ -170,7 +179,7 @@ def key_of_other_actions(key: str, action: Action, actions: Iterable[Action]) ->
 
 
 def unknown_action(name: str, actions: Iterable[str]) -> str:
-    """What to say of an `actionName` that is none."""
+    """Explain an `actionName` that is not an action."""
     if "${" in name:
         return "`actionName` cannot hold `${…}`; write one action for each"
     known = list(actions)
@@ -181,7 +190,7 @@ def unknown_action(name: str, actions: Iterable[str]) -> str:
 
 
 def no_action_name(mapping: Mapping[str, object], actions: Iterable[str]) -> tuple[str, str]:
-    """What to say of an action without `actionName`, and the key it is about, or ""."""
+    """Explain that `actionName` is missing; also return the wrong key in its place, or ""."""
     if "operationKind" in mapping:
         return unknown_key("operationKind", ["actionName"], "an action"), "operationKind"
     known = set(actions)
@@ -195,15 +204,15 @@ def no_action_name(mapping: Mapping[str, object], actions: Iterable[str]) -> tup
 
 
 def not_an_action(value: object, actions: Iterable[str]) -> str:
-    """What to say of an item of `actions` that is not a mapping."""
+    """Explain that an item of `actions` is not a mapping."""
     if isinstance(value, str) and value in set(actions):
         return f"an action is a mapping; write `actionName: {value}`"
-    found = "here is nothing" if value is None else f"this is {describe_type(value)}"
-    return f"an action is a mapping that begins with `actionName: …`; {found}"
+    actual = "here is nothing" if value is None else f"this is {describe_type(value)}"
+    return f"an action is a mapping that begins with `actionName: …`; {actual}"
 
 
 def invalid_variable_name(name: str) -> str:
-    """What to say of a name that no variable can have."""
+    """Explain a name that a variable cannot have."""
     if name in {"each", "env"}:
         return f"`{name}` has a meaning of its own in `${{…}}`; choose another name"
     return (
@@ -213,20 +222,20 @@ def invalid_variable_name(name: str) -> str:
 
 
 def as_source_text(value: object) -> str:
-    """A scalar as it may have been written, when the source is not at hand."""
+    """Return a scalar as it is written in YAML, when the source is not available."""
     return json.dumps(value, default=str) if not isinstance(value, str) else value
 
 
-def _list_fault(one: Field, value: object, written: str) -> str | None:
+def _list_error(field: Field, value: object, source_text: str) -> str | None:
     if isinstance(value, list):
-        return None if value else f"`{one.name}` is empty"
-    if isinstance(value, dict) or not written or len(written) > _SHOWN:
-        return f"`{one.name}` must be a list of strings, not {describe_type(value)}"
-    return f'`{one.name}` must be a list of strings; write ["{written}"]'
+        return None if value else f"`{field.name}` is empty"
+    if isinstance(value, dict) or not source_text or len(source_text) > _SHOWN:
+        return f"`{field.name}` must be a list of strings, not {describe_type(value)}"
+    return f'`{field.name}` must be a list of strings; write ["{source_text}"]'
 
 
 def _expected(schema: Mapping[str, Any]) -> str:
-    """What a schema asks for, in words."""
+    """Return what a schema requires, for readers."""
     if schema.get("anyOf") in (DURATION["anyOf"], TIMEOUT["anyOf"]):
         longer = " longer than 0" if schema["anyOf"] == TIMEOUT["anyOf"] else ""
         return f"a duration{longer} such as `250ms`, `10s` or `2m`, or a number of seconds"

@@ -1,37 +1,37 @@
-"""A playbook, read and checked, with everything that is wrong with it."""
+"""Read and check a playbook; its errors are collected, not raised."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from wps_run.actions.fields import FieldType
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.document.document import Document, Path
 from wps_run.document.loader import load
+from wps_run.playbook.constraints import Finding
 from wps_run.playbook.foreach import invalid_references
 from wps_run.playbook.options import OPTIONS
-from wps_run.playbook.validator import Finding, SchemaForm, default_validator, is_batch
+from wps_run.playbook.schema import SchemaForm
+from wps_run.playbook.validator import default_validator, is_batch
 from wps_run.playbook.variables import reference_problem
 from wps_run.problems import PlaybookError, Problem, sort_problems
 
 _BY_FOLDED_NAME = {name.lower(): action for name, action in ACTIONS.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class ActionTemplate:
-    """One action of a playbook, `${…}` not yet filled in.
+class ActionTemplate(NamedTuple):
+    """An action of a playbook before `${…}` is filled in and rows are expanded.
 
     Attributes:
         action: Its row of the action table.
-        values: The table's properties as written.
+        values: Its properties, as in the source.
         label: The author's name for it, or None.
-        options: Its own options (`onError`, `delivery`, `timeout`) as written.
-        path: Where it is in the document: `("actions", 2)`, in a bare batch `(2,)`, or `()`.
-        templated: Whether a string in it holds `${`, or rows or a message come from elsewhere, so
-            that it is to be checked once more when that is filled in; never so in a bare batch.
-        for_each: Its `forEach` as written, or None.
-        data_file: The file that stands in place of `data`, as written, or None.
+        options: Its own options (`onError`, `delivery`, `timeout`, `onMissing`), as in the source.
+        path: Its path in the document: `("actions", 2)`, in a bare batch `(2,)`, or `()`.
+        has_templates: Whether a string in it contains `${`, or rows or its message come from
+            elsewhere, so that it is checked again when expanded. False in a bare batch.
+        for_each: Its `forEach`, as in the source, or None.
+        data_file: The name of the file that replaces `data`, as in the source, or None.
     """
 
     action: Action
@@ -39,26 +39,26 @@ class ActionTemplate:
     label: str | None
     options: Mapping[str, Any]
     path: Path
-    templated: bool
+    has_templates: bool
     for_each: Any = None
     data_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Playbook:
-    """One file: a playbook or a bare batch. What is wrong in it is left out of its parts.
+    """A file: a playbook or a bare batch. The parts that have errors are left out.
 
     Attributes:
         document: The data with its positions.
-        name: What it is for, or None.
+        name: Its name in reports, or None.
         hub: The hub, or None.
         connection: The name of the setting that holds the connection string, or None.
-        options: The values of the keys of `OPTIONS` as written.
-        variables: `vars`; each value as it stands in the source, so that 007 stays `007`.
-        slash_in_names: Whether names in the path may hold `/`.
-        bare: Whether it is a bare batch.
-        actions: The actions without faults, in the written order.
-        problems: Everything that was found, in order of place.
+        options: The values of the keys of `OPTIONS`, as in the source.
+        variables: `vars`; each value as the source has it, so that 007 stays `007`.
+        slash_in_names: Whether names in the URL path may contain `/`.
+        is_bare: Whether it is a bare batch.
+        actions: The actions without errors, in their order.
+        problems: Every error, by position.
     """
 
     document: Document
@@ -68,32 +68,41 @@ class Playbook:
     options: Mapping[str, Any]
     variables: Mapping[str, str]
     slash_in_names: bool
-    bare: bool
+    is_bare: bool
     actions: tuple[ActionTemplate, ...]
     problems: tuple[Problem, ...]
 
 
 def read_playbook(text: str, file: str) -> Playbook:
-    """Read and check a playbook or a bare batch, YAML or JSON.
+    """Read and check a playbook or a bare batch in YAML or JSON.
 
     Args:
-        text: Its text.
-        file: The name that problems are told under.
+        text: The text.
+        file: The name of the file in problems.
 
     Raises:
-        PlaybookError: It is no YAML at all. Anything else that is wrong is in `problems`.
+        PlaybookError: The text is not YAML. All other errors are in `problems`.
     """
     document = load(text, file)
-    bare = is_batch(document.data)
+    is_bare = is_batch(document.data)
     findings = default_validator().validate_document(document.data, document.source_text)
-    keys = {} if bare or not isinstance(document.data, dict) else dict(document.data)
+    keys = {} if is_bare or not isinstance(document.data, dict) else dict(document.data)
     for finding in findings:
         keys.pop(str(finding.path[0]) if finding.path else "", None)
     if any(finding.path == ("connection",) for finding in findings):
         document.mask(("connection",))
     slash_in_names = keys.get("slashInNames") == "allow"
-    actions, faults = _read_actions(document, keys, bare=bare, slash_in_names=slash_in_names)
-    misused = {one.path: list(_misused(document, one.path)) for one in actions if one.templated}
+    actions: list[ActionTemplate] = []
+    problems = [_problem_of(document, finding) for finding in findings]
+    for path, item in _items(
+        document.data if is_bare else keys.get("actions", []), is_bare=is_bare
+    ):
+        form = SchemaForm.BATCH if is_bare else _form_of(item)
+        errors = _action_problems(document, path, item, form, slash_in_names=slash_in_names)
+        if errors:
+            problems += errors
+        else:
+            actions.append(_action_template(item, path, form))
     return Playbook(
         document=document,
         name=keys.get("name"),
@@ -102,118 +111,94 @@ def read_playbook(text: str, file: str) -> Playbook:
         options={key: keys[key] for key in OPTIONS if key in keys},
         variables={name: document.source_text(("vars", name)) for name in keys.get("vars", ())},
         slash_in_names=slash_in_names,
-        bare=bare,
-        actions=tuple(one for one in actions if not misused.get(one.path)),
-        problems=_problems(document, [*findings, *faults], chain(*misused.values())),
+        is_bare=is_bare,
+        actions=tuple(actions),
+        # An alias can lead to the same problem again.
+        problems=sort_problems(dict.fromkeys(problems)),
     )
 
 
 def variables_from(document: Document) -> dict[str, str]:
-    """The variables that a file of its own holds, each value as it is written.
+    """Return the variables in a file of their own, each value as the source has it.
 
     Raises:
-        PlaybookError: It is not a mapping of names to single values; by the rules of `vars`.
+        PlaybookError: The file is not a mapping of names to single values, as `vars` is.
     """
     findings = default_validator().validate_document({"vars": document.data, "actions": []})
     if findings:
         raise PlaybookError(
-            document.problem(one.message, one.rule, one.path[1:], at_key=one.at_key)
-            for one in findings
+            _problem_of(document, finding._replace(path=finding.path[1:])) for finding in findings
         )
     return {name: document.source_text((name,)) for name in document.data}
 
 
-def _misused(document: Document, path: Path) -> Iterator[Problem]:
-    """The `${each…}` of an action that can name nothing."""
-    for below, reference, message in invalid_references(document.value_at(path)):
-        yield reference_problem(document, (*path, *below), reference, message, "undefined-variable")
-
-
-def _read_actions(
-    document: Document, keys: Mapping[str, Any], *, bare: bool, slash_in_names: bool
-) -> tuple[list[ActionTemplate], list[Finding]]:
-    actions: list[ActionTemplate] = []
-    faults: list[Finding] = []
-    items = _batch(document.data) if bare else _listed(keys.get("actions", ()))
-    for path, item in items:
-        templated = not bare and (_holds_template(item) or _from_elsewhere(item))
-        form = (
-            SchemaForm.BATCH if bare else SchemaForm.TEMPLATE if templated else SchemaForm.EXPANDED
-        )
-        found = default_validator().validate_action(
-            item, form, slash_in_names=slash_in_names, written=_Below(document, path)
-        )
-        if found:
-            faults += (
-                Finding((*path, *one.path), one.message, one.rule, one.at_key) for one in found
-            )
-        else:
-            actions.append(_written(item, path, templated=templated))
-    return actions, faults
-
-
-def _batch(data: Any) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401 -- what YAML holds
+def _items(data: Any, *, is_bare: bool) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401 -- what YAML has
+    """Yield the actions of a playbook's list, or of a bare batch, with their paths."""
     if isinstance(data, dict):
         yield (), data
     else:
-        for place, item in enumerate(data):
-            yield (place,), item
+        parent = () if is_bare else ("actions",)
+        for index, item in enumerate(data):
+            yield (*parent, index), item
 
 
-def _listed(actions: Iterable[Any]) -> Iterator[tuple[Path, Any]]:
-    for place, item in enumerate(actions):
-        yield ("actions", place), item
+def _form_of(item: object) -> SchemaForm:
+    has_source = isinstance(item, dict) and ("forEach" in item or "dataFile" in item)
+    return SchemaForm.TEMPLATE if has_source or _has_template(item) else SchemaForm.EXPANDED
 
 
-@dataclass(frozen=True, slots=True)
-class _Below:
-    """Gives scalars of a document as written, by their paths below one of its values."""
-
-    document: Document
-    top: Path
-
-    def __call__(self, path: Path) -> str:
-        return self.document.source_text((*self.top, *path))
-
-
-def _holds_template(item: object) -> bool:
-    """Whether a string that variables are filled into holds `${`."""
+def _has_template(item: object) -> bool:
+    """Return whether a value, but no key, contains `${`."""
     if isinstance(item, str):
         return "${" in item
     if isinstance(item, dict):
-        return any(map(_holds_template, item.values()))
-    return isinstance(item, list) and any(map(_holds_template, item))
+        return any(map(_has_template, item.values()))
+    return isinstance(item, list) and any(map(_has_template, item))
 
 
-def _from_elsewhere(item: object) -> bool:
-    return isinstance(item, dict) and ("forEach" in item or "dataFile" in item)
+def _action_problems(
+    document: Document,
+    path: Path,
+    item: Any,  # noqa: ANN401 -- what YAML has
+    form: SchemaForm,
+    *,
+    slash_in_names: bool,
+) -> list[Problem]:
+    findings = default_validator().validate_action(
+        item,
+        form,
+        slash_in_names=slash_in_names,
+        source_text=lambda below: document.source_text((*path, *below)),
+    )
+    if findings or form is not SchemaForm.TEMPLATE:
+        return [
+            _problem_of(document, finding._replace(path=(*path, *finding.path)))
+            for finding in findings
+        ]
+    return [
+        reference_problem(document, (*path, *below), reference, message, "undefined-variable")
+        for below, reference, message in invalid_references(item)
+    ]
 
 
-def _written(item: Mapping[str, Any], path: Path, *, templated: bool) -> ActionTemplate:
-    """An action without faults; a whole number that was written `60.0` becomes one."""
+def _problem_of(document: Document, finding: Finding) -> Problem:
+    return document.problem(finding.message, finding.rule, finding.path, at_key=finding.at_key)
+
+
+def _action_template(item: Mapping[str, Any], path: Path, form: SchemaForm) -> ActionTemplate:
+    """Make the template of a valid action; `60.0` becomes 60 where an integer is required."""
     action = _BY_FOLDED_NAME[item["actionName"].lower()]
-    values = {one.name: item[one.name] for one in action.fields if one.name in item}
-    for one in action.fields:
-        if one.type is FieldType.INTEGER and isinstance(values.get(one.name), float):
-            values[one.name] = int(values[one.name])
-    options = {key: item[key] for key in OPTIONS if key in item}
+    values = {field.name: item[field.name] for field in action.fields if field.name in item}
+    for field in action.fields:
+        if field.type is FieldType.INTEGER and isinstance(values.get(field.name), float):
+            values[field.name] = int(values[field.name])
     return ActionTemplate(
         action,
         values,
-        item.get("name"),
-        options,
-        path,
-        templated,
-        item.get("forEach"),
-        item.get("dataFile"),
+        label=item.get("name"),
+        options={key: item[key] for key in OPTIONS if key in item},
+        path=path,
+        has_templates=form is SchemaForm.TEMPLATE,
+        for_each=item.get("forEach"),
+        data_file=item.get("dataFile"),
     )
-
-
-def _problems(
-    document: Document, findings: Iterable[Finding], others: Iterable[Problem]
-) -> tuple[Problem, ...]:
-    """The findings with their places; what an alias brings up again is told once."""
-    found = (
-        document.problem(one.message, one.rule, one.path, at_key=one.at_key) for one in findings
-    )
-    return sort_problems(dict.fromkeys(chain(found, others)))

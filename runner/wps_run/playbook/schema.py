@@ -1,7 +1,7 @@
 r"""The JSON Schemas of playbooks and of bare batches, made from the action table and the options.
 
-Draft-07, which editors know best. Every pattern means the same to Python's `re` and to
-ECMAScript with its `u` flag: no `\s`, and `$(?!\n)` for the very end.
+Draft-07, which editors support best. Every pattern has the same meaning in Python's `re` and in
+ECMAScript with the flag `u`: no `\s`, and `$(?!\n)` for the end of the text.
 """
 
 import json
@@ -21,11 +21,11 @@ Json = dict[str, Any]
 
 
 class SchemaForm(StrEnum):
-    """In which form an action is judged.
+    """The form of an action that is checked.
 
-    TEMPLATE: in a playbook, `${…}` not yet filled in. EXPANDED: filled in. BATCH: an item of a
-    bare batch, whose `${` is the user's own and whose `actionName` may be in any letter case,
-    as the output binding takes it.
+    TEMPLATE: in a playbook, before `${…}` is filled in. EXPANDED: after that. BATCH: an item of a
+    bare batch, in which `${` has no meaning and `actionName` may be in any letter case, as the
+    output binding accepts it.
     """
 
     TEMPLATE = "template"
@@ -42,27 +42,27 @@ BASE64_PATTERN = (
 )
 
 NO_SLASH = "namesWithoutSlash"
-"""The definition that refuses `/` in names that travel in the path."""
+"""The definition that refuses `/` in names that are part of the URL path."""
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 
 
 def playbook_schema(actions: Actions = ACTIONS) -> Json:
-    """The schema of a playbook: a mapping with the list `actions`."""
+    """Return the schema of a playbook: a mapping with the list `actions`."""
     return {
         "$schema": _DRAFT,
         "$id": "urn:wps-run:playbook.schema.json",
         "title": "wps-run playbook",
-        "description": "A batch of Azure Web PubSub actions and how to run it.",
+        "description": "A batch of Azure Web PubSub actions, and how to run them.",
         "type": "object",
         "required": ["actions"],
         "additionalProperties": False,
-        "patternProperties": {"^x-": {"description": "Yours: notes, anchors. It is not read."}},
+        "patternProperties": {"^x-": {"description": "Notes and anchors of your own; ignored."}},
         "properties": playbook_key_schemas()
         | {
             "actions": {
                 "type": "array",
-                "description": "What is done, in this order.",
+                "description": "The actions, in the order in which they run.",
                 "items": {"$ref": "#/definitions/action"},
             }
         },
@@ -82,7 +82,7 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
 
 
 def actions_schema(actions: Actions = ACTIONS) -> Json:
-    """The schema of a bare batch: a list of actions, or a single one, as a function returns it."""
+    """Return the schema of a bare batch: a list of actions, or a single one."""
     item = {
         "allOf": [{"$ref": "#/definitions/action"}, {"$ref": f"#/definitions/{NO_SLASH}"}],
     }
@@ -101,16 +101,16 @@ def actions_schema(actions: Actions = ACTIONS) -> Json:
 SCHEMA_FILES: Mapping[str, Callable[[], Json]] = MappingProxyType(
     {"playbook.schema.json": playbook_schema, "actions.schema.json": actions_schema}
 )
-"""File name to what makes its content."""
+"""File name to the function that returns its content."""
 
 
 def schema_text(schema: Json) -> str:
-    """A schema as it is committed."""
+    """Format a schema as the text of its file."""
     return json.dumps(schema, indent=2) + "\n"
 
 
 def playbook_key_schemas() -> dict[str, Json]:
-    """The keys of a playbook but `actions`, each with the schema of its value."""
+    """Return the schema of each key of a playbook but `actions`."""
     return {
         key: {"description": option.description, **option.schema}
         for key, option in PLAYBOOK_KEYS.items()
@@ -118,10 +118,12 @@ def playbook_key_schemas() -> dict[str, Json]:
 
 
 def action_schema(action: Action, form: SchemaForm) -> Json:
-    """The schema of one action in one form, complete in itself."""
-    has_data = any(one.type is FieldType.DATA for one in action.fields)
+    """Return the schema of an action in one form, without references."""
+    has_data = any(field.type is FieldType.DATA for field in action.fields)
     either = {"data"} if has_data and form is SchemaForm.TEMPLATE else set()
-    required = [one.name for one in action.fields if one.required and one.name not in either]
+    required = [
+        field.name for field in action.fields if field.required and field.name not in either
+    ]
     schema: Json = {
         "title": action.name,
         "description": action.summary,
@@ -134,8 +136,8 @@ def action_schema(action: Action, form: SchemaForm) -> Json:
                 **_named(action, form),
             },
             **{
-                one.name: {"description": _description(one), **_field(action, one, form)}
-                for one in action.fields
+                field.name: {"description": _description(field), **_field(action, field, form)}
+                for field in action.fields
             },
             **action_option_schemas(),
             **(_from_files(has_data=has_data) if form is SchemaForm.TEMPLATE else {}),
@@ -152,8 +154,8 @@ def action_schema(action: Action, form: SchemaForm) -> Json:
 
 
 def action_option_schemas() -> dict[str, Json]:
-    """What any action may have besides its properties, each with the schema of its value."""
-    label = {"type": "string", "description": "A label of yours for reports."}
+    """Return the schema of each key that any action may have besides its properties."""
+    label = {"type": "string", "description": "Name the action in reports."}
     options = {
         option.key: {"description": option.description, **option.schema}
         for option in OPTIONS.values()
@@ -163,15 +165,15 @@ def action_option_schemas() -> dict[str, Json]:
 
 
 def _from_files(*, has_data: bool) -> dict[str, Json]:
-    """What only an action of a playbook may have, beyond what it fills in and sends."""
+    """Return the schemas of the keys that take rows and messages from elsewhere."""
     data_file = {"dataFile": dict(DATA_FILE_SCHEMA)} if has_data else {}
     return {"forEach": dict(FOR_EACH_SCHEMA), **data_file}
 
 
 def no_slash_schema(actions: Actions) -> Json:
-    """What refuses `/` in names that travel in the path.
+    """Return the schema that refuses `/` in names that are part of the URL path.
 
-    By patterns, since an editor would offer what stands in `properties` for every action.
+    It uses patterns, because an editor would suggest names under `properties` for every action.
     """
     names = names_without_slash(actions)
     return {
@@ -184,9 +186,11 @@ def no_slash_schema(actions: Actions) -> Json:
 
 
 def names_without_slash(actions: Actions) -> tuple[str, ...]:
-    """The names that travel in the path, where a `/` would go astray."""
-    fields = [one for action in actions.values() for one in action.fields_in(FieldLocation.PATH)]
-    return tuple(dict.fromkeys(one.name for one in fields if one.is_name))
+    """Return the properties that are part of the URL path, where a `/` separates segments."""
+    fields = [
+        field for action in actions.values() for field in action.fields_in(FieldLocation.PATH)
+    ]
+    return tuple(dict.fromkeys(field.name for field in fields if field.is_name))
 
 
 def _definitions(actions: Actions, form: SchemaForm) -> Json:
@@ -194,8 +198,8 @@ def _definitions(actions: Actions, form: SchemaForm) -> Json:
         "action": {
             "type": "object",
             "required": ["actionName"],
-            # Without words: an editor that points at a name shows the first that it finds, and
-            # those of the action itself come later.
+            # No description: an editor shows the first that applies, and that of the action
+            # comes later.
             "properties": {"actionName": _any_name(actions, form)},
             "allOf": [
                 {
@@ -217,55 +221,57 @@ def _definitions(actions: Actions, form: SchemaForm) -> Json:
 def _any_name(actions: Actions, form: SchemaForm) -> Json:
     if form is not SchemaForm.BATCH:
         return {"enum": list(actions)}
-    return {"anyOf": [{"enum": list(actions)}, *(_named(one, form) for one in actions.values())]}
+    return {
+        "anyOf": [{"enum": list(actions)}, *(_named(action, form) for action in actions.values())]
+    }
 
 
 def _named(action: Action, form: SchemaForm) -> Json:
-    """An `actionName` that means this action; in a bare batch in any letter case."""
+    """Return the schema of an `actionName`; in a bare batch it may be in any letter case."""
     if form is not SchemaForm.BATCH:
         return {"const": action.name}
     letters = "".join(f"[{c.lower()}{c.upper()}]" for c in action.name)
     return {"type": "string", "pattern": f"^{letters}$(?!\\n)"}
 
 
-def _description(one: Field) -> str:
-    return " ".join([one.summary, *(f"`{key}`: {text}" for key, text in one.choices.items())])
+def _description(field: Field) -> str:
+    return " ".join([field.summary, *(f"`{key}`: {text}" for key, text in field.choices.items())])
 
 
-def _field(action: Action, one: Field, form: SchemaForm) -> Json:
-    if one.type is FieldType.DATA:
+def _field(action: Action, field: Field, form: SchemaForm) -> Json:
+    if field.type is FieldType.DATA:
         return {}
-    if one.type is FieldType.STRINGS:
-        item = _string(action, one, form) if one.is_name else {"type": "string"}
-        return {"type": "array", "items": item} | ({"minItems": 1} if one.required else {})
-    if one.type is FieldType.STRING:
-        return _string(action, one, form)
-    if one.type is FieldType.CHOICE:
-        return _or_template({"type": "string", "enum": list(one.choices)}, form)
-    number = {"type": "integer", "minimum": one.minimum, "maximum": one.maximum}
+    if field.type is FieldType.STRINGS:
+        item = _string(action, field, form) if field.is_name else {"type": "string"}
+        return {"type": "array", "items": item} | ({"minItems": 1} if field.required else {})
+    if field.type is FieldType.STRING:
+        return _string(action, field, form)
+    if field.type is FieldType.CHOICE:
+        return _or_template({"type": "string", "enum": list(field.choices)}, form)
+    number = {"type": "integer", "minimum": field.minimum, "maximum": field.maximum}
     return _or_template(number, form, WHOLE_TEMPLATE_PATTERN)
 
 
-def _string(action: Action, one: Field, form: SchemaForm) -> Json:
+def _string(action: Action, field: Field, form: SchemaForm) -> Json:
     schema: Json = {"type": "string"}
-    if one.is_name:
+    if field.is_name:
         schema["pattern"] = NAME_PATTERN
-    elif one.required or one.name in action.rest_fields:
-        schema["minLength"] = 1  # an empty filter would choose everyone
-    if one.limit is not None:
-        schema["maxLength"] = one.limit
+    elif field.required or field.name in action.rest_fields:
+        schema["minLength"] = 1  # an empty filter would select everyone
+    if field.limit is not None:
+        schema["maxLength"] = field.limit
     return schema if len(schema) == 1 else _or_template(schema, form)
 
 
 def _or_template(strict: Json, form: SchemaForm, pattern: str = TEMPLATE_PATTERN) -> Json:
-    """The strict schema, or where variables are not yet filled in a string that has some."""
+    """In a template, also accept a string with `${…}`."""
     if form is not SchemaForm.TEMPLATE:
         return strict
     return {"anyOf": [strict, {"type": "string", "pattern": pattern}]}
 
 
 def _data_by_type(form: SchemaForm) -> Json:
-    """What `data` may be: for `binary` base64 or a Buffer, otherwise a string."""
+    """Return the conditions on `data`: base64 or a Buffer for `binary`, otherwise a string."""
     base64 = _or_template({"type": "string", "pattern": BASE64_PATTERN}, form)
     string = _or_template({"type": "string", "maxLength": DATA_LIMIT}, form)
     text: Json = {"properties": {"data": string}}
@@ -288,7 +294,7 @@ def _with_type(schema: Json) -> Json:
 def _buffer() -> Json:
     return {
         "type": "object",
-        "description": "What a Node Buffer serialises to.",
+        "description": "The JSON of a Node.js Buffer.",
         "required": ["type", "data"],
         "additionalProperties": False,
         "properties": {

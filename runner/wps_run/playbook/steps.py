@@ -129,7 +129,7 @@ def check(playbook: Playbook, scope: VariableScope, shard: Shard | None = None) 
     steps = owned = 0
     for written in playbook.actions:
         owns = _owner(written, shard)
-        if not written.templated:
+        if not written.has_templates:
             steps += 1
             owned += owns(written.values)
             continue
@@ -228,7 +228,7 @@ def _place(written: ActionTemplate) -> int:
 def _expanded(
     playbook: Playbook, written: ActionTemplate, scope: VariableScope
 ) -> Iterator[ExpandedAction]:
-    if written.templated:
+    if written.has_templates:
         yield from Expansion(playbook, written, scope)
     else:
         position = playbook.document.position(written.path)
