@@ -325,7 +325,7 @@ def test_a_pause_that_the_service_asks_for_is_shown(
     playbook(tmp_path, "u1", "busy")
     terminal = at_terminal("p.yaml", "--no-journal", columns=120, **service.setting)
 
-    assert terminal.until("waiting (30|29|28) s  as the service asked")
+    assert terminal.until("waiting (30|29|28) s  as the service requested")
     terminal.process.send_signal(signal.SIGINT)
 
     assert terminal.finish() == 130

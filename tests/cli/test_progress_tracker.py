@@ -63,7 +63,7 @@ def test_what_an_earlier_part_did_and_what_is_skipped_does_not_count_for_the_rat
     view = watch.view()
     assert (view.done, view.percent) == (74, 74)
     assert view.rate == pytest.approx(1.0, rel=0.2)
-    assert view.left == pytest.approx(26, rel=0.2)
+    assert view.time_left == pytest.approx(26, rel=0.2)
 
 
 def test_flights_and_pauses_are_those_of_the_playbook_under_way() -> None:

@@ -13,9 +13,9 @@ from jsonschema import Draft7Validator
 from wps_run.document.loader import decode
 from wps_run.playbook.model import read_playbook
 from wps_run.problems import PlaybookError, Position, Problem, Severity
-from wps_run.report import findings
-from wps_run.report.findings import text
 from wps_run.report.findings.rules import RULES
+from wps_run.report.findings.text import format_text
+from wps_run.report.formats import FINDING_FORMATS
 from wps_run.text import Style
 
 HERE = Position("rooms.yaml", 3, 12)
@@ -37,8 +37,8 @@ PROBLEMS = st.builds(
 
 def test_text_counts_problems_and_warnings() -> None:
     """A warning is no problem, and is marked."""
-    assert findings.shown("text", (), 1) == "1 file checked, no problems\n"
-    assert findings.shown("text", ALL, 2) == (
+    assert FINDING_FORMATS["text"].render((), 1) == "1 file checked, no problems\n"
+    assert FINDING_FORMATS["text"].render(ALL, 2) == (
         "warning: no playbook uses `x`\n"
         "rooms.yaml:3:12: `group` is missing\n"
         "  3 |   - actionName: x\n"
@@ -60,7 +60,7 @@ def test_each_part_of_a_problem_has_its_colour_and_no_text_is_added() -> None:
         inked.append((ink, piece))
         return piece
 
-    assert text.shown([WARNING], 1, paint) == text.shown([WARNING], 1)
+    assert format_text([WARNING], 1, paint) == format_text([WARNING], 1)
     assert set(inked) == {
         (Style.WARNING, "warning:"),
         (Style.LOCATION, "rooms.yaml:3:12:"),
@@ -72,7 +72,7 @@ def test_each_part_of_a_problem_has_its_colour_and_no_text_is_added() -> None:
 
 def test_json_has_every_problem() -> None:
     """Of a row there is no column, of an option no place."""
-    shown = json.loads(findings.shown("json", ALL, 2))
+    shown = json.loads(FINDING_FORMATS["json"].render(ALL, 2))
 
     assert shown["files"] == 2
     assert [(one["file"], one["line"], one["column"]) for one in shown["problems"]] == [
@@ -85,7 +85,7 @@ def test_json_has_every_problem() -> None:
 
 def test_github_gets_workflow_commands() -> None:
     """With place and rule."""
-    assert findings.shown("github", ALL, 2) == (
+    assert FINDING_FORMATS["github"].render(ALL, 2) == (
         "::error file=rooms.yaml,line=3,col=12,endColumn=18,title=missing::`group` is missing\n"
         "::error file=members.csv,line=1207,title=value::userId is empty\n"
         "::warning title=unused-variable::no playbook uses `x`\n"
@@ -96,7 +96,7 @@ def test_github_gets_workflow_commands() -> None:
 
 def test_github_shows_ten_of_each_kind_and_says_how_many_more() -> None:
     """It would drop the rest without a word."""
-    lines = findings.shown("github", [ERROR] * 12 + [WARNING] * 11, 1).splitlines()
+    lines = FINDING_FORMATS["github"].render([ERROR] * 12 + [WARNING] * 11, 1).splitlines()
 
     kinds = Counter(line.split(" ")[0] for line in lines)
     assert (kinds["::error"], kinds["::warning"]) == (10, 10)
@@ -104,14 +104,14 @@ def test_github_shows_ten_of_each_kind_and_says_how_many_more() -> None:
         "::notice title=wps-run::2 more errors and 1 more warning, not shown here; "
         "--format text shows all"
     )
-    assert "::notice" not in findings.shown("github", [ERROR] * 10 + [WARNING] * 10, 1)
+    assert "::notice" not in FINDING_FORMATS["github"].render([ERROR] * 10 + [WARNING] * 10, 1)
 
 
 def test_github_values_are_escaped() -> None:
     """As its documentation says: in properties `:` and `,` too."""
     problem = Problem("50%\r\nof: a, b", "value", Position("a,b:c%.yaml", 1, 1))
 
-    assert findings.shown("github", [problem], 1).splitlines()[0] == (
+    assert FINDING_FORMATS["github"].render([problem], 1).splitlines()[0] == (
         "::error file=a%2Cb%3Ac%25.yaml,line=1,col=1,endColumn=2,title=value::50%25%0D%0Aof: a, b"
     )
 
@@ -119,14 +119,14 @@ def test_github_values_are_escaped() -> None:
 @given(problems=st.lists(PROBLEMS, max_size=4))
 def test_one_problem_is_one_line_for_github(problems: list[Problem]) -> None:
     """A message cannot make a command of its own."""
-    lines = findings.shown("github", problems, 1).split("\n")
+    lines = FINDING_FORMATS["github"].render(problems, 1).split("\n")
 
     assert len(lines) == len(problems) + 2
 
 
 def test_sarif_has_rules_with_help_and_regions_in_characters() -> None:
     """What code scanning shows beside the line."""
-    (run,) = json.loads(findings.shown("sarif", ALL, 2))["runs"]
+    (run,) = json.loads(FINDING_FORMATS["sarif"].render(ALL, 2))["runs"]
 
     assert run["columnKind"] == "unicodeCodePoints"
     rules = run["tool"]["driver"]["rules"]
@@ -148,7 +148,7 @@ def test_sarif_names_files_as_uris() -> None:
     """Forward slashes, and everything else percent-encoded; a colon is no scheme."""
     problem = Problem("x", "value", Position("a b\\c:d#é.yaml", 1, 1))
 
-    (run,) = json.loads(findings.shown("sarif", [problem], 1))["runs"]
+    (run,) = json.loads(FINDING_FORMATS["sarif"].render([problem], 1))["runs"]
 
     location = run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]
     assert location == {"uri": "a%20b/c%3Ad%23%C3%A9.yaml"}
@@ -169,7 +169,7 @@ SCHEMA = Path(
 def test_sarif_is_valid_by_its_schema(problems: list[Problem]) -> None:
     """Whatever the problems are; its readers are strict."""
     schema = json.loads(SCHEMA.read_text("utf-8"))
-    log = json.loads(findings.shown("sarif", problems, 1))
+    log = json.loads(FINDING_FORMATS["sarif"].render(problems, 1))
 
     assert [error.message for error in Draft7Validator(schema).iter_errors(log)] == []
 
@@ -192,4 +192,4 @@ def test_a_file_name_that_is_no_utf_8_breaks_no_format(form: str) -> None:
     """Machines get UTF-8, whatever bytes a file system holds."""
     problem = Problem("x", "value", Position("a\udcff.yaml", 1, 1))
 
-    assert findings.shown(form, [problem], 1).encode()
+    assert FINDING_FORMATS[form].render([problem], 1).encode()

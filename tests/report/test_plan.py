@@ -6,12 +6,12 @@ from wps_run.actions.locks import locks_of
 from wps_run.actions.request import Value
 from wps_run.actions.table import ACTIONS
 from wps_run.playbook.steps import Step
-from wps_run.report.plan import REMEMBERED, WaitTracker, step_line, step_record
+from wps_run.report.plan import MAX_KEYS, WaitTracker, step_record, step_text
 
 
 def test_a_send_waits_for_the_joins_of_its_group(make_step: Callable[..., Step]) -> None:
     """Joins wait for nothing, and those of other groups are no matter."""
-    waits = WaitTracker()
+    tracker = WaitTracker()
     lines = []
     listed: list[tuple[str, dict[str, Value]]] = [
         ("addUserToGroup", {"userId": "ada", "group": "red"}),
@@ -27,7 +27,7 @@ def test_a_send_waits_for_the_joins_of_its_group(make_step: Callable[..., Step])
             locks=locks_of(ACTIONS[name], values),
             name=None,
         )
-        lines.append(step_line(step, waits.of(step)))
+        lines.append(step_text(step, tracker.waits_of(step)))
 
     assert [line.splitlines()[2] for line in lines] == [
         "        rooms.yaml:5; waits for nothing",
@@ -43,8 +43,8 @@ def test_a_send_waits_for_the_joins_of_its_group(make_step: Callable[..., Step])
 
 def test_a_sequential_step_waits_for_the_one_before_it(make_step: Callable[..., Step]) -> None:
     """One at a time, as written."""
-    waits = WaitTracker()
-    before = [waits.of(make_step(index=index)) for index in range(3)]
+    tracker = WaitTracker()
+    before = [tracker.waits_of(make_step(index=index)) for index in range(3)]
 
     assert [[wait.last for wait in found] for found in before] == [[], [0], [1]]
 
@@ -54,7 +54,7 @@ def test_a_plan_holds_no_payload(make_step: Callable[..., Step]) -> None:
     values = {"data": b"secret", "dataType": "text"}
     step = make_step(action=ACTIONS["sendToAll"], values=values)
 
-    assert "secret" not in step_line(step, ())
+    assert "secret" not in step_text(step, ())
     assert "secret" not in str(step_record(step, ()))
     assert step_record(step, ())["bodyBytes"] == 6
 
@@ -74,29 +74,29 @@ def test_a_plan_of_many_rows_remembers_a_bounded_number_of_targets(
     make_step: Callable[..., Step],
 ) -> None:
     """What comes up again and again is among them, however long ago it came up first."""
-    waits = WaitTracker()
-    for step in joins(make_step, REMEMBERED + 100):
-        assert waits.of(step) == ()
+    tracker = WaitTracker()
+    for step in joins(make_step, MAX_KEYS + 100):
+        assert tracker.waits_of(step) == ()
     values: dict[str, Value] = {"group": "red", "data": b"x", "dataType": "text"}
     action = ACTIONS["sendToGroup"]
-    send = make_step(index=REMEMBERED + 100, locks=locks_of(action, values))
+    send = make_step(index=MAX_KEYS + 100, locks=locks_of(action, values))
 
-    (wait,) = waits.of(send)
+    (wait,) = tracker.waits_of(send)
 
-    assert (wait.key, wait.count) == (("group", "red"), REMEMBERED + 100)
-    assert waits.remembered <= REMEMBERED + 1
+    assert (wait.key, wait.count) == (("group", "red"), MAX_KEYS + 100)
+    assert tracker.key_count <= MAX_KEYS + 1
 
 
 def test_after_a_change_of_phase_only_the_phase_is_waited_for(
     make_step: Callable[..., Step],
 ) -> None:
     """It covers whatever the targets were waited for."""
-    waits = WaitTracker()
+    tracker = WaitTracker()
     for step in joins(make_step, 3):
-        waits.of(step)
+        tracker.waits_of(step)
     action = ACTIONS["closeUserConnections"]
     values: dict[str, Value] = {"userId": "user-1"}
 
-    found = waits.of(make_step(index=3, locks=locks_of(action, values)))
+    found = tracker.waits_of(make_step(index=3, locks=locks_of(action, values)))
 
     assert [(wait.key, wait.count) for wait in found] == [(("hub", ""), 3)]

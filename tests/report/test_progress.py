@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.execution.result import Status
-from wps_run.report.progress import ProgressSnapshot, RateMeter, duration, plain_line, progress_line
+from wps_run.report.progress import (
+    ProgressSnapshot,
+    RateMeter,
+    format_duration,
+    plain_line,
+    progress_line,
+)
 from wps_run.text import Style, display_width
 
 
@@ -94,7 +100,7 @@ def test_no_history_makes_a_rate_or_a_time_that_is_none(
         rate = meter.rate(now)
         assert rate is None or (rate > 0 and math.isfinite(rate))
         seen = view(rate=rate, total=total, counts=Counter({Status.OK: done}), pause=pause)
-        assert seen.left is None or (seen.left >= 0 and math.isfinite(seen.left))
+        assert seen.time_left is None or (seen.time_left >= 0 and math.isfinite(seen.time_left))
         assert seen.percent >= 0
         progress_line(seen, 80)
         plain_line(seen)
@@ -146,7 +152,7 @@ def test_a_pause_that_the_service_asked_for_is_told() -> None:
     """Instead of what is in flight; the time left is never shorter than the pause."""
     waiting = view(pause=41.5, rate=4000.0)
 
-    assert "waiting 42 s  as the service asked" in progress_line(waiting, 110)
+    assert "waiting 42 s  as the service requested" in progress_line(waiting, 110)
     assert "42 s left" in progress_line(waiting, 110)
     assert "in flight" not in progress_line(waiting, 110)
     assert "waiting 42 s" in progress_line(waiting, 60)
@@ -163,13 +169,13 @@ def test_unknown_and_skipped_are_told_when_there_are_any() -> None:
 def test_colours_do_not_change_what_fits() -> None:
     """They take no room."""
 
-    def marked(ink: Style, text: str) -> str:
-        return f"\x1b[{len(ink)}m{text}\x1b[0m"
+    def marked(style: Style, text: str) -> str:
+        return f"\x1b[{len(style)}m{text}\x1b[0m"
 
     for columns in (200, 80, 40):
         line = progress_line(view(), columns, marked)
-        for ink in Style:
-            line = line.replace(f"\x1b[{len(ink)}m", "")
+        for style in Style:
+            line = line.replace(f"\x1b[{len(style)}m", "")
         assert line.replace("\x1b[0m", "") == LINES[columns]
 
 
@@ -178,7 +184,7 @@ def test_a_log_gets_a_line_without_ornaments() -> None:
     assert plain_line(view()) == (
         "SERVICE 4,212/10,000 (42 %), 4,200 ok, 12 failed, 16 in flight, 512/s, 12 s left"
     )
-    assert "waiting 3 s as the service asked" in plain_line(view(pause=2.5))
+    assert "waiting 3 s as the service requested" in plain_line(view(pause=2.5))
 
 
 @pytest.mark.parametrize(
@@ -196,7 +202,7 @@ def test_a_log_gets_a_line_without_ornaments() -> None:
 )
 def test_times_are_told_in_their_two_largest_units(seconds: float, words: str) -> None:
     """Rounded up."""
-    assert duration(seconds) == words
+    assert format_duration(seconds) == words
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ class ProgressTracker:
         """What is to be said now."""
         now, throttle = self._clock(), self._throttle
         return ProgressSnapshot(
-            place=str(self._heading.destination),
+            destination=str(self._heading.destination),
             total=self._heading.total,
             counts=self._summary.counts,
             in_flight=throttle.in_flight if throttle else 0,

@@ -1,6 +1,6 @@
-"""The formats of a report: one row a format. Options, their help and the documents derive from it.
+"""The formats of reports, one row per format. Options, help and documents derive from the tables.
 
-A row names its code by module, so that reading the table imports no format.
+A row names its code by module, so that reading a table imports no format.
 """
 
 import importlib
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wps_run.execution.record import Record
     from wps_run.execution.result import Summary
     from wps_run.execution.run_info import RunInfo
+    from wps_run.problems import Problem
     from wps_run.report.run_report import RunReport
     from wps_run.report.simulation import Simulation
 
@@ -117,6 +118,49 @@ FILE_FORMATS: Mapping[str, ReportFormat] = MappingProxyType(
 """Suffix to format, of those that `--report` can write."""
 
 
+@dataclass(frozen=True, slots=True)
+class FindingFormat:
+    """One format of the problems that `validate` finds.
+
+    Attributes:
+        name: The name of the format; `--format` takes it.
+        help: What it contains, in one line.
+        function: `module:function`; the function takes the problems and the number of files.
+    """
+
+    name: str
+    help: str
+    function: str
+
+    def render(self, problems: "Sequence[Problem]", file_count: int) -> str:
+        """Return the problems of so many files as text."""
+        text: str = _load(self.function)(problems, file_count)
+        # Names of files may have bytes that are not UTF-8, but programs expect UTF-8.
+        return text.encode(errors="surrogateescape").decode(errors="replace")
+
+
+FINDING_FORMATS: Mapping[str, FindingFormat] = MappingProxyType(
+    {
+        row.name: row
+        for row in (
+            FindingFormat(
+                "text", "each problem with its source line, for people", "findings.text:format_text"
+            ),
+            FindingFormat(
+                "json", "one JSON object for programs", "findings.json_formats:format_json"
+            ),
+            FindingFormat("github", "annotations of GitHub Actions", "github:annotate_problems"),
+            FindingFormat(
+                "sarif",
+                "a SARIF log for code scanning services",
+                "findings.json_formats:format_sarif",
+            ),
+        )
+    }
+)
+"""Name to format, of those that `validate --format` can write."""
+
+
 def output_help() -> str:
     """Return `text: one line per action, for people; json: …`, for the help of `--output`."""
     return "; ".join(f"{name}: {row.help}" for name, row in OUTPUT_FORMATS.items())
@@ -125,6 +169,11 @@ def output_help() -> str:
 def file_help() -> str:
     """Return `.json: one JSON object …; .ndjson: …`, for the help of `--report`."""
     return "; ".join(f"{suffix}: {row.help}" for suffix, row in FILE_FORMATS.items())
+
+
+def finding_help() -> str:
+    """Return `text: each problem …; json: …`, for the help of `validate --format`."""
+    return "; ".join(f"{name}: {row.help}" for name, row in FINDING_FORMATS.items())
 
 
 def suffix_list() -> str:

@@ -1,4 +1,4 @@
-"""Annotations of GitHub Actions: failures shown beside the lines of a playbook.
+"""Annotations of GitHub Actions: failures and problems shown beside the lines of a playbook.
 
 A workflow command is a line that GitHub Actions takes out of a log. Source: "Workflow commands for
 GitHub Actions" in GitHub's documentation; the escapes are those of its toolkit (`actions/toolkit`,
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from wps_run.execution.record import Record
 from wps_run.execution.result import Skip, Status, Summary
 from wps_run.execution.run_info import RunInfo
+from wps_run.problems import Problem, Severity
+from wps_run.report.findings.text import count_of, totals_line
 from wps_run.report.formats import Reporter
 from wps_run.report.simulation import Simulation
 from wps_run.report.values import target_text
@@ -142,6 +144,34 @@ def _message_lines(result: Record) -> Iterator[str]:
         yield escape_invisible(f"{result.error.code}: {result.error.message}{status}{attempts}")
         if result.error.hint:
             yield f"hint: {result.error.hint}"
+
+
+def annotate_problems(problems: Sequence[Problem], file_count: int) -> str:
+    """Return annotations of the first problems of each severity, then the totals."""
+    return "".join((*_problem_commands(problems), totals_line(problems, file_count)))
+
+
+def _problem_commands(problems: Sequence[Problem]) -> Iterator[str]:
+    left_out = []
+    for severity in Severity:
+        selected = [problem for problem in problems if problem.severity is severity]
+        yield from map(_problem_command, selected[:MAX_ANNOTATIONS])
+        if len(selected) > MAX_ANNOTATIONS:
+            left_out.append(count_of(len(selected) - MAX_ANNOTATIONS, f"more {severity}"))
+    if left_out:
+        message = f"{' and '.join(left_out)}, not shown here; --format text shows all"
+        yield command("notice", {"title": "wps-run"}, message)
+
+
+def _problem_command(problem: Problem) -> str:
+    properties: dict[str, str | int] = {}
+    position = problem.position
+    if position is not None:
+        properties = {"file": position.file, "line": position.line}
+        if position.column:
+            properties |= {"col": position.column, "endColumn": position.column + problem.width}
+    properties["title"] = problem.rule
+    return command(problem.severity, properties, problem.message)
 
 
 def _escaped(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A plan as text: each step, its request and what it waits for."""
+"""A plan as text: each step, its request, and the steps that it waits for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +12,12 @@ from wps_run.text import replace_invisible
 
 @dataclass(frozen=True, slots=True)
 class StepWait:
-    """Steps that must have ended before another one starts.
+    """Earlier steps that must end before a step may start.
 
     Attributes:
-        key: What both lock: the hub, a user, a group, a connection.
-        use: What the earlier steps lock it for.
-        count: How many they are.
+        key: The key that both lock: the hub, the memberships, a user, a group or a connection.
+        use: What the earlier steps hold the lock for.
+        count: The number of earlier steps.
         first: The number of the first of them.
         last: The number of the last of them.
     """
@@ -29,48 +29,49 @@ class StepWait:
     last: int
 
 
-REMEMBERED = 10_000
-"""Of so many users, groups and connections the latest locks are remembered, so that the plan of
-a million rows stays in constant memory. Of one that did not come up since, no wait is shown."""
+MAX_KEYS = 10_000
+"""The users, groups and connections whose locks are remembered, the latest ones: the plan of a
+million rows needs constant memory. For a key that is no longer remembered, no wait is shown."""
 
 
 class WaitTracker:
-    """What each step of a plan waits for, from the locks alone.
+    """Computes from the locks which earlier steps each step waits for.
 
-    A step waits for the nearest earlier steps that lock the same key in a way that conflicts
-    with its own lock. Which of those are done by then is known only in a run.
-    When the hub's phase changes, who waits for that waits for all that came before.
+    A step waits for the nearest earlier steps that lock the same key in a way that excludes its own
+    lock. Which of these have ended by then is known only in a run. A step that waits for a change
+    of the hub's phase thereby waits for all steps before the change.
     """
 
     def __init__(self) -> None:
         self._latest: dict[tuple[str, str], tuple[StepWait | None, StepWait]] = {}
 
     @property
-    def remembered(self) -> int:
-        """How many keys are remembered: at most `REMEMBERED` and the hub's own."""
+    def key_count(self) -> int:
+        """The number of keys that are remembered: at most `MAX_KEYS`, and the hub's."""
         return len(self._latest)
 
-    def of(self, step: Step) -> tuple[StepWait, ...]:
-        """What the step waits for, a value a key. Steps are given in their order."""
-        found = (self._wait(lock, step.index) for lock in step.locks)
-        return tuple(wait for wait in found if wait)
+    def waits_of(self, step: Step) -> tuple[StepWait, ...]:
+        """Return what the step waits for, one value per key. Call it for each step in order."""
+        waits = (self._wait(lock, step.index) for lock in step.locks)
+        return tuple(wait for wait in waits if wait)
 
     def _wait(self, lock: Lock, number: int) -> StepWait | None:
-        before, run = self._latest.pop(lock.key, (None, None))
-        if lock.key == HUB and run is not None and run.use != lock.use:
+        """Return what holders of this lock wait for, and add the step to its holders."""
+        waited_for, holders = self._latest.pop(lock.key, (None, None))
+        if lock.key == HUB and holders is not None and holders.use != lock.use:
             self._latest.clear()
-        elif len(self._latest) >= REMEMBERED:
+        elif len(self._latest) >= MAX_KEYS:
             del self._latest[next(key for key in self._latest if key != HUB)]
-        if run is not None and lock.shared and run.use == lock.use:
-            run = replace(run, count=run.count + 1, last=number)
+        if holders is not None and lock.shared and holders.use == lock.use:
+            holders = replace(holders, count=holders.count + 1, last=number)
         else:
-            before, run = run, StepWait(lock.key, lock.use, 1, number, number)
-        self._latest[lock.key] = (before, run)
-        return before
+            waited_for, holders = holders, StepWait(lock.key, lock.use, 1, number, number)
+        self._latest[lock.key] = (waited_for, holders)
+        return waited_for
 
 
-def step_line(step: Step, waits: Sequence[StepWait]) -> str:
-    """Three lines for a step, for people: the action, its request, its place."""
+def step_text(step: Step, waits: Sequence[StepWait]) -> str:
+    """Return three lines for people: the action, its request, its source with what it waits for."""
     name = f"  ({replace_invisible(cut(step.name))})" if step.name else ""
     body = f"  {len(step.request.body)} B {step.request.content_type}" if step.request.body else ""
     return (
@@ -85,17 +86,17 @@ def _waits_text(waits: Sequence[StepWait]) -> str:
 
 
 def _wait_text(wait: StepWait) -> str:
-    what, name = wait.key
+    kind, name = wait.key
     numbers = f"#{wait.first}" if wait.count == 1 else f"{wait.count} from #{wait.first}"
     if wait.key == HUB:
         return f"{numbers} ({wait.use})"
     if wait.key == MEMBERSHIP:
-        return f"{numbers} (who is in which group)"
-    return f"{numbers} ({wait.use}, {what} {value_text(name)})"
+        return f"{numbers} (group members)"
+    return f"{numbers} ({wait.use}, {kind} {value_text(name)})"
 
 
 def step_record(step: Step, waits: Sequence[StepWait]) -> dict[str, Any]:
-    """The record of one step, for machines. It holds no payload, only its size."""
+    """Return the record of a step, for programs: of the payload, it has only the size."""
     return {
         "type": "step",
         "index": step.index,

@@ -1,6 +1,6 @@
-"""How far a run is, at what rate, and how long it will take: numbers, and the line that says them.
+"""The progress of a run: counts, rate and time left, and the line that shows them.
 
-The clock is an argument, in seconds; it never goes back.
+Times are in seconds. The clock is a parameter and never goes back.
 """
 
 import math
@@ -8,37 +8,39 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wps_run import text as visible_text
 from wps_run.execution.result import Status
-from wps_run.text import Style, Styler, unstyled
+from wps_run.text import Style, Styler, display_width, unstyled
 
-MEMORY = 15.0
-"""Seconds. What is older than this weighs little in the rate."""
+TIME_CONSTANT = 15.0
+"""Seconds after which a past second weighs 1/e in the rate."""
 
-SETTLING = 1.0
-"""Seconds of work before a rate is told; the first moments of a run say little."""
+MIN_TIME = 1.0
+"""Seconds of work before a rate is known."""
 
-_WIDEST = 110
-"""Columns of the line, however wide the terminal: the eye need not travel."""
+_MIN_ACTIONS = 1e-3
+"""The weighted number of actions below which the rate is unknown: none ended for a long time."""
 
-_BAR = 16
-_GAP = "  "
+_MAX_WIDTH = 110
+"""Columns. The line is not longer on a wider terminal."""
+
+_BAR_WIDTH = 16
+_SEPARATOR = "  "
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressSnapshot:
-    """What is known of a run at one moment.
+    """The progress of a run at one moment.
 
     Attributes:
-        place: Where it takes place, such as `LOCAL`.
-        total: How many actions it has.
-        counts: How many of them ended, by status.
-        in_flight: How many requests are in flight.
-        rate: Actions that end in a second, or None while that is not known.
-        pause: Seconds for which nothing may start, as the service asked; 0 for none.
+        destination: Where the run takes place, such as `LOCAL`.
+        total: The number of actions.
+        counts: The number of actions that have ended, by status.
+        in_flight: The number of requests in flight.
+        rate: Actions per second, or None when it is unknown.
+        pause: Seconds for which no action may start, as the service requested; 0 for none.
     """
 
-    place: str
+    destination: str
     total: int
     counts: Counter[Status]
     in_flight: int
@@ -47,119 +49,118 @@ class ProgressSnapshot:
 
     @property
     def done(self) -> int:
-        """How many actions have ended."""
+        """The number of actions that have ended."""
         return self.counts.total()
 
     @property
     def percent(self) -> int:
-        """Rounded down, so that 100 means all."""
+        """The share of actions that have ended, rounded down: 100 means all."""
         return 100 * self.done // self.total if self.total else 100
 
     @property
-    def waits(self) -> bool:
-        """Whether the service asked for a pause that is long enough to be told."""
+    def is_paused(self) -> bool:
+        """Whether a pause is long enough to be shown."""
         return self.pause >= 1
 
     @property
-    def left(self) -> float | None:
-        """Seconds that it will yet take at this rate, or None while that is not known."""
-        rest = max(0, self.total - self.done)
-        if not rest:
+    def time_left(self) -> float | None:
+        """Seconds to the end of the run at this rate, or None when that is unknown."""
+        actions_left = max(0, self.total - self.done)
+        if not actions_left:
             return 0.0
-        return max(self.pause, rest / self.rate) if self.rate else None
+        return max(self.pause, actions_left / self.rate) if self.rate else None
 
 
 class RateMeter:
-    """Measures the rate at which actions end, the latest weighing most.
+    """Measures the rate at which actions end, as an exponential moving average.
 
-    What an earlier part of a resumed run did, and what is skipped, takes no time and does not
-    count. While nothing ends, as during a pause that the service asked for, the rate sinks.
+    Actions that need no time do not count: those of an earlier part of a resumed run, and skipped
+    ones. The rate falls while no action ends, as in a pause that the service requested.
 
     Args:
-        now: When the work begins.
+        now: The time at which the work starts.
     """
 
     def __init__(self, now: float) -> None:
-        self._seen = now
-        self._worked = 0.0
-        self._new = 0
-        self._done = 0.0
-        self._time = 0.0
+        self._updated_at = now
+        self._elapsed = 0.0
+        self._new_actions = 0
+        self._weighted_actions = 0.0
+        self._weighted_time = 0.0
 
     def add(self) -> None:
-        """Note that an action ended for which something was done."""
-        self._new += 1
+        """Count an action that has ended."""
+        self._new_actions += 1
 
     def rate(self, now: float) -> float | None:
-        """Actions that end in a second, above 0; None while that is not known.
+        """Return actions per second, more than 0; None when the rate is unknown.
 
-        Each call closes a stretch of time, however long. Both sums fade alike, so that the rate
-        is the plain average at the start and a moving one later on.
+        It may be called at any interval. Both sums decay alike, so that the rate is the plain
+        average at the start and a moving average later.
         """
-        passed = max(0.0, now - self._seen)
-        if passed > 0:
-            fade = math.exp(-passed / MEMORY)
-            self._done = self._done * fade + self._new
-            self._time = self._time * fade + passed
-            self._worked += passed
-            self._seen, self._new = now, 0
-        if self._worked < SETTLING or self._done < _FAINT:
+        interval = max(0.0, now - self._updated_at)
+        if interval > 0:
+            decay = math.exp(-interval / TIME_CONSTANT)
+            self._weighted_actions = self._weighted_actions * decay + self._new_actions
+            self._weighted_time = self._weighted_time * decay + interval
+            self._elapsed += interval
+            self._updated_at, self._new_actions = now, 0
+        if self._elapsed < MIN_TIME or self._weighted_actions < _MIN_ACTIONS:
             return None
-        return self._done / self._time
-
-
-_FAINT = 1e-3
-"""Actions. When less than this is remembered, nothing has ended for a long time."""
+        return self._weighted_actions / self._weighted_time
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A part of the line: the text, how it is shown, and how soon it gives way; 1 stays longest."""
+    """A part of the line: its priority, 1 being the highest, its text, and its style."""
 
-    rank: int
+    priority: int
     text: str
-    ink: Style | None = None
+    style: Style | None = None
 
 
-def progress_line(view: ProgressSnapshot, columns: int, paint: Styler = unstyled) -> str:
-    """The line for a terminal: as many of its parts as fit into the columns, the gravest first.
+def progress_line(snapshot: ProgressSnapshot, columns: int, styler: Styler = unstyled) -> str:
+    """Return the line for a terminal: the parts that fit, by priority.
 
     Args:
-        view: What to say.
-        columns: How wide the terminal is. The last column stays free, since some terminals
-            wrap a line that fills them all.
-        paint: Gives the counts their colours.
+        snapshot: The progress.
+        columns: The width of the terminal. The last column stays empty, since some terminals wrap
+            a full line.
+        styler: Adds the colors.
     """
-    parts = list(_parts(view))
-    room = min(_WIDEST, columns - 1) + len(_GAP)
-    kept = set()
-    for place in sorted(range(len(parts)), key=lambda place: parts[place].rank):
-        needed = len(_GAP) + visible_text.display_width(parts[place].text)
-        if needed <= room:
-            room -= needed
-            kept.add(place)
-    shown = [part for place, part in enumerate(parts) if place in kept]
-    return _GAP.join(paint(part.ink, part.text) if part.ink else part.text for part in shown)
+    parts = list(_parts(snapshot))
+    columns_left = min(_MAX_WIDTH, columns - 1) + len(_SEPARATOR)
+    fitting = set()
+    for index in sorted(range(len(parts)), key=lambda index: parts[index].priority):
+        width = len(_SEPARATOR) + display_width(parts[index].text)
+        if width <= columns_left:
+            columns_left -= width
+            fitting.add(index)
+    shown = [part for index, part in enumerate(parts) if index in fitting]
+    return _SEPARATOR.join(
+        styler(part.style, part.text) if part.style else part.text for part in shown
+    )
 
 
-def _parts(view: ProgressSnapshot) -> Iterator[_Part]:
-    """The parts of the line, in the order in which they are shown."""
-    filled = min(_BAR, _BAR * view.percent // 100)
-    yield _Part(1, f"{view.percent:>3} %")
-    yield _Part(9, f"[{'=' * filled:{_BAR}}]", Style.GUTTER)
-    yield _Part(5, view.place, Style.LOCAL if view.place == "LOCAL" else Style.LOCATION)
-    yield _Part(2, f"{view.done:,}/{view.total:,}")
-    yield from _counts(view)
-    if view.waits:
-        yield _Part(3, f"waiting {duration(view.pause)}", Style.WARNING)
-        yield _Part(8, "as the service asked", Style.WARNING)
+def _parts(snapshot: ProgressSnapshot) -> Iterator[_Part]:
+    """Yield the parts of the line, from left to right."""
+    filled = min(_BAR_WIDTH, _BAR_WIDTH * snapshot.percent // 100)
+    destination_style = Style.LOCAL if snapshot.destination == "LOCAL" else Style.LOCATION
+    yield _Part(1, f"{snapshot.percent:>3} %")
+    yield _Part(9, f"[{'=' * filled:{_BAR_WIDTH}}]", Style.GUTTER)
+    yield _Part(5, snapshot.destination, destination_style)
+    yield _Part(2, f"{snapshot.done:,}/{snapshot.total:,}")
+    yield from _counts(snapshot)
+    if snapshot.is_paused:
+        yield _Part(3, f"waiting {format_duration(snapshot.pause)}", Style.WARNING)
+        yield _Part(8, "as the service requested", Style.WARNING)
     else:
-        yield _Part(8, f"{view.in_flight:,} in flight")
-    yield from _pace(view)
+        yield _Part(8, f"{snapshot.in_flight:,} in flight")
+    yield from _rate_and_time(snapshot)
 
 
-def _counts(view: ProgressSnapshot) -> Iterator[_Part]:
-    counts = view.counts
+def _counts(snapshot: ProgressSnapshot) -> Iterator[_Part]:
+    counts = snapshot.counts
     yield _Part(6, f"{counts[Status.OK]:,} ok", Style.SUCCESS if counts[Status.OK] else None)
     failed = counts[Status.FAILED]
     yield _Part(3, f"{failed:,} failed", Style.ERROR) if failed else _Part(7, "0 failed")
@@ -169,44 +170,44 @@ def _counts(view: ProgressSnapshot) -> Iterator[_Part]:
         yield _Part(6, f"{counts[Status.SKIPPED]:,} skipped", Style.WARNING)
 
 
-def _pace(view: ProgressSnapshot) -> Iterator[_Part]:
-    if view.rate is not None:
-        yield _Part(7, f"{_rate(view.rate)}/s")
-    if view.left:
-        yield _Part(4, f"{duration(view.left)} left")
+def _rate_and_time(snapshot: ProgressSnapshot) -> Iterator[_Part]:
+    if snapshot.rate is not None:
+        yield _Part(7, f"{_format_rate(snapshot.rate)}/s")
+    if snapshot.time_left:
+        yield _Part(4, f"{format_duration(snapshot.time_left)} left")
 
 
-def plain_line(view: ProgressSnapshot) -> str:
-    """The same for a log: no colours, no bar, nothing cut."""
-    now = (
-        f"waiting {duration(view.pause)} as the service asked"
-        if view.waits
-        else f"{view.in_flight:,} in flight"
+def plain_line(snapshot: ProgressSnapshot) -> str:
+    """Return the complete line for a log, without colors and bar."""
+    activity = (
+        f"waiting {format_duration(snapshot.pause)} as the service requested"
+        if snapshot.is_paused
+        else f"{snapshot.in_flight:,} in flight"
     )
-    counts = (part.text for part in _counts(view))
-    pace = (part.text for part in _pace(view))
-    done = f"{view.place} {view.done:,}/{view.total:,} ({view.percent} %)"
-    return ", ".join((done, *counts, now, *pace))
+    counts = (part.text for part in _counts(snapshot))
+    rate_and_time = (part.text for part in _rate_and_time(snapshot))
+    done = f"{snapshot.done:,}/{snapshot.total:,} ({snapshot.percent} %)"
+    return ", ".join((f"{snapshot.destination} {done}", *counts, activity, *rate_and_time))
 
 
-def _rate(rate: float) -> str:
-    """Three digits or so: `0.25`, `7.5`, `1,234`."""
+def _format_rate(rate: float) -> str:
+    """Return about three digits: `0.25`, `7.5`, `1,234`."""
     if rate >= 100:  # noqa: PLR2004 -- three digits
         return f"{rate:,.0f}"
     return f"{rate:.1f}" if rate >= 1 else f"{rate:.2g}"
 
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-"""Seconds and name of each."""
+"""Seconds and name of each unit."""
 
 
-def duration(seconds: float) -> str:
-    """A time in its two largest units: `7 s`, `2 min 5 s`, `3 h 20 min`, `2 d 4 h`, `1 h`."""
-    whole = math.ceil(seconds)
-    place = next(place for place, (size, _) in enumerate(_UNITS) if whole >= size or size == 1)
+def format_duration(seconds: float) -> str:
+    """Return a time in its two largest units, rounded up: `7 s`, `1 h`, `2 min 5 s`, `2 d 4 h`."""
+    left = math.ceil(seconds)
+    first = next(index for index, (size, _) in enumerate(_UNITS) if left >= size or size == 1)
     parts: list[str] = []
-    for size, unit in _UNITS[place : place + 2]:
-        number, whole = divmod(whole, size)
-        if number or not (parts or whole):
-            parts.append(f"{number:,} {unit}")
+    for size, unit in _UNITS[first : first + 2]:
+        count, left = divmod(left, size)
+        if count or not (parts or left):
+            parts.append(f"{count:,} {unit}")
     return " ".join(parts)

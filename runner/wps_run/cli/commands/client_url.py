@@ -20,7 +20,7 @@ from wps_run.connect.client_token import (
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.settings import resolve_endpoint, resolve_hub
 from wps_run.problems import UsageError
-from wps_run.report.progress import duration
+from wps_run.report.progress import format_duration
 from wps_run.report.values import value_text
 
 TIMEOUT = 30.0
@@ -123,8 +123,8 @@ def _words(access: ClientTokenOptions, hub: str) -> str:
     """What the URL is, for whoever sees it."""
     who = f"as {value_text(access.user)}" if access.user else "without a name"
     return (
-        f"for {duration(access.lifetime)} this URL lets anybody who has it into hub {hub} {who}: "
-        "treat it as a secret"
+        f"for {format_duration(access.lifetime)} this URL lets anybody who has it into hub {hub} "
+        f"{who}: treat it as a secret"
     )
 
 

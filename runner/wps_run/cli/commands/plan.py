@@ -8,7 +8,7 @@ from wps_run import planning
 from wps_run.cli.errors import show_warnings
 from wps_run.cli.options import note_empty_shard, overrides_from, read_inputs, run_options
 from wps_run.execution.run_info import Destination
-from wps_run.report.plan import WaitTracker, step_line, step_record
+from wps_run.report.plan import WaitTracker, step_record, step_text
 from wps_run.report.records import line
 
 NO_HUB = "HUB"
@@ -44,8 +44,8 @@ def command(playbooks: tuple[str, ...], form: str, **options: Any) -> None:
     waits = WaitTracker()
     for plan in plans:
         for step in plan.steps():
-            before = waits.of(step)
+            before = waits.waits_of(step)
             if form == "text":
-                click.echo(step_line(step, before), nl=False)
+                click.echo(step_text(step, before), nl=False)
             else:
                 click.echo(line(step_record(step, before)), nl=False)

@@ -12,8 +12,8 @@ from wps_run.cli.options import STDIN, read_input, read_variables, variable_opti
 from wps_run.cli.terminal import styler_for, write
 from wps_run.playbook.lint import find_unused_assignments, used_variables
 from wps_run.problems import PlaybookError, Problem, Severity, UsageError
-from wps_run.report import findings
-from wps_run.report.findings import text
+from wps_run.report.findings.text import format_text
+from wps_run.report.formats import FINDING_FORMATS, finding_help
 
 FINDINGS = 1
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -33,10 +33,10 @@ SCHEMA = ".schema.json"
 @click.option(
     "--format",
     "form",
-    type=click.Choice(list(findings.FORMATS)),
+    type=click.Choice(list(FINDING_FORMATS)),
     default="text",
     show_default=True,
-    help="For people, for programs, as annotations of a workflow, or for code scanning.",
+    help=f"Write the problems in this format. {finding_help()}.",
 )
 def command(
     paths: tuple[str, ...],
@@ -110,10 +110,10 @@ class _Check:
 
 def _shown(form: str, problems: Sequence[Problem], files: int) -> str:
     if form == "text":
-        return text.shown(problems, files, styler_for(sys.stdout))
+        return format_text(problems, files, styler_for(sys.stdout))
     if form in {"github", "sarif"}:
         problems = [_from_here(problem) for problem in problems]
-    return findings.shown(form, problems, files)
+    return FINDING_FORMATS[form].render(problems, files)
 
 
 def _from_here(problem: Problem) -> Problem:

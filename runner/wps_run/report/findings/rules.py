@@ -1,4 +1,4 @@
-"""What each rule is about: the name that machines see, a sentence, and what to do."""
+"""The rules of `validate`: name, summary, and what to do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from wps_run.problems import Severity
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One kind of problem.
+    """One rule.
 
     Attributes:
         summary: What is wrong, in one sentence.
         help: What to do about it.
-        severity: How much it weighs unless `--strict` is given.
+        severity: The severity of its problems without `--strict`.
     """
 
     summary: str
@@ -22,99 +22,100 @@ class Rule:
     severity: Severity = Severity.ERROR
 
 
-def _warning(summary: str, remedy: str) -> Rule:
-    return Rule(summary, remedy, Severity.WARNING)
+def _warning(summary: str, help_text: str) -> Rule:
+    return Rule(summary, help_text, Severity.WARNING)
 
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "alias": Rule(
-            "An alias names no anchor, or stands inside it.",
-            "Write the anchor (`&name`) before its alias (`*name`); quote a text that begins `*`.",
+            "An alias names no anchor, or is inside its anchor.",
+            "Write the anchor (`&name`) before its alias (`*name`); quote a text that "
+            "starts with `*`.",
         ),
         "alias-bomb": Rule(
-            "Aliases stand for far more values than are written.",
+            "Aliases expand to far more values than the file contains.",
             "Write the values out, in several playbooks if they are many.",
         ),
         "character": Rule(
-            "A character cannot stand in YAML.",
+            "YAML does not allow a character.",
             "Write it as an escape in double quotes, or leave it out.",
         ),
         "data": Rule(
             "`data` does not fit its `dataType`.",
-            "Text and JSON are strings, JSON must parse, binary is base64; at most 1 MiB.",
+            "Write text and valid JSON as strings, and binary data as base64; at most 1 MiB.",
         ),
         "documents": Rule(
             "The file holds more than one YAML document.",
-            "Write one playbook a file; several files make one run.",
+            "Write one playbook per file; one run can take several files.",
         ),
         "duplicate-key": Rule(
-            "A key is in the same mapping twice.", "Keep one of them: the other would be lost."
+            "A mapping has the same key twice.", "Keep one of them: the other would be ignored."
         ),
         "empty": Rule("The file is empty.", "Write `actions:` and below it a list of actions."),
         "encoding": Rule("The file is not UTF-8.", "Save it as UTF-8."),
-        "key-type": Rule("A key is not a text.", "Put it in quotes."),
+        "key-type": Rule("A key is not a string.", "Put it in quotes."),
         "merge": Rule(
-            "A merge key takes something other than mappings.",
-            "Write `<<: *name`, where the anchor names a mapping.",
+            "The value of a merge key is not a mapping.",
+            "Write `<<: *name`, where the anchor is on a mapping.",
         ),
         "missing": Rule(
-            "Something that is needed is missing.",
-            "Add it; `wps-run actions NAME` shows what an action needs.",
+            "A required property is missing.",
+            "Add it; `wps-run actions NAME` shows the properties of an action.",
         ),
         "missing-action-name": Rule(
             "An action has no `actionName`.", "Add it; `wps-run actions` lists the names."
         ),
         "not-in-binding": Rule(
-            "The Functions output binding does not have this.",
-            "Leave it out, or check without `--binding-only`.",
+            "The Functions output binding does not have this property or action.",
+            "Remove it, or check without `--binding-only`.",
         ),
         "slash-in-name": Rule(
-            "A name that travels in the path has a `/`.",
-            "The service reads it as `%2F`: choose another name, or say `slashInNames: allow`.",
+            "A name that is part of the request path has a `/`.",
+            "The service reads it as `%2F`: use another name, or set `slashInNames: allow`.",
         ),
-        "surrogate": Rule("A text has half of a surrogate pair.", "Write the whole character."),
-        "syntax": Rule("The file is not YAML.", "Correct it where the message says."),
-        "tag": Rule("A YAML tag is unknown or does not fit.", "Leave it out."),
+        "surrogate": Rule("A string has half of a surrogate pair.", "Write the whole character."),
+        "syntax": Rule("The file is not valid YAML.", "Correct it where the message says."),
+        "tag": Rule("A YAML tag is unknown or does not fit its value.", "Remove it."),
         "too-deep": Rule(
-            "Lists and mappings lie too deep in one another.", "A playbook needs five levels."
+            "Lists and mappings are nested too deeply.", "A playbook needs five levels."
         ),
         "type": Rule(
-            "A value is of the wrong type.", "Write the type that is asked for; quote texts."
+            "A value has the wrong type.", "Write the type that the message names; quote strings."
         ),
         "undefined-variable": Rule(
-            "A `${…}` names no variable.",
-            "Add it to `vars`, give `--var`, or write `$${` for a literal `${`.",
+            "A `${…}` names an unknown variable.",
+            "Add it to `vars`, use `--var`, or write `$${` for a literal `${`.",
         ),
         "unknown-action": Rule("There is no such action.", "`wps-run actions` lists the actions."),
         "unknown-key": Rule(
-            "A key is not known here.", "`wps-run actions NAME` shows what an action may have."
+            "A key is unknown here.", "`wps-run actions NAME` shows the properties of an action."
         ),
         "value": Rule(
-            "A value does not fit.", "`wps-run actions NAME` shows what a property may hold."
+            "A value is not allowed.", "`wps-run actions NAME` shows the values of a property."
         ),
         "variable-name": Rule(
-            "A variable cannot have this name.",
-            "Use letters, digits, `_` and `-`; `each` and `env` are taken.",
+            "The name of a variable is not allowed.",
+            "Use letters, digits, `_` and `-`; `each` and `env` are reserved.",
         ),
         "empty-data": _warning(
-            "An empty message is sent.", "Write the message, or leave the action out."
+            "The action sends an empty message.", "Write the message, or remove the action."
         ),
         "many-excluded": _warning(
-            "So many IDs are excluded that the URL grows too long.",
-            "Put the receivers in a group and send to that.",
+            "The list of excluded IDs makes the URL too long.",
+            "Add the recipients to a group and send to the group.",
         ),
         "repeated-action": _warning(
-            "The same action is written twice, with nothing in between that undoes it.",
-            "Leave one of them out.",
+            "An action is repeated, and no action in between undoes it.",
+            "Remove one of them.",
         ),
         "send-after-close": _warning(
-            "An action needs somebody connected after everybody was closed.",
-            "Write it before the close. `onMissing: {wait: 60s}` waits for people to come back.",
+            "An action needs open connections after all were closed.",
+            "Move it before the close. `onMissing: {wait: 60s}` waits for clients to reconnect.",
         ),
         "unused-variable": _warning(
-            "A variable is set that nothing uses.", "Use it as `${name}`, or leave it out."
+            "A variable is not used.", "Use it as `${name}`, or remove it."
         ),
     }
 )
-"""Rule name to what it is about, errors before warnings."""
+"""Name to rule, errors before warnings."""
