@@ -1,7 +1,8 @@
 """A report in Markdown, as GitHub shows it in a job summary: totals, failures, slowest actions."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from wps_run.execution.record import Record
 from wps_run.execution.result import Status, Summary
@@ -23,6 +24,8 @@ MAX_LISTED = 20
 
 MAX_LENGTH = 200
 """Characters. Longer texts are cut, so that the report stays far below GitHub's limit of 1 MiB."""
+
+_Item = TypeVar("_Item")
 
 _ICONS = {Status.OK: "✅", Status.FAILED: "❌", Status.UNKNOWN: "❓", Status.SKIPPED: "⏭️"}
 
@@ -130,29 +133,44 @@ def _slowest(statistics: RunStatistics) -> Iterator[str]:
 
 def _simulation(simulation: Simulation) -> Iterator[str]:
     yield f"\n### What would happen in hub {_text(simulation.hub)} ({simulation.clients_text})\n"
-    groups = [[_text(group), _names(members)] for group, members in simulation.groups]
-    yield _list(["Group", "Members"], groups)
-    messages = [
-        [_text(delivery.origin), _text(delivery.label), _names(delivery.recipients)]
-        for delivery in simulation.deliveries
-    ]
-    yield _list(["From", "Message", "Received by"], messages)
-    closed = [[_text(each.client), _text(each.reason)] for each in simulation.closed_clients]
-    yield _list(["Closed", "Reason"], closed)
-    permissions = [
-        [_text(each.connection), f"{_text(each.rule)} {_text(each.group)}"]
-        for each in simulation.permissions
-    ]
-    yield _list(["Connection", "Permission"], permissions)
+    yield _list(
+        ["Group", "Members"],
+        simulation.groups,
+        lambda group: [_text(group[0]), _names(group[1])],
+    )
+    yield _list(
+        ["From", "Message", "Received by"],
+        simulation.deliveries,
+        lambda delivery: [
+            _text(delivery.origin),
+            _text(delivery.label),
+            _names(delivery.recipients),
+        ],
+    )
+    yield _list(
+        ["Closed", "Reason"],
+        simulation.closed_clients,
+        lambda closed: [_text(closed.client), _text(closed.reason)],
+    )
+    yield _list(
+        ["Connection", "Permission"],
+        simulation.permissions,
+        lambda permission: [
+            _text(permission.connection),
+            f"{_text(permission.rule)} {_text(permission.group)}",
+        ],
+    )
 
 
-def _list(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of the first `MAX_LISTED` rows and the number of others; "" for no rows."""
-    if not rows:
+def _list(
+    titles: Sequence[str], items: Sequence[_Item], row_of: Callable[[_Item], Sequence[str]]
+) -> str:
+    """Return a table of the first `MAX_LISTED` items and the number of others; "" for no items."""
+    if not items:
         return ""
-    more = len(rows) - MAX_LISTED
+    more = len(items) - MAX_LISTED
     rest = f"\n… and {more:,} more\n" if more > 0 else ""
-    return _table(titles, rows[:MAX_LISTED]) + rest
+    return _table(titles, [row_of(item) for item in items[:MAX_LISTED]]) + rest
 
 
 def _names(names: Sequence[str]) -> str:
@@ -184,7 +202,7 @@ _SYNTAX = re.compile(r"([\\`*_{}\[\]()#!|~>@])")
 
 def _text(text: str) -> str:
     """Return the text on one line, cut and escaped, so that it is shown literally."""
-    line = replace_invisible(text)
-    shown = line if len(line) <= MAX_LENGTH else line[: MAX_LENGTH - 1] + "…"
+    shown = text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
+    shown = replace_invisible(shown)
     escaped = _SYNTAX.sub(r"\\\1", shown.replace("&", "&amp;").replace("<", "&lt;"))
     return escaped.replace("://", ":\\/\\/").replace("www.", "www\\.")
