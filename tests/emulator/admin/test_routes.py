@@ -62,7 +62,7 @@ async def test_entra_tokens_do_not_open_them(make_rest_client: Any, entra: str) 
 
 async def test_other_paths_and_methods(call: Any) -> None:
     """404 with the key, 401 without: callers without it learn nothing."""
-    key = f"Bearer {call.service.endpoint.key}"
+    key = f"Bearer {call.emulator.endpoint.key}"
     for path in ("", "x", "ledger/x", "../api/health", "LEDGER"):
         assert (await call("GET", f"/_local/{path}", Authorization=key)).status == 404
     assert (await call("GET", "/_local/x", Authorization=None)).status == 401

@@ -59,7 +59,7 @@ async def test_others_are_denied(call: Any, key: str) -> None:
         for cookie in (
             None,
             "wps-run-page-1=x",
-            f"wps-run-page-{call.service.endpoint.origin}={key}",
+            f"wps-run-page-{call.emulator.endpoint.origin}={key}",
         ):
             answer = await call("GET", f"/{query}", Authorization=None, Cookie=cookie)
             assert (answer.status, "Set-Cookie" in answer.headers) == (401, False)
@@ -67,8 +67,8 @@ async def test_others_are_denied(call: Any, key: str) -> None:
     for path in LOCAL:
         answer = await call("GET", f"/_local/{path}", Authorization=None)
         assert answer.status == 401
-        assert call.service.endpoint.key.encode() not in answer.body
-    bearer = f"Bearer {call.service.endpoint.key}"
+        assert call.emulator.endpoint.key.encode() not in answer.body
+    bearer = f"Bearer {call.emulator.endpoint.key}"
     assert (await call("GET", "/", Authorization=bearer)).status == 401
     assert (await call("GET", "/_local/live", Authorization=bearer)).status == 401
     assert (await call("HEAD", f"/?key={key}", Authorization=None)).status == 401
@@ -85,14 +85,14 @@ async def test_the_access_key_requests_a_new_link(call: Any) -> None:
     """For a user who has closed the browser."""
     target = "/_local/link"
     assert (await call("POST", target, Authorization=None)).status == 401
-    answer = await call("POST", target, Authorization=f"Bearer {call.service.endpoint.key}")
+    answer = await call("POST", target, Authorization=f"Bearer {call.emulator.endpoint.key}")
     link = URL(json.loads(answer.body)["link"])
     assert (await call("GET", str(link.relative()), Authorization=None)).status == 200
 
 
 async def test_a_foreign_host_name_is_denied(call: Any, key: str) -> None:
     """403 before anything is looked at: the link is not used up by it."""
-    for host in ("evil.example", f"evil.example:{call.service.endpoint.origin[-4:]}", "", "a b"):
+    for host in ("evil.example", f"evil.example:{call.emulator.endpoint.origin[-4:]}", "", "a b"):
         answer = await call("GET", f"/?key={key}", Authorization=None, Host=host)
         assert answer.status in {400, 403}
     assert (await call("GET", f"/?key={key}", Authorization=None, Host="localhost")).status == 200

@@ -278,7 +278,7 @@ async def test_a_proxys_form_of_the_request_line_is_understood(
 def _request(call: Any, path: str, head: str) -> bytes:
     """A request with a good token, on a connection for itself."""
     return (
-        f"POST {path} HTTP/1.1\r\nHost: {call.service.endpoint.host}\r\nConnection: close\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: {call.emulator.endpoint.host}\r\nConnection: close\r\n"
         f"Authorization: Bearer {call.token(path)}\r\n{head}\r\n\r\n"
     ).encode()
 

@@ -56,7 +56,7 @@ async def test_a_second_socket_takes_over(connector: Any, call: Any) -> None:
     assert (await peer.receive())[0] == 1006
     await call("POST", f"{CHAT}/:send", b"x")
     assert (await recovered.receive())["sequenceId"] == 1
-    assert list(connector.service.hubs["chat"].connections) == [connected["connectionId"]]
+    assert list(connector.emulator.hubs["chat"].connections) == [connected["connectionId"]]
 
 
 async def test_the_subprotocol_stays_the_same(connector: Any, call: Any) -> None:
@@ -169,7 +169,7 @@ async def test_concurrent_recoveries_leave_one_websocket(connector: Any, call: A
     peers = await asyncio.gather(*(connector.recover(connected) for _ in range(30)))
     await call("POST", f"{CHAT}/:send", b"y")
 
-    assert list(connector.service.hubs["chat"].connections) == [connected["connectionId"]]
+    assert list(connector.emulator.hubs["chat"].connections) == [connected["connectionId"]]
     received = [[await other.receive(), await other.receive()] for other in peers]
     open_ones = [frames for frames in received if frames[1] != (1006, "")]
     assert [[frame["data"] for frame in frames] for frames in open_ones] == [["x", "y"]]

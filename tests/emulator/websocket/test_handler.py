@@ -59,7 +59,7 @@ async def test_claims_may_be_one_value_or_a_list(emulator: Emulator, connector: 
 
 async def test_the_other_path_and_the_header_work_as_well(connector: Any) -> None:
     """The hub in the query, the token in the Authorization header, an audience in any scheme."""
-    host = connector.service.endpoint.host
+    host = connector.emulator.endpoint.host
     for audience in (f"WSS://{host}/CLIENT/HUBS/chat", f"https://{host}/client/hubs/Chat"):
         bearer = f"bearer {connector.token(aud=audience)}"
         peer = await connector.connect("/client/?hub=CHAT", JSON, Authorization=bearer)
@@ -92,12 +92,12 @@ async def test_a_bad_token_is_refused_before_the_upgrade(
 
     assert status == 401
     assert "eyJ" not in body
-    assert connector.service.hubs == {}
+    assert connector.emulator.hubs == {}
 
 
 async def test_a_token_for_another_hub_or_for_rest_is_refused(connector: Any) -> None:
     """So is an empty one, and one for a hub whose name has this one as its prefix."""
-    origin = connector.service.endpoint.origin
+    origin = connector.emulator.endpoint.origin
     audiences = ("/client/hubs/other", "/client/hubs/chatter", "/api/hubs/chat", "")
     tokens = ["", "nonsense", *(connector.token(aud=origin + path) for path in audiences)]
 
@@ -138,7 +138,7 @@ async def test_a_broken_handshake_is_400(connector: Any, headers: dict[str, str]
     status, _ = await connector.refused_upgrade(connector.target(), **headers)
 
     assert status == 400
-    assert not any(hub.connections for hub in connector.service.hubs.values())
+    assert not any(hub.connections for hub in connector.emulator.hubs.values())
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ async def test_the_first_supported_subprotocol_is_negotiated(
     connector: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In the client's spelling; without any it is a simple client, without a warning."""
-    url = "ws" + connector.service.endpoint.origin[4:]
+    url = "ws" + connector.emulator.endpoint.origin[4:]
     offered = [Subprotocol(name) for name in ("mqtt", "JSON.webpubsub.Azure.v1", RELIABLE)]
     with caplog.at_level(logging.WARNING):
         async with connect(url + connector.target(), subprotocols=offered) as socket:
@@ -315,7 +315,7 @@ async def test_a_rest_call_closes_with_notice(
     assert await peer.receive() == (1000, "")
     assert await raw.receive() == "last"
     assert await raw.receive() == (1000, "")
-    assert not connector.service.hubs["chat"].connections
+    assert not connector.emulator.hubs["chat"].connections
 
 
 @pytest.mark.parametrize("end", ["close", "abort"])
@@ -390,9 +390,9 @@ async def test_events_are_reported(make_connector: Any, make_rest_client: Any) -
 
 async def test_another_client_library_works(connector: Any) -> None:
     """The `websockets` library, which offers compression."""
-    url = "ws" + connector.service.endpoint.origin[4:]
+    url = "ws" + connector.emulator.endpoint.origin[4:]
     async with connect(url + connector.target(), subprotocols=[Subprotocol(RELIABLE)]) as socket:
         assert json.loads(await socket.recv())["reconnectionToken"].startswith("ey")
         assert socket.protocol.extensions == []
     assert socket.close_code == 1000
-    assert not connector.service.hubs["chat"].connections
+    assert not connector.emulator.hubs["chat"].connections
