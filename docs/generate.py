@@ -1,4 +1,4 @@
-"""Writes the pages of docs/ that are made from the code: actions.md and cli.md.
+"""Writes what docs/ has from the code: actions.md, cli.md and the table of formats in reports.md.
 
 Run it from the project's root with wps-run installed: `python docs/generate.py`.
 """
@@ -10,6 +10,7 @@ import click
 from wps_run.actions.reference import render_markdown
 from wps_run.actions.table import ACTIONS
 from wps_run.cli.main import COMMANDS, wps_run
+from wps_run.report.formats import markdown_table
 
 DOCS = Path(__file__).parent
 
@@ -28,6 +29,13 @@ def command_line() -> str:
     return "\n".join(parts)
 
 
+def with_format_table(page: str) -> str:
+    """Return the page with the current table of report formats between its two marks."""
+    begin, end = "<!-- formats -->\n", "<!-- end of formats -->"
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}{markdown_table()}{end}{rest.partition(end)[2]}"
+
+
 def _section(title: str, text: str) -> str:
     lines = "\n".join(line.rstrip() for line in text.splitlines())
     return f"## {title}\n\n```text\n{lines}\n```\n"
@@ -36,3 +44,5 @@ def _section(title: str, text: str) -> str:
 if __name__ == "__main__":
     (DOCS / "actions.md").write_text(render_markdown(ACTIONS), encoding="utf-8", newline="\n")
     (DOCS / "cli.md").write_text(command_line(), encoding="utf-8", newline="\n")
+    reports = with_format_table((DOCS / "reports.md").read_text("utf-8"))
+    (DOCS / "reports.md").write_text(reports, encoding="utf-8", newline="\n")
