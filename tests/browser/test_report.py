@@ -94,7 +94,7 @@ def report(
 
 @pytest.fixture
 def opened(browser: Any, tmp_path: Path) -> Callable[..., float]:
-    """Opens the report of an report from disk; milliseconds until it was loaded."""
+    """Opens a report from disk; milliseconds until it was loaded."""
 
     def open_(told: RunReport, **options: Any) -> float:
         file = tmp_path / "report.html"
@@ -185,13 +185,13 @@ def test_filters_narrow_the_table_and_say_how_far(
 def test_headings_sort_both_ways_by_keyboard(browser: Any, opened: Callable[..., float]) -> None:
     """And say so to a screen reader."""
     opened(report(ten()))
-    browser.focus("th[data-key=took] button")
+    browser.focus("th[data-key=duration] button")
     browser.press("Enter")
     browser.press("Enter")
 
     assert browser.texts("#rows td:first-child")[0] == "2"
     assert browser.evaluate(
-        "document.querySelector('[data-key=took]').getAttribute('aria-sort')"
+        "document.querySelector('[data-key=duration]').getAttribute('aria-sort')"
     ) == ("descending")
 
 
@@ -234,8 +234,8 @@ def test_the_timeline_is_driven_by_the_mouse(browser: Any, opened: Callable[...,
     opened(report(ten()))
     before = browser.evaluate("document.querySelector('canvas').toDataURL()")
     place = browser.evaluate(
-        "(() => { const one = byIndex.get(9);"
-        " return [x(one.started) + 2, 4 + (one.lane + .5) * plot.laneHeight]; })()"
+        "(() => { const action = byIndex.get(9);"
+        " return [xOf(action.started) + 2, 4 + (action.lane + .5) * plot.laneHeight]; })()"
     )
     browser.hover("#plot", {"x": place[0], "y": place[1]})
     assert browser.text("#plot-info").startswith("#9 sendToGroup")

@@ -1,11 +1,11 @@
-// The timeline: a bar an action, in as many lanes as were at work at once; bands where the service
-// throttled the run; a line to the action that the chosen one waited for.
+// The timeline: a bar for each action, in as many lanes as actions ran at the same time; bands where
+// the service throttled the run; a line to the action that the selected action waited for.
 
 const THROTTLING = new Set([429, 503]);
-const AXIS = 22; // pixels below the lanes
-const NEAR = 4; // pixels beside a bar that still mean it
+const AXIS_HEIGHT = 22; // pixels
+const TOLERANCE = 4; // pixels beside a bar that still select it
 
-const timed = actions.filter((one) => one.started !== null)
+const timed = actions.filter((action) => action.started !== null)
   .sort((a, b) => a.started - b.started || a.index - b.index);
 const plot = {
   canvas: $("plot").firstElementChild,
@@ -15,45 +15,45 @@ const plot = {
   last: 1,
   from: 0,
   to: 1,
-  chosen: null,
+  selected: null,
   matching: new Set(),
   drag: null,
 };
 
-function end(one) {
-  return one.started + one.took;
+function end(action) {
+  return action.started + action.duration;
 }
 
-// Put each action into the first lane that is free again when it starts.
-function lay() {
+// Put each action into the first lane that is free when it starts.
+function assignLanes() {
   const free = [];
-  for (const one of timed) {
-    let lane = free.findIndex((moment) => moment <= one.started);
+  for (const action of timed) {
+    let lane = free.findIndex((freeAt) => freeAt <= action.started);
     if (lane < 0) lane = free.length;
-    free[lane] = end(one);
-    one.lane = lane;
-    (plot.lanes[lane] ??= []).push(one);
+    free[lane] = end(action);
+    action.lane = lane;
+    (plot.lanes[lane] ??= []).push(action);
   }
 }
 
-// The spans in which at least one action paused because the service had asked for it, merged.
-function bands() {
-  const spans = timed.flatMap((one) => one.tries
+// Merge the times in which at least one action paused because the service throttled it.
+function computeBands() {
+  const spans = timed.flatMap((action) => action.tries
     .filter(([, http]) => THROTTLING.has(http))
-    .map(([at, , , pause]) => [at, Math.min(at + pause, Math.max(end(one), at))]))
+    .map(([at, , , pause]) => [at, Math.min(at + pause, Math.max(end(action), at))]))
     .sort((a, b) => a[0] - b[0]);
   for (const [from, to] of spans) {
-    const before = plot.bands.at(-1);
-    if (before && from <= before[1]) before[1] = Math.max(before[1], to);
+    const last = plot.bands.at(-1);
+    if (last && from <= last[1]) last[1] = Math.max(last[1], to);
     else plot.bands.push([from, to]);
   }
 }
 
-function x(moment) {
-  return ((moment - plot.from) / (plot.to - plot.from)) * plot.width;
+function xOf(time) {
+  return ((time - plot.from) / (plot.to - plot.from)) * plot.width;
 }
 
-function moment(pixel) {
+function timeAt(pixel) {
   return plot.from + (pixel / plot.width) * (plot.to - plot.from);
 }
 
@@ -61,7 +61,7 @@ function resize() {
   const lanes = Math.max(1, plot.lanes.length);
   plot.laneHeight = Math.max(3, Math.min(18, Math.floor(340 / lanes)));
   plot.width = $("plot").clientWidth;
-  plot.height = Math.max(72, lanes * plot.laneHeight + 8) + AXIS;
+  plot.height = Math.max(72, lanes * plot.laneHeight + 8) + AXIS_HEIGHT;
   const scale = window.devicePixelRatio || 1;
   plot.canvas.width = Math.round(plot.width * scale);
   plot.canvas.height = Math.round(plot.height * scale);
@@ -73,196 +73,196 @@ function resize() {
 
 function draw() {
   const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+  const color = (name) => style.getPropertyValue(`--${name}`).trim();
   const context = plot.context;
-  const bottom = plot.height - AXIS;
-  context.fillStyle = colour("panel");
+  const bottom = plot.height - AXIS_HEIGHT;
+  context.fillStyle = color("panel");
   context.fillRect(0, 0, plot.width, plot.height);
-  context.fillStyle = colour("throttled");
+  context.fillStyle = color("throttled");
   for (const [from, to] of plot.bands) {
-    context.fillRect(x(from), 0, Math.max(1, x(to) - x(from)), bottom);
+    context.fillRect(xOf(from), 0, Math.max(1, xOf(to) - xOf(from)), bottom);
   }
-  drawAxis(context, colour, bottom);
-  const colours = Object.fromEntries([...STATUSES, "pause"].map((name) => [name, colour(name)]));
-  const seen = timed.filter((one) => end(one) >= plot.from && one.started <= plot.to);
-  const isOk = (one) => one.status === "ok";
-  for (const one of seen.filter(isOk)) drawBar(context, colours, one, 1);
-  for (const one of seen.filter((one) => !isOk(one))) drawBar(context, colours, one, 3);
-  if (plot.chosen) drawChosen(context, colour);
+  drawAxis(context, color, bottom);
+  const colors = Object.fromEntries([...STATUSES, "pause"].map((name) => [name, color(name)]));
+  const visible = timed.filter((action) => end(action) >= plot.from && action.started <= plot.to);
+  const isOk = (action) => action.status === "ok";
+  for (const action of visible.filter(isOk)) drawBar(context, colors, action, 1);
+  for (const action of visible.filter((action) => !isOk(action))) drawBar(context, colors, action, 3);
+  if (plot.selected) drawSelected(context, color);
 }
 
-// Bars that are not ok come last and are wide enough to be seen among thousands.
-function drawBar(context, colours, one, least) {
-  const top = 4 + one.lane * plot.laneHeight;
+// Draw a bar. Those that are not ok are drawn last, and wide enough to be seen among thousands.
+function drawBar(context, colors, action, minWidth) {
+  const top = 4 + action.lane * plot.laneHeight;
   const height = Math.max(2, plot.laneHeight - 2);
-  const bar = (from, to) => context.fillRect(x(from), top, Math.max(least, x(to) - x(from) - 0.5), height);
-  context.globalAlpha = plot.matching.has(one) ? 1 : 0.18;
-  context.fillStyle = colours[one.status];
-  bar(one.started, end(one));
-  context.fillStyle = colours.pause;
-  for (const [at, , , pause] of one.tries) bar(at, Math.min(at + pause, end(one)));
-  context.fillStyle = colours[one.status];
-  for (const [at] of one.tries) context.fillRect(x(at), top, 2, height);
+  const bar = (from, to) => context.fillRect(xOf(from), top, Math.max(minWidth, xOf(to) - xOf(from) - 0.5), height);
+  context.globalAlpha = plot.matching.has(action) ? 1 : 0.18;
+  context.fillStyle = colors[action.status];
+  bar(action.started, end(action));
+  context.fillStyle = colors.pause;
+  for (const [at, , , pause] of action.tries) bar(at, Math.min(at + pause, end(action)));
+  context.fillStyle = colors[action.status];
+  for (const [at] of action.tries) context.fillRect(xOf(at), top, 2, height);
   context.globalAlpha = 1;
 }
 
-function drawChosen(context, colour) {
-  const middle = (one) => 4 + (one.lane + 0.5) * plot.laneHeight;
-  const one = plot.chosen;
-  context.strokeStyle = context.fillStyle = colour("text");
+function drawSelected(context, color) {
+  const middle = (action) => 4 + (action.lane + 0.5) * plot.laneHeight;
+  const action = plot.selected;
+  context.strokeStyle = context.fillStyle = color("text");
   context.lineWidth = 2;
-  const width = Math.max(4, x(end(one)) - x(one.started));
-  context.strokeRect(x(one.started) - 1, 3 + one.lane * plot.laneHeight, width + 2, plot.laneHeight);
-  const before = byIndex.get(one.waitedFor);
-  if (before?.lane === undefined) return;
+  const width = Math.max(4, xOf(end(action)) - xOf(action.started));
+  context.strokeRect(xOf(action.started) - 1, 3 + action.lane * plot.laneHeight, width + 2, plot.laneHeight);
+  const waitedFor = byIndex.get(action.waitedFor);
+  if (waitedFor?.lane === undefined) return;
   context.lineWidth = 1.5;
   context.beginPath();
-  context.moveTo(x(end(before)), middle(before));
-  context.lineTo(x(one.started), middle(one));
+  context.moveTo(xOf(end(waitedFor)), middle(waitedFor));
+  context.lineTo(xOf(action.started), middle(action));
   context.stroke();
   context.beginPath();
-  context.arc(x(end(before)), middle(before), 3.5, 0, 7);
+  context.arc(xOf(end(waitedFor)), middle(waitedFor), 3.5, 0, 7);
   context.fill();
 }
 
-function drawAxis(context, colour, bottom) {
-  const rough = (plot.to - plot.from) / Math.max(2, plot.width / 110);
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= rough);
+function drawAxis(context, color, bottom) {
+  const minStep = (plot.to - plot.from) / Math.max(2, plot.width / 110);
+  const power = 10 ** Math.floor(Math.log10(minStep));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= minStep);
   context.font = "12px system-ui, sans-serif";
-  context.fillStyle = colour("muted");
-  context.strokeStyle = colour("line");
+  context.fillStyle = color("muted");
+  context.strokeStyle = color("line");
   context.lineWidth = 1;
   for (let tick = Math.ceil(plot.from / step) * step; tick <= plot.to; tick += step) {
-    const left = Math.round(x(tick)) + 0.5;
+    const left = Math.round(xOf(tick)) + 0.5;
     context.beginPath();
     context.moveTo(left, 0);
     context.lineTo(left, bottom + 4);
     context.stroke();
-    context.fillText(momentText(tick, step), left + 3, plot.height - 6);
+    context.fillText(timeText(tick, step), left + 3, plot.height - 6);
   }
 }
 
-function momentText(tick, step) {
+function timeText(tick, step) {
   if (step >= 1000) return `${(tick / 1000).toLocaleString("en")} s`;
   return `${tick.toLocaleString("en", { maximumFractionDigits: 3 })} ms`;
 }
 
-// The action at a place: in its lane, the one whose bar is nearest.
-function at(left, top) {
+// Return the action at a point: the action with the nearest bar in the lane, or null.
+function actionAt(left, top) {
   const lane = plot.lanes[Math.floor((top - 4) / plot.laneHeight)] ?? [];
-  let best = null;
-  let least = NEAR;
-  for (const one of lane) {
-    const distance = Math.max(x(one.started) - left, left - x(end(one)), 0);
-    if (distance < least) [best, least] = [one, distance];
+  let nearest = null;
+  let minDistance = TOLERANCE;
+  for (const action of lane) {
+    const distance = Math.max(xOf(action.started) - left, left - xOf(end(action)), 0);
+    if (distance < minDistance) [nearest, minDistance] = [action, distance];
   }
-  return best;
+  return nearest;
 }
 
-function choose(one) {
-  if (!one || one === plot.chosen) return;
-  plot.chosen = one;
+function select(action) {
+  if (!action || action === plot.selected) return;
+  plot.selected = action;
   const info = $("plot-info");
-  const parts = [`${one.status}${one.http === null ? "" : ` ${one.http}`}`,
-    `started at ${milliseconds(one.started)} ms`, `took ${milliseconds(one.took)} ms`];
-  if (one.waitedFor !== null) parts.push(`waited for #${one.waitedFor}`);
-  if (one.tries.length) {
-    const paused = one.tries.reduce((sum, attempt) => sum + attempt[3], 0);
-    parts.push(`${one.tries.length + 1} attempts, ${milliseconds(paused)} ms of pauses`);
+  const parts = [`${action.status}${action.httpStatus === null ? "" : ` ${action.httpStatus}`}`,
+    `started at ${milliseconds(action.started)} ms`, `took ${milliseconds(action.duration)} ms`];
+  if (action.waitedFor !== null) parts.push(`waited for #${action.waitedFor}`);
+  if (action.tries.length) {
+    const paused = action.tries.reduce((sum, attempt) => sum + attempt[3], 0);
+    parts.push(`${action.tries.length + 1} attempts, ${milliseconds(paused)} ms of pauses`);
   }
-  info.replaceChildren(make("strong", "", `#${one.index} ${one.action} `), value(one.target), ` · ${parts.join(" · ")}`);
+  info.replaceChildren(make("strong", "", `#${action.index} ${action.actionName} `), value(action.target), ` · ${parts.join(" · ")}`);
   draw();
 }
 
-// Choose an action and move the view so that it is seen.
-function visit(one) {
-  if (!one) return;
+// Select an action and move the view so that it is visible.
+function selectAndShow(action) {
+  if (!action) return;
   const half = (plot.to - plot.from) / 2;
-  if (one.started < plot.from || one.started > plot.to) look(one.started - half, one.started + half);
-  choose(one);
+  if (action.started < plot.from || action.started > plot.to) showRange(action.started - half, action.started + half);
+  select(action);
 }
 
-function look(from, to) {
-  const whole = plot.last - plot.first;
-  const span = Math.min(whole, Math.max(to - from, whole / 1e6, 0.01));
+function showRange(from, to) {
+  const total = plot.last - plot.first;
+  const span = Math.min(total, Math.max(to - from, total / 1e6, 0.01));
   plot.from = Math.min(Math.max(plot.first, from), plot.last - span);
   plot.to = plot.from + span;
   draw();
 }
 
-function zoom(factor, centre) {
-  const fixed = centre ?? (plot.chosen && plot.chosen.started >= plot.from && plot.chosen.started <= plot.to
-    ? plot.chosen.started : (plot.from + plot.to) / 2);
-  look(fixed - (fixed - plot.from) * factor, fixed + (plot.to - fixed) * factor);
+function zoom(factor, center) {
+  const fixed = center ?? (plot.selected && plot.selected.started >= plot.from && plot.selected.started <= plot.to
+    ? plot.selected.started : (plot.from + plot.to) / 2);
+  showRange(fixed - (fixed - plot.from) * factor, fixed + (plot.to - fixed) * factor);
 }
 
-function key(event) {
-  const shown = timed.filter((one) => plot.matching.has(one));
-  const place = shown.indexOf(plot.chosen);
+function onKey(event) {
+  const matching = timed.filter((action) => plot.matching.has(action));
+  const index = matching.indexOf(plot.selected);
   const keys = {
-    ArrowRight: () => visit(shown[Math.min(place + 1, shown.length - 1)]),
-    ArrowLeft: () => visit(shown[Math.max(place - 1, 0)]),
-    Home: () => visit(shown[0]),
-    End: () => visit(shown.at(-1)),
-    w: () => visit(timed[timed.indexOf(byIndex.get(plot.chosen?.waitedFor))]),
+    ArrowRight: () => selectAndShow(matching[Math.min(index + 1, matching.length - 1)]),
+    ArrowLeft: () => selectAndShow(matching[Math.max(index - 1, 0)]),
+    Home: () => selectAndShow(matching[0]),
+    End: () => selectAndShow(matching.at(-1)),
+    w: () => selectAndShow(timed[timed.indexOf(byIndex.get(plot.selected?.waitedFor))]),
     "+": () => zoom(0.5),
     "-": () => zoom(2),
-    Enter: () => plot.chosen && reveal(plot.chosen),
+    Enter: () => plot.selected && reveal(plot.selected),
   };
-  const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-  if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
+  const handler = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!handler || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
-  act();
+  handler();
 }
 
-function listen() {
-  const place = (event) => {
+function addListeners() {
+  const position = (event) => {
     const box = plot.canvas.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
   const area = $("plot");
   area.addEventListener("pointermove", (event) => {
-    const [left, top] = place(event);
-    if (plot.drag === null) return choose(at(left, top));
-    const moved = moment(plot.drag) - moment(left);
+    const [left, top] = position(event);
+    if (plot.drag === null) return select(actionAt(left, top));
+    const moved = timeAt(plot.drag) - timeAt(left);
     plot.drag = left;
-    look(plot.from + moved, plot.to + moved);
+    showRange(plot.from + moved, plot.to + moved);
   });
   area.addEventListener("pointerdown", (event) => {
-    [plot.drag] = place(event);
-    choose(at(...place(event)));
+    [plot.drag] = position(event);
+    select(actionAt(...position(event)));
   });
   for (const name of ["pointerup", "pointerleave"]) area.addEventListener(name, () => { plot.drag = null; });
-  area.addEventListener("dblclick", (event) => zoom(0.5, moment(place(event)[0])));
-  area.addEventListener("keydown", key);
+  area.addEventListener("dblclick", (event) => zoom(0.5, timeAt(position(event)[0])));
+  area.addEventListener("keydown", onKey);
   $("zoom-in").addEventListener("click", () => zoom(0.5));
   $("zoom-out").addEventListener("click", () => zoom(2));
-  $("zoom-all").addEventListener("click", () => look(plot.first, plot.last));
+  $("zoom-all").addEventListener("click", () => showRange(plot.first, plot.last));
   window.addEventListener("resize", resize);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 }
 
 function buildLegend() {
-  const used = [...STATUSES.filter((status) => timed.some((one) => one.status === status))];
-  const entries = used.map((status) => [`i-${status}`, status]);
-  if (timed.some((one) => one.tries.length)) entries.push(["pause", "pause before another attempt"]);
+  const statuses = STATUSES.filter((status) => timed.some((action) => action.status === status));
+  const entries = statuses.map((status) => [`i-${status}`, status]);
+  if (timed.some((action) => action.tries.length)) entries.push(["pause", "pause before another attempt"]);
   if (plot.bands.length) entries.push(["throttled", "throttled by the service"]);
   for (const [className, text] of entries) $("legend").append(make("li", "", make("i", className), text));
 }
 
 if (timed.length) {
   $("timeline").hidden = false;
-  lay();
-  bands();
+  assignLanes();
+  computeBands();
   plot.first = plot.from = timed[0].started;
-  plot.last = plot.to = timed.reduce((last, one) => Math.max(last, end(one)), plot.first + 0.01);
+  plot.last = plot.to = timed.reduce((last, action) => Math.max(last, end(action)), plot.first + 0.01);
   buildLegend();
   view.listeners.push(() => {
-    plot.matching = new Set(view.shown);
+    plot.matching = new Set(view.filtered);
     draw();
   });
-  plot.matching = new Set(view.shown);
-  listen();
+  plot.matching = new Set(view.filtered);
+  addListeners();
   resize();
 }
