@@ -8,23 +8,33 @@ For programs::
     async for result in run(plans):
         print(result.status, result.target)
 
-For tests, `LocalPubSub` is the embedded service in a thread of its own.
+For tests, `LocalPubSub` is the emulator in a thread of its own.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wps_run.checking import load_playbook, validate
     from wps_run.emulator.testing import LocalPubSub
-    from wps_run.planning import Plan, RunOverrides, load_playbook, plan, validate
+    from wps_run.planning import Plan, RunOverrides, plan
     from wps_run.running import run
 
 __all__ = ["LocalPubSub", "Plan", "RunOverrides", "load_playbook", "plan", "run", "validate"]
 
+_MODULES = {
+    "LocalPubSub": "emulator.testing",
+    "Plan": "planning",
+    "RunOverrides": "planning",
+    "load_playbook": "checking",
+    "plan": "planning",
+    "run": "running",
+    "validate": "checking",
+}
+
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 -- whatever the name stands for
-    """Import the public names when they are first asked for, so that `--help` stays quick."""
-    if name not in __all__:
+    """Import a public name when it is first used, so that `wps-run --help` starts quickly."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = {"LocalPubSub": "wps_run.emulator.testing", "run": "wps_run.running"}
-    return getattr(import_module(home.get(name, "wps_run.planning")), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

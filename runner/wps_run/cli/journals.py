@@ -14,7 +14,7 @@ import click
 
 from wps_run import planning
 from wps_run.cli.fingerprint import fingerprint_of, salt_of
-from wps_run.cli.options import STDIN, STDIN_NAME
+from wps_run.cli.inputs import STDIN, STDIN_NAME
 from wps_run.execution.run_info import Destination, RunInfo, run_info_from, run_info_record
 from wps_run.journal.format import parsed
 from wps_run.journal.recorder import RunRecorder

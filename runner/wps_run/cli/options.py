@@ -2,15 +2,15 @@
 
 import math
 import os
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import click
 
-from wps_run import planning
+from wps_run.checking import read_file
+from wps_run.cli.inputs import Decorated, read_variables, variable_options
 from wps_run.document.loader import decode
-from wps_run.playbook.model import Playbook, read_playbook
+from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.options import (
     DURATION,
     HUB,
@@ -20,12 +20,6 @@ from wps_run.playbook.options import (
     parse_duration,
 )
 from wps_run.playbook.shards import SHARD_VARIABLE, SHARDS_VARIABLE, resolve_shard
-from wps_run.problems import PlaybookError, Problem, UsageError
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-
-STDIN = "-"
-STDIN_NAME = "<stdin>"
 
 
 class Duration(click.FloatRange):
@@ -61,35 +55,6 @@ class FiniteNumber(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number", param, ctx)
         return number
-
-
-def _assignments(
-    _: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> tuple[tuple[str, str], ...]:
-    """Split `NAME=VALUE` into name and value; the value may be empty and may contain `=`."""
-    for value in values:
-        if not value.partition("=")[0] or "=" not in value:
-            raise click.BadParameter("write it as name=value", param=parameter)
-    return tuple((name, text) for name, _, text in (value.partition("=") for value in values))
-
-
-def variable_options(command: Decorated) -> Decorated:
-    """Add `--var` and `--vars-file`."""
-    command = click.option(
-        "--vars-file",
-        "vars_files",
-        multiple=True,
-        metavar="FILE",
-        help="Read variables from a YAML or JSON file; later files override earlier ones.",
-    )(command)
-    return click.option(
-        "--var",
-        "assignments",
-        callback=_assignments,
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="Set a variable for ${NAME}. Overrides --vars-file and the playbook's `vars`.",
-    )(command)
 
 
 def override_option(option: Option, path: Sequence[str]) -> Callable[[Decorated], Decorated]:
@@ -150,7 +115,7 @@ def run_options(command: Decorated) -> Decorated:
     return variable_options(command)
 
 
-def overrides_from(values: Mapping[str, Any]) -> planning.RunOverrides:
+def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
     """Read the command line once.
 
     Args:
@@ -170,7 +135,7 @@ def overrides_from(values: Mapping[str, Any]) -> planning.RunOverrides:
             for group in groups:
                 parent = parent.setdefault(group, {})
             parent[key] = value
-    return planning.RunOverrides(
+    return RunOverrides(
         options=options,
         variables=read_variables(values["assignments"], values["vars_files"]),
         environment=read_environment(values.get("settings")),
@@ -185,24 +150,13 @@ def _parameter_name(option: Option) -> str:
     return (option.flag or "").removeprefix("--").replace("-", "_")
 
 
-def read_variables(
-    assignments: Iterable[tuple[str, str]], vars_files: Iterable[str]
-) -> dict[str, str]:
-    """Merge the variables of the command line; assignments override files."""
-    variables: dict[str, str] = {}
-    for file in vars_files:
-        variables.update(planning.load_variables(file))
-    variables.update(assignments)
-    return variables
-
-
-def note_empty_shard(plans: Sequence[planning.Plan]) -> None:
+def note_empty_shard(plans: Sequence[Plan]) -> None:
     """Write a note to stderr if a shard has no actions, which is not an error."""
     shard = next((plan.shard for plan in plans), None)
     if shard and not any(plan.total for plan in plans):
-        whole = sum(plan.whole for plan in plans)
-        actions = "action" if whole == 1 else "actions"
-        note = f"shard {shard} is empty (the plan has {whole} {actions}); nothing to do"
+        plan_total = sum(plan.plan_total for plan in plans)
+        actions = "action" if plan_total == 1 else "actions"
+        note = f"shard {shard} is empty (the plan has {plan_total} {actions}); nothing to do"
         click.echo(f"wps-run: {note}", err=True)
 
 
@@ -217,44 +171,5 @@ def read_environment(settings: str | None) -> Mapping[str, str]:
         return dict(os.environ)
     from wps_run.connect.settings import parse_settings  # noqa: PLC0415 -- only a run needs it
 
-    text = decode(planning.read_file(settings), settings)
+    text = decode(read_file(settings), settings)
     return {**parse_settings(text, settings), **os.environ}
-
-
-def read_input(path: str) -> Playbook:
-    """Read one playbook; `-` is standard input. Its problems are in `problems`, not raised.
-
-    Raises:
-        UsageError: The file cannot be read.
-        PlaybookError: The file is not YAML.
-    """
-    if path == STDIN:
-        if sys.stdin is None:
-            raise UsageError("standard input is closed")
-        return read_playbook(decode(sys.stdin.buffer.read(), STDIN_NAME), STDIN_NAME)
-    return read_playbook(decode(planning.read_file(path), path), path)
-
-
-def read_inputs(paths: Iterable[str]) -> list[Playbook]:
-    """Read the playbooks of one run. Their problems are left for `planning.plan` to raise.
-
-    Raises:
-        UsageError: A file cannot be read, or none is named.
-        PlaybookError: Some files are not YAML; has every problem of every file.
-    """
-    paths = list(paths)
-    if not paths:
-        raise UsageError("name a playbook, or `-` for standard input")
-    if paths.count(STDIN) > 1:
-        raise UsageError("standard input can be read only once")
-    playbooks: list[Playbook] = []
-    problems: list[Problem] = []
-    for path in paths:
-        try:
-            playbooks.append(read_input(path))
-        except PlaybookError as error:
-            problems += error.problems
-    if problems:
-        others = (problem for playbook in playbooks for problem in playbook.problems)
-        raise PlaybookError([*problems, *others])
-    return playbooks

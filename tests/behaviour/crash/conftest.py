@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from wps_run import planning
+from wps_run import checking, planning
 from wps_run.execution.result import Status
 
 Act = tuple[str, str]
@@ -149,7 +149,7 @@ class Folder:
         (path / "p.yaml").write_text(playbook)
         (path / "rows.csv").write_text("\n".join(["n", *map(str, range(rows)), ""]))
         (self.plan,) = planning.plan(
-            [planning.load_playbook(path / "p.yaml")], planning.RunOverrides({"mode": "concurrent"})
+            [checking.load_playbook(path / "p.yaml")], planning.RunOverrides({"mode": "concurrent"})
         )
         steps = list(self.plan.steps())
         self.acts = [(one.request.method, one.request.path.partition("?")[0]) for one in steps]

@@ -4,9 +4,10 @@ from typing import Any
 
 import click
 
-from wps_run import planning
+from wps_run import checking, planning
 from wps_run.cli.errors import show_warnings
-from wps_run.cli.options import note_empty_shard, overrides_from, read_inputs, run_options
+from wps_run.cli.inputs import read_inputs
+from wps_run.cli.options import note_empty_shard, overrides_from, run_options
 from wps_run.execution.run_info import Destination
 from wps_run.report.plan import WaitTracker, step_record, step_text
 from wps_run.report.records import line
@@ -36,7 +37,7 @@ def command(playbooks: tuple[str, ...], form: str, **options: Any) -> None:
       wps-run plan playbooks/group-setup.yaml
     """
     read = read_inputs(playbooks)
-    show_warnings(planning.find_run_warnings(read, [name for name, _ in options["assignments"]]))
+    show_warnings(checking.find_run_warnings(read, [name for name, _ in options["assignments"]]))
     plans = planning.plan(read, overrides_from(options), default_hub=NO_HUB)
     note_empty_shard(plans)
     if form == "text":

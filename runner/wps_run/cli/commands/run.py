@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wps_run import planning, running
+from wps_run import checking, planning, running
 from wps_run.cli.confirm import confirm
 from wps_run.cli.errors import discard_stdout, show_error, show_warnings
 from wps_run.cli.faults import rehearsal_options, trouble_in
 from wps_run.cli.followup import say_what_next
+from wps_run.cli.inputs import read_inputs
 from wps_run.cli.journals import JournalOptions, opened, paths_in, shard_in
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import (
     note_empty_shard,
     override_option,
     overrides_from,
-    read_inputs,
     run_options,
 )
 from wps_run.cli.progress import Progress, ProgressMode, ProgressTracker, form_for
@@ -165,7 +165,7 @@ def command(
         playbooks = playbooks or paths_in(history)
     files = targets(reports, filter(None, (*playbooks, journal, resume)))
     read = read_inputs(playbooks)
-    show_warnings(planning.find_run_warnings(read, [name for name, _ in options["assignments"]]))
+    show_warnings(checking.find_run_warnings(read, [name for name, _ in options["assignments"]]))
     plans = planning.plan(read, add, default_hub=planning.LOCAL_HUB if local else "")
     note_empty_shard(plans)
     progress = form_for(sys.stderr, os.environ, wanted=not (quiet or no_progress))

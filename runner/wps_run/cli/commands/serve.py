@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wps_run import planning
+from wps_run.checking import read_file
 from wps_run.cli.faults import fault_options
 from wps_run.document.loader import decode, load
 from wps_run.problems import PlaybookError, UsageError, sort_problems
@@ -144,7 +144,7 @@ def _seat(service: "Emulator", file: str) -> None:
     """Let in the clients of a seed; what is wrong with it is told with its place in the file."""
     from wps_run.emulator.seed import EXAMPLE, SeedError  # noqa: PLC0415 -- late, as the service
 
-    text = decode(planning.read_file(file), file)
+    text = decode(read_file(file), file)
     if all(line.lstrip()[:1] in {"", "#"} for line in text.splitlines()):
         raise UsageError(f"the seed `{file}` is empty; a seed is written {EXAMPLE}")
     document = load(text, file)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from wps_run import planning
-from wps_run.cli.options import STDIN, read_input, read_variables, variable_options
+from wps_run import checking
+from wps_run.cli.inputs import STDIN, read_input, read_variables, variable_options
 from wps_run.cli.terminal import styler_for, write
 from wps_run.playbook.lint import find_unused_assignments, used_variables
 from wps_run.problems import PlaybookError, Problem, Severity, UsageError
@@ -98,7 +98,7 @@ class _Check:
             playbook = read_input(file)
             if self._assigned:
                 self._used |= used_variables(playbook)
-            return planning.validate(playbook, self._given, binding_only=self._binding_only)
+            return checking.validate(playbook, self._given, binding_only=self._binding_only)
         except PlaybookError as error:
             self._unread = True
             return error.problems

@@ -1,0 +1,110 @@
+"""Load and check playbooks. Nothing here needs the modules that plan, connect or run."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from wps_run.document.loader import decode, load
+from wps_run.playbook.files import Files
+from wps_run.playbook.lint import (
+    find_not_in_binding,
+    find_unused_assignments,
+    find_warnings,
+    used_variables,
+)
+from wps_run.playbook.model import Playbook, read_playbook, variables_from
+from wps_run.playbook.steps import check
+from wps_run.playbook.variables import VariableScope
+from wps_run.problems import PlaybookError, Problem, Severity, UsageError, sort_problems
+
+
+def load_playbook(path: str | Path) -> Playbook:
+    """Read a playbook, or a bare batch of actions, from a YAML or JSON file.
+
+    Raises:
+        UsageError: The file cannot be read.
+        PlaybookError: The file has errors; has all that can be found without its variables.
+    """
+    playbook = read_playbook(decode(read_file(path), str(path)), str(path))
+    raise_errors(playbook.problems)
+    return playbook
+
+
+def load_variables(path: str | Path) -> dict[str, str]:
+    """Read variables from a YAML or JSON file: a mapping of names to single values.
+
+    Raises:
+        UsageError: The file cannot be read.
+        PlaybookError: The file is not such a mapping.
+    """
+    return variables_from(load(decode(read_file(path), str(path)), str(path)))
+
+
+def read_file(path: str | Path) -> bytes:
+    """Read a file that the user named.
+
+    Raises:
+        UsageError: The file cannot be read; has the reason.
+    """
+    try:
+        return Path(path).read_bytes()
+    except IsADirectoryError:
+        raise UsageError(f"`{path}` is a folder; name the playbooks in it") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"cannot read `{path}`: {reason}") from None
+
+
+def validate(
+    playbook: Playbook, variables: Mapping[str, str], *, binding_only: bool = False
+) -> tuple[Problem, ...]:
+    """Return every problem of a playbook by position, warnings included.
+
+    Values of environment variables are not checked.
+
+    Args:
+        playbook: What `read_playbook` returned.
+        variables: Name to value; they override the playbook's `vars`.
+        binding_only: Whether what the Functions output binding does not have is a problem.
+    """
+    names = {**playbook.variables, **variables}
+    scope = VariableScope(names, None, files_of(playbook))
+    return sort_problems(
+        (
+            *playbook.problems,
+            *check(playbook, scope).problems,
+            *(find_not_in_binding(playbook) if binding_only else ()),
+            *find_warnings(playbook),
+        )
+    )
+
+
+def find_run_warnings(
+    playbooks: Sequence[Playbook], assigned: Iterable[str] = ()
+) -> tuple[Problem, ...]:
+    """Return the warnings about the playbooks of one run, file by file.
+
+    Args:
+        playbooks: The playbooks.
+        assigned: Variables that at least one of the playbooks should use.
+    """
+    assigned = tuple(assigned)
+    used = {name for playbook in playbooks for name in used_variables(playbook)} if assigned else ()
+    warnings = [*find_unused_assignments(assigned, used)]
+    for playbook in playbooks:
+        warnings += sort_problems(find_warnings(playbook))
+    return tuple(warnings)
+
+
+def raise_errors(problems: Sequence[Problem]) -> None:
+    """Raise the problems if at least one of them is an error.
+
+    Raises:
+        PlaybookError: One of the problems is an error; has all of them.
+    """
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        raise PlaybookError(problems)
+
+
+def files_of(playbook: Playbook) -> Files:
+    """Return the reader of the files that a playbook names, relative to its folder."""
+    return Files(Path(playbook.document.file).parent)
