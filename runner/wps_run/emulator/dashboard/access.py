@@ -8,7 +8,7 @@ same site, so `SameSite` alone does not keep their pages out.
 import hashlib
 import re
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
 from ipaddress import ip_address
 
 _LINK_LIMIT = 16
@@ -65,25 +65,6 @@ def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class RequestOrigin:
-    """What a request says about where it comes from.
-
-    Attributes:
-        method: The HTTP method.
-        host: The Host header.
-        origin: The Origin header, "" when there is none.
-        site: The Sec-Fetch-Site header, "" when there is none.
-        is_upgrade: Whether it asks for a WebSocket.
-    """
-
-    method: str
-    host: str
-    origin: str
-    site: str
-    is_upgrade: bool = False
-
-
 def is_allowed_host(host: str, listen_address: str) -> bool:
     """Whether the emulator may be reached under this name.
 
@@ -109,14 +90,15 @@ def is_allowed_host(host: str, listen_address: str) -> bool:
     return address.is_loopback or listen_address in _ANY_ADDRESS
 
 
-def is_same_origin(request: RequestOrigin) -> bool:
-    """Whether a request was made by the dashboard itself, or by the user's address bar.
+def is_same_origin(method: str, headers: Mapping[str, str]) -> bool:
+    """Whether a request was made by the dashboard itself, or from the user's address bar.
 
-    Requests that change something, and WebSockets, must carry the dashboard's own Origin.
+    Requests that change something, and WebSockets, must have the dashboard's own Origin.
     """
-    if request.site not in {"", "same-origin", "none"}:
+    if headers.get("Sec-Fetch-Site", "") not in {"", "same-origin", "none"}:
         return False
-    if request.method in _SAFE_METHODS and not request.is_upgrade and not request.origin:
+    origin = headers.get("Origin", "")
+    if method in _SAFE_METHODS and "Upgrade" not in headers and not origin:
         return True
-    scheme, _, authority = request.origin.lower().partition("://")
-    return scheme in {"http", "https"} and authority == request.host.lower()
+    scheme, _, authority = origin.lower().partition("://")
+    return scheme in {"http", "https"} and authority == headers.get("Host", "").lower()

@@ -2,12 +2,7 @@
 
 from aiohttp import hdrs, web
 
-from wps_run.emulator.dashboard.access import (
-    RequestOrigin,
-    SessionStore,
-    is_allowed_host,
-    is_same_origin,
-)
+from wps_run.emulator.dashboard.access import SessionStore, is_allowed_host, is_same_origin
 from wps_run.emulator.dashboard.live import DashboardSource, LiveUpdates
 from wps_run.emulator.dashboard.pages import (
     ASSETS,
@@ -56,10 +51,9 @@ class DashboardHandler:
 
     def is_authorized(self, request: web.BaseRequest) -> bool:
         """Whether a request comes from the dashboard, in a session."""
-        origin = _request_origin(request)
         return (
-            is_allowed_host(origin.host, self._listen_address)
-            and is_same_origin(origin)
+            is_allowed_host(request.headers.get(hdrs.HOST, ""), self._listen_address)
+            and is_same_origin(request.method, request.headers)
             and self._has_session(request)
         )
 
@@ -118,14 +112,3 @@ def _cookie_name(request: web.BaseRequest) -> str:
     """Return the cookie's name, with the port: browsers share a host's cookies among its ports."""
     name = request.transport.get_extra_info("sockname") if request.transport else None
     return f"{_COOKIE_PREFIX}{name[1] if name else 0}"
-
-
-def _request_origin(request: web.BaseRequest) -> RequestOrigin:
-    headers = request.headers
-    return RequestOrigin(
-        method=request.method,
-        host=headers.get(hdrs.HOST, ""),
-        origin=headers.get(hdrs.ORIGIN, ""),
-        site=headers.get("Sec-Fetch-Site", ""),
-        is_upgrade=hdrs.UPGRADE in headers,
-    )

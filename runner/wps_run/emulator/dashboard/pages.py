@@ -13,18 +13,8 @@ _CONTENT_TYPES: Mapping[str, str] = {
     "js": "text/javascript; charset=utf-8",
 }
 
-ASSETS = frozenset(
-    {
-        "page.css",
-        "app.js",
-        "client.js",
-        "dom.js",
-        "faults.js",
-        "listings.js",
-        "live.js",
-        "traffic.js",
-    }
-)
+_SCRIPTS = ("app", "client", "dom", "faults", "listings", "live", "traffic")
+ASSETS = frozenset({"page.css", *(f"{name}.js" for name in _SCRIPTS)})
 """The files that the page loads."""
 
 _ICON = (

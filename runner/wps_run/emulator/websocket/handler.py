@@ -24,7 +24,6 @@ from wps_run.emulator.websocket.frames import CloseCode, CloseFrame, Connected
 from wps_run.emulator.websocket.handshake import (
     ConnectRequest,
     HandshakeError,
-    offered_subprotocols,
     parse_connect_request,
 )
 from wps_run.emulator.websocket.roles import rules_from_roles
@@ -96,7 +95,9 @@ class WebSocketHandler:
             return web.Response(status=503)
         hub = ""
         try:
-            connect_request = _parse(request)
+            connect_request = parse_connect_request(
+                request.method, request.raw_path, request.headers
+            )
             hub = hub_key(connect_request.hub)
             open_ = self._recover if connect_request.connection_id else self._connect
             response, transport, connection = await open_(request, connect_request, hub)
@@ -137,8 +138,8 @@ class WebSocketHandler:
     async def _connect(
         self, request: web.BaseRequest, connect_request: ConnectRequest, hub: str
     ) -> _Opened:
-        claims = self._authorize(request, connect_request)
-        subprotocol, offered_name = self._negotiate(request, connect_request)
+        claims = self._authorize(connect_request)
+        subprotocol, offered_name = _negotiate(connect_request)
         transport = WebSocketTransport(offered_name, self._heartbeat)
         connection_id = secrets.token_urlsafe(23)
         token = None
@@ -172,28 +173,15 @@ class WebSocketHandler:
         self._report(ClientEvent(EventKind.CONNECTED, hub, connection_id, claims.user_id, detail))
         return response, transport, connection
 
-    def _authorize(self, request: web.BaseRequest, connect_request: ConnectRequest) -> ClientClaims:
-        token = connect_request.access_token(request.headers.get(hdrs.AUTHORIZATION, ""))
-        host = request.headers.get(hdrs.HOST, "")
+    def _authorize(self, connect_request: ConnectRequest) -> ClientClaims:
         try:
-            return self._verifier.verify_client_token(token, host, connect_request.hub, time.time())
+            return self._verifier.verify_client_token(
+                connect_request.access_token, connect_request.host, connect_request.hub, time.time()
+            )
         except DeniedError as error:
             raise HandshakeError(401, str(error)) from None
         except ClaimError as error:
             raise HandshakeError(400, str(error)) from None
-
-    def _negotiate(
-        self, request: web.BaseRequest, connect_request: ConnectRequest
-    ) -> tuple[Subprotocol, str]:
-        """Return the subprotocol, and its name as the client wrote it; "" for simple clients."""
-        negotiated = negotiate(_offered_subprotocols(request))
-        if negotiated is not None:
-            return negotiated
-        try:
-            mode = parse_mode(connect_request.query)
-        except ModeError as error:
-            raise HandshakeError(400, str(error)) from None
-        return (_EVENT_FRAMES if mode == _EVENT_FRAMES.mode else SimpleFrames(mode)), ""
 
     # Recovered connections.
 
@@ -202,7 +190,7 @@ class WebSocketHandler:
     ) -> _Opened:
         connection = self._find(hub, connect_request)
         if connection is None:
-            negotiated = negotiate(_offered_subprotocols(request))
+            negotiated = negotiate(connect_request.subprotocols)
             name = negotiated[1] if negotiated is not None else ""
         else:
             name = connection.subprotocol.name
@@ -297,19 +285,6 @@ class WebSocketHandler:
             self._on_event(event)
 
 
-def _parse(request: web.BaseRequest) -> ConnectRequest:
-    return parse_connect_request(
-        request.method,
-        request.raw_path,
-        request.headers.get(hdrs.UPGRADE, ""),
-        request.headers.get(hdrs.CONNECTION, ""),
-    )
-
-
-def _offered_subprotocols(request: web.BaseRequest) -> list[str]:
-    return offered_subprotocols(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ()))
-
-
 async def _open(
     transport: WebSocketTransport, request: web.BaseRequest, subprotocol: str
 ) -> web.StreamResponse:
@@ -324,3 +299,15 @@ async def _open(
         return await transport.open(request)
     except web.HTTPException as error:
         raise HandshakeError(error.status, error.text or "the handshake is invalid") from None
+
+
+def _negotiate(connect_request: ConnectRequest) -> tuple[Subprotocol, str]:
+    """Return the subprotocol, and its name as the client wrote it; "" for simple clients."""
+    negotiated = negotiate(connect_request.subprotocols)
+    if negotiated is not None:
+        return negotiated
+    try:
+        mode = parse_mode(connect_request.query)
+    except ModeError as error:
+        raise HandshakeError(400, str(error)) from None
+    return (_EVENT_FRAMES if mode == _EVENT_FRAMES.mode else SimpleFrames(mode)), ""

@@ -3,8 +3,9 @@
 Source: the client protocols; the statuses are those of the service before the upgrade.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+
+from multidict import MultiMapping
 
 from wps_run.emulator.auth import DeniedError, bearer_token
 from wps_run.emulator.names import is_hub_name
@@ -39,10 +40,16 @@ class ConnectRequest:
 
     Attributes:
         hub: The hub, as the client wrote it.
+        host: The Host header.
+        access_token: The token in the query, else in the Authorization header, else "".
+        subprotocols: The subprotocols that the client offers, in its order and spelling.
         query: The parameters.
     """
 
     hub: str
+    host: str
+    access_token: str
+    subprotocols: tuple[str, ...]
     query: Query
 
     @property
@@ -55,13 +62,6 @@ class ConnectRequest:
         """The token for a recovery; "" when there is none."""
         return self.query.first("awps_reconnection_token")
 
-    def access_token(self, authorization: str) -> str:
-        """Return the token in the query, else in the Authorization header, else ""."""
-        try:
-            return self.query.first("access_token") or bearer_token(authorization)
-        except DeniedError:
-            return ""
-
 
 def is_client_path(target: str) -> bool:
     """Whether a request target is one where clients connect."""
@@ -72,16 +72,8 @@ def is_client_path(target: str) -> bool:
     return path == "/client" or path.startswith(("/client/", "/clients/"))
 
 
-def parse_connect_request(
-    method: str, target: str, upgrade: str, connection: str
-) -> ConnectRequest:
+def parse_connect_request(method: str, target: str, headers: MultiMapping[str]) -> ConnectRequest:
     """Parse a request to connect.
-
-    Args:
-        method: The HTTP method.
-        target: The request target.
-        upgrade: The Upgrade header.
-        connection: The Connection header.
 
     Raises:
         HandshakeError: 400 if it is not a WebSocket upgrade or has no hub; 404 for the paths of
@@ -95,19 +87,24 @@ def parse_connect_request(
     query = Query(query_text)
     if segments[0] == "clients":
         raise HandshakeError(404, "MQTT and Socket.IO are not supported; " + _PATHS)
-    options = {option.strip().lower() for option in connection.split(",")}
-    if method != "GET" or upgrade.strip().lower() != "websocket" or "upgrade" not in options:
+    connection = {option.strip().lower() for option in headers.get("Connection", "").split(",")}
+    upgrade = headers.get("Upgrade", "").strip().lower()
+    if method != "GET" or upgrade != "websocket" or "upgrade" not in connection:
         raise HandshakeError(400, "this is not a WebSocket upgrade; " + _PATHS)
     hub = _hub(segments, query)
     if not is_hub_name(hub):
         raise HandshakeError(400, "the hub's name is missing or invalid; " + _PATHS)
-    return ConnectRequest(hub, query)
+    offers = ",".join(headers.getall("Sec-WebSocket-Protocol", ())).split(",")
+    subprotocols = tuple(name.strip() for name in offers if name.strip())
+    token = _access_token(query, headers.get("Authorization", ""))
+    return ConnectRequest(hub, headers.get("Host", ""), token, subprotocols, query)
 
 
-def offered_subprotocols(headers: Sequence[str]) -> list[str]:
-    """Return the subprotocols that a client offers, in its order and spelling."""
-    names = (name.strip() for header in headers for name in header.split(","))
-    return [name for name in names if name]
+def _access_token(query: Query, authorization: str) -> str:
+    try:
+        return query.first("access_token") or bearer_token(authorization)
+    except DeniedError:
+        return ""
 
 
 def _hub(segments: list[str], query: Query) -> str:

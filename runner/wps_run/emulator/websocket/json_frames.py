@@ -12,31 +12,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from wps_run.emulator.effects import DataType, Message
-from wps_run.emulator.websocket import protobuf_wire
-from wps_run.emulator.websocket.frames import (
-    Ack,
-    ClientRequest,
-    CloseCode,
-    Connected,
-    Disconnected,
-    FrameError,
-    JoinGroup,
-    LeaveGroup,
-    Ping,
-    Pong,
-    SendEvent,
-    SendToGroup,
-    SequenceAck,
-    ServerResponse,
-    Unsupported,
-    checked_event,
-    checked_group,
-    checked_metadata,
-    checked_ttl,
-    encode_utf8,
-    has_surrogates,
-    repair_utf8,
-)
+from wps_run.emulator.websocket import frames, protobuf_wire
+from wps_run.emulator.websocket.frames import ClientRequest, FrameError
 from wps_run.emulator.websocket.json_text import (
     JsonObject,
     JsonTextError,
@@ -72,34 +49,27 @@ _Members = Mapping[str, Member]
 
 @dataclass(frozen=True, slots=True)
 class JsonFrames:
-    """Text frames that hold one JSON object each.
-
-    Attributes:
-        name: The subprotocol's name.
-        is_reliable: Whether its messages are numbered.
-        is_binary: Always False.
-    """
+    """A subprotocol with text frames that hold one JSON object each."""
 
     name: str
     is_reliable: bool
     is_binary: bool = False
 
     def decode(self, frame: str | bytes) -> ClientRequest:
-        """Decode a client's frame. Raises FrameError."""
         if isinstance(frame, bytes):
-            raise FrameError("This subprotocol takes text frames.", CloseCode.UNSUPPORTED_DATA)
+            raise FrameError(
+                "This subprotocol takes text frames.", frames.CloseCode.UNSUPPORTED_DATA
+            )
         try:
             return _request(parse_members(frame))
         except JsonTextError:
             raise FrameError("The frame is not a JSON object.") from None
 
-    def encode_response(self, response: ServerResponse) -> bytes:
-        """Encode the payload of a response."""
-        return encode_utf8(_compact(_response(response)))
+    def encode_response(self, response: frames.ServerResponse) -> bytes:
+        return frames.encode_utf8(_compact(_response(response)))
 
     def encode_message(self, message: Message) -> "EncodedJsonMessage":
-        """Encode a message once for all recipients."""
-        head, tail = encode_utf8(_head(message)), encode_utf8(_tail(message))
+        head, tail = frames.encode_utf8(_head(message)), frames.encode_utf8(_tail(message))
         return EncodedJsonMessage(head + _data(message) + tail)
 
 
@@ -113,7 +83,6 @@ class EncodedJsonMessage:
         self._complete = unclosed + b"}"
 
     def payload(self, sequence_id: int | None) -> bytes:
-        """Return the payload for one recipient."""
         if sequence_id is None:
             return self._complete
         return b'%b,"sequenceId":%d}' % (self._unclosed, sequence_id)
@@ -129,45 +98,47 @@ def _request(members: _Members) -> ClientRequest:
     if decode is not None:
         return decode(members, ack_id)
     if kind in _UNSUPPORTED:
-        return Unsupported(_UNSUPPORTED[kind], ack_id)
+        return frames.Unsupported(_UNSUPPORTED[kind], ack_id)
     raise FrameError("The frame's type is unknown.")
 
 
 def _join_group(members: _Members, ack_id: int | None) -> ClientRequest:
-    return JoinGroup(_group(members), ack_id)
+    return frames.JoinGroup(_group(members), ack_id)
 
 
 def _leave_group(members: _Members, ack_id: int | None) -> ClientRequest:
-    return LeaveGroup(_group(members), ack_id)
+    return frames.LeaveGroup(_group(members), ack_id)
 
 
 def _send_to_group(members: _Members, ack_id: int | None) -> ClientRequest:
     if "stream" in members:
-        return Unsupported("stream", ack_id)
+        return frames.Unsupported("stream", ack_id)
     group = _group(members)
     metadata = _metadata(members)
     data, data_type = _payload(members, metadata)
-    ttl = checked_ttl(_number(members, "ttlSeconds") or 0)
-    return SendToGroup(group, data, data_type, ack_id, _flag(members, "noEcho"), ttl, metadata)
+    ttl = frames.checked_ttl(_number(members, "ttlSeconds") or 0)
+    return frames.SendToGroup(
+        group, data, data_type, ack_id, _flag(members, "noEcho"), ttl, metadata
+    )
 
 
 def _send_event(members: _Members, ack_id: int | None) -> ClientRequest:
     if "stream" in members:
-        return Unsupported("stream", ack_id)
-    event = checked_event(_text(members, "event"))
+        return frames.Unsupported("stream", ack_id)
+    event = frames.checked_event(_text(members, "event"))
     data, data_type = _payload(members, _metadata(members))
-    return SendEvent(event, data, data_type, ack_id)
+    return frames.SendEvent(event, data, data_type, ack_id)
 
 
 def _ping(_members: _Members, _ack_id: int | None) -> ClientRequest:
-    return Ping()
+    return frames.Ping()
 
 
 def _sequence_ack(members: _Members, _ack_id: int | None) -> ClientRequest:
     number = _number(members, "sequenceId")
     if number is None:
         raise FrameError("`sequenceId` is missing.")
-    return SequenceAck(number)
+    return frames.SequenceAck(number)
 
 
 _DECODERS = {
@@ -181,7 +152,7 @@ _DECODERS = {
 
 
 def _group(members: _Members) -> str:
-    return checked_group(_text(members, "group"))
+    return frames.checked_group(_text(members, "group"))
 
 
 def _payload(members: _Members, metadata: Mapping[str, str]) -> tuple[bytes, DataType]:
@@ -208,7 +179,7 @@ def _payload(members: _Members, metadata: Mapping[str, str]) -> tuple[bytes, Dat
 def _json(data: Member) -> bytes:
     if data.value is None:
         raise FrameError("`data` is null.")
-    return encode_utf8(data.raw)
+    return frames.encode_utf8(data.raw)
 
 
 def _base64(data: Member) -> bytes:
@@ -231,7 +202,7 @@ def _metadata(members: _Members) -> dict[str, str]:
         return {}
     if not isinstance(member.value, JsonObject):
         raise FrameError("`metadata` is not an object.")
-    return checked_metadata(_pair(name, value) for name, value in member.value)
+    return frames.checked_metadata(_pair(name, value) for name, value in member.value)
 
 
 def _pair(name: str, value: object) -> tuple[str, str]:
@@ -251,7 +222,7 @@ def _text(members: _Members, name: str) -> str:
 def _string(member: Member, name: str) -> str:
     if not isinstance(member.value, str):
         raise FrameError(f"`{name}` is not a string.")
-    if has_surrogates(member.value):
+    if frames.has_surrogates(member.value):
         raise FrameError(f"`{name}` has a lone surrogate.")
     return member.value
 
@@ -278,22 +249,22 @@ def _flag(members: _Members, name: str) -> bool:
 # Encoding.
 
 
-def _response(response: ServerResponse) -> dict[str, object]:
+def _response(response: frames.ServerResponse) -> dict[str, object]:
     match response:
-        case Connected():
+        case frames.Connected():
             return _connected(response)
-        case Disconnected(message):
+        case frames.Disconnected(message):
             return {"type": "system", "event": "disconnected", "message": message}
-        case Ack(ack_id, error):
+        case frames.Ack(ack_id, error):
             ack: dict[str, object] = {"type": "ack", "ackId": ack_id, "success": error is None}
             if error is not None:
                 ack["error"] = {"name": str(error.name), "message": error.message}
             return ack
-        case Pong():
+        case frames.Pong():
             return {"type": "pong"}
 
 
-def _connected(connected: Connected) -> dict[str, object]:
+def _connected(connected: frames.Connected) -> dict[str, object]:
     fields: dict[str, object] = {
         "type": "system",
         "event": "connected",
@@ -317,7 +288,7 @@ def _head(message: Message) -> str:
 def _data(message: Message) -> bytes:
     match message.data_type:
         case DataType.JSON:
-            return repair_utf8(message.data)
+            return frames.repair_utf8(message.data)
         case DataType.TEXT:
             return _compact(message.data.decode("utf-8", "replace")).encode()
         case DataType.BINARY | DataType.PROTOBUF:

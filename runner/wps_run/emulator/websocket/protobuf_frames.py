@@ -10,29 +10,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from wps_run.emulator.effects import DataType, Message
-from wps_run.emulator.websocket.frames import (
-    Ack,
-    ClientRequest,
-    CloseCode,
-    Connected,
-    Disconnected,
-    FrameError,
-    JoinGroup,
-    LeaveGroup,
-    Ping,
-    Pong,
-    SendEvent,
-    SendToGroup,
-    SequenceAck,
-    ServerResponse,
-    Unsupported,
-    checked_event,
-    checked_group,
-    checked_metadata,
-    checked_ttl,
-    encode_utf8,
-    repair_utf8,
-)
+from wps_run.emulator.websocket import frames
+from wps_run.emulator.websocket.frames import ClientRequest, FrameError
 from wps_run.emulator.websocket.json_text import JsonTextError, check_json
 from wps_run.emulator.websocket.protobuf_wire import (
     ANY,
@@ -71,45 +50,38 @@ _DATA_MESSAGES = frozenset((_DATA_FIELDS[DataType.PROTOBUF],))
 
 @dataclass(frozen=True, slots=True)
 class ProtobufFrames:
-    """Binary frames that hold one UpstreamMessage or DownstreamMessage each.
-
-    Attributes:
-        name: The subprotocol's name.
-        is_reliable: Whether its messages are numbered.
-        is_binary: Always True.
-    """
+    """A subprotocol with binary frames that hold one UpstreamMessage or DownstreamMessage each."""
 
     name: str
     is_reliable: bool
     is_binary: bool = True
 
     def decode(self, frame: str | bytes) -> ClientRequest:
-        """Decode a client's frame. Raises FrameError."""
         if isinstance(frame, str):
-            raise FrameError("This subprotocol takes binary frames.", CloseCode.UNSUPPORTED_DATA)
+            raise FrameError(
+                "This subprotocol takes binary frames.", frames.CloseCode.UNSUPPORTED_DATA
+            )
         _UPSTREAM.check(frame)
         field, request = Fields(frame).one_of(_DECODERS, messages=_DECODERS)
         if not field:
             raise FrameError("The frame holds no known message.")
         return _DECODERS[field](Fields(request))
 
-    def encode_response(self, response: ServerResponse) -> bytes:
-        """Encode the payload of a response."""
+    def encode_response(self, response: frames.ServerResponse) -> bytes:
         match response:
-            case Connected():
+            case frames.Connected():
                 return encode_bytes(_SYSTEM, encode_bytes(1, _connected(response)))
-            case Disconnected(message):
+            case frames.Disconnected(message):
                 return encode_bytes(_SYSTEM, encode_bytes(2, _string(2, message)))
-            case Ack():
+            case frames.Ack():
                 return encode_bytes(_ACK, _ack(response))
-            case Pong():
+            case frames.Pong():
                 return encode_bytes(_PONG)
             case unknown:
                 assert_never(unknown)
 
     def encode_message(self, message: Message) -> "EncodedProtobufMessage":
-        """Encode a message once for all recipients."""
-        group = b"" if message.group is None else encode_bytes(2, encode_utf8(message.group))
+        group = b"" if message.group is None else encode_bytes(2, frames.encode_utf8(message.group))
         head = encode_bytes(1, b"server" if message.group is None else b"group") + group
         field = _DATA_FIELDS[message.data_type]
         head += encode_bytes(3, encode_bytes(field, _payload(message)))
@@ -128,7 +100,6 @@ class EncodedProtobufMessage:
         self._complete = encode_bytes(_DATA, head, tail)
 
     def payload(self, sequence_id: int | None) -> bytes:
-        """Return the payload for one recipient."""
         if sequence_id is None:
             return self._complete
         return encode_bytes(_DATA, self._head, encode_number(4, sequence_id), self._tail)
@@ -138,39 +109,39 @@ class EncodedProtobufMessage:
 
 
 def _join_group(fields: Fields) -> ClientRequest:
-    return JoinGroup(checked_group(fields.text(1)), fields.number(2))
+    return frames.JoinGroup(frames.checked_group(fields.text(1)), fields.number(2))
 
 
 def _leave_group(fields: Fields) -> ClientRequest:
-    return LeaveGroup(checked_group(fields.text(1)), fields.number(2))
+    return frames.LeaveGroup(frames.checked_group(fields.text(1)), fields.number(2))
 
 
 def _send_to_group(fields: Fields) -> ClientRequest:
     ack_id = fields.number(2)
     if fields.message(7) is not None:
-        return Unsupported("stream", ack_id)
-    group = checked_group(fields.text(1))
-    ttl = checked_ttl((fields.number(5) or 0) % _UINT32)
+        return frames.Unsupported("stream", ack_id)
+    group = frames.checked_group(fields.text(1))
+    ttl = frames.checked_ttl((fields.number(5) or 0) % _UINT32)
     metadata = _metadata(fields, 6)
     data, data_type = _data(fields.message(3), metadata)
-    return SendToGroup(group, data, data_type, ack_id, bool(fields.number(4)), ttl, metadata)
+    return frames.SendToGroup(group, data, data_type, ack_id, bool(fields.number(4)), ttl, metadata)
 
 
 def _send_event(fields: Fields) -> ClientRequest:
     ack_id = fields.number(3)
     if fields.message(5) is not None:
-        return Unsupported("stream", ack_id)
-    event = checked_event(fields.text(1))
+        return frames.Unsupported("stream", ack_id)
+    event = frames.checked_event(fields.text(1))
     data, data_type = _data(fields.message(2), _metadata(fields, 4))
-    return SendEvent(event, data, data_type, ack_id)
+    return frames.SendEvent(event, data, data_type, ack_id)
 
 
 def _sequence_ack(fields: Fields) -> ClientRequest:
-    return SequenceAck(fields.number(1) or 0)
+    return frames.SequenceAck(fields.number(1) or 0)
 
 
 def _ping(_fields: Fields) -> ClientRequest:
-    return Ping()
+    return frames.Ping()
 
 
 _DECODERS = {
@@ -188,7 +159,7 @@ def _metadata(fields: Fields, field: int) -> dict[str, str]:
     """Return a map's entries; of those with the same name the last counts."""
     entries = [Fields(entry) for entry in fields.contents(field)]
     pairs = {entry.text(1): entry.text(2) for entry in entries}
-    return checked_metadata(pairs.items())
+    return frames.checked_metadata(pairs.items())
 
 
 def _data(data: Fields | None, metadata: Mapping[str, str]) -> tuple[bytes, DataType]:
@@ -213,14 +184,14 @@ def _check_json(payload: bytes) -> None:
 # Encoding.
 
 
-def _connected(connected: Connected) -> bytes:
+def _connected(connected: frames.Connected) -> bytes:
     fields = _string(1, connected.connection_id) + _string(2, connected.user_id or "")
     if connected.reconnection_token is None:
         return fields
-    return fields + encode_bytes(3, encode_utf8(connected.reconnection_token))
+    return fields + encode_bytes(3, frames.encode_utf8(connected.reconnection_token))
 
 
-def _ack(ack: Ack) -> bytes:
+def _ack(ack: frames.Ack) -> bytes:
     fields = encode_number(1, ack.ack_id) if ack.ack_id else b""
     if ack.error is None:
         return fields + encode_number(2, 1)
@@ -230,14 +201,14 @@ def _ack(ack: Ack) -> bytes:
 
 def _payload(message: Message) -> bytes:
     if message.data_type in (DataType.TEXT, DataType.JSON):
-        return repair_utf8(message.data)
+        return frames.repair_utf8(message.data)
     return message.data
 
 
 def _entry(name: str, value: str) -> bytes:
     """Encode an entry of a map, which never omits a field."""
-    return encode_bytes(1, encode_utf8(name)) + encode_bytes(2, encode_utf8(value))
+    return encode_bytes(1, frames.encode_utf8(name)) + encode_bytes(2, frames.encode_utf8(value))
 
 
 def _string(field: int, value: str) -> bytes:
-    return encode_bytes(field, encode_utf8(value)) if value else b""
+    return encode_bytes(field, frames.encode_utf8(value)) if value else b""

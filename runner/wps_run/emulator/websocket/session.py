@@ -70,22 +70,14 @@ _CLOSE_REASONS = {
 _Command = JoinGroup | LeaveGroup | SendToGroup | SendEvent | Unsupported
 
 
+@dataclass
 class _RefusedCommandError(Exception):
     """A command is not carried out."""
 
-    def __init__(
-        self,
-        error: AckError,
-        code: CloseCode,
-        *,
-        event: EventKind = EventKind.FAILED,
-        detail: str = "",
-    ) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.code = code
-        self.event = event
-        self.detail = detail or error.message
+    error: AckError
+    code: CloseCode
+    detail: str
+    event: EventKind = EventKind.FAILED
 
 
 class Session:
@@ -99,8 +91,6 @@ class Session:
         is_simple: Whether it has no subprotocol, so that a failed request closes it.
 
     Attributes:
-        connection_id: Its ID.
-        user_id: Its user, or None.
         queue: The messages to its client.
         detached_until: When it ends unless its client reconnects; None while attached.
         is_ended: Whether it cannot be used any more.
@@ -170,16 +160,14 @@ class Session:
                 return self._send(command)
             case SendEvent(event=event):
                 error = AckError(AckErrorName.INTERNAL_SERVER_ERROR, "Internal server error")
+                detail = f"event {event!r}: {_NO_HANDLER}"
                 raise _RefusedCommandError(
-                    error,
-                    CloseCode.INTERNAL_ERROR,
-                    event=EventKind.UNHANDLED,
-                    detail=f"event {event!r}: {_NO_HANDLER}",
+                    error, CloseCode.INTERNAL_ERROR, detail, EventKind.UNHANDLED
                 )
             case Unsupported(kind=kind):
                 message = f"`{kind}` is not supported by this service."
                 error = AckError(AckErrorName.BAD_REQUEST, message)
-                raise _RefusedCommandError(error, CloseCode.UNSUPPORTED_DATA)
+                raise _RefusedCommandError(error, CloseCode.UNSUPPORTED_DATA, message)
 
     def _send(self, command: SendToGroup) -> SessionResult:
         self._require(Permission.SEND_TO_GROUP, command.group, "send to")
@@ -199,7 +187,7 @@ class Session:
         if not self._hub.check(permission, self.connection_id, group):
             message = f"The client does not have permission to {verb} group '{group}'."
             error = AckError(AckErrorName.FORBIDDEN, message)
-            raise _RefusedCommandError(error, CloseCode.POLICY_VIOLATION)
+            raise _RefusedCommandError(error, CloseCode.POLICY_VIOLATION, message)
 
     def _refuse(self, command: _Command, refusal: _RefusedCommandError) -> SessionResult:
         response = Ack(command.ack_id, refusal.error) if command.ack_id is not None else None

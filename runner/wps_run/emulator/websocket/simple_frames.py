@@ -9,12 +9,7 @@ from dataclasses import dataclass
 from wps_run.emulator.effects import DataType, Message
 from wps_run.emulator.names import is_group_name
 from wps_run.emulator.rest.targets import Query
-from wps_run.emulator.websocket.frames import (
-    ClientRequest,
-    SendEvent,
-    SendToGroup,
-    ServerResponse,
-)
+from wps_run.emulator.websocket import frames
 
 _EVENT = "message"
 """The event that a frame causes in the mode `sendEvent`."""
@@ -79,20 +74,17 @@ class SimpleFrames:
     is_reliable: bool = False
     is_binary: bool = False
 
-    def decode(self, frame: str | bytes) -> ClientRequest:
-        """Decode a frame: a message to the mode's group, or an event."""
+    def decode(self, frame: str | bytes) -> frames.ClientRequest:
         if isinstance(frame, str):
             data, data_type = frame.encode(), DataType.TEXT
         else:
             data, data_type = frame, DataType.BINARY
         if self.mode.group is None:
-            return SendEvent(_EVENT, data, data_type)
-        return SendToGroup(self.mode.group, data, data_type, no_echo=self.mode.no_echo)
+            return frames.SendEvent(_EVENT, data, data_type)
+        return frames.SendToGroup(self.mode.group, data, data_type, no_echo=self.mode.no_echo)
 
-    def encode_response(self, response: ServerResponse) -> bytes:  # noqa: ARG002 - no responses
-        """Return b"": simple clients get no responses."""
+    def encode_response(self, response: frames.ServerResponse) -> bytes:  # noqa: ARG002 - no responses
         return b""
 
     def encode_message(self, message: Message) -> _Payload:
-        """Return the payload unchanged."""
         return _Payload(message.data)
