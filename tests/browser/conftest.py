@@ -1,4 +1,4 @@
-"""A real browser, Debian's Chromium, driven through a program of Node's; services to watch."""
+"""Chromium, driven by a Node program, and emulators with a dashboard."""
 
 import json
 import os
@@ -27,9 +27,9 @@ class Browser:
         self._process = process
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
-        return lambda *given: self._ask(method, *given)
+        return lambda *args: self._call(method, *args)
 
-    def _ask(self, *call: object) -> Any:
+    def _call(self, *call: object) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(call) + "\n")
@@ -38,17 +38,17 @@ class Browser:
         assert "error" not in answer, answer["error"]
         return answer["value"]
 
-    def caught_up(self, served: "Served") -> None:
-        """Wait until the live page shows the newest entry of the ledger."""
-        last = served.ask("GET", "ledger?limit=0")["last"]
-        line = "document.querySelector('#traffic-table tbody tr button')"
-        self.until(f"{line}?.innerText === '{last}'")
+    def wait_for_newest_entry(self, served: "Served") -> None:
+        """Wait until the dashboard shows the newest entry of the request log."""
+        last = served.request("GET", "ledger?limit=0")["last"]
+        button = "document.querySelector('#traffic-table tbody tr button')"
+        self.until(f"{button}?.innerText === '{last}'")
 
     def is_quiet(self, served: "Served") -> bool:
-        """Whether there is nothing on the console, and nothing was asked for elsewhere."""
+        """Whether the console is empty, and no other server got a request."""
         assert self.noise() == []
-        places = {url.split("/")[2] for url in self.requests()}
-        return places == {served.endpoint.origin.removeprefix("http://")}
+        hosts = {url.split("/")[2] for url in self.requests()}
+        return hosts == {served.endpoint.origin.removeprefix("http://")}
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +78,7 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Served:
-    """A service in a process of its own, and the link to its page."""
+    """An emulator in its own process, and the link to its dashboard."""
 
     process: "subprocess.Popen[str]"
     connection_string: str
@@ -86,11 +86,11 @@ class Served:
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where it is, and its key."""
+        """Address and access key."""
         return parse_connection_string(self.connection_string)
 
-    def ask(self, method: str, path: str, body: object = None) -> Any:
-        """What a path below `/_local/` answers to whoever has the key."""
+    def request(self, method: str, path: str, body: object = None) -> Any:
+        """Request a path below `/_local/` with the access key, and parse the JSON."""
         request = urllib.request.Request(  # noqa: S310 - http, here
             f"{self.endpoint.origin}/_local/{path}",
             data=json.dumps(body).encode() if body is not None else None,
@@ -101,13 +101,13 @@ class Served:
             text = answer.read()
         return json.loads(text) if text else None
 
-    def seat(self, count: int) -> None:
-        """Let so many users in, each in a group of all and in one of a hundred teams."""
+    def seed_clients(self, count: int) -> None:
+        """Connect users, each in the group `everyone` and in one of a hundred teams."""
         clients = [
             {"userId": f"user-{number}", "groups": ["everyone", f"team-{number % 100}"]}
             for number in range(1, count + 1)
         ]
-        self.ask("POST", "seed", {"hub": "chat", "clients": clients})
+        self.request("POST", "seed", {"hub": "chat", "clients": clients})
 
 
 @pytest.fixture(scope="session")
@@ -129,10 +129,10 @@ def served(script: Path) -> Iterator[Served]:
     assert process.stdout is not None
     assert process.stderr is not None
     connection_string = process.stdout.readline().strip()
-    found = re.search(r"http\S+key=\S+", process.stderr.readline())
-    assert found is not None
+    link = re.search(r"http\S+key=\S+", process.stderr.readline())
+    assert link is not None
     with process:
-        yield Served(process, connection_string, found[0])
+        yield Served(process, connection_string, link[0])
         process.terminate()
         assert "Traceback" not in process.stderr.read()
 
@@ -141,7 +141,7 @@ def served(script: Path) -> Iterator[Served]:
 def run(
     script: Path, served: Served, tmp_path: Path
 ) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Runs actions against the service, in a process of its own."""
+    """Runs actions against the emulator, in their own process."""
 
     def start(*actions: dict[str, Any]) -> "subprocess.CompletedProcess[str]":
         playbook = tmp_path / "playbook.json"
@@ -161,7 +161,7 @@ def run(
 
 @pytest.fixture
 def opened(browser: Browser, served: Served) -> Callable[..., None]:
-    """Opens the page by its link, and waits until it is there."""
+    """Opens the dashboard by its link, and waits for its content."""
 
     def open_(**options: Any) -> None:
         browser.open(served.link, options)

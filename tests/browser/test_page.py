@@ -1,26 +1,26 @@
-"""The live page of `wps-run serve` in a real browser, while real runs ask the service."""
+"""The dashboard of `wps-run serve` in a real browser, during real runs."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-ROW = "#people-table tbody tr"
-LINE = "#traffic-table tbody tr"
+ROW = "#clients-table tbody tr"
+TRAFFIC_ROW = "#traffic-table tbody tr"
 
 
 def shown(browser: Any) -> dict[str, int]:
-    """The numbers on the page, by what they count."""
+    """Return the numbers of the cards by their labels."""
     cards = browser.texts("#totals li") + browser.texts("#counts li")
     pairs = (card.split("\n") for card in cards)
     return {label: int(value.replace(",", "")) for label, value in pairs}
 
 
-def test_a_run_is_watched_and_the_numbers_are_those_of_the_state(
+def test_a_run_is_shown_live(
     browser: Any, served: Any, opened: Callable[..., None], run: Callable[..., Any]
 ) -> None:
-    """Hubs, groups, users, connections, permissions, messages and requests with their outcome."""
-    served.seat(30)
+    """The counters are those of the state; traffic has requests, messages and outcomes."""
+    served.seed_clients(30)
     opened()
     assert shown(browser)["connections"] == 30
 
@@ -32,43 +32,47 @@ def test_a_run_is_watched_and_the_numbers_are_those_of_the_state(
         {"actionName": "closeGroupConnections", "group": "team-30", "reason": "Good night"},
     )
     assert ended.returncode == 1, ended.stderr
-    browser.caught_up(served)
+    browser.wait_for_newest_entry(served)
 
-    chat = served.ask("GET", "state?limit=1")["hubs"]["chat"]
-    told = shown(browser)
-    assert (told["hub"], told["connections"]) == (1, chat["connections"])
-    assert (told["users"], told["groups"]) == (chat["users"], chat["groups"])
-    assert told["requests"] == len(served.ask("GET", "ledger?type=request")["entries"]) == 23
-    assert (told["refused (4xx)"], told["message"], told["deliveries"]) == (1, 1, 20)
-    lines = " ".join(browser.texts(LINE))
+    chat = served.request("GET", "state?limit=1")["hubs"]["chat"]
+    counters = shown(browser)
+    assert (counters["hub"], counters["connections"]) == (1, chat["connections"])
+    assert (counters["users"], counters["groups"]) == (chat["users"], chat["groups"])
+    assert (
+        counters["requests"] == len(served.request("GET", "ledger?type=request")["entries"]) == 23
+    )
+    assert (counters["refused (4xx)"], counters["message"], counters["deliveries"]) == (1, 1, 20)
+    rows = " ".join(browser.texts(TRAFFIC_ROW))
     for word in ("AddUserToGroup", "404", "Welcome aboard", "reached 20", "Good night", "closed 1"):
-        assert word in lines
+        assert word in rows
 
     browser.click("#kinds input[value=trouble]")
-    browser.until(f"document.querySelectorAll('{LINE}').length === 1")
-    assert "404" in browser.texts(LINE)[0]
-    browser.click(f"{LINE} button")
+    browser.until(f"document.querySelectorAll('{TRAFFIC_ROW}').length === 1")
+    assert "404" in browser.texts(TRAFFIC_ROW)[0]
+    browser.click(f"{TRAFFIC_ROW} button")
     browser.until("document.getElementById('entry').open")
     assert '"status": 404' in browser.text("#entry-text")
     assert "nobody" in browser.text("#entry-text")
     assert browser.is_quiet(served)
 
 
-def test_faults_are_switched_and_strike_the_next_request(
+def test_faults_are_switched_and_injected_into_the_next_request(
     browser: Any, served: Any, opened: Callable[..., None], run: Callable[..., Any]
 ) -> None:
-    """Put in force, off, on again, cleared; what is no fault is refused in words."""
+    """Added, switched off and on, removed; an invalid one is refused with a message."""
     send = {"actionName": "sendToAll", "data": "x"}
     opened()
     browser.fill("#fault", "503,on=sendToAll")
     browser.press("Enter")
     browser.until("document.querySelectorAll('#fault-list input:checked').length === 1")
     assert run(send).returncode == 3
-    browser.until("document.getElementById('fault-list').innerText.includes('struck 1 of 1')")
+    browser.until(
+        "document.getElementById('fault-list').innerText.includes('injected into 1 of 1 requests')"
+    )
 
     browser.click("#fault-list input")
     browser.until("document.querySelectorAll('#fault-list input:not(:checked)').length === 1")
-    assert served.ask("GET", "faults")["faults"] == []
+    assert served.request("GET", "faults")["faults"] == []
     assert run(send).returncode == 0
     browser.click("#fault-list input")
     browser.until("document.querySelectorAll('#fault-list input:checked').length === 1")
@@ -76,8 +80,8 @@ def test_faults_are_switched_and_strike_the_next_request(
 
     browser.fill("#fault", "stal")
     browser.press("Enter")
-    browser.until("document.querySelector('#fault-said.failed') !== null")
-    assert "did you mean `stall`" in browser.text("#fault-said")
+    browser.until("document.querySelector('#fault-status.failed') !== null")
+    assert "did you mean `stall`" in browser.text("#fault-status")
     browser.click("#clear-faults")
     browser.until("document.querySelectorAll('#fault-list li').length === 0")
     assert run(send).returncode == 0
@@ -88,12 +92,12 @@ def test_faults_are_switched_and_strike_the_next_request(
 def test_a_client_of_the_page_joins_sends_receives_and_is_closed(
     browser: Any, served: Any, opened: Callable[..., None], run: Callable[..., Any]
 ) -> None:
-    """By the browser's WebSocket, with a token that the service issues; the key is not there."""
+    """With the browser's WebSocket and a token; the access key is not in the page."""
     opened()
     browser.fill("#client-user", "ada")
     browser.fill("#client-groups", "red")
     browser.press("Enter")
-    browser.until("document.getElementById('client-said').innerText === 'Connected as ada.'")
+    browser.until("document.getElementById('client-status').innerText === 'Connected as ada.'")
     browser.fill("#client-group", "blue")
     browser.click("#join")
     browser.fill("#message", '{"at": 8}')
@@ -102,35 +106,35 @@ def test_a_client_of_the_page_joins_sends_receives_and_is_closed(
     browser.focus("#message")
     browser.press("Enter")
     browser.until("document.getElementById('frames').innerText.includes('fromUserId')")
-    (one,) = served.ask("GET", "state")["hubs"]["chat"]["connectionList"]
-    assert (one["userId"], one["groups"]) == ("ada", ["red", "blue"])
+    (connection,) = served.request("GET", "state")["hubs"]["chat"]["connectionList"]
+    assert (connection["userId"], connection["groups"]) == ("ada", ["red", "blue"])
     browser.until(f"document.querySelector('{ROW}')?.innerText.includes('send to: every group')")
 
-    say = {"actionName": "sendToUser", "userId": "ada", "data": "Hello from a playbook"}
-    assert run(say).returncode == 0
+    send = {"actionName": "sendToUser", "userId": "ada", "data": "Hello from a playbook"}
+    assert run(send).returncode == 0
     browser.until("document.getElementById('frames').innerText.includes('Hello from a playbook')")
     assert run({"actionName": "closeAllConnections", "reason": "Enough"}).returncode == 0
-    browser.until("document.getElementById('client-said').innerText.startsWith('Closed')")
+    browser.until("document.getElementById('client-status').innerText.startsWith('Closed')")
     assert "Enough" in browser.text("#frames")
     browser.click("#connect")
-    browser.until("document.getElementById('client-said').innerText === 'Connected as ada.'")
+    browser.until("document.getElementById('client-status').innerText === 'Connected as ada.'")
     browser.click("#close")
-    browser.until("document.getElementById('client-said').innerText === 'Closed: 1000'")
+    browser.until("document.getElementById('client-status').innerText === 'Closed: 1000'")
     assert not any(served.endpoint.key in url for url in browser.requests())
     assert served.endpoint.key not in browser.evaluate("document.documentElement.outerHTML")
     assert browser.is_quiet(served)
 
 
-def test_five_thousand_connections_are_readable(browser: Any, served: Any) -> None:
-    """Usable within 3 s, a page of rows at a time, found by search, group and page."""
-    served.seat(5000)
+def test_five_thousand_connections_are_usable(browser: Any, served: Any) -> None:
+    """Within 3 s, one page of rows at a time, found by search, group and page."""
+    served.seed_clients(5000)
     assert browser.open(served.link) < 3000
     browser.until("document.getElementById('main')?.hidden === false")
     assert browser.evaluate("performance.now()") < 3000
     assert shown(browser)["connections"] == 5000
     assert browser.evaluate("document.querySelectorAll('*').length") < 2000
 
-    browser.click("#after")
+    browser.click("#next-page")
     browser.until("document.getElementById('page').innerText === 'Page 2 of 100'")
     assert "user-51" in browser.texts(ROW)[0]
     browser.fill("#search", "USER-4999")
@@ -141,50 +145,52 @@ def test_five_thousand_connections_are_readable(browser: Any, served: Any) -> No
     assert browser.texts(ROW)[0].split("\t") == ["everyone", "chat", "5,000"]
     browser.click(f"{ROW}:nth-child(2) button")
     browser.until("document.getElementById('matches').innerText === '50 connections'")
-    browser.click("#only button")
+    browser.click("#active-filters button")
     browser.until("document.getElementById('matches').innerText === '5,000 connections'")
     assert browser.is_quiet(served)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_can_be_used_by_everybody(
+def test_it_is_accessible(
     browser: Any, served: Any, opened: Callable[..., None], run: Callable[..., Any], scheme: str
 ) -> None:
-    """Axe finds nothing, in light and dark; what is announced is what its user did."""
-    served.seat(60)
-    served.ask("POST", "faults", {"faults": ["503,on=SendToAll", "delay=1ms"]})
+    """No findings of axe, in light and dark; only results of the user's actions are announced."""
+    served.seed_clients(60)
+    served.request("POST", "faults", {"faults": ["503,on=SendToAll", "delay=1ms"]})
     opened(colorScheme=scheme)
     browser.fill("#client-user", "ada")
     browser.press("Enter")
-    browser.until("document.getElementById('client-said').innerText.startsWith('Connected')")
+    browser.until("document.getElementById('client-status').innerText.startsWith('Connected')")
     browser.click("#fault-list input")
     run({"actionName": "sendToGroup", "group": "everyone", "data": "x"})
     run({"actionName": "sendToAll", "data": "x"})
-    browser.caught_up(served)
+    browser.wait_for_newest_entry(served)
     browser.click("#listing input[value=groups]")
     browser.until("document.getElementById('matches').innerText.includes('groups')")
     browser.click(f"{ROW} button")
-    browser.until("document.querySelectorAll('#only button').length === 1")
+    browser.until("document.querySelectorAll('#active-filters button').length === 1")
 
     assert browser.axe() == []
-    browser.click(f"{LINE} button")
+    browser.click(f"{TRAFFIC_ROW} button")
     browser.until("document.getElementById('entry').open")
     assert browser.axe() == []
     live = "document.querySelectorAll('[role=status], [aria-live]')"
-    ids = browser.evaluate(f"[...{live}].map((one) => one.id)")
-    assert ids == ["state", "fault-said", "client-said"]
+    ids = browser.evaluate(f"[...{live}].map((element) => element.id)")
+    assert ids == ["state", "fault-status", "client-status"]
 
 
 def test_the_focus_stays_while_rows_change(
     browser: Any, served: Any, opened: Callable[..., None]
 ) -> None:
-    """Whoever is on a row with the keyboard is still there when it is written anew."""
-    served.seat(3)
+    """A row with the keyboard focus keeps it when the row changes."""
+    served.seed_clients(3)
     opened()
     browser.click("#listing input[value=groups]")
     browser.until(f"document.querySelector('{ROW} button') !== null")
     browser.focus(f"{ROW} button")
-    served.ask("POST", "seed", {"hub": "chat", "clients": [{"groups": ["everyone"], "count": 5}]})
+    served.request(
+        "POST", "seed", {"hub": "chat", "clients": [{"groups": ["everyone"], "count": 5}]}
+    )
     browser.until(f"document.querySelector('{ROW}').innerText.endsWith('8')")
 
     assert browser.evaluate("document.activeElement.innerText") == "everyone"

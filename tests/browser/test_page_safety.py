@@ -1,4 +1,4 @@
-"""The live page is safe: names are only text, its link opens once, other pages have no way in."""
+"""The dashboard is safe: names are plain text, links open once, other sites have no access."""
 
 import urllib.error
 import urllib.request
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-HURTING = (
+HOSTILE_NAMES = (
     "</script><script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
     "javascript:alert(1)",
@@ -21,31 +21,31 @@ HURTING = (
     "😀👩\u200d👩\u200d👧",
     "x" * 1024,
 )
-"""Names that look for a way out of where they are written."""
+"""Names that try to break out of the markup."""
 
 
-def test_names_that_hurt_are_only_text(
+def test_hostile_names_are_plain_text(
     browser: Any, served: Any, opened: Callable[..., None], run: Callable[..., Any]
 ) -> None:
-    """In every list, in what happens, in its details and in what the client hears."""
-    clients = [{"userId": name, "groups": [name, "red"]} for name in HURTING]
-    served.ask("POST", "seed", {"hub": "chat", "clients": clients})
+    """In every list, in the traffic, in details and in the test client's frames."""
+    clients = [{"userId": name, "groups": [name, "red"]} for name in HOSTILE_NAMES]
+    served.request("POST", "seed", {"hub": "chat", "clients": clients})
     opened()
-    browser.fill("#client-user", HURTING[0])
+    browser.fill("#client-user", HOSTILE_NAMES[0])
     browser.fill("#client-groups", "red")
     browser.press("Enter")
-    browser.until("document.getElementById('client-said').innerText.startsWith('Connected')")
-    texts = [name.replace("${", "$${") for name in HURTING]
+    browser.until("document.getElementById('client-status').innerText.startsWith('Connected')")
+    texts = [name.replace("${", "$${") for name in HOSTILE_NAMES]
     assert not run(
         {"actionName": "sendToGroup", "forEach": texts, "group": "red", "data": "${each}"}
     ).returncode
-    browser.caught_up(served)
-    browser.until(f"document.querySelectorAll('#frames li').length === {len(HURTING) + 1}")
+    browser.wait_for_newest_entry(served)
+    browser.until(f"document.querySelectorAll('#frames li').length === {len(HOSTILE_NAMES) + 1}")
     for listing in ("users", "groups", "connections"):
         browser.click(f"#listing input[value={listing}]")
         browser.until(f"document.getElementById('matches').innerText.includes('{listing}')")
-        assert HURTING[1] in browser.text("#people-table")
-        assert "\\u202egnp.exe" in browser.text("#people-table")
+        assert HOSTILE_NAMES[1] in browser.text("#clients-table")
+        assert "\\u202egnp.exe" in browser.text("#clients-table")
     browser.click("#traffic-table tbody tr button")
     browser.until("document.getElementById('entry').open")
 
@@ -53,10 +53,10 @@ def test_names_that_hurt_are_only_text(
     assert browser.is_quiet(served)
 
 
-def test_the_link_opens_once_and_what_was_opened_ends_with_the_service(
+def test_the_link_opens_once_and_the_session_ends_with_the_emulator(
     browser: Any, served: Any, opened: Callable[..., None]
 ) -> None:
-    """Used twice it is refused, the address bar forgets it, and the page says that it is old."""
+    """A second use is refused, the address bar has no key, a lost connection is shown."""
     opened()
     assert browser.evaluate("location.href") == served.endpoint.origin + "/"
     assert browser.evaluate("document.cookie") == ""
@@ -70,13 +70,13 @@ def test_the_link_opens_once_and_what_was_opened_ends_with_the_service(
     browser.open("about:blank")
 
 
-EVIL = """<!doctype html><script>
+ATTACK = """<!doctype html><script>
 const at = "$origin";
 const send = (method, path, body) =>
   fetch(at + path, { method, body, mode: "no-cors", credentials: "include" }).catch(() => null);
-const knock = () => new Promise((resolve) => {
+const connect = () => new Promise((resolve) => {
   const socket = new WebSocket(at.replace("http", "ws") + "/_local/live");
-  socket.onopen = () => resolve("let in");
+  socket.onopen = () => resolve("accepted");
   socket.onerror = () => resolve("refused");
 });
 const read = () => fetch(at + "/_local/state", { credentials: "include" })
@@ -94,7 +94,7 @@ addEventListener("load", async () => {
   [form.method, form.action, form.target] = ["post", at + "/_local/reset", "_blank"];
   document.body.append(form);
   form.submit();
-  window.told = [await knock(), await read(), await frame()];
+  window.results = [await connect(), await read(), await frame()];
 });
 </script><body>"""
 
@@ -102,12 +102,12 @@ addEventListener("load", async () => {
 def test_a_page_of_another_port_cannot_use_the_session(
     browser: Any, served: Any, opened: Callable[..., None]
 ) -> None:
-    """Though the browser sends it the cookie: the same site is not the same origin."""
-    served.seat(1)
-    page = EVIL.replace("$origin", served.endpoint.origin).encode()
+    """Even though the browser sends the cookie: the same site is not the same origin."""
+    served.seed_clients(1)
+    page = ATTACK.replace("$origin", served.endpoint.origin).encode()
     cookies: list[str] = []
 
-    class Evil(BaseHTTPRequestHandler):
+    class Attacker(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             """Answer with the page."""
             cookies.append(self.headers["Cookie"] or "")
@@ -117,17 +117,17 @@ def test_a_page_of_another_port_cannot_use_the_session(
             self.wfile.write(page)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Evil) as evil:
-        Thread(target=evil.serve_forever).start()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Attacker) as attacker:
+        Thread(target=attacker.serve_forever).start()
         opened()
-        browser.evaluate(f"void (location.href = 'http://127.0.0.1:{evil.server_port}/')")
-        browser.until("window.told !== undefined")
-        told = browser.evaluate("window.told")
-        evil.shutdown()
+        browser.evaluate(f"void (location.href = 'http://127.0.0.1:{attacker.server_port}/')")
+        browser.until("window.results !== undefined")
+        results = browser.evaluate("window.results")
+        attacker.shutdown()
 
     assert "wps-run-page-" in cookies[0]
-    assert told == ["refused", "refused", 0]
-    assert served.ask("GET", "state?limit=0")["hubs"]["chat"]["connections"] == 1
-    assert served.ask("GET", "faults")["faults"] == []
+    assert results == ["refused", "refused", 0]
+    assert served.request("GET", "state?limit=0")["hubs"]["chat"]["connections"] == 1
+    assert served.request("GET", "faults")["faults"] == []

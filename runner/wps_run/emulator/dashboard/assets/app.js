@@ -1,60 +1,60 @@
-// The page: what the service tells, shown where it belongs.
+// Entry point: connects the live updates to the sections of the page.
 
-import { client } from "/_local/page/client.js";
-import { $, el, fill, number, write } from "/_local/page/dom.js";
-import { faults } from "/_local/page/faults.js";
-import { watch } from "/_local/page/live.js";
-import { people } from "/_local/page/listings.js";
-import { traffic } from "/_local/page/traffic.js";
+import { initClient } from "/_local/page/client.js";
+import { $, el, formatNumber, setText, syncChildren } from "/_local/page/dom.js";
+import { initFaults } from "/_local/page/faults.js";
+import { subscribe } from "/_local/page/live.js";
+import { initListings } from "/_local/page/listings.js";
+import { initTraffic } from "/_local/page/traffic.js";
 
 const STATES = {
   live: "Live",
-  lost: "Not connected: what is shown is old. Trying again …",
-  over: "This session is over: open the link that wps-run serve prints",
+  lost: "Not connected: the data is outdated. Reconnecting …",
+  over: "The session has ended: open the link that wps-run serve prints",
 };
 const COUNTS = {
   requests: "requests",
   refused: "refused (4xx)",
   failed: "failed (5xx)",
-  unanswered: "without answer",
-  struck: "struck by faults",
+  unanswered: "no response",
+  struck: "with faults",
   messages: "messages",
   deliveries: "deliveries",
   closed: "closed",
 };
-const BAD = new Set(["refused", "failed", "unanswered"]);
+const ERRORS = new Set(["refused", "failed", "unanswered"]);
 
-function cards(list, numbers, labels) {
+function showCards(list, numbers, labels) {
   const rows = Object.entries(labels).map(([key, label]) =>
     [key, numbers[key] === 1 ? label.replace(/ies$/, "y").replace(/s$/, "") : label, numbers[key]]);
-  fill(list, rows, ([key]) => key, ([key, label, value]) => {
-    const card = el("li", BAD.has(key) && value ? "bad" : "", el("span", "", label), el("strong", "", number(value)));
+  syncChildren(list, rows, ([key]) => key, ([key, label, value]) => {
+    const card = el("li", ERRORS.has(key) && value ? "bad" : "", el("span", "", label), el("strong", "", formatNumber(value)));
     card.id = `of-${key}`;
     return card;
   });
 }
 
-function hear(news) {
-  if (news.totals) {
+function showUpdate(update) {
+  if (update.totals) {
     const kinds = { hubs: "hubs", connections: "connections", users: "users", groups: "groups" };
-    cards($("totals"), news.totals, kinds);
-    whoIsThere.hubs(news.totals);
+    showCards($("totals"), update.totals, kinds);
+    listings.showHubs(update.totals);
   }
-  if (news.counts) cards($("counts"), news.counts, COUNTS);
-  if (news.people) whoIsThere.page(news.people);
-  if (news.faults) showFaults(news.faults);
-  if (news.traffic) showTraffic(news.traffic);
+  if (update.counts) showCards($("counts"), update.counts, COUNTS);
+  if (update.people) listings.showPage(update.people);
+  if (update.faults) showFaults(update.faults);
+  if (update.traffic) showTraffic(update.traffic);
   $("main").hidden = false;
 }
 
-function tell(state) {
+function showState(state) {
   $("state").className = `state ${state}`;
-  write($("state"), STATES[state]);
+  setText($("state"), STATES[state]);
 }
 
-write($("place"), location.origin);
-client();
-const see = watch(hear, tell);
-const whoIsThere = people(see);
-const showTraffic = traffic(see);
-const showFaults = faults();
+setText($("place"), location.origin);
+initClient();
+const updateQuery = subscribe(showUpdate, showState);
+const listings = initListings(updateQuery);
+const showTraffic = initTraffic(updateQuery);
+const showFaults = initFaults();

@@ -1,74 +1,73 @@
-// A client of one's own: the browser's WebSocket with json.webpubsub.azure.v1.
+// A test client: the browser's WebSocket with json.webpubsub.azure.v1.
 
-import { $, ask, el, name } from "/_local/page/dom.js";
+import { $, el, name, request } from "/_local/page/dom.js";
 
 const SUBPROTOCOL = "json.webpubsub.azure.v1";
-const MOST = 200;
+const FRAME_LIMIT = 200;
 
-const words = (id) => $(id).value.split(",").map((word) => word.trim()).filter(Boolean);
+const listValue = (id) => $(id).value.split(",").map((item) => item.trim()).filter(Boolean);
 
-export function client() {
+export function initClient() {
   let socket = null;
-  let acks = 0;
+  let lastAckId = 0;
 
-  function say(text, failed = false) {
-    $("client-said").classList.toggle("failed", failed);
-    $("client-said").textContent = text;
+  function showStatus(text, isError = false) {
+    $("client-status").classList.toggle("failed", isError);
+    $("client-status").textContent = text;
   }
 
-  function note(way, text) {
+  function logFrame(direction, text) {
     const time = new Date().toLocaleTimeString("en-GB");
-    $("frames").prepend(el("li", "", el("span", "label", `${time} ${way}`), el("span", "mono", name(text))));
-    while ($("frames").childElementCount > MOST) $("frames").lastElementChild.remove();
+    $("frames").prepend(el("li", "", el("span", "label", `${time} ${direction}`), el("span", "mono", name(text))));
+    while ($("frames").childElementCount > FRAME_LIMIT) $("frames").lastElementChild.remove();
   }
 
   function send(frame) {
-    const text = JSON.stringify({ ...frame, ackId: (acks += 1) });
+    const text = JSON.stringify({ ...frame, ackId: (lastAckId += 1) });
     socket.send(text);
-    note("sent", text);
+    logFrame("sent", text);
   }
 
-  function turn(open) {
-    $("connect").disabled = open;
-    $("close").disabled = !open;
-    $("send-fields").disabled = !open;
+  function enableForms(isConnected) {
+    $("connect").disabled = isConnected;
+    $("close").disabled = !isConnected;
+    $("send-fields").disabled = !isConnected;
   }
 
   async function connect() {
-    const asked = {
+    const identity = {
       hub: $("client-hub").value.trim(),
       userId: $("client-user").value.trim() || null,
-      groups: words("client-groups"),
-      roles: words("client-roles"),
+      groups: listValue("client-groups"),
+      roles: listValue("client-roles"),
     };
-    turn(true);
-    let given;
+    enableForms(true);
+    let credentials;
     try {
-      given = await ask("POST", "/_local/token", JSON.stringify(asked));
+      credentials = await request("POST", "/_local/token", JSON.stringify(identity));
     } catch (error) {
-      turn(false);
-      say(error.message, true);
+      enableForms(false);
+      showStatus(error.message, true);
       return;
     }
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    const token = encodeURIComponent(given.token);
-    const mine = new WebSocket(`${scheme}//${location.host}${given.path}?access_token=${token}`, SUBPROTOCOL);
-    socket = mine;
-    mine.addEventListener("message", (event) => hear(event.data));
-    mine.addEventListener("close", (event) => {
-      note("closed", `${event.code} ${event.reason}`.trim());
-      say(`Closed: ${event.code} ${event.reason}`.trim());
-      turn(false);
+    const token = encodeURIComponent(credentials.token);
+    socket = new WebSocket(`${scheme}//${location.host}${credentials.path}?access_token=${token}`, SUBPROTOCOL);
+    socket.addEventListener("message", (event) => receive(event.data));
+    socket.addEventListener("close", (event) => {
+      logFrame("closed", `${event.code} ${event.reason}`.trim());
+      showStatus(`Closed: ${event.code} ${event.reason}`.trim());
+      enableForms(false);
     });
   }
 
-  function hear(text) {
-    note("heard", text);
+  function receive(text) {
+    logFrame("received", text);
     const frame = JSON.parse(text);
     if (frame.type === "system" && frame.event === "connected") {
-      say(`Connected as ${frame.userId || "nobody"}.`);
+      showStatus(frame.userId ? `Connected as ${frame.userId}.` : "Connected without a user.");
     }
-    if (frame.type === "ack" && !frame.success) say(frame.error?.message ?? "Refused.", true);
+    if (frame.type === "ack" && !frame.success) showStatus(frame.error?.message ?? "The request failed.", true);
   }
 
   const group = () => $("client-group").value;
@@ -87,7 +86,7 @@ export function client() {
     try {
       if (dataType === "json") data = JSON.parse(data);
     } catch (error) {
-      say(`The message is not JSON: ${error.message}`, true);
+      showStatus(`The message is not JSON: ${error.message}`, true);
       return;
     }
     send({ type: "sendToGroup", group: group(), dataType, data });

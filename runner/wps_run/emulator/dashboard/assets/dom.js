@@ -1,87 +1,86 @@
-// Elements made without markup: whatever a name holds, it stays text.
+// Helpers for the DOM. Elements are created without markup, so names stay plain text.
 
-const HIDDEN =
+const INVISIBLE =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]/gu;
 
 export const $ = (id) => document.getElementById(id);
 
-/** A text with what nobody sees, or what turns its direction, written by its number. */
-export function visible(text) {
-  return String(text).replace(HIDDEN, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/** Escape invisible characters, and those that change the text's direction. */
+export function escapeInvisible(text) {
+  return String(text).replace(INVISIBLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-/** An element with a class and children: nodes, or texts. */
+/** Create an element with a class and children: nodes or texts. */
 export function el(tag, className, ...children) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
-  return made;
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
+  return element;
 }
 
-/** A name that somebody chose. */
-export const name = (text) => el("bdi", "", visible(text));
+/** Create an element for a name that a user chose, isolated from the direction of the text around it. */
+export const name = (text) => el("bdi", "", escapeInvisible(text));
 
-/** A name that can be pressed. */
-export function pressable(text, label, act) {
+/** Create a button with a name on it. */
+export function nameButton(text, label, onClick) {
   const button = el("button", "", name(text));
   button.type = "button";
   button.setAttribute("aria-label", label);
-  button.addEventListener("click", act);
+  button.addEventListener("click", onClick);
   return button;
 }
 
-export const number = (value) => value.toLocaleString("en");
+export const formatNumber = (value) => value.toLocaleString("en");
 
-/** Write a text where it has changed, so that nothing is laid out or read aloud anew. */
-export function write(node, text) {
+/** Set a text only if it has changed, to avoid a new layout and a new announcement by screen readers. */
+export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
 /**
- * Bring the children of a list in line with its rows. A child stays where its row has not changed,
- * so that focus and selection stay, too.
+ * Make the children of a list match its rows. The child of an unchanged row is kept, and with it
+ * focus and selection.
  */
-export function fill(list, rows, key, make) {
-  const known = new Map([...list.children].map((child) => [child.dataset.key, child]));
-  let at = list.firstElementChild;
+export function syncChildren(list, rows, keyOf, create) {
+  const existing = new Map([...list.children].map((child) => [child.dataset.key, child]));
+  let next = list.firstElementChild;
   const kept = new Set();
   for (const row of rows) {
-    const [id, seen] = [key(row), JSON.stringify(row)];
-    let child = known.get(id);
-    if (!child || child.seen !== seen) {
-      const fresh = make(row);
-      [fresh.dataset.key, fresh.seen] = [id, seen];
+    const [key, content] = [keyOf(row), JSON.stringify(row)];
+    let child = existing.get(key);
+    if (!child || child.content !== content) {
+      const created = create(row);
+      [created.dataset.key, created.content] = [key, content];
       if (child) {
-        replace(child, fresh);
-        if (at === child) at = fresh;
+        replaceKeepingFocus(child, created);
+        if (next === child) next = created;
       }
-      child = fresh;
+      child = created;
     }
     kept.add(child);
-    if (child === at) at = at.nextElementSibling;
-    else list.insertBefore(child, at);
+    if (child === next) next = next.nextElementSibling;
+    else list.insertBefore(child, next);
   }
   for (const child of [...list.children]) if (!kept.has(child)) child.remove();
 }
 
-/** Put a new row where an old one was; what had the focus in it has it again. */
-function replace(old, fresh) {
-  const inside = (row) => [...row.querySelectorAll("button, input")];
-  const place = inside(old).indexOf(document.activeElement);
-  old.replaceWith(fresh);
-  if (place >= 0) inside(fresh)[place]?.focus();
+function replaceKeepingFocus(old, replacement) {
+  const controls = (row) => [...row.querySelectorAll("button, input")];
+  const index = controls(old).indexOf(document.activeElement);
+  old.replaceWith(replacement);
+  if (index >= 0) controls(replacement)[index]?.focus();
 }
 
-/** Ask a path of the service; the JSON of its answer, or an Error in its words. */
-export async function ask(method, path, body) {
-  const answer = await fetch(path, { method, body });
-  const text = await answer.text();
-  if (answer.ok) return text ? JSON.parse(text) : null;
-  let told = "";
+/** Send a request; return the JSON of the response, or throw an Error with its message. */
+export async function request(method, path, body) {
+  const response = await fetch(path, { method, body });
+  const text = await response.text();
+  if (response.ok) return text ? JSON.parse(text) : null;
+  let message = "";
   try {
-    told = JSON.parse(text).message;
+    message = JSON.parse(text).message;
   } catch {
-    // an answer without words
+    // not every error response has a JSON body
   }
-  throw new Error(told || `The service answered ${answer.status}.`);
+  throw new Error(message || `The emulator answered ${response.status}.`);
 }

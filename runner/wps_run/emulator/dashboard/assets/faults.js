@@ -1,77 +1,81 @@
-// Faults on demand: put in force, switched off and on again.
+// Fault injection: faults are added, and switched off and on.
 
-import { $, ask, el, fill, name, number, visible, write } from "/_local/page/dom.js";
+import { $, el, escapeInvisible, formatNumber, name, request, setText, syncChildren } from "/_local/page/dom.js";
 
-export function faults() {
-  let inForce = [];
-  let off = [];
+export function initFaults() {
+  let active = [];
+  let disabled = [];
 
-  async function act(method, path, body, done) {
-    $("fault-said").classList.remove("failed");
+  async function change(method, path, body, success) {
+    $("fault-status").classList.remove("failed");
     try {
-      await ask(method, path, body);
-      $("fault-said").textContent = done;
+      await request(method, path, body);
+      $("fault-status").textContent = success;
       return true;
     } catch (error) {
-      $("fault-said").classList.add("failed");
-      $("fault-said").textContent = visible(error.message);
+      $("fault-status").classList.add("failed");
+      $("fault-status").textContent = escapeInvisible(error.message);
       return false;
     }
   }
 
-  const putInForce = (text) =>
-    act("POST", "/_local/faults", JSON.stringify({ faults: [text] }), `In force: ${visible(text)}`);
+  const addFault = (fault) =>
+    change("POST", "/_local/faults", JSON.stringify({ faults: [fault] }), `Added: ${escapeInvisible(fault)}`);
 
   $("fault-form").addEventListener("submit", async (event) => {
     event.preventDefault();
-    const text = $("fault").value.trim();
-    if (text && await putInForce(text)) $("fault").value = "";
+    const fault = $("fault").value.trim();
+    if (fault && await addFault(fault)) $("fault").value = "";
   });
   $("clear-faults").addEventListener("click", async () => {
-    if (await act("DELETE", "/_local/faults", undefined, "No fault is in force.")) {
-      off = [];
+    if (await change("DELETE", "/_local/faults", undefined, "All faults were removed.")) {
+      disabled = [];
       draw();
     }
   });
 
-  async function turn(row, box) {
-    box.disabled = true;
-    if (row.on) {
-      off.push(row.fault);
+  async function toggle(row, checkbox) {
+    checkbox.disabled = true;
+    if (row.isActive) {
+      disabled.push(row.fault);
       const path = `/_local/faults?fault=${encodeURIComponent(row.fault)}`;
-      if (!await act("DELETE", path, undefined, `Off: ${visible(row.fault)}`)) off.pop();
-    } else if (await putInForce(row.fault)) {
-      off = off.filter((one) => one !== row.fault);
+      if (!await change("DELETE", path, undefined, `Off: ${escapeInvisible(row.fault)}`)) disabled.pop();
+    } else if (await addFault(row.fault)) {
+      disabled = disabled.filter((fault) => fault !== row.fault);
     }
     draw();
   }
 
-  function item(row) {
-    const box = el("input");
-    box.type = "checkbox";
-    box.setAttribute("role", "switch");
-    box.checked = row.on;
-    box.addEventListener("change", () => turn(row, box));
-    const struck = row.on ? `struck ${number(row.struck)} of ${number(row.meant)}` : "off";
-    return el("li", row.on ? "" : "off",
-      el("label", "mono", box, name(row.fault)), el("span", "label", struck));
+  function createItem(row) {
+    const checkbox = el("input");
+    checkbox.type = "checkbox";
+    checkbox.setAttribute("role", "switch");
+    checkbox.checked = row.isActive;
+    checkbox.addEventListener("change", () => toggle(row, checkbox));
+    const counts = row.isActive
+      ? `injected into ${formatNumber(row.struck)} of ${formatNumber(row.meant)} requests`
+      : "off";
+    return el("li", row.isActive ? "" : "off",
+      el("label", "mono", checkbox, name(row.fault)), el("span", "label", counts));
   }
 
   function draw() {
-    const on = inForce.map((one) => ({ ...one, on: true }));
-    const rows = [...on, ...off.map((fault) => ({ fault, on: false }))];
-    const seen = new Map();
+    const rows = [
+      ...active.map((fault) => ({ ...fault, isActive: true })),
+      ...disabled.map((fault) => ({ fault, isActive: false })),
+    ];
+    const occurrences = new Map();
     for (const row of rows) {
-      row.place = seen.get(row.fault) ?? 0;
-      seen.set(row.fault, row.place + 1);
+      row.occurrence = occurrences.get(row.fault) ?? 0;
+      occurrences.set(row.fault, row.occurrence + 1);
     }
-    fill($("fault-list"), rows, (row) => `${row.place} ${row.on} ${row.fault}`, item);
+    syncChildren($("fault-list"), rows, (row) => `${row.occurrence} ${row.isActive} ${row.fault}`, createItem);
     $("no-faults").hidden = rows.length > 0;
   }
 
-  return (part) => {
-    inForce = part.faults;
-    write($("seed"), String(part.seed));
+  return (update) => {
+    active = update.faults;
+    setText($("seed"), String(update.seed));
     draw();
   };
 }

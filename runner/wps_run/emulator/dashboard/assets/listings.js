@@ -1,134 +1,128 @@
-// Who is there: connections, users, groups or hubs, a page of rows at a time.
+// The list of clients: connections, users, groups or hubs, one page at a time.
 
-import { $, el, fill, name, number, pressable, write } from "/_local/page/dom.js";
+import { $, el, formatNumber, name, nameButton, setText, syncChildren } from "/_local/page/dom.js";
 
-const HEADS = {
+const COLUMNS = {
   connections: ["Connection", "Hub", "User", "Groups", "Permissions", "Subprotocol"],
   users: ["User", "Hub", "Connections"],
   groups: ["Group", "Hub", "Connections"],
   hubs: ["Hub", "Connections", "Users", "Groups"],
 };
+const NUMERIC_COLUMNS = new Set(["Connections", "Users", "Groups"]);
 const VERBS = { sendToGroup: "send to", joinLeaveGroup: "join and leave" };
-const NONE = { connections: "Nobody", users: "No user", groups: "No group", hubs: "No hub" };
 
-export function people(see) {
-  const view = { listing: "connections", hub: "", search: "", user: "", group: "", page: 0 };
-  let listed = "";
+export function initListings(updateQuery) {
+  const query = { listing: "connections", hub: "", search: "", user: "", group: "", page: 0 };
+  const body = document.querySelector("#clients-table tbody");
+  let shownListing = "";
 
-  function show(changes) {
-    Object.assign(view, { page: 0 }, changes);
-    see(view);
-    for (const one of document.getElementsByName("listing")) one.checked = one.value === view.listing;
-    $("hub").value = view.hub;
-    fill($("only"), ["user", "group"].filter((kind) => view[kind]).map((kind) => [kind, view[kind]]),
-      ([kind]) => kind, chip);
+  function change(changes) {
+    Object.assign(query, { page: 0 }, changes);
+    updateQuery(query);
+    for (const radio of document.getElementsByName("listing")) radio.checked = radio.value === query.listing;
+    $("hub").value = query.hub;
+    const filters = ["user", "group"].filter((kind) => query[kind]).map((kind) => [kind, query[kind]]);
+    syncChildren($("active-filters"), filters, ([kind]) => kind, createFilterChip);
   }
 
-  function chip([kind, value]) {
-    const button = pressable(`${kind}: ${value} ✕`, `No longer only ${kind} ${value}`, () => {
-      show({ [kind]: "" });
+  function createFilterChip([kind, value]) {
+    const button = nameButton(`${kind}: ${value} ✕`, `Remove the filter ${kind} ${value}`, () => {
+      change({ [kind]: "" });
       $("search").focus();
     });
     return el("span", "", button);
   }
 
   $("listing").addEventListener("change", (event) =>
-    show({ listing: event.target.value, user: "", group: "" }));
-  $("hub").addEventListener("change", () => show({ hub: $("hub").value }));
-  $("search").addEventListener("input", () => show({ search: $("search").value }));
-  $("people-form").addEventListener("submit", (event) => event.preventDefault());
-  $("before").addEventListener("click", () => show({ page: view.page - 1 }));
-  $("after").addEventListener("click", () => show({ page: view.page + 1 }));
+    change({ listing: event.target.value, user: "", group: "" }));
+  $("hub").addEventListener("change", () => change({ hub: $("hub").value }));
+  $("search").addEventListener("input", () => change({ search: $("search").value }));
+  $("clients-form").addEventListener("submit", (event) => event.preventDefault());
+  $("previous-page").addEventListener("click", () => change({ page: query.page - 1 }));
+  $("next-page").addEventListener("click", () => change({ page: query.page + 1 }));
 
-  const open = (changes) => {
+  const openConnections = (changes) => {
     $("search").value = "";
-    show({ listing: "connections", user: "", group: "", search: "", ...changes });
-    $("people").focus();
+    change({ listing: "connections", user: "", group: "", search: "", ...changes });
+    $("clients").focus();
   };
 
   const cell = (...children) => el("td", "", ...children);
-  const sum = (value) => el("td", "number", number(value));
+  const numberCell = (value) => el("td", "number", formatNumber(value));
 
-  function rowOf(list) {
-    return (row) => {
-      if (list === "connections") return connection(row);
-      if (list === "hubs") {
-        const hub = pressable(row.name, `Connections of hub ${row.name}`, () => open({ hub: row.name }));
-        return el("tr", "", cell(hub), sum(row.connections), sum(row.users), sum(row.groups));
-      }
-      const kind = list === "users" ? "user" : "group";
-      const label = `Connections of ${kind} ${row.name} in hub ${row.hub}`;
-      const one = pressable(row.name, label, () => open({ hub: row.hub, [kind]: row.name }));
-      return el("tr", "", cell(one), cell(name(row.hub)), sum(row.connections));
-    };
+  function createRow(row) {
+    if (shownListing === "connections") return createConnectionRow(row);
+    if (shownListing === "hubs") {
+      const hub = nameButton(row.name, `Connections of hub ${row.name}`, () => openConnections({ hub: row.name }));
+      return el("tr", "", cell(hub), numberCell(row.connections), numberCell(row.users), numberCell(row.groups));
+    }
+    const kind = shownListing === "users" ? "user" : "group";
+    const label = `Connections of ${kind} ${row.name} in hub ${row.hub}`;
+    const button = nameButton(row.name, label, () => openConnections({ hub: row.hub, [kind]: row.name }));
+    return el("tr", "", cell(button), cell(name(row.hub)), numberCell(row.connections));
   }
 
-  function connection(row) {
+  function createConnectionRow(row) {
     return el("tr", "",
       el("td", "mono", name(row.connectionId)),
       cell(name(row.hub)),
-      cell(row.userId === null ? "nobody" : name(row.userId)),
-      cell(...names(row.groups, row.groupCount)),
-      cell(...permissions(row.permissions)),
+      cell(row.userId === null ? "none" : name(row.userId)),
+      cell(...nameList(row.groups, row.groupCount)),
+      cell(...permissionLabels(row.permissions)),
       cell(row.protocol ? name(row.protocol) : "none"));
   }
 
-  function page(part) {
-    if (part.list !== listed) {
-      listed = part.list;
-      const numeric = new Set(["Connections", "Users", "Groups"]);
-      const heads = HEADS[listed].map((text) => {
-        const right = numeric.has(text) && listed !== "connections";
-        const head = el("th", right ? "number" : "", text);
-        head.scope = "col";
-        return head;
+  function showPage(update) {
+    if (update.list !== shownListing) {
+      shownListing = update.list;
+      const headers = COLUMNS[shownListing].map((text) => {
+        const isNumeric = NUMERIC_COLUMNS.has(text) && shownListing !== "connections";
+        const header = el("th", isNumeric ? "number" : "", text);
+        header.scope = "col";
+        return header;
       });
-      document.querySelector("#people-table thead").replaceChildren(el("tr", "", ...heads));
-      document.querySelector("#people-table tbody").replaceChildren();
+      document.querySelector("#clients-table thead").replaceChildren(el("tr", "", ...headers));
+      body.replaceChildren();
     }
-    const key = (row) => JSON.stringify([row.hub, row.connectionId ?? row.name]);
-    fill(document.querySelector("#people-table tbody"), part.rows, key, rowOf(listed));
-    const found = part.matches === part.all ? "" : `${number(part.matches)} of `;
-    write($("matches"), `${found}${number(part.all)} ${part.list}`);
-    $("nobody").hidden = part.matches > 0;
-    write($("nobody"), part.all ? `${NONE[listed]} by that name.` : `${NONE[listed]} is there.`);
-    view.page = part.page;
-    $("pages").hidden = part.pages < 2;
-    write($("page"), `Page ${number(part.page + 1)} of ${number(part.pages)}`);
-    $("before").disabled = part.page === 0;
-    $("after").disabled = part.page + 1 >= part.pages;
+    const keyOf = (row) => JSON.stringify([row.hub, row.connectionId ?? row.name]);
+    syncChildren(body, update.rows, keyOf, createRow);
+    const matches = update.matches === update.all ? "" : `${formatNumber(update.matches)} of `;
+    setText($("matches"), `${matches}${formatNumber(update.all)} ${update.list}`);
+    $("no-clients").hidden = update.matches > 0;
+    setText($("no-clients"), update.all ? `No ${update.list} match the search.` : `No ${update.list}.`);
+    query.page = update.page;
+    $("pages").hidden = update.pages < 2;
+    setText($("page"), `Page ${formatNumber(update.page + 1)} of ${formatNumber(update.pages)}`);
+    $("previous-page").disabled = update.page === 0;
+    $("next-page").disabled = update.page + 1 >= update.pages;
   }
 
-  function hubs(totals) {
-    const kept = view.hub && !totals.named.includes(view.hub) ? [view.hub] : [];
-    const choices = ["", ...totals.named, ...kept];
-    fill($("hub"), choices, (hub) => `=${hub}`, (hub) => {
+  function showHubs(totals) {
+    const selected = query.hub && !totals.named.includes(query.hub) ? [query.hub] : [];
+    const choices = ["", ...totals.named, ...selected];
+    syncChildren($("hub"), choices, (hub) => `=${hub}`, (hub) => {
       const option = el("option", "", hub || "all");
       option.value = hub;
       return option;
     });
-    $("hub").value = view.hub;
+    $("hub").value = query.hub;
   }
 
-  see(view);
-  return { page, hubs };
+  updateQuery(query);
+  return { showPage, showHubs };
 }
 
-function names(known, count) {
-  const parts = known.flatMap((one, place) => [place ? ", " : "", name(one)]);
-  return count > known.length ? [...parts, ` and ${number(count - known.length)} more`] : parts;
+function nameList(names, count) {
+  const parts = names.flatMap((text, index) => [index ? ", " : "", name(text)]);
+  return count > names.length ? [...parts, ` and ${formatNumber(count - names.length)} more`] : parts;
 }
 
-function permissions(rules) {
-  return Object.entries(rules).map(([permission, rule]) => {
-    const given = rule.everywhere ? ["every group"] : [];
-    const parts = [
-      ...given,
-      ...names([...rule.patterns, ...rule.allowed],
-        rule.patterns.length + rule.allowedCount).map((one) => one),
-    ];
-    if (rule.everywhere && parts.length > 1) parts.splice(1, 0, ", ");
-    const denied = rule.deniedCount ? [" · not ", ...names(rule.denied, rule.deniedCount)] : [];
-    return el("span", "label", `${VERBS[permission] ?? permission}: `, ...(parts.length ? parts : ["no group"]), ...denied);
+function permissionLabels(permissions) {
+  return Object.entries(permissions).map(([permission, rules]) => {
+    const names = nameList([...rules.patterns, ...rules.allowed], rules.patterns.length + rules.allowedCount);
+    const everywhere = rules.everywhere ? ["every group", names.length ? ", " : ""] : [];
+    const allowed = rules.everywhere || names.length ? [...everywhere, ...names] : ["no group"];
+    const denied = rules.deniedCount ? [" · not ", ...nameList(rules.denied, rules.deniedCount)] : [];
+    return el("span", "label", `${VERBS[permission] ?? permission}: `, ...allowed, ...denied);
   });
 }

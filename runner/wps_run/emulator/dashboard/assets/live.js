@@ -1,45 +1,48 @@
-// The page's WebSocket: says what is to be seen, and hears what is new of it.
+// The page's WebSocket: sends the query, receives updates, reconnects.
 
-const PATIENCE = [500, 1000, 2000, 5000];
+const RECONNECT_DELAYS = [500, 1000, 2000, 5000];
 
-/** Watch; `said` hears each piece of news, `told` in which state the connection is. */
-export function watch(said, told) {
+/**
+ * Connect, and reconnect after a loss. `onUpdate` gets each update, `onState` the state of the
+ * connection: "live", "lost" or "over". Returns a function that changes the query.
+ */
+export function subscribe(onUpdate, onState) {
   let socket = null;
-  let view = {};
-  let tries = 0;
+  let query = {};
+  let attempts = 0;
 
   function connect() {
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     socket = new WebSocket(`${scheme}//${location.host}/_local/live`);
     socket.addEventListener("open", () => {
-      tries = 0;
-      told("live");
-      socket.send(JSON.stringify(view));
+      attempts = 0;
+      onState("live");
+      socket.send(JSON.stringify(query));
     });
-    socket.addEventListener("message", (event) => said(JSON.parse(event.data)));
-    socket.addEventListener("close", lost);
+    socket.addEventListener("message", (event) => onUpdate(JSON.parse(event.data)));
+    socket.addEventListener("close", reconnect);
   }
 
-  async function lost() {
-    told("lost");
-    const wait = PATIENCE[Math.min(tries, PATIENCE.length - 1)];
-    tries += 1;
-    await new Promise((resolve) => setTimeout(resolve, wait));
-    if (await isOver()) told("over");
+  async function reconnect() {
+    onState("lost");
+    const delay = RECONNECT_DELAYS[Math.min(attempts, RECONNECT_DELAYS.length - 1)];
+    attempts += 1;
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    if (await isSessionOver()) onState("over");
     else connect();
   }
 
-  async function isOver() {
+  async function isSessionOver() {
     try {
       return (await fetch("/", { method: "HEAD" })).status === 401;
     } catch {
-      return false; // the service is away
+      return false; // the emulator does not answer
     }
   }
 
   connect();
   return (changes) => {
-    view = { ...view, ...changes };
-    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(view));
+    query = { ...query, ...changes };
+    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(query));
   };
 }

@@ -1,89 +1,88 @@
-// What happens: requests with their outcome, messages, and what clients do, the newest first.
+// The traffic list: requests with their outcome, messages and client events, the newest first.
 
-import { $, ask, el, fill, name, number, pressable, visible, write } from "/_local/page/dom.js";
+import { $, el, escapeInvisible, formatNumber, name, nameButton, request, setText, syncChildren } from "/_local/page/dom.js";
 
-const MOST = 100;
+const ROW_LIMIT = 100;
 
-export function traffic(see) {
+export function initTraffic(updateQuery) {
   let rows = [];
-  let paused = false;
+  let isPaused = false;
   const body = document.querySelector("#traffic-table tbody");
 
-  $("kinds").addEventListener("change", (event) => see({ traffic: event.target.value }));
-  $("text").addEventListener("input", () => see({ text: $("text").value }));
+  $("kinds").addEventListener("change", (event) => updateQuery({ traffic: event.target.value }));
+  $("text").addEventListener("input", () => updateQuery({ text: $("text").value }));
   $("traffic-form").addEventListener("submit", (event) => event.preventDefault());
   $("pause").addEventListener("click", () => {
-    paused = !paused;
-    $("pause").setAttribute("aria-pressed", String(paused));
-    if (!paused) draw();
+    isPaused = !isPaused;
+    $("pause").setAttribute("aria-pressed", String(isPaused));
+    if (!isPaused) draw();
   });
 
   function draw() {
-    fill(body, rows, (row) => String(row.sequence), line);
-    $("nothing").hidden = rows.length > 0;
-    const none = $("text").value || document.querySelector("input[name=kind]:checked").value !== "all";
-    write($("nothing"), none ? "Nothing of that kind." :
-      "Nothing yet. Run a playbook against this service, or connect the client below.");
+    syncChildren(body, rows, (row) => String(row.sequence), createRow);
+    $("no-traffic").hidden = rows.length > 0;
+    const isFiltered = $("text").value || document.querySelector("input[name=kind]:checked").value !== "all";
+    setText($("no-traffic"), isFiltered ? "No matching traffic." :
+      "No traffic yet. Run a playbook against this emulator, or connect the test client below.");
   }
 
-  return (part) => {
-    rows = part.fresh ? part.rows : [...part.rows, ...rows].slice(0, MOST);
-    if (!paused || part.fresh) draw();
+  return (update) => {
+    rows = update.fresh ? update.rows : [...update.rows, ...rows].slice(0, ROW_LIMIT);
+    if (!isPaused || update.fresh) draw();
   };
 }
 
 const cell = (...children) => el("td", "", ...children);
 
-function line(row) {
-  const open = pressable(String(row.sequence), `All about number ${row.sequence}`, () => whole(row));
+const separated = (separator, texts) => texts.flatMap((text, index) => [index ? separator : "", name(text)]);
+
+function createRow(row) {
+  const button = nameButton(String(row.sequence), `Details of entry ${row.sequence}`, () => showEntry(row));
   return el("tr", "",
-    el("td", "number still", open),
-    el("td", "still", clock(row.at)),
+    el("td", "number still", button),
+    el("td", "still", formatTime(row.at)),
     cell(row.kind === "client" ? `client ${row.what}` : name(row.what)),
     cell(row.hub ? name(row.hub) : ""),
-    cell(...row.names.filter(Boolean).flatMap((one, place) => [place ? " · " : "", name(one)])),
+    cell(...separated(" · ", row.names.filter(Boolean))),
     cell(...outcome(row)),
-    cell(...noticed(row)));
+    cell(...effect(row)));
 }
 
-function clock(at) {
-  const time = new Date(at);
+function formatTime(milliseconds) {
+  const time = new Date(milliseconds);
   return `${time.toLocaleTimeString("en-GB")}.${String(time.getMilliseconds()).padStart(3, "0")}`;
 }
 
 function outcome(row) {
-  const struck = (row.faults ?? []).map((fault) => el("span", "label", "fault ", name(fault)));
+  const faults = (row.faults ?? []).map((fault) => el("span", "label", "fault ", name(fault)));
   if (row.kind === "client") return row.trouble ? [el("span", "status failed", "refused")] : [];
-  if (!row.status) return [el("span", "status unknown", "no answer"), ...struck];
-  return [el("span", `status ${row.status < 400 ? "ok" : "failed"}`, String(row.status)), ...struck];
+  if (!row.status) return [el("span", "status unknown", "no response"), ...faults];
+  return [el("span", `status ${row.status < 400 ? "ok" : "failed"}`, String(row.status)), ...faults];
 }
 
-function noticed(row) {
-  const who = row.who ?? [];
-  const rest = (row.reached ?? row.closed ?? 0) - who.length;
-  const to = [
-    ...who.flatMap((one, place) => [place ? ", " : "", name(one)]),
-    rest > 0 ? ` and ${number(rest)} more` : "",
-  ];
+function effect(row) {
+  const recipients = row.who ?? [];
+  const others = (row.reached ?? row.closed ?? 0) - recipients.length;
+  const list = [...separated(", ", recipients), others > 0 ? ` and ${formatNumber(others)} more` : ""];
   if (row.closed !== undefined) {
     return [el("span", "clip", name(row.text || "no reason")),
-      el("span", "label", `closed ${number(row.closed)}`, row.closed ? ": " : "", ...to)];
+      el("span", "label", `closed ${formatNumber(row.closed)}`, row.closed ? ": " : "", ...list)];
   }
   if (row.reached === undefined) return [];
-  const size = `${row.dataType}, ${number(row.bytes)} bytes, reached ${number(row.reached)}`;
+  const size = `${row.dataType}, ${formatNumber(row.bytes)} bytes, reached ${formatNumber(row.reached)}`;
   return [el("span", "clip", name(row.text)),
-    el("span", "label", size, row.reached ? ": " : "", ...to)];
+    el("span", "label", size, row.reached ? ": " : "", ...list)];
 }
 
-/** All that the ledger has of one entry. */
-async function whole(row) {
-  $("entry-title").textContent = `Number ${row.sequence}`;
+/** Show everything that the request log has of one entry. */
+async function showEntry(row) {
+  $("entry-title").textContent = `Entry ${row.sequence}`;
   try {
-    const told = await ask("GET", `/_local/ledger?after=${row.sequence - 1}&limit=1&reached=1000`);
-    const entry = told.entries.find((one) => one.sequence === row.sequence);
+    const log = await request("GET", `/_local/ledger?after=${row.sequence - 1}&limit=1&reached=1000`);
+    const entry = log.entries.find((candidate) => candidate.sequence === row.sequence);
     $("entry-text").textContent = entry
-      ? JSON.stringify(entry, null, 2).split("\n").map(visible).join("\n")
-      : "It has made room for newer ones.";
+      ? JSON.stringify(entry, null, 2).split("\n").map(escapeInvisible).join("\n")
+      : "This entry is no longer in the request log: it keeps only the newest ones.";
   } catch (error) {
     $("entry-text").textContent = error.message;
   }
