@@ -1,4 +1,4 @@
-"""`--report FILE`: each format from the run itself, and the same again from its journal."""
+"""`--report FILE`: each format from the run itself, and the same from its journal."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ actions:
 
 @pytest.fixture(autouse=True)
 def playbook(tmp_path: Path) -> Path:
-    """A playbook whose joins fail against a real service, where nobody is connected."""
+    """A playbook whose joins fail against a real service, where no client is connected."""
     file = tmp_path / "p.yaml"
     file.write_text(PLAYBOOK)
     return file
@@ -32,7 +32,7 @@ def playbook(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def service(script: Path) -> Iterator[str]:
-    """The connection string of an embedded service in a process of its own."""
+    """The connection string of an emulator in a process of its own."""
     with subprocess.Popen(
         [script, "serve", "--port", "0"],
         stdout=subprocess.PIPE,
@@ -46,11 +46,11 @@ def service(script: Path) -> Iterator[str]:
 
 def options(name: str) -> list[str]:
     """`--report` for a file of each kind."""
-    return [word for suffix in SUFFIXES for word in ("--report", f"{name}.{suffix}")]
+    return [arg for suffix in SUFFIXES for arg in ("--report", f"{name}.{suffix}")]
 
 
-def same(folder: Path) -> list[str]:
-    """The kinds of which `then` and `now` are the same bytes."""
+def equal_reports(folder: Path) -> list[str]:
+    """The suffixes of which `then` and `now` are the same bytes."""
     return [
         suffix
         for suffix in SUFFIXES
@@ -67,10 +67,10 @@ def test_reports_of_a_run_are_made_again_from_its_journal(
     now = wps_run("report", "j", *options("now"))
 
     assert (then.returncode, now.returncode, now.stdout) == (1, 1, "")
-    assert same(tmp_path) == list(SUFFIXES)
+    assert equal_reports(tmp_path) == list(SUFFIXES)
     results = json.loads((tmp_path / "then.json").read_text())["results"]
-    assert [one["index"] for one in results] == [0, 1, 2, 3, 4]
-    assert [one["status"] for one in results] == ["ok", "failed", "failed", "failed", "ok"]
+    assert [result["index"] for result in results] == [0, 1, 2, 3, 4]
+    assert [result["status"] for result in results] == ["ok", "failed", "failed", "failed", "ok"]
 
 
 def test_reports_of_a_resumed_run_are_made_again_too(
@@ -83,39 +83,37 @@ def test_reports_of_a_resumed_run_are_made_again_too(
     wps_run("p.yaml", *again, *options("then"), **settings)
     wps_run("report", "j", *options("now"))
 
-    assert same(tmp_path) == list(SUFFIXES)
+    assert equal_reports(tmp_path) == list(SUFFIXES)
     assert "at most 3 in flight" in (tmp_path / "now.html").read_text()
 
 
-def test_a_rehearsal_tells_what_would_happen_in_its_reports(
-    wps_run: Script, tmp_path: Path
-) -> None:
-    """Who is where and who heard what, the messages themselves too."""
+def test_the_reports_of_a_rehearsal_have_its_simulation(wps_run: Script, tmp_path: Path) -> None:
+    """Group members and messages with their recipients, the data of messages included."""
     done = wps_run("p.yaml", "--local", *options("then"))
 
     assert done.returncode == 0
-    (would_happen,) = json.loads((tmp_path / "then.json").read_text())["rehearsal"]
-    assert would_happen["groups"] == {"red": ["ada", "bob", "cy"]}
-    assert [one["data"] for one in would_happen["messages"]] == ["top secret words", "hello"]
+    (simulation,) = json.loads((tmp_path / "then.json").read_text())["rehearsal"]
+    assert simulation["groups"] == {"red": ["ada", "bob", "cy"]}
+    assert [message["data"] for message in simulation["messages"]] == ["top secret words", "hello"]
     for suffix in ("html", "md", "ndjson"):
         assert "top secret words" in (tmp_path / f"then.{suffix}").read_text()
 
 
-def test_a_rehearsal_with_a_journal_keeps_no_message(wps_run: Script, tmp_path: Path) -> None:
-    """Nor do its reports, which the journal gives again as they were."""
+def test_a_rehearsal_with_a_journal_stores_no_message(wps_run: Script, tmp_path: Path) -> None:
+    """Nor do its reports, which can be made again from the journal."""
     wps_run("p.yaml", "--local", "--journal", "j", *options("then"))
     wps_run("report", "j", *options("now"))
 
-    assert same(tmp_path) == list(SUFFIXES)
+    assert equal_reports(tmp_path) == list(SUFFIXES)
     for file in ("j", *(f"now.{suffix}" for suffix in SUFFIXES)):
         assert "top secret words" not in (tmp_path / file).read_text()
-    (would_happen,) = json.loads((tmp_path / "now.json").read_text())["rehearsal"]
-    assert would_happen["messages"][0]["bytes"] == len("top secret words")
-    assert would_happen["messages"][0]["receivedBy"] == ["ada", "bob", "cy"]
+    (simulation,) = json.loads((tmp_path / "now.json").read_text())["rehearsal"]
+    assert simulation["messages"][0]["bytes"] == len("top secret words")
+    assert simulation["messages"][0]["receivedBy"] == ["ada", "bob", "cy"]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("args", "message"),
     [
         (["--report", "r.txt"], "ends with .json, .ndjson, .xml, .html or .md"),
         (["--report", "html"], "ends with .json, .ndjson, .xml, .html or .md"),
@@ -126,27 +124,27 @@ def test_a_rehearsal_with_a_journal_keeps_no_message(wps_run: Script, tmp_path: 
         (["--report", "j.json", "--journal", "j.json"], "would replace a file that the run"),
     ],
 )
-def test_a_report_that_cannot_be_is_refused_before_anything_is_sent(
-    wps_run: Script, tmp_path: Path, words: list[str], said: str
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_sent(
+    wps_run: Script, tmp_path: Path, args: list[str], message: str
 ) -> None:
     """Exit code 2, and nothing is left behind."""
     (tmp_path / "folder.html").mkdir()
-    done = wps_run("p.yaml", "--local", *words)
+    done = wps_run("p.yaml", "--local", *args)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.html", "p.yaml"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit for a file's size")
-def test_a_report_that_does_not_fit_is_told_and_nothing_is_lost(
+def test_a_report_that_does_not_fit_is_an_error_and_can_be_made_again(
     script: Path, wps_run: Script, tmp_path: Path
 ) -> None:
-    """The others are written, what stood there before stays, and the words given make it again."""
+    """The others are written, the old file stays, and the printed command makes the report."""
     (tmp_path / "r.html").write_text("before")
-    words = f"{script} --local p.yaml --journal j -q --report r.html --report r.md"
+    command = f"{script} --local p.yaml --journal j -q --report r.html --report r.md"
     done = subprocess.run(
-        ["/bin/sh", "-c", f"ulimit -f 40; {words}"],
+        ["/bin/sh", "-c", f"ulimit -f 40; {command}"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -163,8 +161,8 @@ def test_a_report_that_does_not_fit_is_told_and_nothing_is_lost(
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
 
 
-def test_a_report_replaces_what_a_link_leads_to(wps_run: Script, tmp_path: Path) -> None:
-    """The link stays one."""
+def test_a_report_replaces_the_target_of_a_link(wps_run: Script, tmp_path: Path) -> None:
+    """The link itself stays."""
     (tmp_path / "real.md").write_text("before")
     (tmp_path / "r.md").symlink_to("real.md")
     wps_run("p.yaml", "--local", "--report", "r.md")
@@ -174,7 +172,7 @@ def test_a_report_replaces_what_a_link_leads_to(wps_run: Script, tmp_path: Path)
 
 
 def test_the_job_summary_is_appended_to(wps_run: Script, tmp_path: Path) -> None:
-    """What earlier steps have written stays."""
+    """The summaries of earlier steps stay."""
     page = tmp_path / "summary.md"
     page.write_text("before\n")
     wps_run("p.yaml", "--local", GITHUB_STEP_SUMMARY=str(page))

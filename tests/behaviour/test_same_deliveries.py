@@ -1,4 +1,4 @@
-"""A rehearsal and a run against `serve` over TLS, with real clients, tell who heard what alike."""
+"""A rehearsal reports the same deliveries as a run against `serve` over TLS with real clients."""
 
 import asyncio
 import json
@@ -44,76 +44,78 @@ SUBPROTOCOLS = {
 }
 
 CLOSED_BY_REST = "Application server closed the connection. Reason: "
-"""What clients are told before the reason of a REST call."""
+"""The prefix of the reason of a REST call, as clients receive it."""
 
-Heard = tuple[str, str, int]
-"""Where a message came from, what kind it is, and how many bytes it has."""
+Message = tuple[str, str, int]
+"""The origin of a message, its data type and its size in bytes."""
 
 
 @dataclass
-class Account:
-    """What each client heard, in order, and why those were closed who were."""
+class Deliveries:
+    """The messages of each client, in order, and the reasons of closed connections."""
 
-    heard: dict[str, list[Heard]] = field(default_factory=dict)
+    messages: dict[str, list[Message]] = field(default_factory=dict)
     closed: dict[str, str] = field(default_factory=dict)
 
 
-def told_by_rehearsal(record: Mapping[str, Any]) -> Account:
-    """The account of a rehearsal's record."""
-    account = Account({name: [] for name in SUBPROTOCOLS})
+def deliveries_of_rehearsal(record: Mapping[str, Any]) -> Deliveries:
+    """Read the deliveries from the record of a rehearsal."""
+    deliveries = Deliveries({name: [] for name in SUBPROTOCOLS})
     for message in record["messages"]:
         for name in message["receivedBy"]:
-            account.heard[name].append((message["from"], message["dataType"], message["bytes"]))
-    account.closed = {one["client"]: one["reason"] for one in record["closed"]}
-    return account
+            deliveries.messages[name].append(
+                (message["from"], message["dataType"], message["bytes"])
+            )
+    deliveries.closed = {closed["client"]: closed["reason"] for closed in record["closed"]}
+    return deliveries
 
 
-def told_by_ledger(entries: list[dict[str, Any]], labels: Mapping[str, str]) -> Account:
-    """The account of the ledger of `serve`."""
-    account = Account({name: [] for name in SUBPROTOCOLS})
+def deliveries_of_log(entries: list[dict[str, Any]], labels: Mapping[str, str]) -> Deliveries:
+    """Read the deliveries from the request log of `serve`."""
+    deliveries = Deliveries({name: [] for name in SUBPROTOCOLS})
     for effect in (entry["effect"] for entry in entries if entry["effect"]):
-        for one in effect["connections"]:
-            name = labels[one["connectionId"]]
-            assert one["userId"] == (None if name == "wall" else name)
+        for connection in effect["connections"]:
+            name = labels[connection["connectionId"]]
+            assert connection["userId"] == (None if name == "wall" else name)
             if "message" in effect:
                 message = effect["message"]
                 origin = message["group"] or "server"
-                account.heard[name].append((origin, message["dataType"], message["bytes"]))
+                deliveries.messages[name].append((origin, message["dataType"], message["bytes"]))
             else:
-                account.closed[name] = effect["reason"]
-    return account
+                deliveries.closed[name] = effect["reason"]
+    return deliveries
 
 
 class RealClient:
-    """A WebSocket client that notes what it hears until it is closed, or hears of the end."""
+    """A WebSocket client that records its messages until it is closed or receives `The end`."""
 
     def __init__(self, name: str, socket: aiohttp.ClientWebSocketResponse, first: Any) -> None:
         self.name = name
         self.connection_id: str = first["connectionId"]
-        self.heard: list[Heard] = []
+        self.messages: list[Message] = []
         self.reason: str | None = None
         self._socket = socket
 
-    async def listen(self) -> None:
-        """Note everything."""
+    async def receive_all(self) -> None:
+        """Record all messages."""
         async for frame in self._socket:
-            told = json.loads(frame.data)
-            if told["type"] == "system":
-                self.reason = told["message"].removeprefix(CLOSED_BY_REST)
-            elif told["type"] == "message":
-                self._note(told)
-                if told["data"] == "The end":
+            received = json.loads(frame.data)
+            if received["type"] == "system":
+                self.reason = received["message"].removeprefix(CLOSED_BY_REST)
+            elif received["type"] == "message":
+                self._record(received)
+                if received["data"] == "The end":
                     return
 
-    def _note(self, told: Any) -> None:
-        kind, data = told["dataType"], told["data"]
+    def _record(self, received: Any) -> None:
+        data_type, data = received["dataType"], received["data"]
         text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
-        size = len(text.encode()) if kind != "binary" else len(text) // 4 * 3 - text.count("=")
-        origin = told["group"] if told["from"] == "group" else told["from"]
-        self.heard.append((origin, kind, size))
+        size = len(text.encode()) if data_type != "binary" else len(text) // 4 * 3 - text.count("=")
+        origin = received["group"] if received["from"] == "group" else received["from"]
+        self.messages.append((origin, data_type, size))
 
 
-async def connected(
+async def connect(
     session: aiohttp.ClientSession, endpoint: Endpoint, name: str, trust: ssl.SSLContext
 ) -> RealClient:
     """Connect one client; the wall display has no user."""
@@ -126,17 +128,17 @@ async def connected(
     return RealClient(name, socket, await socket.receive_json())
 
 
-async def test_the_same_playbook_gives_the_same_account(
+async def test_the_same_playbook_makes_the_same_deliveries(
     script: Path, tmp_path: Path, certificate: tuple[str, str]
 ) -> None:
-    """What a rehearsal says is what real clients hear, and what the ledger of `serve` tells."""
+    """In the record of a rehearsal, at real clients, and in the request log of `serve`."""
     cert, key = certificate
     playbook = tmp_path / "playbook.yaml"
     playbook.write_text(PLAYBOOK, encoding="utf-8")
 
-    async def run(*words: str | Path, **environment: str) -> dict[str, Any]:
+    async def run(*args: str | Path, **environment: str) -> dict[str, Any]:
         child = await asyncio.create_subprocess_exec(
-            *(script, "--output", "json", "--no-journal", *words, playbook),
+            *(script, "--output", "json", "--no-journal", *args, playbook),
             stdout=subprocess.PIPE,
             env={"PATH": "", **environment},
         )
@@ -144,7 +146,7 @@ async def test_the_same_playbook_gives_the_same_account(
         assert report["summary"]["ok"] == report["summary"]["total"] == 14
         return report
 
-    rehearsed = told_by_rehearsal((await run("--local"))["rehearsal"][0])
+    rehearsed = deliveries_of_rehearsal((await run("--local"))["rehearsal"][0])
 
     serve = await asyncio.create_subprocess_exec(
         *(script, "serve", "--port", "0", "--tls-cert", cert, "--tls-key", key),
@@ -156,26 +158,26 @@ async def test_the_same_playbook_gives_the_same_account(
     endpoint = parse_connection_string(first_line)
     trust = ssl.create_default_context(cafile=cert)
     async with aiohttp.ClientSession() as session:
-        clients = [await connected(session, endpoint, name, trust) for name in SUBPROTOCOLS]
+        clients = [await connect(session, endpoint, name, trust) for name in SUBPROTOCOLS]
         labels = {client.connection_id: client.name for client in clients}
         wall = next(client.connection_id for client in clients if client.name == "wall")
         await run(
             *("--ca-bundle", cert, "--var", f"wall={wall}"), WebPubSubConnectionString=first_line
         )
-        await asyncio.gather(*(client.listen() for client in clients))
+        await asyncio.gather(*(client.receive_all() for client in clients))
         async with session.get(
             f"{endpoint.origin}/_local/ledger?type=request",
             headers={"Authorization": f"Bearer {endpoint.key}"},
             ssl=trust,
-        ) as answer:
-            ledger = told_by_ledger((await answer.json())["entries"], labels)
+        ) as response:
+            logged = deliveries_of_log((await response.json())["entries"], labels)
     serve.terminate()
-    _, complaints = await serve.communicate()
+    _, stderr = await serve.communicate()
 
-    heard = {client.name: client.heard for client in clients}
+    messages = {client.name: client.messages for client in clients}
     closed = {client.name: client.reason for client in clients if client.reason is not None}
-    assert Account(heard, closed) == rehearsed == ledger
+    assert Deliveries(messages, closed) == rehearsed == logged
     assert rehearsed.closed == {"grace": "Time is up"}
-    assert [len(heard[name]) for name in SUBPROTOCOLS] == [6, 3, 3, 5]
+    assert [len(messages[name]) for name in SUBPROTOCOLS] == [6, 3, 3, 5]
     assert serve.returncode == 0
-    assert endpoint.key not in complaints.decode()
+    assert endpoint.key not in stderr.decode()
