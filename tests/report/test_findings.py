@@ -36,7 +36,7 @@ PROBLEMS = st.builds(
 
 
 def test_text_counts_problems_and_warnings() -> None:
-    """A warning is no problem, and is marked."""
+    """A warning is no problem, and has a prefix."""
     assert FINDING_FORMATS["text"].render((), 1) == "1 file checked, no problems\n"
     assert FINDING_FORMATS["text"].render(ALL, 2) == (
         "warning: no playbook uses `x`\n"
@@ -52,16 +52,16 @@ def test_text_counts_problems_and_warnings() -> None:
     )
 
 
-def test_each_part_of_a_problem_has_its_colour_and_no_text_is_added() -> None:
-    """Place, mark, gutter and caret."""
-    inked: list[tuple[Style, str]] = []
+def test_each_part_of_a_problem_has_its_style_and_no_text_is_added() -> None:
+    """Position, prefix, gutter and caret."""
+    styled: list[tuple[Style, str]] = []
 
-    def paint(ink: Style, piece: str) -> str:
-        inked.append((ink, piece))
-        return piece
+    def record_style(style: Style, text: str) -> str:
+        styled.append((style, text))
+        return text
 
-    assert format_text([WARNING], 1, paint) == format_text([WARNING], 1)
-    assert set(inked) == {
+    assert format_text([WARNING], 1, record_style) == format_text([WARNING], 1)
+    assert set(styled) == {
         (Style.WARNING, "warning:"),
         (Style.LOCATION, "rooms.yaml:3:12:"),
         (Style.WARNING, "^"),
@@ -71,11 +71,13 @@ def test_each_part_of_a_problem_has_its_colour_and_no_text_is_added() -> None:
 
 
 def test_json_has_every_problem() -> None:
-    """Of a row there is no column, of an option no place."""
-    shown = json.loads(FINDING_FORMATS["json"].render(ALL, 2))
+    """A row has no column, an option no position."""
+    report = json.loads(FINDING_FORMATS["json"].render(ALL, 2))
 
-    assert shown["files"] == 2
-    assert [(one["file"], one["line"], one["column"]) for one in shown["problems"]] == [
+    assert report["files"] == 2
+    assert [
+        (problem["file"], problem["line"], problem["column"]) for problem in report["problems"]
+    ] == [
         (None, None, None),
         ("rooms.yaml", 3, 12),
         ("rooms.yaml", 3, 12),
@@ -84,7 +86,7 @@ def test_json_has_every_problem() -> None:
 
 
 def test_github_gets_workflow_commands() -> None:
-    """With place and rule."""
+    """With position and rule."""
     assert FINDING_FORMATS["github"].render(ALL, 2) == (
         "::error file=rooms.yaml,line=3,col=12,endColumn=18,title=missing::`group` is missing\n"
         "::error file=members.csv,line=1207,title=value::userId is empty\n"
@@ -94,8 +96,8 @@ def test_github_gets_workflow_commands() -> None:
     )
 
 
-def test_github_shows_ten_of_each_kind_and_says_how_many_more() -> None:
-    """It would drop the rest without a word."""
+def test_github_shows_ten_of_each_kind_and_counts_the_others() -> None:
+    """It would silently drop the others."""
     lines = FINDING_FORMATS["github"].render([ERROR] * 12 + [WARNING] * 11, 1).splitlines()
 
     kinds = Counter(line.split(" ")[0] for line in lines)
@@ -118,7 +120,7 @@ def test_github_values_are_escaped() -> None:
 
 @given(problems=st.lists(PROBLEMS, max_size=4))
 def test_one_problem_is_one_line_for_github(problems: list[Problem]) -> None:
-    """A message cannot make a command of its own."""
+    """A message cannot start a command."""
     lines = FINDING_FORMATS["github"].render(problems, 1).split("\n")
 
     assert len(lines) == len(problems) + 2
@@ -137,8 +139,8 @@ def test_sarif_has_rules_with_help_and_regions_in_characters() -> None:
         "warning", "error", "warning", "error",
     ]  # fmt: skip
     assert "locations" not in run["results"][0]
-    place = run["results"][1]["locations"][0]["physicalLocation"]
-    assert place == {
+    location = run["results"][1]["locations"][0]["physicalLocation"]
+    assert location == {
         "artifactLocation": {"uri": "rooms.yaml"},
         "region": {"startLine": 3, "startColumn": 12, "endColumn": 18},
     }
@@ -158,7 +160,7 @@ SCHEMA = Path(
     os.environ.get("WPS_RUN_NODE_MODULES", "none"),
     "@microsoft/jest-sarif/lib/schemas/sarif-2.1.0-rtm.5.json",
 )
-"""The schema of OASIS, as a package of Microsoft's carries it."""
+"""The schema of OASIS, in a package of Microsoft."""
 
 
 @pytest.mark.skipif(
@@ -174,22 +176,25 @@ def test_sarif_is_valid_by_its_schema(problems: list[Problem]) -> None:
     assert [error.message for error in Draft7Validator(schema).iter_errors(log)] == []
 
 
-def test_every_rule_of_the_corpus_has_words() -> None:
-    """A new rule needs a sentence and a remedy."""
-    told: set[str] = set()
+def test_every_rule_of_the_corpus_has_a_description() -> None:
+    """A new rule needs a summary and help."""
+    rules: set[str] = set()
     for file in (Path(__file__).parent.parent / "playbooks" / "bad").glob("*.yaml"):
         try:
-            told |= {one.rule for one in read_playbook(decode(file.read_bytes(), ""), "").problems}
+            rules |= {
+                problem.rule
+                for problem in read_playbook(decode(file.read_bytes(), ""), "").problems
+            }
         except PlaybookError as error:
-            told |= {one.rule for one in error.problems}
+            rules |= {problem.rule for problem in error.problems}
 
-    assert len(told) > 20
-    assert told <= set(RULES)
+    assert len(rules) > 20
+    assert rules <= set(RULES)
 
 
-@pytest.mark.parametrize("form", ["json", "github", "sarif"])
-def test_a_file_name_that_is_no_utf_8_breaks_no_format(form: str) -> None:
-    """Machines get UTF-8, whatever bytes a file system holds."""
+@pytest.mark.parametrize("name", ["json", "github", "sarif"])
+def test_a_file_name_that_is_no_utf_8_breaks_no_format(name: str) -> None:
+    """Programs get UTF-8, whatever bytes a file system has."""
     problem = Problem("x", "value", Position("a\udcff.yaml", 1, 1))
 
-    assert FINDING_FORMATS[form].render([problem], 1).encode()
+    assert FINDING_FORMATS[name].render([problem], 1).encode()

@@ -1,4 +1,4 @@
-"""The journals of all shards become one run, and nothing else does."""
+"""The journals of all shards are merged into one report; others are refused."""
 
 import io
 import json
@@ -16,8 +16,8 @@ WHOLE = 6
 STARTED = "2026-11-24T12:00:0{}.000+00:00"
 
 
-def result(index: int, status: str = "ok", **more: Any) -> dict[str, Any]:
-    """The record of an action."""
+def result(index: int, status: str = "ok", **changes: Any) -> dict[str, Any]:
+    """Make the record of a result."""
     error = {"code": "x", "message": "no", "hint": ""}
     return {
         "type": "result",
@@ -37,13 +37,13 @@ def result(index: int, status: str = "ok", **more: Any) -> dict[str, Any]:
         "startedMs": 10.0 * index,
         "waitedFor": None,
         "tries": [],
-        **more,
+        **changes,
     }
 
 
 @dataclass
 class Journal:
-    """The journal of a shard, and what can be wrong with it."""
+    """The journal of a shard, with parameters for what can be wrong with it."""
 
     number: int
     results: Iterable[dict[str, Any]]
@@ -53,12 +53,12 @@ class Journal:
     of: int = WHOLE
     second: int = 0
     seconds: float = 1.0
-    sharded: bool = True
+    is_shard: bool = True
     header: dict[str, Any] = field(default_factory=dict)
-    more: list[dict[str, Any]] = field(default_factory=list)
+    extra_records: list[dict[str, Any]] = field(default_factory=list)
 
     def read(self) -> History:
-        """What it says."""
+        """Return its history."""
         results = list(self.results)
         shard = {"number": self.number, "count": self.count, "of": self.of}
         records: list[dict[str, Any]] = [
@@ -73,13 +73,13 @@ class Journal:
                 "playbooks": ["p.yaml"],
                 "total": len(results) if self.total is None else self.total,
                 "pace": "concurrent, at most 16 in flight",
-                **({"shard": shard} if self.sharded else {}),
+                **({"shard": shard} if self.is_shard else {}),
                 "salt": "s",
                 "fingerprint": {"the shard": str(self.number), "the playbook p.yaml": "1"},
                 **self.header,
             },
             *results,
-            *self.more,
+            *self.extra_records,
         ]
         if self.exit_code is not None:
             records.append(
@@ -93,8 +93,8 @@ class Journal:
         return read_history(lambda: io.BytesIO(text), str(self.number))
 
 
-def three() -> list[Journal]:
-    """The shards of a plan of six actions, the last of them empty."""
+def three_shards() -> list[Journal]:
+    """Make the journals of three shards of a plan of six actions, the last of them empty."""
     return [
         Journal(1, [result(3), result(0)]),
         Journal(2, [result(1), result(2), result(4), result(5)], second=2, seconds=4),
@@ -102,24 +102,28 @@ def three() -> list[Journal]:
     ]
 
 
-def told(journals: Iterable[Journal]) -> list[str]:
-    """What is wrong with merging them."""
+def errors_of(journals: Iterable[Journal]) -> list[str]:
+    """Return the errors of merging the journals."""
     with pytest.raises(JournalError) as caught:
-        merge_histories([(f"{place}.j", one.read()) for place, one in enumerate(journals, start=1)])
+        merge_histories(
+            [(f"{number}.j", journal.read()) for number, journal in enumerate(journals, start=1)]
+        )
     return [line.strip() for line in str(caught.value).splitlines()[1:]]
 
 
-def test_results_stand_in_the_order_of_the_playbook() -> None:
-    """Whatever the order of the journals, and in each of them; as often as they are asked for."""
-    report = merge_histories([(str(one.number), one.read()) for one in reversed(three())])
+def test_results_are_in_the_order_of_the_playbook() -> None:
+    """Whatever the order of the journals, and in each of them; at each iteration."""
+    report = merge_histories(
+        [(str(journal.number), journal.read()) for journal in reversed(three_shards())]
+    )
 
-    assert [record.index for record in report.results] == list(range(WHOLE))
-    assert [record.index for record in report.results] == list(range(WHOLE))
+    assert [result.index for result in report.results] == list(range(WHOLE))
+    assert [result.index for result in report.results] == list(range(WHOLE))
 
 
-def test_totals_add_up_and_the_heading_is_that_of_the_plan() -> None:
-    """It is no shard any more, and says how many there were."""
-    report = merge_histories([(str(one.number), one.read()) for one in three()])
+def test_totals_add_up_and_the_run_info_is_that_of_the_plan() -> None:
+    """It is no shard, and has the number of shards."""
+    report = merge_histories([(str(journal.number), journal.read()) for journal in three_shards()])
 
     assert report.summary.total == report.run_info.total == WHOLE
     assert report.run_info.shard is None
@@ -127,18 +131,18 @@ def test_totals_add_up_and_the_heading_is_that_of_the_plan() -> None:
     assert (report.summary.exit_code, report.is_finished) == (0, True)
 
 
-def test_times_are_counted_from_the_beginning_of_the_first_shard() -> None:
+def test_times_count_from_the_start_of_the_first_shard() -> None:
     """The second one began two seconds later and took four; attempts move with their action."""
-    journals = three()
+    journals = three_shards()
     tries = [{"atMs": 1.0, "httpStatus": 429, "error": None, "pauseMs": 2.0}]
     journals[1].results = [result(1, tries=tries), result(2), result(4), result(5)]
 
-    report = merge_histories([(str(one.number), one.read()) for one in journals])
+    report = merge_histories([(str(journal.number), journal.read()) for journal in journals])
 
-    records = list(report.results)
-    assert [record.started_ms for record in records] == [0, 2010, 2020, 30, 2040, 2050]
-    assert records[1].tries[0].at_ms == 2001
-    assert records[1].as_json()["startedMs"] == 2010
+    results = list(report.results)
+    assert [result.started_ms for result in results] == [0, 2010, 2020, 30, 2040, 2050]
+    assert results[1].tries[0].at_ms == 2001
+    assert results[1].as_json()["startedMs"] == 2010
     assert report.summary.duration == 6
     assert report.started == STARTED.format(0)
 
@@ -157,7 +161,7 @@ def test_times_are_counted_from_the_beginning_of_the_first_shard() -> None:
 def test_the_exit_code_is_the_highest(
     codes: tuple[int | None, ...], statuses: tuple[str | None, ...], expected: int
 ) -> None:
-    """Of one that was broken off what was not done is skipped, which is a failure."""
+    """In a shard that did not end, actions that were not done are skipped, which is a failure."""
     journals = [
         Journal(
             number,
@@ -170,17 +174,17 @@ def test_the_exit_code_is_the_highest(
         for number, (code, status) in enumerate(zip(codes, statuses, strict=True), start=1)
     ]
 
-    report = merge_histories([(str(one.number), one.read()) for one in journals])
+    report = merge_histories([(str(journal.number), journal.read()) for journal in journals])
 
     assert report.summary.exit_code == expected
     assert report.summary.total == 2
     assert report.is_finished == (None not in codes)
 
 
-def test_what_may_have_left_a_killed_shard_is_unknown() -> None:
-    """A send was announced, and there is no result of it."""
+def test_an_action_that_a_killed_shard_may_have_sent_is_unknown() -> None:
+    """The journal has a record before the request, but no result."""
     sending = {"type": "sending", "index": 1}
-    killed = Journal(2, [], total=1, exit_code=None, count=2, of=2, more=[sending])
+    killed = Journal(2, [], total=1, exit_code=None, count=2, of=2, extra_records=[sending])
 
     report = merge_histories(
         [("1", Journal(1, [result(0)], count=2, of=2).read()), ("2", killed.read())]
@@ -189,54 +193,59 @@ def test_what_may_have_left_a_killed_shard_is_unknown() -> None:
     assert report.summary.exit_code == 3
 
 
-def test_what_is_missing_or_there_twice_is_told_at_once() -> None:
+def test_all_missing_and_repeated_shards_are_listed() -> None:
     """By number, and by name of the journals."""
-    one = Journal(2, [], count=9)
-    assert told([one, Journal(5, [], count=9), one]) == [
+    second = Journal(2, [], count=9)
+    assert errors_of([second, Journal(5, [], count=9), second]) == [
         "shard 2/9 is there 2 times: `1.j` and `3.j`",
         "missing of 9: shards 1, 3 to 4, 6 to 9",
     ]
-    assert told([three()[0], three()[1]]) == ["missing of 3: shard 3"]
+    assert errors_of([three_shards()[0], three_shards()[1]]) == ["missing of 3: shard 3"]
 
 
-def test_shards_of_another_plan_are_told_with_what_differs() -> None:
-    """A variable, a file, a hub: whatever the fingerprint has besides the shard."""
-    other = three()
+def test_shards_of_another_plan_are_listed_with_the_difference() -> None:
+    """A variable, a file, a hub: every part of the fingerprint except the shard."""
+    other = three_shards()
     other[1].header["fingerprint"] = {"the shard": "2", "the playbook p.yaml": "2"}
-    assert told(other) == ["`2.j` is of another plan than `1.j`; this differs: the playbook p.yaml"]
+    assert errors_of(other) == [
+        "`2.j` is of another plan than `1.j`; this differs: the playbook p.yaml"
+    ]
 
     other[1].header["salt"] = "t"
-    assert told(other) == ["`2.j` is of another plan than `1.j`; the playbooks differ"]
+    assert errors_of(other) == ["`2.j` is of another plan than `1.j`; the playbooks differ"]
 
 
 def test_a_playbook_in_another_folder_is_the_same() -> None:
     """Only its name differs."""
-    shards = three()
+    shards = three_shards()
     shards[1].header["fingerprint"] = {"the shard": "2", "the playbook away/p.yaml": "1"}
 
-    assert merge_histories([(str(one.number), one.read()) for one in shards]).summary.total == WHOLE
+    assert (
+        merge_histories([(str(journal.number), journal.read()) for journal in shards]).summary.total
+        == WHOLE
+    )
 
 
-def test_counts_that_differ_are_told() -> None:
+def test_shards_of_different_counts_are_refused() -> None:
     """1/3 and 2/4 are of two splits."""
-    shards = three()
+    shards = three_shards()
     shards[1].count = 4
 
-    assert "`2.j` is of 4 shards, `1.j` of 3" in told(shards)
+    assert "`2.j` is of 4 shards, `1.j` of 3" in errors_of(shards)
 
 
-def test_a_run_without_shards_is_no_shard() -> None:
-    """Two whole runs do not make a third."""
-    shards = [Journal(1, [result(0)], sharded=False), Journal(2, [], sharded=False)]
+def test_runs_without_shards_are_refused() -> None:
+    """Two complete runs are not merged."""
+    shards = [Journal(1, [result(0)], is_shard=False), Journal(2, [], is_shard=False)]
 
-    assert told(shards) == [
+    assert errors_of(shards) == [
         "`1.j` is the journal of a run without shards",
         "`2.j` is the journal of a run without shards",
     ]
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("changes", "message"),
     [
         ({"of": 7}, "the shards have 6 actions, the plan 6 or 7"),
         ({"total": 3}, "`2.j` has 4 actions, its shard has 3"),
@@ -247,10 +256,10 @@ def test_a_run_without_shards_is_no_shard() -> None:
         ),
     ],
 )
-def test_shards_that_do_not_add_up_are_refused(change: dict[str, Any], words: str) -> None:
-    """Edited, or of versions that split otherwise."""
-    shards = three()
-    for name, value in change.items():
+def test_shards_that_do_not_add_up_are_refused(changes: dict[str, Any], message: str) -> None:
+    """They were edited, or are of versions that split the plan differently."""
+    shards = three_shards()
+    for name, value in changes.items():
         setattr(shards[1], name, value)
 
-    assert words in told(shards)
+    assert message in errors_of(shards)

@@ -1,4 +1,4 @@
-"""A plan says what each step waits for."""
+"""A plan shows what each step waits for."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from wps_run.report.plan import MAX_KEYS, WaitTracker, step_record, step_text
 
 
 def test_a_send_waits_for_the_joins_of_its_group(make_step: Callable[..., Step]) -> None:
-    """Joins wait for nothing, and those of other groups are no matter."""
+    """Joins wait for nothing; those of other groups have no effect."""
     tracker = WaitTracker()
     lines = []
     listed: list[tuple[str, dict[str, Value]]] = [
@@ -42,15 +42,15 @@ def test_a_send_waits_for_the_joins_of_its_group(make_step: Callable[..., Step])
 
 
 def test_a_sequential_step_waits_for_the_one_before_it(make_step: Callable[..., Step]) -> None:
-    """One at a time, as written."""
+    """One at a time, in the order of the playbook."""
     tracker = WaitTracker()
-    before = [tracker.waits_of(make_step(index=index)) for index in range(3)]
+    waits = [tracker.waits_of(make_step(index=index)) for index in range(3)]
 
-    assert [[wait.last for wait in found] for found in before] == [[], [0], [1]]
+    assert [[wait.last for wait in step_waits] for step_waits in waits] == [[], [0], [1]]
 
 
-def test_a_plan_holds_no_payload(make_step: Callable[..., Step]) -> None:
-    """Only its size, since plans are shown to many."""
+def test_a_plan_has_no_payload(make_step: Callable[..., Step]) -> None:
+    """Only its size, since plans are published."""
     values = {"data": b"secret", "dataType": "text"}
     step = make_step(action=ACTIONS["sendToAll"], values=values)
 
@@ -60,20 +60,20 @@ def test_a_plan_holds_no_payload(make_step: Callable[..., Step]) -> None:
 
 
 def joins(make_step: Callable[..., Step], count: int) -> list[Step]:
-    """Steps that each add another user to one group."""
+    """Make steps that each add another user to one group."""
     action = ACTIONS["addUserToGroup"]
-    found = []
+    steps = []
     for index in range(count):
         values: dict[str, Value] = {"userId": f"user-{index}", "group": "red"}
         locks = locks_of(action, values)
-        found.append(make_step(index=index, action=action, values=values, locks=locks))
-    return found
+        steps.append(make_step(index=index, action=action, values=values, locks=locks))
+    return steps
 
 
 def test_a_plan_of_many_rows_remembers_a_bounded_number_of_targets(
     make_step: Callable[..., Step],
 ) -> None:
-    """What comes up again and again is among them, however long ago it came up first."""
+    """A target that is used again and again is among them."""
     tracker = WaitTracker()
     for step in joins(make_step, MAX_KEYS + 100):
         assert tracker.waits_of(step) == ()
@@ -87,16 +87,16 @@ def test_a_plan_of_many_rows_remembers_a_bounded_number_of_targets(
     assert tracker.key_count <= MAX_KEYS + 1
 
 
-def test_after_a_change_of_phase_only_the_phase_is_waited_for(
+def test_after_a_change_of_phase_a_step_waits_only_for_the_phase(
     make_step: Callable[..., Step],
 ) -> None:
-    """It covers whatever the targets were waited for."""
+    """It includes the waits for targets."""
     tracker = WaitTracker()
     for step in joins(make_step, 3):
         tracker.waits_of(step)
     action = ACTIONS["closeUserConnections"]
     values: dict[str, Value] = {"userId": "user-1"}
 
-    found = tracker.waits_of(make_step(index=3, locks=locks_of(action, values)))
+    waits = tracker.waits_of(make_step(index=3, locks=locks_of(action, values)))
 
-    assert [(wait.key, wait.count) for wait in found] == [(("hub", ""), 3)]
+    assert [(wait.key, wait.count) for wait in waits] == [(("hub", ""), 3)]

@@ -1,4 +1,4 @@
-"""Rate and time left are sensible at every moment, and the line fits every terminal."""
+"""Rate and time left are plausible at every moment, and the line fits every terminal."""
 
 import math
 from collections import Counter
@@ -20,35 +20,35 @@ from wps_run.report.progress import (
 from wps_run.text import Style, display_width
 
 
-def view(**changes: Any) -> ProgressSnapshot:
-    """A run in the middle."""
+def snapshot(**changes: Any) -> ProgressSnapshot:
+    """Make a snapshot of a run in progress."""
     counts = Counter({Status.OK: 4200, Status.FAILED: 12})
     return replace(ProgressSnapshot("SERVICE", 10_000, counts, 16, 512.3), **changes)
 
 
-def steady(rate: float, seconds: float, *, start: float = 0.0) -> tuple[RateMeter, float]:
-    """A meter that has seen so many actions a second, looked at ten times a second."""
-    meter, now, owed = RateMeter(start), start, 0.0
+def steady_meter(rate: float, seconds: float, *, start: float = 0.0) -> tuple[RateMeter, float]:
+    """Make a meter of a constant rate, read ten times per second; return it and the time."""
+    meter, now, due = RateMeter(start), start, 0.0
     while now < start + seconds:
         now += 0.1
-        owed += rate * 0.1
-        while owed >= 1:
+        due += rate * 0.1
+        while due >= 1:
             meter.add()
-            owed -= 1
+            due -= 1
         meter.rate(now)
     return meter, now
 
 
 @pytest.mark.parametrize("rate", [0.5, 1.0, 20.0, 900.0])
-def test_a_steady_rate_is_told_as_it_is(rate: float) -> None:
+def test_a_constant_rate_is_measured_exactly(rate: float) -> None:
     """Early and late."""
     for seconds in (10.0, 100.0):
-        meter, now = steady(rate, seconds)
+        meter, now = steady_meter(rate, seconds)
         assert meter.rate(now) == pytest.approx(rate, rel=0.15)
 
 
-def test_the_first_moments_tell_no_rate() -> None:
-    """A guess after a tenth of a second is worth nothing."""
+def test_the_rate_is_unknown_at_first() -> None:
+    """A tenth of a second is too short for a rate."""
     meter = RateMeter(100.0)
     meter.add()
 
@@ -57,9 +57,9 @@ def test_the_first_moments_tell_no_rate() -> None:
     assert meter.rate(101.0) == pytest.approx(1.0, rel=0.1)
 
 
-def test_a_new_rate_is_believed_after_a_while() -> None:
-    """The latest weighs most."""
-    meter, now = steady(100.0, 60.0)
+def test_the_rate_follows_a_change() -> None:
+    """Recent actions weigh most."""
+    meter, now = steady_meter(100.0, 60.0)
     for _ in range(600):
         now += 0.1
         meter.add()
@@ -69,14 +69,14 @@ def test_a_new_rate_is_believed_after_a_while() -> None:
 
 
 def test_a_pause_lowers_the_rate_and_a_long_one_makes_it_unknown() -> None:
-    """Time left grows while nothing ends; it never jumps to nonsense."""
-    meter, now = steady(100.0, 30.0)
-    seen = [meter.rate(now + pause) for pause in (5, 10, 20, 40, 600)]
+    """The time left grows while no action ends."""
+    meter, now = steady_meter(100.0, 30.0)
+    rates = [meter.rate(now + pause) for pause in (5, 10, 20, 40, 600)]
 
-    told = [one for one in seen if one is not None]
-    assert told == sorted(told, reverse=True)
-    assert told[0] < 100
-    assert seen[-1] is None
+    known = [rate for rate in rates if rate is not None]
+    assert known == sorted(known, reverse=True)
+    assert known[0] < 100
+    assert rates[-1] is None
 
 
 @given(
@@ -88,10 +88,10 @@ def test_a_pause_lowers_the_rate_and_a_long_one_makes_it_unknown() -> None:
     done=st.integers(0, 10**9),
     pause=st.floats(0, 3600),
 )
-def test_no_history_makes_a_rate_or_a_time_that_is_none(
+def test_no_history_makes_an_invalid_rate_or_time(
     steps: list[tuple[float, int]], total: int, done: int, pause: float
 ) -> None:
-    """Never negative, infinite or not a number; the line can always be made."""
+    """Never negative, infinite or NaN; the line can always be formatted."""
     meter, now = RateMeter(0.0), 0.0
     for passed, ended in steps:
         now += passed
@@ -99,15 +99,17 @@ def test_no_history_makes_a_rate_or_a_time_that_is_none(
             meter.add()
         rate = meter.rate(now)
         assert rate is None or (rate > 0 and math.isfinite(rate))
-        seen = view(rate=rate, total=total, counts=Counter({Status.OK: done}), pause=pause)
-        assert seen.time_left is None or (seen.time_left >= 0 and math.isfinite(seen.time_left))
-        assert seen.percent >= 0
-        progress_line(seen, 80)
-        plain_line(seen)
+        current = snapshot(rate=rate, total=total, counts=Counter({Status.OK: done}), pause=pause)
+        assert current.time_left is None or (
+            current.time_left >= 0 and math.isfinite(current.time_left)
+        )
+        assert current.percent >= 0
+        progress_line(current, 80)
+        plain_line(current)
 
 
-def test_a_clock_that_stands_still_divides_nothing_by_zero() -> None:
-    """Two looks at one moment are one."""
+def test_a_clock_that_stands_still_causes_no_division_by_zero() -> None:
+    """Reading twice at one moment has the effect of reading once."""
     meter = RateMeter(5.0)
     meter.add()
 
@@ -116,10 +118,10 @@ def test_a_clock_that_stands_still_divides_nothing_by_zero() -> None:
 
 
 def test_percent_is_rounded_down() -> None:
-    """A hundred means all."""
-    assert view(total=10_000, counts=Counter({Status.OK: 9_999})).percent == 99
-    assert view(total=1, counts=Counter({Status.OK: 1})).percent == 100
-    assert view(total=0, counts=Counter()).percent == 100
+    """100 means all."""
+    assert snapshot(total=10_000, counts=Counter({Status.OK: 9_999})).percent == 99
+    assert snapshot(total=1, counts=Counter({Status.OK: 1})).percent == 100
+    assert snapshot(total=0, counts=Counter()).percent == 100
 
 
 LINES = {
@@ -135,22 +137,22 @@ LINES = {
 
 
 @pytest.mark.parametrize(("columns", "line"), LINES.items())
-def test_the_line_gives_way_part_by_part(columns: int, line: str) -> None:
-    """What matters most stays longest; nothing is cut through."""
-    assert progress_line(view(), columns) == line
+def test_a_narrow_terminal_shows_the_most_important_parts(columns: int, line: str) -> None:
+    """No part is cut."""
+    assert progress_line(snapshot(), columns) == line
 
 
-@given(columns=st.integers(-1, 300), done=st.integers(0, 10**12), flying=st.integers(0, 1000))
-def test_the_line_never_fills_the_last_column(columns: int, done: int, flying: int) -> None:
-    """Some terminals would wrap it."""
-    seen = view(total=10**12, counts=Counter({Status.UNKNOWN: done}), in_flight=flying)
+@given(columns=st.integers(-1, 300), done=st.integers(0, 10**12), in_flight=st.integers(0, 1000))
+def test_the_line_never_fills_the_last_column(columns: int, done: int, in_flight: int) -> None:
+    """Some terminals wrap a full line."""
+    current = snapshot(total=10**12, counts=Counter({Status.UNKNOWN: done}), in_flight=in_flight)
 
-    assert display_width(progress_line(seen, columns)) <= max(0, columns - 1)
+    assert display_width(progress_line(current, columns)) <= max(0, columns - 1)
 
 
-def test_a_pause_that_the_service_asked_for_is_told() -> None:
-    """Instead of what is in flight; the time left is never shorter than the pause."""
-    waiting = view(pause=41.5, rate=4000.0)
+def test_a_pause_that_the_service_requested_is_shown() -> None:
+    """In place of the requests in flight; the time left is never shorter than the pause."""
+    waiting = snapshot(pause=41.5, rate=4000.0)
 
     assert "waiting 42 s  as the service requested" in progress_line(waiting, 110)
     assert "42 s left" in progress_line(waiting, 110)
@@ -158,37 +160,37 @@ def test_a_pause_that_the_service_asked_for_is_told() -> None:
     assert "waiting 42 s" in progress_line(waiting, 60)
 
 
-def test_unknown_and_skipped_are_told_when_there_are_any() -> None:
-    """And only then."""
+def test_unknown_and_skipped_are_shown_when_there_are_any() -> None:
+    """Only then."""
     counts = Counter({Status.OK: 1, Status.UNKNOWN: 2, Status.SKIPPED: 3})
 
-    assert "  2 unknown  3 skipped  " in progress_line(view(counts=counts), 110)
-    assert "unknown" not in progress_line(view(), 110)
+    assert "  2 unknown  3 skipped  " in progress_line(snapshot(counts=counts), 110)
+    assert "unknown" not in progress_line(snapshot(), 110)
 
 
-def test_colours_do_not_change_what_fits() -> None:
-    """They take no room."""
+def test_colors_do_not_change_which_parts_fit() -> None:
+    """They take no columns."""
 
     def marked(style: Style, text: str) -> str:
         return f"\x1b[{len(style)}m{text}\x1b[0m"
 
     for columns in (200, 80, 40):
-        line = progress_line(view(), columns, marked)
+        line = progress_line(snapshot(), columns, marked)
         for style in Style:
             line = line.replace(f"\x1b[{len(style)}m", "")
         assert line.replace("\x1b[0m", "") == LINES[columns]
 
 
-def test_a_log_gets_a_line_without_ornaments() -> None:
-    """Whole, whatever its length."""
-    assert plain_line(view()) == (
+def test_a_log_gets_a_plain_line() -> None:
+    """Complete, whatever its length."""
+    assert plain_line(snapshot()) == (
         "SERVICE 4,212/10,000 (42 %), 4,200 ok, 12 failed, 16 in flight, 512/s, 12 s left"
     )
-    assert "waiting 3 s as the service requested" in plain_line(view(pause=2.5))
+    assert "waiting 3 s as the service requested" in plain_line(snapshot(pause=2.5))
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "text"),
     [
         (0.0, "0 s"),
         (0.2, "1 s"),
@@ -200,14 +202,14 @@ def test_a_log_gets_a_line_without_ornaments() -> None:
         (1e9, "11,574 d 1 h"),
     ],
 )
-def test_times_are_told_in_their_two_largest_units(seconds: float, words: str) -> None:
+def test_durations_have_their_two_largest_units(seconds: float, text: str) -> None:
     """Rounded up."""
-    assert format_duration(seconds) == words
+    assert format_duration(seconds) == text
 
 
 @pytest.mark.parametrize(
-    ("rate", "words"), [(0.25, "0.25/s"), (7.54, "7.5/s"), (99.9, "99.9/s"), (1234.5, "1,234/s")]
+    ("rate", "text"), [(0.25, "0.25/s"), (7.54, "7.5/s"), (99.9, "99.9/s"), (1234.5, "1,234/s")]
 )
-def test_rates_have_as_many_digits_as_tell_something(rate: float, words: str) -> None:
-    """Not more."""
-    assert f"  {words}" in progress_line(view(rate=rate), 110)
+def test_rates_have_about_three_digits(rate: float, text: str) -> None:
+    """More digits would not be exact."""
+    assert f"  {text}" in progress_line(snapshot(rate=rate), 110)

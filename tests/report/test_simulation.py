@@ -25,21 +25,21 @@ def simulation(**changes: Any) -> Simulation:
     return Simulation("chat", **{"client_count": 2, **nothing, **changes})
 
 
-def part(title: str, **changes: Any) -> list[str]:
-    """The lines of one part."""
+def section(title: str, **changes: Any) -> list[str]:
+    """Return the lines of one section."""
     blocks = simulation(**changes).as_text().split("\n\n")
-    (found,) = (one for one in blocks if one.strip().startswith(title))
-    return [line.strip() for line in found.strip().splitlines()[1:]]
+    (block,) = (block for block in blocks if block.strip().startswith(title))
+    return [line.strip() for line in block.strip().splitlines()[1:]]
 
 
-def text(data: str, *listeners: str, origin: str = "red") -> MessageDelivery:
-    """A text message and who heard it."""
-    return MessageDelivery(origin, "text", data.encode(), listeners)
+def text(data: str, *recipients: str, origin: str = "red") -> MessageDelivery:
+    """Make a text message with its recipients."""
+    return MessageDelivery(origin, "text", data.encode(), recipients)
 
 
 def test_long_lists_of_names_are_counted() -> None:
-    """As many as fit on a line, the rest as a number."""
-    (line,) = part("Groups", groups=(("red", MANY),))
+    """As many as fit on a line; the others as a number."""
+    (line,) = section("Groups", groups=(("red", MANY),))
 
     assert line == (
         "red  user-0, user-1, user-2, user-3, user-4, user-5, user-6, user-7, user-8, user-9 "
@@ -49,21 +49,21 @@ def test_long_lists_of_names_are_counted() -> None:
 
 def test_long_names_are_cut() -> None:
     """At least one is shown."""
-    (line,) = part("Groups", groups=(("g" * 500, ("u" * 500, "v" * 500)),))
+    (line,) = section("Groups", groups=(("g" * 500, ("u" * 500, "v" * 500)),))
 
     assert line == f"{'g' * 59}…  {'u' * 59}… and 1 more (2 in all)"
 
 
 def test_the_same_message_is_shown_once() -> None:
-    """With how often it was sent, and how often those heard it who heard it more than once."""
-    heard = (
+    """With the number of times it was sent, and that each client received it."""
+    deliveries = (
         text("hi", "ada", "grace"),
         text("hi", "ada"),
         text("hi", "ada", origin="server"),
         text("ho"),
     )
 
-    assert part("Messages", deliveries=heard) == [
+    assert section("Messages", deliveries=deliveries) == [
         '"hi" from red, 2 times  received by ada (2), grace',
         '"hi" from server        received by ada',
         '"ho" from red           received by nobody',
@@ -75,18 +75,18 @@ def test_thirty_thousand_messages_fit_on_the_screen() -> None:
     same = tuple(text("hi", user, origin="server") for user in MANY)
     different = tuple(text(f"hi {user}", user) for user in MANY)
 
-    (line,) = part("Messages", deliveries=same)
+    (line,) = section("Messages", deliveries=same)
     assert line.startswith('"hi" from server, 30,000 times  received by user-0, user-1, ')
     assert line.endswith("more (30,000 in all)")
-    lines = part("Messages", deliveries=different)
+    lines = section("Messages", deliveries=different)
     assert len(lines) == 13
     assert lines[-1] == "… and 29,988 more"
 
 
-def test_who_was_closed_or_may_do_the_same_is_shown_together() -> None:
-    """By reason, by rule."""
+def test_equal_reasons_and_equal_rules_are_shown_together() -> None:
+    """One row for each reason, and for each set of rules."""
     closed = (*(ClosedClient(user, "late") for user in MANY), ClosedClient("ada", ""))
-    first, second = part("Closed", closed_clients=closed)
+    first, second = section("Closed", closed_clients=closed)
     assert first.startswith("late             user-0, user-1, ")
     assert second == "no reason given  ada"
 
@@ -95,7 +95,7 @@ def test_who_was_closed_or_may_do_the_same_is_shown_together() -> None:
         for connection in ("c1", "c2", "c3")
         for permission, allowed in (("sendToGroup", True), ("joinLeaveGroup", connection == "c3"))
     ]
-    assert part("Permissions", permissions=permissions) == [
+    assert section("Permissions", permissions=permissions) == [
         "c1, c2  may sendToGroup red, may not joinLeaveGroup red",
         "c3      may sendToGroup red, may joinLeaveGroup red",
     ]
@@ -105,19 +105,19 @@ def test_many_rules_of_one_connection_are_counted() -> None:
     """A line holds a dozen."""
     rules = [PermissionState("c", "sendToGroup", f"g{n}", is_allowed=True) for n in range(1000)]
 
-    (line,) = part("Permissions", permissions=rules)
+    (line,) = section("Permissions", permissions=rules)
 
     assert line.endswith("may sendToGroup g11 and 988 more")
 
 
-def test_faults_are_shown_when_they_were_asked_for() -> None:
-    """How often each struck what, and how many requests came again."""
-    struck = (
+def test_faults_are_shown_when_some_were_injected() -> None:
+    """With the number of requests that each affected, and of those sent again."""
+    fault_hits = (
         FaultHits("503,count=3", (("SendToAll", 2), ("SendToUser", 1))),
         FaultHits("half", ()),
     )
 
-    assert part("Faults", fault_seed=7, fault_hits=struck, repeats=1) == [
+    assert section("Faults", fault_seed=7, fault_hits=fault_hits, repeats=1) == [
         "503,count=3  affected 3 requests: SendToAll 2, SendToUser 1",
         "half         affected no request",
         "1 request was sent again",
@@ -126,15 +126,15 @@ def test_faults_are_shown_when_they_were_asked_for() -> None:
     assert "Faults" not in simulation().as_text()
 
 
-def test_who_was_absent_is_shown() -> None:
-    """Only if somebody was."""
-    assert part("Absent", absent=("bob", "c9")) == ["bob, c9"]
+def test_absent_names_are_shown() -> None:
+    """Only when there are any."""
+    assert section("Absent", absent=("bob", "c9")) == ["bob, c9"]
     assert "Absent" not in simulation().as_text()
 
 
-def test_the_record_has_the_whole_and_can_be_read_back() -> None:
-    """Nothing is cut or counted in it."""
-    one = simulation(
+def test_the_record_is_complete_and_can_be_read() -> None:
+    """No list is cut or counted."""
+    original = simulation(
         groups=(("red", MANY),),
         deliveries=(text("hi", "ada"), text("hi", "ada")),
         closed_clients=(ClosedClient("ada", "late"),),
@@ -145,7 +145,7 @@ def test_the_record_has_the_whole_and_can_be_read_back() -> None:
         fault_seed=7,
     )
 
-    record = one.as_json()
+    record = original.as_json()
 
     assert len(record["groups"]["red"]) == 30_000
     assert len(record["messages"]) == 2
