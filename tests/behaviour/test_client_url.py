@@ -42,8 +42,8 @@ def test_stdout_has_the_url_and_nothing_else(wps_run: Script) -> None:
         "webpubsub.group": ["red", "blue"],
     }
     assert done.stderr == (
-        "wps-run: for 12 h this URL lets anybody who has it into hub chat as ada: "
-        "treat it as a secret\n"
+        "wps-run: keep this URL secret: for 12 h, anybody who has it can connect to hub chat as "
+        "ada\n"
     )
 
 
@@ -55,7 +55,7 @@ def test_settings_may_name_hub_and_connection(wps_run: Script, tmp_path: Path) -
     done = wps_run("client-url", "--settings", "local.settings.json", "--connection", "OTHER")
 
     assert done.stdout.startswith("wss://shop.example/client/hubs/news?access_token=ey")
-    assert "without a name" in done.stderr
+    assert "anonymously" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -145,5 +145,5 @@ async def test_a_service_that_makes_no_token_is_told(script: Path, tmp_path: Pat
     await service.stop()
 
     assert (code, out) == (2, "")
-    assert f"{service.endpoint.host} made no token: " in err
+    assert f"{service.endpoint.host} returned no token: " in err
     assert "eyJ" not in err

@@ -51,7 +51,7 @@ def test_nothing_is_overwritten(wps_run: Script, tmp_path: Path) -> None:
     done = wps_run("init")
 
     assert done.returncode == 0
-    assert f"kept   {PLAYBOOK}, which was there" in done.stdout
+    assert f"kept   {PLAYBOOK}, which exists already" in done.stdout
     assert ENTRY.removeprefix("repos:\n") in done.stdout
     assert (tmp_path / PLAYBOOK).read_text() == "mine"
     assert (tmp_path / HOOKS).read_text() == "repos: []\n"

@@ -64,7 +64,7 @@ def test_a_run_is_listed_and_told_again(run: Script, wps_run: Script, tmp_path: 
     assert (again.stdout, again.returncode) == (done.stdout, done.returncode)
     listed = wps_run("runs").stdout
     assert "exit 1: 1 ok, 1 failed, 0 unknown, 2 skipped" in listed
-    assert f"go on: wps-run --resume {journal} p.yaml" in listed
+    assert f"resume: wps-run --resume {journal} p.yaml" in listed
 
 
 def test_a_resumed_run_does_the_rest_and_nothing_twice(

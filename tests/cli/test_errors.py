@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -127,3 +128,93 @@ def test_a_bug_shows_no_traceback_unasked(
     said = capsys.readouterr().err
     assert said.startswith("wps-run: this is a bug in wps-run (BrokenError); WPS_RUN_DEBUG=1")
     assert said.count("\n") == 1
+
+
+@click.command()
+def no_access() -> None:
+    """Fail as an import of a file does that must not be read."""
+    raise PermissionError(13, "Permission denied", "/usr/lib/python3/yaml.so")
+
+
+def test_an_os_error_that_is_not_about_stdout_is_a_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is not reported as output that cannot be written."""
+    monkeypatch.setattr(sys, "argv", ["wps-run"])
+
+    assert run_command(no_access) == 70
+
+    assert "this is a bug in wps-run (PermissionError)" in capsys.readouterr().err
+
+
+def run_script(stdout: int, *args: str, **environment: str) -> tuple[int, str]:
+    """Run `wps-run` with this stdout; return its exit code and stderr."""
+    done = subprocess.run(
+        [sys.executable, "-m", "wps_run", *args],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environment},
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+COMMANDS = [("actions",), ("schema",), ("--help",), ("init",), ("serve", "--port", "0")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("args", COMMANDS)
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_full_stdout_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], encoding: str
+) -> None:
+    """With the system's reason and exit code 2, whoever opened the stream."""
+    monkeypatch.chdir(tmp_path)
+    with Path("/dev/full").open("wb") as full:
+        result = run_script(full.fileno(), *args, PYTHONIOENCODING=encoding)
+
+    assert result == (
+        2,
+        "wps-run: cannot write to standard output: No space left on device\n",
+    )
+
+
+@pytest.mark.parametrize("args", COMMANDS)
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_closed_pipe_ends_a_command_quietly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], encoding: str
+) -> None:
+    """With the exit code that a shell reports for SIGPIPE."""
+    monkeypatch.chdir(tmp_path)
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        result = run_script(writer, *args, PYTHONIOENCODING=encoding)
+    finally:
+        os.close(writer)
+
+    assert result == (141, "")
+
+
+def test_shell_completion_succeeds() -> None:
+    """It ends by SystemExit."""
+    assert run_script(subprocess.DEVNULL, _WPS_RUN_COMPLETE="bash_source") == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("validate", "x" * 300), f"cannot read `{'x' * 300}`: File name too long"),
+        (("schema", "--check", "x" * 300), f"`{'x' * 300}`: File name too long"),
+        (("schema", "--write", "/dev/null/x"), "cannot write into `/dev/null/x`: Not a directory"),
+        (("init", "/dev/null"), "cannot write `/dev/null/playbooks/first.yaml`: Not a directory"),
+        (("run", "--local", "x" * 300), f"cannot read `{'x' * 300}`: File name too long"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_reported(args: tuple[str, ...], message: str) -> None:
+    """With its name and the system's reason; exit code 2."""
+    code, error = run_script(subprocess.DEVNULL, *args)
+
+    assert (code, message in error) == (2, True), error

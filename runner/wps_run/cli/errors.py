@@ -1,6 +1,6 @@
-"""The one border: where exceptions turn into messages on stderr and exit codes.
+"""Turn exceptions into messages on stderr and exit codes.
 
-What words about a failure need is imported when there is one: `--help` is quicker for it.
+What only a failure needs is imported when there is one, which makes `--help` faster.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wps_run.cli.terminal import prepare_streams
+from wps_run.cli.terminal import StdoutError, prepare_streams
 
 if TYPE_CHECKING:
     from wps_run.problems import Problem, WpsRunError
@@ -18,28 +18,29 @@ if TYPE_CHECKING:
 NOTHING_SENT = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-"""128 + SIGPIPE, as a shell reports a program whose reader went away."""
+"""128 + SIGPIPE, as a shell reports a program whose reader is gone."""
 
 BUG = 70
 """A defect of wps-run itself. The message asks for a report."""
 
 
 def run_command(command: click.Command) -> int:
-    """Run a click command and give the exit code of the process.
+    """Run a click command and return the exit code of the process.
 
-    An expected failure is 2 (nothing was sent), an interrupt 130, a broken pipe quiet, a bug 70.
-    A traceback is shown only when `WPS_RUN_DEBUG` is set, and without secrets.
+    An expected failure is 2 (nothing was sent), an interrupt 130, a broken pipe 141 without a
+    message, a bug 70. `WPS_RUN_DEBUG` adds the traceback of a bug, without secrets.
     """
     prepare_streams()
     try:
         code = command.main(standalone_mode=False, prog_name="wps-run")
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 -- the border
-        return _ended_by(error)
+        return _report(error)
     return code if isinstance(code, int) else 0
 
 
-def _ended_by(error: BaseException) -> int:
+def _report(error: BaseException) -> int:
+    """Report an exception on stderr and return its exit code."""
     from wps_run.problems import WpsRunError
 
     match error:
@@ -54,19 +55,20 @@ def _ended_by(error: BaseException) -> int:
         case WpsRunError():
             show_error(error)
             code = NOTHING_SENT
-        case BrokenPipeError() | SystemExit():  # click's main exits on a broken pipe
-            code = _leave_quietly()
-        case OSError():
-            click.echo(f"wps-run: cannot write the output: {error.strerror}", err=True)
+        case StdoutError():
+            if not error.is_closed:
+                click.echo(f"wps-run: {error}", err=True)
             discard_stdout()
-            code = NOTHING_SENT
+            code = BROKEN_PIPE if error.is_closed else NOTHING_SENT
+        case SystemExit(code=int(code), __context__=None):  # of click's shell completion
+            pass
         case _:
-            code = _bug(error)
+            code = _report_bug(error)
     return code
 
 
 def show_error(error: "WpsRunError") -> None:
-    """Tell a failure on stderr; a playbook's problems with place, line and caret."""
+    """Show a failure on stderr; problems of a playbook with position, line and caret."""
     from wps_run.problems import PlaybookError
 
     if isinstance(error, PlaybookError):
@@ -78,46 +80,41 @@ def show_error(error: "WpsRunError") -> None:
 
 
 def show_problems(problems: "Iterable[Problem]") -> None:
-    """Show problems on stderr, each with place, line and caret."""
+    """Show problems on stderr, each with position, line and caret."""
     from wps_run.cli.terminal import styler_for, write
     from wps_run.problems import format_with_caret
 
-    paint = styler_for(sys.stderr)
+    styler = styler_for(sys.stderr)
     for problem in problems:
-        write(sys.stderr, f"{format_with_caret(problem, paint)}\n")
+        write(sys.stderr, f"{format_with_caret(problem, styler)}\n")
 
 
-MOST_WARNINGS = 10
-"""A run shows so many; `validate` shows them all."""
+MAX_WARNINGS = 10
+"""The most warnings that a run shows; `validate` shows all."""
 
 
 def show_warnings(warnings: "Sequence[Problem]") -> None:
-    """Show the first of the warnings on stderr, and how many more there are."""
-    show_problems(warnings[:MOST_WARNINGS])
-    more = len(warnings) - MOST_WARNINGS
+    """Show the first warnings on stderr, and the number of the others."""
+    show_problems(warnings[:MAX_WARNINGS])
+    more = len(warnings) - MAX_WARNINGS
     if more > 0:
         shown = f"wps-run: {more} more {'warning' if more == 1 else 'warnings'}"
         click.echo(f"{shown}; `wps-run validate` shows them all", err=True)
 
 
-def _leave_quietly() -> int:
-    discard_stdout()
-    return BROKEN_PIPE
-
-
 def discard_stdout() -> None:
-    """Python would complain again when it flushes what cannot be written at exit."""
+    """Send the rest of stdout to the null device: at exit Python flushes, and would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _bug(error: BaseException) -> int:
+def _report_bug(error: BaseException) -> int:
     if os.environ.get("WPS_RUN_DEBUG"):
         import traceback
 
         from wps_run.text import mask_secrets
 
-        shown = "".join(traceback.format_exception(error))
-        click.echo(mask_secrets(shown, os.environ), err=True, nl=False)
+        trace = "".join(traceback.format_exception(error))
+        click.echo(mask_secrets(trace, os.environ), err=True, nl=False)
     click.echo(
         f"wps-run: this is a bug in wps-run ({type(error).__name__}); "
         "WPS_RUN_DEBUG=1 shows where, please report it",

@@ -1,4 +1,4 @@
-"""`-v` and `--log-level`: the loggers `runner.*`, shown on stderr."""
+"""`-v` and `--log-level`: show the loggers `wps_run.*` on stderr."""
 
 import logging
 import sys
@@ -14,23 +14,23 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 def log_options(command: Decorated) -> Decorated:
-    """`-v` and `--log-level`."""
+    """Add `-v` and `--log-level` to a command."""
     command = click.option(
         "--log-level",
         type=click.Choice(LEVELS),
-        help="Log to stderr what is this grave, or graver. `info` is -v; `debug` adds headers and "
-        "sizes. Keys and tokens are masked.",
+        help="Log messages of this level and above to stderr. `info` is -v; `debug` adds headers "
+        "and sizes. Keys and tokens are masked.",
     )(command)
     return click.option(
         "-v",
         "--verbose",
         is_flag=True,
-        help="Log each request and its answer to stderr, with status, duration and request ID.",
+        help="Log each request and its response to stderr, with status, duration and request ID.",
     )(command)
 
 
 class _ToStderr(logging.StreamHandler[TextIO]):
-    """Writes to what stderr is at that moment: a progress line makes room for the log."""
+    """Writes to the present `sys.stderr`, which a progress line replaces while it is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
@@ -40,25 +40,25 @@ class _ToStderr(logging.StreamHandler[TextIO]):
 
 @contextmanager
 def logging_to_stderr(level: str | None, *, verbose: bool) -> Iterator[None]:
-    """Show the loggers `runner.*` on stderr meanwhile; nothing unless asked to.
+    """Show the loggers `wps_run.*` on stderr, within the context.
 
     Args:
-        level: One of `LEVELS`, or None for what `verbose` says.
-        verbose: Whether `info` is meant when no level is named.
+        level: One of `LEVELS`, or None: `info` when `verbose`, else nothing is logged.
+        verbose: Whether to log at `info` when there is no level.
     """
-    wanted = level or ("info" if verbose else None)
-    if wanted is None:
+    level = level or ("info" if verbose else None)
+    if level is None:
         yield
         return
     logger = logging.getLogger("wps_run")
     handler = _ToStderr(sys.stderr)
-    form = "%(asctime)s.%(msecs)03d %(levelname)s %(name)s %(message)s"
-    handler.setFormatter(logging.Formatter(form, "%H:%M:%S"))
+    line_format = "%(asctime)s.%(msecs)03d %(levelname)s %(name)s %(message)s"
+    handler.setFormatter(logging.Formatter(line_format, "%H:%M:%S"))
     logger.addHandler(handler)
-    before = logger.level
-    logger.setLevel(wanted.upper())
+    previous = logger.level
+    logger.setLevel(level.upper())
     try:
         yield
     finally:
-        logger.setLevel(before)
+        logger.setLevel(previous)
         logger.removeHandler(handler)

@@ -1,7 +1,4 @@
-"""Whether a stream takes colours, and which ones problems and results are shown in.
-
-Stdout and stderr as they are needed: open, able to say every text, stderr never in the way.
-"""
+"""Standard output and standard error: colors, encodings, and what happens when writing fails."""
 
 import codecs
 import contextlib
@@ -15,7 +12,7 @@ import click
 
 from wps_run.text import Style, Styler, unstyled
 
-_STYLES: Mapping[Style, Mapping[str, Any]] = {
+_COLORS: Mapping[Style, Mapping[str, Any]] = {
     Style.LOCATION: {"bold": True},
     Style.ERROR: {"fg": "red", "bold": True},
     Style.WARNING: {"fg": "yellow", "bold": True},
@@ -28,11 +25,11 @@ _STYLES: Mapping[Style, Mapping[str, Any]] = {
 
 
 def uses_color(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Whether colours are shown on a stream, each stream judged alone.
+    """Decide whether to use colors on a stream.
 
     A non-empty NO_COLOR wins, then a non-empty FORCE_COLOR, then a CLICOLOR_FORCE other than 0;
-    otherwise they are for terminals, but not for a dumb one. Source: no-color.org,
-    force-color.org, bixense.com/clicolors.
+    otherwise terminals get colors, but not a dumb one. Source: no-color.org, force-color.org,
+    bixense.com/clicolors.
     """
     if environment.get("NO_COLOR"):
         return False
@@ -42,74 +39,106 @@ def uses_color(stream: TextIO, environment: Mapping[str, str]) -> bool:
 
 
 def styler_for(stream: TextIO) -> Styler:
-    """What gives text on this stream its colours; it may be none."""
-    return _in_colour if uses_color(stream, os.environ) else unstyled
+    """Return the styler of a stream, with or without colors."""
+    return _color if uses_color(stream, os.environ) else unstyled
+
+
+def _color(style: Style, text: str) -> str:
+    return click.style(text, **_COLORS[style])
 
 
 def write(stream: TextIO, text: str) -> None:
-    """Write text with the escapes that are in it; on Windows, click makes colours of them."""
+    """Write text with color escapes; on Windows, click converts them."""
     click.echo(text, file=stream, nl=False, color=uses_color(stream, os.environ))
 
 
-def _in_colour(ink: Style, text: str) -> str:
-    return click.style(text, **_STYLES[ink])
+class StdoutError(Exception):
+    """Standard output cannot be written. Not an OSError, so that no other handler catches it.
+
+    Attributes:
+        reason: The system's reason, such as `No space left on device`.
+        is_closed: Whether its reader is gone (a broken pipe).
+    """
+
+    def __init__(self, error: OSError) -> None:
+        self.reason = error.strerror or str(error)
+        self.is_closed = isinstance(error, BrokenPipeError)
+        super().__init__(f"cannot write to standard output: {self.reason}")
 
 
-_HANDLER = "wps_run.shown"
+_HANDLER = "wps_run.escape"
 
-_ALIKE: Mapping[str, str] = {"…": "...", "·": "-"}
-"""Signs in our own words, and what looks like them."""
+_REPLACEMENTS: Mapping[str, str] = {"…": "...", "·": "-"}
+"""Characters of our own messages, and their replacement where the encoding has none."""
 
 
 def prepare_streams() -> None:
-    """Make the streams ready for whatever is said; once, at the start of a command."""
-    _open_what_is_closed()
-    _forgive_stderr()
-    codecs.register_error(_HANDLER, _spelt_out)
+    """Prepare stdout and stderr, once, at the start of a command.
+
+    A closed stream discards its output. Writing to stdout raises `StdoutError`; writing to stderr
+    never fails. Both can write every text: what the encoding lacks is escaped.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+    stdout, stderr = sys.stdout, sys.stderr
+    if isinstance(stdout, io.TextIOWrapper) and stdout is sys.__stdout__:
+        raw: Any = getattr(stdout.buffer, "raw", stdout.buffer)
+        sys.stdout = io.TextIOWrapper(
+            _StdoutBuffer(raw), stdout.encoding, line_buffering=stdout.line_buffering
+        )
+    if isinstance(stderr, io.TextIOWrapper) and stderr is sys.__stderr__:
+        sys.stderr = _Stderr(stderr.buffer, stderr.encoding, line_buffering=True)
+    codecs.register_error(_HANDLER, _escape_unencodable)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_HANDLER)
 
 
 def use_utf8_stdout() -> None:
-    """Let stdout be UTF-8, as JSON is; half a surrogate pair is an escape of JSON too."""
+    """Write stdout in UTF-8, as JSON requires; a lone surrogate becomes an escape of JSON."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
-def _open_what_is_closed() -> None:
-    """A stream that the caller has closed is None; let output to it vanish instead."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+class _StdoutBuffer(io.BufferedWriter):
+    """The bytes of stdout. Every write to stdout passes here, also those of click."""
+
+    def write(self, data: Any) -> int:
+        """Write, or raise `StdoutError`."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise StdoutError(error) from error
+
+    def flush(self) -> None:
+        """Flush, or raise `StdoutError`."""
+        try:
+            super().flush()
+        except OSError as error:
+            raise StdoutError(error) from error
 
 
-class _Forgiving(io.TextIOWrapper):
-    """A stderr that may be full, or read by nobody. What is done does not depend on it."""
+class _Stderr(io.TextIOWrapper):
+    """A stderr whose failures are ignored: they must not change what a command does."""
 
     def write(self, text: str) -> int:
-        """Write, as far as that goes."""
+        """Write as far as possible."""
         with contextlib.suppress(OSError):
             super().write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush, as far as that goes."""
+        """Flush as far as possible."""
         with contextlib.suppress(OSError):
             super().flush()
 
 
-def _forgive_stderr() -> None:
-    stream = sys.stderr
-    if isinstance(stream, io.TextIOWrapper) and stream is sys.__stderr__:
-        sys.stderr = _Forgiving(stream.buffer, stream.encoding, line_buffering=True)
-
-
-def _spelt_out(error: UnicodeError) -> tuple[str, int]:
+def _escape_unencodable(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    bad = error.object[error.start : error.end]
-    return "".join(_ALIKE.get(one) or _escape(one) for one in bad), error.end
+    characters = error.object[error.start : error.end]
+    return "".join(_REPLACEMENTS.get(char) or _escape(char) for char in characters), error.end
 
 
 def _escape(character: str) -> str:

@@ -1,4 +1,4 @@
-"""`wps-run actions`: the action table, or one action with an example to paste."""
+"""`wps-run actions`: list the actions, or describe one."""
 
 import click
 
@@ -15,10 +15,12 @@ from wps_run.problems import UsageError, did_you_mean
     type=click.Choice(["text", "markdown"]),
     default="text",
     show_default=True,
-    help="A listing, or the whole table as docs/actions.md has it.",
+    help="Print a short list, or the whole reference as in docs/actions.md.",
 )
 def command(name: str | None, form: str) -> None:
-    """List the actions, or explain one: its properties, its request, an example to paste.
+    """List the actions, or describe one.
+
+    The description has the properties, the request and an example to paste.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`wps-run client-url`: a URL with which a client is let in."""
+"""`wps-run client-url`: print a URL with which a WebSocket client connects."""
 
 import asyncio
 import time
@@ -24,16 +24,16 @@ from wps_run.report.progress import format_duration
 from wps_run.report.values import value_text
 
 TIMEOUT = 30.0
-"""Seconds for the service to make a token."""
+"""Seconds for the service to create a token."""
 
 
 class Lifetime(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no generics
-    """How long a URL lets clients in."""
+    """A lifetime such as `60m`, in seconds."""
 
     name = "lifetime"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Seconds, or the usual error of click."""
+        """Return seconds."""
         try:
             return parse_lifetime(str(value))
         except ValueError as error:
@@ -41,22 +41,26 @@ class Lifetime(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no g
 
 
 @click.command("client-url")
-@click.option("--hub", metavar="NAME", help="The hub.  [default: the setting WebPubSubHub]")
-@click.option("--user", metavar="ID", default="", help="Who connects; anonymous unless given.")
+@click.option(
+    "--hub", metavar="NAME", help="Connect to this hub.  [default: the setting WebPubSubHub]"
+)
+@click.option(
+    "--user", metavar="ID", default="", help="Connect as this user.  [default: anonymous]"
+)
 @click.option(
     "--group",
     "groups",
     metavar="NAME",
     multiple=True,
-    help="A group that each connection is in from the start. May be given again.",
+    help="Add each connection to this group. Repeatable.",
 )
 @click.option(
     "--role",
     "roles",
     metavar="ROLE",
     multiple=True,
-    help="What the client may do itself: webpubsub.sendToGroup, webpubsub.joinLeaveGroup, or one "
-    "of them and `.GROUP`. May be given again.",
+    help="Allow the client webpubsub.sendToGroup or webpubsub.joinLeaveGroup; with `.GROUP` at the "
+    "end for one group only. Repeatable.",
 )
 @click.option(
     "--lifetime",
@@ -64,14 +68,15 @@ class Lifetime(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no g
     metavar="TIME",
     default="60m",
     show_default=True,
-    help="How long it lets clients in: 90s, 60m, 12h, 7d. A connection outlives it.",
+    help="Let clients connect for this time: 90s, 60m, 12h, 7d; at least 1s. Connections last "
+    "longer.",
 )
 @click.option(
     "--connection",
     metavar="NAME",
     default=planning.DEFAULT_CONNECTION,
     show_default=True,
-    help="The NAME of the setting that holds the connection string.",
+    help="Read the connection string from the setting with this NAME.",
 )
 @click.option(
     "--settings",
@@ -94,53 +99,50 @@ def command(
     settings: str | None,
     endpoint: str | None,
 ) -> int:
-    """Print a URL with which a WebSocket client is let in, to stdout and nowhere else.
+    """Print a URL with which a WebSocket client connects.
 
-    It is a secret until it ends: whoever has it connects as this user, with these roles. With
-    an access key it is made here; with Entra ID the service is asked for it.
+    The URL is a secret: anybody who has it can connect as this user, with these roles, until it
+    expires. It goes to stdout only. With an access key the token is signed locally; with Entra ID
+    the service creates it.
 
     \b
     Examples:
       wps-run client-url --hub chat --user ada --group launch
       websocat "$(wps-run client-url --hub chat --role webpubsub.sendToGroup.launch)"
     """
-    known = read_environment(settings)
-    access = ClientTokenOptions(user, roles, groups, lifetime)
-    access.validate()
-    target = resolve_endpoint(connection, known)
-    target = target.behind(endpoint) if endpoint else target
-    name = resolve_hub(hub, known)
-    if target.identity:
-        token = asyncio.run(_asked_for(target, name, access))
+    environment = read_environment(settings)
+    options = ClientTokenOptions(user, roles, groups, lifetime)
+    options.validate()
+    service = resolve_endpoint(connection, environment)
+    service = service.behind(endpoint) if endpoint else service
+    hub_name = resolve_hub(hub, environment)
+    if service.identity:
+        token = asyncio.run(_request_token(service, hub_name, options))
     else:
-        token = sign_client_token(target, name, access, time.time())
-    click.echo(build_client_url(target, name, token))
-    click.echo(f"wps-run: {_words(access, name)}", err=True)
+        token = sign_client_token(service, hub_name, options, time.time())
+    click.echo(build_client_url(service, hub_name, token))
+    identity = f"as {value_text(user)}" if user else "anonymously"
+    click.echo(
+        f"wps-run: keep this URL secret: for {format_duration(lifetime)}, anybody who has it can connect "
+        f"to hub {hub_name} {identity}",
+        err=True,
+    )
     return 0
 
 
-def _words(access: ClientTokenOptions, hub: str) -> str:
-    """What the URL is, for whoever sees it."""
-    who = f"as {value_text(access.user)}" if access.user else "without a name"
-    return (
-        f"for {format_duration(access.lifetime)} this URL lets anybody who has it into hub {hub} "
-        f"{who}: treat it as a secret"
-    )
-
-
-async def _asked_for(endpoint: Endpoint, hub: str, access: ClientTokenOptions) -> str:
-    """The token that the service makes.
+async def _request_token(endpoint: Endpoint, hub: str, options: ClientTokenOptions) -> str:
+    """Request a token from the service.
 
     Raises:
-        UsageError: It made none; says why.
+        UsageError: The service returns no token; the message has its reason.
     """
     from wps_run.connect.client import Client  # noqa: PLC0415 -- only Entra ID needs HTTP
 
-    request = build_token_request(hub, access)
+    request = build_token_request(hub, options)
     async with Client(endpoint, concurrency=1) as client:
         outcome, body = await client.send(request, timeout=TIMEOUT, request_id=str(uuid.uuid4()))
     token = parse_token_response(body)
     if token is None:
-        said = outcome.message or outcome.code or getattr(outcome, "status", "no token in it")
-        raise UsageError(f"{endpoint.host} made no token: {said}")
+        reason = outcome.message or outcome.code or getattr(outcome, "status", "no token in it")
+        raise UsageError(f"{endpoint.host} returned no token: {reason}")
     return token

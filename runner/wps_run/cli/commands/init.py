@@ -1,4 +1,4 @@
-"""`wps-run init`: a first playbook that editors understand, and the pre-commit entry."""
+"""`wps-run init`: create a first playbook, its schema and a pre-commit hook."""
 
 from pathlib import Path
 
@@ -17,16 +17,16 @@ name: My first playbook
 hub: chat
 
 vars:
-  room: lobby
+  group: lobby
 
 actions:
-  - name: Ada comes in
+  - name: Add Ada to the group
     actionName: addUserToGroup
     userId: ada
-    group: ${room}
-  - name: Everybody in the room hears of it
+    group: ${group}
+  - name: Welcome her
     actionName: sendToGroup
-    group: ${room}
+    group: ${group}
     data: Welcome, Ada
 """
 
@@ -41,16 +41,17 @@ repos:
         types_or: [yaml, json]
         files: (^|/)playbooks/|\\.wps\\.(yaml|yml|json)$
 """
-"""Runs the wps-run that is installed, so that it needs no network and no other copy."""
+"""Runs the installed wps-run, so that the hook needs no network."""
 
 
 @click.command("init")
 @click.argument("folder", default=".", metavar="[FOLDER]")
 def command(folder: str) -> None:
-    """Write a first playbook into FOLDER (default: this one), and what editors and pre-commit need.
+    """Create a first playbook, its schema and a pre-commit hook.
 
-    A file that is there already is left as it is. The playbook names the schema beside it, so
-    that an editor with a YAML language server completes and checks it at once, offline.
+    The files go into FOLDER, by default the current one. Existing files are not changed. The
+    playbook refers to the schema, so that an editor with a YAML language server completes and
+    checks it offline.
 
     \b
     Example:
@@ -67,10 +68,10 @@ def command(folder: str) -> None:
 
 
 def _write(root: Path, name: str, text: str) -> bool:
-    """Write a file, unless there is one; says which. Whether it was written.
+    """Write a file unless it exists, and print which; return whether it was written.
 
     Raises:
-        UsageError: It cannot be written.
+        UsageError: The file cannot be written.
     """
     file = root / name
     try:
@@ -79,8 +80,8 @@ def _write(root: Path, name: str, text: str) -> bool:
             new.write(text)
     except FileExistsError:
         if not file.is_file():
-            raise UsageError(f"`{file}` or a folder of it is there, but is not a file") from None
-        click.echo(f"kept   {file}, which was there")
+            raise UsageError(f"`{file}` or one of its folders exists, but is no file") from None
+        click.echo(f"kept   {file}, which exists already")
         return False
     except OSError as error:
         raise UsageError(f"cannot write `{file}`: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""`wps-run plan`: each step, its request and what it waits for; nothing is sent."""
+"""`wps-run plan`: show each step and its request, without sending anything."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from wps_run.report.plan import WaitTracker, step_record, step_text
 from wps_run.report.records import line
 
 NO_HUB = "HUB"
-"""Stands in a plan's paths for a hub that is named only at run time."""
+"""The placeholder for a hub that only the settings of a run name."""
 
 
 @click.command("plan")
@@ -25,28 +25,30 @@ NO_HUB = "HUB"
     type=click.Choice(["text", "ndjson"]),
     default="text",
     show_default=True,
-    help="For people, or a record a line.",
+    help="Print text for people, or one JSON object per line.",
 )
 def command(playbooks: tuple[str, ...], form: str, **options: Any) -> None:
-    """Show each step of PLAYBOOK… with its request and what it waits for.
+    """Show each step and its request without sending anything.
 
-    Nothing is sent and no setting is needed. Without a hub, HUB stands in the paths.
+    Also shows which earlier steps each step waits for. Needs no setting; without a hub, the paths
+    contain HUB.
 
     \b
     Example:
       wps-run plan playbooks/group-setup.yaml
     """
-    read = read_inputs(playbooks)
-    show_warnings(checking.find_run_warnings(read, [name for name, _ in options["assignments"]]))
-    plans = planning.plan(read, overrides_from(options), default_hub=NO_HUB)
+    inputs = read_inputs(playbooks)
+    assigned = [name for name, _ in options["assignments"]]
+    show_warnings(checking.find_run_warnings(inputs, assigned))
+    plans = planning.plan(inputs, overrides_from(options), default_hub=NO_HUB)
     note_empty_shard(plans)
     if form == "text":
         click.echo(f"{planning.run_info(plans, Destination.PLAN)}\n")
     waits = WaitTracker()
     for plan in plans:
         for step in plan.steps():
-            before = waits.waits_of(step)
+            waits_for = waits.waits_of(step)
             if form == "text":
-                click.echo(step_text(step, before), nl=False)
+                click.echo(step_text(step, waits_for), nl=False)
             else:
-                click.echo(line(step_record(step, before)), nl=False)
+                click.echo(line(step_record(step, waits_for)), nl=False)

@@ -1,4 +1,4 @@
-"""`wps-run report`: a run told again from its journal, in any format."""
+"""`wps-run report`: recreate a run's report from its journal."""
 
 import os
 import sys
@@ -27,13 +27,13 @@ from wps_run.report.run_report import RunReport, report_from_history
 )
 @report_option
 def command(journals: tuple[str, ...], output: str | None, reports: tuple[str, ...]) -> int:
-    """Tell a finished or broken run again from its JOURNAL; the last run's by default.
+    """Recreate a run's report from its journal.
 
-    The journals of all shards of a plan, named together, are told as one run. Each shard must be
-    there once. The exit code is the highest of theirs.
+    Without JOURNAL, reports the last run. The journals of all shards of a plan, each exactly once,
+    are reported as one run.
 
-    The exit code of a single one is that of the run. In a run that was broken off, what may have
-    left counts as unknown and what was not done as skipped.
+    The exit code is that of the run; of several shards, the highest. In a run that was
+    interrupted, actions that may have been sent count as unknown and the rest as skipped.
 
     \b
     Examples:
@@ -41,37 +41,37 @@ def command(journals: tuple[str, ...], output: str | None, reports: tuple[str, .
       wps-run report --report run.html --report junit.xml
       wps-run report shard-1.journal shard-2.journal
     """
-    paths = [Path(one) for one in journals] or [_last()]
+    paths = [Path(journal) for journal in journals] or [_last_journal()]
     files = targets(reports, list(map(str, paths)))
-    told = _told(paths)
+    report = _read_report(paths)
     reporter = OUTPUT_FORMATS[output or ("none" if files else "text")].new_reporter()
-    click.echo(reporter.begin(told.run_info), nl=False)
-    for record in told.results:
-        click.echo(reporter.result(record), nl=False)
-    click.echo(reporter.end(told.summary, told.simulations), nl=False)
-    failed = write_reports(files, told, paths[0] if len(paths) == 1 else None)
-    return max(told.summary.exit_code, EXIT_FAILED) if failed else told.summary.exit_code
+    click.echo(reporter.begin(report.run_info), nl=False)
+    for result in report.results:
+        click.echo(reporter.result(result), nl=False)
+    click.echo(reporter.end(report.summary, report.simulations), nl=False)
+    failed = write_reports(files, report, paths[0] if len(paths) == 1 else None)
+    return max(report.summary.exit_code, EXIT_FAILED) if failed else report.summary.exit_code
 
 
-def _told(paths: Sequence[Path]) -> RunReport:
-    """The run of a journal, or of the journals of all its shards."""
+def _read_report(paths: Sequence[Path]) -> RunReport:
+    """Read the report of a journal, or of the journals of all shards."""
     histories = [(str(path), read_journal(path)) for path in paths]
     if len(histories) > 1:
         return merge_histories(histories)
-    told = report_from_history(histories[0][1])
-    shard = told.run_info.shard
+    report = report_from_history(histories[0][1])
+    shard = report.run_info.shard
     if shard and shard.count > 1:
         click.echo(
-            f"wps-run: this is shard {shard} alone; name the journals of all {shard.count} "
-            "to tell the whole run",
+            f"wps-run: note: this is only shard {shard}; name the journals of all {shard.count} "
+            "to report the whole run",
             err=True,
         )
-    return told
+    return report
 
 
-def _last() -> Path:
+def _last_journal() -> Path:
     folder = state_folder(os.environ, windows=sys.platform == "win32")
     paths = recent(folder)
     if not paths:
-        raise UsageError(f"there is no run to report; {folder} holds no journal")
+        raise UsageError(f"there is no run to report; {folder} contains no journal")
     return paths[0]

@@ -32,7 +32,7 @@ from wps_run.cli.options import (
 )
 from wps_run.cli.progress import Progress, ProgressMode, ProgressTracker, form_for
 from wps_run.cli.report_files import ReportFiles, report_option, targets
-from wps_run.cli.terminal import styler_for, use_utf8_stdout
+from wps_run.cli.terminal import StdoutError, styler_for, use_utf8_stdout
 from wps_run.execution.result import EXIT_FAILED, Skip, Status, Summary
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.recorder import RunRecorder
@@ -220,7 +220,7 @@ class Report:
         self.files = files
         self.for_people = for_people
         self.progress = progress
-        self.error: OSError | None = None
+        self.error: StdoutError | None = None
 
     def write(self, text: str) -> None:
         """Write, and let readers of a pipe see it."""
@@ -229,7 +229,7 @@ class Report:
         try:
             sys.stdout.write(text)
             sys.stdout.flush()
-        except OSError as error:
+        except StdoutError as error:
             self.error = error
 
 
@@ -358,11 +358,11 @@ async def _close(
         click.echo(f"wps-run: the journal `{journal.path}` broke: {journal.error}", err=True)
 
 
-def _unread(error: OSError, heading: RunInfo, summary: Summary) -> int:
+def _unread(error: StdoutError, heading: RunInfo, summary: Summary) -> int:
     """End a run whose report could not be written: quietly when its reader went away."""
-    if isinstance(error, BrokenPipeError):
+    if error.is_closed:
         raise error
-    click.echo(f"wps-run: cannot write to standard output: {error.strerror}", err=True)
+    click.echo(f"wps-run: {error}", err=True)
     click.echo(summary_line(heading, summary).lstrip("\n"), err=True, nl=False)
     discard_stdout()
     return max(summary.exit_code, EXIT_FAILED)

@@ -1,4 +1,4 @@
-"""`wps-run runs`: the recent runs, how they ended, and the words that go on with them."""
+"""`wps-run runs`: list the recent runs, with the commands that resume them."""
 
 import os
 import sys
@@ -16,10 +16,10 @@ from wps_run.report.run_report import RunReport, report_from_history
 
 @click.command("runs")
 def command() -> None:
-    """List the recent runs, the newest first: when, where, how they ended.
+    """List the recent runs, with the commands that resume them.
 
-    Below a run that did not do everything stand the words that go on with it. Its variables
-    (--var, --vars-file) have to be given again.
+    The newest run comes first. A run with skipped actions has a command that resumes it; add the
+    variables of the run (--var, --vars-file) to that command.
 
     \b
     Example:
@@ -30,30 +30,30 @@ def command() -> None:
     if not paths:
         click.echo(f"no runs yet; their journals will be in {folder}")
     for path in paths:
-        click.echo(_told(path))
+        click.echo(_describe(path))
 
 
-def _told(path: Path) -> str:
+def _describe(path: Path) -> str:
     try:
         history = read_journal(path)
-        going_on = in_use(path)
-        told = report_from_history(history)
+        is_running = in_use(path)
+        report = report_from_history(history)
     except (JournalError, OSError) as error:
         return f"{path.stem}  cannot be read: {error}"
     lines = [
-        f"{history.began.isoformat(timespec='seconds')}  {_ended(told, going_on=going_on)}",
-        f"    {told.run_info}",
+        f"{history.began.isoformat(timespec='seconds')}  {_status(report, is_running=is_running)}",
+        f"    {report.run_info}",
         f"    {path}",
     ]
-    if not going_on and told.summary.counts[Status.SKIPPED] > told.summary.excused:
-        lines.append(f"    go on: {resume_words(path, paths_in(history))}")
+    if not is_running and report.summary.counts[Status.SKIPPED] > report.summary.excused:
+        lines.append(f"    resume: {resume_words(path, paths_in(history))}")
     return "\n".join(lines)
 
 
-def _ended(told: RunReport, *, going_on: bool) -> str:
-    counts = ", ".join(f"{told.summary.counts[status]} {status}" for status in Status)
-    if going_on:
+def _status(report: RunReport, *, is_running: bool) -> str:
+    counts = ", ".join(f"{report.summary.counts[status]} {status}" for status in Status)
+    if is_running:
         return f"running: {counts} (skipped: not yet done)"
-    if not told.is_finished:
-        return f"broken off: {counts} (skipped: not done)"
-    return f"exit {told.summary.exit_code}: {counts}"
+    if not report.is_finished:
+        return f"interrupted: {counts} (skipped: not done)"
+    return f"exit {report.summary.exit_code}: {counts}"

@@ -7,7 +7,7 @@ import click
 from wps_run.playbook.schema import SCHEMA_FILES, schema_text
 from wps_run.problems import UsageError
 
-DRIFT = 1
+OUTDATED = 1
 
 
 @click.command("schema")
@@ -17,13 +17,26 @@ DRIFT = 1
     type=click.Choice(["playbook", "actions"]),
     metavar="[playbook|actions]",  # as every version of click shows it
 )
-@click.option("--write", "folder", metavar="FOLDER", help="Write both schemas into FOLDER.")
-@click.option("--check", "checked", metavar="FOLDER", help="Exit 1 if those in FOLDER differ.")
+@click.option(
+    "--write", "folder", metavar="FOLDER", help="Write both schemas into FOLDER, and print nothing."
+)
+@click.option(
+    "--check",
+    "checked",
+    metavar="FOLDER",
+    help="Exit with 1 if the schemas in FOLDER are outdated.",
+)
 def command(name: str | None, folder: str | None, checked: str | None) -> int:
-    """Print a JSON Schema: `playbook` (default), or `actions` for bare batches.
+    """Print, write or check the JSON Schemas.
 
-    Both are generated from the action table. Editors take the first one from a line in the
-    playbook:  # yaml-language-server: $schema=../schemas/playbook.schema.json
+    Prints the schema of playbooks (`playbook`, the default) or of bare batches (`actions`). Editors
+    find the schema by a line in the playbook:
+
+    # yaml-language-server: $schema=../schemas/playbook.schema.json
+
+    \b
+    Example:
+      wps-run schema --write schemas
     """
     if folder is not None:
         _write(Path(folder))
@@ -44,22 +57,22 @@ def _write(folder: Path) -> None:
 
 
 def _check(folder: Path) -> int:
-    if not folder.is_dir():
-        raise UsageError(f"`{folder}` is not a folder")
-    drifted = [
-        file
-        for file, make in SCHEMA_FILES.items()
-        if _current(folder / file) != schema_text(make())
+    try:
+        list(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"cannot read the folder `{folder}`: {error.strerror}") from None
+    outdated = [
+        file for file, make in SCHEMA_FILES.items() if _read(folder / file) != schema_text(make())
     ]
-    for file in drifted:
+    for file in outdated:
         click.echo(f"{folder / file} differs from the action table")
-    if drifted:
+    if outdated:
         click.echo(f"wps-run: run `wps-run schema --write {folder}`", err=True)
-        return DRIFT
+        return OUTDATED
     return 0
 
 
-def _current(file: Path) -> str | None:
+def _read(file: Path) -> str | None:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, ValueError):

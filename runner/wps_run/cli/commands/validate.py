@@ -1,4 +1,4 @@
-"""`wps-run validate`: check playbooks, offline."""
+"""`wps-run validate`: check playbooks without sending anything."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from wps_run.report.formats import FINDING_FORMATS, finding_help
 FINDINGS = 1
 SUFFIXES = (".yaml", ".yml", ".json")
 SCHEMA = ".schema.json"
-"""What `wps-run schema --write` and `init` leave beside playbooks."""
+"""The suffix of the files that `wps-run schema --write` and `init` create beside playbooks."""
 
 
 @click.command("validate")
@@ -27,9 +27,9 @@ SCHEMA = ".schema.json"
 @click.option(
     "--binding-only",
     is_flag=True,
-    help="Refuse what the Functions output binding does not have.",
+    help="Reject what the Functions output binding does not support.",
 )
-@click.option("--strict", is_flag=True, help="Take warnings for errors.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option(
     "--format",
     "form",
@@ -47,79 +47,82 @@ def command(
     binding_only: bool,
     strict: bool,
 ) -> int:
-    """Check playbooks and bare batches, without sending anything.
+    """Check playbooks without sending anything.
 
-    PATH is a file, `-`, or a folder, which is searched for *.yaml, *.yml and *.json, except for
-    *.schema.json.
-    Exits 0 when all is well, 1 when something is wrong, 2 when it cannot be read. Warnings
-    alone are 0, unless --strict is given.
+    PATH is a file, `-` for standard input, or a folder, which is searched for *.yaml, *.yml and
+    *.json, but not *.schema.json. Bare batches of actions are checked, too.
+
+    Exits with 0 when there are no errors, 1 when there are, 2 when a file cannot be read. Warnings
+    alone exit with 0, unless --strict is given.
 
     \b
     Examples:
       wps-run validate playbooks/
       wps-run validate --strict --format github playbooks/
     """
-    files = list(_files(paths))
-    given = read_variables(assignments, vars_files)
-    check = _Check(given, [name for name, _ in assignments], binding_only=binding_only)
+    files = list(_find_files(paths))
+    variables = read_variables(assignments, vars_files)
+    validator = _Validator(variables, [name for name, _ in assignments], binding_only=binding_only)
     problems: list[Problem] = []
     unreadable: list[UsageError] = []
     for file in files:
         try:
-            problems += check.file(file)
+            problems += validator.validate(file)
         except UsageError as error:
             unreadable.append(error)
-    problems = [*check.unused(), *problems]
+    problems = [*validator.unused_variables(), *problems]
     if strict:
         problems = [replace(problem, severity=Severity.ERROR) for problem in problems]
-    checked = len(files) - len(unreadable)
-    if checked or form != "text":
-        write(sys.stdout, _shown(form, problems, checked))
+    count = len(files) - len(unreadable)
+    if count or form != "text":
+        write(sys.stdout, _format(form, problems, count))
     if unreadable:
         raise UsageError("\nwps-run: ".join(map(str, unreadable)))
-    return FINDINGS if any(one.severity is Severity.ERROR for one in problems) else 0
+    return FINDINGS if any(problem.severity is Severity.ERROR for problem in problems) else 0
 
 
-class _Check:
-    """Checks file after file, and remembers which variables they use."""
+class _Validator:
+    """Validates files, and records which variables of the command line they use."""
 
     def __init__(
-        self, given: dict[str, str], assigned: Sequence[str], *, binding_only: bool
+        self, variables: dict[str, str], assigned: Sequence[str], *, binding_only: bool
     ) -> None:
-        self._given = given
+        self._variables = variables
         self._assigned = assigned
         self._binding_only = binding_only
         self._used: set[str] = set()
-        self._unread = False
+        self._has_syntax_error = False
 
-    def file(self, file: str) -> tuple[Problem, ...]:
-        """Every problem of one file."""
+    def validate(self, file: str) -> tuple[Problem, ...]:
+        """Return every problem of a file."""
         try:
             playbook = read_input(file)
             if self._assigned:
                 self._used |= used_variables(playbook)
-            return checking.validate(playbook, self._given, binding_only=self._binding_only)
+            return checking.validate(playbook, self._variables, binding_only=self._binding_only)
         except PlaybookError as error:
-            self._unread = True
+            self._has_syntax_error = True
             return error.problems
 
-    def unused(self) -> tuple[Problem, ...]:
-        """The variables of the command line that no file uses; unknown if one is not YAML."""
-        return () if self._unread else tuple(find_unused_assignments(self._assigned, self._used))
+    def unused_variables(self) -> tuple[Problem, ...]:
+        """Warn of variables that no file uses; unknown when a file is no YAML."""
+        if self._has_syntax_error:
+            return ()
+        return tuple(find_unused_assignments(self._assigned, self._used))
 
 
-def _shown(form: str, problems: Sequence[Problem], files: int) -> str:
+def _format(form: str, problems: Sequence[Problem], files: int) -> str:
     if form == "text":
         return format_text(problems, files, styler_for(sys.stdout))
     if form in {"github", "sarif"}:
-        problems = [_from_here(problem) for problem in problems]
+        problems = [_relative(problem) for problem in problems]
     return FINDING_FORMATS[form].render(problems, files)
 
 
-def _from_here(problem: Problem) -> Problem:
-    """The problem with its file named from the current folder, with forward slashes.
+def _relative(problem: Problem) -> Problem:
+    """Return the problem with a path relative to the current folder, with forward slashes.
 
-    So do GitHub and code scanning name the files of a repository.
+    GitHub and code scanning name the files of a repository in this form.
     """
     position = problem.position
     if position is None:
@@ -130,27 +133,28 @@ def _from_here(problem: Problem) -> Problem:
     return replace(problem, position=position._replace(file=file.as_posix()))
 
 
-def _files(paths: Sequence[str]) -> Iterator[str]:
-    """The files that the paths name, folders searched, in a stable order."""
+def _find_files(paths: Sequence[str]) -> Iterator[str]:
+    """Return the files of the paths, and those in folders, in a stable order."""
     if not paths:
         raise UsageError("name a playbook, a folder, or `-` for standard input")
     for path in paths:
-        folder = Path(path)
-        if path == STDIN or not folder.is_dir():
-            yield path
-            continue
-        found = sorted(
-            file
-            for file in folder.rglob("*")
-            if file.name.endswith(SUFFIXES)
-            and not file.name.endswith(SCHEMA)
-            and file.is_file()
-            and not _hidden(file, folder)
-        )
-        if not found:
+        try:
+            is_folder = path != STDIN and Path(path).is_dir()
+            files = sorted(_search(Path(path))) if is_folder else [path]
+        except OSError as error:
+            raise UsageError(f"cannot read `{path}`: {error.strerror}") from None
+        if not files:
             raise UsageError(f"the folder `{path}` has no {', '.join(SUFFIXES)} file")
-        yield from map(str, found)
+        yield from map(str, files)
 
 
-def _hidden(file: Path, folder: Path) -> bool:
+def _search(folder: Path) -> Iterator[Path]:
+    """Yield the playbooks and batches in a folder and its subfolders."""
+    for file in folder.rglob("*"):
+        is_playbook = file.name.endswith(SUFFIXES) and not file.name.endswith(SCHEMA)
+        if is_playbook and file.is_file() and not _is_hidden(file, folder):
+            yield file
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in file.relative_to(folder).parts)
