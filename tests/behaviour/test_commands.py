@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
 from wps_run.actions.table import ACTIONS
 from wps_run.cli.main import COMMANDS
+from wps_run.cli.main import wps_run as wps_run_group
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -34,6 +36,17 @@ def test_every_command_has_a_help_with_an_example(wps_run: Script, name: str) ->
     assert done.returncode == 0
     assert f"wps-run {name}" in done.stdout
     assert done.stderr == ""
+
+
+def test_the_table_of_commands_has_the_help_of_each() -> None:
+    """`wps-run --help` prints it without importing the commands."""
+    context = click.Context(wps_run_group)
+    for name, summary in COMMANDS.items():
+        command = wps_run_group.get_command(context, name)
+
+        assert command is not None
+        assert command.help is not None
+        assert command.help.splitlines()[0] == summary
 
 
 def loaded_by(*words: str) -> set[str]:

@@ -31,7 +31,7 @@ def test_the_link_is_on_stderr_and_opens_once(script: Path) -> None:
         assert child.stdout is not None
         told = child.stderr.readline()
         found = re.fullmatch(
-            r"wps-run: watch it at (http://127.0.0.1:\d+/)\?key=([\w-]+) \(opens once\)\n", told
+            r"wps-run: dashboard at (http://127.0.0.1:\d+/)\?key=([\w-]+) \(opens once\)\n", told
         )
         assert found is not None
         with get(f"{found[1]}?key={found[2]}") as answer:

@@ -102,7 +102,7 @@ def test_an_empty_seed_is_told_how_seeds_are_written(wps_run: Script, tmp_path: 
     done = wps_run("serve", "--port", "0", "--seed", "seed.yaml")
 
     assert done.returncode == 2
-    assert "`seed.yaml` is empty; a seed is written clients: [{userId: ada" in done.stderr
+    assert "`seed.yaml` is empty; write it as clients: [{userId: ada" in done.stderr
     assert "actions" not in done.stderr
 
 
@@ -111,7 +111,7 @@ def test_faults_are_told_at_the_start_and_can_be_changed(serve: Serve) -> None:
     endpoint, child = serve("--fault", "429,share=50%", "--fault-seed", "7")
     assert child.stderr is not None
     assert child.stderr.readline() == (
-        "wps-run: FAULTS ON DEMAND; --fault-seed 7 brings them again\n"
+        "wps-run: note: faults are injected; repeat them with --fault-seed 7\n"
     )
 
     assert ask(endpoint, "faults", "stall", "PUT")["faults"][0]["fault"] == "stall"

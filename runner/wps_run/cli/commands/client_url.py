@@ -123,8 +123,8 @@ def command(
     click.echo(build_client_url(service, hub_name, token))
     identity = f"as {value_text(user)}" if user else "anonymously"
     click.echo(
-        f"wps-run: keep this URL secret: for {format_duration(lifetime)}, anybody who has it can connect "
-        f"to hub {hub_name} {identity}",
+        f"wps-run: keep this URL secret: for {format_duration(lifetime)}, anybody who has it can "
+        f"connect to hub {hub_name} {identity}",
         err=True,
     )
     return 0

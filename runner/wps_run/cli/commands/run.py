@@ -134,7 +134,9 @@ def command(
     yes: bool,
     **options: Any,
 ) -> int:
-    """Run PLAYBOOK… in the order given, as one run; `-` is standard input.
+    """Run playbooks (the default command).
+
+    Runs PLAYBOOK… in the given order, as one run; `-` is standard input.
 
     Every action gets a result: ok (accepted by the service, not: delivered), failed, unknown
     (it may or may not have happened) or skipped. Everything is checked before the first

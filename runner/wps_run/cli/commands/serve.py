@@ -1,4 +1,4 @@
-"""`wps-run serve`: the embedded service on its own, until it is stopped."""
+"""`wps-run serve`: run the emulator until it is stopped."""
 
 import asyncio
 import logging
@@ -28,39 +28,39 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
     default=DEFAULT_PORT,
     show_default=True,
     metavar="N",
-    help="The port; 0 picks a free one.",
+    help="Listen on this port, 0 to 65535; 0 selects a free one.",
 )
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
     metavar="ADDRESS",
-    help="The address to listen on. Beyond loopback, anybody who has the key can use it.",
+    help="Listen on this address. Beyond loopback, anybody who has the key can use the emulator.",
 )
 @click.option(
     "--access-key",
     envvar="WPS_LOCAL_ACCESS_KEY",
     metavar="KEY",
-    help="The access key, at least 32 bytes; better given as WPS_LOCAL_ACCESS_KEY, since others "
-    "can read a command line.  [default: a new one]",
+    help="Use this access key, at least 32 bytes. Prefer WPS_LOCAL_ACCESS_KEY, since others can "
+    "read a command line.  [default: a new one]",
 )
-@click.option("--tls-cert", metavar="FILE", help="A certificate (PEM): listen on https.")
-@click.option("--tls-key", metavar="FILE", help="The certificate's private key (PEM).")
+@click.option("--tls-cert", metavar="FILE", help="Listen on https with this certificate (PEM).")
+@click.option("--tls-key", metavar="FILE", help="Use this private key for the certificate (PEM).")
 @click.option(
     "--allow-unvalidated-entra-tokens",
     is_flag=True,
-    help="Accept any token that looks like one of Entra ID. For tests only.",
+    help="Accept any token in the form of an Entra ID token. For tests only.",
 )
 @click.option(
     "--strict-api-version",
     is_flag=True,
-    help="Refuse a newer api-version with 400, as the service does, instead of warning.",
+    help="Reject a newer api-version with 400, as the service does, instead of a warning.",
 )
 @click.option(
     "--seed",
     metavar="FILE",
-    help="Let clients in from the start: a YAML or JSON file, `clients:` with userId, "
-    "connectionId, groups, permissions, count.",
+    help="Connect the simulated clients of this YAML or JSON file at the start: `clients:` with "
+    "userId, connectionId, groups, permissions, count.",
 )
 @fault_options
 def command(
@@ -76,12 +76,13 @@ def command(
     allow_unvalidated_entra_tokens: bool,
     strict_api_version: bool,
 ) -> None:
-    """Run the embedded Web PubSub compatible service until Ctrl-C or SIGTERM.
+    """Run the emulator until it is stopped.
 
-    The connection string is the first line on stdout; HEAD /api/health answers 200 when ready.
-    Nothing is kept on disk. GET /_local/ledger, /_local/state and /_local/faults, and POST
-    /_local/reset, tell and change what is going on; they need the access key as bearer token.
-    A link on stderr opens, once, a page that shows it live.
+    The emulator is a Web PubSub compatible service on this machine. Ctrl-C or SIGTERM stops it.
+    The connection string is the first line on stdout; HEAD /api/health returns 200 when ready.
+    Nothing is stored on disk. GET /_local/ledger, /_local/state and /_local/faults show the
+    requests, the state and the faults; POST /_local/reset resets them. They need the access key as
+    bearer token. A link on stderr opens a live dashboard, once.
 
     \b
     Example, in two terminals:
@@ -89,24 +90,24 @@ def command(
       WebPubSubConnectionString='<its first line>' wps-run playbook.yaml
 
     \b
-    A fault is a kind and, after commas, what narrows it down:
-      429 503 ...     answer with this status (408, 429, 500 to 599)
-      delay=250ms     answer late
-      stall           do not answer until the caller gives up
+    A fault is a kind, followed by options after commas:
+      429 503 ...     respond with this status (408, 429, 500 to 599)
+      delay=250ms     respond late
+      stall           do not respond until the client gives up
       reset           reset the connection
-      half            answer half and hang up
+      half            send half of the response and close the connection
       before after    before or after the effect  [default: before; half: after]
-      retry-after=2   with a status: tell the caller to wait 2 s; retry-after-date=2
-                      says it as a date, retry-after-ms=250 in milliseconds
-      share=10%       strike that part of the requests, as --fault-seed has it
-      count=3         strike at most 3 requests
-      every=5         strike each fifth request
-      nth=2  nth=2+4  strike only these requests
-      on=SendToAll+sendToGroup   strike only these operations of the REST API;
-                      an action's name is understood where the operation has it, too
-      hub=chat        strike only this hub's
-    Requests are counted as they come, for each fault those it is meant for. Delays add up;
-    of other faults the first one strikes. Health and /_local/ are never struck.
+      retry-after=2   with a status: ask the client to wait 2 s; retry-after-date=2
+                      as a date, retry-after-ms=250 in milliseconds
+      share=10%       affect this share of the requests, selected by --fault-seed
+      count=3         affect at most 3 requests
+      every=5         affect each fifth request
+      nth=2  nth=2+4  affect only these requests
+      on=SendToAll+sendToGroup   affect only these operations of the REST API;
+                      the name of an action is accepted as well
+      hub=chat        affect only this hub
+    Each fault counts the requests that its options match, in order of arrival. Delays add up;
+    of other faults, the first applies. Health and /_local/ are never affected.
 
     \b
     Examples of faults:
@@ -114,13 +115,13 @@ def command(
       --fault 503,after,share=10%,on=SendToGroup --fault delay=250ms,share=50%
       --fault stall,on=AddUserToGroup,nth=3
     """
-    from wps_run.emulator.server import Emulator  # noqa: PLC0415 -- aiohttp comes late
+    from wps_run.emulator.server import Emulator  # noqa: PLC0415 -- aiohttp is imported late
 
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
     )
     try:
-        service = Emulator(
+        emulator = Emulator(
             host=host,
             port=port,
             access_key=access_key,
@@ -131,47 +132,70 @@ def command(
             faults=faults,
             fault_seed=fault_seed,
         )
-        if seed is not None:
-            _seat(service, seed)
-        asyncio.run(_serve(service, host))
     except ValueError as error:
         raise UsageError(str(error)) from None
-    except OSError as error:
-        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    if seed is not None:
+        _connect_clients(emulator, seed)
+    asyncio.run(_serve(emulator, host, port))
 
 
-def _seat(service: "Emulator", file: str) -> None:
-    """Let in the clients of a seed; what is wrong with it is told with its place in the file."""
-    from wps_run.emulator.seed import EXAMPLE, SeedError  # noqa: PLC0415 -- late, as the service
+def _connect_clients(emulator: "Emulator", file: str) -> None:
+    """Connect the simulated clients of a seed file.
+
+    Raises:
+        UsageError: The file cannot be read, or is empty.
+        PlaybookError: It is invalid; each problem has its position.
+    """
+    from wps_run.emulator.seed import EXAMPLE, SeedError  # noqa: PLC0415 -- late, as the emulator
 
     text = decode(read_file(file), file)
     if all(line.lstrip()[:1] in {"", "#"} for line in text.splitlines()):
-        raise UsageError(f"the seed `{file}` is empty; a seed is written {EXAMPLE}")
+        raise UsageError(f"the seed `{file}` is empty; write it as {EXAMPLE}")
     document = load(text, file)
     try:
-        service.seed(document.data)
-    except SeedError as wrong:
+        emulator.seed(document.data)
+    except SeedError as error:
         raise PlaybookError(
-            sort_problems(document.problem(one.message, "seed", one.path) for one in wrong.problems)
+            sort_problems(
+                document.problem(problem.message, "seed", problem.path)
+                for problem in error.problems
+            )
         ) from None
 
 
-async def _serve(service: "Emulator", host: str) -> None:
+async def _serve(emulator: "Emulator", host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        UsageError: The emulator cannot listen, or the certificate cannot be used.
+    """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows: Ctrl-C ends asyncio.run instead
             loop.add_signal_handler(number, stopped.set)
-    async with service:
-        click.echo(service.connection_string)
-        sys.stdout.flush()
-        if host not in LOOPBACK:
-            click.echo(f"wps-run: LISTENING BEYOND THIS MACHINE, on {host}", err=True)
-        if service.faults.counters:
-            seed = service.faults.seed
-            click.echo(
-                f"wps-run: FAULTS ON DEMAND; --fault-seed {seed} brings them again", err=True
-            )
-        click.echo(f"wps-run: watch it at {service.dashboard_link()} (opens once)", err=True)
-        click.echo(f"wps-run: ready at {service.endpoint.origin}; Ctrl-C stops it", err=True)
+    try:
+        await emulator.start()
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    try:
+        _announce(emulator, host)
         await stopped.wait()
+    finally:
+        await emulator.stop()
+
+
+def _announce(emulator: "Emulator", host: str) -> None:
+    """Print the connection string to stdout, and everything else to stderr."""
+    click.echo(emulator.connection_string)
+    if host not in LOOPBACK:
+        click.echo(f"wps-run: warning: other machines can connect, on {host}", err=True)
+    if emulator.faults.counters:
+        seed = emulator.faults.seed
+        click.echo(
+            f"wps-run: note: faults are injected; repeat them with --fault-seed {seed}", err=True
+        )
+    click.echo(f"wps-run: dashboard at {emulator.dashboard_link()} (opens once)", err=True)
+    click.echo(f"wps-run: ready at {emulator.endpoint.origin}; Ctrl-C stops it", err=True)
