@@ -208,7 +208,7 @@ class _Simulation:
         self._events: list[tuple[float, int, Happen]] = []
         self._number = 0
         for number, actions in enumerate(shares, start=1):
-            process = Process(Shard(number, case.shards).paced(whole), actions)
+            process = Process(Shard(number, case.shards).limit_rate(whole), actions)
             self._at(self._chance() * SPREAD, self._turn(process))
 
     def run(self) -> Outcome:

@@ -12,7 +12,7 @@ from wps_run.playbook.lint import (
     used_variables,
 )
 from wps_run.playbook.model import Playbook, read_playbook, variables_from
-from wps_run.playbook.steps import check
+from wps_run.playbook.steps import check_steps
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, Problem, Severity, UsageError, sort_problems
 
@@ -71,7 +71,7 @@ def validate(
     return sort_problems(
         (
             *playbook.problems,
-            *check(playbook, scope).problems,
+            *check_steps(playbook, scope).problems,
             *(find_not_in_binding(playbook) if binding_only else ()),
             *find_warnings(playbook),
         )

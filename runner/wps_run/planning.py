@@ -12,7 +12,7 @@ from wps_run.playbook.model import Playbook
 from wps_run.playbook.options import CONNECTION, Mode, RunOptions, merge_options
 from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
 from wps_run.playbook.shards import Shard
-from wps_run.playbook.steps import Step, check, steps
+from wps_run.playbook.steps import Step, check_steps, make_steps
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import sort_problems
 
@@ -77,7 +77,7 @@ class Plan:
 
     def steps(self, *, all_shards: bool = False) -> Iterator[Step]:
         """Return a new iterator over its steps, by default only those of its shard."""
-        return steps(
+        return make_steps(
             self.playbook,
             self.scope,
             self.options,
@@ -104,7 +104,8 @@ def plan(
     shard = overrides.shard
     scopes = [overrides.scope(playbook) for playbook in playbooks]
     checks = [
-        check(playbook, scope, shard) for playbook, scope in zip(playbooks, scopes, strict=True)
+        check_steps(playbook, scope, shard)
+        for playbook, scope in zip(playbooks, scopes, strict=True)
     ]
     raise_errors(
         [
@@ -123,7 +124,7 @@ def plan(
                 playbook=playbook,
                 hub=resolve_hub(hub, overrides.environment, default=default_hub),
                 connection=overrides.connection or playbook.connection or DEFAULT_CONNECTION,
-                options=shard.paced(options) if shard else options,
+                options=shard.limit_rate(options) if shard else options,
                 scope=scope,
                 first=first,
                 total=checked.owned,

@@ -20,7 +20,7 @@ from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.rows import Row, Rows
 from wps_run.playbook.schema import SchemaForm
-from wps_run.playbook.steps import Step, check, steps
+from wps_run.playbook.steps import Step, check_steps, make_steps
 from wps_run.playbook.validator import default_validator
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import (
@@ -49,14 +49,15 @@ def scope(playbook: Playbook, folder: Path | str = ".") -> VariableScope:
 def made(actions: str, folder: Path | str = ".") -> list[Step]:
     """The steps of a playbook of these actions."""
     playbook = read(actions)
-    return list(steps(playbook, scope(playbook, folder), RunOptions(), "chat"))
+    return list(make_steps(playbook, scope(playbook, folder), RunOptions(), "chat"))
 
 
 def told(actions: str, folder: Path | str = ".") -> list[str]:
     """What is wrong with the rows of these actions."""
     playbook = read(actions)
     return [
-        format_problem(problem) for problem in check(playbook, scope(playbook, folder)).problems
+        format_problem(problem)
+        for problem in check_steps(playbook, scope(playbook, folder)).problems
     ]
 
 
@@ -68,7 +69,7 @@ def test_each_bad_source_is_answered_as_written_beside_it(
     monkeypatch.chdir(ROWS)
     playbook = read_playbook(decode(file.read_bytes(), file.name), file.name)
 
-    problems = sort_problems(check(playbook, scope(playbook)).problems)
+    problems = sort_problems(check_steps(playbook, scope(playbook)).problems)
 
     found = "".join(
         f"{format_with_caret(problem)}\n" for problem in (*playbook.problems, *problems)
@@ -140,7 +141,7 @@ def test_a_file_of_rows_is_counted_in_the_pass_that_checks_it(tmp_path: Path) ->
         "  - {actionName: closeAllConnections}\n"
     )
 
-    assert check(playbook, scope(playbook, tmp_path)).steps == 3
+    assert check_steps(playbook, scope(playbook, tmp_path)).steps == 3
 
 
 def test_what_is_in_a_file_goes_out_as_it_is(tmp_path: Path) -> None:
@@ -175,7 +176,7 @@ def test_one_message_for_many_rows_is_read_once() -> None:
     playbook = read(
         "  - {forEach: [a, b, c], actionName: sendToUser, userId: '${each}', dataFile: hi.txt}\n"
     )
-    assert check(playbook, VariableScope(inputs=Counting("."))).steps == 3
+    assert check_steps(playbook, VariableScope(inputs=Counting("."))).steps == 3
 
     assert asked == ["hi.txt"]
 
@@ -190,7 +191,7 @@ def test_what_the_environment_holds_is_not_judged_offline(tmp_path: Path) -> Non
         "  - {actionName: sendToAll, dataFile: '${env.F}'}\n"
     )
 
-    assert check(playbook, VariableScope({}, None, Files(tmp_path))).problems == ()
+    assert check_steps(playbook, VariableScope({}, None, Files(tmp_path))).problems == ()
 
 
 def test_a_row_that_went_bad_after_the_check_is_not_sent(tmp_path: Path) -> None:
@@ -199,8 +200,8 @@ def test_a_row_that_went_bad_after_the_check_is_not_sent(tmp_path: Path) -> None
     playbook = read(
         "  - {forEach: {file: m.csv}, actionName: closeUserConnections, userId: '${each.u}'}\n"
     )
-    assert check(playbook, scope(playbook, tmp_path)).problems == ()
-    stream = steps(playbook, scope(playbook, tmp_path), RunOptions(), "chat")
+    assert check_steps(playbook, scope(playbook, tmp_path)).problems == ()
+    stream = make_steps(playbook, scope(playbook, tmp_path), RunOptions(), "chat")
 
     (tmp_path / "m.csv").write_text("u\nada\n..\n")
 
@@ -215,7 +216,7 @@ def test_a_number_in_a_row_is_read_as_a_written_one() -> None:
     found = made(f"  - {{forEach: [60.0, 7], {action}")
     assert [one.values["messageTtlSeconds"] for one in found] == [60, 7]
     playbook = read(f"  - {{forEach: [5.5, x, true], {action}")
-    assert {one.message for one in check(playbook, scope(playbook)).problems} == {
+    assert {one.message for one in check_steps(playbook, scope(playbook)).problems} == {
         "messageTtlSeconds must be a whole number from 0 to 300"
     }
 

@@ -14,7 +14,7 @@ from wps_run.actions.table import ACTIONS
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.shard_conflicts import HashMarks, PlanPart, find_conflict, require_commuting
-from wps_run.playbook.steps import Step, steps
+from wps_run.playbook.steps import Step, make_steps
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, format_problem
 
@@ -58,7 +58,9 @@ def part(actions: Sequence[dict[str, Any]], hub: str = "chat", first: int = 0) -
     playbook = read_playbook(yaml.safe_dump({"actions": list(actions)}), f"{hub}.yaml")
     assert playbook.problems == ()
     scope = VariableScope({}, {})
-    return PlanPart(playbook, hub, lambda: steps(playbook, scope, RunOptions(), hub, first=first))
+    return PlanPart(
+        playbook, hub, lambda: make_steps(playbook, scope, RunOptions(), hub, first=first)
+    )
 
 
 def numbers(parts: Sequence[PlanPart], hashed: Keyed = hash) -> tuple[int, int] | None:
@@ -167,7 +169,7 @@ def test_the_conflict_names_both_actions_with_place_name_and_target() -> None:
         "p.yaml",
     )
     made = PlanPart(
-        playbook, "chat", lambda: steps(playbook, VariableScope({}, {}), RunOptions(), "chat")
+        playbook, "chat", lambda: make_steps(playbook, VariableScope({}, {}), RunOptions(), "chat")
     )
 
     with pytest.raises(PlaybookError) as caught:

@@ -1,4 +1,4 @@
-"""A share of a plan: how it is said, and which actions are in it."""
+"""A shard of a plan: how it is selected, and which actions it owns."""
 
 import subprocess
 import sys
@@ -46,7 +46,7 @@ def test_the_hash_seed_of_python_does_not_matter() -> None:
         "print([shard_number({'userId': f'u{n}', 'group': 'g'}, 7) for n in range(50)])"
     )
 
-    told = {
+    outputs = {
         subprocess.run(
             [sys.executable, "-c", code],
             env={"PYTHONHASHSEED": seed},
@@ -56,7 +56,7 @@ def test_the_hash_seed_of_python_does_not_matter() -> None:
         for seed in ("0", "1", "4711")
     }
 
-    assert len(told) == 1
+    assert len(outputs) == 1
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 10, 100])
@@ -76,32 +76,32 @@ def test_shards_are_about_of_one_size(count: int) -> None:
 
 def test_every_action_has_one_owner() -> None:
     """None is done twice, none is forgotten."""
-    owners = [Shard(number, 5).owner(JOIN) for number in range(1, 6)]
+    owners = [Shard(number, 5).ownership(JOIN) for number in range(1, 6)]
 
     for n in range(200):
         values = {"userId": f"u{n}", "group": "launch"}
-        assert sum(owns(values) for owns in owners) == 1
+        assert sum(is_owned(values) for is_owned in owners) == 1
 
 
 def test_what_is_no_target_does_not_choose_the_shard() -> None:
-    """Messages may differ; who hears them decides."""
-    owns = Shard(1, 2).owner(ACTIONS["sendToUser"])
+    """The data of a message does not matter."""
+    is_owned = Shard(1, 2).ownership(ACTIONS["sendToUser"])
 
-    assert owns({"userId": "ada", "data": "x"}) == owns({"userId": "ada", "data": b"yy"})
+    assert is_owned({"userId": "ada", "data": "x"}) == is_owned({"userId": "ada", "data": b"yy"})
 
 
 def test_a_shard_has_its_part_of_the_rate_and_all_of_the_concurrency() -> None:
-    """The rate is what the service bears in all; in flight is what this machine bears."""
+    """The rate is what the service bears in all; concurrency is what this machine bears."""
     options = RunOptions(rate=500, concurrency=32)
 
-    paced = Shard(2, 4).paced(options)
+    limited = Shard(2, 4).limit_rate(options)
 
-    assert (paced.rate, paced.concurrency) == (125, 32)
-    assert Shard(2, 4).paced(RunOptions()).rate is None
+    assert (limited.rate, limited.concurrency) == (125, 32)
+    assert Shard(2, 4).limit_rate(RunOptions()).rate is None
 
 
 @pytest.mark.parametrize(
-    ("said", "count", "environment", "expected"),
+    ("shard", "count", "environment", "expected"),
     [
         (None, None, {}, None),
         (None, None, {"JOB_COMPLETION_INDEX": "1"}, None),
@@ -119,14 +119,14 @@ def test_a_shard_has_its_part_of_the_rate_and_all_of_the_concurrency() -> None:
     ],
 )
 def test_the_command_line_wins_over_the_environment(
-    said: str | None, count: int | None, environment: dict[str, str], expected: Shard | None
+    shard: str | None, count: int | None, environment: dict[str, str], expected: Shard | None
 ) -> None:
-    """And what is said in full over a number of shards."""
-    assert resolve_shard(said, count, environment) == expected
+    """And `K/N` over a number of shards."""
+    assert resolve_shard(shard, count, environment) == expected
 
 
 @pytest.mark.parametrize(
-    ("said", "count", "environment", "words"),
+    ("shard", "count", "environment", "message"),
     [
         ("0/4", None, {}, "1/4 to 4/4"),
         ("5/4", None, {}, "1/4 to 4/4"),
@@ -139,19 +139,19 @@ def test_the_command_line_wins_over_the_environment(
         ("", None, {}, "K/N, such as 2/4"),
         ("1/4", 4, {}, "leave out --shards"),
         (None, None, {"WPS_RUN_SHARD": "9/4"}, "WPS_RUN_SHARD 9/4"),
-        (None, None, {"WPS_RUN_SHARDS": "x"}, "WPS_RUN_SHARDS is the number"),
-        (None, None, {"WPS_RUN_SHARDS": "0"}, "WPS_RUN_SHARDS is the number"),
+        (None, None, {"WPS_RUN_SHARDS": "x"}, "WPS_RUN_SHARDS must be the number"),
+        (None, None, {"WPS_RUN_SHARDS": "0"}, "WPS_RUN_SHARDS must be the number"),
         (None, None, {"WPS_RUN_SHARDS": "4"}, "JOB_COMPLETION_INDEX"),
         (None, 4, {}, "--shard K/4"),
         (None, 4, {"JOB_COMPLETION_INDEX": "4"}, "0 to 3"),
         (None, 4, {"JOB_COMPLETION_INDEX": "-1"}, "0 to 3"),
     ],
 )
-def test_what_is_no_share_is_refused_with_what_to_write(
-    said: str | None, count: int | None, environment: dict[str, str], words: str
+def test_an_invalid_shard_is_refused_with_what_to_write(
+    shard: str | None, count: int | None, environment: dict[str, str], message: str
 ) -> None:
-    """Nothing is run as another share than was meant."""
+    """No other shard is run instead."""
     with pytest.raises(UsageError) as caught:
-        resolve_shard(said, count, environment)
+        resolve_shard(shard, count, environment)
 
-    assert words in str(caught.value)
+    assert message in str(caught.value)

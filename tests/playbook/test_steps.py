@@ -9,7 +9,7 @@ from wps_run.actions.request import Request
 from wps_run.actions.table import ACTIONS
 from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import Delivery, Mode, OnError, RunOptions
-from wps_run.playbook.steps import Step, check, steps
+from wps_run.playbook.steps import Step, check_steps, make_steps
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, format_problem
 
@@ -24,13 +24,13 @@ def read(actions: str) -> Playbook:
 def made(playbook: Playbook, first: int = 0, **changes: Any) -> list[Step]:
     """Its steps in hub `chat`."""
     scope = VariableScope(playbook.variables, {"TEAM": "red"})
-    return list(steps(playbook, scope, RunOptions(**changes), "chat", first=first))
+    return list(make_steps(playbook, scope, RunOptions(**changes), "chat", first=first))
 
 
 def found(playbook: Playbook) -> list[str]:
     """What filling in the variables brings to light."""
     scope = VariableScope(playbook.variables, {"TEAM": "red", "SLASH": "a/b", "LONG": "x" * 1025})
-    return [format_problem(problem) for problem in check(playbook, scope).problems]
+    return [format_problem(problem) for problem in check_steps(playbook, scope).problems]
 
 
 def test_a_step_has_everything_that_the_executor_needs() -> None:
@@ -136,7 +136,7 @@ def test_nothing_is_judged_that_only_run_time_knows() -> None:
     """Validation is offline; an environment variable may be set where the playbook runs."""
     playbook = read("  - {actionName: sendToAll, data: x, dataType: '${env.TYPE}'}\n")
 
-    assert check(playbook, VariableScope(playbook.variables, None)).problems == ()
+    assert check_steps(playbook, VariableScope(playbook.variables, None)).problems == ()
 
 
 def test_a_bad_value_never_becomes_a_step() -> None:
@@ -150,8 +150,8 @@ def test_a_bad_value_never_becomes_a_step() -> None:
 def test_steps_are_made_one_at_a_time() -> None:
     """A long playbook does not have all its requests in memory."""
     playbook = read("  - {actionName: sendToAll, data: x}\n" * 1000)
-    stream = steps(playbook, VariableScope(), RunOptions(), "chat")
+    stream = make_steps(playbook, VariableScope(), RunOptions(), "chat")
 
-    assert check(playbook, VariableScope()).steps == 1000
+    assert check_steps(playbook, VariableScope()).steps == 1000
     assert next(stream).index == 0
     assert next(stream).index == 1

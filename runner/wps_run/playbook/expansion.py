@@ -1,4 +1,4 @@
-"""One written action, its variables and its rows become filled-in actions, each of them checked."""
+"""Expand one action of a playbook: substitute its variables and rows, and check every result."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -28,32 +28,33 @@ from wps_run.playbook.variables import (
 )
 from wps_run.problems import Position, Problem
 
-KEPT = 16
-"""How many messages from files are kept, so that a file is not read again for every row."""
+MESSAGE_CACHE_SIZE = 16
+"""How many message files are cached, so that a file is not read again for every row."""
 
 _PROPERTY = re.compile(r"^`(\w+)`")
-_DIGITS = 18
-"""The longest text that is read as a number; no limit of the table is near it."""
+_MAX_DIGITS = 18
+"""The longest text that is read as a number. The limits of the table are far below."""
 
-_STANDS_FOR_DATA = {"text": "", "json": "0", "binary": ""}
+_DATA_PLACEHOLDER = {"text": "", "json": "0", "binary": ""}
+"""Valid `data` of each type, to check an action whose data is in a file."""
 
-Filler = Callable[[Mapping[str, str]], Any]
+CellFunction = Callable[[Mapping[str, str]], Any]
+"""Makes a property's value from the cells of a row."""
 
 
 class ExpandedAction(NamedTuple):
-    """One expanded action, or what is wrong with it. A tuple, as its row is.
+    """One expanded action, or what is wrong with it. A tuple for the same reason as `Row`.
 
     Attributes:
-        written: The action it was made from.
-        item: The number of its row, from 0; None without rows, and for what is wrong with the
-            action itself and so told once, whatever the row.
-        position: Where the row is, or else the action.
-        values: Its properties, filled in; `data` is bytes when they come from a file.
-        label: Its label, filled in.
-        problems: What is wrong; then its values are of no use.
+        template: The action that it was made from.
+        item: The index of its row; None without rows, and when the problems concern all rows.
+        position: The position of the row, or else of the action.
+        values: Its properties, with all variables substituted; `data` from a file is bytes.
+        label: Its label, with all variables substituted.
+        problems: What is wrong. If there are any, the values are not usable.
     """
 
-    written: ActionTemplate
+    template: ActionTemplate
     item: int | None
     position: Position
     values: Mapping[str, Any]
@@ -62,201 +63,202 @@ class ExpandedAction(NamedTuple):
 
 
 class Expansion:
-    """Fills in one action of a playbook, row by row.
+    """The expanded actions of one action template, as an iterable.
 
-    What does not change from row to row is filled in and checked once. What changes is asked
-    of predicates, and of the full check when one of them says no.
+    Properties that are the same in every row are substituted and checked once. The others are
+    checked for each row by predicates, and by the full validator when a predicate fails.
     """
 
-    def __init__(self, playbook: Playbook, written: ActionTemplate, scope: VariableScope) -> None:
+    def __init__(self, playbook: Playbook, template: ActionTemplate, scope: VariableScope) -> None:
         self._playbook = playbook
         self._document = playbook.document
-        self._written = written
+        self._template = template
         self._scope = scope
-        self._known = True
-        self._found: list[Problem] = []
-        self._constant: dict[str, Any] = {}
-        self._fillers: dict[str, Filler] = {}
-        self._columns: dict[str, str] = {}
-        self._judged: tuple[tuple[str, Predicate], ...] | None = None
-        self._message = lru_cache(maxsize=KEPT)(self._read_message)
-        for key, value in self._texts().items():
-            self._prepare(key, value)
+        self._is_known = True
+        """False when a value is known only at run time; then values are not checked."""
+        self._problems: list[Problem] = []
+        self._constants: dict[str, Any] = {}
+        self._functions: dict[str, CellFunction] = {}
+        self._first_columns: dict[str, str] = {}
+        self._predicates: tuple[tuple[str, Predicate], ...] | None = None
+        self._message = lru_cache(maxsize=MESSAGE_CACHE_SIZE)(self._read_message)
+        for key, value in self._substituted_properties().items():
+            self._compile(key, value)
 
     def __iter__(self) -> Iterator[ExpandedAction]:
-        if self._found:
-            yield self._wrong(self._found)
-        elif self._written.for_each is None:
-            row = Row({}, self._document.position(self._written.path))
-            yield from self._first(row, None)
+        if self._problems:
+            yield self._rejected(self._problems)
+        elif self._template.for_each is None:
+            row = Row({}, self._document.position(self._template.path))
+            yield from self._expand_first(row, None)
         else:
-            yield from self._each()
+            yield from self._expand_rows()
 
-    def _texts(self) -> dict[str, Any]:
-        """All that variables are filled into: properties, label, the file of the message."""
-        texts = {**self._written.values, "name": self._written.label}
-        if self._written.data_file is not None:
-            texts["dataFile"] = self._written.data_file
-        return texts
+    def _substituted_properties(self) -> dict[str, Any]:
+        """Return all values that may hold variables: properties, label, name of the data file."""
+        values = {**self._template.values, "name": self._template.label}
+        if self._template.data_file is not None:
+            values["dataFile"] = self._template.data_file
+        return values
 
-    def _prepare(self, key: str, value: object) -> None:
-        """Fill in the variables of one property, and note the columns that it takes."""
-        path = (*self._written.path, key)
+    def _compile(self, key: str, value: object) -> None:
+        """Make one property a constant, or a function of the cells of a row."""
+        path = (*self._template.path, key)
         if isinstance(value, str):
-            parts = [self._template(value, path)]
+            parts = [self._parse(value, path)]
         elif isinstance(value, list):
-            parts = [self._template(text, (*path, place)) for place, text in enumerate(value)]
+            parts = [self._parse(text, (*path, index)) for index, text in enumerate(value)]
         else:
-            self._constant[key] = value
+            self._constants[key] = value
             return
         columns = [column for part in parts for column in part.columns]
-        filler = _filler(parts, whole=isinstance(value, str), number=self._is_number(key))
+        is_list, is_number = isinstance(value, list), self._is_number(key)
+        function = _cell_function(parts, is_list=is_list, is_number=is_number)
         if columns:
-            self._columns[key] = columns[0]
-            self._fillers[key] = filler
+            self._first_columns[key] = columns[0]
+            self._functions[key] = function
         else:
-            self._constant[key] = filler({}) if "${" in str(value) else value
+            self._constants[key] = function({}) if "${" in str(value) else value
 
     def _is_number(self, key: str) -> bool:
-        fields = self._written.action.fields
-        return any(one.name == key and one.type is FieldType.INTEGER for one in fields)
+        fields = self._template.action.fields
+        return any(field.name == key and field.type is FieldType.INTEGER for field in fields)
 
-    def _template(self, text: str, path: Path) -> Template:
+    def _parse(self, text: str, path: Path) -> Template:
         try:
             return parse_template(text, self._scope)
         except UndefinedError as error:
-            self._undefined(path, error)
+            self._add_undefined(path, error)
         except NotYetKnownError:
-            self._known = False
+            self._is_known = False
         return Template((text,))
 
-    def _undefined(self, path: Path, error: UndefinedError) -> None:
-        self._found.append(
+    def _add_undefined(self, path: Path, error: UndefinedError) -> None:
+        self._problems.append(
             reference_problem(
                 self._document, path, error.reference, error.message, "undefined-variable"
             )
         )
 
-    def _each(self) -> Iterator[ExpandedAction]:
-        """A value for each row."""
-        begun = False
+    def _expand_rows(self) -> Iterator[ExpandedAction]:
+        is_first = True
         try:
             for item, row in enumerate(self._rows()):
                 if isinstance(row, Problem):
-                    yield ExpandedAction(self._written, item, _place(row), {}, None, (row,))
-                elif begun:
-                    yield self._next(row, item)
-                elif misused := self._misused(row):
-                    yield self._wrong(misused)
+                    position = row.position or Position("", 0)
+                    yield ExpandedAction(self._template, item, position, {}, None, (row,))
+                elif not is_first:
+                    yield self._expand(row, item)
+                elif invalid := self._check_columns(row):
+                    yield self._rejected(invalid)
                     return
                 else:
-                    yield from self._first(row, item)
-                    begun = True
+                    yield from self._expand_first(row, item)
+                    is_first = False
         except InputError as error:
-            path = (*self._written.path, "forEach", "file")
-            yield self._wrong([self._document.problem(str(error), "file", path)])
-        if self._found:
-            yield self._wrong(self._found)
+            path = (*self._template.path, "forEach", "file")
+            yield self._rejected([self._document.problem(str(error), "file", path)])
+        if self._problems:
+            yield self._rejected(self._problems)
 
     def _rows(self) -> Rows:
-        path = (*self._written.path, "forEach")
-        for_each = self._written.for_each
+        path = (*self._template.path, "forEach")
+        for_each = self._template.for_each
         if isinstance(for_each, dict) and "file" in for_each:
             try:
                 return self._scope.inputs.rows(substitute(for_each["file"], self._scope))
             except UndefinedError as error:
-                self._undefined((*path, "file"), error)
+                self._add_undefined((*path, "file"), error)
             except NotYetKnownError:
                 pass
             return iter(())
-        return inline_rows(self._document, path, self._cell)
+        return inline_rows(self._document, path, self._substitute_cell)
 
-    def _cell(self, text: str, path: Path) -> str:
-        """A cell that stands in the playbook, with its variables."""
+    def _substitute_cell(self, text: str, path: Path) -> str:
+        """Substitute the variables of a cell in the playbook."""
         try:
             return substitute(text, self._scope)
         except UndefinedError as error:
-            self._undefined(path, error)
+            self._add_undefined(path, error)
         except NotYetKnownError:
-            self._known = False
+            self._is_known = False
         return text
 
-    def _misused(self, row: Row) -> list[Problem]:
-        """The columns that the action takes and the rows have not."""
-        for_each = self._written.for_each
+    def _check_columns(self, row: Row) -> list[Problem]:
+        """Find references to columns that the rows do not have."""
+        for_each = self._template.for_each
         file = for_each.get("file") if isinstance(for_each, dict) else None
-        path = self._written.path
+        path = self._template.path
+        action = self._document.value_at(path)
         return [
             reference_problem(
-                self._document, (*path, *below), reference, message, "undefined-variable"
+                self._document, (*path, *inner_path), reference, message, "undefined-variable"
             )
-            for below, reference, message in invalid_references(
-                self._document.value_at(path), list(row.cells), file
-            )
+            for inner_path, reference, message in invalid_references(action, list(row.cells), file)
         ]
 
-    def _first(self, row: Row, item: int | None) -> Iterator[ExpandedAction]:
-        """The first row decides, by the full check, on all that no row changes."""
-        values = self._constant | {key: fill(row.cells) for key, fill in self._fillers.items()}
-        constant = []
-        if self._known and not self._found:
-            constant = [self._at_property(one) for one in self._faults(values, varying=False)]
-        if constant:
-            yield self._wrong(constant)
-            if self._constant.pop("dataFile", None):  # it may be that which is wrong
-                self._constant["data"] = ""
-        data_type = data_type_of(self._constant)
-        if "dataType" not in self._fillers and "dataFile" not in self._fillers:
-            judged = compile_predicates(
-                self._written.action,
-                [key for key in self._fillers if key != "name"],
-                data_type,
+    def _expand_first(self, row: Row, item: int | None) -> Iterator[ExpandedAction]:
+        """Check everything that no row changes with the first row, and expand it."""
+        values = self._constants | {key: make(row.cells) for key, make in self._functions.items()}
+        problems = []
+        if self._is_known and not self._problems:
+            findings = self._check(values, varying=False)
+            problems = [self._property_problem(finding) for finding in findings]
+        if problems:
+            yield self._rejected(problems)
+            if self._constants.pop("dataFile", None):  # the problem may be the file
+                self._constants["data"] = ""
+        if "dataType" not in self._functions and "dataFile" not in self._functions:
+            predicates = compile_predicates(
+                self._template.action,
+                [key for key in self._functions if key != "name"],
+                data_type_of(self._constants),
                 slash_in_names=self._playbook.slash_in_names,
             )
-            self._judged = tuple(judged.items())
-        if not constant or item is not None:
-            yield self._next(row, item)
+            self._predicates = tuple(predicates.items())
+        if not problems or item is not None:
+            yield self._expand(row, item)
 
-    def _next(self, row: Row, item: int | None) -> ExpandedAction:
-        values = self._constant.copy()
+    def _expand(self, row: Row, item: int | None) -> ExpandedAction:
+        values = self._constants.copy()
         try:
-            for key, filler in self._fillers.items():
-                values[key] = filler(row.cells)
+            for key, make in self._functions.items():
+                values[key] = make(row.cells)
         except KeyError as error:
-            lack = missing_column_error(error.args[0], row.cells)
-            return self._bad(row, item, [Finding((), lack, "row")])
+            message = missing_column_error(error.args[0], row.cells)
+            return self._rejected_row(row, item, [Finding((), message, "row")])
         if not self._passes(values):
-            faults = list(self._faults(values, varying=True))
-            if faults:
-                return self._bad(row, item, faults)
+            findings = list(self._check(values, varying=True))
+            if findings:
+                return self._rejected_row(row, item, findings)
         label = values.pop("name")
         if "dataFile" in values:
             name = values.pop("dataFile")
-            if self._known:
+            if self._is_known:
                 values["data"] = self._message(name, data_type_of(values))
-        return ExpandedAction(self._written, item, row.position, values, label)
+        return ExpandedAction(self._template, item, row.position, values, label)
 
     def _passes(self, values: Mapping[str, Any]) -> bool:
-        """Whether what a row has changed is right for certain, or not known yet."""
-        if not self._known:
+        """Check the row's values by predicates; False means that the full check must decide."""
+        if not self._is_known:
             return True
-        if self._judged is None:
+        if self._predicates is None:
             return False
-        for key, accepts in self._judged:  # noqa: SIM110 -- `all` takes twice as long
+        for key, accepts in self._predicates:  # noqa: SIM110 -- `all` takes twice as long
             if not accepts(values[key]):
                 return False
         return True
 
-    def _faults(self, values: Mapping[str, Any], *, varying: bool) -> Iterator[Finding]:
-        """What the full check finds in that which the rows change, or in all the rest."""
+    def _check(self, values: Mapping[str, Any], *, varying: bool) -> Iterator[Finding]:
+        """Run the full check; yield the findings that vary from row to row, or all others."""
         mapping = {key: value for key, value in values.items() if key not in {"name", "dataFile"}}
-        mapping["actionName"] = self._written.action.name
+        mapping["actionName"] = self._template.action.name
         if "dataFile" in values:
-            mapping["data"] = _STANDS_FOR_DATA[data_type_of(values)]
-        slash = self._playbook.slash_in_names
-        for finding in default_validator().validate_action(
-            mapping, SchemaForm.EXPANDED, slash_in_names=slash
-        ):
+            mapping["data"] = _DATA_PLACEHOLDER[data_type_of(values)]
+        findings = default_validator().validate_action(
+            mapping, SchemaForm.EXPANDED, slash_in_names=self._playbook.slash_in_names
+        )
+        for finding in findings:
             if self._varies(finding.path) is varying:
                 yield finding
         if "dataFile" in values and self._varies(("dataFile",)) is varying:
@@ -266,66 +268,63 @@ class Expansion:
                 yield Finding(("dataFile",), str(error), "file")
 
     def _varies(self, path: Path) -> bool:
-        """Whether what is said of this place may be another thing in another row."""
-        by_type = path[:1] in {("data",), ("dataFile",)} and "dataType" in self._fillers
-        return by_type or any(key in self._fillers for key in path[:1])
+        """Check whether a finding at this path may differ from row to row."""
+        by_type = path[:1] in {("data",), ("dataFile",)} and "dataType" in self._functions
+        return by_type or any(key in self._functions for key in path[:1])
 
     def _read_message(self, name: str, data_type: str) -> bytes:
-        """The bytes of a message that is in a file, checked by the rules of its type."""
+        """Return the content of a message file, checked by the rules of its type."""
         raw = self._scope.inputs.data(name)
         if data_type == "binary":
             return raw
         try:
             return encode_message(raw.decode("utf-8-sig"), data_type)
         except UnicodeDecodeError as error:
-            reason = f"is not UTF-8 (byte {error.start + 1}), which `{data_type}` has to be"
-            raise InputError(f"`{name}` {reason}") from None
+            message = f"is not UTF-8 (byte {error.start + 1}), which `{data_type}` must be"
+            raise InputError(f"`{name}` {message}") from None
         except ValueError as error:
             raise InputError(str(error).replace("`data`", f"`{name}`", 1)) from None
 
-    def _wrong(self, problems: list[Problem]) -> ExpandedAction:
-        """What is wrong with the action itself."""
-        position = self._document.position(self._written.path)
-        return ExpandedAction(self._written, None, position, {}, None, tuple(problems))
+    def _rejected(self, problems: list[Problem]) -> ExpandedAction:
+        """Report problems of the action itself, which are the same in every row."""
+        position = self._document.position(self._template.path)
+        return ExpandedAction(self._template, None, position, {}, None, tuple(problems))
 
-    def _bad(self, row: Row, item: int | None, findings: list[Finding]) -> ExpandedAction:
-        problems = tuple(self._at_row(row, finding) for finding in findings)
-        return ExpandedAction(self._written, item, row.position, {}, None, problems)
+    def _rejected_row(self, row: Row, item: int | None, findings: list[Finding]) -> ExpandedAction:
+        problems = tuple(self._row_problem(row, finding) for finding in findings)
+        return ExpandedAction(self._template, item, row.position, {}, None, problems)
 
-    def _at_row(self, row: Row, finding: Finding) -> Problem:
-        """A problem of one row, at the row; of one in the playbook, at the cell."""
+    def _row_problem(self, row: Row, finding: Finding) -> Problem:
+        """Place a finding at its row, or at its cell if the rows are in the playbook."""
         message = _PROPERTY.sub(r"\1", finding.message)
-        column = self._columns.get(str(finding.path[0])) if finding.path else None
+        column = self._first_columns.get(str(finding.path[0])) if finding.path else None
         if not row.paths:
             return Problem(message, finding.rule, row.position)
         path = row.paths.get(column or "", next(iter(row.paths.values())))
         return self._document.problem(message, finding.rule, path)
 
-    def _at_property(self, finding: Finding) -> Problem:
-        path = (*self._written.path, *finding.path)
-        filled = "${" in str(self._texts().get(str(finding.path[0]), "")) if finding.path else False
-        suffix = " (after its variables are filled in)" if filled else ""
+    def _property_problem(self, finding: Finding) -> Problem:
+        """Place a finding at its property."""
+        path = (*self._template.path, *finding.path)
+        source = self._substituted_properties().get(str(finding.path[0])) if finding.path else None
+        suffix = " (after its variables are filled in)" if "${" in str(source) else ""
         return self._document.problem(
             finding.message + suffix, finding.rule, path, at_key=finding.at_key
         )
 
 
-def _filler(parts: list[Template], *, whole: bool, number: bool) -> Filler:
-    if not whole:
+def _cell_function(parts: list[Template], *, is_list: bool, is_number: bool) -> CellFunction:
+    if is_list:
         return lambda cells: [part.fill(cells) for part in parts]
     text = parts[0]
-    if number:
-        return lambda cells: _number(text.fill(cells))
+    if is_number:
+        return lambda cells: _parse_number(text.fill(cells))
     return itemgetter(*text.columns) if text.is_single_cell else text.fill
 
 
-def _number(text: str) -> str | int | float:
-    """The number that a filled-in string is, by the rules of a written one: `60.0` is 60."""
-    value = resolve_plain(text) if len(text) <= _DIGITS else text
+def _parse_number(text: str) -> str | int | float:
+    """Parse a number by the rules of YAML; `60.0` is 60. Other texts are returned unchanged."""
+    value = resolve_plain(text) if len(text) <= _MAX_DIGITS else text
     if isinstance(value, bool) or not isinstance(value, int | float):
         return text
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _place(problem: Problem) -> Position:
-    return problem.position or Position("", 0)

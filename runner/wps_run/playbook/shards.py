@@ -1,4 +1,4 @@
-"""Shards: which share of a plan a process carries out, and how that is chosen."""
+"""Shards: which part of a plan a process runs, and how that is selected."""
 
 import hashlib
 import json
@@ -13,26 +13,26 @@ from wps_run.playbook.options import RunOptions
 from wps_run.problems import UsageError
 
 SHARD_VARIABLE = "WPS_RUN_SHARD"
-"""The environment variable that says what `--shard` says."""
+"""The environment variable for `--shard`."""
 
 SHARDS_VARIABLE = "WPS_RUN_SHARDS"
-"""The environment variable that says what `--shards` says."""
+"""The environment variable for `--shards`."""
 
 COMPLETION_INDEX = "JOB_COMPLETION_INDEX"
-"""Where a Kubernetes Indexed Job tells each of its pods its number, from 0."""
+"""The variable in which a Kubernetes Indexed Job passes each pod its index, from 0."""
 
-_WRITTEN = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
-_canonical = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode
 _NUMBER = re.compile(r"[0-9]{1,6}")
+_SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
+_canonical_json = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One share of a plan.
+    """One part of a plan.
 
     Attributes:
-        number: Which one, from 1.
-        count: How many there are, at least `number`.
+        number: Its number, from 1.
+        count: How many shards there are, at least `number`.
     """
 
     number: int
@@ -41,68 +41,65 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 
-    def owner(self, action: Action) -> Callable[[Mapping[str, Any]], bool]:
-        """What says, of the values of one such action, whether it is this shard's."""
-        names = [one.name for one in action.fields if one.is_target]
+    def ownership(self, action: Action) -> Callable[[Mapping[str, Any]], bool]:
+        """Return the function that decides from an action's values whether the shard owns it."""
 
-        def owns(values: Mapping[str, Any]) -> bool:
-            target = {name: values[name] for name in names if name in values}
+        def is_owned(values: Mapping[str, Any]) -> bool:
+            target = {name: values[name] for name in action.targets if name in values}
             return shard_number(target, self.count) == self.number
 
-        return owns
+        return is_owned
 
-    def paced(self, options: RunOptions) -> RunOptions:
-        """The options of this shard's run: its part of the rate, all else as it is."""
+    def limit_rate(self, options: RunOptions) -> RunOptions:
+        """Return the options with this shard's part of the rate."""
         return replace(options, rate=options.rate and options.rate / self.count)
 
 
 def shard_number(target: Mapping[str, Value], count: int) -> int:
-    """The number of the shard that a target belongs to, from 1 to `count`.
+    """Return the number of the shard that owns a target, from 1 to `count`.
 
-    The same on every machine and in every version: journals of a run may be gone on with, and
-    merged, by another one. The hash is BLAKE2b, 8 bytes, big-endian, of the target as JSON in
-    ASCII, its names sorted, without white space.
+    The result must stay the same on every machine and in every version, because another version
+    may resume a run or merge its journals. The hash is BLAKE2b, 8 bytes, big-endian, of the target
+    as JSON in ASCII, with sorted names, without white space.
     """
-    digest = hashlib.blake2b(_canonical(target).encode("ascii"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % count + 1
+    encoded = _canonical_json(target).encode("ascii")
+    return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "big") % count + 1
 
 
 def resolve_shard(
-    said: str | None, count: int | None, environment: Mapping[str, str]
+    shard: str | None, count: int | None, environment: Mapping[str, str]
 ) -> Shard | None:
-    """The shard that is asked for, or None when the whole plan is.
+    """Return the selected shard, or None to run the whole plan.
 
-    What is said in full wins over a number of shards, and the command line over the environment.
+    The command line has precedence over the environment, and `K/N` over a number of shards.
 
     Args:
-        said: `--shard`, as `K/N`.
-        count: `--shards`; which of them this is comes from `JOB_COMPLETION_INDEX` then.
+        shard: `--shard`, as `K/N`.
+        count: `--shards`; `JOB_COMPLETION_INDEX` then selects the shard.
         environment: Variables by name. Empty ones count as missing.
 
     Raises:
-        UsageError: It is no share; says what to write.
+        UsageError: The selection is not valid. The message says what to write.
     """
-    if said is not None and count is not None:
+    if shard is not None and count is not None:
         raise UsageError("--shard K/N says how many shards there are; leave out --shards")
-    if said is not None:
-        return _parsed(said, "--shard")
+    if shard is not None:
+        return _parse_shard(shard, "--shard")
     if count is not None:
-        return _indexed(count, "--shards", environment)
+        return _indexed_shard(count, "--shards", environment)
     if environment.get(SHARD_VARIABLE):
-        return _parsed(environment[SHARD_VARIABLE], SHARD_VARIABLE)
+        return _parse_shard(environment[SHARD_VARIABLE], SHARD_VARIABLE)
     if environment.get(SHARDS_VARIABLE):
-        return _indexed(_counted(environment[SHARDS_VARIABLE]), SHARDS_VARIABLE, environment)
+        count = _parse_count(environment[SHARDS_VARIABLE])
+        return _indexed_shard(count, SHARDS_VARIABLE, environment)
     return None
 
 
-def _parsed(text: str, origin: str) -> Shard:
-    found = _WRITTEN.fullmatch(text.strip())
-    if not found:
-        raise UsageError(f"{origin} is written K/N, such as 2/4 for the second of 4; not `{text}`")
-    return _checked(int(found[1]), int(found[2]), origin)
-
-
-def _checked(number: int, count: int, origin: str) -> Shard:
+def _parse_shard(text: str, origin: str) -> Shard:
+    match = _SHARD.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"{origin} must be K/N, such as 2/4 for the second of 4; not `{text}`")
+    number, count = int(match[1]), int(match[2])
     if count < 1:
         raise UsageError(f"{origin} {number}/{count}: there must be at least 1 shard")
     if not 1 <= number <= count:
@@ -113,13 +110,13 @@ def _checked(number: int, count: int, origin: str) -> Shard:
     return Shard(number, count)
 
 
-def _counted(text: str) -> int:
+def _parse_count(text: str) -> int:
     if not _NUMBER.fullmatch(text.strip()) or not int(text):
-        raise UsageError(f"{SHARDS_VARIABLE} is the number of shards, such as 4; not `{text}`")
+        raise UsageError(f"{SHARDS_VARIABLE} must be the number of shards, such as 4; not `{text}`")
     return int(text)
 
 
-def _indexed(count: int, origin: str, environment: Mapping[str, str]) -> Shard:
+def _indexed_shard(count: int, origin: str, environment: Mapping[str, str]) -> Shard:
     index = environment.get(COMPLETION_INDEX, "").strip()
     if not index:
         raise UsageError(
@@ -129,6 +126,6 @@ def _indexed(count: int, origin: str, environment: Mapping[str, str]) -> Shard:
     if not _NUMBER.fullmatch(index) or int(index) >= count:
         raise UsageError(
             f"{COMPLETION_INDEX} is `{index}`, but with {origin} {count} it must be 0 to "
-            f"{count - 1}; let `completions` of the Job be {count}"
+            f"{count - 1}; set `completions` of the Job to {count}"
         )
     return Shard(int(index) + 1, count)

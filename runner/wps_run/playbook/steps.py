@@ -1,7 +1,4 @@
-"""A step: one action, checked and ready to be carried out.
-
-A checked playbook, variables and a hub turned into a lazy stream of steps.
-"""
+"""Turn a checked playbook, its variables and a hub into a lazy stream of steps."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,25 +27,25 @@ from wps_run.problems import PlaybookError, Position, Problem
 
 @dataclass(slots=True)
 class Step:
-    """One action of a run, after variables are filled in and rows expanded.
+    """One action of a run, checked and ready to be sent.
 
-    It is not changed once it is made. It is not frozen, since to make it would take three times as
-    long, and each action makes one.
+    Do not change it. It is not frozen, because a frozen instance takes three times as long to
+    make, and a run makes one for each action.
 
     Attributes:
-        index: Its number among all expanded actions of the run, from 0.
+        index: Its number among all steps of the run, from 0.
         action_index: The index of its action in the playbook, from 0.
-        item: The row it was made from, from 0, or None when it is not made from rows.
+        item: The index of the row that it was made from, or None.
         action: Its row of the action table.
         values: Its checked values.
         request: The REST call; `plan` shows it and `run` sends it.
         locks: The locks that it holds while it runs.
-        source: `file:line` of the action, or of the row it was made from.
+        source: `file:line` of the action, or of the row that it was made from.
         name: The author's label, or None.
         on_error: Whether its failure stops the run.
         delivery: Whether it is sent again when the outcome is unknown.
-        timeout: Seconds that one attempt may take.
-        on_missing: What is done when its user or connection is not there.
+        timeout: The limit of one attempt in seconds.
+        on_missing: What to do when its user or connection does not exist.
     """
 
     index: int
@@ -67,23 +64,23 @@ class Step:
 
     @property
     def target(self) -> dict[str, Value]:
-        """Whom it is done to: its target properties, in the order of the table."""
+        """What it is applied to: its target properties, in the order of the table."""
         values = self.values
         return {name: values[name] for name in self.action.targets if name in values}
 
 
 SHOWN_ROWS = 20
-"""How many bad rows of one source are told; of the rest only how many they are."""
+"""The most bad rows of one source that are reported; the others are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepCheck:
-    """What comes of filling in all variables and all rows once.
+    """The result of checking all steps of a playbook.
 
     Attributes:
-        problems: Everything that is wrong, in order.
-        steps: How many steps there are; of use when nothing is wrong.
-        owned: How many of them are the shard's; all of them without shards.
+        problems: All problems, in order.
+        steps: How many steps there are; valid when there are no problems.
+        owned: How many of them belong to the shard; all of them without shards.
     """
 
     problems: tuple[Problem, ...]
@@ -91,64 +88,66 @@ class StepCheck:
     owned: int
 
 
-class _Findings:
-    """The problems of one pass, those of bad rows up to a bound."""
+class _ProblemCollector:
+    """Collects problems, those of bad rows up to `SHOWN_ROWS` for each source."""
 
     def __init__(self) -> None:
         self.problems: dict[Problem, None] = {}
-        self._bad = 0
-        self._untold: Position | None = None
+        self._bad_rows = 0
+        self._first_omitted: Position | None = None
 
-    def add(self, filled: ExpandedAction) -> None:
-        """Take in what is wrong with one expanded action."""
-        fresh = [problem for problem in filled.problems if problem not in self.problems]
-        if filled.item is not None and fresh:
-            self._bad += 1
-            if self._bad > SHOWN_ROWS:
-                self._untold = self._untold or filled.position
+    def add(self, expanded: ExpandedAction) -> None:
+        """Add the problems of one expanded action."""
+        new = [problem for problem in expanded.problems if problem not in self.problems]
+        if expanded.item is not None and new:
+            self._bad_rows += 1
+            if self._bad_rows > SHOWN_ROWS:
+                self._first_omitted = self._first_omitted or expanded.position
                 return
-        self.problems.update(dict.fromkeys(fresh))
+        self.problems.update(dict.fromkeys(new))
 
-    def close_source(self) -> None:
-        """Say how many bad rows were not told, and begin to count anew."""
-        if self._untold:
-            more = self._bad - SHOWN_ROWS
-            words = "1 more row is" if more == 1 else f"{more} more rows are"
-            told = Problem(f"{words} wrong from here on", "more-rows", self._untold)
-            self.problems[told] = None
-        self._bad, self._untold = 0, None
+    def end_source(self) -> None:
+        """Report how many bad rows were omitted, and reset the count."""
+        if self._first_omitted:
+            omitted = self._bad_rows - SHOWN_ROWS
+            rows = "1 more row is" if omitted == 1 else f"{omitted} more rows are"
+            message = f"{rows} wrong from here on"
+            self.problems[Problem(message, "more-rows", self._first_omitted)] = None
+        self._bad_rows, self._first_omitted = 0, None
 
 
-def check(playbook: Playbook, scope: VariableScope, shard: Shard | None = None) -> StepCheck:
-    """Everything that filling in variables and rows brings to light, and how many steps come.
+def check_steps(playbook: Playbook, scope: VariableScope, shard: Shard | None = None) -> StepCheck:
+    """Find all problems that appear when variables are substituted, and count the steps.
 
-    Every row is read. A value that is known only at run time (`environment` is None) is
-    not judged.
+    Every row is read. Values that are known only at run time (`environment` is None) are not
+    checked.
     """
-    findings = _Findings()
+    collector = _ProblemCollector()
     steps = owned = 0
-    for written in playbook.actions:
-        owns = _owner(written, shard)
-        if not written.has_templates:
+    for template in playbook.actions:
+        is_owned = _ownership(template, shard)
+        if not template.has_templates:
             steps += 1
-            owned += owns(written.values)
+            owned += is_owned(template.values)
             continue
-        for filled in Expansion(playbook, written, scope):
+        for expanded in Expansion(playbook, template, scope):
             steps += 1
-            if filled.problems:
-                findings.add(filled)
+            if expanded.problems:
+                collector.add(expanded)
             else:
-                owned += owns(filled.values)
-        findings.close_source()
-    return StepCheck(tuple(findings.problems), steps, owned)
+                owned += is_owned(expanded.values)
+        collector.end_source()
+    return StepCheck(tuple(collector.problems), steps, owned)
 
 
-def _owner(written: ActionTemplate, shard: Shard | None) -> Callable[[Mapping[str, Any]], bool]:
-    """Whether an action with given values is to be carried out, as far as shards decide it."""
-    return shard.owner(written.action) if shard else lambda _: True
+def _ownership(
+    template: ActionTemplate, shard: Shard | None
+) -> Callable[[Mapping[str, Any]], bool]:
+    """Return the function that decides from an action's values whether the shard owns it."""
+    return shard.ownership(template.action) if shard else lambda _: True
 
 
-def steps(  # noqa: PLR0913 -- what a step is made of, by name
+def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
     playbook: Playbook,
     scope: VariableScope,
     options: RunOptions,
@@ -157,98 +156,100 @@ def steps(  # noqa: PLR0913 -- what a step is made of, by name
     first: int = 0,
     shard: Shard | None = None,
 ) -> Iterator[Step]:
-    """The playbook's steps, in the written order, made one at a time.
+    """Make the steps of a playbook one at a time, in the playbook's order.
 
     Args:
         playbook: A playbook without problems.
-        scope: What `${…}` may name, and the files.
+        scope: The variables and files.
         options: The merged options of the run.
         hub: The hub's name.
-        first: The number of the first step; later playbooks of a run count on.
-        shard: Whose steps are made, or None for all. Each keeps the number that it has there.
+        first: The index of the first step; the playbooks of a run are numbered consecutively.
+        shard: Makes only the steps of this shard, with the same indexes; None for all steps.
 
     Raises:
-        PlaybookError: A filled-in value is wrong; `check` finds all of these beforehand, unless
-            a file has changed since.
+        PlaybookError: An expanded value is wrong. After `check_steps` without problems this
+            happens only when a file has changed.
     """
     index = first
-    for written in playbook.actions:
-        make = _maker(written, options, hub)
-        owns = _owner(written, shard)
-        for filled in _expanded(playbook, written, scope):
-            if filled.problems:
-                raise PlaybookError(filled.problems)
-            if owns(filled.values):
-                yield make(filled, index)
+    for template in playbook.actions:
+        make = _step_maker(template, options, hub)
+        is_owned = _ownership(template, shard)
+        for expanded in _expand(playbook, template, scope):
+            if expanded.problems:
+                raise PlaybookError(expanded.problems)
+            if is_owned(expanded.values):
+                yield make(expanded, index)
             index += 1
 
 
-def _maker(
-    written: ActionTemplate, options: RunOptions, hub: str
+def _step_maker(
+    template: ActionTemplate, options: RunOptions, hub: str
 ) -> Callable[[ExpandedAction, int], Step]:
-    """What makes the steps of one written action; what no row changes is worked out once."""
-    own, action, place = written.options, written.action, _place(written)
+    """Return the function that makes the steps of one action; rows share all that it prepares."""
+    own, action, action_index = template.options, template.action, _action_index(template)
     on_error = OnError(own.get("onError", options.on_error))
     delivery = Delivery(own.get("delivery", options.delivery))
     timeout = parse_duration(own.get("timeout", options.timeout))
-    missing = parse_on_missing(own["onMissing"]) if "onMissing" in own else options.on_missing
-    request = RequestTemplate(action, hub).fill
+    on_missing = parse_on_missing(own["onMissing"]) if "onMissing" in own else options.on_missing
+    make_request = RequestTemplate(action, hub).fill
     make_locks = locks_for(action)
-    sequential = options.mode is Mode.SEQUENTIAL
-    final = any(one.type in {FieldType.DATA, FieldType.STRINGS} for one in action.fields)
+    is_sequential = options.mode is Mode.SEQUENTIAL
+    types = {action_field.type for action_field in action.fields}
+    needs_conversion = not types.isdisjoint({FieldType.DATA, FieldType.STRINGS})
 
-    def make(filled: ExpandedAction, index: int) -> Step:
-        values = _final(action, filled.values) if final else filled.values
-        position = filled.position
+    def make(expanded: ExpandedAction, index: int) -> Step:
+        values = _convert(action, expanded.values) if needs_conversion else expanded.values
+        position = expanded.position
         return Step(
             index,
-            place,
-            filled.item,
+            action_index,
+            expanded.item,
             action,
             values,
-            request(values),
-            EXCLUSIVE if sequential else make_locks(values),
+            make_request(values),
+            EXCLUSIVE if is_sequential else make_locks(values),
             f"{position.file}:{position.line}",
-            filled.label,
+            expanded.label,
             on_error,
             delivery,
             timeout,
-            missing,
+            on_missing,
         )
 
     return make
 
 
-def _place(written: ActionTemplate) -> int:
-    """Its place in the list of actions; a single action that stands alone is the first."""
-    last = written.path[-1] if written.path else 0
+def _action_index(template: ActionTemplate) -> int:
+    """Return the index in the list of actions; 0 for a bare batch of one action."""
+    last = template.path[-1] if template.path else 0
     return last if isinstance(last, int) else 0
 
 
-def _expanded(
-    playbook: Playbook, written: ActionTemplate, scope: VariableScope
+def _expand(
+    playbook: Playbook, template: ActionTemplate, scope: VariableScope
 ) -> Iterator[ExpandedAction]:
-    if written.has_templates:
-        yield from Expansion(playbook, written, scope)
+    if template.has_templates:
+        yield from Expansion(playbook, template, scope)
     else:
-        position = playbook.document.position(written.path)
-        yield ExpandedAction(written, None, position, written.values, written.label)
+        position = playbook.document.position(template.path)
+        yield ExpandedAction(template, None, position, template.values, template.label)
 
 
-def _final(action: Action, values: Mapping[str, Any]) -> dict[str, Value]:
-    """The values in their final form: bytes for data, a tuple for a list."""
-    checked: dict[str, Value] = {}
-    for one in action.fields:
-        if one.name not in values:
+def _convert(action: Action, values: Mapping[str, Any]) -> dict[str, Value]:
+    """Convert data to bytes and lists to tuples."""
+    converted: dict[str, Value] = {}
+    for action_field in action.fields:
+        name = action_field.name
+        if name not in values:
             continue
-        value = values[one.name]
-        if one.type is FieldType.DATA:
+        value = values[name]
+        if action_field.type is FieldType.DATA:
             data_type = str(values.get("dataType", "text"))
-            checked["dataType"] = data_type
+            converted["dataType"] = data_type
             is_bytes = isinstance(value, bytes)
-            checked[one.name] = value if is_bytes else encode_message(value, data_type)
-        elif one.type is FieldType.STRINGS:
-            checked[one.name] = tuple(value)
+            converted[name] = value if is_bytes else encode_message(value, data_type)
+        elif action_field.type is FieldType.STRINGS:
+            converted[name] = tuple(value)
         else:
-            checked[one.name] = value
-    return checked
+            converted[name] = value
+    return converted
