@@ -345,11 +345,11 @@ async def test_a_stop_closes_all_clients_in_bounded_time(
     start = loop.time()
 
     stopping = asyncio.ensure_future(emulator.stop())
-    assert await peer.receive() == (1001, "The service stops.")
+    assert await peer.receive() == (1001, "The emulator stops.")
     await stopping
 
     assert loop.time() - start < 4
-    assert await unresponsive.read_to_end() == b"\x88\x14\x03\xe9The service stops."
+    assert await unresponsive.read_to_end() == b"\x88\x15\x03\xe9The emulator stops."
     assert not emulator.hubs["chat"].connections
 
 

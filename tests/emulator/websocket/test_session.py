@@ -1,7 +1,5 @@
 """One logical connection: requests, responses, duplicates and recovery."""
 
-from typing import Any
-
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -27,15 +25,21 @@ from wps_run.emulator.websocket.frames import (
 )
 from wps_run.emulator.websocket.send_queue import ClientLimits
 from wps_run.emulator.websocket.session import ACK_HISTORY, NO_RESULT, Session, SessionResult
+from wps_run.emulator.websocket.simple_frames import SimpleFrames
+from wps_run.emulator.websocket.subprotocols import SUBPROTOCOLS, Subprotocol
 
 TEXT = DataType.TEXT
+JSON = SUBPROTOCOLS["json.webpubsub.azure.v1"]
+RELIABLE = SUBPROTOCOLS["json.reliable.webpubsub.azure.v1"]
 
 
-def make_session(*allowed: Permission, hub: Hub | None = None, **flags: Any) -> Session:
+def make_session(
+    *allowed: Permission, hub: Hub | None = None, subprotocol: Subprotocol = JSON
+) -> Session:
     """Create a session `c` of user `ada` with permissions for all groups."""
     hub = hub or Hub()
     hub.connect("c", "ada", rules={name: PermissionRules(all_groups=True) for name in allowed})
-    return Session(hub, "c", ClientLimits(), **flags)
+    return Session(hub, "c", ClientLimits(), subprotocol)
 
 
 def test_joining_and_leaving() -> None:
@@ -147,7 +151,7 @@ def test_pings_and_acknowledgments() -> None:
 )
 def test_a_simple_client_that_fails_is_closed(request_: ClientRequest, code: int) -> None:
     """With a reason that fits a close frame, however long the names are."""
-    close_frame = make_session(is_simple=True).handle(request_).close_frame
+    close_frame = make_session(subprotocol=SimpleFrames()).handle(request_).close_frame
 
     assert isinstance(close_frame, CloseFrame)
     assert close_frame.code == code
@@ -171,7 +175,7 @@ class SessionMachine(RuleBasedStateMachine):
         super().__init__()
         self.hub = Hub()
         self.now = 0.0
-        self.session = make_session(hub=self.hub, is_reliable=True)
+        self.session = make_session(hub=self.hub, subprotocol=RELIABLE)
         self.is_alive, self.is_detached, self.until = True, False, 0.0
         self.unacknowledged: list[int] = []
         self.sent = 0

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from wps_run.emulator.clients import Clients
 from wps_run.emulator.effects import Effect, Message
-from wps_run.emulator.request_log import EventKind
+from wps_run.emulator.request_log import ClientEvent, EventKind
 from wps_run.emulator.websocket.frame_encoder import FrameEncoder, encode_frame
 from wps_run.emulator.websocket.frames import (
     CloseCode,
@@ -17,66 +16,51 @@ from wps_run.emulator.websocket.frames import (
 )
 from wps_run.emulator.websocket.send_queue import QueueFullError
 from wps_run.emulator.websocket.session import Session, SessionResult
-from wps_run.emulator.websocket.subprotocols import Subprotocol
 from wps_run.emulator.websocket.transport import WebSocketTransport
 
 _CLOSED_BY_REST = "Application server closed the connection."
 _TOO_SLOW = CloseFrame(CloseCode.POLICY_VIOLATION, "The client does not read fast enough.")
-
-EventCallback = Callable[["ClientConnection", EventKind, str, Effect | None], None]
-"""Called with a connection, what happened to it, a detail, and the effect on other clients."""
-
-
-@dataclass(frozen=True, slots=True)
-class HubContext:
-    """What all connections of a hub share.
-
-    Attributes:
-        hub: The hub's lower-case name.
-        clients: The hub's clients.
-        on_event: Called for every event of a connection.
-    """
-
-    hub: str
-    clients: Clients
-    on_event: EventCallback
 
 
 class ClientConnection:
     """The client of one connection of a hub: a session, and a WebSocket while there is one.
 
     Args:
-        context: The connection's hub.
+        hub: The hub's lower-case name.
+        clients: The hub's clients.
         session: The session.
-        subprotocol: The client's subprotocol.
-        encoder: Encodes messages.
+        encoder: Encodes messages in the client's subprotocol.
+        on_event: Called with every event of the connection.
 
     Attributes:
         transport: The WebSocket; None while the session is detached, and after its end.
     """
 
     __slots__ = (
+        "_clients",
         "_encoder",
         "_flusher",
+        "_hub",
+        "_on_event",
         "_timer",
-        "context",
         "session",
-        "subprotocol",
         "transport",
     )
 
     def __init__(
         self,
-        context: HubContext,
+        hub: str,
+        clients: Clients,
         session: Session,
-        subprotocol: Subprotocol,
         encoder: FrameEncoder,
+        on_event: Callable[[ClientEvent], None],
     ) -> None:
-        self.context = context
         self.session = session
-        self.subprotocol = subprotocol
         self.transport: WebSocketTransport | None = None
+        self._hub = hub
+        self._clients = clients
         self._encoder = encoder
+        self._on_event = on_event
         self._flusher: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -125,7 +109,7 @@ class ClientConnection:
         """Recover the session on another WebSocket. Returns False when it is too late."""
         if not self.session.recover(_now()):
             return False
-        self.context.on_event(self, EventKind.RECOVERED, "on another WebSocket", None)
+        self._report(EventKind.RECOVERED, "on another WebSocket")
         self.attach(transport)
         return True
 
@@ -138,13 +122,13 @@ class ClientConnection:
             The result, whose effect the caller must perform; None for an invalid frame.
         """
         try:
-            request = self.subprotocol.decode(frame)
+            request = self.session.subprotocol.decode(frame)
         except FrameError as error:
             self.terminate(error.close_frame)
             return None
         result = self.session.handle(request)
         if result.event is not None:
-            self.context.on_event(self, result.event, result.detail, result.effect)
+            self._report(result.event, result.detail, result.effect)
         if result.response is not None:
             self.send_response(transport, result.response)
         if result.close_frame is not None:
@@ -153,19 +137,20 @@ class ClientConnection:
 
     def send_response(self, transport: WebSocketTransport, response: ServerResponse) -> None:
         """Send a response, if the subprotocol has it: simple clients get none."""
-        payload = self.subprotocol.encode_response(response)
+        subprotocol = self.session.subprotocol
+        payload = subprotocol.encode_response(response)
         if payload:
-            transport.write(encode_frame(payload, is_binary=self.subprotocol.is_binary))
+            transport.write(encode_frame(payload, is_binary=subprotocol.is_binary))
 
     def detach(self, code: int | None, detail: str) -> None:
         """Handle the loss of the WebSocket: end the session, or wait for its client."""
         self.transport = None
         until = self.session.detach(code, _now())
         if until is None:
-            self.context.on_event(self, EventKind.DISCONNECTED, detail, None)
+            self._report(EventKind.DISCONNECTED, detail)
         else:
             self._timer = asyncio.get_running_loop().call_at(until, self._expire)
-            self.context.on_event(self, EventKind.DETACHED, detail, None)
+            self._report(EventKind.DETACHED, detail)
 
     def terminate(self, close_frame: CloseFrame, detail: str = "") -> None:
         """End the session and close the WebSocket; the detail is for the log."""
@@ -177,15 +162,15 @@ class ClientConnection:
         if transport is not None:
             transport.start_close(close_frame)
         detail = detail or f"closed with {close_frame.code}: {close_frame.reason}"
-        self.context.on_event(self, EventKind.DISCONNECTED, detail, None)
+        self._report(EventKind.DISCONNECTED, detail)
 
     def disable_fast_path(self) -> None:
         """Have messages delivered to this object instead of written to the WebSocket."""
-        self.context.clients.disable_fast_path(self.session.connection_id)
+        self._clients.disable_fast_path(self.session.connection_id)
 
     def _enable_fast_path(self, transport: WebSocketTransport) -> None:
-        if transport.raw_transport is not None and not self.session.is_reliable:
-            self.context.clients.enable_fast_path(
+        if transport.raw_transport is not None and not self.session.subprotocol.is_reliable:
+            self._clients.enable_fast_path(
                 self.session.connection_id, transport.raw_transport, self._encoder.encode
             )
 
@@ -195,11 +180,19 @@ class ClientConnection:
         else:
             transport.write(self._encoder.encode_numbered(message, number))
 
+    def _report(self, kind: EventKind, detail: str, effect: Effect | None = None) -> None:
+        session = self.session
+        if kind is EventKind.DISCONNECTED:
+            self._clients.detach(session.connection_id)
+        self._on_event(
+            ClientEvent(kind, self._hub, session.connection_id, session.user_id, detail, effect)
+        )
+
     def _expire(self) -> None:
         self._timer = None
         self.session.end()
         detail = "the client did not reconnect in time"
-        self.context.on_event(self, EventKind.DISCONNECTED, detail, None)
+        self._report(EventKind.DISCONNECTED, detail)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -15,10 +15,9 @@ from aiohttp import hdrs, web
 
 from wps_run.emulator.auth import ClaimError, ClientClaims, DeniedError, TokenVerifier
 from wps_run.emulator.clients import HubState
-from wps_run.emulator.effects import Effect
 from wps_run.emulator.names import hub_key
 from wps_run.emulator.request_log import ClientEvent, EventKind
-from wps_run.emulator.websocket.connection import ClientConnection, HubContext
+from wps_run.emulator.websocket.connection import ClientConnection
 from wps_run.emulator.websocket.frame_encoder import FrameEncoder
 from wps_run.emulator.websocket.frames import CloseCode, CloseFrame, Connected
 from wps_run.emulator.websocket.handshake import (
@@ -41,7 +40,7 @@ HEARTBEAT = 30.0
 _STOP_SECONDS = 1.0
 """How long a stop waits for clients to close their connections."""
 
-_STOPPED = CloseFrame(CloseCode.GOING_AWAY, "The service stops.")
+_STOPPED = CloseFrame(CloseCode.GOING_AWAY, "The emulator stops.")
 _NOT_RECOVERED = CloseFrame(CloseCode.POLICY_VIOLATION, "The connection could not be recovered.")
 
 _EVENT_FRAMES = SimpleFrames()
@@ -84,7 +83,6 @@ class WebSocketHandler:
         self._heartbeat = heartbeat
         self._on_event = on_event
         self._encoders: dict[str, FrameEncoder] = {}
-        self._contexts: dict[str, HubContext] = {}
         self._transports: set[WebSocketTransport] = set()
         self._all_closed = asyncio.Event()
         self._is_stopping = False
@@ -154,18 +152,9 @@ class WebSocketHandler:
             protocol=subprotocol.name or None,
             rules=rules_from_roles(claims.roles),
         )
-        session = Session(
-            state.hub,
-            connection_id,
-            self._limits,
-            is_reliable=subprotocol.is_reliable,
-            is_simple=not subprotocol.name,
-        )
+        session = Session(state.hub, connection_id, self._limits, subprotocol)
         encoder = self._encoders.setdefault(subprotocol.name, FrameEncoder(subprotocol))
-        context = self._contexts.setdefault(
-            hub, HubContext(hub, state.clients, self._report_connection)
-        )
-        connection = ClientConnection(context, session, subprotocol, encoder)
+        connection = ClientConnection(hub, state.clients, session, encoder, self._report)
         state.clients.attach(connection_id, connection)
         connection.send_response(transport, Connected(connection_id, claims.user_id, token))
         connection.attach(transport)
@@ -193,7 +182,7 @@ class WebSocketHandler:
             negotiated = negotiate(connect_request.subprotocols)
             name = negotiated[1] if negotiated is not None else ""
         else:
-            name = connection.subprotocol.name
+            name = connection.session.subprotocol.name
         transport = WebSocketTransport(name, self._heartbeat)
         response = await _open(transport, request, name)
         if connection is not None and connection.recover(transport):
@@ -258,18 +247,6 @@ class WebSocketHandler:
             await asyncio.sleep(0)  # noqa: TID251 - yields: a flooding client starves no other
         if not transport.is_writable:
             await transport.drain()
-
-    # Events.
-
-    def _report_connection(
-        self, connection: ClientConnection, kind: EventKind, detail: str, effect: Effect | None
-    ) -> None:
-        context, session = connection.context, connection.session
-        if kind is EventKind.DISCONNECTED:
-            context.clients.detach(session.connection_id)
-        self._report(
-            ClientEvent(kind, context.hub, session.connection_id, session.user_id, detail, effect)
-        )
 
     def _report(self, event: ClientEvent) -> None:
         _LOG.log(

@@ -29,6 +29,7 @@ from wps_run.emulator.websocket.frames import (
     Unsupported,
 )
 from wps_run.emulator.websocket.send_queue import ClientLimits, SendQueue
+from wps_run.emulator.websocket.subprotocols import Subprotocol
 
 ACK_HISTORY = 1000
 """How many acknowledged numbers are stored, to detect a repeated request."""
@@ -87,8 +88,7 @@ class Session:
         hub: The hub.
         connection_id: Its ID there.
         limits: How much is stored for its client.
-        is_reliable: Whether its subprotocol is reliable.
-        is_simple: Whether it has no subprotocol, so that a failed request closes it.
+        subprotocol: Its client's subprotocol. Without one, a failed request closes it.
 
     Attributes:
         queue: The messages to its client.
@@ -99,13 +99,12 @@ class Session:
     __slots__ = (
         "_acknowledged",
         "_hub",
-        "_is_simple",
         "_limits",
         "connection_id",
         "detached_until",
         "is_ended",
-        "is_reliable",
         "queue",
+        "subprotocol",
         "user_id",
     )
 
@@ -114,18 +113,15 @@ class Session:
         hub: Hub,
         connection_id: str,
         limits: ClientLimits,
-        *,
-        is_reliable: bool = False,
-        is_simple: bool = False,
+        subprotocol: Subprotocol,
     ) -> None:
         self._hub = hub
         self._limits = limits
-        self._is_simple = is_simple
         self._acknowledged: dict[int, None] | None = None
         self.connection_id = connection_id
         self.user_id = hub.connections[connection_id].user_id
-        self.is_reliable = is_reliable
-        self.queue = SendQueue(limits, is_reliable=is_reliable)
+        self.subprotocol = subprotocol
+        self.queue = SendQueue(limits, is_reliable=subprotocol.is_reliable)
         self.detached_until: float | None = None
         self.is_ended = False
 
@@ -192,7 +188,7 @@ class Session:
     def _refuse(self, command: _Command, refusal: _RefusedCommandError) -> SessionResult:
         response = Ack(command.ack_id, refusal.error) if command.ack_id is not None else None
         close_frame = None
-        if self._is_simple:
+        if not self.subprotocol.name:
             close_frame = CloseFrame(refusal.code, _CLOSE_REASONS[refusal.code])
         return SessionResult(response, None, close_frame, refusal.event, refusal.detail)
 
@@ -216,7 +212,7 @@ class Session:
         Returns:
             Until when the session can be recovered; None when it has ended.
         """
-        if self.is_reliable and code != CloseCode.NORMAL and not self.is_ended:
+        if self.subprotocol.is_reliable and code != CloseCode.NORMAL and not self.is_ended:
             self.detached_until = now + self._limits.recovery_seconds
         else:
             self.end()
@@ -228,7 +224,7 @@ class Session:
         Returns:
             False when the session cannot be recovered (any more).
         """
-        if self.is_ended or not self.is_reliable or self.is_expired(now):
+        if self.is_ended or not self.subprotocol.is_reliable or self.is_expired(now):
             return False
         self.detached_until = None
         self.queue.rewind()
