@@ -32,6 +32,7 @@ def run(tmp_path: Path) -> Run:
 
 PYTEST = (
     *("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"),
+    *("-p", "no:schemathesis", "-p", "no:hypothesispytest"),  # they take a second to import
     *("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"),
 )
 
