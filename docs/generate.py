@@ -1,4 +1,4 @@
-"""Writes what docs/ has from the code: actions.md, cli.md and the table of formats in reports.md.
+"""Write what docs/ has from the code: actions.md, cli.md, tables in playbooks.md and reports.md.
 
 Run it from the project's root with wps-run installed: `python docs/generate.py`.
 """
@@ -10,6 +10,7 @@ import click
 from wps_run.actions.reference import render_markdown
 from wps_run.actions.table import ACTIONS
 from wps_run.cli.main import COMMANDS, wps_run
+from wps_run.playbook.options import Option, RunOptions, options_of
 from wps_run.report.formats import markdown_table
 
 DOCS = Path(__file__).parent
@@ -29,11 +30,29 @@ def command_line() -> str:
     return "\n".join(parts)
 
 
-def with_format_table(page: str) -> str:
-    """Return the page with the current table of report formats between its two marks."""
-    begin, end = "<!-- formats -->\n", "<!-- end of formats -->"
-    before, _, rest = page.partition(begin)
-    return f"{before}{begin}{markdown_table()}{end}{rest.partition(end)[2]}"
+def option_table() -> str:
+    """Return a Markdown table of the options of a run, those below another key after it."""
+    rows = ["| key | meaning | flag | also for an action |", "|---|---|---|---|"]
+    for _, option in options_of(RunOptions):
+        rows.append(_option_row(option.key, option))
+        rows += [
+            _option_row(f"{option.key}.{inner.key}", inner)
+            for _, inner in (options_of(option.group) if option.group else ())
+        ]
+    return "\n".join([*rows, ""])
+
+
+def _option_row(key: str, option: Option) -> str:
+    flag = f"`{option.flag}`" if option.flag else ""
+    return f"| `{key}` | {option.description} | {flag} | {'yes' if option.per_action else ''} |"
+
+
+def replace_table(page: str, name: str, table: str) -> None:
+    """Replace the table between the two marks of a name in a page of docs/."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, _, rest = (DOCS / page).read_text("utf-8").partition(begin)
+    text = f"{before}{begin}{table}{end}{rest.partition(end)[2]}"
+    (DOCS / page).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _section(title: str, text: str) -> str:
@@ -44,5 +63,5 @@ def _section(title: str, text: str) -> str:
 if __name__ == "__main__":
     (DOCS / "actions.md").write_text(render_markdown(ACTIONS), encoding="utf-8", newline="\n")
     (DOCS / "cli.md").write_text(command_line(), encoding="utf-8", newline="\n")
-    reports = with_format_table((DOCS / "reports.md").read_text("utf-8"))
-    (DOCS / "reports.md").write_text(reports, encoding="utf-8", newline="\n")
+    replace_table("playbooks.md", "options", option_table())
+    replace_table("reports.md", "formats", markdown_table())

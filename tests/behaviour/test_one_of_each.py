@@ -1,0 +1,155 @@
+"""An action, a run option and a report format are one row each: everything else follows.
+
+A copy of the package gets one more row in each table, and is run as users run it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Tree = Callable[..., subprocess.CompletedProcess[str]]
+
+ROWS = {
+    "actions/table.py": (
+        "_ROWS = (\n",
+        """    Action(
+        name="freezeGroup",
+        summary="Let nobody join a group.",
+        method="POST",
+        path="/api/hubs/{hub}/groups/{group}/:freeze",
+        fields=(GROUP, REASON),
+        success=(204,),
+        overlap=Overlap(Phase.USE, OverlapKind.GRANT),
+        repeat=Repeat.IDEMPOTENT,
+        origin=Origin.REST,
+        operation="WebPubSub_FreezeGroup",
+    ),
+""",
+    ),
+    "playbook/options.py": (
+        '    """How a playbook is run. Durations are in seconds."""\n\n',
+        """    warmth: int = _option(
+        Option(
+            "warmth",
+            "Set the number of connections that are opened early.",
+            MappingProxyType({"type": "integer", "minimum": 0, "maximum": 99}),
+            default=7,
+            parse=int,
+            flag="--warmth",
+        )
+    )
+""",
+    ),
+    "report/formats.py": (
+        "FORMATS = (\n",
+        """    ReportFormat(
+        "lines",
+        "the records for a friend",
+        suffix=".lines",
+        reporter="records:NdjsonReporter",
+    ),
+""",
+    ),
+}
+"""Module to the text after which its new row stands, and the row."""
+
+PLAYBOOK = """\
+hub: chat
+warmth: 3
+actions:
+  - {actionName: freezeGroup, group: red, reason: late}
+"""
+
+
+@pytest.fixture
+def tree(project: Path, tmp_path: Path) -> Tree:
+    """Runs Python with a copy of the package that has the new rows."""
+    source = tmp_path / "runner"
+    shutil.copytree(project / "runner", source, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(project / "docs", tmp_path / "docs")
+    for module, (anchor, row) in ROWS.items():
+        path = source / "wps_run" / module
+        text = path.read_text("utf-8")
+        assert text.count(anchor) == 1, module
+        path.write_text(text.replace(anchor, anchor + row), "utf-8")
+    (tmp_path / "playbook.yaml").write_text(PLAYBOOK)
+
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *args],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(source), "XDG_STATE_HOME": str(tmp_path / "s")},
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+
+    return run
+
+
+def test_schemas_have_the_action_and_the_option(tree: Tree) -> None:
+    """With their rules, which `validate` applies."""
+    schema = tree("-m", "wps_run", "schema").stdout
+    good = tree("-m", "wps_run", "validate", "playbook.yaml")
+
+    assert "freezeGroup" in schema
+    assert json.loads(schema)["properties"]["warmth"]["maximum"] == 99
+    assert (good.returncode, good.stderr) == (0, ""), good.stdout + good.stderr
+
+
+def test_a_value_outside_the_rules_of_a_new_option_is_refused(tree: Tree, tmp_path: Path) -> None:
+    """In a playbook and on the command line."""
+    (tmp_path / "bad.yaml").write_text(PLAYBOOK.replace("warmth: 3", "warmth: 300"))
+
+    in_playbook = tree("-m", "wps_run", "validate", "bad.yaml")
+    on_command_line = tree("-m", "wps_run", "--local", "--warmth", "300", "playbook.yaml")
+
+    assert (in_playbook.returncode, on_command_line.returncode) == (1, 2)
+    assert "warmth" in in_playbook.stdout
+    assert "--warmth" in on_command_line.stderr
+
+
+def test_plans_have_the_request_of_the_action(tree: Tree) -> None:
+    """Method, path and query."""
+    plan = tree("-m", "wps_run", "plan", "playbook.yaml")
+
+    assert "/api/hubs/chat/groups/red/:freeze" in plan.stdout, plan.stderr
+
+
+def test_help_and_pages_have_all_three(tree: Tree, tmp_path: Path) -> None:
+    """Flag, format and suffix with their help; the pages of the documentation as well."""
+    done = tree("docs/generate.py")
+    help_text = tree("-m", "wps_run", "run", "--help").stdout
+    action = tree("-m", "wps_run", "actions", "freezeGroup").stdout
+
+    assert done.returncode == 0, done.stderr
+    command_line = (tmp_path / "docs" / "cli.md").read_text("utf-8")
+    for text in (" ".join(help_text.split()), " ".join(command_line.split())):
+        assert "--warmth" in text
+        assert "Set the number of connections that are opened early." in text
+        assert "[lines|" in text
+        assert "lines: the records for a friend" in text
+        assert ".lines" in text
+    assert "- actionName: freezeGroup" in action
+    assert "freezeGroup" in (tmp_path / "docs" / "actions.md").read_text("utf-8")
+    assert "| `warmth` | Set the number" in (tmp_path / "docs" / "playbooks.md").read_text("utf-8")
+    assert "the records for a friend" in (tmp_path / "docs" / "reports.md").read_text("utf-8")
+
+
+def test_runs_take_the_option_and_write_the_format(tree: Tree, tmp_path: Path) -> None:
+    """`--output` and `--report` know it. The emulator does not know the action: 404."""
+    done = tree(
+        *("-m", "wps_run", "--local", "--warmth", "4", "--output", "lines"),
+        *("--report", "run.lines", "playbook.yaml"),
+    )
+
+    result, *_ = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (result["actionName"], result["httpStatus"]) == ("freezeGroup", 404), done.stderr
+    assert (tmp_path / "run.lines").read_text("utf-8") == done.stdout
