@@ -35,14 +35,12 @@ ROWS = {
     "playbook/options.py": (
         '    """How a playbook is run. Durations are in seconds."""\n\n',
         """    warmth: int = _option(
-        Option(
-            "warmth",
-            "Set the number of connections that are opened early.",
-            MappingProxyType({"type": "integer", "minimum": 0, "maximum": 99}),
-            default=7,
-            parse=int,
-            flag="--warmth",
-        )
+        "warmth",
+        "Set the number of connections that are opened early.",
+        _integer(0, 99),
+        default=7,
+        parse=int,
+        flag="--warmth",
     )
 """,
     ),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from wps_run.actions.names import HUB_PATTERN
 
@@ -90,8 +90,7 @@ class MissingRule(StrEnum):
     WAIT = "wait"
 
 
-@dataclass(frozen=True, slots=True)
-class OnMissing:
+class OnMissing(NamedTuple):
     """How a response that a user or connection does not exist (404) is handled.
 
     Attributes:
@@ -110,8 +109,7 @@ def parse_on_missing(value: str | Mapping[str, str | float]) -> OnMissing:
     return OnMissing(MissingRule.WAIT, parse_duration(value["wait"]))
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """A key of a playbook.
 
     Attributes:
@@ -132,7 +130,7 @@ class Option:
     schema: Schema
     default: str | float | None = None
     without_default: str = ""
-    choices: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, str] = MappingProxyType({})
     parse: Callable[[Any], Any] = lambda value: value
     flag: str | None = None
     per_action: bool = False
@@ -173,13 +171,17 @@ def _choice(values: type[StrEnum]) -> Schema:
     return MappingProxyType({"type": "string", "enum": [str(value) for value in values]})
 
 
-def _option(option: Option) -> Any:  # noqa: ANN401 -- the field's annotation has the type
-    """Make the dataclass field of an option."""
-    metadata = {"option": option}
+def _integer(minimum: int, maximum: int) -> Schema:
+    return MappingProxyType({"type": "integer", "minimum": minimum, "maximum": maximum})
+
+
+def _option(key: str, summary: str, schema: Schema, **details: Any) -> Any:  # noqa: ANN401 -- the annotation of the field has the type
+    """Make the dataclass field of an option; the arguments are those of `Option`."""
+    option = Option(key, summary, schema, **details)
     if option.group:
-        return field(default_factory=option.group, metadata=metadata)
+        return field(default_factory=option.group, metadata={"option": option})
     default = None if option.default is None else option.parse(option.default)
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata={"option": option})
 
 
 def _group(key: str, summary: str, group: type) -> Any:  # noqa: ANN401 -- the same
@@ -189,7 +191,7 @@ def _group(key: str, summary: str, group: type) -> Any:  # noqa: ANN401 -- the s
         for _, option in options_of(group)
     }
     schema = {"type": "object", "additionalProperties": False, "properties": properties}
-    return _option(Option(key, summary, MappingProxyType(schema), group=group))
+    return _option(key, summary, MappingProxyType(schema), group=group)
 
 
 def options_of(options_type: type) -> Iterator[tuple[str, Option]]:
@@ -202,32 +204,26 @@ class RetryOptions:
     """How often an action is attempted, and the pauses between attempts in seconds."""
 
     attempts: int = _option(
-        Option(
-            "attempts",
-            "Limit the attempts of one action, the first included.",
-            MappingProxyType({"type": "integer", "minimum": 1, "maximum": 100}),
-            default=4,
-            parse=int,
-            flag="--attempts",
-        )
+        "attempts",
+        "Limit the attempts of one action, the first included.",
+        _integer(1, 100),
+        default=4,
+        parse=int,
+        flag="--attempts",
     )
     backoff: float = _option(
-        Option(
-            "backoff",
-            "Set the upper bound of the first random pause, which doubles with each attempt.",
-            DURATION,
-            default="500ms",
-            parse=parse_duration,
-        )
+        "backoff",
+        "Set the upper bound of the first random pause, which doubles with each attempt.",
+        DURATION,
+        default="500ms",
+        parse=parse_duration,
     )
     max_backoff: float = _option(
-        Option(
-            "maxBackoff",
-            "Limit the upper bound of a random pause.",
-            DURATION,
-            default="30s",
-            parse=parse_duration,
-        )
+        "maxBackoff",
+        "Limit the upper bound of a random pause.",
+        DURATION,
+        default="30s",
+        parse=parse_duration,
     )
 
 
@@ -236,110 +232,96 @@ class RunOptions:
     """How a playbook is run. Durations are in seconds."""
 
     mode: Mode = _option(
-        Option(
-            "mode",
-            "Run actions one at a time, or run independent actions in parallel.",
-            _choice(Mode),
-            default="sequential",
-            choices={
-                "sequential": "one at a time, in the order of the playbook",
-                "concurrent": "independent actions run in parallel; the result is the same",
-            },
-            parse=Mode,
-            flag="--mode",
-        )
+        "mode",
+        "Run actions one at a time, or run independent actions in parallel.",
+        _choice(Mode),
+        default="sequential",
+        choices={
+            "sequential": "one at a time, in the order of the playbook",
+            "concurrent": "independent actions run in parallel; the result is the same",
+        },
+        parse=Mode,
+        flag="--mode",
     )
     concurrency: int = _option(
-        Option(
-            "concurrency",
-            "Limit the requests in flight at the same time in concurrent mode.",
-            MappingProxyType({"type": "integer", "minimum": 1, "maximum": 1000}),
-            default=16,
-            parse=int,
-            flag="--concurrency",
-        )
+        "concurrency",
+        "Limit the requests in flight at the same time in concurrent mode.",
+        _integer(1, 1000),
+        default=16,
+        parse=int,
+        flag="--concurrency",
     )
     on_error: OnError = _option(
-        Option(
-            "onError",
-            "Stop or continue the run after a failed action.",
-            _choice(OnError),
-            default="stop",
-            choices={
-                "stop": "no further action starts",
-                "continue": "the remaining actions run",
-            },
-            parse=OnError,
-            flag="--on-error",
-            per_action=True,
-        )
+        "onError",
+        "Stop or continue the run after a failed action.",
+        _choice(OnError),
+        default="stop",
+        choices={
+            "stop": "no further action starts",
+            "continue": "the remaining actions run",
+        },
+        parse=OnError,
+        flag="--on-error",
+        per_action=True,
     )
     delivery: Delivery = _option(
-        Option(
-            "delivery",
-            "Choose whether a message is sent again when the outcome is unknown.",
-            _choice(Delivery),
-            default="atMostOnce",
-            choices={
-                "atMostOnce": "it is not sent again",
-                "atLeastOnce": "it is sent again, and may arrive twice",
-            },
-            parse=Delivery,
-            flag="--delivery",
-            per_action=True,
-        )
+        "delivery",
+        "Choose whether a message is sent again when the outcome is unknown.",
+        _choice(Delivery),
+        default="atMostOnce",
+        choices={
+            "atMostOnce": "it is not sent again",
+            "atLeastOnce": "it is sent again, and may arrive twice",
+        },
+        parse=Delivery,
+        flag="--delivery",
+        per_action=True,
     )
     rate: float | None = _option(
-        Option(
-            "rate",
-            "Limit the actions started per second, retries included.",
-            MappingProxyType({"type": "number", "exclusiveMinimum": 0}),
-            without_default="no limit",
-            flag="--rate",
-        )
+        "rate",
+        "Limit the actions started per second, retries included.",
+        MappingProxyType({"type": "number", "exclusiveMinimum": 0}),
+        without_default="no limit",
+        flag="--rate",
     )
     timeout: float = _option(
-        Option(
-            "timeout",
-            "Limit the time of one attempt: `250ms`, `10s`, `2m` or a number of seconds.",
-            TIMEOUT,
-            default="30s",
-            parse=parse_duration,
-            flag="--timeout",
-            per_action=True,
-        )
+        "timeout",
+        "Limit the time of one attempt: `250ms`, `10s`, `2m` or a number of seconds.",
+        TIMEOUT,
+        default="30s",
+        parse=parse_duration,
+        flag="--timeout",
+        per_action=True,
     )
     on_missing: OnMissing = _option(
-        Option(
-            "onMissing",
-            "Choose what happens when the user or connection does not exist (404).",
-            MappingProxyType(
-                {
-                    "anyOf": [
-                        {"type": "string", "enum": [str(MissingRule.FAIL), str(MissingRule.SKIP)]},
-                        {
-                            "type": "object",
-                            "additionalProperties": False,
-                            "required": ["wait"],
-                            "properties": {
-                                "wait": {
-                                    **TIMEOUT,
-                                    "description": "How long the action is retried.",
-                                }
-                            },
+        "onMissing",
+        "Choose what happens when the user or connection does not exist (404).",
+        MappingProxyType(
+            {
+                "anyOf": [
+                    {"type": "string", "enum": [str(MissingRule.FAIL), str(MissingRule.SKIP)]},
+                    {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["wait"],
+                        "properties": {
+                            "wait": {
+                                **TIMEOUT,
+                                "description": "How long the action is retried.",
+                            }
                         },
-                    ]
-                }
-            ),
-            default="fail",
-            choices={
-                "fail": "the action fails",
-                "skip": "the action is skipped",
-                "{wait: 60s}": "the action is retried for up to 60 seconds",
-            },
-            parse=parse_on_missing,
-            per_action=True,
-        )
+                    },
+                ]
+            }
+        ),
+        default="fail",
+        choices={
+            "fail": "the action fails",
+            "skip": "the action is skipped",
+            "{wait: 60s}": "the action is retried for up to 60 seconds",
+        },
+        parse=parse_on_missing,
+        per_action=True,
     )
     retry: RetryOptions = _group(
         "retry", "Set how often and after which pause an action is retried.", RetryOptions
