@@ -44,7 +44,6 @@ class AdminHandler:
         return target.startswith(PREFIX)
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
-        """Answer one request."""
         try:
             reply = await self._handle(request)
         except RefusedError as refusal:

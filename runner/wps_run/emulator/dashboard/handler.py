@@ -58,7 +58,6 @@ class DashboardHandler:
         )
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request."""
         path, query = split_target(request.raw_path)
         host = request.headers.get(hdrs.HOST, "")
         if not is_allowed_host(host, self._listen_address):
@@ -75,7 +74,6 @@ class DashboardHandler:
         return asset_response(name, host) if name in ASSETS else web.Response(status=404)
 
     async def stop(self) -> None:
-        """Close the WebSockets of all pages."""
         await self._live.stop()
 
     def _front_page(self, request: web.BaseRequest, host: str, key: str) -> web.Response:

@@ -28,7 +28,7 @@ from wps_run.emulator.websocket.handshake import (
 from wps_run.emulator.websocket.roles import rules_from_roles
 from wps_run.emulator.websocket.send_queue import ClientLimits
 from wps_run.emulator.websocket.session import Session
-from wps_run.emulator.websocket.simple_frames import ModeError, SimpleFrames, parse_mode
+from wps_run.emulator.websocket.simple_frames import ModeError, parse_mode
 from wps_run.emulator.websocket.subprotocols import Subprotocol, negotiate
 from wps_run.emulator.websocket.transport import ProtocolViolationError, WebSocketTransport
 
@@ -42,9 +42,6 @@ _STOP_SECONDS = 1.0
 
 _STOPPED = CloseFrame(CloseCode.GOING_AWAY, "The emulator stops.")
 _NOT_RECOVERED = CloseFrame(CloseCode.POLICY_VIOLATION, "The connection could not be recovered.")
-
-_EVENT_FRAMES = SimpleFrames()
-"""Shared by most simple clients: the fewer encoders there are, the more a fan-out can reuse."""
 
 _LEVELS = {
     EventKind.UNHANDLED: logging.WARNING,
@@ -284,7 +281,6 @@ def _negotiate(connect_request: ConnectRequest) -> tuple[Subprotocol, str]:
     if negotiated is not None:
         return negotiated
     try:
-        mode = parse_mode(connect_request.query)
+        return parse_mode(connect_request.query), ""
     except ModeError as error:
         raise HandshakeError(400, str(error)) from None
-    return (_EVENT_FRAMES if mode == _EVENT_FRAMES.mode else SimpleFrames(mode)), ""

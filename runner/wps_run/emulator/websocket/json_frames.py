@@ -7,7 +7,7 @@ the service's own emulator. Frames are compact; JSON data is passed on unchanged
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -102,14 +102,6 @@ def _request(members: _Members) -> ClientRequest:
     raise FrameError("The frame's type is unknown.")
 
 
-def _join_group(members: _Members, ack_id: int | None) -> ClientRequest:
-    return frames.JoinGroup(_group(members), ack_id)
-
-
-def _leave_group(members: _Members, ack_id: int | None) -> ClientRequest:
-    return frames.LeaveGroup(_group(members), ack_id)
-
-
 def _send_to_group(members: _Members, ack_id: int | None) -> ClientRequest:
     if "stream" in members:
         return frames.Unsupported("stream", ack_id)
@@ -130,10 +122,6 @@ def _send_event(members: _Members, ack_id: int | None) -> ClientRequest:
     return frames.SendEvent(event, data, data_type, ack_id)
 
 
-def _ping(_members: _Members, _ack_id: int | None) -> ClientRequest:
-    return frames.Ping()
-
-
 def _sequence_ack(members: _Members, _ack_id: int | None) -> ClientRequest:
     number = _number(members, "sequenceId")
     if number is None:
@@ -141,12 +129,12 @@ def _sequence_ack(members: _Members, _ack_id: int | None) -> ClientRequest:
     return frames.SequenceAck(number)
 
 
-_DECODERS = {
-    "joingroup": _join_group,
-    "leavegroup": _leave_group,
+_DECODERS: Mapping[str, Callable[[_Members, int | None], ClientRequest]] = {
+    "joingroup": lambda members, ack_id: frames.JoinGroup(_group(members), ack_id),
+    "leavegroup": lambda members, ack_id: frames.LeaveGroup(_group(members), ack_id),
     "sendtogroup": _send_to_group,
     "event": _send_event,
-    "ping": _ping,
+    "ping": lambda _members, _ack_id: frames.Ping(),
     "sequenceack": _sequence_ack,
 }
 

@@ -5,7 +5,7 @@ of the JSON subprotocols. Fields are encoded in the order of their numbers, and 
 have their default, as the official runtimes do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -108,14 +108,6 @@ class EncodedProtobufMessage:
 # Decoding.
 
 
-def _join_group(fields: Fields) -> ClientRequest:
-    return frames.JoinGroup(frames.checked_group(fields.text(1)), fields.number(2))
-
-
-def _leave_group(fields: Fields) -> ClientRequest:
-    return frames.LeaveGroup(frames.checked_group(fields.text(1)), fields.number(2))
-
-
 def _send_to_group(fields: Fields) -> ClientRequest:
     ack_id = fields.number(2)
     if fields.message(7) is not None:
@@ -136,21 +128,13 @@ def _send_event(fields: Fields) -> ClientRequest:
     return frames.SendEvent(event, data, data_type, ack_id)
 
 
-def _sequence_ack(fields: Fields) -> ClientRequest:
-    return frames.SequenceAck(fields.number(1) or 0)
-
-
-def _ping(_fields: Fields) -> ClientRequest:
-    return frames.Ping()
-
-
-_DECODERS = {
+_DECODERS: Mapping[int, Callable[[Fields], ClientRequest]] = {
     1: _send_to_group,
     5: _send_event,
-    6: _join_group,
-    7: _leave_group,
-    8: _sequence_ack,
-    9: _ping,
+    6: lambda fields: frames.JoinGroup(frames.checked_group(fields.text(1)), fields.number(2)),
+    7: lambda fields: frames.LeaveGroup(frames.checked_group(fields.text(1)), fields.number(2)),
+    8: lambda fields: frames.SequenceAck(fields.number(1) or 0),
+    9: lambda _fields: frames.Ping(),
 }
 """The decoder of each field of an UpstreamMessage."""
 

@@ -20,44 +20,6 @@ class ModeError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class SimpleMode:
-    """What happens with the frames of a simple client.
-
-    Attributes:
-        group: The group they are sent to, or None when they are events.
-        no_echo: Whether the client does not receive its own messages.
-    """
-
-    group: str | None = None
-    no_echo: bool = False
-
-
-def parse_mode(query: Query) -> SimpleMode:
-    """Parse the mode of a connect request. Values are case-insensitive; the last one counts.
-
-    Raises:
-        ModeError: There is no such mode, or no such group.
-    """
-    mode = _last(query, "webpubsub_mode").lower()
-    if mode in {"", "sendevent"}:
-        return SimpleMode()
-    if mode != "sendtogroup":
-        raise ModeError("`webpubsub_mode` must be `sendEvent` or `sendToGroup`")
-    group = _last(query, "group")
-    if not is_group_name(group):
-        raise ModeError("the mode `sendToGroup` needs a valid group name in `group`")
-    no_echo = _last(query, "noEcho").lower()
-    if no_echo not in {"", "true", "false"}:
-        raise ModeError("`noEcho` must be `true` or `false`")
-    return SimpleMode(group, no_echo == "true")
-
-
-def _last(query: Query, name: str) -> str:
-    values = query.all(name)
-    return values[-1] if values else ""
-
-
-@dataclass(frozen=True, slots=True)
 class _Payload:
     data: bytes
 
@@ -67,9 +29,15 @@ class _Payload:
 
 @dataclass(frozen=True, slots=True)
 class SimpleFrames:
-    """The codec of a simple client: a subprotocol without a name."""
+    """The codec of a simple client: a subprotocol without a name.
 
-    mode: SimpleMode = SimpleMode()
+    Attributes:
+        group: The group its messages are sent to, or None when its frames are events.
+        no_echo: Whether the client does not receive its own messages.
+    """
+
+    group: str | None = None
+    no_echo: bool = False
     name: str = ""
     is_reliable: bool = False
     is_binary: bool = False
@@ -79,12 +47,42 @@ class SimpleFrames:
             data, data_type = frame.encode(), DataType.TEXT
         else:
             data, data_type = frame, DataType.BINARY
-        if self.mode.group is None:
+        if self.group is None:
             return frames.SendEvent(_EVENT, data, data_type)
-        return frames.SendToGroup(self.mode.group, data, data_type, no_echo=self.mode.no_echo)
+        return frames.SendToGroup(self.group, data, data_type, no_echo=self.no_echo)
 
     def encode_response(self, response: frames.ServerResponse) -> bytes:  # noqa: ARG002 - no responses
         return b""
 
     def encode_message(self, message: Message) -> _Payload:
         return _Payload(message.data)
+
+
+_EVENT_FRAMES = SimpleFrames()
+
+
+def parse_mode(query: Query) -> SimpleFrames:
+    """Return the codec for the mode of a connect request.
+
+    Values are case-insensitive; the last one counts.
+
+    Raises:
+        ModeError: There is no such mode, or no such group.
+    """
+    mode = _last(query, "webpubsub_mode").lower()
+    if mode in {"", "sendevent"}:
+        return _EVENT_FRAMES
+    if mode != "sendtogroup":
+        raise ModeError("`webpubsub_mode` must be `sendEvent` or `sendToGroup`")
+    group = _last(query, "group")
+    if not is_group_name(group):
+        raise ModeError("the mode `sendToGroup` needs a valid group name in `group`")
+    no_echo = _last(query, "noEcho").lower()
+    if no_echo not in {"", "true", "false"}:
+        raise ModeError("`noEcho` must be `true` or `false`")
+    return SimpleFrames(group, no_echo == "true")
+
+
+def _last(query: Query, name: str) -> str:
+    values = query.all(name)
+    return values[-1] if values else ""
