@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.document import loader
-from wps_run.document.loader import Document, decode, load
+from wps_run.document.document import Document
+from wps_run.document.loader import decode, load
 from wps_run.document.scalars import Base64
 from wps_run.problems import PlaybookError, Position
 

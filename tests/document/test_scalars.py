@@ -40,10 +40,10 @@ def test_other_words_are_strings(text: str) -> None:
 @pytest.mark.parametrize(
     ("tag", "text", "message"),
     [
-        ("int", "1.5", "`1.5` is no !!int"),
-        ("bool", "yes", "`yes` is no !!bool"),
-        ("null", "0", "`0` is no !!null"),
-        ("timestamp", "2026-11-24", "the tag `!!timestamp` is not known"),
+        ("int", "1.5", "`1.5` is not a valid !!int"),
+        ("bool", "yes", "`yes` is not a valid !!bool"),
+        ("null", "0", "`0` is not a valid !!null"),
+        ("timestamp", "2026-11-24", "the tag `!!timestamp` is not supported"),
     ],
 )
 def test_a_tag_that_does_not_fit_is_refused(tag: str, text: str, message: str) -> None:

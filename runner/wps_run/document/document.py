@@ -1,4 +1,4 @@
-"""Plain data read from a text, and where each value of it stands in that text."""
+"""The data of a YAML or JSON text, with the position of every value."""
 
 import re
 from array import array
@@ -9,66 +9,73 @@ from wps_run.document.source import Source
 from wps_run.problems import Position, Problem, Severity
 
 Path = tuple[str | int, ...]
-"""The way to a value: the keys and indexes that lead to it from the top."""
+"""The keys and indexes that lead from the top of a document to a value."""
 
 EntryOffsets: TypeAlias = "array[int]"
-"""Of one container, for each entry in its order: offset of the key, of the value, of its end."""
+"""The offsets of a container's entries: for each, the start of key and value and the end."""
 
-_PER_ENTRY = 3
+OFFSETS_PER_ENTRY = 3
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\']|\'\')*\'', re.DOTALL)
 
 
 class Document:
-    """The data of one file. Positions are worked out from offsets only when asked for.
+    """The data of one file. Positions are computed from offsets when they are needed.
 
     Attributes:
-        file: The name that problems are told under.
+        file: The file name in problems.
         text: The source text.
-        data: A dict, list, str, int, float, bool, None or `payload.Base64`.
+        data: A dict, list, str, int, float, bool, None or `scalars.Base64`.
     """
 
     def __init__(
         self,
         source: Source,
         roots: list[Any],
-        marks: Mapping[int, EntryOffsets],
-        spans: Mapping[int, tuple[int, int]],
+        offsets: Mapping[int, EntryOffsets],
+        alias_spans: Mapping[int, tuple[int, int]],
     ) -> None:
-        """Keep what a `Tree` has built.
+        """Take over what a `DocumentBuilder` has built.
 
         Args:
             source: The text.
-            roots: A list with the data as its one item.
-            marks: The marks of each container, `roots` included, by its `id`.
-            spans: For each alias that stands for a scalar, by offset, where that scalar is.
+            roots: A list with the data as its only item.
+            offsets: The offsets of the entries of each container, and of `roots`, by its `id`.
+            alias_spans: Start and end of the scalar that an alias stands for, by the offset of
+                the alias.
         """
         self.file = source.file
         self.text = source.text
         self.data: Any = roots[0]
         self._source = source
         self._roots = roots
-        self._marks = marks
-        self._spans = spans
+        self._offsets = offsets
+        self._alias_spans = alias_spans
 
     def position(self, path: Path) -> Position:
-        """Where the value at a path begins; of a path that leads nowhere, how far it leads."""
-        return self._source.position(self._mark(path)[1])
+        """Return where a value begins, or its closest container if there is no such value."""
+        return self._source.position(self._find(path)[1])
 
     def key_position(self, path: Path) -> Position:
-        """Where the key begins that holds the value; in a list, where the value begins."""
-        return self._source.position(self._mark(path)[0])
+        """Return where the key of a value begins; for a list item, the item itself."""
+        return self._source.position(self._find(path)[0])
+
+    def value_at(self, path: Path) -> Any:  # noqa: ANN401 -- any YAML value
+        """Return the value at a path."""
+        value = self.data
+        for step in path:
+            value = value[step]
+        return value
 
     def source_text(self, path: Path) -> str:
-        """A scalar as it stands in the source: `007`, `2.50`, `TRUE`; of a string, its value.
+        """Return a scalar as in the source: `007`, `2.50`, `TRUE`. For a string, its value.
 
-        A null that is written as nothing is an empty text.
+        A null without a value in the source is an empty text.
         """
         value = self.value_at(path)
         if isinstance(value, str):
             return str(value)
-        _, start, end = self._mark(path)
-        start, end = self._spans.get(start, (start, end))
-        words = self.text[start:end].split()
+        start, end = self._scalar_span(path)
+        words = self.text[start:end].split()  # a tag or an anchor may precede the scalar
         last = words[-1].strip("\"'") if words else ""
         return "" if last.startswith(("&", "!")) else last
 
@@ -81,44 +88,42 @@ class Document:
         at_key: bool = False,
         severity: Severity = Severity.ERROR,
     ) -> Problem:
-        """A problem with the value at a path, or with the key that holds it."""
-        key, start, end = self._mark(path)
+        """Make a problem with the value at a path, or with its key."""
+        key_start, start, end = self._find(path)
         if at_key:
-            start, end = key, self._key_end(key, path)
+            start, end = key_start, self._key_end(key_start, path)
         return self._source.problem(message, rule, start, end, severity)
 
     def mask(self, path: Path) -> None:
-        """Mask the value at a path in every line that a later problem shows."""
-        _, start, end = self._mark(path)
-        self._source.mask(*self._spans.get(start, (start, end)))
+        """Mask the value at a path in the source lines of all later problems."""
+        self._source.mask(*self._scalar_span(path))
+
+    def _scalar_span(self, path: Path) -> tuple[int, int]:
+        """Return start and end of a value; of an alias, those of the scalar it stands for."""
+        _, start, end = self._find(path)
+        return self._alias_spans.get(start, (start, end))
 
     def _key_end(self, start: int, path: Path) -> int:
         quoted = _QUOTED.match(self.text, start)
         return quoted.end() if quoted else start + len(str(path[-1])) if path else start
 
-    def value_at(self, path: Path) -> Any:  # noqa: ANN401 -- what YAML holds
-        """The value at a path."""
-        value = self.data
-        for step in path:
-            value = value[step]
-        return value
-
-    def _mark(self, path: Path) -> tuple[int, int, int]:
-        """Offsets of key, value and end, of the deepest value that the path leads to."""
+    def _find(self, path: Path) -> tuple[int, int, int]:
+        """Return key start, start and end of the deepest existing value on a path."""
         container: Any = self._roots
-        key, start, end = 0, 0, 0
+        key_start, start, end = 0, 0, 0
         for step in (0, *path):
-            entry = _entry(container, step)
+            entry = _entry_index(container, step)
             if entry is None:
                 break
-            marks = self._marks[id(container)]
-            key, start, end = marks[_PER_ENTRY * entry : _PER_ENTRY * (entry + 1)]
+            first = OFFSETS_PER_ENTRY * entry
+            offsets = self._offsets[id(container)]
+            key_start, start, end = offsets[first : first + OFFSETS_PER_ENTRY]
             container = container[step]
-        return key, start, end
+        return key_start, start, end
 
 
-def _entry(container: object, step: str | int) -> int | None:
-    """Which entry of a container a step leads to, or None when there is none."""
+def _entry_index(container: object, step: str | int) -> int | None:
+    """Return the index of the entry that a step of a path leads to, or None."""
     if isinstance(container, dict):
         return list(container).index(step) if step in container else None
     if isinstance(container, list) and isinstance(step, int) and 0 <= step < len(container):

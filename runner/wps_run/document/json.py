@@ -1,7 +1,7 @@
-"""JSON text into a tree, exactly as JSON has it.
+"""Parse JSON text exactly as JSON.
 
-JSON is nearly YAML, but libyaml refuses what `JSON.stringify` and `json.dumps` write every day:
-pairs of surrogate escapes, raw U+2028 and DEL, keys of more than 1,024 characters.
+JSON is nearly YAML, but libyaml refuses what `JSON.stringify` and `json.dumps` often write:
+surrogate pairs as escapes, raw U+2028 and DEL, keys of more than 1,024 characters.
 """
 
 import json
@@ -15,10 +15,15 @@ _TOKEN = re.compile(r'[\[{\]}]|"[^"\\]*(?:\\.[^"\\]*)*"|[^\s,:"\[\]{}]+')
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
+def looks_like_json(text: str) -> bool:
+    """Check whether a text begins like a JSON list or object."""
+    return text.lstrip(" \t\r\n")[:1] in {"[", "{"}
+
+
 def json_error(text: str) -> json.JSONDecodeError | None:
-    """Why a text is not JSON, or None when it is."""
+    """Return the error that makes a text invalid JSON, or None."""
     try:
-        json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         return error
     except RecursionError:
@@ -26,42 +31,37 @@ def json_error(text: str) -> json.JSONDecodeError | None:
     return None
 
 
-def looks_like_json(text: str) -> bool:
-    """Whether a text begins as a JSON list or object does."""
-    return text.lstrip(" \t\r\n")[:1] in {"[", "{"}
-
-
-def add_json_nodes(text: str, tree: DocumentBuilder) -> None:
-    """Add the nodes of a text that is JSON.
+def add_json_nodes(text: str, builder: DocumentBuilder) -> None:
+    """Add the nodes of a valid JSON text.
 
     Raises:
-        PlaybookError: From the tree.
+        PlaybookError: The builder refuses a node.
     """
-    for token in _TOKEN.finditer(text):
-        word = token[0]
-        start, end = token.span()
-        first = word[0]
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        start, end = match.span()
+        first = token[0]
         if first == '"':
-            tree.add(_string(word, start, end, tree), start, end)
+            builder.add_value(_parse_string(token, start, end, builder), start, end)
         elif first == "{":
-            tree.open({}, start, None)
+            builder.start_container({}, start, None)
         elif first == "[":
-            tree.open([], start, None)
+            builder.start_container([], start, None)
         elif first in "]}":
-            tree.close(end)
+            builder.end_container(end)
         else:
-            tree.add(resolve_plain(word), start, end)
+            builder.add_value(resolve_plain(token), start, end)
 
 
-def _string(word: str, start: int, end: int, tree: DocumentBuilder) -> str:
-    if "\\" not in word:
-        return word[1:-1]
-    value: str = json.loads(word)
+def _parse_string(token: str, start: int, end: int, builder: DocumentBuilder) -> str:
+    if "\\" not in token:
+        return token[1:-1]
+    value: str = json.loads(token)
     if _SURROGATE.search(value):
         message = "the text has half of a surrogate pair, which is no character"
-        tree.fault(message, "surrogate", start, end)
+        builder.add_problem(message, "surrogate", start, end)
     return value
 
 
-def _no_constant(name: str) -> Never:
+def _refuse_constant(name: str) -> Never:
     raise json.JSONDecodeError(f"JSON has no {name}", name, 0)

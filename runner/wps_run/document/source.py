@@ -1,4 +1,4 @@
-"""A text, and the place of each of its characters as a person counts lines and columns."""
+"""A source text, with the line and column of each character and the lines that problems show."""
 
 import re
 from bisect import bisect_right
@@ -11,37 +11,37 @@ _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 
 
 class Source:
-    """A text by the name of its file.
+    """The text of a file.
 
     Attributes:
-        file: The name that problems are told under.
+        file: The file name in problems.
         text: The text, without a byte order mark.
     """
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         self.text = text
-        self._hidden: list[tuple[int, int]] = []
-        self._shown: dict[int, str] = {}
+        self._masked: list[tuple[int, int]] = []
+        self._lines: dict[int, str] = {}
 
     @cached_property
-    def _starts(self) -> list[int]:
-        """Offset of each line's first character, made when the first place is asked for."""
-        return [0, *(found.end() for found in _LINE_BREAK.finditer(self.text))]
+    def _line_starts(self) -> list[int]:
+        """The offset of each line's first character."""
+        return [0, *(match.end() for match in _LINE_BREAK.finditer(self.text))]
 
     def line_of(self, offset: int) -> int:
-        """The number of the line, from 1, that holds a character."""
-        return bisect_right(self._starts, offset)
+        """Return the number of the line, from 1, that contains a character."""
+        return bisect_right(self._line_starts, offset)
 
     def position(self, offset: int) -> Position:
-        """The place of a character."""
+        """Return the position of a character."""
         line = self.line_of(offset)
-        return Position(self.file, line, offset - self._starts[line - 1] + 1)
+        return Position(self.file, line, offset - self._line_starts[line - 1] + 1)
 
     def mask(self, start: int, end: int) -> None:
-        """Show asterisks in place of this stretch, in every line shown from now on."""
-        self._hidden.append((start, end))
-        self._shown.clear()
+        """Show asterisks instead of these characters in the lines of all later problems."""
+        self._masked.append((start, end))
+        self._lines.clear()
 
     def problem(
         self,
@@ -51,30 +51,29 @@ class Source:
         end: int,
         severity: Severity = Severity.ERROR,
     ) -> Problem:
-        """A problem with the stretch from `start` to `end`, or its part in the first line.
+        """Make a problem with the characters from `start` to `end`, up to the end of the line.
 
-        Access keys, and what is hidden, are masked in message and line.
+        Access keys in the message and the line are masked, and masked characters in the line.
         """
         position = self.position(start)
-        line = self._line(position.line)
+        line = self._masked_line(position.line)
         width = max(1, min(end - start, len(line) - position.column + 1))
         return Problem(mask_access_keys(message), rule, position, line, width, severity)
 
-    def _line(self, number: int) -> str:
-        """A line's text without its break; what is masked keeps its width.
-
-        Made once a line: a batch may stand in one line, and have a problem in each action.
-        """
-        if number not in self._shown:
-            self._shown[number] = self._masked_line(number)
-        return self._shown[number]
-
     def _masked_line(self, number: int) -> str:
-        begin = self._starts[number - 1]
-        stop = self._starts[number] if number < len(self._starts) else len(self.text)
+        """Return a line without its line break. Masking keeps its width.
+
+        Lines are cached: in a batch on one line, each action may have a problem.
+        """
+        if number in self._lines:
+            return self._lines[number]
+        starts = self._line_starts
+        begin = starts[number - 1]
+        stop = starts[number] if number < len(starts) else len(self.text)
         line = self.text[begin:stop].rstrip("\r\n")
-        for start, end in self._hidden:
+        for start, end in self._masked:
             first, last = max(start - begin, 0), min(end - begin, len(line))
             if first < last:
                 line = line[:first] + "*" * (last - first) + line[last:]
-        return mask_access_keys(line)
+        self._lines[number] = mask_access_keys(line)
+        return self._lines[number]

@@ -1,4 +1,4 @@
-"""What libyaml says of a text that is not YAML, in words that help."""
+"""Explain the syntax errors of libyaml: what is wrong, and what to write instead."""
 
 import yaml
 
@@ -9,13 +9,14 @@ _UNCLOSED = (
     "the quote that begins here is not closed; inside single quotes a `'` is written `''`, "
     'inside double quotes a `"` is written `\\"`'
 )
+_TAB = "a tab is not allowed as indentation; use spaces"
 _MESSAGES = (
     ("maximum nesting depth", TOO_DEEP),  # libyaml's own limit, since 0.2.6
     (
         "mapping values are not allowed",
         (
-            "a `: ` cannot stand here; a text that has one needs quotes, and a key must be "
-            "indented like the keys around it"
+            "a `: ` is not allowed here; quote a text that contains one, and indent a key like the "
+            "keys around it"
         ),
     ),
     (
@@ -37,7 +38,7 @@ _MESSAGES = (
     (
         "Unicode character escape",
         (
-            "half of a surrogate pair, which YAML has not; write one escape such as "
+            "half of a surrogate pair, which YAML does not allow; write one escape such as "
             "`\\U0001F600`, or the character itself"
         ),
     ),
@@ -61,13 +62,13 @@ _MESSAGES = (
     ),
     (
         "expected '-' indicator",
-        "the list is broken off here; indent this line below its `-`, or begin it with `- `",
+        "wrong indentation: this line is outside the list above; indent it, or begin it with `- `",
     ),
     (
         "did not find expected key",
         (
-            "this does not fit the mapping around it; check the indentation, and quote a text "
-            "that goes on after a closing quote"
+            "this does not match the mapping around it; check the indentation, and quote a text "
+            "that continues after a closing quote"
         ),
     ),
     (
@@ -76,15 +77,15 @@ _MESSAGES = (
     ),
     (
         "a tab character",
-        "a tab cannot indent; use spaces",
+        _TAB,
     ),
     (
         "undefined tag handle",
-        "this tag is not known; quote the text if no tag is meant",
+        "unknown tag; quote the text if no tag is meant",
     ),
     (
         "expected alphabetic or numeric",
-        "a name must follow `&` and `*`; quote the text if that is what it begins with",
+        "a name must follow `&` or `*`; quote a text that begins with one of them",
     ),
     (
         "expected comment or line break",
@@ -99,42 +100,36 @@ _MESSAGES = (
         "the file should have ended here; check the indentation",
     ),
 )
-"""A part of libyaml's own sentence, and what is told instead."""
+"""A part of libyaml's message, and the message to show instead."""
 
-_FLOW = ("expected ',' or ']'", "expected ',' or '}'")
+_FLOW_ENDINGS = ("expected ',' or ']'", "expected ',' or '}'")
 
 
 def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[str, int]:
-    """What is wrong, and the offset of the place.
+    """Return the message for a syntax error, and its offset in the text.
 
     Args:
-        error: libyaml's, or PyYAML's own, with its marks.
-        text: The text that was read.
+        error: An error of libyaml or PyYAML, with its marks.
+        text: The text that was parsed.
     """
-    at = error.problem_mark or error.context_mark
-    offset = min(at.index, len(text)) if at else 0
-    said = error.problem or "it cannot be read as YAML"
-    if "cannot start any token" in said:
-        return _bad_start(text[offset : offset + 1]), offset
-    if "surrogate" in _told(said) and looks_like_json(text):
-        fault = json_error(text)
-        if fault is not None:
-            return f"this is not JSON: {fault.msg}", fault.pos
-    if _told(said) is _UNCLOSED and error.context_mark:
+    mark = error.problem_mark or error.context_mark
+    offset = min(mark.index, len(text)) if mark else 0
+    problem = error.problem or "it cannot be read as YAML"
+    if "cannot start any token" in problem:
+        return _bad_start_message(text[offset : offset + 1]), offset
+    message = next((message for part, message in _MESSAGES if part in problem), problem)
+    if "surrogate" in message and looks_like_json(text):
+        invalid = json_error(text)
+        if invalid is not None:
+            return f"this is not JSON: {invalid.msg}", invalid.pos
+    if message is _UNCLOSED and error.context_mark:
         offset = error.context_mark.index
-    elif offset >= len(text.rstrip()) and error.context_mark and said.endswith(_FLOW):
-        return "what begins here is not closed", error.context_mark.index
-    return _told(said), offset
+    elif offset >= len(text.rstrip()) and error.context_mark and problem.endswith(_FLOW_ENDINGS):
+        return "the list or mapping that begins here is not closed", error.context_mark.index
+    return message, offset
 
 
-def _told(said: str) -> str:
-    for part, message in _MESSAGES:
-        if part in said:
-            return message
-    return said
-
-
-def _bad_start(character: str) -> str:
+def _bad_start_message(character: str) -> str:
     if character == "\t":
-        return "a tab cannot indent; use spaces"
+        return _TAB
     return f"an unquoted text cannot begin with `{character}`; put it in quotes"
