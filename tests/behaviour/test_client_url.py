@@ -59,7 +59,7 @@ def test_settings_may_name_hub_and_connection(wps_run: Script, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("args", "message"),
     [
         (("--hub", "chat", "--role", "sendToGroup"), "did you mean `webpubsub.sendToGroup`?"),
         (("--hub", "chat", "--lifetime", "60"), "write `60m` or `60s`"),
@@ -70,14 +70,14 @@ def test_settings_may_name_hub_and_connection(wps_run: Script, tmp_path: Path) -
         (("--hub", "chat", "--endpoint", "http://elsewhere"), "plain http is only for"),
     ],
 )
-def test_what_is_wrong_is_told_and_nothing_printed(
-    wps_run: Script, words: tuple[str, ...], told: str
+def test_an_error_is_reported_and_nothing_printed(
+    wps_run: Script, args: tuple[str, ...], message: str
 ) -> None:
     """Exit 2, stdout empty, no secret in the message."""
-    done = wps_run("client-url", *words, **SETTING)
+    done = wps_run("client-url", *args, **SETTING)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert told in done.stderr
+    assert message in done.stderr
     assert KEY not in done.stderr
 
 
@@ -99,14 +99,14 @@ class DefaultAzureCredential:
 
 
 async def url_by_identity(
-    script: Path, folder: Path, service: Emulator, *words: str
+    script: Path, folder: Path, service: Emulator, *args: str
 ) -> tuple[int, str, str]:
     """Call the command with an identity instead of a key."""
     (folder / "azure" / "identity").mkdir(parents=True)
     (folder / "azure" / "identity" / "__init__.py").write_text(IDENTITY)
     process = await asyncio.create_subprocess_exec(
         script,
-        *("client-url", "--hub", "chat", *words),
+        *("client-url", "--hub", "chat", *args),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={
@@ -137,8 +137,8 @@ async def test_with_an_identity_the_service_makes_the_token(script: Path, tmp_pa
     assert claims["exp"] - claims["iat"] == 1800
 
 
-async def test_a_service_that_makes_no_token_is_told(script: Path, tmp_path: Path) -> None:
-    """In its own words; nothing on stdout."""
+async def test_a_service_that_returns_no_token_is_reported(script: Path, tmp_path: Path) -> None:
+    """With its own message; nothing on stdout."""
     service = Emulator(allow_unvalidated_entra_tokens=False)
     await service.start()
     code, out, err = await url_by_identity(script, tmp_path, service)

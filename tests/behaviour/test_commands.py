@@ -49,13 +49,13 @@ def test_the_table_of_commands_has_the_help_of_each() -> None:
         assert command.help.splitlines()[0] == summary
 
 
-def loaded_by(*words: str) -> set[str]:
+def loaded_by(*args: str) -> set[str]:
     """The top-level modules that a command line has loaded when it ends."""
     code = (
         "import sys\n"
         "from wps_run.cli.main import wps_run\n"
         "from wps_run.cli.errors import run_command\n"
-        f"sys.argv = ['wps-run', *{words!r}]; run_command(wps_run)\n"
+        f"sys.argv = ['wps-run', *{args!r}]; run_command(wps_run)\n"
         "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -225,9 +225,9 @@ def test_a_reader_that_goes_away_ends_it_quietly(script: Path, tmp_path: Path) -
             f"  - {{actionName: addUserToGroup, userId: u{n}, group: red}}\n" for n in range(3000)
         )
     )
-    for words in ("plan many.yaml", "--local many.yaml --output ndjson"):
+    for args in ("plan many.yaml", "--local many.yaml --output ndjson"):
         done = subprocess.run(
-            ["/bin/sh", "-c", f"{script} {words} | head -n 1"],
+            ["/bin/sh", "-c", f"{script} {args} | head -n 1"],
             capture_output=True,
             cwd=tmp_path,
             text=True,

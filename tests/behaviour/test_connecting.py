@@ -10,39 +10,39 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 
 KEY = "c2VjcmV0LWtleS1vZi10aGUtdGVzdC1zZXJ2aWNl"
 STRING = f"Endpoint=https://a.invalid;AccessKey={KEY};"
-SEAT = "hub: chat\nactions:\n  - {actionName: addUserToGroup, userId: ada, group: red}\n"
+PLAYBOOK = "hub: chat\nactions:\n  - {actionName: addUserToGroup, userId: ada, group: red}\n"
 
 
 @pytest.fixture
 def playbook(tmp_path: Path) -> str:
     """One action."""
-    (tmp_path / "p.yaml").write_text(SEAT)
+    (tmp_path / "p.yaml").write_text(PLAYBOOK)
     return "p.yaml"
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("args", "message"),
     [
         (("--endpoint", "http://proxy.example"), "`--endpoint`"),
         (("--ca-bundle", "none.pem"), "cannot read the CA bundle `none.pem`"),
         (("--ca-bundle", "p.yaml"), "the CA bundle `p.yaml` contains no certificate"),
     ],
 )
-def test_what_cannot_be_used_is_said_before_anything_is_sent(
-    wps_run: Script, playbook: str, words: tuple[str, ...], says: str
+def test_an_unusable_option_is_reported_before_anything_is_sent(
+    wps_run: Script, playbook: str, args: tuple[str, ...], message: str
 ) -> None:
     """Exit 2: nothing was sent."""
-    done = wps_run(playbook, *words, WebPubSubConnectionString=STRING)
+    done = wps_run(playbook, *args, WebPubSubConnectionString=STRING)
 
     assert done.returncode == 2
-    assert says in done.stderr
+    assert message in done.stderr
     assert KEY not in done.stdout + done.stderr
 
 
 def test_requests_go_to_the_reverse_proxy(wps_run: Script, playbook: str) -> None:
     """The endpoint itself has no address at all; the proxy refuses, and is known by that."""
-    words = ("--endpoint", "http://127.0.0.1:9", "--attempts", "1")
-    done = wps_run(playbook, *words, WebPubSubConnectionString=STRING)
+    args = ("--endpoint", "http://127.0.0.1:9", "--attempts", "1")
+    done = wps_run(playbook, *args, WebPubSubConnectionString=STRING)
 
     assert done.returncode == 1
     assert "a.invalid" in done.stdout

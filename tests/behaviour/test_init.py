@@ -18,7 +18,7 @@ GIT = shutil.which("git")
 
 
 def test_what_init_writes_validates_and_runs(wps_run: Script, tmp_path: Path) -> None:
-    """With the very words that it says to type next."""
+    """With the very commands that it prints."""
     done = wps_run("init", "demo")
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -58,7 +58,7 @@ def test_nothing_is_overwritten(wps_run: Script, tmp_path: Path) -> None:
     assert (tmp_path / SCHEMA).is_file()
 
 
-def test_a_place_where_nothing_can_be_written_is_told(wps_run: Script, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(wps_run: Script, tmp_path: Path) -> None:
     """A file where a folder is needed."""
     (tmp_path / "demo").write_text("")
 

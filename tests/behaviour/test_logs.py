@@ -11,7 +11,7 @@ import pytest
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
 KEY = "c2VjcmV0LWtleS1vZi10aGUtdGVzdC1zZXJ2aWNl"
-SEAT = "hub: chat\nactions:\n  - {actionName: addUserToGroup, userId: ada, group: red}\n"
+PLAYBOOK = "hub: chat\nactions:\n  - {actionName: addUserToGroup, userId: ada, group: red}\n"
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -55,46 +55,46 @@ def test_no_output_ever_holds_a_key_or_a_token(
 ) -> None:
     """At debug level too, though the server gives both back wherever it can."""
     connection, tokens = echo
-    (tmp_path / "p.yaml").write_text(SEAT)
+    (tmp_path / "p.yaml").write_text(PLAYBOOK)
 
-    words = ("--log-level", "debug", "--output", output, "p.yaml")
-    done = wps_run(*words, WebPubSubConnectionString=connection)
+    args = ("--log-level", "debug", "--output", output, "p.yaml")
+    done = wps_run(*args, WebPubSubConnectionString=connection)
 
-    said = done.stdout + done.stderr
-    assert done.returncode == 1, said
+    output_text = done.stdout + done.stderr
+    assert done.returncode == 1, output_text
     assert len(tokens) == 1
-    assert tokens[0] not in said
-    assert tokens[0].rpartition(".")[2] not in said
-    assert KEY not in said
+    assert tokens[0] not in output_text
+    assert tokens[0].rpartition(".")[2] not in output_text
+    assert KEY not in output_text
     assert "x-ms-error-code: Bearer ***" in done.stderr
     assert output == "none" or "refused: Bearer *** ***" in done.stdout
 
 
 def test_v_shows_each_request_and_its_answer_on_stderr(wps_run: Script, tmp_path: Path) -> None:
     """And leaves stdout to the results."""
-    (tmp_path / "p.yaml").write_text(SEAT)
+    (tmp_path / "p.yaml").write_text(PLAYBOOK)
 
     quiet = wps_run("--local", "p.yaml", "--output", "ndjson")
     done = wps_run("--local", "-v", "p.yaml", "--output", "ndjson")
 
-    asked, answered = done.stderr.splitlines()
+    request, response = done.stderr.splitlines()
     path = "PUT /api/hubs/chat/users/ada/groups/red?api-version=2024-12-01"
-    assert f"INFO wps_run.connect > {path} (id " in asked
-    assert f"INFO wps_run.connect < 200 {path} in " in answered
+    assert f"INFO wps_run.connect > {path} (id " in request
+    assert f"INFO wps_run.connect < 200 {path} in " in response
     assert quiet.stderr == ""
     assert len(done.stdout.splitlines()) == len(quiet.stdout.splitlines())
 
 
 @pytest.mark.parametrize(
-    ("words", "lines"),
+    ("args", "lines"),
     [(("-v", "--log-level", "error"), 0), (("--log-level", "info"), 2)],
 )
 def test_the_level_that_is_named_wins(
-    wps_run: Script, tmp_path: Path, words: tuple[str, ...], lines: int
+    wps_run: Script, tmp_path: Path, args: tuple[str, ...], lines: int
 ) -> None:
     """`info` is `-v`."""
-    (tmp_path / "p.yaml").write_text(SEAT)
+    (tmp_path / "p.yaml").write_text(PLAYBOOK)
 
-    done = wps_run("--local", *words, "p.yaml")
+    done = wps_run("--local", *args, "p.yaml")
 
     assert len(done.stderr.splitlines()) == lines

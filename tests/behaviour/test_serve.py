@@ -32,9 +32,9 @@ def serve(script: Path, tmp_path: Path) -> Iterator[Serve]:
     """Starts services, and ends them."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*words: str) -> tuple[Endpoint, subprocess.Popen[str]]:
+    def start(*args: str) -> tuple[Endpoint, subprocess.Popen[str]]:
         child = subprocess.Popen(
-            [script, "serve", "--port", "0", *words],
+            [script, "serve", "--port", "0", *args],
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -50,8 +50,10 @@ def serve(script: Path, tmp_path: Path) -> Iterator[Serve]:
         child.communicate()
 
 
-def ask(endpoint: Endpoint, path: str, body: str | None = None, method: str | None = None) -> Any:
-    """What a path below `/_local/` answers to whoever has the key."""
+def call_admin(
+    endpoint: Endpoint, path: str, body: str | None = None, method: str | None = None
+) -> Any:
+    """What a path below `/_local/` returns to a caller with the key."""
     request = urllib.request.Request(  # noqa: S310 - http, here
         f"{endpoint.origin}/_local/{path}",
         data=body.encode() if body is not None else None,
@@ -68,9 +70,9 @@ def test_a_seeded_service_has_its_clients_from_the_start(serve: Serve, tmp_path:
     (tmp_path / "seed.yaml").write_text(SEED, encoding="utf-8")
     endpoint, _ = serve("--seed", "seed.yaml")
 
-    chat = ask(endpoint, "state")["hubs"]["chat"]
+    chat = call_admin(endpoint, "state")["hubs"]["chat"]
 
-    assert [one["userId"] for one in chat["connectionList"]] == [
+    assert [client["userId"] for client in chat["connectionList"]] == [
         "ada",
         "user-1",
         "user-2",
@@ -83,7 +85,7 @@ def test_a_seeded_service_has_its_clients_from_the_start(serve: Serve, tmp_path:
     ]
 
 
-def test_what_is_wrong_with_a_seed_is_told_with_its_place(wps_run: Script, tmp_path: Path) -> None:
+def test_problems_of_a_seed_have_positions(wps_run: Script, tmp_path: Path) -> None:
     """All of it; nothing is started. Exit 2."""
     (tmp_path / "seed.yaml").write_text("clients:\n  - userId: 7\n    gruops: [red]\n", "utf-8")
 
@@ -95,7 +97,7 @@ def test_what_is_wrong_with_a_seed_is_told_with_its_place(wps_run: Script, tmp_p
     assert wps_run("serve", "--seed", "missing.yaml").returncode == 2
 
 
-def test_an_empty_seed_is_told_how_seeds_are_written(wps_run: Script, tmp_path: Path) -> None:
+def test_an_empty_seed_is_reported_with_an_example(wps_run: Script, tmp_path: Path) -> None:
     """Not how playbooks are."""
     (tmp_path / "seed.yaml").write_text("# later\n\n", "utf-8")
 
@@ -106,7 +108,7 @@ def test_an_empty_seed_is_told_how_seeds_are_written(wps_run: Script, tmp_path: 
     assert "actions" not in done.stderr
 
 
-def test_faults_are_told_at_the_start_and_can_be_changed(serve: Serve) -> None:
+def test_faults_are_announced_and_can_be_changed(serve: Serve) -> None:
     """With the seed that brings the same again."""
     endpoint, child = serve("--fault", "429,share=50%", "--fault-seed", "7")
     assert child.stderr is not None
@@ -114,14 +116,14 @@ def test_faults_are_told_at_the_start_and_can_be_changed(serve: Serve) -> None:
         "wps-run: note: faults are injected; repeat them with --fault-seed 7\n"
     )
 
-    assert ask(endpoint, "faults", "stall", "PUT")["faults"][0]["fault"] == "stall"
+    assert call_admin(endpoint, "faults", "stall", "PUT")["faults"][0]["fault"] == "stall"
     with pytest.raises(urllib.error.HTTPError, match="400"):
-        ask(endpoint, "faults", "stal", "PUT")
-    assert ask(endpoint, "reset", "", "POST") is None
-    assert ask(endpoint, "faults") == {"seed": 7, "faults": []}
+        call_admin(endpoint, "faults", "stal", "PUT")
+    assert call_admin(endpoint, "reset", "", "POST") is None
+    assert call_admin(endpoint, "faults") == {"seed": 7, "faults": []}
 
 
-def test_a_fault_that_cannot_be_read_is_told(wps_run: Script) -> None:
+def test_an_invalid_fault_is_reported(wps_run: Script) -> None:
     """What is wrong and what to write; exit 2."""
     done = wps_run("serve", "--fault", "429,cuont=3")
 
@@ -132,7 +134,7 @@ def test_a_fault_that_cannot_be_read_is_told(wps_run: Script) -> None:
 def test_a_stop_is_prompt_while_requests_are_stalled(
     serve: Serve, script: Path, tmp_path: Path
 ) -> None:
-    """SIGTERM ends it; nothing is said but where it was, and nothing is left."""
+    """SIGTERM ends it; it prints only its address, and leaves nothing behind."""
     endpoint, child = serve("--fault", "stall")
     (tmp_path / "p.yaml").write_text(
         "hub: h\nactions:\n  - {actionName: sendToAll, data: x}\n", "utf-8"
@@ -145,40 +147,40 @@ def test_a_stop_is_prompt_while_requests_are_stalled(
         stdout=subprocess.PIPE,
         text=True,
     )
-    while not ask(endpoint, "ledger?operation=SendToAll")["entries"]:
+    while not call_admin(endpoint, "ledger?operation=SendToAll")["entries"]:
         pass
 
     child.send_signal(signal.SIGTERM)
-    _, complaints = child.communicate(timeout=5)
-    told, _ = caller.communicate(timeout=20)
+    _, errors = child.communicate(timeout=5)
+    output, _ = caller.communicate(timeout=20)
 
     assert child.returncode == 0
-    assert endpoint.key not in complaints
-    assert "Traceback" not in complaints
-    assert "unknown" in told
+    assert endpoint.key not in errors
+    assert "Traceback" not in errors
+    assert "unknown" in output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.yaml"]
 
 
-@pytest.mark.parametrize("words", [("--fault", "503"), ("--fault-seed", "1"), ("--absent", "ada")])
-def test_trouble_is_for_rehearsals(wps_run: Script, project: Path, words: tuple[str, str]) -> None:
+@pytest.mark.parametrize("args", [("--fault", "503"), ("--fault-seed", "1"), ("--absent", "ada")])
+def test_faults_are_for_rehearsals(wps_run: Script, project: Path, args: tuple[str, str]) -> None:
     """A real service is not made worse. Exit 2."""
-    done = wps_run(*words, project / "playbooks" / "group-setup.yaml")
+    done = wps_run(*args, project / "playbooks" / "group-setup.yaml")
 
     assert done.returncode == 2
-    assert f"{words[0]} is for rehearsals; add --local" in done.stderr
+    assert f"{args[0]} is for rehearsals; add --local" in done.stderr
 
 
-def test_a_rehearsal_can_be_in_trouble(wps_run: Script, tmp_path: Path) -> None:
-    """Absent and late users, faults; all of it is told at the end."""
+def test_a_rehearsal_can_have_faults(wps_run: Script, tmp_path: Path) -> None:
+    """Absent and late users, faults; all are reported at the end."""
     (tmp_path / "p.yaml").write_text(
         "hub: h\nonMissing: skip\nactions:\n"
         "  - forEach: [ada, bob, a=b]\n    actionName: addUserToGroup\n"
         "    userId: ${each}\n    group: red\n",
         "utf-8",
     )
-    words = ("--absent", "bob", "--absent", "a=b", "--fault", "429,retry-after-ms=1,nth=1")
+    args = ("--absent", "bob", "--absent", "a=b", "--fault", "429,retry-after-ms=1,nth=1")
 
-    done = wps_run("--local", *words, "--fault-seed", "3", "p.yaml")
+    done = wps_run("--local", *args, "--fault-seed", "3", "p.yaml")
 
     assert done.returncode == 0, done.stderr
     assert "1 ok, 0 failed, 0 unknown, 2 skipped" in done.stdout

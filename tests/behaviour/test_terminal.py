@@ -30,7 +30,7 @@ class Terminal:
     """A pseudo-terminal with a command in it, and an emulator that shows what is on its screen.
 
     Args:
-        words: The command.
+        args: The command.
         columns: How wide it is; 0 for a terminal that does not know.
         rows: How high.
         folder: Where the command runs.
@@ -38,7 +38,7 @@ class Terminal:
     """
 
     def __init__(
-        self, words: list[str], columns: int, rows: int, folder: Path, environment: dict[str, str]
+        self, args: list[str], columns: int, rows: int, folder: Path, environment: dict[str, str]
     ) -> None:
         self._ours, theirs = os.openpty()
         self.sent = b""
@@ -46,7 +46,7 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
         self._size(theirs, columns, rows)
         self.process = subprocess.Popen(
-            words,
+            args,
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -77,10 +77,10 @@ class Terminal:
         self._stream.feed(piece)
         return bool(piece)
 
-    def until(self, words: str) -> str:
-        """Wait until a line of the screen has these words; gives that line."""
+    def until(self, args: str) -> str:
+        """Wait until a line of the screen has these args; gives that line."""
         deadline = time.monotonic() + 20
-        while not (found := [line for line in self.shown if re.search(words, line)]):
+        while not (found := [line for line in self.shown if re.search(pattern, line)]):
             assert self._read(deadline), "\n".join(self.shown)
         return found[-1]
 
@@ -106,10 +106,10 @@ class Terminal:
         ]
         return "\n".join(map(str.rstrip, (*above, *self._screen.display))).rstrip("\n").split("\n")
 
-    def colour(self, words: str) -> str:
-        """The colour in which these words begin on the screen."""
-        row = next(row for row, line in enumerate(self._screen.display) if words in line)
-        cell = self._screen.buffer[row][self._screen.display[row].index(words)]
+    def color(self, text: str) -> str:
+        """Return the color of the first character of a text on the screen."""
+        row = next(row for row, line in enumerate(self._screen.display) if text in line)
+        cell = self._screen.buffer[row][self._screen.display[row].index(text)]
         return str(cell.fg)
 
 
@@ -124,19 +124,19 @@ def at_terminal(script: Path, tmp_path: Path) -> Iterator[Callable[..., Terminal
         and name not in {"NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "COLUMNS"}
     }
 
-    def run(*words: str | Path, columns: int = 80, rows: int = 24, **more: str) -> Terminal:
+    def run(*args: str | Path, columns: int = 80, rows: int = 24, **more: str) -> Terminal:
         environment = {**clean, "TERM": "xterm-256color", "XDG_STATE_HOME": str(tmp_path / "s")}
-        command = [str(script), *map(str, words)]
+        command = [str(script), *map(str, args)]
         opened.append(Terminal(command, columns, rows, tmp_path, {**environment, **more}))
         return opened[-1]
 
     yield run
-    for one in opened:
-        one.close()
+    for terminal in opened:
+        terminal.close()
 
 
 class Service(BaseHTTPRequestHandler):
-    """Answers as its server is told to, and holds requests while it is told to."""
+    """Responds as its server defines, and holds requests on demand."""
 
     protocol_version = "HTTP/1.1"
 
@@ -187,7 +187,7 @@ class Server(ThreadingHTTPServer):
 
 @pytest.fixture
 def service() -> Iterator[Server]:
-    """A service that is told how to answer."""
+    """A service whose responses a test defines."""
     server = Server()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -216,7 +216,7 @@ def masked(lines: list[str], *folders: Path) -> list[str]:
     return re.sub(r" {1,8}[0-9]+\.[0-9]+( ms| s)\b", "   TIME\\1", text).split("\n")
 
 
-ROOMS = """\
+PLAYBOOK = """\
 name: Räume für 日本
 hub: chat
 onError: continue
@@ -237,17 +237,17 @@ def test_what_a_rehearsal_shows(
     at_terminal: Callable[..., Terminal], tmp_path: Path, columns: int
 ) -> None:
     """Columns line up, wide names too; hints once; nothing steers the terminal."""
-    (tmp_path / "rooms.yaml").write_text(ROOMS, "utf-8")
+    (tmp_path / "rooms.yaml").write_text(PLAYBOOK, "utf-8")
 
     terminal = at_terminal("--local", "rooms.yaml", columns=columns, rows=60)
 
     assert terminal.finish() == 1
     expected = (SCREENS / f"rehearsal-{columns}.txt").read_text("utf-8").splitlines()
     assert masked(terminal.shown) == expected
-    assert terminal.colour("LOCAL rehearsal") == "cyan"
-    assert terminal.colour("ok       200") == "green"
-    assert terminal.colour("failed   404") == "red"
-    assert terminal.colour("addUserToGroup") == "default"
+    assert terminal.color("LOCAL rehearsal") == "cyan"
+    assert terminal.color("ok       200") == "green"
+    assert terminal.color("failed   404") == "red"
+    assert terminal.color("addUserToGroup") == "default"
 
 
 def test_the_line_while_requests_are_in_flight_and_when_the_terminal_changes(
@@ -277,7 +277,7 @@ def test_the_line_while_requests_are_in_flight_and_when_the_terminal_changes(
 def test_an_interrupt_while_the_line_is_there(
     at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server
 ) -> None:
-    """What is said stands on lines of its own, and at the end how to go on."""
+    """Messages are on lines of their own; the last one has the command that resumes."""
     playbook(tmp_path, "u1", "held1", *(f"u{n}" for n in range(30)), options="")
     terminal = at_terminal("p.yaml", "--journal", "j", **service.setting)
     terminal.until("1/32 .*1 in flight")
@@ -331,15 +331,15 @@ def test_a_pause_that_the_service_asks_for_is_shown(
     assert terminal.finish() == 130
 
 
-@pytest.mark.parametrize("words", [("--no-progress",), ("-q",)])
+@pytest.mark.parametrize("args", [("--no-progress",), ("-q",)])
 def test_no_line_when_it_is_not_wanted(
-    at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server, words: tuple[str, ...]
+    at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server, args: tuple[str, ...]
 ) -> None:
     """Not a byte of it."""
     playbook(tmp_path, "held1", "u1")
     held = threading.Event()
     service.arrived = held.set
-    terminal = at_terminal("p.yaml", "--no-journal", *words, **service.setting)
+    terminal = at_terminal("p.yaml", "--no-journal", *args, **service.setting)
     assert held.wait(20)
     threading.Timer(0.3, service.go.set).start()
 
@@ -349,22 +349,22 @@ def test_no_line_when_it_is_not_wanted(
 
 
 @pytest.mark.parametrize(
-    ("environment", "colours"),
+    ("environment", "colors"),
     [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
 )
-def test_colours_are_for_those_who_want_them(
+def test_colors_can_be_turned_off(
     at_terminal: Callable[..., Terminal],
     tmp_path: Path,
     environment: dict[str, str],
     *,
-    colours: bool,
+    colors: bool,
 ) -> None:
     """NO_COLOR and a dumb terminal get none; a dumb one no escape at all."""
     playbook(tmp_path, "ada")
     terminal = at_terminal("--local", "p.yaml", **environment)
 
     assert terminal.finish() == 0
-    assert (b"\x1b[3" in terminal.sent) is colours
+    assert (b"\x1b[3" in terminal.sent) is colors
     if environment.get("TERM") == "dumb":
         assert b"\x1b" not in terminal.sent
 
@@ -372,7 +372,7 @@ def test_colours_are_for_those_who_want_them(
 def test_a_terminal_that_does_not_know_its_width(
     at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server
 ) -> None:
-    """It is taken for one of 80 columns."""
+    """It counts as one of 80 columns."""
     playbook(tmp_path, "held1")
     terminal = at_terminal("p.yaml", "--no-journal", columns=0, **service.setting)
 
@@ -398,7 +398,7 @@ def test_logs_and_the_line_do_not_tear_each_other(
 
 
 def test_no_escape_leaves_a_run_without_a_terminal(wps_run: Script, tmp_path: Path) -> None:
-    """Neither on stdout nor on stderr; with FORCE_COLOR, colours and nothing else."""
+    """Neither on stdout nor on stderr; with FORCE_COLOR, colors and nothing else."""
     playbook(tmp_path, "ada", "bob")
 
     plain = wps_run("--local", "p.yaml")
@@ -461,7 +461,7 @@ def test_streams_of_all_sorts(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
-def test_a_full_stdout_at_a_terminal_is_told_and_the_line_goes(
+def test_a_full_stdout_at_a_terminal_is_reported_and_the_line_removed(
     script: Path, tmp_path: Path
 ) -> None:
     """On stderr, with the totals; not 0."""
@@ -482,15 +482,15 @@ def test_a_full_stdout_at_a_terminal_is_told_and_the_line_goes(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
-@pytest.mark.parametrize(("words", "code"), [("none.yaml", 2), ("p.yaml", 1), ("--nonsense", 2)])
+@pytest.mark.parametrize(("args", "code"), [("none.yaml", 2), ("p.yaml", 1), ("--nonsense", 2)])
 def test_a_full_stderr_changes_no_exit_code(
-    script: Path, tmp_path: Path, service: Server, words: str, code: int
+    script: Path, tmp_path: Path, service: Server, args: str, code: int
 ) -> None:
-    """What is said there is lost, and nothing else."""
+    """Only the messages are lost."""
     playbook(tmp_path, "ghost1")
 
     done = subprocess.run(
-        ["/bin/sh", "-c", f"{script} {words} --journal j 2>/dev/full"],
+        ["/bin/sh", "-c", f"{script} {args} --journal j 2>/dev/full"],
         capture_output=True,
         cwd=tmp_path,
         env={**os.environ, **service.setting},
@@ -511,10 +511,10 @@ def test_github_actions_shows_failures_as_annotations(
     text = wps_run("p.yaml", "--no-journal", **settings)
     machines = wps_run("p.yaml", "--no-journal", "--output", "ndjson", **settings)
 
-    for told in (text.stdout, machines.stderr):
-        assert told.count("::error file=p.yaml,line=6,title=failed%3A addUserToGroup::") == 10
-        assert told.count("::error ") == 10
-        assert "::notice title=wps-run::2 more did not succeed" in told
+    for output in (text.stdout, machines.stderr):
+        assert output.count("::error file=p.yaml,line=6,title=failed%3A addUserToGroup::") == 10
+        assert output.count("::error ") == 10
+        assert "::notice title=wps-run::2 more did not succeed" in output
     assert "::" not in machines.stdout
 
 

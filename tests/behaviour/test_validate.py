@@ -34,12 +34,12 @@ def test_warnings_alone_are_0_unless_strict(wps_run: Script, twice: str) -> None
     assert strict.stdout.endswith("1 file checked, 1 problem\n")
 
 
-@pytest.mark.parametrize("words", [("run", "--local"), ("plan",)])
+@pytest.mark.parametrize("args", [("run", "--local"), ("plan",)])
 def test_run_and_plan_tell_warnings_and_go_on(
-    wps_run: Script, twice: str, words: tuple[str, ...]
+    wps_run: Script, twice: str, args: tuple[str, ...]
 ) -> None:
     """On stderr, so that reports stay what they are."""
-    done = wps_run(*words, twice, "--var", "room=red")
+    done = wps_run(*args, twice, "--var", "room=red")
 
     assert done.returncode == 0
     assert "twice.yaml:4:18: warning: line 3 has the same" in done.stderr

@@ -1,4 +1,4 @@
-"""A person at a terminal is asked before every client of a hub is cut off."""
+"""A person at a terminal is run_at_terminal before every client of a hub is cut off."""
 
 import os
 import subprocess
@@ -21,10 +21,10 @@ QUESTION = (
     "Go on? [y/N] "
 )
 
-Asked = Callable[..., tuple[int, str]]
+RunAtTerminal = Callable[..., tuple[int, str]]
 
 
-class Gate(BaseHTTPRequestHandler):
+class Proxy(BaseHTTPRequestHandler):
     """A proxy, over which all traffic to other machines goes; it lets nothing through."""
 
     seen: list[str]
@@ -39,9 +39,9 @@ class Gate(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def gate() -> Iterator[HTTPServer]:
+def proxy() -> Iterator[HTTPServer]:
     """Such a proxy."""
-    server = HTTPServer(("127.0.0.1", 0), type("Handler", (Gate,), {"seen": []}))
+    server = HTTPServer(("127.0.0.1", 0), type("Handler", (Proxy,), {"seen": []}))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -51,28 +51,28 @@ def gate() -> Iterator[HTTPServer]:
 
 
 @pytest.fixture
-def reached(gate: HTTPServer) -> list[str]:
-    """The hosts that were to be reached over the gate."""
-    seen: list[str] = gate.RequestHandlerClass.seen  # type: ignore[attr-defined] # of Gate
+def reached(proxy: HTTPServer) -> list[str]:
+    """The hosts that were to be reached over the proxy."""
+    seen: list[str] = proxy.RequestHandlerClass.seen  # type: ignore[attr-defined] # of Proxy
     return seen
 
 
 @pytest.fixture
-def asked(tmp_path: Path, gate: HTTPServer) -> Asked:
+def run_at_terminal(tmp_path: Path, proxy: HTTPServer) -> RunAtTerminal:
     """Runs a playbook at a terminal where somebody types; the exit code and what is seen."""
     (tmp_path / "p.yaml").write_text(CLOSE)
 
-    def call(typed: str, *words: str, connection: str = REMOTE) -> tuple[int, str]:
+    def call(typed: str, *args: str, connection: str = REMOTE) -> tuple[int, str]:
         ours, theirs = pty.openpty()
         os.write(ours, typed.encode())
         environment = {
             **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
-            "HTTPS_PROXY": f"http://127.0.0.1:{gate.server_port}",
+            "HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_port}",
             "WebPubSubConnectionString": connection,
             "XDG_STATE_HOME": str(tmp_path / "state"),
         }
         done = subprocess.run(
-            [sys.executable, "-m", "wps_run", "--attempts", "1", *words, "p.yaml"],
+            [sys.executable, "-m", "wps_run", "--attempts", "1", *args, "p.yaml"],
             stdin=theirs,
             stderr=theirs,
             stdout=subprocess.PIPE,
@@ -102,56 +102,58 @@ def read_all(terminal: int) -> str:
 
 @pytest.mark.parametrize("typed", ["n\n", "\n", "chat\n", "\x04"])
 def test_without_a_yes_nothing_is_sent(
-    asked: Asked, reached: list[str], tmp_path: Path, typed: str
+    run_at_terminal: RunAtTerminal, reached: list[str], tmp_path: Path, typed: str
 ) -> None:
     """Exit 2, no connection was tried, no journal begun."""
-    code, seen = asked(typed)
+    code, output = run_at_terminal(typed)
 
     assert code == 2
-    assert QUESTION in seen
-    assert seen.endswith("wps-run: nothing was sent; answer `y` to go on, or give --yes\n")
+    assert QUESTION in output
+    assert output.endswith("wps-run: nothing was sent; answer `y` to go on, or give --yes\n")
     assert reached == []
     assert not (tmp_path / "state").exists()
 
 
-def test_with_a_yes_it_goes_on(asked: Asked, reached: list[str]) -> None:
+def test_with_a_yes_it_goes_on(run_at_terminal: RunAtTerminal, reached: list[str]) -> None:
     """The question names hub, endpoint and how many such actions there are."""
-    code, seen = asked("y\n")
+    code, output = run_at_terminal("y\n")
 
     assert code == 1
-    assert QUESTION in seen
+    assert QUESTION in output
     assert reached == ["prod.webpubsub.example:443"]
 
 
 @pytest.mark.parametrize(
-    ("words", "connection"),
+    ("args", "connection"),
     [(["--yes"], REMOTE), (["--local"], REMOTE), ([], LOOPBACK)],
     ids=["--yes", "--local", "loopback"],
 )
-def test_nobody_is_asked(asked: Asked, words: list[str], connection: str) -> None:
+def test_nobody_is_asked(run_at_terminal: RunAtTerminal, args: list[str], connection: str) -> None:
     """With `--yes`, in a rehearsal, and where the hub is on this machine."""
-    code, seen = asked("", *words, connection=connection)
+    code, output = run_at_terminal("", *args, connection=connection)
 
-    assert code == (0 if "--local" in words else 1)
-    assert "Go on?" not in seen
+    assert code == (0 if "--local" in args else 1)
+    assert "Go on?" not in output
 
 
-def test_a_proxy_on_this_machine_makes_no_hub_local(asked: Asked, reached: list[str]) -> None:
+def test_a_proxy_on_this_machine_makes_no_hub_local(
+    run_at_terminal: RunAtTerminal, reached: list[str]
+) -> None:
     """It is the hub that counts, not the way to it."""
-    code, seen = asked("n\n", "--endpoint", "http://127.0.0.1:9")
+    code, output = run_at_terminal("n\n", "--endpoint", "http://127.0.0.1:9")
 
     assert (code, reached) == (2, [])
-    assert QUESTION in seen
+    assert QUESTION in output
 
 
 def test_without_a_terminal_nobody_is_asked(
-    tmp_path: Path, gate: HTTPServer, reached: list[str]
+    tmp_path: Path, proxy: HTTPServer, reached: list[str]
 ) -> None:
     """A script means what it says."""
     (tmp_path / "p.yaml").write_text(CLOSE)
     environment = {
         **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
-        "HTTPS_PROXY": f"http://127.0.0.1:{gate.server_port}",
+        "HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_port}",
         "WebPubSubConnectionString": REMOTE,
     }
 

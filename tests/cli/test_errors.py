@@ -25,11 +25,11 @@ WORDS = st.sampled_from(
 FILES = st.binary(max_size=60) | st.lists(WORDS, max_size=12).map(b"".join)
 
 
-def called(*words: str) -> tuple[int, str]:
-    """The exit code of a command, and what it said, in this process."""
+def run_in_process(*args: str) -> tuple[int, str]:
+    """Run a command in this process; return its exit code and output."""
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
     before = sys.argv
-    sys.argv = ["wps-run", *words]
+    sys.argv = ["wps-run", *args]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = run_command(wps_run)
@@ -47,24 +47,24 @@ def test_validate_ends_cleanly_whatever_a_file_holds(content: bytes) -> None:
         file = Path(folder, "p.yaml")
         file.write_bytes(content)
 
-        code, said = called("validate", str(file))
+        code, output = run_in_process("validate", str(file))
 
-    assert code in {0, 1, 2}, said
-    assert "Traceback" not in said
+    assert code in {0, 1, 2}, output
+    assert "Traceback" not in output
 
 
 @settings(max_examples=15)
 @given(content=FILES)
 def test_a_rehearsal_ends_cleanly_whatever_a_file_holds(content: bytes) -> None:
-    """It runs, or says what is wrong before anything runs."""
+    """It runs, or reports what is wrong before anything runs."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "p.yaml")
         file.write_bytes(content)
 
-        code, said = called("run", "--local", str(file))
+        code, output = run_in_process("run", "--local", str(file))
 
-    assert code in {0, 1, 2, 3}, said
-    assert "Traceback" not in said
+    assert code in {0, 1, 2, 3}, output
+    assert "Traceback" not in output
 
 
 KEY = "c2VjcmV0LWtleS1vZi10aGUtdGVzdC1zZXJ2aWNl"
@@ -106,28 +106,28 @@ def test_a_bug_shows_its_traceback_when_asked_to_and_no_secret(
 
     code = run_command(broken)
 
-    said = capsys.readouterr()
-    assert (code, said.out) == (70, "")
-    assert said.err.count("Traceback (most recent call last)") == 2
-    assert f'File "{__file__}"' in said.err
-    assert "Authorization: Bearer ***" in said.err
-    assert "the key is ***" in said.err
+    output = capsys.readouterr()
+    assert (code, output.out) == (70, "")
+    assert output.err.count("Traceback (most recent call last)") == 2
+    assert f'File "{__file__}"' in output.err
+    assert "Authorization: Bearer ***" in output.err
+    assert "the key is ***" in output.err
     for secret in (KEY, "s3cret", "eyJ", "c2ln"):
-        assert secret not in said.err
+        assert secret not in output.err
 
 
 @pytest.mark.usefixtures("secrets_at_hand")
 def test_a_bug_shows_no_traceback_unasked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line that says how to see more, and nothing of the error's text."""
+    """One line that explains how to see more, without the error's text."""
     monkeypatch.delenv("WPS_RUN_DEBUG", raising=False)
 
     assert run_command(broken) == 70
 
-    said = capsys.readouterr().err
-    assert said.startswith("wps-run: this is a bug in wps-run (BrokenError); WPS_RUN_DEBUG=1")
-    assert said.count("\n") == 1
+    output = capsys.readouterr().err
+    assert output.startswith("wps-run: this is a bug in wps-run (BrokenError); WPS_RUN_DEBUG=1")
+    assert output.count("\n") == 1
 
 
 @click.command()

@@ -13,13 +13,13 @@ from wps_run.cli.terminal import prepare_streams, use_utf8_stdout
 ENCODINGS = ["ascii", "latin-1", "cp1252", "cp437", "utf-8"]
 
 
-def written(text: str, encoding: str, *, machines: bool = False) -> bytes:
+def encode(text: str, encoding: str, *, utf8: bool = False) -> bytes:
     """The bytes of a text on such a stdout."""
     raw = io.BytesIO()
     before, sys.stdout = sys.stdout, io.TextIOWrapper(raw, encoding=encoding, newline="")
     try:
         prepare_streams()
-        if machines:
+        if utf8:
             use_utf8_stdout()
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -32,7 +32,7 @@ def written(text: str, encoding: str, *, machines: bool = False) -> bytes:
 def test_no_text_is_too_much_for_an_encoding(text: str) -> None:
     """Not even half of a surrogate pair, as in the name of a file."""
     for encoding in ENCODINGS:
-        assert written(text, encoding).decode(encoding) or not text
+        assert encode(text, encoding).decode(encoding) or not text
 
 
 @pytest.mark.parametrize(
@@ -44,16 +44,16 @@ def test_no_text_is_too_much_for_an_encoding(text: str) -> None:
         ("p\udcff.yaml", "utf-8", "p\\udcff.yaml"),
     ],
 )
-def test_what_cannot_be_said_is_spelt_out(text: str, encoding: str, shown: str) -> None:
+def test_what_the_encoding_lacks_is_escaped(text: str, encoding: str, shown: str) -> None:
     """Our own signs by what looks like them; names so that they stay distinct."""
-    assert written(text, encoding).decode(encoding) == shown
+    assert encode(text, encoding).decode(encoding) == shown
 
 
 @given(text=st.text(st.characters() | st.characters(categories=["Cs"])))
-def test_machines_get_utf_8_that_is_json(text: str) -> None:
+def test_utf8_get_utf_8_that_is_json(text: str) -> None:
     """Whatever the terminal speaks, and though a name is half a pair."""
     line = json.dumps(text, ensure_ascii=False)
 
     for encoding in ENCODINGS:
-        told = json.loads(written(line, encoding, machines=True).decode("utf-8"))
-        assert told.encode("utf-16", "surrogatepass") == text.encode("utf-16", "surrogatepass")
+        decoded = json.loads(encode(line, encoding, utf8=True).decode("utf-8"))
+        assert decoded.encode("utf-16", "surrogatepass") == text.encode("utf-16", "surrogatepass")

@@ -1,4 +1,4 @@
-"""Colours are for terminals, and the reader has the last word."""
+"""Colors are for terminals, and the environment decides."""
 
 import io
 
@@ -10,7 +10,7 @@ from wps_run.text import Style, unstyled
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that is a terminal."""
 
     def isatty(self) -> bool:
         """It is."""
@@ -30,7 +30,7 @@ class Terminal(io.StringIO):
         ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False),
     ],
 )
-def test_who_decides_about_colours(
+def test_environment_and_stream_decide_about_colors(
     environment: dict[str, str], *, on_terminal: bool, elsewhere: bool
 ) -> None:
     """NO_COLOR, then FORCE_COLOR, then the stream."""
@@ -38,14 +38,14 @@ def test_who_decides_about_colours(
     assert uses_color(io.StringIO(), environment) is elsewhere
 
 
-def test_paint_adds_nothing_but_colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without its escapes it is the text again; where no colours are wanted it is the text."""
+def test_styler_adds_nothing_but_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its escapes it is the text again; where no colors are wanted it is the text."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    paint = styler_for(io.StringIO())
+    styler = styler_for(io.StringIO())
 
-    for ink in Style:
-        assert paint(ink, "x") != "x"
-        assert click.unstyle(paint(ink, "x")) == "x"
+    for style in Style:
+        assert styler(style, "x") != "x"
+        assert click.unstyle(styler(style, "x")) == "x"
     monkeypatch.setenv("NO_COLOR", "1")
     assert styler_for(io.StringIO()) is unstyled

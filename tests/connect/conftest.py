@@ -17,7 +17,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReceivedRequest:
     """One request as it came in."""
 
     method: str
@@ -33,61 +33,65 @@ class Seen:
 
 @dataclass
 class RawServer:
-    """Listens on loopback. `answer` gets each request and the way back."""
+    """Listens on loopback. `answer` receives each request and the writer for its response."""
 
-    seen: list[Seen] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
     connections: int = 0
     port: int = 0
     most_open: int = 0
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
     tls: ssl.SSLContext | None = None
 
-    async def answer(self, seen: Seen, writer: asyncio.StreamWriter) -> None:
-        """Say 200 unless a test puts something else in this place."""
-        del seen
+    async def answer(self, request: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+        """Respond with 200, unless a test replaces this."""
+        del request
         writer.write(OK)
 
-    def says(self, *answers: bytes) -> None:
-        """Give these answers, one a request; the last one for all after it."""
-        left = list(answers)
+    def respond(self, *responses: bytes) -> None:
+        """Respond with these bytes, one response a request; the last one for all later requests."""
+        left = list(responses)
 
-        async def answer(seen: Seen, writer: asyncio.StreamWriter) -> None:
-            del seen
+        async def answer(request: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+            del request
             writer.write(left.pop(0) if len(left) > 1 else left[0])
 
-        self.answers_with(answer)
+        self.handle_with(answer)
 
-    def answers_with(self, answer: Callable[[Seen, asyncio.StreamWriter], Awaitable[None]]) -> None:
-        """Answer with a function of the test."""
+    def handle_with(
+        self, answer: Callable[[ReceivedRequest, asyncio.StreamWriter], Awaitable[None]]
+    ) -> None:
+        """Respond by a function of the test."""
         self.__dict__["answer"] = answer
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where it listens."""
+        """Its address."""
         return Endpoint(f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}", "k" * 44)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection: requests and answers in turn, until either side closes."""
+        """Serve one connection: requests and responses in turn, until either side closes."""
         self.connections += 1
         number = self.connections
         self.writers.add(writer)
         self.most_open = max(self.most_open, len(self.writers))
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while not writer.is_closing():
-                seen = await self._request(reader, number)
-                self.seen.append(seen)
-                await self.answer(seen, writer)
+                request = await self._read_request(reader, number)
+                self.requests.append(request)
+                await self.answer(request, writer)
                 await writer.drain()
         self.writers.discard(writer)
         writer.close()
 
     @staticmethod
-    async def _request(reader: asyncio.StreamReader, number: int) -> Seen:
+    async def _read_request(reader: asyncio.StreamReader, number: int) -> ReceivedRequest:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, target, _ = head[0].split(" ")
         headers = [(name, value.strip()) for name, _, value in (h.partition(":") for h in head[1:])]
         length = next((int(value) for name, value in headers if name == "Content-Length"), 0)
-        return Seen(method, target, headers[:-2], await reader.readexactly(length), number)
+        return ReceivedRequest(
+            method, target, headers[:-2], await reader.readexactly(length), number
+        )
 
 
 @contextlib.asynccontextmanager
@@ -107,22 +111,22 @@ async def listening(server: RawServer) -> AsyncIterator[RawServer]:
 @pytest.fixture
 async def server() -> AsyncIterator[RawServer]:
     """A raw server over plain http."""
-    async with listening(RawServer()) as one:
-        yield one
+    async with listening(RawServer()) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with a key and a certificate for `localhost`, which nobody trusts by itself."""
+    """A file with a key and a certificate for `localhost`, which is not trusted by default."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("needs openssl to make a certificate")
     folder = tmp_path_factory.mktemp("tls")
-    words = (
+    args = (
         "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost "
         "-addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem"
     )
-    subprocess.run([openssl, *words.split()], cwd=folder, check=True, capture_output=True)
+    subprocess.run([openssl, *args.split()], cwd=folder, check=True, capture_output=True)
     both = folder / "both.pem"
     both.write_text((folder / "key.pem").read_text() + (folder / "cert.pem").read_text())
     return both
@@ -130,7 +134,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server_tls(certificate: Path) -> ssl.SSLContext:
-    """What the server shows."""
+    """The TLS context of the server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     return context
@@ -138,14 +142,14 @@ def server_tls(certificate: Path) -> ssl.SSLContext:
 
 @pytest.fixture
 async def tls_server(server_tls: ssl.SSLContext) -> AsyncIterator[RawServer]:
-    """A raw server over TLS, with a certificate that nobody trusts by itself."""
-    async with listening(RawServer(tls=server_tls)) as one:
-        yield one
+    """A raw server over TLS, with a certificate that is not trusted by default."""
+    async with listening(RawServer(tls=server_tls)) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxies of the machine that runs the tests are no part of them."""
+    """Remove the proxies of the machine that runs the tests."""
     for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

@@ -46,7 +46,7 @@ async def test_the_path_reaches_the_wire_as_it_stands(server: Any, path: str) ->
 
     await send(server.endpoint, Request("PUT", path, query))
 
-    assert server.seen[0].target == f"{path}?{query}&api-version=2024-12-01"
+    assert server.requests[0].target == f"{path}?{query}&api-version=2024-12-01"
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
@@ -54,16 +54,16 @@ async def test_a_request_without_a_body_says_so(server: Any, method: str) -> Non
     """The service refuses a request of unknown length; no body has no type."""
     await send(server.endpoint, Request(method, "/x"))
 
-    assert server.seen[0].header("content-length") == ["0"]
-    assert server.seen[0].header("content-type") == []
-    assert server.seen[0].header("transfer-encoding") == []
+    assert server.requests[0].header("content-length") == ["0"]
+    assert server.requests[0].header("content-type") == []
+    assert server.requests[0].header("transfer-encoding") == []
 
 
 async def test_the_headers_are_these_and_no_others(server: Any) -> None:
     """What goes out is known; the media type is exact, without a charset."""
     await send(server.endpoint, SEND)
 
-    headers = dict(server.seen[0].headers)
+    headers = dict(server.requests[0].headers)
     token = headers.pop("Authorization").removeprefix("Bearer ")
     assert headers == {
         "Host": server.endpoint.host,
@@ -73,7 +73,7 @@ async def test_the_headers_are_these_and_no_others(server: Any) -> None:
         "Content-Length": "2",
         "Content-Type": "text/plain",
     }
-    assert server.seen[0].body == b"hi"
+    assert server.requests[0].body == b"hi"
     jwt.decode(
         token,
         server.endpoint.key,
@@ -87,9 +87,9 @@ async def test_behind_a_reverse_proxy_the_token_is_for_the_service(server: Any) 
     endpoint = Endpoint("https://a.example", "k" * 44).behind(server.endpoint.origin)
 
     assert await send(endpoint) == Reply(200)
-    assert server.seen[0].header("host") == [server.endpoint.host]
+    assert server.requests[0].header("host") == [server.endpoint.host]
     jwt.decode(
-        server.seen[0].header("authorization")[0].removeprefix("Bearer "),
+        server.requests[0].header("authorization")[0].removeprefix("Bearer "),
         endpoint.key,
         algorithms=["HS256"],
         audience=f"https://a.example{JOIN.path}",
@@ -103,28 +103,30 @@ async def test_a_token_is_made_for_each_attempt(server: Any) -> None:
         await client.send(JOIN, timeout=10, request_id="a")
         await client.send(JOIN, timeout=10, request_id="a")
 
-    tokens = [seen.header("authorization")[0].removeprefix("Bearer ") for seen in server.seen]
-    expiries = [jwt.decode(one, options={"verify_signature": False})["exp"] for one in tokens]
+    tokens = [
+        request.header("authorization")[0].removeprefix("Bearer ") for request in server.requests
+    ]
+    expiries = [jwt.decode(token, options={"verify_signature": False})["exp"] for token in tokens]
     assert expiries == [1060, 5060]
 
 
 async def test_connections_are_kept_and_cookies_are_not(server: Any) -> None:
     """The second request uses the first one's connection, and brings nothing back."""
-    server.says(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=b; Path=/\r\n\r\n"))
+    server.respond(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=b; Path=/\r\n\r\n"))
     async with Client(server.endpoint, concurrency=1) as client:
         await client.send(JOIN, timeout=10, request_id="a")
         await client.send(JOIN, timeout=10, request_id="b")
 
     assert server.connections == 1
-    assert server.seen[1].header("cookie") == []
+    assert server.requests[1].header("cookie") == []
 
 
 async def test_a_redirect_is_not_followed(server: Any) -> None:
     """The token is for this endpoint; whoever redirects gets no second request."""
-    server.says(b"HTTP/1.1 307 X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
+    server.respond(b"HTTP/1.1 307 X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
 
     assert await send(server.endpoint) == Reply(307)
-    assert len(server.seen) == 1
+    assert len(server.requests) == 1
 
 
 async def test_no_more_connections_than_concurrency(server: Any) -> None:
@@ -132,12 +134,12 @@ async def test_no_more_connections_than_concurrency(server: Any) -> None:
     both, gate = asyncio.Event(), asyncio.Event()
 
     async def answer(_: object, writer: asyncio.StreamWriter) -> None:
-        if len(server.seen) == 2:
+        if len(server.requests) == 2:
             both.set()
         await gate.wait()
         writer.write(OK)
 
-    server.answers_with(answer)
+    server.handle_with(answer)
     async with Client(server.endpoint, concurrency=2) as client:
         sends = [client.send(JOIN, timeout=10, request_id=str(n)) for n in range(5)]
         running = asyncio.gather(*sends)
@@ -153,12 +155,12 @@ async def test_a_dropped_kept_alive_connection_is_told_not_papered_over(server: 
     """Left alone, aiohttp sends a PUT again; each attempt must be ours and counted."""
 
     async def answer(_: object, writer: asyncio.StreamWriter) -> None:
-        if len(server.seen) == 2:
+        if len(server.requests) == 2:
             writer.close()
         else:
             writer.write(OK)
 
-    server.answers_with(answer)
+    server.handle_with(answer)
     async with Client(server.endpoint, concurrency=1) as client:
         first, _ = await client.send(JOIN, timeout=10, request_id="a")
         second, _ = await client.send(JOIN, timeout=10, request_id="b")
@@ -166,7 +168,7 @@ async def test_a_dropped_kept_alive_connection_is_told_not_papered_over(server: 
     assert first == Reply(200)
     assert isinstance(second, NoReply)
     assert (second.sent, second.code) == (True, "disconnected")
-    assert len(server.seen) == 2
+    assert len(server.requests) == 2
 
 
 def test_aiohttp_still_has_the_switch_for_sending_again() -> None:
@@ -230,12 +232,12 @@ async def test_an_answer_that_never_comes_may_have_been_sent(server: Any) -> Non
     async def answer(_: object, __: asyncio.StreamWriter) -> None:
         await silence.wait()
 
-    server.answers_with(answer)
+    server.handle_with(answer)
     outcome = await send(server.endpoint, SEND, timeout=0.2)
     silence.set()
 
     assert outcome == NoReply(sent=True, code="timeout", message="no answer came in time")
-    assert len(server.seen) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 20"])
@@ -248,7 +250,7 @@ async def test_a_connection_that_breaks_before_an_answer_may_have_been_sent(
         writer.write(answer)
         writer.close()
 
-    server.answers_with(cut)
+    server.handle_with(cut)
     outcome = await send(server.endpoint, SEND)
 
     assert isinstance(outcome, NoReply)
@@ -261,7 +263,7 @@ async def test_a_reset_may_have_been_sent(server: Any) -> None:
     async def reset(_: object, writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
-    server.answers_with(reset)
+    server.handle_with(reset)
     outcome = await send(server.endpoint, SEND)
 
     assert isinstance(outcome, NoReply)
@@ -279,7 +281,7 @@ async def test_what_is_not_http_may_have_been_sent(server: Any, noise: bytes) ->
         writer.write(noise)
         writer.close()
 
-    server.answers_with(answer)
+    server.handle_with(answer)
     outcome = await send(server.endpoint, SEND)
 
     assert isinstance(outcome, NoReply)
@@ -297,7 +299,7 @@ async def test_a_status_line_is_an_answer_even_when_the_body_breaks_off(server: 
         writer.write(HALF)
         writer.close()
 
-    server.answers_with(answer)
+    server.handle_with(answer)
 
     assert await send(server.endpoint) == Reply(404, "E", '{"message": "ha')
 
@@ -311,7 +313,7 @@ async def test_a_status_line_is_an_answer_even_when_the_body_never_ends(server: 
         await writer.drain()
         await silence.wait()
 
-    server.answers_with(answer)
+    server.handle_with(answer)
     outcome = await send(server.endpoint, timeout=0.2)
     silence.set()
 
@@ -331,7 +333,7 @@ async def test_an_endless_body_is_not_read_to_its_end(server: Any) -> None:
             wrote += len(chunk)
             await writer.drain()
 
-    server.answers_with(answer)
+    server.handle_with(answer)
     outcome = await send(server.endpoint)
 
     assert isinstance(outcome, Reply)
@@ -342,18 +344,18 @@ async def test_an_endless_body_is_not_read_to_its_end(server: Any) -> None:
 async def test_a_server_that_echoes_the_token_gives_nothing_away(server: Any) -> None:
     """Neither the token nor the key is in what comes out."""
 
-    async def answer(seen: Any, writer: asyncio.StreamWriter) -> None:
-        body = f"{seen.header('authorization')[0]} and {server.endpoint.key}".encode()
+    async def answer(request: Any, writer: asyncio.StreamWriter) -> None:
+        body = f"{request.header('authorization')[0]} and {server.endpoint.key}".encode()
         writer.write(b"HTTP/1.1 401 X\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
-    server.answers_with(answer)
+    server.handle_with(answer)
 
     assert await send(server.endpoint) == Reply(401, None, "Bearer *** and ***")
 
 
 async def test_retry_after_is_read_against_the_given_clock(server: Any) -> None:
     """A date is seconds from now, by the clock that is handed in."""
-    server.says(
+    server.respond(
         b"HTTP/1.1 503 X\r\nRetry-After: Thu, 01 Jan 1970 00:01:30 GMT\r\nContent-Length: 0\r\n\r\n"
     )
 
@@ -369,7 +371,7 @@ async def test_a_certificate_that_nobody_trusts_is_refused(tls_server: Any) -> N
     assert isinstance(outcome, NoReply)
     assert (outcome.sent, outcome.code) == (False, "tls")
     assert "self-signed certificate" in outcome.message
-    assert tls_server.seen == []
+    assert tls_server.requests == []
 
 
 @pytest.mark.parametrize(
@@ -398,7 +400,7 @@ async def test_https_asks_the_proxy_for_a_tunnel(
 ) -> None:
     """The proxy sees host and port, never the token; when it refuses, nothing was sent."""
     monkeypatch.setenv("HTTPS_PROXY", server.endpoint.origin.replace("//", "//ada:pw@"))
-    server.says(b"HTTP/1.1 407 X\r\nContent-Length: 0\r\n\r\n")
+    server.respond(b"HTTP/1.1 407 X\r\nContent-Length: 0\r\n\r\n")
 
     outcome = await send(Endpoint("https://a.example", "k" * 44))
 
@@ -407,9 +409,9 @@ async def test_https_asks_the_proxy_for_a_tunnel(
         code="connect",
         message="the proxy refused to connect to the service (status 407)",
     )
-    assert (server.seen[0].method, server.seen[0].target) == ("CONNECT", "a.example:443")
-    assert server.seen[0].header("proxy-authorization") == ["Basic YWRhOnB3"]
-    assert server.seen[0].header("authorization") == []
+    assert (server.requests[0].method, server.requests[0].target) == ("CONNECT", "a.example:443")
+    assert server.requests[0].header("proxy-authorization") == ["Basic YWRhOnB3"]
+    assert server.requests[0].header("authorization") == []
 
 
 async def test_a_proxy_that_is_not_there_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,18 +437,18 @@ async def test_this_machine_is_reached_directly(
 
 async def test_a_cancelled_send_leaves_no_connection_behind(server: Any) -> None:
     """What was cancelled in flight must not answer the next request."""
-    asked, silence = asyncio.Event(), asyncio.Event()
+    requested, silence = asyncio.Event(), asyncio.Event()
 
     async def answer(_: object, writer: asyncio.StreamWriter) -> None:
-        if len(server.seen) == 1:
-            asked.set()
+        if len(server.requests) == 1:
+            requested.set()
             await silence.wait()
         writer.write(OK)
 
-    server.answers_with(answer)
+    server.handle_with(answer)
     async with Client(server.endpoint, concurrency=1) as client:
         task = asyncio.create_task(client.send(JOIN, timeout=10, request_id="a"))
-        await asked.wait()
+        await requested.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -90,13 +90,13 @@ def test_behind_a_reverse_proxy_the_token_is_still_for_the_endpoint() -> None:
     ("text", "seconds"),
     [("60m", 3600), ("90s", 90), ("12h", 43_200), ("7d", 604_800), ("1.5m", 90), (" 5m ", 300)],
 )
-def test_lifetimes_that_can_be_said(text: str, seconds: int) -> None:
+def test_lifetimes_have_a_unit(text: str, seconds: int) -> None:
     """With a unit."""
     assert parse_lifetime(text) == seconds
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("60", "write `60m` or `60s`"),
         ("", "write `90s`"),
@@ -110,9 +110,9 @@ def test_lifetimes_that_can_be_said(text: str, seconds: int) -> None:
         ("\u0661m", "write `90s`"),
     ],
 )
-def test_lifetimes_that_are_none_teach(text: str, words: str) -> None:
+def test_an_invalid_lifetime_has_a_remedy(text: str, message: str) -> None:
     """A bare number may mean seconds or minutes, so it is asked which."""
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         parse_lifetime(text)
 
 
@@ -133,7 +133,7 @@ def test_roles_that_allow_something(role: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "words"),
+    ("role", "message"),
     [
         ("sendToGroup", "did you mean `webpubsub.sendToGroup`?"),
         ("webpubsub.sendToGruop.red", "did you mean `webpubsub.sendToGroup.red`?"),
@@ -145,18 +145,18 @@ def test_roles_that_allow_something(role: str) -> None:
         ("", "a role is"),
     ],
 )
-def test_roles_that_allow_nothing_teach(role: str, words: str) -> None:
+def test_a_role_that_allows_nothing_has_a_remedy(role: str, message: str) -> None:
     """The service would take them in silence."""
     fault = role_error(role)
 
     assert fault is not None
-    assert words in fault
+    assert message in fault
     with pytest.raises(UsageError, match="the role"):
         ClientTokenOptions(roles=(role,)).validate()
 
 
 @pytest.mark.parametrize(
-    ("access", "words"),
+    ("access", "message"),
     [
         (ClientTokenOptions(" "), "the user is blank"),
         (ClientTokenOptions("a\nb"), "the user has a control character"),
@@ -164,9 +164,9 @@ def test_roles_that_allow_nothing_teach(role: str, words: str) -> None:
         (ClientTokenOptions(groups=("x" * 1025,)), "a group is 1025 UTF-16 units long"),
     ],
 )
-def test_names_that_are_none_are_refused(access: ClientTokenOptions, words: str) -> None:
+def test_names_that_are_none_are_refused(access: ClientTokenOptions, message: str) -> None:
     """Before there is a token that the service refuses at the connect."""
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(UsageError, match=message):
         access.validate()
 
 

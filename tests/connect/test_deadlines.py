@@ -32,7 +32,7 @@ async def stays(
 
 
 async def test_what_is_late_is_ended(deadlines: Deadlines) -> None:
-    """It is told by a TimeoutError, and the task can go on."""
+    """It raises TimeoutError, and the task can go on."""
     assert await stays(deadlines, 0.01) == "late"
     assert await stays(deadlines, 0.01) == "late"
     task = asyncio.current_task()
@@ -41,7 +41,7 @@ async def test_what_is_late_is_ended(deadlines: Deadlines) -> None:
 
 
 async def test_each_has_its_own_time(deadlines: Deadlines) -> None:
-    """A shorter deadline that begins later is heard earlier, and the longer one after it."""
+    """A shorter deadline that begins later expires earlier, and the longer one after it."""
     ended: list[float] = []
 
     async def stay(seconds: float) -> None:
@@ -71,7 +71,7 @@ async def test_the_next_may_begin_while_the_timer_is_set_for_one_that_has_left(
     assert loop.time() - began >= 0.1
 
 
-async def test_somebody_elses_cancellation_is_theirs(deadlines: Deadlines) -> None:
+async def test_a_cancellation_by_other_code_is_passed_on(deadlines: Deadlines) -> None:
     """A task that is cancelled from outside is cancelled, however much time is left."""
     began = asyncio.Event()
     task = asyncio.create_task(stays(deadlines, LONG, began.set))
@@ -82,7 +82,7 @@ async def test_somebody_elses_cancellation_is_theirs(deadlines: Deadlines) -> No
 
 
 async def test_both_at_once_is_a_cancellation(deadlines: Deadlines) -> None:
-    """Who cancels a task in the moment it is late must not be unheard."""
+    """A cancellation at the moment of the deadline must not be lost."""
     loop = asyncio.get_running_loop()
 
     def both() -> None:
@@ -97,7 +97,7 @@ async def test_both_at_once_is_a_cancellation(deadlines: Deadlines) -> None:
         await task
 
 
-async def test_an_error_is_told_as_it_is(deadlines: Deadlines) -> None:
+async def test_other_errors_pass_unchanged(deadlines: Deadlines) -> None:
     """What went wrong in time is no matter of time."""
     with pytest.raises(ValueError, match="mine"), deadlines.limit(LONG):
         raise ValueError("mine")
@@ -124,19 +124,19 @@ async def test_there_is_one_timer_for_all(deadlines: Deadlines) -> None:
 
 
 def test_it_is_for_a_task() -> None:
-    """Outside of one there is nobody to end."""
+    """Outside of a task there is nothing to cancel."""
 
     def outside(loop: asyncio.AbstractEventLoop) -> None:
         try:
             with Deadlines().limit(LONG):
                 pass
         except RuntimeError as error:
-            told.append(str(error))
+            messages.append(str(error))
         loop.stop()
 
-    told: list[str] = []
+    messages: list[str] = []
     loop = asyncio.new_event_loop()
     loop.call_soon(outside, loop)
     loop.run_forever()
     loop.close()
-    assert told == ["a deadline needs a task"]
+    assert messages == ["a deadline needs a task"]

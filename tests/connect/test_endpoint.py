@@ -30,7 +30,7 @@ def test_connection_strings_are_read_as_the_sdks_read_them(text: str, origin: st
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("", "no `Endpoint`"),
         (f"AccessKey={KEY}", "no `Endpoint`"),
@@ -55,12 +55,12 @@ def test_connection_strings_are_read_as_the_sdks_read_them(text: str, origin: st
         (f"Endpoint=https://a.example;Port=\uff18\uff10;AccessKey={KEY}", "between 1 and 65535"),
     ],
 )
-def test_a_bad_connection_string_is_refused_without_its_values(text: str, says: str) -> None:
+def test_a_bad_connection_string_is_refused_without_its_values(text: str, message: str) -> None:
     """The message names the part that is wrong, and holds no value."""
     with pytest.raises(SettingsError) as caught:
         parse_connection_string(text)
 
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert KEY.rstrip("=") not in str(caught.value)
 
 

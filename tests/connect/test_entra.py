@@ -36,18 +36,18 @@ class Login:
 
     lifetime: int = 3600
     now: int = field(default_factory=lambda: int(time.time()))
-    asked: list[tuple[str, ...]] = field(default_factory=list)
+    scopes: list[tuple[str, ...]] = field(default_factory=list)
     threads: set[int] = field(default_factory=set)
     trouble: str = ""
 
     def get_token(self, *scopes: str) -> Token:
         """A new token, a number more than the last."""
-        self.asked.append(scopes)
+        self.scopes.append(scopes)
         self.threads.add(threading.get_ident())
         if self.trouble:
             raise RuntimeError(self.trouble)
         ends = self.now + self.lifetime
-        claims = {"aud": "https://webpubsub.azure.com", "exp": ends, "n": len(self.asked)}
+        claims = {"aud": "https://webpubsub.azure.com", "exp": ends, "n": len(self.scopes)}
         return Token(jwt.encode(claims, "k" * 32), ends)
 
 
@@ -63,7 +63,7 @@ async def test_a_run_with_an_identity_is_let_in() -> None:
     await service.stop()
 
     assert [outcome for outcome, _ in outcomes] == [Reply(202)] * 20
-    assert login.asked == [(SCOPE,)]
+    assert login.scopes == [(SCOPE,)]
 
 
 async def test_a_token_is_renewed_five_minutes_before_it_ends_and_once() -> None:
@@ -75,11 +75,11 @@ async def test_a_token_is_renewed_five_minutes_before_it_ends_and_once() -> None
     await asyncio.gather(*(tokens.renew(1000.0) for _ in range(10)))
     first = tokens.token("/x", 1000.0)
     await tokens.renew(last_moment - 1)
-    assert len(login.asked) == 1
+    assert len(login.scopes) == 1
     login.now = int(last_moment)
     await asyncio.gather(*(tokens.renew(last_moment) for _ in range(10)))
 
-    assert len(login.asked) == 2
+    assert len(login.scopes) == 2
     assert tokens.token("/y", last_moment) != first
     assert threading.get_ident() not in login.threads
 

@@ -30,13 +30,13 @@ async def test_a_request_and_its_answer_are_a_line_each(
 ) -> None:
     """Method, path, status, duration, ID, attempt; no headers."""
     caplog.set_level("INFO", "wps_run")
-    server.says(b"HTTP/1.1 429 X\r\nContent-Length: 0\r\n\r\n")
+    server.respond(b"HTTP/1.1 429 X\r\nContent-Length: 0\r\n\r\n")
     await send(server.endpoint)
 
-    asked, answered = lines(caplog)
-    assert asked == f"> POST {TARGET} (id id-1, attempt 2)"
-    assert answered.startswith(f"< 429 POST {TARGET} in ")
-    assert answered.endswith(" ms (id id-1, attempt 2)")
+    request, response = lines(caplog)
+    assert request == f"> POST {TARGET} (id id-1, attempt 2)"
+    assert response.startswith(f"< 429 POST {TARGET} in ")
+    assert response.endswith(" ms (id id-1, attempt 2)")
 
 
 async def test_what_was_not_answered_says_why(caplog: pytest.LogCaptureFixture) -> None:
@@ -55,7 +55,7 @@ async def test_debug_adds_headers_and_sizes_and_masks_the_token(
 ) -> None:
     """As they went out and came in."""
     caplog.set_level("DEBUG", "wps_run")
-    server.says(
+    server.respond(
         b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nX-Far: away\r\nContent-Length: 3\r\n\r\nabc"
     )
     await send(server.endpoint)
@@ -73,8 +73,8 @@ async def test_a_server_that_echoes_the_token_does_not_get_it_into_the_log(
 ) -> None:
     """As a value, as the name of a header, as the reason, with the key beside it."""
 
-    async def answer(seen: Any, writer: asyncio.StreamWriter) -> None:
-        bearer = seen.header("authorization")[0]
+    async def answer(request: Any, writer: asyncio.StreamWriter) -> None:
+        bearer = request.header("authorization")[0]
         token = bearer.removeprefix("Bearer ")
         writer.write(
             f"HTTP/1.1 401 {bearer}\r\nX-Echo: {bearer}\r\n{token}: x\r\nX-Key: {'k' * 44}\r\n"
@@ -82,10 +82,10 @@ async def test_a_server_that_echoes_the_token_does_not_get_it_into_the_log(
         )
 
     caplog.set_level("DEBUG")
-    server.answers_with(answer)
+    server.handle_with(answer)
     await send(server.endpoint)
 
-    token = server.seen[0].header("authorization")[0].removeprefix("Bearer ")
+    token = server.requests[0].header("authorization")[0].removeprefix("Bearer ")
     assert token not in caplog.text
     assert token.rpartition(".")[2] not in caplog.text
     assert "k" * 44 not in caplog.text

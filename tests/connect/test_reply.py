@@ -75,9 +75,9 @@ def test_a_secret_that_the_server_echoes_is_masked(text: str) -> None:
     """In the message and in the code, whole, at the cut, or broken by characters unseen."""
     reply = read(json.dumps({"code": text, "message": text}).encode(), JSON)
 
-    for said in (reply.code, reply.message):
-        assert said is not None
-        packed = said.replace(" ", "")
+    for text_shown in (reply.code, reply.message):
+        assert text_shown is not None
+        packed = text_shown.replace(" ", "")
         assert all(SECRET[i : i + 11] not in packed for i in range(len(SECRET) - 10))
     assert MASK in (reply.message or "") or (reply.message or "").endswith("…")
 

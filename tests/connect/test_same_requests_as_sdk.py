@@ -119,11 +119,11 @@ def values(action: str, name: str) -> list[dict[str, Value]]:
     ]
 
 
-def on_the_wire(seen: Any) -> tuple[object, ...]:
+def on_the_wire(request: Any) -> tuple[object, ...]:
     """What is compared of a request."""
-    path, _, query = seen.target.partition("?")
-    bodiless = [] if not seen.body else seen.header("content-type")
-    return seen.method, path, sorted(query.split("&")), seen.body, bodiless
+    path, _, query = request.target.partition("?")
+    bodiless = [] if not request.body else request.header("content-type")
+    return request.method, path, sorted(query.split("&")), request.body, bodiless
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
@@ -131,14 +131,14 @@ def on_the_wire(seen: Any) -> tuple[object, ...]:
 async def test_an_action_goes_out_as_the_sdk_sends_it(server: Any, action: str, name: str) -> None:
     """Byte for byte: method, raw path, raw query values, body, content type."""
     row = ACTIONS[action]
-    server.says(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % row.success[0])
+    server.respond(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % row.success[0])
     connection = f"Endpoint={server.endpoint.origin};AccessKey={server.endpoint.key};Version=1.0;"
     with WebPubSubServiceClient.from_connection_string(connection, HUB) as sdk:
         asked = calls(sdk, action, name)
         for call in asked:
             await asyncio.to_thread(call)
-    theirs = [on_the_wire(one) for one in server.seen]
-    server.seen.clear()
+    theirs = [on_the_wire(one) for one in server.requests]
+    server.requests.clear()
 
     async with Client(server.endpoint, concurrency=1) as client:
         for own in values(action, name):
@@ -146,7 +146,7 @@ async def test_an_action_goes_out_as_the_sdk_sends_it(server: Any, action: str, 
             reply, _ = await client.send(request, timeout=10, request_id="id")
             assert reply == Reply(row.success[0])
 
-    assert [on_the_wire(one) for one in server.seen] == theirs
+    assert [on_the_wire(one) for one in server.requests] == theirs
     assert len(theirs) == len(asked)
 
 

@@ -53,7 +53,7 @@ def test_a_connection_string_in_place_of_a_name_is_refused_unseen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "environment", "default", "hub"),
+    ("name", "environment", "default", "hub"),
     [
         ("chat", {"WebPubSubHub": "other"}, "local", "chat"),
         (None, {"WebPubSubHub": "other"}, "local", "other"),
@@ -62,14 +62,14 @@ def test_a_connection_string_in_place_of_a_name_is_refused_unseen() -> None:
     ],
 )
 def test_the_hub_is_the_first_that_is_named(
-    named: str | None, environment: dict[str, str], default: str, hub: str
+    name: str | None, environment: dict[str, str], default: str, hub: str
 ) -> None:
     """Playbook or option, then the setting, then the default."""
-    assert resolve_hub(named, environment, default=default) == hub
+    assert resolve_hub(name, environment, default=default) == hub
 
 
 @pytest.mark.parametrize(
-    ("named", "environment", "says"),
+    ("name", "environment", "message"),
     [
         (None, {}, "no hub is named"),
         (None, {"WEBPUBSUBHUB": "chat"}, "`WEBPUBSUBHUB` exists"),
@@ -78,13 +78,13 @@ def test_the_hub_is_the_first_that_is_named(
     ],
 )
 def test_a_hub_that_is_none_is_refused(
-    named: str | None, environment: dict[str, str], says: str
+    name: str | None, environment: dict[str, str], message: str
 ) -> None:
     """Missing or misnamed, the message says what to do."""
     with pytest.raises(SettingsError) as caught:
-        resolve_hub(named, environment)
+        resolve_hub(name, environment)
 
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_settings_are_read_from_a_functions_file() -> None:
@@ -95,7 +95,7 @@ def test_settings_are_read_from_a_functions_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("{", "`s.json` is not JSON at line 1"),
         ("[" * 100_000, "`s.json` is not JSON"),
@@ -105,12 +105,12 @@ def test_settings_are_read_from_a_functions_file() -> None:
         (json.dumps({"Values": {"A": [KEY]}}), "`A` in `Values` of `s.json` must be a string"),
     ],
 )
-def test_a_bad_settings_file_is_refused_without_its_values(text: str, says: str) -> None:
+def test_a_bad_settings_file_is_refused_without_its_values(text: str, message: str) -> None:
     """The file and the place are named, no value is."""
     with pytest.raises(SettingsError) as caught:
         parse_settings(text, "s.json")
 
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert KEY not in str(caught.value)
 
 
@@ -137,7 +137,7 @@ def test_a_connection_string_wins_over_a_service_uri() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "says"),
+    ("more", "message"),
     [
         ({"Mine__serviceUri": "http://a.example"}, "plain http is only for this machine"),
         ({"Mine__serviceUri": "https://a.example/path"}, "`Mine__serviceUri` must end after"),
@@ -145,10 +145,10 @@ def test_a_connection_string_wins_over_a_service_uri() -> None:
         ({"Mine__clientSecret": KEY}, "needs `Mine__clientId` and `Mine__tenantId`"),
     ],
 )
-def test_a_bad_identity_is_refused_without_its_values(more: dict[str, str], says: str) -> None:
+def test_a_bad_identity_is_refused_without_its_values(more: dict[str, str], message: str) -> None:
     """The message names the setting."""
     with pytest.raises(SettingsError) as caught:
         resolve_endpoint("Mine", {"Mine__serviceUri": "https://a.example", **more})
 
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert KEY not in str(caught.value)
