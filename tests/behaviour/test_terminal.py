@@ -77,8 +77,8 @@ class Terminal:
         self._stream.feed(piece)
         return bool(piece)
 
-    def until(self, args: str) -> str:
-        """Wait until a line of the screen has these args; gives that line."""
+    def until(self, pattern: str) -> str:
+        """Wait until a line of the screen matches, and return it."""
         deadline = time.monotonic() + 20
         while not (found := [line for line in self.shown if re.search(pattern, line)]):
             assert self._read(deadline), "\n".join(self.shown)
