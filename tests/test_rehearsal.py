@@ -52,7 +52,7 @@ async def test_who_is_absent_is_found_missing(rule: str, status: Status) -> None
 
     assert [one.status for one in results] == [Status.OK, status, Status.OK]
     assert outlook.absent == ("bob",)
-    assert outlook.groups == (("red", ("ada",)),)
+    assert outlook.groups == {"red": ("ada",)}
 
 
 async def test_who_comes_late_is_waited_for() -> None:
@@ -100,8 +100,8 @@ async def test_faults_and_retries_are_in_the_account() -> None:
     assert [one.status for one in results] == [Status.OK, Status.OK]
     assert [one.attempts for one in results] == [2, 2]
     assert [one.operations for one in outlook.fault_hits] == [
-        (("AddUserToGroup", 1),),
-        (("SendToGroup", 1),),
+        {"AddUserToGroup": 1},
+        {"SendToGroup": 1},
     ]
     assert (outlook.repeats, outlook.fault_seed) == (2, 7)
     assert [one.recipients for one in outlook.deliveries] == [("ada",), ("ada",)]

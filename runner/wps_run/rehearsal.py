@@ -26,6 +26,7 @@ from wps_run.report.simulation import (
     MessageDelivery,
     PermissionState,
     Simulation,
+    message_delivery,
 )
 from wps_run.text import replace_invisible
 
@@ -74,7 +75,7 @@ class SimulatedClients:
         else:
             message = effect.message
             origin = message.group or "server"
-            delivery = MessageDelivery(origin, message.data_type, message.data, clients)
+            delivery = message_delivery(origin, message.data_type, message.data, clients)
             self.deliveries.append(delivery)
 
 
@@ -192,10 +193,10 @@ class Rehearsal:
         return Simulation(
             hub=name,
             client_count=len(clients.labels),
-            groups=tuple(
-                (group, tuple(clients.labels[connection_id] for connection_id in members))
+            groups={
+                group: tuple(clients.labels[connection_id] for connection_id in members)
                 for group, members in hub.groups.items()
-            ),
+            },
             deliveries=tuple(clients.deliveries),
             closed_clients=tuple(clients.closed),
             permissions=tuple(
@@ -210,8 +211,11 @@ class Rehearsal:
             ),
             absent=tuple(clients.absent),
             fault_hits=tuple(
-                FaultHits(text, tuple(clients.fault_hits.get(text, {}).items()))
-                for text in (counter.fault.text for counter in faults.counters)
+                FaultHits(text, hits.total(), dict(hits))
+                for text, hits in (
+                    (counter.fault.text, clients.fault_hits.get(counter.fault.text, Counter()))
+                    for counter in faults.counters
+                )
             ),
             repeats=clients.repeats,
             fault_seed=faults.seed if self._has_faults else None,

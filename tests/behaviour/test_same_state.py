@@ -83,10 +83,13 @@ async def state_after(batch: list[dict[str, Any]], mode: str) -> tuple[Counter[S
 def comparable(outlook: Simulation) -> Any:
     """The outlook without what the contract leaves open: the order between targets."""
     return (
-        {group: sorted(members) for group, members in outlook.groups},
+        {group: sorted(members) for group, members in outlook.groups.items()},
         sorted((one.client, one.reason) for one in outlook.closed_clients),
         sorted((p.connection, p.permission, p.group, p.is_allowed) for p in outlook.permissions),
-        sorted((h.origin, h.data_type, h.data, sorted(h.recipients)) for h in outlook.deliveries),
+        sorted(
+            (h.origin, h.data_type, h.size, h.text, sorted(h.recipients))
+            for h in outlook.deliveries
+        ),
     )
 
 

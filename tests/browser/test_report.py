@@ -15,7 +15,7 @@ from wps_run.execution.result import ActionError, Status, Summary
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.report.html.page import page
 from wps_run.report.run_report import RunReport
-from wps_run.report.simulation import MessageDelivery, Simulation
+from wps_run.report.simulation import Simulation, message_delivery
 
 MISSING = ActionError(
     "Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect."
@@ -34,7 +34,7 @@ HURTING = (
 """Names that look for a way out of where they are written."""
 
 
-MANY = Simulation("chat", 9, (("red", tuple(map(str, range(20)))),), (), (), ())
+MANY = Simulation("chat", 9, {"red": tuple(map(str, range(20)))}, (), (), ())
 
 
 def record(index: int, **changes: Any) -> Record:
@@ -142,9 +142,9 @@ def test_names_that_hurt_are_only_text(browser: Any, opened: Callable[..., float
         for index, name in enumerate(HURTING)
     ]
     heard = tuple(
-        MessageDelivery(name, "text", name.encode(errors="replace"), HURTING) for name in HURTING
+        message_delivery(name, "text", name.encode(errors="replace"), HURTING) for name in HURTING
     )
-    simulation = Simulation("chat", 9, ((HURTING[0], HURTING),), heard, (), ())
+    simulation = Simulation("chat", 9, {HURTING[0]: HURTING}, heard, (), ())
     opened(report(records, simulation, playbook=HURTING[0]))
     for button in range(len(HURTING)):
         browser.click(f"#action-{button} button")

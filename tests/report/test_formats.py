@@ -20,7 +20,7 @@ from wps_run.report.formats import (
     suffix_list,
 )
 from wps_run.report.run_report import RunReport
-from wps_run.report.simulation import ClosedClient, MessageDelivery, PermissionState, Simulation
+from wps_run.report.simulation import ClosedClient, PermissionState, Simulation, message_delivery
 from wps_run.report.text import QuietReporter
 
 RUN_INFO = RunInfo(
@@ -34,10 +34,10 @@ RUN_INFO = RunInfo(
 SIMULATION = Simulation(
     hub="chat",
     client_count=2,
-    groups=(("red", ("ada", "bob")),),
+    groups={"red": ("ada", "bob")},
     deliveries=(
-        MessageDelivery("red", "text", b"Welcome", ("ada",)),
-        MessageDelivery("server", "binary", b"\0", ()),
+        message_delivery("red", "text", b"Welcome", ("ada",)),
+        message_delivery("server", "binary", b"\0", ()),
     ),
     closed_clients=(ClosedClient("mallory", "Spam"),),
     permissions=(
@@ -162,9 +162,9 @@ def test_a_rehearsal_is_readable_for_3_users_and_for_30_000(
 ) -> None:
     """Long lists are counted for the eye."""
     names = tuple(f"user{number}" for number in range(count))
-    groups = tuple((name, names) for name in names[:50])
+    groups = dict.fromkeys(names[:50], names)
     simulation = Simulation(
-        "chat", count, groups, (MessageDelivery("red", "text", b"x", names),), (), ()
+        "chat", count, groups, (message_delivery("red", "text", b"x", names),), (), ()
     )
 
     text = whole(OUTPUT_FORMATS["text"].new_reporter(), results, simulation)

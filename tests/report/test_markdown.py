@@ -10,7 +10,7 @@ from wps_run.execution.record import Record
 from wps_run.execution.result import ActionError, Status
 from wps_run.report.markdown import MAX_FAILURES, markdown
 from wps_run.report.run_report import RunReport
-from wps_run.report.simulation import MessageDelivery, Simulation
+from wps_run.report.simulation import Simulation, message_delivery
 
 TEXTS = st.text("|`\n\r<>&*_[]()#\\!~@\u202e\x00\ud800 a", max_size=12)
 
@@ -65,8 +65,8 @@ def test_a_run_of_many_failures_fits_a_job_summary(
         for index in range(MAX_FAILURES + 1000)
     ]  # fmt: skip
     names = (long,) * 5000
-    heard = (MessageDelivery(long, "text", long.encode(), names),) * 500
-    simulation = Simulation(long, 9, ((long, names),) * 500, heard, (), ())
+    heard = (message_delivery(long, "text", long.encode(), names),) * 500
+    simulation = Simulation(long, 9, {f"{long}{n}": names for n in range(500)}, heard, (), ())
     text = "".join(markdown(make_report(*records, simulations=(simulation, simulation))))
 
     assert len(text.encode()) < 1024 * 1024

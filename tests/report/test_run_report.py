@@ -14,17 +14,17 @@ from wps_run.problems import JournalError
 from wps_run.report.formats import FILE_FORMATS, OUTPUT_FORMATS
 from wps_run.report.records import line, summary_record
 from wps_run.report.run_report import RunReport, report_from_history
-from wps_run.report.simulation import ClosedClient, MessageDelivery, PermissionState, Simulation
+from wps_run.report.simulation import ClosedClient, PermissionState, Simulation, message_delivery
 
 RUN_INFO = RunInfo(Destination.SERVICE, ("h",), ("chat",), ("p",), total=3, pace="sequential")
 BEGAN = "2026-11-24T14:00:00.000+00:00"
 SIMULATION = Simulation(
     hub="chat",
     client_count=2,
-    groups=(("red", ("ada", "bob")),),
+    groups={"red": ("ada", "bob")},
     deliveries=(
-        MessageDelivery("red", "text", b"Welcome", ("ada",)),
-        MessageDelivery("server", "binary", b"\0", ()),
+        message_delivery("red", "text", b"Welcome", ("ada",)),
+        message_delivery("server", "binary", b"\0", ()),
     ),
     closed_clients=(ClosedClient("mallory", "Spam"),),
     permissions=(PermissionState("c1", "sendToGroup", "red", is_allowed=True),),
@@ -68,7 +68,7 @@ def test_every_report_file_is_the_same_again(
 ) -> None:
     """Byte for byte, with what would happen; the messages are in neither, as in the journal."""
     summary = summed(results, duration=duration)
-    simulations = (SIMULATION.without_data(),)
+    simulations = (SIMULATION.without_text(),)
     then = RunReport(RUN_INFO, BEGAN, [one.record for one in results], summary, simulations)
     rehearsal = simulations[0].as_json()
     told = report_from_history(journal(results, rehearsal, summary_record(RUN_INFO, summary)))

@@ -1,5 +1,6 @@
-"""An simulation is readable for 3 users and for 30,000."""
+"""A simulation is readable for 3 users and for 30,000."""
 
+import json
 from typing import Any
 
 from wps_run.report.simulation import (
@@ -8,6 +9,7 @@ from wps_run.report.simulation import (
     MessageDelivery,
     PermissionState,
     Simulation,
+    message_delivery,
     simulation_from,
 )
 
@@ -15,9 +17,9 @@ MANY = tuple(f"user-{number}" for number in range(30_000))
 
 
 def simulation(**changes: Any) -> Simulation:
-    """An simulation of a hub where nothing happens but this."""
+    """Make a simulation of a hub in which only this happens."""
     nothing: dict[str, Any] = {
-        "groups": (),
+        "groups": {},
         "deliveries": (),
         "closed_clients": (),
         "permissions": (),
@@ -34,12 +36,12 @@ def section(title: str, **changes: Any) -> list[str]:
 
 def text(data: str, *recipients: str, origin: str = "red") -> MessageDelivery:
     """Make a text message with its recipients."""
-    return MessageDelivery(origin, "text", data.encode(), recipients)
+    return message_delivery(origin, "text", data.encode(), recipients)
 
 
 def test_long_lists_of_names_are_counted() -> None:
     """As many as fit on a line; the others as a number."""
-    (line,) = section("Groups", groups=(("red", MANY),))
+    (line,) = section("Groups", groups={"red": MANY})
 
     assert line == (
         "red  user-0, user-1, user-2, user-3, user-4, user-5, user-6, user-7, user-8, user-9 "
@@ -49,7 +51,7 @@ def test_long_lists_of_names_are_counted() -> None:
 
 def test_long_names_are_cut() -> None:
     """At least one is shown."""
-    (line,) = section("Groups", groups=(("g" * 500, ("u" * 500, "v" * 500)),))
+    (line,) = section("Groups", groups={"g" * 500: ("u" * 500, "v" * 500)})
 
     assert line == f"{'g' * 59}…  {'u' * 59}… and 1 more (2 in all)"
 
@@ -113,8 +115,8 @@ def test_many_rules_of_one_connection_are_counted() -> None:
 def test_faults_are_shown_when_some_were_injected() -> None:
     """With the number of requests that each affected, and of those sent again."""
     fault_hits = (
-        FaultHits("503,count=3", (("SendToAll", 2), ("SendToUser", 1))),
-        FaultHits("half", ()),
+        FaultHits("503,count=3", 3, {"SendToAll": 2, "SendToUser": 1}),
+        FaultHits("half", 0, {}),
     )
 
     assert section("Faults", fault_seed=7, fault_hits=fault_hits, repeats=1) == [
@@ -135,17 +137,17 @@ def test_absent_names_are_shown() -> None:
 def test_the_record_is_complete_and_can_be_read() -> None:
     """No list is cut or counted."""
     original = simulation(
-        groups=(("red", MANY),),
+        groups={"red": MANY},
         deliveries=(text("hi", "ada"), text("hi", "ada")),
         closed_clients=(ClosedClient("ada", "late"),),
         permissions=(PermissionState("c", "sendToGroup", "red", is_allowed=True),),
         absent=("bob",),
-        fault_hits=(FaultHits("503,count=3", (("SendToAll", 2),)), FaultHits("half", ())),
+        fault_hits=(FaultHits("503,count=3", 2, {"SendToAll": 2}), FaultHits("half", 0, {})),
         repeats=2,
         fault_seed=7,
     )
 
-    record = original.as_json()
+    record = json.loads(json.dumps(original.as_json()))
 
     assert len(record["groups"]["red"]) == 30_000
     assert len(record["messages"]) == 2
@@ -155,7 +157,7 @@ def test_the_record_is_complete_and_can_be_read() -> None:
         {"fault": "half", "struck": 0, "operations": {}},
     ]
     assert (record["faultSeed"], record["repeats"]) == (7, 2)
-    assert simulation_from(record).as_json() == record
+    assert simulation_from(record) == original
     assert not {"absent", "faults", "faultSeed", "repeats"} & simulation().as_json().keys()
 
 

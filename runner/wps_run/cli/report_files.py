@@ -126,7 +126,7 @@ class ReportFiles:
         from wps_run.report.run_report import RunReport  # noqa: PLC0415 -- most runs have no report file
 
         if kept.journal:
-            outlooks = tuple(one.without_data() for one in outlooks)
+            outlooks = tuple(one.without_text() for one in outlooks)
         account = RunReport(heading, kept.began or self._made, self._spool, summary, outlooks)
         journal = kept.journal.path if kept.journal else None
         failed = write_reports(self.paths, account, journal)

@@ -135,7 +135,7 @@ def _simulation(simulation: Simulation) -> Iterator[str]:
     yield f"\n### What would happen in hub {_text(simulation.hub)} ({simulation.clients_text})\n"
     yield _list(
         ["Group", "Members"],
-        simulation.groups,
+        [*simulation.groups.items()],
         lambda group: [_text(group[0]), _names(group[1])],
     )
     yield _list(

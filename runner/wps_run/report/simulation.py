@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from wps_run.report.values import cut, value_text
 from wps_run.text import display_width, escape_invisible, pad
@@ -18,35 +21,32 @@ NAMES_COLUMNS = 64
 _Item = TypeVar("_Item")
 
 
-@dataclass(frozen=True, slots=True)
-class MessageDelivery:
+class MessageDelivery(
+    Struct,
+    frozen=True,
+    rename={
+        "origin": "from",
+        "data_type": "dataType",
+        "size": "bytes",
+        "text": "data",
+        "recipients": "receivedBy",
+    },
+):
     """One message and the clients that received it.
 
     Attributes:
         origin: `server`, or the group that it was sent to.
         data_type: `text`, `json` or `binary`.
-        data: The message, or None when it is omitted.
+        size: The size of the message in bytes.
+        text: The message, or None when it is binary or omitted.
         recipients: The clients that received it.
-        omitted_bytes: The size of a message that is omitted.
     """
 
     origin: str
     data_type: str
-    data: bytes | None
+    size: int
+    text: str | None
     recipients: tuple[str, ...]
-    omitted_bytes: int = 0
-
-    @property
-    def size(self) -> int:
-        """The size of the message in bytes."""
-        return self.omitted_bytes if self.data is None else len(self.data)
-
-    @property
-    def text(self) -> str | None:
-        """The message as text, or None when it is omitted or binary."""
-        if self.data is None or self.data_type == "binary":
-            return None
-        return self.data.decode(errors="replace")
 
     @property
     def label(self) -> str:
@@ -57,16 +57,24 @@ class MessageDelivery:
         return f'"{self.text}"'
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedClient:
+def message_delivery(
+    origin: str, data_type: str, data: bytes, recipients: tuple[str, ...]
+) -> MessageDelivery:
+    """Make the delivery of a message from its data."""
+    text = None if data_type == "binary" else data.decode(errors="replace")
+    return MessageDelivery(origin, data_type, len(data), text, recipients)
+
+
+class ClosedClient(Struct, frozen=True):
     """One client whose connection was closed, and the reason it received; "" for none."""
 
     client: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class PermissionState:
+class PermissionState(
+    Struct, frozen=True, rename={"connection": "connectionId", "is_allowed": "allowed"}
+):
     """Whether one connection has a permission for a group."""
 
     connection: str
@@ -80,21 +88,26 @@ class PermissionState:
         return f"{'may' if self.is_allowed else 'may not'} {self.permission}"
 
 
-@dataclass(frozen=True, slots=True)
-class FaultHits:
-    """An injected fault, and the number of requests it affected, by operation."""
+class FaultHits(Struct, frozen=True, rename={"count": "struck"}):
+    """An injected fault, and the number of requests it affected, in total and by operation."""
 
     fault: str
-    operations: tuple[tuple[str, int], ...]
-
-    @property
-    def count(self) -> int:
-        """The number of requests it affected."""
-        return sum(count for _, count in self.operations)
+    count: int
+    operations: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Simulation:
+class Simulation(
+    Struct,
+    frozen=True,
+    tag="rehearsal",
+    rename={
+        "client_count": "clients",
+        "deliveries": "messages",
+        "closed_clients": "closed",
+        "fault_seed": "faultSeed",
+        "fault_hits": "faults",
+    },
+):
     """The state of one hub after a rehearsal, and what its clients received.
 
     Attributes:
@@ -105,22 +118,22 @@ class Simulation:
         closed_clients: The clients whose connections were closed, in order.
         permissions: What was granted or revoked for connections that are still open.
         absent: The users and connections that the playbooks name and that were still absent at the
-            end, as `--absent` asked.
+            end, as `--absent` requested.
+        fault_seed: The seed that repeats the same faults; None when none were injected.
         fault_hits: The injected faults.
         repeats: The number of requests that were sent again.
-        fault_seed: The seed that repeats the same faults; None when none were injected.
     """
 
     hub: str
     client_count: int
-    groups: tuple[tuple[str, tuple[str, ...]], ...]
+    groups: dict[str, tuple[str, ...]]
     deliveries: tuple[MessageDelivery, ...]
     closed_clients: tuple[ClosedClient, ...]
     permissions: tuple[PermissionState, ...]
     absent: tuple[str, ...] = ()
+    fault_seed: int | None = None
     fault_hits: tuple[FaultHits, ...] = ()
     repeats: int = 0
-    fault_seed: int | None = None
 
     @property
     def clients_text(self) -> str:
@@ -136,7 +149,7 @@ class Simulation:
     def as_text(self) -> str:
         """Return the text for a terminal; long lists are counted instead of shown in full."""
         lines = [f"\nWhat would happen in hub {self.hub} ({self.clients_text}):"]
-        lines += _section("Groups", self.groups, _group_row)
+        lines += _section("Groups", [*self.groups.items()], _group_row)
         lines += _section("Messages", _equal_messages(self.deliveries), _message_row)
         lines += _section("Closed", _by_reason(self.closed_clients), _closed_row)
         lines += _section("Permissions", _by_rules(self.permissions), _permission_row)
@@ -149,97 +162,31 @@ class Simulation:
         return "\n".join(lines) + "\n"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the record, with nothing cut; of an omitted message it has only the size."""
-        record: dict[str, Any] = {
-            "type": "rehearsal",
-            "hub": self.hub,
-            "clients": self.client_count,
-            "groups": {group: list(members) for group, members in self.groups},
-            "messages": [
-                {
-                    "from": delivery.origin,
-                    "dataType": delivery.data_type,
-                    "bytes": delivery.size,
-                    "data": delivery.text,
-                    "receivedBy": list(delivery.recipients),
-                }
-                for delivery in self.deliveries
-            ],
-            "closed": [
-                {"client": closed.client, "reason": closed.reason} for closed in self.closed_clients
-            ],
-            "permissions": [
-                {
-                    "connectionId": permission.connection,
-                    "permission": permission.permission,
-                    "group": permission.group,
-                    "allowed": permission.is_allowed,
-                }
-                for permission in self.permissions
-            ],
-        }
-        if self.absent:
-            record["absent"] = list(self.absent)
-        if self.fault_seed is not None:
-            record["faultSeed"] = self.fault_seed
-            record["faults"] = [
-                {"fault": hits.fault, "struck": hits.count, "operations": dict(hits.operations)}
-                for hits in self.fault_hits
-            ]
-            record["repeats"] = self.repeats
+        """Return the record, with nothing cut."""
+        record: dict[str, Any] = msgspec.to_builtins(self)
+        if not self.absent:
+            del record["absent"]
+        if self.fault_seed is None:
+            del record["faultSeed"], record["faults"], record["repeats"]
         return record
 
-    def without_data(self) -> "Simulation":
-        """Return a copy without the data of the messages, for a journal, which has no payloads."""
-        deliveries = tuple(
-            replace(delivery, data=None, omitted_bytes=delivery.size)
-            for delivery in self.deliveries
+    def without_text(self) -> "Simulation":
+        """Return a copy without the text of the messages, for a journal, which has no payloads."""
+        return replace(
+            self, deliveries=tuple(replace(delivery, text=None) for delivery in self.deliveries)
         )
-        return replace(self, deliveries=deliveries)
 
 
 def simulation_from(record: Mapping[str, Any]) -> Simulation:
-    """Return the simulation of a record; binary messages are omitted from records.
+    """Return the simulation of a record.
 
     Journals of older versions have `heardBy` for `receivedBy`.
 
     Raises:
-        AttributeError, KeyError, TypeError: The record was edited.
+        TypeError, KeyError, ValueError: The record was edited.
     """
-    return Simulation(
-        hub=record["hub"],
-        client_count=record["clients"],
-        groups=tuple((group, tuple(members)) for group, members in record["groups"].items()),
-        deliveries=tuple(
-            MessageDelivery(
-                message["from"],
-                message["dataType"],
-                None if message["data"] is None else message["data"].encode(),
-                tuple(message["receivedBy" if "receivedBy" in message else "heardBy"]),
-                message["bytes"],
-            )
-            for message in record["messages"]
-        ),
-        closed_clients=tuple(
-            ClosedClient(closed["client"], closed["reason"]) for closed in record["closed"]
-        ),
-        permissions=tuple(
-            PermissionState(
-                permission["connectionId"],
-                permission["permission"],
-                permission["group"],
-                permission["allowed"],
-            )
-            for permission in record["permissions"]
-        ),
-        absent=tuple(record.get("absent", ())),
-        fault_hits=tuple(
-            FaultHits(hits["fault"], tuple(hits["operations"].items()))
-            for hits in record.get("faults", ())
-        ),
-        repeats=record.get("repeats", 0),
-        fault_seed=record.get("faultSeed"),
-    )
+    messages = [{"receivedBy": message.get("heardBy"), **message} for message in record["messages"]]
+    return msgspec.convert({**record, "messages": messages}, Simulation)
 
 
 def _section(
@@ -320,7 +267,7 @@ def _permission_row(item: tuple[tuple[str, ...], Counter[str]]) -> tuple[str, st
 def _fault_row(hits: FaultHits) -> tuple[str, str]:
     if not hits.operations:
         return hits.fault, "affected no request"
-    operations = ", ".join(f"{name} {count:,}" for name, count in hits.operations)
+    operations = ", ".join(f"{name} {count:,}" for name, count in hits.operations.items())
     return hits.fault, f"affected {hits.count:,} {_requests(hits.count)}: {operations}"
 
 

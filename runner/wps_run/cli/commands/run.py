@@ -353,7 +353,7 @@ async def _close(
 ) -> None:
     """End the journal, and say if it broke."""
     for outlook in outlooks:
-        journal.add(encoded(outlook.without_data().as_json()))
+        journal.add(encoded(outlook.without_text().as_json()))
     journal.add(encoded(summary_record(heading, summary)))
     await journal.close()
     if journal.error is not None:

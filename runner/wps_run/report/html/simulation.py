@@ -14,7 +14,9 @@ def simulation_section(simulation: Simulation) -> Iterator[str]:
     """Yield the section in pieces: everything in full."""
     title = f"What would happen in hub {_text(simulation.hub)} ({simulation.clients_text})"
     yield f"<section><h2>{title}</h2>"
-    yield from _part("Groups", (_list(group, members) for group, members in simulation.groups))
+    yield from _part(
+        "Groups", (_list(group, members) for group, members in simulation.groups.items())
+    )
     yield from _part("Messages", _messages(simulation))
     yield from _part("Closed", _closed(simulation))
     yield from _part("Permissions", _permissions(simulation))
