@@ -15,7 +15,7 @@ from wps_run.actions.reference import render_markdown
 from wps_run.actions.table import ACTIONS
 from wps_run.cli.main import COMMANDS, wps_run
 from wps_run.playbook.options import PLAYBOOK_KEYS, Option, options_of
-from wps_run.report.formats import markdown_table
+from wps_run.report.formats import FORMATS
 
 DOCS = Path(__file__).parent
 
@@ -56,6 +56,16 @@ def _row(key: str, option: Option) -> str:
     return f"| `{key}` | {option.description} | {flag} | {'yes' if option.per_action else ''} |"
 
 
+def format_table() -> str:
+    """Return the table of the formats of a run's report."""
+    rows = ["| `--report` | `--output` | contents |", "|---|---|---|"]
+    for row in FORMATS:
+        suffix = f"`{row.suffix}`" if row.suffix else ""
+        name = f"`{row.name}`" if row.reporter else ""
+        rows.append(f"| {suffix} | {name} | {row.help} |")
+    return "\n".join([*rows, ""])
+
+
 def replace_part(page: str, name: str, content: str) -> str:
     """Replace what a page has between `<!-- name -->` and `<!-- end of name -->`."""
     begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
@@ -71,7 +81,7 @@ def pages() -> dict[str, str]:
         "actions.md": render_markdown(ACTIONS),
         "cli.md": command_line(),
         "playbooks.md": replace_part(playbooks, "keys", key_table()),
-        "reports.md": replace_part(reports, "formats", markdown_table()),
+        "reports.md": replace_part(reports, "formats", format_table()),
     }
 
 

@@ -176,16 +176,6 @@ def finding_help() -> str:
     return "; ".join(f"{name}: {row.help}" for name, row in FINDING_FORMATS.items())
 
 
-def markdown_table() -> str:
-    """Return the formats of runs as a Markdown table, for the documentation."""
-    rows = "".join(
-        f"| {f'`{row.suffix}`' if row.suffix else ''} | {f'`{row.name}`' if row.reporter else ''} "
-        f"| {row.help} |\n"
-        for row in FORMATS
-    )
-    return f"| `--report` | `--output` | contents |\n|---|---|---|\n{rows}"
-
-
 def suffix_list() -> str:
     """Return `.json, .ndjson, .xml, .html or .md`, for messages."""
     *others, last = FILE_FORMATS
