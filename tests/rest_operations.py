@@ -1,7 +1,7 @@
-"""The operations of the REST API, typed in by hand from the published OpenAPI document.
+"""The operations of the REST API, written by hand from the published OpenAPI document.
 
-api-version 2024-12-01. A third opinion beside the runner's action table and the embedded
-service's routes: neither is made from it, and it imports neither.
+For api-version 2024-12-01. It checks both the action table and the emulator's routes: it is made
+from neither and imports neither.
 """
 
 from typing import NamedTuple
@@ -15,10 +15,10 @@ class RestOperation(NamedTuple):
     Attributes:
         operation_id: Its `operationId`.
         method: The HTTP method.
-        path: The path template; parameters stand in braces.
-        success: The status of success.
+        path: The path template; parameters are in braces.
+        success: The status of a success.
         sends_body: Whether the request has a body.
-        query: Its parameters besides `api-version`; a `*` follows those that may be repeated.
+        query: Its parameters besides `api-version`; a `*` follows a repeatable one.
     """
 
     operation_id: str

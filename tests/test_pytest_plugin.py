@@ -1,4 +1,4 @@
-"""The fixture `wps_local`, in pytest runs of their own, as users have it."""
+"""Tests of the fixture `wps_local`, in pytest processes of their own."""
 
 import re
 import subprocess
@@ -13,13 +13,13 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs a test file, or a script, in an empty folder."""
+    """Run a test file, or a script, in an empty folder."""
 
-    def call(text: str, *words: str) -> subprocess.CompletedProcess[str]:
+    def call(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         file = tmp_path / "test_theirs.py"
         file.write_text(text, encoding="utf-8")
         return subprocess.run(
-            [sys.executable, *words, file],
+            [sys.executable, *arguments, file],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -38,33 +38,33 @@ PYTEST = (
 
 
 def blocks(project: Path) -> list[str]:
-    """The Python in the document about testing."""
+    """Return the Python blocks of the document about testing."""
     text = (project / "docs" / "testing.md").read_text("utf-8")
     return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def test_the_tests_in_the_document_pass(run: Run, project: Path) -> None:
-    """Word for word, with warnings as errors."""
+    """Unchanged, with warnings as errors."""
     tests, _ = blocks(project)
 
-    done = run(tests, *PYTEST)
+    process = run(tests, *PYTEST)
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 passed" in done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "6 passed" in process.stdout
 
 
 def test_the_script_in_the_document_runs(run: Run, project: Path) -> None:
-    """The service needs no pytest."""
+    """The emulator needs no pytest."""
     _, script = blocks(project)
 
-    done = run(script)
+    process = run(script)
 
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+ \[\]\n", done.stdout), done.stderr
-    assert done.stderr == ""
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+ \[\]\n", process.stdout), process.stderr
+    assert process.stderr == ""
 
 
-def test_tests_that_do_not_ask_for_it_load_nothing(run: Run) -> None:
-    """The plugin is there, and that is all: neither the service nor its HTTP is imported."""
+def test_tests_without_the_fixture_do_not_import_the_emulator(run: Run) -> None:
+    """The plug-in is loaded, but neither the emulator nor aiohttp."""
     text = """
 import sys
 
@@ -72,13 +72,13 @@ def test_nothing_is_loaded(request):
     assert request.config.pluginmanager.hasplugin("wps-run")
     assert not {name for name in sys.modules if name.startswith(("aiohttp", "wps_run.emulator"))}
 """
-    done = run(text, *PYTEST)
+    process = run(text, *PYTEST)
 
-    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    assert "1 passed" in process.stdout, process.stdout + process.stderr
 
 
-def test_each_test_has_a_service_of_its_own(run: Run) -> None:
-    """And nothing of it is left: no thread, no open port."""
+def test_each_test_has_its_own_emulator(run: Run) -> None:
+    """It is stopped after the test: no thread is left."""
     text = """
 import threading
 
@@ -97,6 +97,6 @@ def test_gone():
     assert len(set(seen)) == 3
     assert [one.name for one in threading.enumerate() if one.name == "wps-local"] == []
 """
-    done = run(text, *PYTEST)
+    process = run(text, *PYTEST)
 
-    assert "4 passed" in done.stdout, done.stdout + done.stderr
+    assert "4 passed" in process.stdout, process.stdout + process.stderr

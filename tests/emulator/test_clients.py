@@ -1,4 +1,4 @@
-"""Effects reach the clients behind the IDs."""
+"""Tests of delivering effects to clients."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,35 +11,35 @@ HELLO = Message(b"hello", DataType.TEXT)
 
 
 def test_a_message_reaches_each_attached_client(make_client: Callable[[], Any]) -> None:
-    """IDs without a client, and clients that have left, are passed over."""
-    clients, here, left = Clients(), make_client(), make_client()
-    clients.attach("a", here)
-    clients.attach("b", left)
+    """IDs without a client, and clients that have left, are ignored."""
+    clients, client, former = Clients(), make_client(), make_client()
+    clients.attach("a", client)
+    clients.attach("b", former)
     clients.detach("b")
 
     clients.perform(Deliver(("a", "b", "gone"), HELLO))
 
-    assert here.received == [HELLO]
-    assert left.received == []
+    assert client.received == [HELLO]
+    assert former.received == []
 
 
-def test_a_closed_client_hears_the_reason_once_and_nothing_more(
+def test_a_closed_client_receives_the_reason_once_and_nothing_more(
     make_client: Callable[[], Any],
 ) -> None:
-    """It is forgotten with the close."""
-    clients, one = Clients(), make_client()
-    clients.attach("a", one)
+    """It is removed with the close."""
+    clients, client = Clients(), make_client()
+    clients.attach("a", client)
 
     clients.perform(Close(("a", "gone"), "bye"))
     clients.perform(Close(("a",), "again"))
     clients.perform(Deliver(("a",), HELLO))
 
-    assert one.close_reasons == ["bye"]
-    assert one.received == []
+    assert client.close_reasons == ["bye"]
+    assert client.received == []
 
 
-def test_clients_can_be_asked_for(make_client: Callable[[], Any]) -> None:
-    """One by its ID, or all there are; a closed one is among them no more."""
+def test_clients_can_be_looked_up(make_client: Callable[[], Any]) -> None:
+    """One by its ID, or all; a closed one is removed."""
     clients, first, second = Clients(), make_client(), make_client()
     clients.attach("a", first)
     clients.attach("b", second)
@@ -51,79 +51,79 @@ def test_clients_can_be_asked_for(make_client: Callable[[], Any]) -> None:
 
 
 @dataclass
-class Pipe:
-    """A pipe of which nothing is read."""
+class FakeTransport:
+    """A transport whose peer reads nothing."""
 
-    unread: int = 0
+    unsent: int = 0
     is_closed: bool = False
-    taken: list[bytes] = field(default_factory=list)
+    written: list[bytes] = field(default_factory=list)
 
     def is_closing(self) -> bool:
-        """Whether it was cut."""
+        """Whether it is closed."""
         return self.is_closed
 
     def get_write_buffer_size(self) -> int:
-        """What is unread."""
-        return self.unread
+        """The unsent bytes."""
+        return self.unsent
 
     def write(self, data: bytes, /) -> None:
-        """Take some more."""
-        self.taken.append(data)
+        """Record written bytes."""
+        self.written.append(data)
 
 
-def test_plugged_clients_get_bytes_made_once_for_their_kind(
+def test_clients_on_the_fast_path_receive_a_frame_encoded_once_for_their_kind(
     make_client: Callable[[], Any],
 ) -> None:
-    """In the order of the effect, with those that are not plugged in; a full pipe is passed by."""
-    clients, listeners = Clients(), {name: make_client() for name in "abcdef"}
-    pipes = {
-        "a": Pipe(),
-        "b": Pipe(),
-        "c": Pipe(WRITE_BUFFER_LIMIT),
-        "d": Pipe(WRITE_BUFFER_LIMIT + 1),
-        "e": Pipe(is_closed=True),
+    """In the order of the effect, with the other clients; a full transport is not written to."""
+    clients, recorders = Clients(), {name: make_client() for name in "abcdef"}
+    transports = {
+        "a": FakeTransport(),
+        "b": FakeTransport(),
+        "c": FakeTransport(WRITE_BUFFER_LIMIT),
+        "d": FakeTransport(WRITE_BUFFER_LIMIT + 1),
+        "e": FakeTransport(is_closed=True),
     }
-    made: list[str] = []
+    encoded: list[str] = []
 
-    def one(message: Message) -> bytes:
-        made.append("one")
+    def encode(message: Message) -> bytes:
+        encoded.append("first")
         return b"1" + message.data
 
-    def other(message: Message) -> bytes:
-        made.append("other")
+    def encode_other(message: Message) -> bytes:
+        encoded.append("second")
         return b"2" + message.data
 
-    for name, listener in listeners.items():
-        clients.attach(name, listener)
-    for name, pipe in pipes.items():
-        clients.enable_fast_path(name, pipe, other if name == "b" else one)
+    for name, recorder in recorders.items():
+        clients.attach(name, recorder)
+    for name, transport in transports.items():
+        clients.enable_fast_path(name, transport, encode_other if name == "b" else encode)
 
-    clients.perform(Deliver((*listeners, "gone"), HELLO))
+    clients.perform(Deliver((*recorders, "gone"), HELLO))
 
-    assert {name: pipe.taken for name, pipe in pipes.items()} == {
+    assert {name: transport.written for name, transport in transports.items()} == {
         "a": [b"1hello"],
         "b": [b"2hello"],
         "c": [b"1hello"],
         "d": [],
         "e": [],
     }
-    assert made == ["one", "other"]
-    assert [name for name, listener in listeners.items() if listener.received] == ["d", "e", "f"]
+    assert encoded == ["first", "second"]
+    assert [name for name, recorder in recorders.items() if recorder.received] == ["d", "e", "f"]
 
 
-def test_a_plug_lasts_until_it_is_pulled(make_client: Callable[[], Any]) -> None:
-    """By the client, or because it is gone, one way or the other."""
-    clients, listener = Clients(), make_client()
-    pipes = {name: Pipe() for name in "abc"}
-    for name, pipe in pipes.items():
-        clients.attach(name, listener)
-        clients.enable_fast_path(name, pipe, lambda message: message.data)
+def test_the_fast_path_ends(make_client: Callable[[], Any]) -> None:
+    """When it is disabled, and when the client leaves or is closed."""
+    clients, recorder = Clients(), make_client()
+    transports = {name: FakeTransport() for name in "abc"}
+    for name, transport in transports.items():
+        clients.attach(name, recorder)
+        clients.enable_fast_path(name, transport, lambda message: message.data)
 
     clients.disable_fast_path("a")
     clients.detach("b")
     clients.perform(Close(("c",), "bye"))
     clients.perform(Deliver(("a", "b", "c"), HELLO))
 
-    assert [pipe.taken for pipe in pipes.values()] == [[], [], []]
-    assert listener.received == [HELLO]
-    assert listener.close_reasons == ["bye"]
+    assert [transport.written for transport in transports.values()] == [[], [], []]
+    assert recorder.received == [HELLO]
+    assert recorder.close_reasons == ["bye"]

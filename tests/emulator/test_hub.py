@@ -1,4 +1,4 @@
-"""One hub: commands in, effects out."""
+"""Tests of a hub: commands and their effects."""
 
 import pytest
 
@@ -43,24 +43,26 @@ def hub() -> Hub:
         (Target(TargetKind.CONNECTION, "gone"), ()),
     ],
 )
-def test_a_send_reaches_those_it_names(hub: Hub, target: Target, reached: tuple[str, ...]) -> None:
-    """In the order in which they came; nobody there is no error."""
+def test_a_send_reaches_the_connections_of_its_target(
+    hub: Hub, target: Target, reached: tuple[str, ...]
+) -> None:
+    """In the order of connecting; no connection is not an error."""
     assert hub.send(target, HELLO) == Deliver(reached, HELLO)
 
 
-def test_excluded_ids_are_compared_to_the_letter(hub: Hub) -> None:
+def test_excluded_ids_are_compared_exactly(hub: Hub) -> None:
     """Unknown ones are harmless."""
     assert hub.send(ALL_CONNECTIONS, HELLO, {"a1", "A2", "gone"}).connections == ("a2", "b1", "x1")
 
 
-def test_a_predicate_chooses_among_the_addressed(hub: Hub) -> None:
+def test_a_predicate_selects_within_the_target(hub: Hub) -> None:
     """A filter narrows a target; it never widens it."""
-    effect = hub.send(ROOM, HELLO, matches=lambda one: one.user_id == "ada")
+    effect = hub.send(ROOM, HELLO, matches=lambda connection: connection.user_id == "ada")
 
     assert effect.connections == ("a1",)
 
 
-def test_a_user_joins_with_the_connections_that_are_there(hub: Hub) -> None:
+def test_a_user_joins_with_the_current_connections(hub: Hub) -> None:
     """A later connection is not in the group: membership belongs to connections."""
     hub.add_user_to_group("ada", "late")
     hub.connect("a3", "ada")
@@ -69,7 +71,7 @@ def test_a_user_joins_with_the_connections_that_are_there(hub: Hub) -> None:
 
 
 def test_a_user_without_connections_cannot_join(hub: Hub) -> None:
-    """Nothing is remembered for later."""
+    """Nothing is stored for later."""
     with pytest.raises(UnknownUserError):
         hub.add_user_to_group("nobody", "room")
     with pytest.raises(UnknownConnectionError):
@@ -78,7 +80,7 @@ def test_a_user_without_connections_cannot_join(hub: Hub) -> None:
     assert "nobody" not in hub.users
 
 
-def test_removing_who_is_not_there_changes_nothing(hub: Hub) -> None:
+def test_removing_what_does_not_exist_changes_nothing(hub: Hub) -> None:
     """Unknown users, connections and groups alike."""
     hub.remove_user_from_group("nobody", "room")
     hub.remove_user_from_all_groups("nobody")
@@ -90,8 +92,8 @@ def test_removing_who_is_not_there_changes_nothing(hub: Hub) -> None:
     assert list(hub.groups["room"]) == ["a1", "b1"]
 
 
-def test_groups_and_users_are_gone_with_their_last_connection(hub: Hub) -> None:
-    """They exist only while somebody belongs to them."""
+def test_groups_and_users_are_removed_with_their_last_connection(hub: Hub) -> None:
+    """They exist only while a connection belongs to them."""
     hub.disconnect("b1")
     hub.remove_user_from_all_groups("ada")
 
@@ -99,8 +101,8 @@ def test_groups_and_users_are_gone_with_their_last_connection(hub: Hub) -> None:
     assert "room" not in hub.groups
 
 
-def test_a_close_forgets_the_connections_at_once(hub: Hub) -> None:
-    """The effect names them, for whoever holds the sockets."""
+def test_a_close_removes_the_connections_at_once(hub: Hub) -> None:
+    """The effect has their IDs."""
     assert hub.close(ROOM, "maintenance", {"b1"}) == Close(("a1",), "maintenance")
     assert list(hub.connections) == ["a2", "b1", "x1"]
     assert list(hub.users["ada"]) == ["a2"]
@@ -115,16 +117,16 @@ def test_an_id_is_used_once(hub: Hub) -> None:
 
 
 def test_a_bulk_change_selects_before_it_changes(hub: Hub) -> None:
-    """A filter that asks for groups sees them as they were."""
-    hub.add_to_groups(["second"], lambda one: "second" not in one.groups)
-    hub.remove_from_groups(["second", "room"], lambda one: "room" in one.groups)
+    """A filter on groups is evaluated before the change."""
+    hub.add_to_groups(["second"], lambda connection: "second" not in connection.groups)
+    hub.remove_from_groups(["second", "room"], lambda connection: "room" in connection.groups)
 
     assert list(hub.groups["second"]) == ["a2", "x1"]
     assert "room" not in hub.groups
 
 
-def test_a_bulk_change_without_predicate_means_everybody(hub: Hub) -> None:
-    """That is what a missing filter says."""
+def test_a_bulk_change_without_predicate_selects_all(hub: Hub) -> None:
+    """As without a filter."""
     hub.add_to_groups(["all"], None)
 
     assert list(hub.groups["all"]) == ["a1", "a2", "b1", "x1"]
@@ -145,7 +147,7 @@ def test_permissions_belong_to_a_connection(hub: Hub) -> None:
     assert "a1" in hub.groups["room"]
 
 
-def test_roles_hold_for_every_group_until_revoked(hub: Hub) -> None:
+def test_roles_apply_to_every_group_until_revoked(hub: Hub) -> None:
     """A revoke denies one group in spite of the role."""
     hub.connect("r1", rules={Permission.SEND_TO_GROUP: PermissionRules(all_groups=True)})
 
@@ -155,16 +157,16 @@ def test_roles_hold_for_every_group_until_revoked(hub: Hub) -> None:
     assert not hub.check(Permission.SEND_TO_GROUP, "r1", "room")
 
 
-@pytest.mark.parametrize("ask", ["grant", "revoke", "check"])
-def test_permissions_of_an_unknown_connection_are_an_error(hub: Hub, ask: str) -> None:
-    """What that means for the caller is for the REST side to say."""
+@pytest.mark.parametrize("method", ["grant", "revoke", "check"])
+def test_permissions_of_an_unknown_connection_are_an_error(hub: Hub, method: str) -> None:
+    """The REST operations turn it into a response."""
     with pytest.raises(UnknownConnectionError):
-        getattr(hub, ask)(Permission.SEND_TO_GROUP, "gone", "room")
+        getattr(hub, method)(Permission.SEND_TO_GROUP, "gone", "room")
 
 
-def test_members_come_sorted_and_from_a_place_on(hub: Hub) -> None:
-    """Pages are cut from this."""
+def test_members_are_sorted_and_begin_after_an_id(hub: Hub) -> None:
+    """Pages are made from this."""
     hub.add_to_groups(["all"], None)
 
-    assert [one.connection_id for one in hub.members("all", "a1", 2)] == ["a2", "b1"]
+    assert [member.connection_id for member in hub.members("all", "a1", 2)] == ["a2", "b1"]
     assert hub.members("nowhere", "", 2) == []

@@ -1,4 +1,4 @@
-"""One hub at random, against sets of tuples."""
+"""A property test: a hub under random commands against a model of sets of tuples."""
 
 from dataclasses import dataclass
 
@@ -39,146 +39,148 @@ targets = st.one_of(
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A predicate that both sides can ask: of this user, or in this group."""
+class UserOrGroup:
+    """A predicate for hub and model: of this user, or in this group."""
 
     user: str | None
     group: str
 
     def __call__(self, connection: Connection) -> bool:
-        """What the hub asks."""
+        """Evaluate it on a connection of the hub."""
         return connection.user_id == self.user or self.group in connection.groups
 
 
-wanted = st.none() | st.builds(Wanted, st.sampled_from(USERS), groups)
+predicates = st.none() | st.builds(UserOrGroup, st.sampled_from(USERS), groups)
 
 
 class HubMachine(RuleBasedStateMachine):
-    """A hub, and facts written down one by one: who is there, whose, in what, allowed what."""
+    """A hub and its model: connections, owners, memberships, roles and permission changes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.hub = Hub()
-        self.there: list[str] = []
-        self.whose: set[tuple[str, str | None]] = set()
-        self.member: set[tuple[str, str]] = set()
+        self.connected: list[str] = []
+        self.owners: set[tuple[str, str | None]] = set()
+        self.memberships: set[tuple[str, str]] = set()
         self.role: set[tuple[str, Permission]] = set()
         self.granted: set[tuple[str, Permission, str]] = set()
         self.revoked: set[tuple[str, Permission, str]] = set()
 
     # The model's view.
 
-    def addressed(self, target: Target) -> set[str]:
-        """Who is meant."""
-        match target.kind:
+    def candidates(self, destination: Target) -> set[str]:
+        """The connections of a target."""
+        match destination.kind:
             case TargetKind.HUB:
-                return set(self.there)
+                return set(self.connected)
             case TargetKind.GROUP:
-                return {one for one, group in self.member if group == target.name}
+                return {id_ for id_, group in self.memberships if group == destination.name}
             case TargetKind.USER:
-                return {one for one, user in self.whose if user == target.name}
+                return {id_ for id_, user in self.owners if user == destination.name}
             case TargetKind.CONNECTION:
-                return {target.name} & set(self.there)
+                return {destination.name} & set(self.connected)
 
-    def matching(self, want: Wanted | None) -> set[str]:
-        """Who fits a predicate."""
-        if want is None:
-            return set(self.there)
+    def matching(self, predicate: UserOrGroup | None) -> set[str]:
+        """The connections that match a predicate."""
+        if predicate is None:
+            return set(self.connected)
         return {
-            one
-            for one in self.there
-            if (one, want.user) in self.whose or (one, want.group) in self.member
+            id_
+            for id_ in self.connected
+            if (id_, predicate.user) in self.owners or (id_, predicate.group) in self.memberships
         }
 
-    def forget(self, one: str) -> None:
-        """Strike every fact about a connection."""
-        if one not in self.there:
+    def remove(self, id_: str) -> None:
+        """Remove every fact about a connection."""
+        if id_ not in self.connected:
             return
-        self.there.remove(one)
-        self.whose = {fact for fact in self.whose if fact[0] != one}
-        self.member = {fact for fact in self.member if fact[0] != one}
-        self.role = {fact for fact in self.role if fact[0] != one}
-        self.granted = {fact for fact in self.granted if fact[0] != one}
-        self.revoked = {fact for fact in self.revoked if fact[0] != one}
+        self.connected.remove(id_)
+        self.owners = {fact for fact in self.owners if fact[0] != id_}
+        self.memberships = {fact for fact in self.memberships if fact[0] != id_}
+        self.role = {fact for fact in self.role if fact[0] != id_}
+        self.granted = {fact for fact in self.granted if fact[0] != id_}
+        self.revoked = {fact for fact in self.revoked if fact[0] != id_}
 
     # Commands.
 
     @rule(
-        one=ids,
+        id_=ids,
         user=st.sampled_from(USERS),
         joined=some_groups,
         roles=st.frozensets(permissions),
     )
     def connect(
-        self, one: str, user: str | None, joined: list[str], roles: frozenset[Permission]
+        self, id_: str, user: str | None, joined: list[str], roles: frozenset[Permission]
     ) -> None:
-        """An ID that is taken is refused, and nothing changes."""
+        """A duplicate ID is refused, and nothing changes."""
         rules = {role: PermissionRules(all_groups=True) for role in roles}
-        if one in self.there:
+        if id_ in self.connected:
             with pytest.raises(DuplicateConnectionError):
-                self.hub.connect(one, user, joined, rules=rules)
+                self.hub.connect(id_, user, joined, rules=rules)
             return
-        self.hub.connect(one, user, joined, rules=rules)
-        self.there.append(one)
-        self.whose.add((one, user))
-        self.member |= {(one, group) for group in joined}
-        self.role |= {(one, role) for role in roles}
+        self.hub.connect(id_, user, joined, rules=rules)
+        self.connected.append(id_)
+        self.owners.add((id_, user))
+        self.memberships |= {(id_, group) for group in joined}
+        self.role |= {(id_, role) for role in roles}
 
-    @rule(one=ids)
-    def disconnect(self, one: str) -> None:
-        """An unknown one is left alone."""
-        self.hub.disconnect(one)
-        self.forget(one)
+    @rule(id_=ids)
+    def disconnect(self, id_: str) -> None:
+        """An unknown one is ignored."""
+        self.hub.disconnect(id_)
+        self.remove(id_)
 
-    @rule(aim=targets, spared=excluded)
-    def close(self, aim: Target, spared: frozenset[str]) -> None:
-        """Whoever is addressed and not spared is gone."""
-        effect = self.hub.close(aim, "why", spared)
-        chosen = self.addressed(aim) - spared
+    @rule(destination=targets, excluded_ids=excluded)
+    def close(self, destination: Target, excluded_ids: frozenset[str]) -> None:
+        """The target's connections are removed, except the excluded ones."""
+        effect = self.hub.close(destination, "why", excluded_ids)
+        selected = self.candidates(destination) - excluded_ids
         assert effect.reason == "why"
-        assert len(effect.connections) == len(chosen)
-        assert set(effect.connections) == chosen
-        for one in chosen:
-            self.forget(one)
+        assert len(effect.connections) == len(selected)
+        assert set(effect.connections) == selected
+        for id_ in selected:
+            self.remove(id_)
 
-    @rule(aim=targets, spared=excluded, want=wanted)
-    def send(self, aim: Target, spared: frozenset[str], want: Wanted | None) -> None:
-        """Whoever is addressed, matches and is not spared hears it, once."""
+    @rule(destination=targets, excluded_ids=excluded, predicate=predicates)
+    def send(
+        self, destination: Target, excluded_ids: frozenset[str], predicate: UserOrGroup | None
+    ) -> None:
+        """Matching connections of the target receive it once, except the excluded ones."""
         message = Message(b"x", DataType.TEXT)
-        effect = self.hub.send(aim, message, spared, want)
-        chosen = (self.addressed(aim) & self.matching(want)) - spared
+        effect = self.hub.send(destination, message, excluded_ids, predicate)
+        selected = (self.candidates(destination) & self.matching(predicate)) - excluded_ids
         assert effect.message is message
-        assert len(effect.connections) == len(chosen)
-        assert set(effect.connections) == chosen
-        if aim == ALL_CONNECTIONS:
-            assert list(effect.connections) == [one for one in self.there if one in chosen]
+        assert len(effect.connections) == len(selected)
+        assert set(effect.connections) == selected
+        if destination == ALL_CONNECTIONS:
+            assert list(effect.connections) == [id_ for id_ in self.connected if id_ in selected]
 
-    @rule(one=ids, group=groups)
-    def add_connection(self, one: str, group: str) -> None:
+    @rule(id_=ids, group=groups)
+    def add_connection(self, id_: str, group: str) -> None:
         """An unknown one is an error."""
-        if one in self.there:
-            self.hub.add_connection_to_group(one, group)
-            self.member.add((one, group))
+        if id_ in self.connected:
+            self.hub.add_connection_to_group(id_, group)
+            self.memberships.add((id_, group))
         else:
             with pytest.raises(UnknownConnectionError):
-                self.hub.add_connection_to_group(one, group)
+                self.hub.add_connection_to_group(id_, group)
 
-    @rule(one=ids, group=st.none() | groups)
-    def remove_connection(self, one: str, group: str | None) -> None:
+    @rule(id_=ids, group=st.none() | groups)
+    def remove_connection(self, id_: str, group: str | None) -> None:
         """From one group, or from all."""
         if group is None:
-            self.hub.remove_connection_from_all_groups(one)
+            self.hub.remove_connection_from_all_groups(id_)
         else:
-            self.hub.remove_connection_from_group(one, group)
-        self.member -= {(one, left) for left in ([group] if group else GROUPS)}
+            self.hub.remove_connection_from_group(id_, group)
+        self.memberships -= {(id_, group_name) for group_name in ([group] if group else GROUPS)}
 
     @rule(user=users, group=groups)
     def add_user(self, user: str, group: str) -> None:
-        """With all connections there are; with none, an error."""
-        here = {one for one, owner in self.whose if owner == user}
-        if here:
+        """With all current connections; without one, an error."""
+        user_connections = {id_ for id_, owner in self.owners if owner == user}
+        if user_connections:
             self.hub.add_user_to_group(user, group)
-            self.member |= {(one, group) for one in here}
+            self.memberships |= {(id_, group) for id_ in user_connections}
         else:
             with pytest.raises(UnknownUserError):
                 self.hub.add_user_to_group(user, group)
@@ -190,44 +192,48 @@ class HubMachine(RuleBasedStateMachine):
             self.hub.remove_user_from_all_groups(user)
         else:
             self.hub.remove_user_from_group(user, group)
-        here = {one for one, owner in self.whose if owner == user}
-        self.member -= {(one, left) for one in here for left in ([group] if group else GROUPS)}
+        user_connections = {id_ for id_, owner in self.owners if owner == user}
+        self.memberships -= {
+            (id_, group_name)
+            for id_ in user_connections
+            for group_name in ([group] if group else GROUPS)
+        }
 
-    @rule(many=some_groups, want=wanted)
-    def add_many(self, many: list[str], want: Wanted | None) -> None:
-        """All matches are chosen before the first change."""
-        chosen = self.matching(want)
-        self.hub.add_to_groups(many, want)
-        self.member |= {(one, group) for one in chosen for group in many}
+    @rule(group_names=some_groups, predicate=predicates)
+    def add_many(self, group_names: list[str], predicate: UserOrGroup | None) -> None:
+        """All matches are selected before the first change."""
+        selected = self.matching(predicate)
+        self.hub.add_to_groups(group_names, predicate)
+        self.memberships |= {(id_, group) for id_ in selected for group in group_names}
 
-    @rule(many=some_groups, want=wanted)
-    def remove_many(self, many: list[str], want: Wanted | None) -> None:
+    @rule(group_names=some_groups, predicate=predicates)
+    def remove_many(self, group_names: list[str], predicate: UserOrGroup | None) -> None:
         """Those that match leave each group."""
-        chosen = self.matching(want)
-        self.hub.remove_from_groups(many, want)
-        self.member -= {(one, group) for one in chosen for group in many}
+        selected = self.matching(predicate)
+        self.hub.remove_from_groups(group_names, predicate)
+        self.memberships -= {(id_, group) for id_ in selected for group in group_names}
 
-    @rule(one=ids, what=permissions, group=groups)
-    def grant(self, one: str, what: Permission, group: str) -> None:
-        """The last word counts."""
-        if one not in self.there:
+    @rule(id_=ids, permission=permissions, group=groups)
+    def grant(self, id_: str, permission: Permission, group: str) -> None:
+        """The last change counts."""
+        if id_ not in self.connected:
             with pytest.raises(UnknownConnectionError):
-                self.hub.grant(what, one, group)
+                self.hub.grant(permission, id_, group)
             return
-        self.hub.grant(what, one, group)
-        self.granted.add((one, what, group))
-        self.revoked.discard((one, what, group))
+        self.hub.grant(permission, id_, group)
+        self.granted.add((id_, permission, group))
+        self.revoked.discard((id_, permission, group))
 
-    @rule(one=ids, what=permissions, group=groups)
-    def revoke(self, one: str, what: Permission, group: str) -> None:
+    @rule(id_=ids, permission=permissions, group=groups)
+    def revoke(self, id_: str, permission: Permission, group: str) -> None:
         """It beats what the roles give."""
-        if one not in self.there:
+        if id_ not in self.connected:
             with pytest.raises(UnknownConnectionError):
-                self.hub.revoke(what, one, group)
+                self.hub.revoke(permission, id_, group)
             return
-        self.hub.revoke(what, one, group)
-        self.revoked.add((one, what, group))
-        self.granted.discard((one, what, group))
+        self.hub.revoke(permission, id_, group)
+        self.revoked.add((id_, permission, group))
+        self.granted.discard((id_, permission, group))
 
     # What must hold.
 
@@ -235,14 +241,20 @@ class HubMachine(RuleBasedStateMachine):
     def the_indexes_agree(self) -> None:
         """Users and groups exist while a connection belongs to them; order is that of coming."""
         hub = self.hub
-        assert list(hub.connections) == self.there
-        assert {(one, each.user_id) for one, each in hub.connections.items()} == self.whose
-        assert {(one, user) for user, those in hub.users.items() for one in those} == {
-            fact for fact in self.whose if fact[1] is not None
+        assert list(hub.connections) == self.connected
+        assert {
+            (id_, connection.user_id) for id_, connection in hub.connections.items()
+        } == self.owners
+        assert {(id_, user) for user, ids_of in hub.users.items() for id_ in ids_of} == {
+            fact for fact in self.owners if fact[1] is not None
         }
-        members = {(one, group) for group, those in hub.groups.items() for one in those}
-        joined = {(one, group) for one, each in hub.connections.items() for group in each.groups}
-        assert members == joined == self.member
+        members = {(id_, group) for group, ids_of in hub.groups.items() for id_ in ids_of}
+        joined = {
+            (id_, group)
+            for id_, connection in hub.connections.items()
+            for group in connection.groups
+        }
+        assert members == joined == self.memberships
         assert all(hub.groups.values())
         assert all(hub.users.values())
 
@@ -250,21 +262,21 @@ class HubMachine(RuleBasedStateMachine):
     def the_lists_agree(self) -> None:
         """Sorted by ID, a page at a time."""
         for group in GROUPS:
-            expected = sorted(one for one, joined in self.member if joined == group)
-            found = [each.connection_id for each in self.hub.members(group, "c1", 2)]
-            assert found == [one for one in expected if one > "c1"][:2]
+            expected = sorted(id_ for id_, joined in self.memberships if joined == group)
+            listed = [connection.connection_id for connection in self.hub.members(group, "c1", 2)]
+            assert listed == [id_ for id_ in expected if id_ > "c1"][:2]
 
     @invariant()
     def the_permissions_agree(self) -> None:
-        """A revocation beats the roles, the last word counts."""
-        for one in self.there:
-            for what in PERMISSIONS:
+        """A revocation overrides the roles; the last change counts."""
+        for id_ in self.connected:
+            for permission in PERMISSIONS:
                 for group in GROUPS:
-                    fact = (one, what, group)
+                    fact = (id_, permission, group)
                     allowed = fact in self.granted or (
-                        (one, what) in self.role and fact not in self.revoked
+                        (id_, permission) in self.role and fact not in self.revoked
                     )
-                    assert self.hub.check(what, one, group) is allowed
+                    assert self.hub.check(permission, id_, group) is allowed
 
 
 TestHubMachine = HubMachine.TestCase

@@ -1,4 +1,4 @@
-"""The official Python SDK takes the embedded service for the real one: every method of it."""
+"""Tests of the emulator with the official Python SDK: each of its methods."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def sdk(emulator: Emulator) -> Any:
 
 
 async def run(method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Call the blocking client while the service runs in this loop."""
+    """Call the blocking client while the emulator runs in this loop."""
     return await asyncio.to_thread(method, *arguments, **options)
 
 
@@ -36,9 +36,9 @@ async def run(method: Callable[..., Any], *arguments: Any, **options: Any) -> An
 async def test_sends(
     emulator: Emulator, sdk: Any, make_client: Callable[[], Any], name: str
 ) -> None:
-    """To all, a group, a user, a connection; JSON, text and binary; names that hurt."""
-    one = make_client()
-    emulator.attach("hub", one, user_id=name, connection_id=name, groups=[name])
+    """To all, a group, a user, a connection; JSON, text and binary; special names."""
+    client = make_client()
+    emulator.attach("hub", client, user_id=name, connection_id=name, groups=[name])
     quoted = name.replace("'", "''")
 
     await run(sdk.send_to_all, {"hello": "test_message"}, excluded=["x"])
@@ -49,7 +49,7 @@ async def test_sends(
     await run(sdk.send_to_user, name, b"\x00", content_type="application/octet-stream")
     await run(sdk.send_to_connection, name, ["x"], content_type="application/json")
 
-    assert [(message.data, message.data_type, message.group) for message in one.received] == [
+    assert [(message.data, message.data_type, message.group) for message in client.received] == [
         (b'{"hello": "test_message"}', DataType.JSON, None),
         (b"hi", DataType.TEXT, name),
         (b"\x00", DataType.BINARY, None),
@@ -61,8 +61,8 @@ async def test_a_dict_as_plain_text_is_just_text(
     emulator: Emulator, sdk: Any, make_client: Callable[[], Any]
 ) -> None:
     """Its own smoke test sends one, form-encoded, with a filter."""
-    one = make_client()
-    emulator.attach("hub", one, user_id="user2")
+    client = make_client()
+    emulator.attach("hub", client, user_id="user2")
 
     await run(
         sdk.send_to_all,
@@ -71,14 +71,14 @@ async def test_a_dict_as_plain_text_is_just_text(
         filter="userId ne 'user1'",
     )
 
-    assert one.payloads == [b"hello=world"]
+    assert client.payloads == [b"hello=world"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_groups_and_questions(
+async def test_groups_and_existence(
     emulator: Emulator, sdk: Any, make_client: Callable[[], Any], name: str
 ) -> None:
-    """Joining, leaving, asking and listing."""
+    """Joining, leaving, checking and listing."""
     emulator.attach("hub", make_client(), user_id=name, connection_id=name)
 
     assert await run(sdk.connection_exists, name)
@@ -87,7 +87,7 @@ async def test_groups_and_questions(
     await run(sdk.add_connection_to_group, name, name)
     assert await run(sdk.group_exists, name)
     listed = await run(lambda: list(sdk.list_connections(group=name)))
-    assert [(one.connection_id, one.user_id) for one in listed] == [(name, name)]
+    assert [(member.connection_id, member.user_id) for member in listed] == [(name, name)]
     await run(sdk.remove_connection_from_group, name, name)
     await run(sdk.add_user_to_group, name, name)
     await run(sdk.remove_user_from_group, name, name)
@@ -99,7 +99,7 @@ async def test_groups_and_questions(
 
 
 async def test_permissions(emulator: Emulator, sdk: Any, make_client: Callable[[], Any]) -> None:
-    """Granting, asking, revoking."""
+    """Granting, checking, revoking."""
     emulator.attach("hub", make_client(), connection_id="c")
 
     await run(sdk.grant_permission, "joinLeaveGroup", "c", target_name="a/b c")
@@ -111,16 +111,18 @@ async def test_permissions(emulator: Emulator, sdk: Any, make_client: Callable[[
 
 async def test_closes(emulator: Emulator, sdk: Any, make_client: Callable[[], Any]) -> None:
     """One, a user's, a group's, all."""
-    listeners = [make_client() for _ in range(4)]
-    for number, one in enumerate(listeners):
-        emulator.attach("hub", one, connection_id=f"c{number}", user_id=f"u{number}", groups=["g"])
+    clients = [make_client() for _ in range(4)]
+    for number, client in enumerate(clients):
+        emulator.attach(
+            "hub", client, connection_id=f"c{number}", user_id=f"u{number}", groups=["g"]
+        )
 
     await run(sdk.close_connection, "c0", reason="one")
     await run(sdk.close_user_connections, "u1", reason="user")
     await run(sdk.close_group_connections, "g", excluded=["c3"], reason="group")
     await run(sdk.close_all_connections)
 
-    assert [one.close_reasons for one in listeners] == [["one"], ["user"], ["group"], [""]]
+    assert [client.close_reasons for client in clients] == [["one"], ["user"], ["group"], [""]]
 
 
 @pytest.mark.parametrize(
@@ -146,8 +148,8 @@ async def test_listing_by_page(
     assert await run(fetch) == pages
 
 
-async def test_nobody_there(sdk: Any) -> None:
-    """The same as on Azure: what is not there is false, fine, or not found."""
+async def test_unknown_targets(sdk: Any) -> None:
+    """As on Azure: false, success, or not found."""
     assert not await run(sdk.user_exists, "fake user")
     assert not await run(sdk.group_exists, "fake group")
     assert not await run(sdk.connection_exists, "fake connection id")
@@ -162,8 +164,8 @@ async def test_nobody_there(sdk: Any) -> None:
         await run(sdk.grant_permission, "sendToGroup", "fake", target_name="g")
 
 
-async def test_refusals_reach_the_caller_in_words(sdk: Any) -> None:
-    """The SDK shows the service's message."""
+async def test_refusals_have_the_services_message(sdk: Any) -> None:
+    """The SDK raises it."""
     with pytest.raises(HttpResponseError, match="Syntax error at position 14") as error:
         await run(sdk.send_to_all, "x", content_type="text/plain", filter="invalid filter")
     with pytest.raises(HttpResponseError, match="in between 1 and 1024"):
@@ -195,7 +197,7 @@ async def test_another_key_is_denied(emulator: Emulator) -> None:
         await run(sdk.send_to_all, "x", content_type="text/plain")
 
 
-async def test_client_tokens_are_signed_without_us(emulator: Emulator, sdk: Any) -> None:
+async def test_client_tokens_are_signed_by_the_sdk(emulator: Emulator, sdk: Any) -> None:
     """With the access key, for the hub's client URL."""
     access = await run(sdk.get_client_access_token, user_id="ada", groups=["g"])
     claims = jwt.decode(
@@ -210,15 +212,15 @@ async def test_client_tokens_are_signed_without_us(emulator: Emulator, sdk: Any)
 
 
 async def test_the_asynchronous_client(emulator: Emulator, make_client: Callable[[], Any]) -> None:
-    """It speaks through aiohttp, which tidies URLs."""
-    one = make_client()
-    emulator.attach("hub", one, user_id=NAMES[1], connection_id="c")
+    """It uses aiohttp, which normalizes URLs."""
+    client = make_client()
+    emulator.attach("hub", client, user_id=NAMES[1], connection_id="c")
     sdk: Any = AsyncClient.from_connection_string(emulator.connection_string, hub="hub")
 
     async with sdk:
         await sdk.add_user_to_group("red team", NAMES[1])
         await sdk.send_to_group("red team", "hi", content_type="text/plain")
-        found = [one async for one in sdk.list_connections(group="red team")]
+        members = [member async for member in sdk.list_connections(group="red team")]
 
-    assert one.payloads == [b"hi"]
-    assert [member.connection_id for member in found] == ["c"]
+    assert client.payloads == [b"hi"]
+    assert [member.connection_id for member in members] == ["c"]

@@ -1,4 +1,4 @@
-"""Permissions of one connection."""
+"""Tests of the permissions of one connection."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from wps_run.emulator.wildcards import compile_pattern
 
 
 def test_a_grant_is_for_one_literal_group() -> None:
-    """A star is no wildcard."""
+    """A star is not a wildcard."""
     rules = PermissionRules()
 
     rules.grant("*")
@@ -18,7 +18,7 @@ def test_a_grant_is_for_one_literal_group() -> None:
     assert not rules.check("room")
 
 
-def test_a_revoke_beats_a_role_until_it_is_granted_again() -> None:
+def test_a_revoke_overrides_a_role_until_it_is_granted_again() -> None:
     """A denial of one group leaves the role for the others."""
     rules = PermissionRules(all_groups=True)
 
@@ -31,7 +31,7 @@ def test_a_revoke_beats_a_role_until_it_is_granted_again() -> None:
 
 
 def test_granted_then_revoked_leaves_no_rule() -> None:
-    """Grants that were taken back do not count."""
+    """Revoked grants do not count."""
     rules = PermissionRules()
 
     rules.grant("room")
@@ -40,11 +40,11 @@ def test_granted_then_revoked_leaves_no_rule() -> None:
     assert rules == PermissionRules()
 
 
-@pytest.mark.parametrize("everywhere", [False, True])
-def test_a_thousand_rules_are_enough(*, everywhere: bool) -> None:
-    """One more is refused and changes nothing; a repeat is none more."""
-    rules = PermissionRules(all_groups=everywhere)
-    change = rules.revoke if everywhere else rules.grant
+@pytest.mark.parametrize("all_groups", [False, True])
+def test_there_are_at_most_a_thousand_rules(*, all_groups: bool) -> None:
+    """One more is refused and changes nothing; a repeated one is not counted."""
+    rules = PermissionRules(all_groups=all_groups)
+    change = rules.revoke if all_groups else rules.grant
     for number in range(RULE_LIMIT):
         change(f"room{number}")
 
@@ -52,10 +52,10 @@ def test_a_thousand_rules_are_enough(*, everywhere: bool) -> None:
     with pytest.raises(TooManyRulesError):
         change("overflow")
 
-    assert rules.check("overflow") is everywhere
+    assert rules.check("overflow") is all_groups
 
 
-def test_a_revoke_beats_a_pattern_until_it_is_granted_again() -> None:
+def test_a_revoke_overrides_a_pattern_until_it_is_granted_again() -> None:
     """The other groups of the pattern stay allowed."""
     rules = PermissionRules(patterns=(compile_pattern("room.*"),))
     assert rules.check("room.1")
@@ -86,7 +86,7 @@ def test_grants_and_denials_count_together() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["grant", "revoke"]), st.sampled_from("abc"))))
 def test_the_last_change_of_a_group_decides(changes: list[tuple[str, str]]) -> None:
-    """Whatever came before, and whatever the roles give."""
+    """With any earlier changes and roles."""
     rules = PermissionRules(patterns=(compile_pattern("a*"),), allowed={"b"})
     expected = {"a": True, "b": True, "c": False}
     for change, group in changes:

@@ -1,4 +1,4 @@
-"""The ledger keeps the last of what happened, in order, and counts what it dropped."""
+"""Tests of the request log."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,23 +7,23 @@ from wps_run.emulator.effects import Close, DataType, Deliver, Message
 from wps_run.emulator.request_log import ClientEvent, EventKind, RequestEntry, RequestLog
 
 
-def exchange(path: str = "/", effect: Close | Deliver | None = None) -> RequestEntry:
+def request(path: str = "/", effect: Close | Deliver | None = None) -> RequestEntry:
     """A request."""
     return RequestEntry("POST", path, "SendToAll", "chat", 202, effect)
 
 
-def numbers(ledger: RequestLog, after: int = 0) -> list[int]:
-    """The numbers of what is kept."""
-    return [entry.sequence for entry in ledger.entries(after)]
+def numbers(log: RequestLog, after: int = 0) -> list[int]:
+    """The numbers of the entries."""
+    return [entry.sequence for entry in log.entries(after)]
 
 
 def test_entries_are_numbered_from_1() -> None:
-    """Requests and clients' doings in one row, with what an assertion asks for."""
-    ledger = RequestLog()
-    ledger.add(1.5, exchange(effect=Close(("c1",), "late")), ("ada",))
-    ledger.add(2.5, ClientEvent(EventKind.CONNECTED, "chat", "c2"))
+    """Requests and client events are numbered together."""
+    log = RequestLog()
+    log.add(1.5, request(effect=Close(("c1",), "late")), ("ada",))
+    log.add(2.5, ClientEvent(EventKind.CONNECTED, "chat", "c2"))
 
-    first, second = ledger.entries()
+    first, second = log.entries()
 
     assert (first.sequence, first.at, first.operation, first.status) == (1, 1.5, "SendToAll", 202)
     assert (first.hub, first.connections, first.users) == ("chat", ("c1",), ("ada",))
@@ -31,50 +31,50 @@ def test_entries_are_numbered_from_1() -> None:
 
 
 @given(limit=st.integers(1, 5), count=st.integers(0, 12), after=st.integers(0, 15))
-def test_the_last_entries_are_kept(limit: int, count: int, after: int) -> None:
-    """The others are counted; a reader goes on behind the last number it saw."""
-    ledger = RequestLog(entries=limit)
+def test_the_newest_entries_are_kept(limit: int, count: int, after: int) -> None:
+    """The others are counted; a reader continues after the last number it read."""
+    log = RequestLog(entries=limit)
     for _ in range(count):
-        ledger.add(0, exchange())
+        log.add(0, request())
 
-    assert ledger.last == count
-    assert ledger.dropped == max(0, count - limit)
-    assert numbers(ledger, after) == [
+    assert log.last == count
+    assert log.dropped == max(0, count - limit)
+    assert numbers(log, after) == [
         number for number in range(1, count + 1) if number > max(after, count - limit)
     ]
 
 
-def test_large_entries_make_others_go() -> None:
-    """What callers choose, and a long list of listeners, is counted; the newest stays."""
+def test_large_entries_displace_others() -> None:
+    """Everything that callers choose counts; the newest entry stays."""
     message = Message(b"x" * 10_000, DataType.BINARY)
-    wordy = Message(b"x", DataType.TEXT, metadata={f"m{n}": "v" * 1000 for n in range(10)})
+    with_metadata = Message(b"x", DataType.TEXT, metadata={f"m{n}": "v" * 1000 for n in range(10)})
     large = (
-        exchange(effect=Deliver((), wordy)),
-        exchange(effect=Deliver((), message)),
-        exchange("/" * 10_000),
+        request(effect=Deliver((), with_metadata)),
+        request(effect=Deliver((), message)),
+        request("/" * 10_000),
         RequestEntry("GET", "/", "", "", 404, query="q" * 10_000),
         RequestEntry("GET", "/", "", "", 404, request_id="r" * 10_000),
         ClientEvent(EventKind.REFUSED, "chat", detail="d" * 10_000),
-        exchange(effect=Close((), "r" * 10_000)),
-        exchange(effect=Close(tuple("c" for _ in range(1000)), "")),
+        request(effect=Close((), "r" * 10_000)),
+        request(effect=Close(tuple("c" for _ in range(1000)), "")),
     )
-    for one in large:
-        ledger = RequestLog(size=10_000)
-        ledger.add(0, exchange())
-        ledger.add(0, one)
+    for entry in large:
+        log = RequestLog(size=10_000)
+        log.add(0, request())
+        log.add(0, entry)
 
-        assert numbers(ledger) == [2]
-        ledger.add(0, exchange())
-        assert numbers(ledger) == [3]
+        assert numbers(log) == [2]
+        log.add(0, request())
+        assert numbers(log) == [3]
 
 
-def test_a_ledger_that_forgot_begins_anew() -> None:
-    """With number 1, and room for everything."""
-    ledger = RequestLog(entries=2)
+def test_a_cleared_log_starts_with_number_1() -> None:
+    """And with room for all entries."""
+    log = RequestLog(entries=2)
     for _ in range(3):
-        ledger.add(0, exchange())
+        log.add(0, request())
 
-    ledger.clear()
-    ledger.add(0, exchange())
+    log.clear()
+    log.add(0, request())
 
-    assert (ledger.last, ledger.dropped, numbers(ledger)) == (1, 0, [1])
+    assert (log.last, log.dropped, numbers(log)) == (1, 0, [1])

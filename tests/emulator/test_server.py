@@ -1,4 +1,4 @@
-"""Starting and stopping, keys, TLS, and clients that need no socket."""
+"""Tests of starting and stopping, keys, TLS and simulated clients."""
 
 import asyncio
 import os
@@ -17,25 +17,25 @@ from wps_run.connect.endpoint import parse_connection_string
 from wps_run.emulator.server import Emulator
 
 
-async def test_it_is_ready_when_started_and_gone_when_stopped(
+async def test_it_answers_when_started_and_not_when_stopped(
     make_rest_client: Callable[[Emulator], Any],
 ) -> None:
-    """Well under a second each, on a port of its own."""
+    """Both together take less than a second."""
     began = time.perf_counter()
     emulator = Emulator()
     await emulator.start()
-    ask = make_rest_client(emulator)
-    assert (await ask("HEAD", "/api/health")).status == 200
+    send = make_rest_client(emulator)
+    assert (await send("HEAD", "/api/health")).status == 200
 
     await emulator.stop()
     with pytest.raises(aiohttp.ClientConnectionError):
-        await ask("HEAD", "/api/health")
+        await send("HEAD", "/api/health")
 
     assert time.perf_counter() - began < 1
 
 
 async def test_a_stop_does_not_wait_for_idle_clients(emulator: Emulator) -> None:
-    """A connection that says nothing is closed; stopping twice is once too often, but harmless."""
+    """An idle connection is closed; a second stop has no effect."""
     port = int(emulator.endpoint.origin.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
@@ -46,7 +46,7 @@ async def test_a_stop_does_not_wait_for_idle_clients(emulator: Emulator) -> None
     writer.close()
 
 
-async def test_two_services_live_side_by_side(
+async def test_two_emulators_run_side_by_side(
     emulator: Emulator, make_rest_client: Callable[[Emulator], Any]
 ) -> None:
     """Each has its own port, key and hubs."""
@@ -60,7 +60,7 @@ async def test_two_services_live_side_by_side(
 
 
 async def test_a_port_in_use_is_an_error(emulator: Emulator) -> None:
-    """Nothing is left behind by the one that failed."""
+    """The failed start releases its resources."""
     port = int(emulator.endpoint.origin.rpartition(":")[2])
 
     with pytest.raises(OSError, match="in use"):
@@ -68,20 +68,20 @@ async def test_a_port_in_use_is_an_error(emulator: Emulator) -> None:
 
 
 async def test_the_connection_string_can_be_read(emulator: Emulator) -> None:
-    """By the runner; the SDK's tests read it, too. The key is in no repr."""
+    """By this package, as by the SDK. The key is in no repr."""
     assert parse_connection_string(emulator.connection_string) == emulator.endpoint
     assert emulator.endpoint.key not in repr(emulator) + repr(emulator.endpoint)
 
 
 @pytest.mark.parametrize("key", ["k" * 32, "é" * 16, "with = and + / of base64" + "=" * 10])
-def test_keys_that_are_taken(key: str) -> None:
+def test_valid_keys(key: str) -> None:
     """At least 32 bytes of UTF-8."""
     assert Emulator(access_key=key).endpoint.key == key
 
 
 @pytest.mark.parametrize("key", ["", "k" * 31, ";" * 40, " " * 40, "k" * 40 + "\n", "\ud800" * 40])
-def test_keys_that_are_refused(key: str) -> None:
-    """Too short, or no part of a connection string. The message does not quote them."""
+def test_invalid_keys(key: str) -> None:
+    """Too short, or not allowed in a connection string. The message does not quote them."""
     with pytest.raises(ValueError, match="at least 32 bytes") as error:
         Emulator(access_key=key)
 
@@ -96,13 +96,13 @@ def test_keys_that_are_refused(key: str) -> None:
         ("localhost", "http://localhost:7"),
     ],
 )
-def test_where_it_is_reached(host: str, origin: str) -> None:
-    """A service on all addresses is reached on this machine's own."""
+def test_the_url_of_an_emulator(host: str, origin: str) -> None:
+    """One that listens on all addresses has the loopback address."""
     assert Emulator(host=host, port=7).endpoint.origin == origin
 
 
 async def test_https(certificate: tuple[str, str]) -> None:
-    """With a certificate and its key, it speaks TLS and nothing else."""
+    """With a certificate and its key, it accepts TLS only."""
     cert, key = certificate
     trust = ssl.create_default_context(cafile=cert)
     async with (
@@ -114,14 +114,14 @@ async def test_https(certificate: tuple[str, str]) -> None:
         assert response.status == 200
 
 
-@pytest.mark.parametrize("given", [{"tls_cert": "a"}, {"tls_key": "a"}])
-def test_half_of_a_certificate_is_refused(given: dict[str, str]) -> None:
+@pytest.mark.parametrize("files", [{"tls_cert": "a"}, {"tls_key": "a"}])
+def test_half_of_a_certificate_is_refused(files: dict[str, str]) -> None:
     """It needs both files."""
     with pytest.raises(ValueError, match="both"):
-        Emulator(**given)  # type: ignore[arg-type]  # one of the two, by its name
+        Emulator(**files)  # type: ignore[arg-type]  # one of the two, by its name
 
 
-async def test_a_certificate_that_is_not_there_is_an_error() -> None:
+async def test_a_missing_certificate_is_an_error() -> None:
     """When it starts."""
     with pytest.raises(ValueError, match=r"certificate `missing\.pem`.*No such file"):
         await Emulator(tls_cert="missing.pem", tls_key="missing.pem").start()
@@ -160,32 +160,32 @@ async def test_attached_clients_are_connections(
 async def test_a_client_with_a_wrong_name_is_refused(
     emulator: Emulator, make_client: Callable[[], Any], wrong: dict[str, Any]
 ) -> None:
-    """So is an ID that is in use; the one who has it keeps it."""
-    one = make_client()
-    emulator.attach("chat", one, connection_id="taken")
+    """So is an ID that is in use; its client stays connected."""
+    client = make_client()
+    emulator.attach("chat", client, connection_id="taken")
 
-    with pytest.raises(ValueError):  # noqa: PT011 - two kinds
+    with pytest.raises(ValueError):  # noqa: PT011 - two subclasses
         emulator.attach(**{"hub": "chat", "client": make_client(), **wrong})
 
     assert list(emulator.hubs["chat"].connections) == ["taken"]
 
 
 def test_it_prints_nothing_and_reads_no_environment(project: Path) -> None:
-    """It is a guest in this process: even what is no HTTP, and a newer version, stay silent."""
+    """Not even for invalid HTTP."""
     program = """
 import asyncio
 from wps_run.emulator.server import Emulator
 
 async def main():
-    async with Emulator() as service:
-        reader, writer = await asyncio.open_connection(*service.endpoint.host.split(":"))
+    async with Emulator() as emulator:
+        reader, writer = await asyncio.open_connection(*emulator.endpoint.host.split(":"))
         writer.write(b"GET / HTTP/9.9\\r\\n\\r\\n")
         await reader.read()
         writer.close()
 
 asyncio.run(main())
 """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program],
         cwd=project,
         check=True,
@@ -193,11 +193,11 @@ asyncio.run(main())
         env={**os.environ, "WPS_LOCAL_ACCESS_KEY": "short"},
     )
 
-    assert (done.stdout, done.stderr) == (b"", b"")
+    assert (process.stdout, process.stderr) == (b"", b"")
 
 
-async def test_files_that_are_no_pem_pair_are_named(tmp_path: Path) -> None:
-    """What OpenSSL refuses is told with the files' names, not in OpenSSL's words."""
+async def test_an_invalid_pem_file_is_named(tmp_path: Path) -> None:
+    """The error has the names of the files, not OpenSSL's message."""
     file = tmp_path / "not.pem"
     file.write_text("hello", encoding="utf-8")
 

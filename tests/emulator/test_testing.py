@@ -1,4 +1,4 @@
-"""A service in a thread of its own: what tests of any kind can do with it."""
+"""Tests of `LocalPubSub` and its simulated clients."""
 
 import asyncio
 import json
@@ -19,25 +19,25 @@ def chat(wps_local: LocalPubSub) -> Any:
     return WebPubSubServiceClient.from_connection_string(wps_local.connection_string, hub="chat")
 
 
-def test_clients_note_what_they_hear(wps_local: LocalPubSub, chat: Any) -> None:
-    """Text, JSON and bytes as such; more is in `received`."""
+def test_clients_record_messages(wps_local: LocalPubSub, chat: Any) -> None:
+    """As text, decoded JSON or bytes; `received` has more."""
     ada = wps_local.client("ada", hub="Chat", groups=["red"])
-    anyone = wps_local.client(hub="chat", connection_id="c1")
+    anonymous = wps_local.client(hub="chat", connection_id="c1")
 
     chat.send_to_all("hi", content_type="text/plain")
     chat.send_to_group("red", {"a": [1]}, content_type="application/json")
     chat.send_to_connection("c1", b"\0", content_type="application/octet-stream")
 
     assert ada.messages == ["hi", {"a": [1]}]
-    assert [one.group for one in ada.received] == [None, "red"]
-    assert anyone.messages == ["hi", b"\0"]
-    assert (ada.closed_reason, anyone.connection_id, anyone.user) == (None, "c1", None)
+    assert [message.group for message in ada.received] == [None, "red"]
+    assert anonymous.messages == ["hi", b"\0"]
+    assert (ada.closed_reason, anonymous.connection_id, anonymous.user) == (None, "c1", None)
     assert repr(ada) == "<client ada in hub chat>"
-    assert repr(anyone) == "<client c1 in hub chat>"
+    assert repr(anonymous) == "<client c1 in hub chat>"
 
 
-def test_messages_are_taken_one_after_the_other(wps_local: LocalPubSub, chat: Any) -> None:
-    """`next` waits for one that was not taken yet."""
+def test_next_returns_one_message_after_the_other(wps_local: LocalPubSub, chat: Any) -> None:
+    """It waits for a message that it has not returned."""
     ada = wps_local.client("ada", hub="chat")
     sender = threading.Timer(
         0.05, lambda: chat.send_to_user("ada", "late", content_type="text/plain")
@@ -51,8 +51,8 @@ def test_messages_are_taken_one_after_the_other(wps_local: LocalPubSub, chat: An
     sender.join()
 
 
-async def test_async_tests_wait_without_holding_others_up(wps_local: LocalPubSub) -> None:
-    """The loop of the test goes on."""
+async def test_async_tests_wait_without_blocking(wps_local: LocalPubSub) -> None:
+    """The event loop of the test continues."""
     ada = wps_local.client("ada", hub="chat")
     waiting = asyncio.create_task(ada.anext())
     chat = WebPubSubServiceClient.from_connection_string(wps_local.connection_string, hub="chat")
@@ -63,7 +63,7 @@ async def test_async_tests_wait_without_holding_others_up(wps_local: LocalPubSub
 
 
 def test_clients_are_closed_and_leave(wps_local: LocalPubSub, chat: Any) -> None:
-    """Cut off with a reason, or of their own will; state and groups follow."""
+    """By a request with a reason, or by themselves; state and groups change."""
     ada = wps_local.client("ada", hub="chat", groups=["red", "blue"])
     grace = wps_local.client("grace", hub="chat", groups=["red"])
     assert wps_local.groups(ada) == ("red", "blue")
@@ -77,8 +77,8 @@ def test_clients_are_closed_and_leave(wps_local: LocalPubSub, chat: Any) -> None
     assert wps_local.state == {}
 
 
-def test_the_ledger_is_there_to_be_asserted_on(wps_local: LocalPubSub, chat: Any) -> None:
-    """Who noticed what, by connection and by user."""
+def test_the_ledger_has_requests_with_their_effect(wps_local: LocalPubSub, chat: Any) -> None:
+    """By connection and by user."""
     wps_local.client("ada", hub="chat", connection_id="c1")
     chat.send_to_user("ada", "hi", content_type="text/plain")
     chat.close_all_connections(reason="over")
@@ -97,13 +97,13 @@ def test_the_ledger_is_there_to_be_asserted_on(wps_local: LocalPubSub, chat: Any
 
 
 def test_faults_and_resets(wps_local: LocalPubSub, chat: Any) -> None:
-    """While it runs; a fault that cannot be read changes nothing."""
+    """An invalid fault changes nothing."""
     with pytest.raises(ValueError, match="did you mean `stall`"):
         wps_local.fault("503", "stal")
     wps_local.fault("429,retry-after=0,count=1")
     ada = wps_local.client("ada", hub="chat")
     chat.send_to_all("hi", content_type="text/plain")
-    assert [one.status for one in wps_local.ledger] == [429, 202]
+    assert [entry.status for entry in wps_local.ledger] == [429, 202]
 
     wps_local.fault("503")
     wps_local.reset()
@@ -111,11 +111,11 @@ def test_faults_and_resets(wps_local: LocalPubSub, chat: Any) -> None:
     assert ada.closed_reason == "reset"
     assert (wps_local.state, wps_local.ledger) == ({}, [])
     chat.send_to_all("hi", content_type="text/plain")
-    assert [one.status for one in wps_local.ledger] == [202]
+    assert [entry.status for entry in wps_local.ledger] == [202]
 
 
-def test_a_wrong_name_is_told_in_the_callers_thread(wps_local: LocalPubSub) -> None:
-    """As anywhere else."""
+def test_an_invalid_name_is_an_error_in_the_callers_thread(wps_local: LocalPubSub) -> None:
+    """As in `Emulator.attach`."""
     wps_local.client(connection_id="c1")
 
     with pytest.raises(ValueError, match="name of the user is invalid"):
@@ -124,21 +124,21 @@ def test_a_wrong_name_is_told_in_the_callers_thread(wps_local: LocalPubSub) -> N
         wps_local.client(connection_id="c1")
 
 
-def test_endpoint_and_key_are_for_callers_of_any_kind(wps_local: LocalPubSub) -> None:
-    """`/_local/` answers whoever shows the key."""
+def test_endpoint_and_key_work_with_any_http_client(wps_local: LocalPubSub) -> None:
+    """`/_local/` accepts the key."""
     request = urllib.request.Request(  # noqa: S310 - http, here
         f"{wps_local.endpoint}/_local/state",
         headers={"Authorization": f"Bearer {wps_local.access_key}"},
     )
-    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - http, here
-        assert json.load(answer) == {"hubs": {}}
+    with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310 - http, here
+        assert json.load(response) == {"hubs": {}}
 
 
-@pytest.mark.parametrize("ended", [False, True])
-def test_a_service_that_does_not_run_says_so(*, ended: bool) -> None:
-    """Before it was started and after its end: whoever asks it must not wait for ever."""
+@pytest.mark.parametrize("was_stopped", [False, True])
+def test_use_without_a_running_emulator_is_an_error(*, was_stopped: bool) -> None:
+    """Before the start and after the end: a caller must not wait forever."""
     emulator = LocalPubSub()
-    if ended:
+    if was_stopped:
         with emulator:
             pass
 
@@ -146,17 +146,17 @@ def test_a_service_that_does_not_run_says_so(*, ended: bool) -> None:
         emulator.client("ada")
 
 
-def test_it_is_gone_afterwards() -> None:
-    """No thread is left, even when it could not start; many threads may use one."""
+def test_no_thread_is_left() -> None:
+    """Not even after a failed start. Many threads may use one emulator."""
     with LocalPubSub(faults=["delay=1ms"], fault_seed=1) as emulator:
-        makers = [threading.Thread(target=emulator.client, args=(f"u{n}",)) for n in range(20)]
-        for maker in makers:
-            maker.start()
-        for maker in makers:
-            maker.join()
+        threads = [threading.Thread(target=emulator.client, args=(f"u{n}",)) for n in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         assert emulator.state["local"]["users"] == 20
         port = int(emulator.endpoint.rpartition(":")[2])
         with pytest.raises(OSError, match="in use"), LocalPubSub(port=port):
             pass
 
-    assert [one for one in threading.enumerate() if one.name == "wps-local"] == []
+    assert [thread for thread in threading.enumerate() if thread.name == "wps-local"] == []

@@ -1,4 +1,4 @@
-"""Patterns over the names of groups."""
+"""Tests of wildcard patterns."""
 
 import time
 
@@ -28,7 +28,7 @@ from wps_run.emulator.wildcards import PatternError, compile_pattern
     ],
 )
 def test_a_pattern_matches_names(pattern: str, matches: list[str], others: list[str]) -> None:
-    """The documentation's examples, and their neighbours."""
+    """The documentation's examples, and their neighbors."""
     compiled = compile_pattern(pattern)
 
     assert [name for name in matches if not compiled.matches(name)] == []
@@ -38,51 +38,51 @@ def test_a_pattern_matches_names(pattern: str, matches: list[str], others: list[
 @pytest.mark.parametrize(
     "text", ["", "a" * 1025, "******", "a*b*c*d*e*f*g", "a\\", r"a\b", "\U0001f600" * 513]
 )
-def test_a_text_beyond_the_rules_is_no_pattern(text: str) -> None:
+def test_an_invalid_pattern_is_an_error(text: str) -> None:
     """Empty, too long, too many stars, or a backslash before a plain character."""
     with pytest.raises(PatternError):
         compile_pattern(text)
 
 
 @pytest.mark.parametrize("text", ["a" * 1024, "*a*a*a*a*", "**a**a*", r"\*\*\*\*\*\*", "?" * 1000])
-def test_a_text_within_the_rules_is_a_pattern(text: str) -> None:
-    """The limits themselves are allowed; escaped stars and question marks do not count."""
+def test_a_pattern_at_the_limits_is_valid(text: str) -> None:
+    """Escaped stars and question marks do not count."""
     assert compile_pattern(text).text == text
 
 
 def test_a_pattern_without_wildcards_is_literal() -> None:
-    """It is known for what it is, without its backslashes."""
+    """Its literal has no backslashes."""
     assert compile_pattern(r"a\*b").literal == "a*b"
     assert compile_pattern("a?b").literal is None
 
 
-def naive(pattern: str, name: str) -> bool:
-    """The same rules, tried one after the other (a pattern of single letters and stars)."""
+def backtrack(pattern: str, name: str) -> bool:
+    """Match by backtracking (a pattern of single letters and stars)."""
     if not pattern:
         return not name
     if pattern.startswith("**"):
         rest = pattern.lstrip("*")
-        return any(naive(rest, name[place:]) for place in range(len(name) + 1))
+        return any(backtrack(rest, name[position:]) for position in range(len(name) + 1))
     if pattern[0] == "*":
         segment = name.partition(".")[0]
-        return any(naive(pattern[1:], name[place:]) for place in range(len(segment) + 1))
+        return any(backtrack(pattern[1:], name[position:]) for position in range(len(segment) + 1))
     first = name[:1]
-    fits = first not in ("", ".") if pattern[0] == "?" else first == pattern[0]
-    return fits and naive(pattern[1:], name[1:])
+    matches = first not in ("", ".") if pattern[0] == "?" else first == pattern[0]
+    return matches and backtrack(pattern[1:], name[1:])
 
 
 @given(
     pattern=st.text("ab.?*", min_size=1, max_size=10).filter(lambda text: text.count("*") <= 5),
     name=st.text("ab.", max_size=10),
 )
-def test_a_pattern_agrees_with_a_naive_reading(pattern: str, name: str) -> None:
-    """Following all places at once finds what trying them one by one finds."""
-    assert compile_pattern(pattern).matches(name) == naive(pattern, name)
+def test_a_pattern_agrees_with_backtracking(pattern: str, name: str) -> None:
+    """Both give the same result."""
+    assert compile_pattern(pattern).matches(name) == backtrack(pattern, name)
 
 
 @pytest.mark.parametrize("pattern", ["*a" * 5 + "b", "**a*a**a?" + "a" * 900, "?" * 1023 + "*"])
 def test_a_pathological_pattern_is_quick(pattern: str) -> None:
-    """No pattern makes a check slow: a thousand characters take no second."""
+    """A thousand characters take less than a second."""
     compiled = compile_pattern(pattern)
     began = time.process_time()
 

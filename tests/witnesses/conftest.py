@@ -1,4 +1,4 @@
-"""`wps-run serve` over https as a process of its own, for clients that are not ours."""
+"""Run `wps-run serve` over https in a process of its own, for clients of other projects."""
 
 import os
 import subprocess
@@ -16,10 +16,10 @@ class Served:
     """A running `wps-run serve`.
 
     Attributes:
-        connection_string: What it printed first.
+        connection_string: The first line of its output.
         endpoint: Its URL, which begins with https.
         key: Its access key.
-        authority: A file with the certificate of the authority that vouches for it.
+        authority: The file with the certificate of the authority that signed its certificate.
     """
 
     connection_string: str
@@ -29,7 +29,7 @@ class Served:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """An environment in which child processes trust it and reach it without a proxy."""
+        """An environment for child processes that trust it and use no proxy."""
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -41,15 +41,15 @@ class Served:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The service on a free port, which believes tokens that look like those of Entra ID."""
+    """An emulator on a free port that accepts unvalidated Entra ID tokens."""
     folder = tmp_path_factory.mktemp("served")
     authority, certificate, key = (folder / name for name in ("ca.pem", "cert.pem", "key.pem"))
     issuer = trustme.CA()
     issued = issuer.issue_cert("127.0.0.1", "localhost")
     issuer.cert_pem.write_to_path(authority)
     issued.private_key_pem.write_to_path(key)
-    for blob in issued.cert_chain_pems:
-        blob.write_to_path(certificate, append=True)
+    for pem in issued.cert_chain_pems:
+        pem.write_to_path(certificate, append=True)
     script = Path(sys.executable).parent / "wps-run"
     options = ["--port", "0", "--tls-cert", str(certificate), "--tls-key", str(key)]
     command = [str(script), "serve", *options, "--allow-unvalidated-entra-tokens"]
@@ -59,4 +59,4 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         parts = dict(part.partition("=")[::2] for part in connection_string.split(";"))
         yield Served(connection_string, parts["Endpoint"], parts["AccessKey"], authority)
         process.terminate()
-        assert process.wait(10) == 0, "the service did not stop cleanly"
+        assert process.wait(10) == 0, "the emulator did not stop cleanly"

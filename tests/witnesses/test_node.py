@@ -1,7 +1,7 @@
-"""The official JavaScript libraries take the service for the real one: services' and clients'.
+"""Run the official JavaScript libraries, for services and for clients, against the emulator.
 
-They run on Node, over https. Where WPS_RUN_NODE_MODULES names no folder that holds them, these
-tests are skipped.
+They run on Node, over https. The tests are skipped if WPS_RUN_NODE_MODULES is not the folder that
+has them.
 """
 
 import json
@@ -21,10 +21,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def seen_by(script: str, served: Any) -> Any:
-    """What a script prints that it saw."""
-    done = subprocess.run(
-        ["node", SCRIPTS / script],  # noqa: S607 - whichever Node the user has
+def run_script(script: str, served: Any) -> Any:
+    """Run a script and return the JSON that it prints."""
+    process = subprocess.run(
+        ["node", SCRIPTS / script],  # noqa: S607 - the user's Node
         env={
             **served.environment,
             "WPS_RUN_NODE_MODULES": str(MODULES),
@@ -35,8 +35,8 @@ def seen_by(script: str, served: Any) -> Any:
         timeout=55,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)
 
 
 BAD_FILTER = (
@@ -106,13 +106,13 @@ KNOWN = {
     "sendToUser": 202,
     "sendToConnection": 202,
     "group.sendToAll": 202,
-    "ada hears": [
+    "ada received": [
         ["server", None, "json", {"hello": "wörld"}],
         ["server", None, "text", "not bob"],
         ["server", None, "binary", [0, 255]],
         [RED, None, "text", "to red"],
     ],
-    "bob hears": [
+    "bob received": [
         ["server", None, "json", {"hello": "wörld"}],
         ["server", None, "text", "blue only"],
         ["server", None, "text", "not ada"],
@@ -130,76 +130,76 @@ KNOWN = {
     "removeUserFromAllGroups": 204,
     "groupExists, left by all": [404, False],
     "closeConnection": 204,
-    "ada is told": f"{CLOSED} Reason: no reason",
+    "ada's close reason": f"{CLOSED} Reason: no reason",
     "closeUserConnections": 204,
-    "bob is told": CLOSED,
+    "bob's close reason": CLOSED,
     "connectionExists, closed": [404, False],
-    "lent": ["cy", ["r1", "r2"], ["g1"], 300],
-    "lent for": True,
+    "issued": ["cy", ["r1", "r2"], ["g1"], 300],
+    "issued for": True,
     "sendToAll, identity": 202,
 }
 
 
-def test_the_service_library_gets_what_azure_would_tell_it(served: Any) -> None:
-    """Every operation, on targets that are there and that are not, with a key and an identity."""
-    seen = seen_by("service.mjs", served)
-    status, _, problem = seen.pop("addConnectionsToGroups, wrong filter")
+def test_the_service_library_receives_the_responses_of_azure(served: Any) -> None:
+    """Each operation, on known and unknown targets, with an access key and with Entra ID."""
+    results = run_script("service.mjs", served)
+    status, _, problem = results.pop("addConnectionsToGroups, wrong filter")
 
     assert (status, json.loads(problem)["message"]) == (400, BAD_FILTER)
-    assert seen == UNKNOWN | KNOWN
+    assert results == UNKNOWN | KNOWN
 
 
 BOTH = {
     "users": ["ada", "bob", "mute"],
     "ack": [4711, False],
     "again": True,
-    "ada hears": [
+    "ada received": [
         ["red", "ada", "text", "to both"],
         ["red", "bob", "binary", [0, 127, 255]],
         ["red", "ada", "text", "sent without waiting"],
     ],
-    "bob hears": [
+    "bob received": [
         ["red", "ada", "text", "to both"],
         ["red", "ada", "json", {"only": ["bob", 1.5, None]}],
         ["red", "bob", "binary", [0, 127, 255]],
         ["red", "ada", "text", "sent without waiting"],
     ],
-    "ada hears later": [
+    "ada received later": [
         ["red", "ada", "text", "bob has left"],
         ["red", None, "text", "from a service"],
         ["server", None, "json", {"to": "all"}],
         ["server", None, "binary", [1, 2]],
     ],
-    "bob hears later": [
+    "bob received later": [
         ["server", None, "json", {"to": "all"}],
         ["server", None, "text", "to bob"],
     ],
-    "mute may not join": [
+    "mute cannot join": [
         "Forbidden",
         "The client does not have permission to join group 'red'.",
     ],
-    "mute may not send": [
+    "mute cannot send": [
         "Forbidden",
         "The client does not have permission to send to group 'red'.",
     ],
-    "mute may send now": False,
-    "nobody handles events": "InternalServerError",
-    "ada is told": f"{CLOSED} Reason: tidying up",
-    "ada is back": [True, [True]],
-    "ada hears again": [
+    "mute can send after a grant": False,
+    "events have no handler": "InternalServerError",
+    "ada's close reason": f"{CLOSED} Reason: tidying up",
+    "ada is connected again": [True, [True]],
+    "ada received again": [
         ["red", "mute", "text", "at last"],
         ["red", None, "text", "welcome back"],
     ],
 }
 RELIABLE = {
     "after a drop": ["the same", [["server", None, "text", "sent while away"]]],
-    "ada stays for a while": True,
+    "ada is kept for recovery": True,
 }
-PLAIN = {"after a drop": ["another", []], "ada stays for a while": False}
+PLAIN = {"after a drop": ["another", []], "ada is kept for recovery": False}
 
 
-def test_the_client_library_joins_sends_recovers_and_comes_back(served: Any) -> None:
+def test_the_client_library_joins_sends_recovers_and_reconnects(served: Any) -> None:
     """A reliable client keeps its connection when its socket drops; a plain one gets another."""
-    seen = seen_by("client.mjs", served)
+    results = run_script("client.mjs", served)
 
-    assert seen == {"reliable": BOTH | RELIABLE, "plain": BOTH | PLAIN}
+    assert results == {"reliable": BOTH | RELIABLE, "plain": BOTH | PLAIN}

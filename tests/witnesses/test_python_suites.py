@@ -1,7 +1,7 @@
-"""The test suites inside the sdists of the official Python SDKs pass, unchanged.
+"""Run the unchanged test suites in the sdists of the official Python SDKs.
 
-The wheels do not hold them, so pip fetches the sdists. Where it cannot, these tests are skipped,
-save in the gate, which sets WPS_RUN_WITNESSES=required.
+The wheels do not contain them, so pip downloads the sdists. If it cannot, the tests are skipped,
+except in the gate, which sets WPS_RUN_WITNESSES=required.
 """
 
 import os
@@ -22,12 +22,12 @@ STANDIN = Path(__file__).parent / "standin"
 
 
 class Part(NamedTuple):
-    """As much of a suite as one process runs.
+    """The part of a suite that one process runs.
 
     Attributes:
-        package: Whose suite it is.
+        package: The package of the suite.
         files: The part's test files, by pattern.
-        tests: How many tests they hold.
+        tests: The number of tests in them.
     """
 
     package: str
@@ -53,9 +53,9 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pinned = [f"{name}=={version}" for name, version in PINNED.items()]
     options = ["--no-deps", "--no-binary", ":all:", "--quiet", "--disable-pip-version-check"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), *pinned]
-    fetched = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
-    if fetched.returncode:
-        reason = f"pip cannot fetch the sdists: {fetched.stderr.strip()[-300:]}"
+    download = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    if download.returncode:
+        reason = f"pip cannot download the sdists: {download.stderr.strip()[-300:]}"
         assert os.environ.get("WPS_RUN_WITNESSES") != "required", reason
         pytest.skip(reason)
     for archive in folder.glob("*.tar.gz"):
@@ -68,8 +68,8 @@ class Run(NamedTuple):
     """A process that runs a part.
 
     Attributes:
-        process: Its standard output is pytest's.
-        report: The file where it counts.
+        process: The process; its standard output is that of pytest.
+        report: The JUnit file.
     """
 
     process: subprocess.Popen[str]
@@ -80,7 +80,7 @@ class Run(NamedTuple):
 def runs(
     sources: Path, served: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[str, Run]]:
-    """All parts at once: they spend most of their time asleep."""
+    """All parts in parallel: they sleep most of the time."""
     environment = {
         **served.environment,
         "PYTHONPATH": str(STANDIN),
@@ -110,7 +110,7 @@ def runs(
             runs[name] = Run(stack.enter_context(process), report)
         yield runs
         for run in runs.values():
-            run.process.kill()  # only one that hangs is still there
+            run.process.kill()  # only one that hangs is still running
 
 
 SETTINGS = """\
@@ -126,10 +126,10 @@ markers = live_test_only: runs only where a service is
 def test_a_suite_passes_unchanged(runs: Mapping[str, Run], name: str) -> None:
     """Every test runs, and passes."""
     process, report = runs[name]
-    told, _ = process.communicate(timeout=180)
+    output, _ = process.communicate(timeout=180)
 
-    assert process.returncode == 0, told
-    root = ET.parse(report).getroot()  # noqa: S314 - it is our own child's
+    assert process.returncode == 0, output
+    root = ET.parse(report).getroot()  # noqa: S314 - it is from our own child process
     (suite,) = root.iter("testsuite")
     counted = [int(suite.attrib[key]) for key in ("tests", "failures", "errors", "skipped")]
     assert counted == [PARTS[name].tests, 0, 0, 0]

@@ -1,4 +1,4 @@
-"""The HTTP side: who is let in, what is refused, and that nothing brings it down."""
+"""Tests of the REST handler: authorization, refusals and malformed requests."""
 
 import asyncio
 import json
@@ -17,8 +17,8 @@ from wps_run.emulator.server import Emulator
 SEND = "/api/hubs/chat/:send"
 
 
-async def raw(emulator: Emulator, data: bytes) -> bytes:
-    """Everything the service says to these bytes, the client's side being closed after them."""
+async def exchange_bytes(emulator: Emulator, data: bytes) -> bytes:
+    """Send bytes and return the whole response."""
     port = int(emulator.endpoint.origin.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -31,58 +31,58 @@ async def raw(emulator: Emulator, data: bytes) -> bytes:
 
 
 async def test_health_needs_no_token(call: Any) -> None:
-    """It is how others wait for the service."""
+    """Scripts wait for the emulator with it."""
     assert (await call("HEAD", "/api/health", Authorization=None)).status == 200
 
 
-async def test_every_answer_carries_the_services_headers(call: Any) -> None:
-    """HSTS always, the versions it knows nearly always."""
-    told = await call("HEAD", "/api/health")
+async def test_every_response_has_the_services_headers(call: Any) -> None:
+    """HSTS, and the supported versions."""
+    response = await call("HEAD", "/api/health")
 
-    assert told.headers["Strict-Transport-Security"] == "max-age=15724800; includeSubDomains"
-    assert told.headers["api-supported-versions"] == (
+    assert response.headers["Strict-Transport-Security"] == "max-age=15724800; includeSubDomains"
+    assert response.headers["api-supported-versions"] == (
         "2021-10-01, 2022-11-01, 2023-07-01, 2024-01-01, 2024-12-01"
     )
 
 
 async def test_each_operation_but_health_needs_a_token(call: Any, operation: Any) -> None:
-    """401, before names, versions or bodies are looked at."""
+    """401, before names, versions or bodies are checked."""
     path = operation.path.replace("{hub}", "1bad").replace("{", "").replace("}", "")
 
-    told = await call(operation.method, path + "?api-version=x", Authorization=None)
+    response = await call(operation.method, path + "?api-version=x", Authorization=None)
 
-    assert told.status == (400 if path == "/api/health" else 401)
-    if told.status == 401:
-        assert told.body == b""
-        assert told.headers["WWW-Authenticate"].startswith("Bearer ")
+    assert response.status == (400 if path == "/api/health" else 401)
+    if response.status == 401:
+        assert response.body == b""
+        assert response.headers["WWW-Authenticate"].startswith("Bearer ")
 
 
-async def test_a_refused_call_does_nothing(
+async def test_a_refused_request_has_no_effect(
     emulator: Emulator, call: Any, make_client: Callable[[], Any]
 ) -> None:
-    """A token for another path, here of a shorter one."""
-    one = make_client()
-    emulator.attach("chat", one)
+    """Here with a token for a shorter path."""
+    client = make_client()
+    emulator.attach("chat", client)
     token = call.token("/api/hubs/chat")
 
-    told = await call("POST", SEND, b"x", Authorization=f"Bearer {token}")
+    response = await call("POST", SEND, b"x", Authorization=f"Bearer {token}")
 
-    assert told.status == 401
-    assert one.received == []
+    assert response.status == 401
+    assert client.received == []
 
 
-async def test_one_token_serves_all_queries_of_its_path(call: Any) -> None:
-    """The query is not bound to it."""
+async def test_one_token_is_valid_for_all_queries_of_its_path(call: Any) -> None:
+    """The query is not compared."""
     token = f"Bearer {call.token(SEND)}"
 
     for query in ("", "?api-version=2024-12-01", "?filter=userId%20eq%20'a'"):
         assert (await call("POST", SEND + query, b"x", Authorization=token)).status == 202
 
 
-async def test_why_a_call_was_denied_is_logged_without_the_token(
+async def test_the_reason_of_a_denial_is_logged_without_the_token(
     call: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The service keeps such a log as well."""
+    """The service has such a log, too."""
     token = call.token("/api/hubs/other/:send")
     with caplog.at_level(logging.INFO, "wps_run.emulator"):
         await call("POST", SEND, b"x", Authorization=f"Bearer {token}")
@@ -108,17 +108,17 @@ async def test_why_a_call_was_denied_is_logged_without_the_token(
         ("%3Asend", ":send"),
     ],
 )
-async def test_names_in_the_path_mean_what_they_mean_to_the_service(
+async def test_names_in_the_path_are_decoded_as_by_the_service(
     emulator: Emulator, call: Any, make_client: Callable[[], Any], segment: str, name: str
 ) -> None:
-    """Above all, a send to the group `..` is none to the whole hub."""
+    """Above all, a send to the group `..` is not one to the whole hub."""
     member, other = make_client(), make_client()
     emulator.attach("chat", member, groups=[name])
     emulator.attach("chat", other)
 
-    told = await call("POST", f"/api/hubs/chat/groups/{segment}/:send", b"hi")
+    response = await call("POST", f"/api/hubs/chat/groups/{segment}/:send", b"hi")
 
-    assert told.status == 202
+    assert response.status == 202
     assert [message.group for message in member.received] == [name]
     assert other.received == []
 
@@ -154,33 +154,33 @@ async def test_hubs_are_compared_without_case_and_names_with_it(
     ],
 )
 async def test_bad_names_and_versions_are_400(call: Any, path: str, target: str) -> None:
-    """`Error.BadRequest`, with what it is about."""
-    told = await call("POST", path, b"x")
+    """`Error.BadRequest`, with its target."""
+    response = await call("POST", path, b"x")
 
-    assert (told.status, told.headers["x-ms-error-code"]) == (400, "Error.BadRequest")
-    assert json.loads(told.body)["target"] == target
+    assert (response.status, response.headers["x-ms-error-code"]) == (400, "Error.BadRequest")
+    assert json.loads(response.body)["target"] == target
 
 
 async def test_a_newer_version_is_answered_with_one_warning(
     call: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A caller may be ahead of us."""
+    """The emulator may be older than its caller."""
     for _ in range(2):
-        told = await call("POST", SEND + "?api-version=2099-01-01", b"x")
-        assert told.status == 202
+        response = await call("POST", SEND + "?api-version=2099-01-01", b"x")
+        assert response.status == 202
 
     assert [record.name for record in caplog.records] == ["wps_run.emulator"]
     assert "2099-01-01" in caplog.text
 
 
-async def test_a_strict_service_refuses_a_newer_version(
+async def test_a_strict_emulator_refuses_a_newer_version(
     make_rest_client: Callable[[Emulator], Any],
 ) -> None:
     """As Azure does."""
     async with Emulator(strict_api_version=True) as emulator:
-        told = await make_rest_client(emulator)("POST", SEND + "?api-version=2099-01-01", b"x")
+        response = await make_rest_client(emulator)("POST", SEND + "?api-version=2099-01-01", b"x")
 
-    assert told.status == 400
+    assert response.status == 400
 
 
 @pytest.mark.parametrize(
@@ -198,38 +198,38 @@ async def test_a_strict_service_refuses_a_newer_version(
     ],
 )
 async def test_other_routes_and_methods(call: Any, method: str, path: str, status: int) -> None:
-    """With no token, too: there is nothing to protect."""
+    """Without a token, too."""
     assert (await call(method, path, Authorization=None)).status == status
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "text/plain; charset=unknown"])
 async def test_another_type_is_415_without_a_body(call: Any, content_type: str) -> None:
-    """Nothing is said about it."""
-    told = await call("POST", SEND, b"x", Content_Type=content_type)
+    """The response has no body."""
+    response = await call("POST", SEND, b"x", Content_Type=content_type)
 
-    assert (told.status, told.body) == (415, b"")
+    assert (response.status, response.body) == (415, b"")
 
 
-async def test_a_body_of_a_mebibyte_is_taken_and_one_byte_more_is_not(call: Any) -> None:
-    """400, not 413: so does the emulator."""
+async def test_a_body_of_a_mebibyte_is_accepted_and_one_byte_more_is_not(call: Any) -> None:
+    """400, not 413, as in Microsoft's emulator."""
     assert (await call("POST", SEND, b"x" * 1024 * 1024)).status == 202
 
-    told = await call("POST", SEND, b"x" * (1024 * 1024 + 1))
+    response = await call("POST", SEND, b"x" * (1024 * 1024 + 1))
 
-    assert told.status == 400
-    assert json.loads(told.body)["message"] == "Invalid Content-Length header."
+    assert response.status == 400
+    assert json.loads(response.body)["message"] == "Invalid Content-Length header."
 
 
-async def test_a_compressed_body_is_not_unpacked(
+async def test_a_compressed_body_is_not_decompressed(
     emulator: Emulator, call: Any, make_client: Callable[[], Any]
 ) -> None:
-    """A message is what came, whatever a header says of it."""
-    one = make_client()
-    emulator.attach("chat", one)
+    """The message is the body, with any header."""
+    client = make_client()
+    emulator.attach("chat", client)
 
     await call("POST", SEND, b"\x1f\x8b", Content_Type=None, Content_Encoding="gzip")
 
-    assert one.payloads == [b"\x1f\x8b"]
+    assert client.payloads == [b"\x1f\x8b"]
 
 
 @pytest.mark.parametrize(
@@ -243,50 +243,52 @@ async def test_a_body_without_a_length_is_400(
     emulator: Emulator, call: Any, head: str, body: bytes
 ) -> None:
     """The SDKs never send one."""
-    said = await raw(emulator, _request(call, SEND, head) + body)
+    reply = await exchange_bytes(emulator, _request(call, SEND, head) + body)
 
-    assert said.startswith(b"HTTP/1.1 400 ")
-    assert b"Invalid Content-Length header." in said
+    assert reply.startswith(b"HTTP/1.1 400 ")
+    assert b"Invalid Content-Length header." in reply
 
 
 async def test_a_close_needs_no_length(emulator: Emulator, call: Any) -> None:
     """It has no body."""
-    said = await raw(emulator, _request(call, "/api/hubs/chat/:closeConnections", "X: 1"))
+    reply = await exchange_bytes(
+        emulator, _request(call, "/api/hubs/chat/:closeConnections", "X: 1")
+    )
 
-    assert said.startswith(b"HTTP/1.1 204 ")
+    assert reply.startswith(b"HTTP/1.1 204 ")
 
 
-async def test_a_client_that_asks_first_is_told_to_go_on(emulator: Emulator, call: Any) -> None:
+async def test_an_expect_header_is_answered_with_continue(emulator: Emulator, call: Any) -> None:
     """`Expect: 100-continue`, as curl sends it with larger bodies."""
     head = "Content-Type: text/plain\r\nContent-Length: 1\r\nExpect: 100-continue"
 
-    said = await raw(emulator, _request(call, SEND, head) + b"x")
+    reply = await exchange_bytes(emulator, _request(call, SEND, head) + b"x")
 
-    assert said.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 ")
+    assert reply.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 ")
 
 
-async def test_a_proxys_form_of_the_request_line_is_understood(
+async def test_the_absolute_form_of_a_request_target_is_accepted(
     emulator: Emulator, call: Any
 ) -> None:
     """`POST http://host/path`."""
     request = _request(call, SEND, "Content-Type: text/plain\r\nContent-Length: 1") + b"x"
     absolute = request.replace(b" /api", f" {emulator.endpoint.origin}/api".encode(), 1)
 
-    assert (await raw(emulator, absolute)).startswith(b"HTTP/1.1 202 ")
+    assert (await exchange_bytes(emulator, absolute)).startswith(b"HTTP/1.1 202 ")
 
 
 def _request(call: Any, path: str, head: str) -> bytes:
-    """A request with a good token, on a connection for itself."""
+    """A request with a valid token, on a connection of its own."""
     return (
         f"POST {path} HTTP/1.1\r\nHost: {call.emulator.endpoint.host}\r\nConnection: close\r\n"
         f"Authorization: Bearer {call.token(path)}\r\n{head}\r\n\r\n"
     ).encode()
 
 
-async def test_a_body_that_breaks_off_harms_nobody(
+async def test_an_incomplete_body_affects_no_other_request(
     emulator: Emulator, call: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its client has gone; the next one is served."""
+    """Its client has disconnected; the next one is served."""
     port = int(emulator.endpoint.origin.rpartition(":")[2])
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(_request(call, SEND, "Content-Type: text/plain\r\nContent-Length: 9") + b"x")
@@ -312,26 +314,26 @@ MARK = "not.for.logs"
         b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
 )
-async def test_what_is_no_http_is_400_and_not_logged(
+async def test_invalid_http_is_400_and_not_logged(
     emulator: Emulator, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The library would quote it, tokens and all."""
-    said = await raw(emulator, data)
+    """Aiohttp would log it with its tokens."""
+    reply = await exchange_bytes(emulator, data)
 
-    assert b" 400 " in said.partition(b"\r\n")[0]
+    assert b" 400 " in reply.partition(b"\r\n")[0]
     assert caplog.records == []
     assert MARK not in caplog.text
 
 
-async def test_a_long_list_of_exclusions_fits(call: Any) -> None:
+async def test_a_long_list_of_exclusions_is_accepted(call: Any) -> None:
     """12 KB of URL, and a token that repeats it as the SDKs' do."""
     query = "?" + "&".join(f"excluded=connection-{number:020}" for number in range(280))
     token = call.token(SEND + query)
 
-    told = await call("POST", SEND + query, b"x", Authorization=f"Bearer {token}")
+    response = await call("POST", SEND + query, b"x", Authorization=f"Bearer {token}")
 
     assert len(query) > 11_000
-    assert told.status == 202
+    assert response.status == 202
 
 
 SEGMENTS = st.sampled_from(
@@ -358,8 +360,8 @@ QUERIES = st.text("aexcludfitrTpvson-=&%2?+'() ", max_size=30).map(
 )
 
 
-async def test_no_request_is_too_much(call: Any) -> None:
-    """Any path, query, method and body is answered, and never with 500."""
+async def test_any_request_is_answered(call: Any) -> None:
+    """With any path, query, method and body, and never with 500."""
     loop = asyncio.get_running_loop()
 
     @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
@@ -369,32 +371,32 @@ async def test_no_request_is_too_much(call: Any) -> None:
         query=QUERIES,
         body=st.none() | st.binary(max_size=20),
     )
-    def ask(method: str, path: str, query: str, body: bytes | None) -> None:
-        coming = call(method, f"{path}?{query}", body)
-        told = asyncio.run_coroutine_threadsafe(coming, loop).result()
-        assert told.status != 500
+    def request(method: str, path: str, query: str, body: bytes | None) -> None:
+        coroutine = call(method, f"{path}?{query}", body)
+        response = asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+        assert response.status != 500
 
-    await asyncio.to_thread(ask)
+    await asyncio.to_thread(request)
 
 
-async def test_each_exchange_is_reported(
+async def test_each_request_is_reported(
     make_rest_client: Callable[[Emulator], Any], make_client: Callable[[], Any]
 ) -> None:
-    """Operation, hub, status and what clients noticed; refused and unknown ones too."""
+    """With operation, hub, status and effect; refused and unknown ones, too."""
     close = "/api/hubs/Chat/:closeConnections"
-    seen: list[RequestEntry] = []
-    async with Emulator(on_request=seen.append) as emulator:
-        ask = make_rest_client(emulator)
+    entries: list[RequestEntry] = []
+    async with Emulator(on_request=entries.append) as emulator:
+        send = make_rest_client(emulator)
         for name in ("c1", "c2"):
             emulator.attach("chat", make_client(), connection_id=name)
-        await ask("POST", SEND + "?api-version=2024-12-01", b"x", **{"Content-Type": "text/plain"})
-        await ask("POST", close + "?reason=late")
-        await ask("POST", SEND, b"x", Authorization=None)
-        await ask("GET", "/nowhere")
+        await send("POST", SEND + "?api-version=2024-12-01", b"x", **{"Content-Type": "text/plain"})
+        await send("POST", close + "?reason=late")
+        await send("POST", SEND, b"x", Authorization=None)
+        await send("GET", "/nowhere")
 
     message = Message(b"x", DataType.TEXT)
     sent, closed = Deliver(("c1", "c2"), message), Close(("c1", "c2"), "late")
-    assert seen == [
+    assert entries == [
         RequestEntry("POST", SEND, "SendToAll", "chat", 202, sent, "api-version=2024-12-01"),
         RequestEntry("POST", close, "CloseAllConnections", "chat", 204, closed, "reason=late"),
         RequestEntry("POST", SEND, "SendToAll", "chat", 401),
@@ -405,7 +407,7 @@ async def test_each_exchange_is_reported(
 async def test_a_slash_in_a_path_is_warned_of_once_a_name(
     call: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever joined `a/b` hears nothing, and nobody would guess why."""
+    """A client that joined `a/b` receives nothing, which is hard to explain without a warning."""
     for segment in ("a%2Fb", "a%2fb", "a%252Fb", "plain", "50%25"):
         await call("POST", f"/api/hubs/chat/groups/{segment}/:send", b"x")
 

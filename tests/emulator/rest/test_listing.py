@@ -1,4 +1,4 @@
-"""The members of a group, page by page."""
+"""Tests of listing the members of a group."""
 
 import json
 from typing import Any
@@ -29,13 +29,13 @@ def hub() -> Hub:
 
 def pages(hub: Hub, query: str) -> list[list[str]]:
     """The IDs on each page, following the links."""
-    found = []
+    listed = []
     link: str | None = f"{URL}?{query}"
     while link:
         page: Any = list_members(hub, "g", Query(urlsplit(link).query), TOKENS, URL)
-        found.append([one["connectionId"] for one in page["value"]])
+        listed.append([member["connectionId"] for member in page["value"]])
         link = page["nextLink"]
-    return found
+    return listed
 
 
 @pytest.mark.parametrize(
@@ -51,18 +51,18 @@ def pages(hub: Hub, query: str) -> list[list[str]]:
         ("maxpagesize=4&top=2147483647", [4, 2]),
     ],
 )
-def test_pages_are_cut_to_size_and_sorted(hub: Hub, query: str, sizes: list[int]) -> None:
+def test_pages_have_the_requested_size_and_order(hub: Hub, query: str, sizes: list[int]) -> None:
     """`top` counts over all pages; the last page has no link."""
-    found = pages(hub, query)
+    listed = pages(hub, query)
 
-    assert [len(page) for page in found] == sizes
-    assert [one for page in found for one in page] == [
+    assert [len(page) for page in listed] == sizes
+    assert [member for page in listed for member in page] == [
         f"c{number}" for number in range(1, sum(sizes) + 1)
     ]
 
 
-def test_two_hundred_are_on_a_page_when_nobody_says() -> None:
-    """And no more can be asked for."""
+def test_the_default_page_size_is_two_hundred() -> None:
+    """It is the maximum, too."""
     hub = Hub()
     for number in range(201):
         hub.connect(f"c{number}", None, ["g"])
@@ -70,8 +70,8 @@ def test_two_hundred_are_on_a_page_when_nobody_says() -> None:
     assert [len(page) for page in pages(hub, "")] == [200, 1]
 
 
-def test_a_link_says_what_is_left(hub: Hub) -> None:
-    """It is absolute, and carries the parameters on."""
+def test_a_link_has_the_remaining_parameters(hub: Hub) -> None:
+    """It is absolute."""
     page: Any = list_members(hub, "g", Query("maxpagesize=2&top=5"), TOKENS, URL)
     link = urlsplit(page["nextLink"])
     query = parse_qs(link.query)
@@ -115,19 +115,19 @@ def test_bad_parameters_are_400(hub: Hub, query: str) -> None:
     with pytest.raises(RefusedError) as error:
         list_members(hub, "g", Query(query), TOKENS, URL)
 
-    reply = error.value.response
-    assert reply.status == 400
-    assert json.loads(reply.body)["target"] == query.partition("=")[0]
+    response = error.value.response
+    assert response.status == 400
+    assert json.loads(response.body)["target"] == query.partition("=")[0]
 
 
 @given(name=st.text())
-def test_a_token_leads_back_to_its_place(name: str) -> None:
-    """Whatever the connection is called."""
+def test_a_token_decodes_to_its_connection(name: str) -> None:
+    """For any connection ID."""
     assert TOKENS.decode(TOKENS.encode(name)) == name
 
 
 @given(token=st.text())
-def test_no_text_is_taken_for_a_token(token: str) -> None:
-    """Nor does any crash."""
+def test_any_other_text_is_refused(token: str) -> None:
+    """No other exception is raised."""
     with pytest.raises(RefusedError):
         TOKENS.decode(token)

@@ -1,4 +1,4 @@
-"""Routes: the operations of the published description, and nothing else."""
+"""Tests of the routes."""
 
 import re
 from typing import Any
@@ -43,15 +43,15 @@ def test_each_published_operation_has_its_route(operation: Any) -> None:
     ],
 )
 def test_other_paths_are_404(path: str) -> None:
-    """An empty name makes no route either."""
+    """So are paths with an empty name."""
     with pytest.raises(RefusedError) as error:
         find_route("POST", path.split("/"))
 
     assert error.value.response.status == 404
 
 
-def test_another_method_is_405_and_told_which() -> None:
-    """As HTTP wants it."""
+def test_another_method_is_405_with_the_allowed_ones() -> None:
+    """As HTTP requires."""
     with pytest.raises(RefusedError) as error:
         find_route("POST", ["api", "hubs", "h", "connections", "c"])
 

@@ -1,4 +1,4 @@
-"""The asynchronous half of the stand-in."""
+"""The asynchronous part of the stand-in."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -7,5 +7,5 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def recorded_by_proxy_async(function: Function) -> Function:
-    """Nothing is recorded."""
+    """Return the test: nothing is recorded."""
     return function

@@ -1,7 +1,7 @@
-"""What the suites find around them: a network like loopback, but slower, and a coarse clock.
+"""Simulate a network that is slower than loopback, and a coarse clock.
 
-Four things of the SDK and its tests hang on a network's slowness, or on which thread a busy
-machine runs first. None of them is the service's, and here none of them is left to luck.
+Four properties of the SDK and its tests depend on the latency of a network, or on which thread runs
+first. None is a property of the emulator, and these patches make all of them deterministic.
 """
 
 import asyncio
@@ -14,21 +14,21 @@ from typing import Any
 LOOPBACK = ("127.0.0.1", "localhost")
 
 PAUSE = 0.05
-"""Seconds in which a name is found, as on a network."""
+"""The duration of a name lookup, in seconds."""
 
 LATENCY = 0.01
-"""Seconds that news from the service takes, as on a network."""
+"""The latency of received data, in seconds."""
 
 TICK = 0.05
-"""The least seconds that a sleep lasts: longer than on Windows, whose clock is coarse."""
+"""The minimum duration of a sleep in seconds: longer than the clock tick of Windows."""
 
 _never = threading.Event()
 _look_up = socket.getaddrinfo
-_sleep = asyncio.sleep  # noqa: TID251 - it is made longer
+_sleep = asyncio.sleep  # noqa: TID251 - it is patched to be longer
 
 
-def surround() -> None:
-    """Let this process find them."""
+def simulate_network() -> None:
+    """Patch this process."""
     setattr(socket, "getaddrinfo", _look_up_loopback)  # noqa: B010 - mypy knows them as constant
     setattr(time, "sleep", _sleep_a_tick)  # noqa: B010
     setattr(asyncio, "sleep", _sleep_a_tick_later)  # noqa: B010
@@ -36,17 +36,17 @@ def surround() -> None:
 
 
 class _DistantPoll(selectors.PollSelector):
-    """What a socket is waited for with.
+    """The selector of sockets.
 
     websocket-client waits in one thread for a socket that a test closes in another. With epoll the
-    waiting thread is told only if the system happens to run it first; poll always tells it.
+    waiting thread is notified only if it happens to run first; poll always notifies it.
 
     The latency, in threads that read for others, is there because the client writes a request and
-    then begins to wait for its answer: one that comes sooner is missed, and costs 30 seconds.
+    then begins to wait for the response: an earlier one is missed, which costs 30 seconds.
     """
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """What is ready, a moment after it is."""
+        """Return what is ready, after the latency."""
         ready = super().select(timeout)
         if ready and threading.current_thread() is not threading.main_thread():
             _never.wait(LATENCY)
@@ -54,10 +54,10 @@ class _DistantPoll(selectors.PollSelector):
 
 
 def _look_up_loopback(host: Any, *rest: Any, **options: Any) -> Any:
-    """Some tests ask for names that must not answer; no network is asked for those, or for others.
+    """Resolve loopback names only: some tests use host names that must not resolve.
 
-    The pause is there because `open` of the client misses the news of a connection, or of a
-    failure, that another thread has before it begins to wait, and then waits for 30 seconds.
+    The pause is there because `open` of the client misses a connection, or a failure,
+    that another thread reports before it begins to wait, and then waits for 30 seconds.
     """
     _never.wait(PAUSE)
     if host not in LOOPBACK:
@@ -66,9 +66,9 @@ def _look_up_loopback(host: Any, *rest: Any, **options: Any) -> Any:
 
 
 def _sleep_a_tick(seconds: float) -> None:
-    """Four tests read the connection's ID a millisecond after the upgrade.
+    """Sleep longer: four tests read the connection's ID a millisecond after the upgrade.
 
-    The service sends it at once; but a thread of a busy machine may not have read it by then.
+    The emulator sends it at once, but another thread may not have read it by then.
     """
     _never.wait(max(seconds, TICK))
 
