@@ -12,8 +12,8 @@ from wps_run.actions.names import hub_error, name_error
     [
         ("", "is empty"),
         (" \t", "is blank"),
-        (".", "fold away"),
-        ("..", "fold away"),
+        (".", "HTTP stacks remove"),
+        ("..", "HTTP stacks remove"),
         ("a\nb", "U+000A"),
         ("a\x7fb", "U+007F"),
         ("a\x85b", "U+0085"),
@@ -23,7 +23,7 @@ from wps_run.actions.names import hub_error, name_error
     ],
 )
 def test_a_name_that_would_go_astray_is_refused(name: str, fault: str) -> None:
-    """Blank, folded away by HTTP, not a character, or too long."""
+    """Blank, removed by HTTP stacks, not a character, or too long."""
     assert fault in (name_error(name, 1024) or "")
 
 

@@ -1,40 +1,40 @@
-"""The rules for the names of users, groups, connections and hubs, and why each stands."""
+"""The rules for the names of users, groups, connections and hubs, with their sources."""
 
 import re
 import unicodedata
 
 HUB_PATTERN = r"^[A-Za-z][A-Za-z0-9_`,.\[\]]{0,127}$(?!\n)"
-"""What a hub may be called. Source: the OpenAPI document."""
+"""The pattern of hub names. Source: the OpenAPI document."""
 
 BLANKS = r"\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-r"""White space that is no control character; `\s` is not the same in Python and ECMAScript."""
+r"""White space except control characters. `\s` differs between Python and ECMAScript."""
 
 NAME_PATTERN = rf"^(?!\.{{1,2}}$(?!\n))(?![{BLANKS}]+$(?!\n))[^\u0000-\u001f\u007f-\u009f]+$(?!\n)"
-"""What a JSON Schema can say of a name: not `.` or `..`, not blank, no control characters.
+"""The pattern of names in the JSON Schemas: not `.` or `..`, not blank, no control characters.
 
-`$(?!\\n)` is the very end in Python too, whose bare `$` also matches before a last line break.
+`$(?!\\n)` matches only at the end; in Python, `$` alone also matches before a final line break.
 """
 
 NO_SLASH_PATTERN = r"^[^/]*$"
-"""What it says of a name in a path, unless the playbook has `slashInNames: allow`."""
+"""The pattern of names in a path, unless the playbook has `slashInNames: allow`."""
 
 _HUB = re.compile(HUB_PATTERN)
 
 
 def name_error(name: str, limit: int | None) -> str | None:
-    """What is wrong with a name, as the end of a sentence, or None.
+    """Return what is wrong with a name, as the predicate of a sentence, or None.
 
     Args:
-        name: The name, variables filled in.
-        limit: The most UTF-16 units it may have, or None.
+        name: The name, with variables substituted.
+        limit: The maximum length in UTF-16 units, or None.
 
-    Source: limits of the service; `.` and `..` because HTTP stacks fold them away, so that a
-    send to the group `..` would reach the whole hub.
+    Source: limits of the service. `.` and `..` are refused because HTTP stacks remove such path
+    segments, so that a send to the group `..` would reach the whole hub.
     """
     if not name.strip():
         return "is empty" if not name else "is blank"
     if name in {".", ".."}:
-        return f"is `{name}`, which HTTP stacks fold away, so the request would go elsewhere"
+        return f"is `{name}`, which HTTP stacks remove; the request would go elsewhere"
     for character in name:
         if unicodedata.category(character) == "Cc":
             return f"has a control character (U+{ord(character):04X})"
@@ -47,14 +47,14 @@ def name_error(name: str, limit: int | None) -> str | None:
 
 
 SLASH_ERROR = (
-    "has a `/`: the service reads it as `%2F`, so nobody who joined under this name would be "
-    "reached (`slashInNames: allow` sends it all the same)"
+    "has a `/`: the service reads it as `%2F`, so it would not reach the clients with this name "
+    "(`slashInNames: allow` sends it anyway)"
 )
-"""What is wrong with a `/` in a name that travels in a path."""
+"""What is wrong with a `/` in a name that is sent in the path."""
 
 
 def hub_error(hub: str) -> str | None:
-    """What is wrong with a hub's name, as the end of a sentence, or None."""
+    """Return what is wrong with a hub's name, as the predicate of a sentence, or None."""
     if _HUB.fullmatch(hub):
         return None
     return (

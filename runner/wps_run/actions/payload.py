@@ -1,4 +1,4 @@
-"""From `data` and `dataType` to the bytes of a message and their content type."""
+"""Encode `data` and `dataType` as the body of a message and its content type."""
 
 import base64
 import binascii
@@ -13,29 +13,33 @@ CONTENT_TYPES: Mapping[str, str] = {
     "json": "application/json",
     "binary": "application/octet-stream",
 }
-"""`dataType` to the media type of the body. Source: the three types of the send operations."""
+"""Media types of the body by `dataType`. Source: the three types of the send operations."""
+
+
+_SHOWN = 60
+"""The longest data that a message repeats, in characters."""
 
 
 def encode_message(data: object, data_type: str) -> bytes:
-    """The bytes that go out for `data`.
+    """Return the body that is sent for `data`.
 
     Args:
         data: A string, a `Base64`, or for `binary` also `{"type": "Buffer", "data": [0..255]}`,
-            which is what a Node Buffer serialises to.
+            the JSON form of a Node Buffer.
         data_type: `text`, `json` or `binary`.
 
     Raises:
-        ValueError: The data does not fit the type. The message says what to write instead.
+        ValueError: The data does not match the type. The message says what to write instead.
 
-    Source: the output binding's rules for `data`; JSON is checked here so that a bad message
-    is found before anything is sent.
+    Source: the output binding's rules for `data`. JSON is checked, so that an invalid message is
+    found before anything is sent.
     """
     if data_type == "binary":
-        return _binary(data)
+        return _encode_binary(data)
     if isinstance(data, Base64):
         raise ValueError("`data` is `!!binary`, so `dataType: binary` is needed")  # noqa: TRY004
     if not isinstance(data, str):
-        raise ValueError(  # noqa: TRY004 -- a ValueError is the one answer for a bad playbook value
+        raise ValueError(  # noqa: TRY004 -- every bad value of a playbook is a ValueError
             f"`data` must be a string; write {quote_json(data)}"
         )
     if data_type == "json":
@@ -47,19 +51,19 @@ def encode_message(data: object, data_type: str) -> bytes:
 
 
 def quote_json(data: object) -> str:
-    """The JSON string to write, as YAML takes it: single-quoted, quotes doubled."""
+    """Return a value as JSON in a single-quoted YAML string."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
     return "'" + text.replace("'", "''") + "'"
 
 
-def _binary(data: object) -> bytes:
+def _encode_binary(data: object) -> bytes:
     if isinstance(data, str):
         try:
             return base64.b64decode("".join(data.split()), validate=True)
         except (binascii.Error, ValueError):
             raise ValueError(
                 "`data` is not base64; for `dataType: binary` write `!!binary`, base64, "
-                "or what a Node Buffer serialises to"
+                "or the JSON of a Node Buffer"
             ) from None
     if isinstance(data, Mapping) and str(data.get("type", "")).casefold() == "buffer":
         try:
@@ -73,17 +77,15 @@ def _binary(data: object) -> bytes:
 
 def _require_json(text: str) -> None:
     try:
-        json.loads(text, parse_constant=_not_json, parse_int=str, parse_float=str)
+        json.loads(text, parse_constant=_refuse_constant, parse_int=str, parse_float=str)
     except RecursionError:
         raise ValueError("`data` is nested too deeply to be checked as JSON") from None
     except json.JSONDecodeError as error:
-        raise ValueError(
-            f"`data` is not JSON ({error.msg} at character {error.pos + 1}); "
-            f"a plain text in JSON is written {quote_json(text)}"
-            if len(text) <= 60  # noqa: PLR2004 -- what still fits in a message
-            else f"`data` is not JSON ({error.msg} at character {error.pos + 1})"
-        ) from None
+        message = f"`data` is not JSON ({error.msg} at character {error.pos + 1})"
+        if len(text) <= _SHOWN:
+            message += f"; a plain text in JSON is written {quote_json(text)}"
+        raise ValueError(message) from None
 
 
-def _not_json(constant: str) -> Never:
+def _refuse_constant(constant: str) -> Never:
     raise ValueError(f"`data` is not JSON: it has no {constant}")

@@ -1,4 +1,4 @@
-"""From an action and its values to the REST call that carries it out."""
+"""Build the REST request of an action from its values."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from wps_run.actions.fields import Field, FieldLocation, FieldType
+from wps_run.actions.fields import FieldLocation, FieldType
 from wps_run.actions.payload import CONTENT_TYPES
 from wps_run.actions.table import Action
 
@@ -14,22 +14,21 @@ API_VERSION = "2024-12-01"
 """The newest published version of the data-plane API."""
 
 Value = str | int | bytes | tuple[str, ...]
-"""What a property holds once it is checked: `data` is bytes, a list is a tuple."""
+"""A checked value of a property: `data` is bytes, a list is a tuple."""
 
 Values = Mapping[str, Value]
-"""Property name to checked value. `dataType` is there whenever `data` is."""
+"""Checked values by property name. `dataType` is present whenever `data` is."""
 
 
 @dataclass(slots=True)
 class Request:
-    """A REST call, but for the endpoint, the api-version and the token.
+    """A REST request without the endpoint, the api-version and the token.
 
-    It is not changed once it is made. It is not frozen, since to make it would take three times as
-    long, and each action makes one.
+    Do not change it. It is not frozen for the same reason as `Step`.
 
     Attributes:
         method: The HTTP method.
-        path: The path, percent-encoded; it is signed and sent as these very bytes.
+        path: The path, percent-encoded; signed and sent exactly like this.
         query: The query, percent-encoded, without `?` and without api-version; may be "".
         body: The body; b"" for none.
         content_type: The body's media type, or None when there is no body.
@@ -43,92 +42,85 @@ class Request:
 
     @property
     def full_query(self) -> str:
-        """The query as it goes out, with api-version."""
+        """The query as sent, with api-version."""
         return f"{self.query}&{_VERSION}" if self.query else _VERSION
 
     def target(self) -> str:
-        """Path and query as they go out."""
+        """Return path and query as sent."""
         return f"{self.path}?{self.full_query}"
 
 
-SAFE = "-._~"
-"""What stays as it is in a path segment or a query value, as in the official Python SDK."""
+_SAFE = "-._~"
+"""The characters that are not percent-encoded, as in the official Python SDK."""
 
-_is_plain = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
-
-
-def _quoted(value: str) -> str:
-    """Percent-encoded but for `SAFE`; most names have nothing to encode."""
-    return value if _is_plain(value) else quote(value, safe=SAFE)
+_needs_no_encoding = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
 
 
-_VERSION = f"api-version={_quoted(API_VERSION)}"
+def percent_encode(value: str) -> str:
+    """Percent-encode a path segment or a query value."""
+    return value if _needs_no_encoding(value) else quote(value, safe=_SAFE)
+
+
+_VERSION = f"api-version={percent_encode(API_VERSION)}"
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 class RequestTemplate:
-    """The REST call of an action in a hub, for values to be filled in.
-
-    What no value changes is worked out once.
-
-    Args:
-        action: The row of the action table.
-        hub: The hub's name.
+    """The REST request of an action in a hub, without its values.
 
     Source: REST operation `action.operation`, api-version 2024-12-01.
     """
 
     def __init__(self, action: Action, hub: str) -> None:
         self._method = action.method
-        # By turns a literal text and the name of a property.
         before, _, after = action.path.partition("{hub}")
-        first, *others = _NAME.split(after)
-        self._path = [before + _quoted(hub) + first, *others]
+        first, *others = _PLACEHOLDER.split(after)
+        self._path = [before + percent_encode(hub) + first, *others]
+        """Alternately a literal text and the name of a property."""
         self._names = self._path[1::2]
         self._query = action.fields_in(FieldLocation.QUERY)
         self._body = action.fields_in(FieldLocation.BODY)
 
     def fill(self, values: Values) -> Request:
-        """The request for some values.
+        """Return the request for some values.
 
         Args:
-            values: The checked values; every required property of the action has one.
+            values: The checked values, with all required properties of the action.
 
         Returns:
-            The request. Each value stays one path segment: `a?b` becomes `a%3Fb`.
+            The request. Each value remains one path segment: `a?b` becomes `a%3Fb`.
 
         Raises:
-            KeyError: A required property has no value; `steps` rules that out.
+            KeyError: A required property has no value.
         """
         path = self._path.copy()
-        path[1::2] = [_quoted(str(values[name])) for name in self._names]
-        query = "&".join(self._pairs(values)) if self._query else ""
-        body, content_type = self._content(values) if self._body else (b"", None)
+        path[1::2] = [percent_encode(str(values[name])) for name in self._names]
+        query = "&".join(self._query_pairs(values)) if self._query else ""
+        body, content_type = self._encode_body(values) if self._body else (b"", None)
         return Request(self._method, "".join(path), query, body, content_type)
 
-    def _pairs(self, values: Values) -> Iterator[str]:
-        for one in self._query:
-            if one.name in values:
-                value = values[one.name]
+    def _query_pairs(self, values: Values) -> Iterator[str]:
+        for query_field in self._query:
+            name = query_field.name
+            if name in values:
+                value = values[name]
                 items = value if isinstance(value, tuple) else (str(value),)
-                yield from (f"{one.name}={_quoted(item)}" for item in items)
+                yield from (f"{name}={percent_encode(item)}" for item in items)
 
-    def _content(self, values: Values) -> tuple[bytes, str]:
-        if self._body[0].type is FieldType.DATA:
-            data = values[self._body[0].name]
+    def _encode_body(self, values: Values) -> tuple[bytes, str]:
+        first = self._body[0]
+        if first.type is FieldType.DATA:
+            data = values[first.name]
             if not isinstance(data, bytes):
-                raise TypeError("`data` is bytes by now; `payload` makes them")
+                raise TypeError("`data` must be bytes, as `encode_message` returns")
             return data, CONTENT_TYPES[str(values["dataType"])]
-        return _json(self._body, values), CONTENT_TYPES["json"]
-
-
-_NAME = re.compile(r"\{(\w+)\}")
+        names = [body_field.name for body_field in self._body]
+        body = {name: values[name] for name in names if name in values}
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        return text.encode(), CONTENT_TYPES["json"]
 
 
 def build_request(action: Action, values: Values, hub: str) -> Request:
-    """Turn one action into the REST call that carries it out; see `RequestTemplate`."""
+    """Build the REST request of one action; see `RequestTemplate`."""
     return RequestTemplate(action, hub).fill(values)
-
-
-def _json(fields: tuple[Field, ...], values: Values) -> bytes:
-    body = {one.name: values[one.name] for one in fields if one.name in values}
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from wps_run.actions.names import name_error
-from wps_run.actions.request import SAFE, Request
+from wps_run.actions.request import Request, percent_encode
 from wps_run.connect.auth import Signer
 from wps_run.connect.endpoint import Endpoint
 from wps_run.problems import UsageError, did_you_mean
@@ -146,8 +145,8 @@ def build_token_request(hub: str, options: ClientTokenOptions) -> Request:
         ("minutesToExpire", str(minutes)),
         *(("group", group) for group in options.groups),
     ]
-    query = "&".join(f"{name}={quote(value, safe=SAFE)}" for name, value in pairs)
-    return Request("POST", f"/api/hubs/{quote(hub, safe=SAFE)}/:generateToken", query)
+    query = "&".join(f"{name}={percent_encode(value)}" for name, value in pairs)
+    return Request("POST", f"/api/hubs/{percent_encode(hub)}/:generateToken", query)
 
 
 def parse_token_response(body: bytes) -> str | None:
