@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from wps_run.emulator.clients import NullClient
+from wps_run.emulator.permissions import rules_from_roles
 from wps_run.emulator.server import Emulator
-from wps_run.emulator.websocket import roles
 
 SEND = "/api/hubs/chat/:send"
 PATHS = ("ledger", "state", "faults", "reset", "seed")
@@ -243,7 +243,7 @@ async def test_the_state_has_connections_users_and_groups(
 async def test_the_state_has_the_permissions_of_roles(emulator: Emulator, admin: Any) -> None:
     """Patterns, too, as the dashboard shows them."""
     emulator.attach("chat", NullClient(), connection_id="c1")
-    emulator.hubs["chat"].connections["c1"].rules |= roles.rules_from_roles(
+    emulator.hubs["chat"].connections["c1"].rules |= rules_from_roles(
         ["webpubsub.sendToGroups.team.*"]
     )
 

@@ -14,7 +14,7 @@ from wps_run.emulator.dashboard.listings import (
 from wps_run.emulator.dashboard.query import DashboardQuery, Listing
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.names import Permission
-from wps_run.emulator.websocket.roles import rules_from_roles
+from wps_run.emulator.permissions import rules_from_roles
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from wps_run.emulator.rest.targets import (
     VersionCheck,
     check_api_version,
     decode_path,
-    mask_secrets,
+    mask_tokens,
     split_path,
     split_target,
 )
@@ -37,9 +37,7 @@ def test_a_target_is_split_and_not_normalized(target: str, path: str, query: str
 
 def test_tokens_in_a_query_are_masked() -> None:
     """In any case and position; similar parameters stay."""
-    masked = mask_secrets(
-        "access_token=a.b&x=1&AWPS_Reconnection_Token=c&key=d&continuationToken=e"
-    )
+    masked = mask_tokens("access_token=a.b&x=1&AWPS_Reconnection_Token=c&key=d&continuationToken=e")
 
     assert masked == "access_token=***&x=1&AWPS_Reconnection_Token=***&key=***&continuationToken=e"
 

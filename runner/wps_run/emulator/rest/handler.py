@@ -41,7 +41,7 @@ from wps_run.emulator.rest.targets import (
     VersionCheck,
     check_api_version,
     decode_path,
-    mask_secrets,
+    mask_tokens,
     split_path,
     split_target,
 )
@@ -108,7 +108,7 @@ class RestHandler:
             return to_aiohttp(
                 await self._handle_routed(_RoutedRequest(request, route, path, query))
             )
-        query = mask_secrets(query)
+        query = mask_tokens(query)
         entry = RequestEntry(request.method, path, "", "", response.status, query=query)
         self._on_request(entry, ())
         return to_aiohttp(response)
@@ -170,7 +170,7 @@ class RestHandler:
             hub=routed.hub,
             status=status,
             effect=effect,
-            query=mask_secrets(routed.query),
+            query=mask_tokens(routed.query),
             names=routed.route.names,
             request_id=routed.request.headers.get(REQUEST_ID, ""),
             faults=faults,

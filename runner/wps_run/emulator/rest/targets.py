@@ -71,7 +71,7 @@ def split_target(target: str) -> tuple[str, str]:
     return path, query
 
 
-def mask_secrets(query: str) -> str:
+def mask_tokens(query: str) -> str:
     """Mask the tokens in a raw query: a client's token is in it when the client's path is wrong."""
     return _SECRET.sub(r"\1=***", query)
 

@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 from wps_run.emulator.auth import ClaimError, ClientClaims, DeniedError, TokenVerifier
 from wps_run.emulator.clients import HubState
 from wps_run.emulator.names import hub_key
+from wps_run.emulator.permissions import rules_from_roles
 from wps_run.emulator.request_log import ClientEvent, EventKind
 from wps_run.emulator.websocket.connection import ClientConnection
 from wps_run.emulator.websocket.frame_encoder import FrameEncoder
@@ -25,7 +26,6 @@ from wps_run.emulator.websocket.handshake import (
     HandshakeError,
     parse_connect_request,
 )
-from wps_run.emulator.websocket.roles import rules_from_roles
 from wps_run.emulator.websocket.send_queue import ClientLimits
 from wps_run.emulator.websocket.session import Session
 from wps_run.emulator.websocket.simple_frames import ModeError, parse_mode
