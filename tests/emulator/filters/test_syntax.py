@@ -1,4 +1,4 @@
-"""The syntax of filters: what binds what, and where a text goes wrong."""
+"""Tests of parsing filters."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from wps_run.emulator.filters.syntax import FilterError, parse
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "tree"),
     [
         ("a or b and c", "a or (b and c)"),
         ("a and b and c", "a and b and c"),
@@ -20,9 +20,9 @@ from wps_run.emulator.filters.syntax import FilterError, parse
         ("now() in groups", "now() in groups"),
     ],
 )
-def test_what_binds_what(text: str, shown: str) -> None:
+def test_operator_precedence(text: str, tree: str) -> None:
     """`in`, then `not`, comparisons, `and`, `or`."""
-    assert str(parse(text)) == shown
+    assert str(parse(text)) == tree
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_what_binds_what(text: str, shown: str) -> None:
         ("a eq 2147483648", "Token '2147483648' is not supported."),
     ],
 )
-def test_an_error_says_where(text: str, detail: str) -> None:
-    """Positions count characters from 0; a surplus token is named by its end."""
+def test_an_error_has_its_position(text: str, detail: str) -> None:
+    """Positions count characters from 0; an unexpected token is named by its end."""
     with pytest.raises(FilterError) as error:
         parse(text)
 
