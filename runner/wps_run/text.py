@@ -1,7 +1,9 @@
-"""Make text fit to show: width, styles, escapes for invisible characters, masks for secrets."""
+"""Make text fit to show: width, styles, escapes for invisible characters, masks for secrets.
+
+Patterns are compiled when they are first used, since `--help` imports this module and uses none.
+"""
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
@@ -31,20 +33,22 @@ def unstyled(style: Style, text: str) -> str:
 
 ELLIPSIS = "…"
 
-_IS_NARROW = re.compile(r"[\x20-\x7e\xa0-\xac\xae-\u02ff…]*").fullmatch
-"""Matches text that is one column a character, such as most names in Latin script."""
-
 
 def display_width(text: str) -> int:
     """Return how many terminal columns a text takes; control characters take none.
 
     Joined emoji count as one picture, two columns wide. Terminals differ about them.
     """
-    if _IS_NARROW(text):
+    if _is_narrow(text):
         return len(text)
     from wcwidth import width  # noqa: PLC0415 -- a third of the start-up; few texts need its tables
 
     return width(text, control_codes="ignore")
+
+
+def _is_narrow(text: str) -> bool:
+    """Whether each character is one column wide, as in most names in Latin script."""
+    return bool(re.fullmatch(r"[\x20-\x7e\xa0-\xac\xae-\u02ff…]*", text))
 
 
 def truncate(text: str, width: int) -> str:
@@ -53,7 +57,7 @@ def truncate(text: str, width: int) -> str:
         return text
     if width <= 0:
         return ""
-    if _IS_NARROW(text):
+    if _is_narrow(text):
         return text[: width - 1] + ELLIPSIS
     from wcwidth import iter_graphemes  # noqa: PLC0415 -- as above
 
@@ -78,9 +82,7 @@ _EMOJI_CATEGORIES = {"So", "Sk"}
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
 """Control characters, and those that have no width or change the direction of writing."""
 
-_IS_CONTROL = re.compile(f"[{_CONTROLS}]")
-_INVISIBLE = re.compile(rf"[{_CONTROLS}\u200c\u200d\ud800-\udfff]+")
-_REPLACE_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+_INVISIBLE = rf"[{_CONTROLS}\u200c\u200d\ud800-\udfff]+"
 
 
 def escape_invisible(text: str) -> str:
@@ -105,12 +107,12 @@ def escape_controls(text: str) -> str:
     Joiners stay, since scripts need them. Lone surrogates, which UTF-8 cannot encode, become
     U+FFFD.
     """
-    return _IS_CONTROL.sub(lambda match: _escape(match[0]), replace_surrogates(text))
+    return re.sub(f"[{_CONTROLS}]", lambda match: _escape(match[0]), replace_surrogates(text))
 
 
 def replace_surrogates(text: str) -> str:
     """Replace lone surrogates, which UTF-8 cannot encode, by U+FFFD."""
-    return text if text.isascii() else text.translate(_REPLACE_SURROGATES)
+    return text if text.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def replace_invisible(text: str) -> str:
@@ -128,9 +130,11 @@ def _escape(character: str) -> str:
 
 def _joins_emoji(text: str, index: int) -> bool:
     """Whether the joiner at this index stands between two emoji."""
+    from unicodedata import category  # noqa: PLC0415 -- as for wcwidth
+
     before = text[:index].rstrip(_EMOJI_STYLE)[-1:]
     after = text[index + 1 : index + 2]
-    return all(char and unicodedata.category(char) in _EMOJI_CATEGORIES for char in (before, after))
+    return all(char and category(char) in _EMOJI_CATEGORIES for char in (before, after))
 
 
 MASK = "***"
@@ -138,15 +142,15 @@ MASK = "***"
 SHORTEST_SECRET = 8
 """Characters; masking shorter values would remove ordinary words from the text."""
 
-_SECRET_NAME = re.compile(r"connectionstring|secret|password|token|key", re.IGNORECASE)
-_CONNECTION_STRING = re.compile(r"accesskey\s*=", re.IGNORECASE)
-_ACCESS_KEY = re.compile(r"(?i:(?P<name>accesskey\s*=\s*))[^;\s\"'`]+")
+_SENSITIVE_NAME = r"(?i)connectionstring|secret|password|token|key"
+_CONNECTION_STRING = r"(?i)accesskey\s*="
+_ACCESS_KEY = r"(?i:(?P<name>accesskey\s*=\s*))[^;\s\"'`]+"
 _SECRETS = (
     _ACCESS_KEY,
-    re.compile(r"(?i:(?P<name>bearer\s+))[^\s\"'`,]+"),
-    re.compile(r"(?P<name>)\beyJ[\w-]{4,}(\.[\w-]*){0,2}"),
+    r"(?i:(?P<name>bearer\s+))[^\s\"'`,]+",
+    r"(?P<name>)\beyJ[\w-]{4,}(\.[\w-]*){0,2}",
     # A key by itself, from a settings file: base64 of 30 bytes or more, and no path.
-    re.compile(
+    (
         r"(?P<name>)(?<![\w+/.-])(?=[\w+/]*[a-z])(?=[\w+/]*[A-Z])(?=[\w+/]*[0-9])"
         r"[A-Za-z0-9+][A-Za-z0-9+/]{39,}={0,2}"
     ),
@@ -165,18 +169,18 @@ def mask_secrets(text: str, environment: Mapping[str, str]) -> str:
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, MASK)
     for pattern in _SECRETS:
-        text = pattern.sub(rf"\g<name>{MASK}", text)
+        text = re.sub(pattern, rf"\g<name>{MASK}", text)
     return text
 
 
 def _is_secret(name: str, value: str) -> bool:
-    named = _SECRET_NAME.search(name) and len(value.strip()) >= SHORTEST_SECRET
-    return bool(named or _CONNECTION_STRING.search(value))
+    named = re.search(_SENSITIVE_NAME, name) and len(value.strip()) >= SHORTEST_SECRET
+    return bool(named or re.search(_CONNECTION_STRING, value))
 
 
 def mask_access_keys(text: str) -> str:
     """Replace the access keys of connection strings by asterisks; the length stays."""
-    return _ACCESS_KEY.sub(lambda match: match["name"].ljust(len(match[0]), "*"), text)
+    return re.sub(_ACCESS_KEY, lambda match: match["name"].ljust(len(match[0]), "*"), text)
 
 
 def clean_line(text: str | None, secrets: tuple[str, ...], length: int) -> str | None:
@@ -193,7 +197,7 @@ def clean_line(text: str | None, secrets: tuple[str, ...], length: int) -> str |
     Returns:
         The line, or None when nothing is left.
     """
-    escape_invisible = _INVISIBLE.sub("", " ".join((text or "").split()))
+    escape_invisible = re.sub(_INVISIBLE, "", " ".join((text or "").split()))
     line = " ".join(escape_invisible.split())
     for secret in secrets:
         line = line.replace(secret, MASK)
