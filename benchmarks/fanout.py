@@ -1,9 +1,8 @@
-"""How fast one send reaches a thousand WebSocket clients, and what an idle one costs.
+"""Measure how fast a send reaches 1,000 WebSocket clients, and the memory of an idle client.
 
-`python benchmarks/fanout.py` starts the embedded service and two servers as people write them, in
-processes of their own: bare aiohttp, which sends to each client in turn, and `websockets` with
-its `broadcast`. All are asked by one POST at a time, in rotation; the clients are plain sockets
-in this process that count what comes.
+`python benchmarks/fanout.py` starts the emulator and two simple servers, each in its own process:
+bare aiohttp, which sends to each client in turn, and `websockets` with its `broadcast`. Each
+receives one POST at a time, in rotation; the clients are plain sockets that count bytes.
 """
 
 import argparse
@@ -36,7 +35,7 @@ KEY = "k" * 32
 JSON = "json.webpubsub.azure.v1"
 RELIABLE = "json.reliable.webpubsub.azure.v1"
 READ_BYTES = 1 << 16
-KEPT = 1000
+REPLAY_LIMIT = 1000
 
 
 # The servers, each in a process of its own.
@@ -66,12 +65,12 @@ async def bare_aiohttp() -> None:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    await _until_told(runner.addresses[0][1])
+    await _report_ports(runner.addresses[0][1])
     await runner.cleanup()
 
 
 async def with_websockets() -> None:
-    """A server that broadcasts with `websockets`; asked over a socket that speaks just enough."""
+    """A server that broadcasts with `websockets`; a second socket accepts the POST requests."""
     clients: set[ServerConnection] = set()
 
     async def connect(client: ServerConnection) -> None:
@@ -87,20 +86,20 @@ async def with_websockets() -> None:
             writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
         writer.close()
 
-    asking = await asyncio.start_server(send, "127.0.0.1", 0)
+    control = await asyncio.start_server(send, "127.0.0.1", 0)
     async with serve(connect, "127.0.0.1", 0, compression=None, ping_interval=None) as serving:
-        ports = (each.sockets[0].getsockname()[1] for each in (serving, asking))
-        await _until_told(*ports)
-    asking.close()
+        ports = (each.sockets[0].getsockname()[1] for each in (serving, control))
+        await _report_ports(*ports)
+    control.close()
 
 
-async def embedded_service() -> None:
-    """The embedded service; the clients here would answer no ping."""
+async def emulator() -> None:
+    """The emulator, without pings, which these clients would not answer."""
     async with Emulator(access_key=KEY, heartbeat=3600) as service:
-        await _until_told(int(service.endpoint.origin.rpartition(":")[2]))
+        await _report_ports(int(service.endpoint.origin.rpartition(":")[2]))
 
 
-async def _until_told(*ports: int) -> None:
+async def _report_ports(*ports: int) -> None:
     sys.stdout.write(" ".join(map(str, ports)) + "\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.read)
@@ -109,7 +108,7 @@ async def _until_told(*ports: int) -> None:
 SERVERS = {
     "bare aiohttp": bare_aiohttp,
     "websockets broadcast": with_websockets,
-    "embedded service": embedded_service,
+    "emulator": emulator,
 }
 
 
@@ -117,20 +116,20 @@ SERVERS = {
 
 
 @dataclass
-class Crowd:
-    """Clients of one server, and the connection over which it is asked to send."""
+class ClientPool:
+    """Clients of one server, and the connection for the send requests."""
 
     port: int
-    asking: int
+    control_port: int
     protocol: str = ""
     clients: list[socket.socket] = field(default_factory=list)
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
-    ask: socket.socket | None = None
+    control: socket.socket | None = None
     size: int = 0
     number: int = 0
 
-    def grow(self, number: int) -> None:
-        """Let so many clients connect, one by one."""
+    def connect_clients(self, number: int) -> None:
+        """Connect a number of clients, one after the other."""
         for _ in range(number):
             client = socket.create_connection(("127.0.0.1", self.port))
             client.sendall(self._upgrade())
@@ -143,17 +142,17 @@ class Crowd:
             self.clients.append(client)
             self.selector.register(client, selectors.EVENT_READ)
 
-    def begin(self) -> None:
-        """Open the connection for asking; read away what clients were greeted with."""
-        self.ask = socket.create_connection(("127.0.0.1", self.asking))
-        self.selector.register(self.ask, selectors.EVENT_READ)
-        self._settle()
-        self._ask()
-        self.size = self._settle() // len(self.clients)
+    def open_control(self) -> None:
+        """Open the control connection; discard what clients received when they connected."""
+        self.control = socket.create_connection(("127.0.0.1", self.control_port))
+        self.selector.register(self.control, selectors.EVENT_READ)
+        self._read_until_idle()
+        self._request_send()
+        self.size = self._read_until_idle() // len(self.clients)
         self.number = 1
 
     def reach_all(self, sends: int) -> None:
-        """Ask for so many sends, each as soon as the one before is answered; read until all came.
+        """Request a number of sends, each after the response to the last; read until all arrived.
 
         The frames of reliable clients grow with their number.
         """
@@ -162,31 +161,31 @@ class Crowd:
             more = len(str(number)) - 1 if self.protocol == RELIABLE else 0
             expected += (self.size + more) * len(self.clients)
         self.number += sends
-        asked, total = 1, 0
-        self._ask()
+        requested, total = 1, 0
+        self._request_send()
         while total < expected:
             count, answered = self._read()
             total += count
-            if answered and asked < sends:
-                self._ask()
-                asked += 1
+            if answered and requested < sends:
+                self._request_send()
+                requested += 1
 
-    def _settle(self) -> int:
-        """Read until nothing has come for a while."""
-        total, heard = 0, (1, False)
-        while heard != (0, False):
-            heard = self._read()
-            total += heard[0]
+    def _read_until_idle(self) -> int:
+        """Read until no data arrives for half a second; return the number of bytes."""
+        total, read = 0, (1, False)
+        while read != (0, False):
+            read = self._read()
+            total += read[0]
         return total
 
     def _read(self) -> tuple[int, bool]:
-        """Read once from each socket that has something: the clients' bytes; was it answered?"""
+        """Read once from each ready socket; return the clients' bytes, and whether a response came."""
         total, answered = 0, False
         for key, _ in self.selector.select(0.5):
             count = len(key.fileobj.recv(READ_BYTES))  # type: ignore[union-attr]
             if not count:
-                raise RuntimeError("a server hung up")
-            if key.fileobj is self.ask:
+                raise RuntimeError("a server closed a connection")
+            if key.fileobj is self.control:
                 answered = True
             else:
                 total += count
@@ -202,12 +201,12 @@ class Crowd:
             f"Sec-WebSocket-Key: {key}\r\n{offer}\r\n"
         ).encode()
 
-    def _ask(self) -> None:
-        if self.ask is None:
-            raise RuntimeError("the crowd has not begun")
+    def _request_send(self) -> None:
+        if self.control is None:
+            raise RuntimeError("open_control comes first")
         token = self._token("/api/hubs/h/:send")
-        self.ask.sendall(
-            f"POST /api/hubs/h/:send HTTP/1.1\r\nHost: 127.0.0.1:{self.asking}\r\n"
+        self.control.sendall(
+            f"POST /api/hubs/h/:send HTTP/1.1\r\nHost: 127.0.0.1:{self.control_port}\r\n"
             f"Authorization: Bearer {token}\r\nContent-Type: text/plain\r\n"
             f"Content-Length: {len(TEXT)}\r\n\r\n{TEXT}".encode()
         )
@@ -216,17 +215,17 @@ class Crowd:
         claims = {"aud": f"http://127.0.0.1:{self.port}{path}", "exp": int(time.time()) + 3600}
         return jwt.encode(claims, KEY, algorithm="HS256")
 
-    def leave(self) -> None:
-        """Hang up."""
+    def close(self) -> None:
+        """Close all connections."""
         for client in self.clients:
             client.close()
-        if self.ask is not None:
-            self.ask.close()
+        if self.control is not None:
+            self.control.close()
 
 
 @contextmanager
 def running(name: str) -> Iterator[tuple[int, list[int]]]:
-    """A server in a process of its own, on the last core; gives its process ID and its ports."""
+    """Run a server in its own process, on the last core; yield its process ID and its ports."""
     child = subprocess.Popen(  # noqa: S603 -- this very script
         [sys.executable, Path(__file__), "--serve", name],
         stdin=subprocess.PIPE,
@@ -242,7 +241,7 @@ def running(name: str) -> Iterator[tuple[int, list[int]]]:
 
 
 def pin(process: int, *, first: bool) -> None:
-    """Keep clients and servers off each other's core, where the system can."""
+    """Put clients and servers on different cores, if the system supports it."""
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0)) if first else sorted(os.sched_getaffinity(process))
         if len(cores) > 1:
@@ -250,7 +249,7 @@ def pin(process: int, *, first: bool) -> None:
 
 
 def resident(process: int) -> int:
-    """The bytes a process has in memory, as Linux tells them."""
+    """Return the resident bytes of a process, as Linux reports them."""
     pages = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
@@ -261,20 +260,20 @@ def resident(process: int) -> int:
 def fan_out(number: int, sends: int, rounds: int) -> None:
     """Print deliveries a second of each server, and the medians of the ratios to bare aiohttp."""
     cases = [(name, "") for name in SERVERS]
-    cases += [("embedded service", JSON), ("embedded service", RELIABLE)]
-    found: dict[tuple[str, str], list[float]] = {case: [] for case in cases}
+    cases += [("emulator", JSON), ("emulator", RELIABLE)]
+    rates_of: dict[tuple[str, str], list[float]] = {case: [] for case in cases}
     with ExitStack() as stack:
-        crowds = {case: gathered(stack, *case, number) for case in cases}
+        pools = {case: connected_pool(stack, *case, number) for case in cases}
         for turn in range(rounds + 1):
             for place in range(len(cases)):
                 case = cases[(place + turn) % len(cases)]
-                rate = deliveries(crowds[case], sends)
+                rate = deliveries(pools[case], sends)
                 if turn:  # the first round is to warm up
-                    found[case].append(rate)
-    bare = found[cases[0]]
+                    rates_of[case].append(rate)
+    bare = rates_of[cases[0]]
     print(f"\n{number} clients, {sends} sends of {len(TEXT)} bytes a round, {rounds} rounds")
-    for (name, protocol), rates in found.items():
-        ratios = [one / other for one, other in zip(rates, bare, strict=True)]
+    for (name, protocol), rates in rates_of.items():
+        ratios = [rate / bare_rate for rate, bare_rate in zip(rates, bare, strict=True)]
         shown = f"{name} {protocol or '(no subprotocol)'}"
         print(
             f"{shown:52} {statistics.median(rates):9,.0f}/s  "
@@ -283,60 +282,60 @@ def fan_out(number: int, sends: int, rounds: int) -> None:
         )
 
 
-def gathered(stack: ExitStack, name: str, protocol: str, number: int) -> Crowd:
-    """So many clients of a server of their own."""
+def connected_pool(stack: ExitStack, name: str, protocol: str, number: int) -> ClientPool:
+    """Start a server and connect a number of clients."""
     _, ports = stack.enter_context(running(name))
-    crowd = Crowd(ports[0], ports[-1], protocol)
-    stack.callback(crowd.leave)
-    crowd.grow(number)
-    crowd.begin()
-    return crowd
+    pool = ClientPool(ports[0], ports[-1], protocol)
+    stack.callback(pool.close)
+    pool.connect_clients(number)
+    pool.open_control()
+    return pool
 
 
-def deliveries(crowd: Crowd, sends: int) -> float:
-    """Deliveries a second, while it is asked for one send after another."""
+def deliveries(pool: ClientPool, sends: int) -> float:
+    """Return the deliveries per second of consecutive sends."""
     began = time.perf_counter()
-    crowd.reach_all(sends)
-    return sends * len(crowd.clients) / (time.perf_counter() - began)
+    pool.reach_all(sends)
+    return sends * len(pool.clients) / (time.perf_counter() - began)
 
 
 def idle(number: int) -> None:
-    """Print what an idle client costs each server."""
-    print(f"\nKiB of memory for each of {number} idle clients")
+    """Print the memory of an idle client of each server."""
+    print(f"\nKiB of memory per client, {number} idle clients")
     bare = 0.0
     for name, protocol in [
         ("bare aiohttp", ""),
         *((n, "") for n in list(SERVERS)[1:]),
-        ("embedded service", JSON),
-        ("embedded service", RELIABLE),
+        ("emulator", JSON),
+        ("emulator", RELIABLE),
     ]:
         with running(name) as (process, ports):
-            crowd = Crowd(ports[0], ports[-1], protocol)
-            crowd.grow(100)
+            pool = ClientPool(ports[0], ports[-1], protocol)
+            pool.connect_clients(100)
             before = resident(process)
-            crowd.grow(number)
-            each = (resident(process) - before) / number / 1024
-            crowd.leave()
-        bare = bare or each
+            pool.connect_clients(number)
+            per_client = (resident(process) - before) / number / 1024
+            pool.close()
+        bare = bare or per_client
         shown = f"{name} {protocol or '(no subprotocol)'}"
-        print(f"{shown:52} {each:6.1f}  {each / bare:.2f}x")
+        print(f"{shown:52} {per_client:6.1f}  {per_client / bare:.2f}x")
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    """Read the command line, and measure; or be a server, when called by itself."""
+def main(args: Sequence[str] | None = None) -> None:
+    """Measure, or run as one of the servers with `--serve`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", choices=SERVERS, help=argparse.SUPPRESS)
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--idle", type=int, default=5000)
     parser.add_argument("--sends", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=7)
-    options = parser.parse_args(words)
+    options = parser.parse_args(args)
     if options.serve:
         asyncio.run(SERVERS[options.serve]())
         return
     pin(0, first=True)
-    if options.sends * (options.rounds + 1) >= KEPT:
-        parser.error(f"reliable clients, who confirm nothing here, are kept {KEPT} messages")
+    if options.sends * (options.rounds + 1) >= REPLAY_LIMIT:
+        parser.error(f"the clients acknowledge nothing; the emulator keeps {REPLAY_LIMIT} messages")
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(f"aiohttp {aiohttp.__version__}, websockets {version(websockets.__name__)}")
     fan_out(options.clients, options.sends, options.rounds)

@@ -1,9 +1,9 @@
-"""Measures what the journal costs: the time of whole runs with one, against runs without.
+"""Measure the cost of the journal: the time of whole runs with one and without.
 
 Run it with wps-run installed: `python benchmarks/journal.py [--actions 10000] [--rounds 5]`. It
-uses loopback only. The server, in a process of its own, answers at once, so the journal is a
-larger share of a run here than against any real service. Runs with and without alternate, and
-the median of their ratios counts, since machines are not equally fast all the time.
+uses loopback only. The server, in its own process, responds at once, so the journal is a
+larger share of a run here than with any real service. Runs with and without alternate, and the
+median of their ratios counts, because the speed of a machine varies.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-GOAL = 0.9
-"""The least share of the throughput without a journal that idempotent actions keep."""
+TARGET = 0.9
+"""The lowest throughput of idempotent actions, as a share of that without a journal."""
 
 ADDS = "forEach: {file: rows.csv}, actionName: addUserToGroup, userId: '${each.u}', group: g"
 SENDS = "forEach: {file: rows.csv}, actionName: sendToUser, userId: '${each.u}', data: hello"
@@ -33,13 +33,13 @@ END_OF_HEADERS = b"\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is run.
+    """One comparison.
 
     Attributes:
-        name: How the table calls it.
+        name: Its name in the table.
         action: The action of the playbook.
         concurrency: Requests in flight.
-        share: The part of the actions that are run; the slow cases need not run all.
+        share: The part of the actions to run; slow cases run fewer.
     """
 
     name: str
@@ -55,16 +55,16 @@ CASES = (
 )
 
 
-class Yes(asyncio.Protocol):
-    """A server's end of a connection; answers each request as soon as all of it is there."""
+class AcceptingProtocol(asyncio.Protocol):
+    """A server's end of a connection; responds to each complete request."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where answers go."""
+        """Keep the transport for the responses."""
         self._transport = transport
         self._data = b""
 
     def data_received(self, data: bytes) -> None:
-        """Answer what is complete: 202 to a POST, which is a send, 200 to the rest."""
+        """Respond to complete requests: 202 to a POST, which is a send, 200 to the rest."""
         self._data += data
         while END_OF_HEADERS in self._data:
             head, _, rest = self._data.partition(END_OF_HEADERS)
@@ -79,10 +79,10 @@ class Yes(asyncio.Protocol):
 
 
 def serve(ready: Connection) -> None:
-    """Serve until killed; tell the port."""
+    """Serve until terminated; send the port."""
 
     async def forever() -> None:
-        server = await asyncio.get_running_loop().create_server(Yes, "127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(AcceptingProtocol, "127.0.0.1", 0)
         ready.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
@@ -91,7 +91,7 @@ def serve(ready: Connection) -> None:
 
 @contextmanager
 def server() -> Iterator[int]:
-    """The server, in a process of its own; gives its port."""
+    """Run the server in its own process; yield its port."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,))
     process.start()
@@ -103,7 +103,7 @@ def server() -> Iterator[int]:
 
 
 def write_inputs(folder: Path, case: Case, actions: int) -> None:
-    """The playbook and its rows."""
+    """Write the playbook and its rows."""
     mode = "sequential" if case.concurrency == 1 else "concurrent"
     (folder / "p.yaml").write_text(
         f"hub: chat\nmode: {mode}\nconcurrency: {case.concurrency}\nactions: [{{{case.action}}}]\n",
@@ -113,16 +113,16 @@ def write_inputs(folder: Path, case: Case, actions: int) -> None:
     (folder / "rows.csv").write_text("\n".join(["u", *rows, ""]), encoding="utf-8")
 
 
-def seconds(folder: Path, port: int, *words: str) -> float:
-    """How long one run takes, from the start of its process to the end.
+def seconds(folder: Path, port: int, *args: str) -> float:
+    """Return the seconds of one run, from the start of its process to the end.
 
     Raises:
-        subprocess.CalledProcessError: It did not succeed.
+        subprocess.CalledProcessError: The run failed.
     """
     setting = f"Endpoint=http://127.0.0.1:{port};AccessKey=bG9vcGJhY2s=;"
     began = time.perf_counter()
     subprocess.run(  # noqa: S603 -- our own command
-        [sys.executable, "-m", "wps_run", "run", "p.yaml", "--output", "ndjson", *words],
+        [sys.executable, "-m", "wps_run", "run", "p.yaml", "--output", "ndjson", *args],
         cwd=folder,
         env={**os.environ, "WebPubSubConnectionString": setting},
         stdout=subprocess.DEVNULL,
@@ -132,48 +132,50 @@ def seconds(folder: Path, port: int, *words: str) -> float:
 
 
 def measure(case: Case, port: int, actions: int, rounds: int) -> tuple[float, float, float]:
-    """Medians: actions a second without and with a journal, and the ratio of the two."""
-    without, kept = [], []
+    """Return medians: actions per second without and with a journal, and their ratio."""
+    plain, recorded = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_inputs(folder, case, actions)
         for number in range(rounds):
             pair = {
-                words: actions / seconds(folder, port, *words)
-                for words in _in_turn(("--no-journal",), ("--journal", f"{number}.journal"), number)
+                args: actions / seconds(folder, port, *args)
+                for args in _in_turn(("--no-journal",), ("--journal", f"{number}.journal"), number)
             }
-            without.append(pair["--no-journal",])
-            kept.append(pair["--journal", f"{number}.journal"])
-    ratios = [with_it / plain for with_it, plain in zip(kept, without, strict=True)]
-    return statistics.median(without), statistics.median(kept), statistics.median(ratios)
+            plain.append(pair["--no-journal",])
+            recorded.append(pair["--journal", f"{number}.journal"])
+    ratios = [a / b for a, b in zip(recorded, plain, strict=True)]
+    return statistics.median(plain), statistics.median(recorded), statistics.median(ratios)
 
 
 def _in_turn(
-    one: tuple[str, ...], other: tuple[str, ...], number: int
+    first: tuple[str, ...], second: tuple[str, ...], number: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Both, with another one first each time: what runs second may find the machine warmer."""
-    return (other, one) if number % 2 else (one, other)
+    """Return both, in alternating order: the second may profit from warm caches."""
+    return (second, first) if number % 2 else (first, second)
 
 
 def main() -> int:
-    """Measure and print a table; 1 when idempotent actions keep less than the goal."""
+    """Measure and print a table; return 1 if the target for idempotent actions is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--actions", type=int, default=10_000, help="actions in a run")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each kind")
-    given = parser.parse_args()
+    args = parser.parse_args()
     print(
         f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, ",
         end="",
     )
     print(f"aiohttp {version('aiohttp')}, journals in {tempfile.gettempdir()}\n")
-    print("| actions | without, a second | with, a second | ratio |\n|---|---|---|---|")
-    found = []
+    print("| actions | without, per second | with, per second | ratio |\n|---|---|---|---|")
+    ratios = []
     with server() as port:
         for case in CASES:
-            plain, kept, ratio = measure(case, port, int(given.actions * case.share), given.rounds)
-            print(f"| {case.name} | {plain:.0f} | {kept:.0f} | {ratio:.2f} |", flush=True)
-            found.append(ratio)
-    return int(found[0] < GOAL)
+            plain, recorded, ratio = measure(
+                case, port, int(args.actions * case.share), args.rounds
+            )
+            print(f"| {case.name} | {plain:.0f} | {recorded:.0f} | {ratio:.2f} |", flush=True)
+            ratios.append(ratio)
+    return int(ratios[0] < TARGET)
 
 
 if __name__ == "__main__":

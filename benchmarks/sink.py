@@ -1,7 +1,7 @@
-"""The server that every client is measured against: it says yes, at once or after a while.
+"""The server that every client is measured against: it accepts all, at once or after a delay.
 
 `python benchmarks/sink.py [--latency SECONDS] [--cert FILE --key FILE]` prints its port, serves
-until its standard input ends, and then prints how many requests it answered. Loopback only.
+until its standard input ends, and then prints how many requests it received. Loopback only.
 """
 
 import argparse
@@ -13,25 +13,25 @@ END_OF_HEADERS = b"\r\n\r\n"
 LENGTH = b"content-length:"
 
 
-class Yes(asyncio.Protocol):
-    """A server's end of one connection.
+class AcceptingProtocol(asyncio.Protocol):
+    """The server's end of one connection.
 
     Args:
-        latency: Seconds from a request to its answer.
-        count: Called for each request.
+        latency: Seconds from a request to its response.
+        counter: Counts the requests.
     """
 
-    def __init__(self, latency: float, count: "Count") -> None:
+    def __init__(self, latency: float, counter: "RequestCounter") -> None:
         self._latency = latency
-        self._count = count
+        self._count = counter
         self._data = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where answers go."""
+        """Keep the transport for the responses."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer each request that is complete: 202 to a POST, 204 to a DELETE, 200 to a PUT."""
+        """Respond to each complete request: 204 to a DELETE, 200 to others."""
         self._data += data
         while END_OF_HEADERS in self._data:
             head, _, rest = self._data.partition(END_OF_HEADERS)
@@ -41,22 +41,22 @@ class Yes(asyncio.Protocol):
             self._data = rest[length:]
             self._count.requests += 1
             if self._latency:
-                asyncio.get_running_loop().call_later(self._latency, self._answer, head[:1])
+                asyncio.get_running_loop().call_later(self._latency, self._respond, head[:1])
             else:
-                self._answer(head[:1])
+                self._respond(head[:1])
 
-    def _answer(self, method: bytes) -> None:
+    def _respond(self, method: bytes) -> None:
         if isinstance(self._transport, asyncio.Transport) and not self._transport.is_closing():
-            self._transport.write(ANSWERS.get(method, ANSWERS[b"P"]))
+            self._transport.write(RESPONSES.get(method, RESPONSES[b"P"]))
 
 
-class Count:
-    """How many requests came."""
+class RequestCounter:
+    """The number of requests."""
 
     requests = 0
 
 
-ANSWERS = {
+RESPONSES = {
     letter: b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % status
     for letter, status in {b"P": b"200 OK", b"D": b"204 No Content"}.items()
 }
@@ -64,30 +64,30 @@ ANSWERS = {
 
 
 async def serve(latency: float, context: ssl.SSLContext | None) -> int:
-    """Serve until standard input ends; gives how many requests came."""
-    count = Count()
+    """Serve until standard input ends; return the number of requests."""
+    counter = RequestCounter()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: Yes(latency, count), "127.0.0.1", 0, ssl=context, backlog=1024
+        lambda: AcceptingProtocol(latency, counter), "127.0.0.1", 0, ssl=context, backlog=1024
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.read)
     server.close()
-    return count.requests
+    return counter.requests
 
 
 def main() -> None:
-    """Serve, and tell the count."""
+    """Serve, and print the number of requests."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each response")
     parser.add_argument("--cert", help="a certificate (PEM): https")
     parser.add_argument("--key", help="its private key (PEM)")
-    given = parser.parse_args()
+    args = parser.parse_args()
     context = None
-    if given.cert:
+    if args.cert:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(given.cert, given.key)
-    print(asyncio.run(serve(given.latency, context)))
+        context.load_cert_chain(args.cert, args.key)
+    print(asyncio.run(serve(args.latency, context)))
 
 
 if __name__ == "__main__":

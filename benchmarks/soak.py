@@ -1,9 +1,9 @@
-"""Holds a long run through every trouble against what the server knows of each action.
+"""Compare the results of a long run with a faulty server's own records of each action.
 
 Run it with wps-run installed: `python benchmarks/soak.py [--actions 100000]`. A server on
-loopback fails one request in twenty, in every way there is; `wps-run` runs against it with its
-journal on and 64 in flight. Ends with 1 when a result is not what happened, or when the run
-took too much memory (the largest resident set, as the kernel tells it; not on Windows).
+loopback injects a fault into one request in twenty; `wps-run` runs against it with its journal on
+and 64 in flight. Exits with 1 if a result contradicts the server's records, or if the run took too
+much memory (the largest resident set, as the kernel reports it; not on Windows).
 """
 
 import argparse
@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LIMIT_MIB = 100
-"""The most that the run may take, however long it is."""
+"""The upper bound of the run's memory, for any number of actions."""
 
 FAULTY = 0.05
-"""The share of requests that meet trouble."""
+"""The share of requests with a fault."""
 
 PLAYBOOK = """\
 hub: chat
@@ -46,133 +46,133 @@ actions:
     data: Welcome
 """
 UNIT = 1 if sys.platform == "darwin" else 1024
-"""Bytes of the unit in which the kernel tells the resident set."""
+"""Bytes of the unit in which the kernel reports the resident set."""
 
 
-def _answer(status: int, headers: str = "") -> bytes:
+def _response(status: int, headers: str = "") -> bytes:
     return f"HTTP/1.1 {status} so\r\nContent-Length: 0\r\n{headers}\r\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """What the server does with one request.
+class Behavior:
+    """How the server treats one request.
 
     Attributes:
-        applies: Whether it carries the action out.
-        says: What it answers; b"" for nothing.
-        doubt: Whether nobody can tell from outside whether it was carried out.
+        applies: Whether it applies the action.
+        response: The bytes of the response; b"" for none.
+        ambiguous: Whether the client cannot know if the action was applied.
         closes: Whether it closes the connection.
-        late: Seconds until it answers.
+        delay: Seconds before the response.
     """
 
     applies: bool
-    says: bytes = b""
-    doubt: bool = False
+    response: bytes = b""
+    ambiguous: bool = False
     closes: bool = False
-    late: float = 0.0
+    delay: float = 0.0
 
 
-WELL = Deed(applies=True, says=_answer(200))
-TROUBLE = (
-    Deed(applies=False, says=_answer(429)),
-    Deed(applies=False, says=_answer(429, "Retry-After: 0\r\n")),
-    Deed(applies=False, says=_answer(503), doubt=True),
-    Deed(applies=True, says=_answer(503), doubt=True),
-    Deed(applies=True, says=_answer(500), doubt=True),
-    Deed(applies=True, says=_answer(200), closes=True),
-    Deed(applies=True, says=_answer(200), late=0.1),
+NORMAL = Behavior(applies=True, response=_response(200))
+FAULTS = (
+    Behavior(applies=False, response=_response(429)),
+    Behavior(applies=False, response=_response(429, "Retry-After: 0\r\n")),
+    Behavior(applies=False, response=_response(503), ambiguous=True),
+    Behavior(applies=True, response=_response(503), ambiguous=True),
+    Behavior(applies=True, response=_response(500), ambiguous=True),
+    Behavior(applies=True, response=_response(200), closes=True),
+    Behavior(applies=True, response=_response(200), delay=0.1),
     *(
-        Deed(applies, says, doubt=True, closes=closes)
+        Behavior(applies, response, ambiguous=True, closes=closes)
         for applies in (True, False)
-        for says, closes in ((b"", True), (b"HTTP/1.1 2", True), (b"", False))
+        for response, closes in ((b"", True), (b"HTTP/1.1 2", True), (b"", False))
     ),
 )
 
 
 @dataclass(slots=True)
-class Truth:
+class ServerRecord:
     """What the server knows of one action."""
 
     arrived: int = 0
     applied: int = 0
-    doubt: bool = False
+    ambiguous: bool = False
 
 
-class Log:
-    """What the server knows of all of them, by request ID."""
+class ServerLog:
+    """What the server knows of all actions, by request ID."""
 
     def __init__(self, seed: int) -> None:
-        self.truths: dict[str, Truth] = {}
+        self.records: dict[str, ServerRecord] = {}
         self.unread = 0
         self.faults = 0
-        self._chance = random.Random(seed)  # noqa: S311 -- trouble, not secrets
+        self._chance = random.Random(seed)  # noqa: S311 -- faults, not secrets
 
-    def judge(self, request_id: str) -> tuple[Truth, Deed]:
-        """Decide what becomes of a request, and note it."""
+    def decide(self, request_id: str) -> tuple[ServerRecord, Behavior]:
+        """Decide how to treat a request, and record it."""
         faulty = self._chance.random() < FAULTY
         self.faults += faulty
-        deed = self._chance.choice(TROUBLE) if faulty else WELL
-        truth = self.truths.setdefault(request_id, Truth())
-        truth.arrived += 1
-        truth.applied += deed.applies
-        truth.doubt = truth.doubt or deed.doubt
-        return truth, deed
+        behavior = self._chance.choice(FAULTS) if faulty else NORMAL
+        known = self.records.setdefault(request_id, ServerRecord())
+        known.arrived += 1
+        known.applied += behavior.applies
+        known.ambiguous = known.ambiguous or behavior.ambiguous
+        return known, behavior
 
 
 class Connection(asyncio.Protocol):
-    """A server's end of a connection, over which one request is made after the other."""
+    """A server's end of a connection, with one request after the other."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: ServerLog) -> None:
         self._log = log
         self._rest = b""
-        self._last: Truth | None = None
-        self._silent = False
+        self._last: ServerRecord | None = None
+        self._is_waiting = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where answers go."""
+        """Keep the transport for the responses."""
         self._transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Who hangs up while it is asked leaves doubt; one that asked nothing lost a request."""
+        """A client that disconnects before the response leaves its action ambiguous."""
         del error
         if self._last is None:
             self._log.unread += 1
-        elif self._silent:
-            self._last.doubt = True
+        elif self._is_waiting:
+            self._last.ambiguous = True
 
     def data_received(self, data: bytes) -> None:
-        """Do what is decided to a request once it is there with its body."""
+        """Treat a request as decided once it is complete."""
         self._rest += data
         head, end, body = self._rest.partition(b"\r\n\r\n")
         if not end:
             return
         headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
-        named = {name.lower(): value for name, value in headers.items()}
-        if len(body) < int(named[b"content-length"]):
+        fields = {name.lower(): value for name, value in headers.items()}
+        if len(body) < int(fields[b"content-length"]):
             return
         self._rest = b""
-        self._last, deed = self._log.judge(named[b"x-ms-client-request-id"].decode())
-        self._silent = True
-        if deed.late:
-            asyncio.get_running_loop().call_later(deed.late, self._answer, deed)
+        self._last, behavior = self._log.decide(fields[b"x-ms-client-request-id"].decode())
+        self._is_waiting = True
+        if behavior.delay:
+            asyncio.get_running_loop().call_later(behavior.delay, self._respond, behavior)
         else:
-            self._answer(deed)
+            self._respond(behavior)
 
-    def _answer(self, deed: Deed) -> None:
+    def _respond(self, behavior: Behavior) -> None:
         if isinstance(self._transport, asyncio.Transport) and not self._transport.is_closing():
-            self._transport.write(deed.says)
-            self._silent = not deed.says
-            if deed.closes:
-                self._log.unread += not deed.doubt
+            self._transport.write(behavior.response)
+            self._is_waiting = not behavior.response
+            if behavior.closes:
+                self._log.unread += not behavior.ambiguous
                 self._transport.close()
 
 
 @contextmanager
-def server(log: Log) -> Iterator[int]:
-    """The server, in a thread of its own; gives its port."""
+def server(log: ServerLog) -> Iterator[int]:
+    """Run the server in its own thread; yield its port."""
     loop = asyncio.new_event_loop()
-    made = loop.create_server(lambda: Connection(log), "127.0.0.1", 0, backlog=512)
-    listening = loop.run_until_complete(made)
+    starting = loop.create_server(lambda: Connection(log), "127.0.0.1", 0, backlog=512)
+    listening = loop.run_until_complete(starting)
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
@@ -185,7 +185,7 @@ def server(log: Log) -> Iterator[int]:
 
 
 def run(folder: Path, port: int, actions: int) -> tuple[int, float]:
-    """Run the playbook; its results go to a file. Gives exit code and MiB at most."""
+    """Run the playbook with results in a file; return the exit code and the peak MiB."""
     (folder / "playbook.yaml").write_text(PLAYBOOK, encoding="utf-8")
     with (folder / "members.csv").open("w", encoding="utf-8") as file:
         file.write("userId,team\n")
@@ -207,26 +207,26 @@ def run(folder: Path, port: int, actions: int) -> tuple[int, float]:
     return child.returncode, usage.ru_maxrss * UNIT / 1024 / 1024
 
 
-def lie_in(record: dict[str, object], truth: Truth) -> str | None:
-    """What a result says that is not so, or None."""
-    once = record["actionName"] == "sendToUser"
+def find_contradiction(record: dict[str, object], known: ServerRecord) -> str | None:
+    """Return how a result contradicts the server's record, or None."""
+    sends = record["actionName"] == "sendToUser"
     left = int(str(record["attempts"]))
-    wrong = {
-        "ok, but not done": record["status"] == "ok" and not truth.applied,
-        "failed, but done": record["status"] == "failed" and truth.applied > 0,
-        "skipped, but sent": record["status"] == "skipped" and truth.arrived > 0,
-        "unknown without doubt": record["status"] == "unknown"
-        and not (truth.doubt or left > truth.arrived),
-        "a send done twice": once and truth.applied > 1,
-        "more arrived than left": truth.arrived > left,
+    checks = {
+        "ok, but not done": record["status"] == "ok" and not known.applied,
+        "failed, but done": record["status"] == "failed" and known.applied > 0,
+        "skipped, but sent": record["status"] == "skipped" and known.arrived > 0,
+        "unknown without ambiguity": record["status"] == "unknown"
+        and not (known.ambiguous or left > known.arrived),
+        "a send done twice": sends and known.applied > 1,
+        "more arrived than were sent": known.arrived > left,
     }
-    return next((words for words, so in wrong.items() if so), None)
+    return next((text for text, is_true in checks.items() if is_true), None)
 
 
-def compare(results: Path, log: Log, actions: int) -> tuple[Counter[str], Counter[str]]:
-    """The statuses of all results, and how often which of them is not so."""
+def compare(results: Path, log: ServerLog, actions: int) -> tuple[Counter[str], Counter[str]]:
+    """Count the statuses of all results and the contradictions."""
     statuses: Counter[str] = Counter()
-    lies: Counter[str] = Counter()
+    contradictions: Counter[str] = Counter()
     seen: set[object] = set()
     ids: set[object] = set()
     lost = 0
@@ -234,41 +234,41 @@ def compare(results: Path, log: Log, actions: int) -> tuple[Counter[str], Counte
         for record in map(json.loads, lines):
             if record["type"] != "result":
                 continue
-            truth = log.truths.get(record["requestId"], Truth())
+            known = log.records.get(record["requestId"], ServerRecord())
             statuses[record["status"]] += 1
-            lies["a result given twice"] += record["index"] in seen
+            contradictions["two results of one action"] += record["index"] in seen
             seen.add(record["index"])
             ids.add(record["requestId"])
-            lost += record["attempts"] - truth.arrived
-            if lie := lie_in(record, truth):
-                lies[f"{lie} ({(record['error'] or {}).get('code', 'no error')})"] += 1
-    lies["no result"] = actions - len(seen)
-    lies["sent without a result"] = len(log.truths.keys() - ids)
-    lies["attempts that never were"] = max(0, lost - log.unread)
-    return statuses, +lies
+            lost += record["attempts"] - known.arrived
+            if text := find_contradiction(record, known):
+                contradictions[f"{text} ({(record['error'] or {}).get('code', 'no error')})"] += 1
+    contradictions["no result"] = actions - len(seen)
+    contradictions["sent without a result"] = len(log.records.keys() - ids)
+    contradictions["attempts that were never made"] = max(0, lost - log.unread)
+    return statuses, +contradictions
 
 
 def main() -> int:
-    """Run, compare and print; 1 when something is not so."""
+    """Run, compare and print; return 1 if a check fails."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--actions", type=int, default=100_000, help="how many there are")
-    parser.add_argument("--seed", type=int, default=1, help="decides who meets which trouble")
-    said = parser.parse_args()
-    actions = said.actions // 2 * 2
-    log = Log(said.seed)
+    parser.add_argument("--actions", type=int, default=100_000, help="number of actions")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the faults")
+    args = parser.parse_args()
+    actions = args.actions // 2 * 2
+    log = ServerLog(args.seed)
     with tempfile.TemporaryDirectory() as name, server(log) as port:
         folder = Path(name)
         began = time.perf_counter()
         code, memory = run(folder, port, actions)
         seconds = time.perf_counter() - began
-        statuses, lies = compare(folder / "results.ndjson", log, actions)
-    arrived = sum(one.arrived for one in log.truths.values())
-    print(f"{actions} actions, {arrived} requests arrived, {log.faults} of them met trouble")
+        statuses, contradictions = compare(folder / "results.ndjson", log, actions)
+    arrived = sum(record.arrived for record in log.records.values())
+    print(f"{actions} actions, {arrived} requests arrived, {log.faults} of them had a fault")
     print(", ".join(f"{number} {status}" for status, number in sorted(statuses.items())))
-    print(f"exit code {code}, {seconds:.1f} s, {memory:.1f} MiB at most")
-    wrong = ", ".join(f"{number} {words}" for words, number in sorted(lies.items()))
-    print(f"not so: {wrong or 'nothing'}")
-    return int(bool(lies) or memory > LIMIT_MIB or code not in {0, 1, 3})
+    print(f"exit code {code}, {seconds:.1f} s, {memory:.1f} MiB peak")
+    found = ", ".join(f"{number} {text}" for text, number in sorted(contradictions.items()))
+    print(f"contradictions: {found or 'nothing'}")
+    return int(bool(contradictions) or memory > LIMIT_MIB or code not in {0, 1, 3})
 
 
 if __name__ == "__main__":

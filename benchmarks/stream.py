@@ -1,7 +1,7 @@
-"""Measures the memory and the time of `plan` and `run` over a CSV file of many rows.
+"""Measure the memory and the time of `plan` and `run` over a CSV file of many rows.
 
 Run it with wps-run installed: `python benchmarks/stream.py [--rows 1000000]`. It uses loopback
-only. Memory is the largest resident set of the process, as the kernel tells it (not on Windows).
+only. Memory is the largest resident set of the process, as the kernel reports it (not on Windows).
 """
 
 import argparse
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LIMIT_MIB = 100
-"""The most that a million rows may take."""
+"""The upper bound for a million rows."""
 
 TEAMS = 50
 PLAYBOOK = """\
@@ -32,40 +32,40 @@ actions:
     userId: ${each.userId}
     group: launch-${each.team}
 """
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 UNIT = 1 if sys.platform == "darwin" else 1024
-"""Bytes of the unit in which the kernel tells the resident set."""
+"""Bytes of the unit in which the kernel reports the resident set."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One command: seconds, and the MiB that it took at most."""
+class Cost:
+    """The cost of one command: seconds and peak MiB."""
 
     command: str
     seconds: float
     memory: float
 
 
-class Yes(asyncio.Protocol):
-    """A server's end of a connection; every request without a body is answered with 200."""
+class AcceptingProtocol(asyncio.Protocol):
+    """A server's end of a connection; it responds with 200 to each request without a body."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where answers go."""
+        """Keep the transport for the responses."""
         self._transport = transport
         self._rest = b""
 
     def data_received(self, data: bytes) -> None:
-        """Answer each request whose headers have ended."""
+        """Respond to each request whose headers have ended."""
         *requests, self._rest = (self._rest + data).split(b"\r\n\r\n")
         if isinstance(self._transport, asyncio.Transport):
-            self._transport.write(ANSWER * len(requests))
+            self._transport.write(RESPONSE * len(requests))
 
 
 @contextmanager
 def server() -> Iterator[int]:
-    """A server that says yes, in a thread of its own; gives its port."""
+    """Run a server that accepts all in its own thread; yield its port."""
     loop = asyncio.new_event_loop()
-    listening = loop.run_until_complete(loop.create_server(Yes, "127.0.0.1", 0))
+    listening = loop.run_until_complete(loop.create_server(AcceptingProtocol, "127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
@@ -78,18 +78,18 @@ def server() -> Iterator[int]:
 
 
 def write_inputs(folder: Path, rows: int) -> None:
-    """The playbook and its rows."""
+    """Write the playbook and its rows."""
     (folder / "playbook.yaml").write_text(PLAYBOOK, encoding="utf-8")
     with (folder / "members.csv").open("w", encoding="utf-8") as file:
         file.write("userId,team\n")
         file.writelines(f"user-{number:07},team-{number % TEAMS}\n" for number in range(rows))
 
 
-def measure(folder: Path, port: int, *words: str) -> Measured:
-    """Run `wps-run` with some words and see what it took.
+def measure(folder: Path, port: int, *args: str) -> Cost:
+    """Run `wps-run` with arguments and measure it.
 
     Raises:
-        subprocess.CalledProcessError: It did not succeed.
+        subprocess.CalledProcessError: The command failed.
     """
     settings = {
         "WebPubSubConnectionString": f"Endpoint=http://127.0.0.1:{port};AccessKey=bG9vcGJhY2s=;",
@@ -98,7 +98,7 @@ def measure(folder: Path, port: int, *words: str) -> Measured:
     }
     began = time.perf_counter()
     child = subprocess.Popen(  # noqa: S603 -- our own command
-        [sys.executable, "-m", "wps_run", *words, "playbook.yaml"],
+        [sys.executable, "-m", "wps_run", *args, "playbook.yaml"],
         cwd=folder,
         env={**os.environ, **settings},
         stdout=subprocess.DEVNULL,
@@ -108,7 +108,7 @@ def measure(folder: Path, port: int, *words: str) -> Measured:
     if child.returncode:
         raise subprocess.CalledProcessError(child.returncode, child.args)
     seconds = time.perf_counter() - began
-    return Measured(" ".join(words), seconds, _mebibytes(usage))
+    return Cost(" ".join(args), seconds, _mebibytes(usage))
 
 
 def _mebibytes(usage: resource.struct_rusage) -> float:
@@ -116,22 +116,24 @@ def _mebibytes(usage: resource.struct_rusage) -> float:
 
 
 def main() -> int:
-    """Measure both commands and print a table; 1 when one of them took too much memory."""
+    """Measure both commands and print a table; return 1 if one took too much memory."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000, help="how many rows there are")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="number of rows")
     rows = parser.parse_args().rows
     with tempfile.TemporaryDirectory() as name, server() as port:
         folder = Path(name)
         write_inputs(folder, rows)
-        found = [
+        costs = [
             measure(folder, port, "plan", "--format", "ndjson"),
             measure(folder, port, "run", "--output", "ndjson"),
         ]
-    print(f"{'command':<24} {'rows':>9} {'seconds':>8} {'us a row':>9} {'peak MiB':>9}")
-    for one in found:
-        each = one.seconds / rows * 1e6
-        print(f"{one.command:<24} {rows:>9} {one.seconds:>8.1f} {each:>9.1f} {one.memory:>9.1f}")
-    return int(any(one.memory > LIMIT_MIB for one in found))
+    print(f"{'command':<24} {'rows':>9} {'seconds':>8} {'us per row':>9} {'peak MiB':>9}")
+    for cost in costs:
+        per_row = cost.seconds / rows * 1e6
+        print(
+            f"{cost.command:<24} {rows:>9} {cost.seconds:>8.1f} {per_row:>9.1f} {cost.memory:>9.1f}"
+        )
+    return int(any(cost.memory > LIMIT_MIB for cost in costs))
 
 
 if __name__ == "__main__":

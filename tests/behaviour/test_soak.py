@@ -1,4 +1,4 @@
-"""A long run through every trouble says what happened, in little memory."""
+"""A long run against a faulty server reports what happened, in little memory."""
 
 import os
 import subprocess
@@ -9,8 +9,8 @@ import pytest
 
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="memory is measured on POSIX systems")
-def test_a_long_run_through_every_trouble_says_what_happened(project: Path) -> None:
-    """Few actions here; the soak itself takes a hundred thousand."""
+def test_a_long_run_with_faults_reports_what_happened(project: Path) -> None:
+    """3,000 actions here; the benchmark itself runs 100,000."""
     done = subprocess.run(
         [sys.executable, project / "benchmarks" / "soak.py", "--actions", "3000"],
         capture_output=True,
@@ -20,7 +20,7 @@ def test_a_long_run_through_every_trouble_says_what_happened(project: Path) -> N
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    met, statuses, _, wrong = done.stdout.splitlines()
-    assert met.startswith("3000 actions, ")
+    faults, statuses, _, contradictions = done.stdout.splitlines()
+    assert faults.startswith("3000 actions, ")
     assert " unknown" in statuses
-    assert wrong == "not so: nothing"
+    assert contradictions == "contradictions: nothing"
