@@ -179,7 +179,7 @@ class ClientPool:
         return total
 
     def _read(self) -> tuple[int, bool]:
-        """Read once from each ready socket; return the clients' bytes, and whether a response came."""
+        """Read once from each ready socket; return the clients' bytes and whether one responded."""
         total, answered = 0, False
         for key, _ in self.selector.select(0.5):
             count = len(key.fileobj.recv(READ_BYTES))  # type: ignore[union-attr]
