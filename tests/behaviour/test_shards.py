@@ -65,7 +65,7 @@ def test_merged_shards_tell_what_one_run_tells(wps_run: Script, folder: Path) ->
     summary = records(merged)[-1]
     assert (summary["total"], summary["ok"], summary["exitCode"]) == (ROWS, ROWS, 0)
     assert "shard 1/2" in shares[0].stdout.splitlines()[0]
-    assert "shard 1/2 alone" in alone.stderr
+    assert "only shard 1/2" in alone.stderr
     share = json.loads(alone.stdout)["summary"]
     assert share["shard"] == "1/2"
     assert 0 < share["total"] < ROWS
