@@ -1,4 +1,4 @@
-"""What all tests share: the profiles of hypothesis, and a project that is read as files."""
+"""Shared by all tests: the profiles of hypothesis, the project's root, a certificate."""
 
 import os
 import shutil
@@ -23,12 +23,12 @@ def project() -> Path:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A self-signed certificate for 127.0.0.1, and its key."""
+    """Paths of a self-signed certificate for 127.0.0.1 and of its key."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("needs openssl to make a certificate")
     folder = tmp_path_factory.mktemp("tls")
-    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=x -keyout key.pem -out cert.pem"
+    args = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=x -keyout key.pem -out cert.pem"
     name = ["-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([openssl, *words.split(), *name], cwd=folder, check=True, capture_output=True)
+    subprocess.run([openssl, *args.split(), *name], cwd=folder, check=True, capture_output=True)
     return str(folder / "cert.pem"), str(folder / "key.pem")

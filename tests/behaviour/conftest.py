@@ -1,4 +1,4 @@
-"""The installed script, run as a user runs it."""
+"""Run the installed command as a user does."""
 
 import os
 import subprocess
@@ -13,24 +13,24 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def script() -> Path:
-    """Where the console script of this environment is."""
+    """The console script of this environment."""
     return Path(sys.executable).parent / "wps-run"
 
 
 @pytest.fixture
 def wps_run(script: Path, tmp_path: Path) -> Script:
-    """Runs `wps-run` in an empty folder, in an environment without any setting."""
+    """Runs `wps-run` in an empty folder, without settings in the environment."""
     clean = {
         name: value
         for name, value in os.environ.items()
         if not name.lower().startswith(("webpubsub", "wps_", "github_"))
     }
 
-    def call(
-        *words: str | Path, stdin: str | bytes = b"", **environment: str
+    def run(
+        *args: str | Path, stdin: str | bytes = b"", **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [script, *words],
+        completed = subprocess.run(
+            [script, *args],
             input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
             cwd=tmp_path,
@@ -39,7 +39,10 @@ def wps_run(script: Path, tmp_path: Path) -> Script:
             check=False,
         )
         return subprocess.CompletedProcess(
-            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+            completed.args,
+            completed.returncode,
+            completed.stdout.decode(),
+            completed.stderr.decode(),
         )
 
-    return call
+    return run

@@ -1,4 +1,4 @@
-"""The comparison with the peers runs, and what is written of it is what was measured."""
+"""The comparison with other clients runs, and the pages quote its results."""
 
 import re
 import shutil
@@ -15,12 +15,12 @@ ROW = re.compile(
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")
 @pytest.mark.timeout(170)
-def test_the_comparison_runs_and_tells_every_line(project: Path, tmp_path: Path) -> None:
-    """A few actions, one round, this environment: whether the figures are good is not judged."""
-    words = ["--here", "--actions", "200", "--rounds", "1", "--rows", "2000"]
+def test_the_comparison_runs_and_prints_every_row(project: Path, tmp_path: Path) -> None:
+    """A few actions, one round, this environment; the figures themselves are not checked."""
+    args = ["--here", "--actions", "200", "--rounds", "1", "--rows", "2000"]
     table = tmp_path / "table.md"
     done = subprocess.run(
-        [sys.executable, project / "benchmarks" / "compare.py", *words, "--write", table],
+        [sys.executable, project / "benchmarks" / "compare.py", *args, "--write", table],
         capture_output=True,
         text=True,
         timeout=160,
@@ -29,23 +29,23 @@ def test_the_comparison_runs_and_tells_every_line(project: Path, tmp_path: Path)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert table.read_text() == done.stdout
-    kept = (project / "benchmarks" / "results.md").read_text()
-    assert [named(row) for row in ROW.findall(done.stdout)] == [
-        named(row).replace("1,000,000", "2,000").replace("10,000", "200")
-        for row in ROW.findall(kept)
+    results = (project / "benchmarks" / "results.md").read_text()
+    assert [row_name(row) for row in ROW.findall(done.stdout)] == [
+        row_name(row).replace("1,000,000", "2,000").replace("10,000", "200")
+        for row in ROW.findall(results)
     ]
 
 
-def named(row: str) -> str:
-    """What a row is about: what was measured, and against what."""
+def row_name(row: str) -> str:
+    """Return what a row compares with what."""
     return "|".join(row.split("|")[1:3])
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/speed.md"])
-def test_what_is_quoted_stands_in_the_results(project: Path, page: str) -> None:
-    """Nobody rounds a figure up on the way."""
+def test_quoted_rows_are_in_the_results(project: Path, page: str) -> None:
+    """Figures are quoted without rounding."""
     quoted = ROW.findall((project / page).read_text())
-    kept = ROW.findall((project / "benchmarks" / "results.md").read_text())
+    results = ROW.findall((project / "benchmarks" / "results.md").read_text())
 
     assert quoted
-    assert set(quoted) <= set(kept)
+    assert set(quoted) <= set(results)

@@ -1,12 +1,12 @@
-"""The pictures of the report and of the live page are of what these look like now."""
+"""The pictures of the HTML report and of the live page are up to date."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 
-def test_the_pictures_are_of_the_present_files(project: Path) -> None:
-    """Whoever changes the report or the page takes them anew: `python docs/browser_pictures.py`."""
+def test_pictures_are_of_the_current_files(project: Path) -> None:
+    """After a change of the report or the page, run `python docs/browser_pictures.py`."""
     done = subprocess.run(
         [sys.executable, project / "docs" / "browser_pictures.py", "--check"],
         capture_output=True,

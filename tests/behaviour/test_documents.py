@@ -1,4 +1,4 @@
-"""What the documents show is what happens."""
+"""The examples and links of the documentation are correct."""
 
 import re
 import subprocess
@@ -25,18 +25,18 @@ DOCUMENTS = (
 
 
 def blocks(project: Path, document: str, language: str) -> list[str]:
-    """The fenced blocks of a language in a document."""
+    """Return the fenced blocks of a language in a document."""
     text = (project / document).read_text("utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def without_times(text: str) -> list[str]:
-    """Its lines without times and in a fixed order: concurrent actions end as they end."""
+    """Return the lines without times and sorted: concurrent actions end in any order."""
     return sorted(re.sub(r" +[0-9.]+ (ms|s)\b", " TIME", line) for line in text.splitlines())
 
 
 def test_the_first_two_commands_of_the_readme_are_one_line_each(project: Path) -> None:
-    """The main job, then the tests; the gate runs them word for word."""
+    """The main job, then the tests; .ci/run runs both lines as they are."""
     main_job, tests = blocks(project, "README.md", "sh")
 
     assert [len(block.splitlines()) for block in (main_job, tests)] == [1, 1]
@@ -47,7 +47,7 @@ def test_the_first_two_commands_of_the_readme_are_one_line_each(project: Path) -
 def test_the_output_in_the_readme_is_what_the_command_prints(
     wps_run: Script, project: Path
 ) -> None:
-    """All of it but the times."""
+    """All of it except the times."""
     (shown,) = blocks(project, "README.md", "text")
 
     printed = wps_run("--local", project / "playbooks" / "group-setup.yaml").stdout
@@ -59,7 +59,7 @@ def test_the_output_in_the_readme_is_what_the_command_prints(
 def test_every_playbook_in_the_documents_is_valid(
     wps_run: Script, project: Path, tmp_path: Path, document: str
 ) -> None:
-    """Examples can be pasted, beside a file of members."""
+    """Examples can be pasted next to a file of members."""
     (tmp_path / "members.csv").write_bytes((project / "playbooks" / "members.csv").read_bytes())
     for block in blocks(project, document, "yaml"):
         if "actions:" in block:
@@ -72,8 +72,8 @@ def pages(project: Path) -> list[Path]:
     return [*project.glob("*.md"), *(project / "docs").rglob("*.md")]
 
 
-def test_every_link_between_documents_leads_somewhere(project: Path) -> None:
-    """Files are named as they are."""
+def test_every_link_between_documents_is_valid(project: Path) -> None:
+    """Relative links point to existing files."""
     broken = [
         (page.name, link)
         for page in pages(project)

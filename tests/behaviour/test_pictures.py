@@ -1,4 +1,4 @@
-"""The pictures in the documents show what happens."""
+"""The pictures in the documentation are up to date."""
 
 import subprocess
 import sys
@@ -8,8 +8,8 @@ import pytest
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
-def test_the_pictures_are_still_true(project: Path) -> None:
-    """`python docs/screenshots.py` draws them anew; times do not count."""
+def test_pictures_are_up_to_date(project: Path) -> None:
+    """`python docs/screenshots.py` redraws them; times are ignored."""
     done = subprocess.run(
         [sys.executable, project / "docs" / "screenshots.py", "--check"],
         capture_output=True,

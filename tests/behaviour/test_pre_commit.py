@@ -1,4 +1,4 @@
-"""The hook works in the real pre-commit."""
+"""The hook works in pre-commit."""
 
 import os
 import shutil
@@ -12,10 +12,10 @@ GIT = shutil.which("git")
 BAD = "hub: chat\nactions:\n  - {actionName: addUserToGroup, userId: ada}\n"
 
 
-def git(folder: Path, *words: str) -> str:
-    """Run git in a folder, as somebody."""
+def git(folder: Path, *args: str) -> str:
+    """Run git in a folder, with an author."""
     assert GIT is not None
-    command = [GIT, "-c", "user.name=t", "-c", "user.email=t@example.invalid", *words]
+    command = [GIT, "-c", "user.name=t", "-c", "user.email=t@example.invalid", *args]
     return subprocess.run(
         command, cwd=folder, check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -24,7 +24,7 @@ def git(folder: Path, *words: str) -> str:
 @pytest.mark.skipif(GIT is None, reason="pre-commit needs git")
 @pytest.mark.timeout(300)
 def test_the_hook_checks_the_playbooks_of_a_repository(project: Path, tmp_path: Path) -> None:
-    """It installs from the project, looks at playbooks only, and shows what is wrong."""
+    """It installs from the project, checks playbooks only, and shows the problems."""
     tool, user = tmp_path / "tool", tmp_path / "user"
     tool.mkdir()
     for name in ("pyproject.toml", "README.md", ".pre-commit-hooks.yaml"):
