@@ -1,4 +1,4 @@
-"""A person at a terminal is run_at_terminal before every client of a hub is cut off."""
+"""A person at a terminal is asked before every client of a hub is cut off."""
 
 import os
 import subprocess
@@ -128,7 +128,9 @@ def test_with_a_yes_it_goes_on(run_at_terminal: RunAtTerminal, reached: list[str
     [(["--yes"], REMOTE), (["--local"], REMOTE), ([], LOOPBACK)],
     ids=["--yes", "--local", "loopback"],
 )
-def test_nobody_is_asked(run_at_terminal: RunAtTerminal, args: list[str], connection: str) -> None:
+def test_no_confirmation_is_needed(
+    run_at_terminal: RunAtTerminal, args: list[str], connection: str
+) -> None:
     """With `--yes`, in a rehearsal, and where the hub is on this machine."""
     code, output = run_at_terminal("", *args, connection=connection)
 
@@ -146,7 +148,7 @@ def test_a_proxy_on_this_machine_makes_no_hub_local(
     assert QUESTION in output
 
 
-def test_without_a_terminal_nobody_is_asked(
+def test_without_a_terminal_no_confirmation_is_needed(
     tmp_path: Path, proxy: HTTPServer, reached: list[str]
 ) -> None:
     """A script means what it says."""

@@ -1,4 +1,4 @@
-"""Asking first: whether a person at the terminal means what cannot be taken back."""
+"""Ask a person at the terminal to confirm actions that close every connection of a hub."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -17,38 +17,37 @@ CLOSES_ALL = "closeAllConnections"
 
 
 def confirm(plans: Sequence[Plan], endpoint: "Callable[[Plan], Endpoint]") -> None:
-    """Ask before every client of a hub is cut off, unless the hub is on this machine.
+    """Ask for confirmation if a plan closes every connection of a hub.
 
-    Clients come back by themselves, so a `y` is enough. Where stdin or stderr is no terminal
-    nothing is asked: a script means what it says.
+    Does not ask for a hub on this machine, nor where stdin or stderr is no terminal.
 
     Args:
-        plans: What is to be run. Its written actions are looked at, not their rows.
-        endpoint: Where the actions of a plan go.
+        plans: The plans of the run. Their actions count, not the rows of these.
+        endpoint: Returns the endpoint of a plan.
 
     Raises:
-        UsageError: The answer was not yes.
+        UsageError: The answer is not yes.
     """
     closing: dict[str, int] = {}
     for plan in plans:
-        number = sum(one.action.name == CLOSES_ALL for one in plan.playbook.actions)
-        if number and not _is_local(endpoint(plan)):
+        count = sum(item.action.name == CLOSES_ALL for item in plan.playbook.actions)
+        if count and not _is_local(endpoint(plan)):
             hub = f"hub `{plan.hub}` at {endpoint(plan).host}"
-            closing[hub] = closing.get(hub, 0) + number
-    if not closing or not _at_a_terminal():
+            closing[hub] = closing.get(hub, 0) + count
+    if not closing or not _is_at_terminal():
         return
-    for hub, number in closing.items():
-        times = "1 action closes" if number == 1 else f"{number} actions close"
-        click.echo(f"wps-run: {times} every connection of {hub}", err=True)
-    click.echo("Go on? [y/N] ", err=True, nl=False)
+    for hub, count in closing.items():
+        actions = "1 action closes" if count == 1 else f"{count} actions close"
+        click.echo(f"wps-run: {actions} every connection of {hub}", err=True)
+    click.echo("Continue? [y/N] ", err=True, nl=False)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise UsageError("nothing was sent; answer `y` to go on, or give --yes")
+        raise UsageError("nothing was sent; answer `y` to continue, or use --yes")
 
 
 def _is_local(endpoint: "Endpoint") -> bool:
-    """Whether the hub itself is on this machine; a proxy before it does not count."""
+    """Whether the hub itself is on this machine, not only a proxy before it."""
     return replace(endpoint, reverse_proxy="").is_loopback
 
 
-def _at_a_terminal() -> bool:
+def _is_at_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
