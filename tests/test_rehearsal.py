@@ -29,7 +29,7 @@ async def rehearse(
     async with running.rehearsal(plans, **arguments) as rehearsal:
         results = [result async for result in running.run(plans, lambda _: rehearsal.endpoint)]
         (simulation,) = rehearsal.simulations()
-    return sorted(results, key=lambda result: result.step.index), simulation
+    return sorted(results, key=lambda result: result.index), simulation
 
 
 async def test_each_name_has_one_client() -> None:

@@ -161,5 +161,5 @@ def run_info(
         total=sum(plan.total for plan in plans),
         pace=" / ".join(dict.fromkeys(paces)),
         shard=next((plan.shard for plan in plans), None),
-        whole=sum(plan.plan_total for plan in plans),
+        plan_total=sum(plan.plan_total for plan in plans),
     )

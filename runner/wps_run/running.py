@@ -1,11 +1,15 @@
-"""Run plans: endpoints, clients and the executor put together."""
+"""Run plans: endpoints, clients, the executor and the fingerprint of a run put together."""
 
+import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wps_run.actions.request import API_VERSION
+from wps_run.actions.table import ACTIONS
 from wps_run.connect.client import Client, load_ca_bundle
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.settings import resolve_endpoint
@@ -14,19 +18,28 @@ from wps_run.execution.limits import ConcurrencyLimiter
 from wps_run.execution.result import Result
 from wps_run.execution.scheduler import BATCH
 from wps_run.execution.stop import Stop
+from wps_run.journal.fingerprint import (
+    ACTIONS_PART,
+    SHARD_PART,
+    actions_content,
+    fingerprint,
+    shared_salt,
+)
 from wps_run.journal.recorder import RunRecorder
 from wps_run.planning import Plan
+from wps_run.playbook.files import Files
+from wps_run.playbook.lint import used_variables
 
 if TYPE_CHECKING:
     from wps_run.rehearsal import Rehearsal
 
 
-def endpoint_of(plan: Plan, via: str | None = None) -> "Endpoint":
-    """Where a plan's actions go, by the setting that it names.
+def endpoint_of(plan: Plan, via: str | None = None) -> Endpoint:
+    """Return where the actions of a plan are sent, from the setting that the plan names.
 
     Args:
         plan: The plan.
-        via: The URL of a reverse proxy that they are sent to instead, or None.
+        via: The URL of a reverse proxy that receives them instead, or None.
 
     Raises:
         SettingsError: The setting is missing, or it or `via` cannot be used.
@@ -42,86 +55,130 @@ def rehearsal(
     fault_seed: int | None = None,
     absent: Mapping[str, float | None] | None = None,
 ) -> "Rehearsal":
-    """A fresh embedded service, with a simulated client for everybody whom the plans name.
+    """Return an emulator with a simulated client for every name in the plans.
 
-    The arguments are those of `wps_run.rehearsal.Rehearsal`, and so are the errors.
+    The arguments and errors are those of `wps_run.rehearsal.Rehearsal`.
     """
     from wps_run.rehearsal import Rehearsal  # noqa: PLC0415 -- a real run needs no emulator
 
-    steps = ((one.hub, one.steps()) for one in plans)
+    steps = ((plan.hub, plan.steps()) for plan in plans)
     return Rehearsal(steps, faults=faults, fault_seed=fault_seed, absent=absent)
 
 
 async def run(
     plans: Sequence[Plan],
-    endpoint: "Callable[[Plan], Endpoint]" = endpoint_of,
-    stop: "Stop | None" = None,
+    endpoint: Callable[[Plan], Endpoint] = endpoint_of,
+    stop: Stop | None = None,
     *,
     ca_bundle: str | None = None,
-    kept: "RunRecorder | None" = None,
-) -> "AsyncGenerator[Result]":
-    """Carry plans out, one after the other, and yield a result for every action.
+    recorder: RunRecorder | None = None,
+) -> AsyncGenerator[Result]:
+    """Run plans, one after the other, and yield a result for every action as it ends.
 
-    Results come as actions end, each action's once. An `ok` means accepted by the service,
-    not delivered.
-
-    The arguments are those of `batches`, and so are the errors.
+    An `ok` means accepted by the service, not delivered. Arguments and errors: `run_batches`.
     """
-    told = batches(plans, endpoint, stop, ca_bundle=ca_bundle, kept=kept)
-    async with aclosing(told):
-        async for batch in told:
+    batches = run_batches(plans, endpoint, stop, ca_bundle=ca_bundle, recorder=recorder)
+    async with aclosing(batches):
+        async for batch in batches:
             for result in batch:
                 yield result
 
 
-async def batches(  # noqa: PLR0913 -- by name, each with a default
+async def run_batches(  # noqa: PLR0913 -- by name, each with a default
     plans: Sequence[Plan],
-    endpoint: "Callable[[Plan], Endpoint]" = endpoint_of,
-    stop: "Stop | None" = None,
+    endpoint: Callable[[Plan], Endpoint] = endpoint_of,
+    stop: Stop | None = None,
     *,
     ca_bundle: str | None = None,
-    kept: "RunRecorder | None" = None,
-    watch: "Callable[[ConcurrencyLimiter], object] | None" = None,
-) -> "AsyncGenerator[Sequence[Result]]":
-    """The same by as many results at a time as there are, which costs less than one by one.
+    recorder: RunRecorder | None = None,
+    on_plan: Callable[[ConcurrencyLimiter], object] | None = None,
+) -> AsyncGenerator[Sequence[Result]]:
+    """Run plans and yield results in batches, which costs less than single results.
 
     Args:
-        plans: What `plan` made.
-        endpoint: Where each plan's actions go; asked for all of them before anything is sent.
-        stop: Ends the run early when asked to.
+        plans: What `wps_run.planning.plan` returned.
+        endpoint: Gives the endpoint of a plan; called for all plans before anything is sent.
+        stop: Ends the run early on request.
         ca_bundle: A file of certificates to trust besides the system's, or None.
-        kept: Where the run is kept, and what an earlier part of it has done.
-        watch: Handed the throttle of each plan as it begins: how many requests are in flight, and
-            until when all wait. To look at, not to change.
+        recorder: Records the run, and has the results of an earlier part.
+        on_plan: Called when a plan starts, with its concurrency limit, for a progress display.
 
     Raises:
         SettingsError: An endpoint is missing or cannot be used. Nothing was sent.
+        Exception: What ended the run, after a result for every action.
     """
     tls = load_ca_bundle(ca_bundle) if ca_bundle else None
-    # All clients first: a key, identity or proxy that cannot be used is found before anything
-    # is sent.
-    jobs = [
-        (one, Client(endpoint(one), concurrency=one.options.concurrency, tls=tls)) for one in plans
-    ]
-    stop, kept = stop or Stop(), kept or RunRecorder()
-    epoch = time.monotonic() - kept.elapsed
-    broken: Exception | None = None
-    async with AsyncExitStack() as opened:
-        for _, client in jobs:
-            await opened.enter_async_context(client)
-        for one, client in jobs:
-            settled = kept.settled(one.steps())
-            while told := tuple(islice(settled, BATCH)):
-                yield told
-            executor = Executor(client, one.options, stop, epoch=epoch, ledger=kept)
-            if watch:
-                watch(executor.throttle)
-            results = executor.run(kept.left(one.steps()))
-            async with aclosing(results):
+    stop, recorder = stop or Stop(), recorder or RunRecorder()
+    epoch = time.monotonic() - recorder.elapsed
+    failure: Exception | None = None
+    async with AsyncExitStack() as stack:
+        # All clients first: an unusable key, identity or proxy shows before anything is sent.
+        clients = [Client(endpoint(p), concurrency=p.options.concurrency, tls=tls) for p in plans]
+        for client in clients:
+            await stack.enter_async_context(client)
+        for plan, client in zip(plans, clients, strict=True):
+            earlier = recorder.earlier_results(plan.steps())
+            while batch := tuple(islice(earlier, BATCH)):
+                yield batch
+            executor = Executor(client, plan.options, stop, epoch=epoch, recorder=recorder)
+            if on_plan:
+                on_plan(executor.limiter)
+            batches = executor.run(recorder.steps_to_run(plan.steps()))
+            async with aclosing(batches):
                 try:
-                    async for batch in results:
-                        yield batch
-                except Exception as error:  # noqa: BLE001 -- first a result for all that is left
-                    broken = broken or error
-    if broken is not None:
-        raise broken
+                    async for results in batches:
+                        yield results
+                except Exception as error:  # noqa: BLE001 -- raised after a result for every action
+                    failure = failure or error
+    if failure is not None:
+        raise failure
+
+
+def new_salt(plans: Sequence[Plan]) -> str:
+    """Return a salt for a new journal; the shards of one plan share theirs."""
+    if any(plan.shard for plan in plans):
+        return shared_salt(plan.playbook.document.text for plan in plans)
+    return secrets.token_hex(16)
+
+
+def fingerprint_of(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -> dict[str, str]:
+    """Return the digests of all that a run consists of, each under the name that messages use.
+
+    Args:
+        plans: The plans of the run, whose files were read at least once.
+        endpoints: Host and port to which the actions of each plan are sent.
+        salt: The salt of the journal.
+    """
+    parts: dict[str, str | Iterable[bytes]] = {
+        ACTIONS_PART: actions_content(ACTIONS.values(), API_VERSION)
+    }
+    shard = next((plan.shard for plan in plans), None)
+    if shard:
+        parts[SHARD_PART] = str(shard)
+    for number, (plan, endpoint) in enumerate(zip(plans, endpoints, strict=True), start=1):
+        # Only the file name: from another folder it is the same playbook.
+        file = Path(plan.playbook.document.file).name
+        playbook = f"the playbook {file}" + (f" (number {number})" if number > 1 else "")
+        parts[playbook] = plan.playbook.document.text
+        parts[f"the hub of {playbook}"] = plan.hub.lower()
+        parts[f"the endpoint of {playbook}"] = endpoint
+        for name in sorted(used_variables(plan.playbook)):
+            is_environment = name.startswith("env.")
+            values = plan.scope.environment or {} if is_environment else plan.scope.variables
+            value = values.get(name.removeprefix("env."))
+            if value is not None:
+                parts[f"the variable {name} of {playbook}"] = value
+        for name, path in _files_read(plan).items():
+            parts[f"the file {name} of {playbook}"] = _chunks(path)
+    return fingerprint(salt, parts)
+
+
+def _files_read(plan: Plan) -> Mapping[str, Path]:
+    return plan.scope.inputs.paths if isinstance(plan.scope.inputs, Files) else {}
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    """Yield the content of a file, a mebibyte at a time."""
+    with path.open("rb") as file:
+        while chunk := file.read(1024 * 1024):
+            yield chunk

@@ -243,6 +243,6 @@ def test_a_rehearsal_that_is_gone_on_with_says_what_it_does_not_know(
 
     assert (first.returncode, second.returncode) == (0, 0)
     assert first.stderr == ""
-    assert "goes on in a new service, which has nothing of what its earlier parts did" in (
+    assert "resumes in a new emulator, which has none of the effects of its earlier parts" in (
         second.stderr
     )

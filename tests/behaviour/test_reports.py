@@ -156,7 +156,7 @@ def test_a_report_that_does_not_fit_is_an_error_and_can_be_made_again(
     assert (tmp_path / "r.html").read_text() == "before"
     assert (tmp_path / "r.md").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["j", "p.yaml", "r.html", "r.md"]
-    again = done.stderr.split("to make it again: wps-run ")[1].split()
+    again = done.stderr.split("to write it again: wps-run ")[1].split()
     assert wps_run(*again).returncode == 0
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
 

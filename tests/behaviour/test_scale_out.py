@@ -20,7 +20,7 @@ import yaml
 from wps_run.emulator.clients import NullClient
 from wps_run.emulator.request_log import RequestEntry
 from wps_run.emulator.server import Emulator
-from wps_run.execution.result import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN
+from wps_run.execution.summary import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN
 from wps_run.playbook.shards import shard_number
 
 Script = Callable[..., subprocess.CompletedProcess[str]]

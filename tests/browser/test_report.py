@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from wps_run.execution.record import Attempt, Record
-from wps_run.execution.result import ActionError, Status, Summary
+from wps_run.execution.result import ActionError, Attempt, Result, Status
 from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.execution.summary import Summary
 from wps_run.report.html.page import page
 from wps_run.report.run_report import RunReport
 from wps_run.report.simulation import Simulation, message_delivery
@@ -37,7 +37,7 @@ HURTING = (
 MANY = Simulation("chat", 9, {"red": tuple(map(str, range(20)))}, (), (), ())
 
 
-def record(index: int, **changes: Any) -> Record:
+def record(index: int, **changes: Any) -> Result:
     """A join that took 5 ms."""
     fields: dict[str, Any] = {
         "index": index,
@@ -55,10 +55,10 @@ def record(index: int, **changes: Any) -> Record:
         "error": None,
         "started_ms": index * 2.0,
     }
-    return Record(**{**fields, **changes})
+    return Result(**{**fields, **changes})
 
 
-def ten() -> list[Record]:
+def ten() -> list[Result]:
     """Ten actions of every kind: the last one waited for the third, which was throttled."""
     records = [record(index) for index in range(10)]
     throttled = (Attempt(4.0, 429, "TooManyRequests", 60.0), Attempt(70.0, 503, None, 30.0))
@@ -75,7 +75,7 @@ def ten() -> list[Record]:
 
 
 def report(
-    records: list[Record], *simulations: Simulation, playbook: str = "Open the rooms"
+    records: list[Result], *simulations: Simulation, playbook: str = "Open the rooms"
 ) -> RunReport:
     """The report of a run with these records."""
     summary = Summary(Counter(), duration=1.5)
@@ -281,7 +281,7 @@ def test_without_javascript_every_action_is_in_a_plain_table(
     assert browser.evaluate("[...document.querySelectorAll('button')].every(b => !b.offsetParent)")
 
 
-def many() -> list[Record]:
+def many() -> list[Result]:
     """Twenty thousand actions in 16 lanes, one in fifty failed, one in thirty throttled."""
     chance = random.Random(7)  # noqa: S311 -- the same each time
     free = [0.0] * 16

@@ -15,7 +15,7 @@ import click
 import pytest
 
 from wps_run.cli.logs import logging_to_stderr
-from wps_run.cli.progress import Progress, ProgressMode, Screen, form_for
+from wps_run.cli.progress import Progress, ProgressMode, Screen, progress_mode
 from wps_run.execution.result import Status
 from wps_run.report.progress import ProgressSnapshot
 
@@ -79,7 +79,7 @@ def test_the_form_is_that_of_the_stream(
     """A line where escapes are obeyed, a log elsewhere, nothing when it is not wanted."""
     stream = Terminal() if tty else io.StringIO()
 
-    assert form_for(stream, environment, wanted=wanted) is form
+    assert progress_mode(stream, environment, wanted=wanted) is form
 
 
 async def test_results_are_above_the_line_and_the_line_goes_at_the_end() -> None:
@@ -136,10 +136,10 @@ async def test_the_line_waits_while_somebody_is_within_a_line() -> None:
     """A question is not overwritten."""
     with at_a_terminal() as terminal:
         screen = Screen(terminal)
-        screen.aside("Go on? ")
+        screen.write_above("Go on? ")
         screen.draw(VIEW)
         assert terminal.screen() == ["Go on?"]
-        screen.aside("y\n")
+        screen.write_above("y\n")
         screen.draw(VIEW)
         assert terminal.screen() == ["Go on? y", LINE]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from wps_run.connect.client import Client
-from wps_run.execution.executor import Executor
+from wps_run.execution.executor import Executor, NoRecorder
 from wps_run.execution.result import Result, Status
 from wps_run.playbook.options import Mode, OnError
 from wps_run.playbook.steps import Step
@@ -42,7 +42,7 @@ async def told(run: Any, steps: list[Step], *, after: bool = False) -> list[Resu
         client.after = after
         with pytest.raises(ZeroDivisionError):
             await collect(Executor(client, run.options, run.stop, **run.more), steps, results)
-    return sorted(results, key=lambda one: one.step.index)
+    return sorted(results, key=lambda one: one.index)
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -57,34 +57,25 @@ async def test_what_was_on_its_way_when_it_happened_is_unknown(
         run, [join(user, on_error=OnError.CONTINUE) for user in users], after=after
     )
 
-    assert [one.step.index for one in results] == list(range(len(users)))
+    assert [one.index for one in results] == list(range(len(users)))
     bad = results[1]
-    assert (bad.status, bad.attempts, bad.fault and bad.fault.code) == ("unknown", 1, "defect")
+    assert (bad.status, bad.attempts, bad.error and bad.error.code) == ("unknown", 1, "defect")
     assert {one.status for one in results if one is not bad} == {Status.OK, Status.SKIPPED}
-    assert results[-1].fault
-    assert results[-1].fault.code == "stopped"
+    assert results[-1].error
+    assert results[-1].error.code == "stopped"
 
 
 async def test_what_has_not_left_when_it_happens_failed(run: Any, join: Make) -> None:
     """A journal with a defect: nothing left, and it says so."""
 
-    class Ledger:
-        def note(self, index: int) -> bool:
+    class BrokenRecorder(NoRecorder):
+        def mark_sending(self, index: int) -> bool:
             raise ZeroDivisionError(index)
 
-        async def announce(self, index: int) -> bool:
-            return self.note(index)
-
-        def withdraw(self, index: int) -> None:
-            pass
-
-        def ended(self, result: Result) -> Result:
-            return result
-
-    run.more = {"ledger": Ledger()}
+    run.more = {"recorder": BrokenRecorder()}
     failed, *skipped = await told(run, [join(f"u{number}") for number in range(20)])
 
-    assert (failed.status, failed.attempts, failed.record.started_ms) == ("failed", 0, None)
+    assert (failed.status, failed.attempts, failed.started_ms) == ("failed", 0, None)
     assert {one.status for one in skipped} <= {Status.FAILED, Status.SKIPPED}
     assert run.service.asked == []
 

@@ -4,8 +4,8 @@ import pytest
 
 from wps_run.actions.table import ACTIONS
 from wps_run.connect.reply import NoReply, Outcome, Reply
-from wps_run.execution.errors import abandoned, error_for, skipped
-from wps_run.execution.result import ActionError, Skip
+from wps_run.execution.errors import abandoned_error, error_for, skip_error
+from wps_run.execution.result import ActionError, SkipReason
 
 
 @pytest.mark.parametrize(
@@ -32,13 +32,13 @@ from wps_run.execution.result import ActionError, Skip
 )
 def test_a_hint_says_what_to_do(action: str, outcome: Outcome, teaches: str) -> None:
     """Each way of failing that has a remedy names it."""
-    assert teaches in error_for(ACTIONS[action], outcome, doubt=False).hint
+    assert teaches in error_for(ACTIONS[action], outcome, in_doubt=False).hint
 
 
 def test_the_service_speaks_first() -> None:
     """Its own code and words stand in the fault as they came."""
     reply = Reply(404, "Warning.User.NotExisted", "User `ada` is not found.")
-    fault = error_for(ACTIONS["addUserToGroup"], reply, doubt=False)
+    fault = error_for(ACTIONS["addUserToGroup"], reply, in_doubt=False)
 
     assert (fault.code, fault.message) == ("Warning.User.NotExisted", "User `ada` is not found.")
 
@@ -49,7 +49,7 @@ def test_the_service_speaks_first() -> None:
 )
 def test_an_answer_without_words_gets_ours(status: int, message: str) -> None:
     """Some answers have no body: there is always a code and a message."""
-    fault = error_for(ACTIONS["sendToAll"], Reply(status), doubt=False)
+    fault = error_for(ACTIONS["sendToAll"], Reply(status), in_doubt=False)
 
     assert (fault.code, fault.message) == (f"http-{status}", message)
 
@@ -59,17 +59,17 @@ def test_an_answer_without_words_gets_ours(status: int, message: str) -> None:
 )
 def test_doubt_is_told_with_what_a_repeat_would_do(action: str, says: str) -> None:
     """Whoever reads `unknown` must know whether running it again is harmless."""
-    hint = error_for(ACTIONS[action], Reply(500), doubt=True).hint
+    hint = error_for(ACTIONS[action], Reply(500), in_doubt=True).hint
 
     assert hint.startswith("it may have happened")
     assert says in hint
-    assert says in abandoned(ACTIONS[action]).hint
+    assert says in abandoned_error(ACTIONS[action]).hint
 
 
-@pytest.mark.parametrize("reason", Skip)
-def test_each_skip_has_its_reason(reason: Skip) -> None:
+@pytest.mark.parametrize("reason", SkipReason)
+def test_each_skip_has_its_reason(reason: SkipReason) -> None:
     """The code is the reason's word; reports and the exit code key on it."""
-    fault = skipped(reason)
+    fault = skip_error(reason)
 
     assert fault.code == reason.value
     assert fault == ActionError(reason, fault.message)

@@ -16,8 +16,7 @@ from wps_run.actions.locks import Lock
 from wps_run.connect.client import Client
 from wps_run.connect.endpoint import Endpoint
 from wps_run.execution.executor import Executor
-from wps_run.execution.record import ended
-from wps_run.execution.result import Result, Skip, Status
+from wps_run.execution.result import Result, SkipReason, Status, result_for
 from wps_run.execution.scheduler import LOOK_AHEAD
 from wps_run.playbook.options import Delivery, Mode, OnError, RetryOptions
 from wps_run.playbook.steps import Step
@@ -27,7 +26,7 @@ Make = Callable[..., Step]
 
 def statuses(results: list[Result]) -> list[str]:
     """How the steps ended, in written order."""
-    return [one.status.value for one in sorted(results, key=lambda one: one.step.index)]
+    return [one.status.value for one in sorted(results, key=lambda one: one.index)]
 
 
 class Gate:
@@ -60,7 +59,17 @@ async def test_a_result_says_how_it_went(run: Any, service: Any, join: Make) -> 
 
     results = await run.results([step])
 
-    assert results == [ended(step, Status.OK, 200, 1, 0.25, "id-7", started=0.0)]
+    assert results == [
+        result_for(
+            step,
+            Status.OK,
+            http_status=200,
+            attempts=1,
+            duration=0.25,
+            request_id="id-7",
+            started=0.0,
+        )
+    ]
 
 
 async def test_a_failure_is_told_with_its_hint(run: Any, service: Any, join: Make) -> None:
@@ -70,8 +79,8 @@ async def test_a_failure_is_told_with_its_hint(run: Any, service: Any, join: Mak
     (result,) = await run.results([join()])
 
     assert (result.status, result.http_status, result.attempts) == (Status.FAILED, 404, 1)
-    assert result.fault.code == "Warning.User.NotExisted"
-    assert "webpubsub.group" in result.fault.hint
+    assert result.error.code == "Warning.User.NotExisted"
+    assert "webpubsub.group" in result.error.hint
 
 
 async def test_a_sequential_run_is_one_at_a_time_as_written(
@@ -83,7 +92,7 @@ async def test_a_sequential_run_is_one_at_a_time_as_written(
 
     results = await run.results(join(user) for user in users)
 
-    assert [one.step.values["userId"] for one in results] == users
+    assert [one.target["userId"] for one in results] == users
     assert service.asked == [f"PUT /api/hubs/chat/users/{user}/groups/red" for user in users]
     assert service.most_in_flight == 1
 
@@ -224,8 +233,8 @@ async def test_a_refused_connection_is_tried_again_and_then_failed(run: Any, joi
         (result,) = await run.results([join()])
 
     assert (result.status, result.attempts, result.http_status) == (Status.FAILED, 0, None)
-    assert result.fault.code == "connect"
-    assert [one.error for one in result.record.tries] == ["connect"] * 3
+    assert result.error.code == "connect"
+    assert [one.error for one in result.tries] == ["connect"] * 3
 
 
 async def test_each_step_has_its_own_timeout(run: Any, service: Any, make_step: Make) -> None:
@@ -234,7 +243,7 @@ async def test_each_step_has_its_own_timeout(run: Any, service: Any, make_step: 
 
     (result,) = await run.results([make_step("sendToAll", timeout=0.1)])
 
-    assert (result.status, result.fault.code) == (Status.UNKNOWN, "timeout")
+    assert (result.status, result.error.code) == (Status.UNKNOWN, "timeout")
 
 
 @pytest.mark.parametrize(("status", "ending"), [(404, "failed"), (500, "unknown")])
@@ -265,8 +274,8 @@ async def test_a_failure_stops_what_has_not_started(
     assert count.total() == 501
     assert 2 <= count[Status.OK] <= 10
     assert len(service.asked) == 501 - count[Status.SKIPPED]
-    assert {one.fault.code for one in results if one.status is Status.SKIPPED} == {"stopped"}
-    assert run.stop.reason is Skip.STOPPED
+    assert {one.error.code for one in results if one.status is Status.SKIPPED} == {"stopped"}
+    assert run.stop.reason is SkipReason.STOPPED
 
 
 async def test_a_step_that_continues_does_not_stop_the_run(
@@ -308,12 +317,12 @@ async def test_after_an_interrupt_what_is_in_flight_ends_and_the_rest_is_skipped
     gate = Gate(service, 8)
     running = run.soon(join(f"u{number}") for number in range(2000))
     await gate.arrived.wait()
-    run.stop.request(Skip.INTERRUPTED)
+    run.stop.request(SkipReason.INTERRUPTED)
     gate.open.set()
 
     results = await running
     assert Counter(statuses(results)) == {"ok": 8, "skipped": 1992}
-    assert {one.fault.code for one in results if one.fault} == {"interrupted"}
+    assert {one.error.code for one in results if one.error} == {"interrupted"}
     assert len(service.asked) == 8
 
 
@@ -335,13 +344,13 @@ async def test_an_interrupt_cuts_a_pause_short(
     running = run.soon([join()])
     await decided.wait()
     if how == "request":
-        run.stop.request(Skip.INTERRUPTED)
+        run.stop.request(SkipReason.INTERRUPTED)
     else:
         run.stop.abandon()
 
     (result,) = await running
     assert (result.status, result.attempts, result.http_status) == (ending, 1, said)
-    assert result.fault.code == "interrupted"
+    assert result.error.code == "interrupted"
 
 
 async def test_after_an_interrupt_no_further_attempt_is_made(
@@ -358,7 +367,7 @@ async def test_after_an_interrupt_no_further_attempt_is_made(
     service.answer = answer
     running = run.soon([join()])
     await asked.wait()
-    run.stop.request(Skip.INTERRUPTED)
+    run.stop.request(SkipReason.INTERRUPTED)
     go.set()
 
     (result,) = await running
@@ -372,7 +381,7 @@ async def test_an_abandoned_run_leaves_what_is_in_flight_as_unknown(
     gate = Gate(service, 8)
     running = run.soon(join(f"u{number}") for number in range(100))
     await gate.arrived.wait()
-    run.stop.request(Skip.INTERRUPTED)
+    run.stop.request(SkipReason.INTERRUPTED)
     run.stop.abandon()
 
     results = await running
@@ -383,7 +392,7 @@ async def test_an_abandoned_run_leaves_what_is_in_flight_as_unknown(
 
 async def test_a_stop_holds_for_the_playbooks_after_it(run: Any, service: Any, join: Make) -> None:
     """One run, one stop: the next playbook's actions are skipped, none is sent."""
-    run.stop.request(Skip.STOPPED)
+    run.stop.request(SkipReason.STOPPED)
 
     results = await run.results([join("a"), join("b")])
 
@@ -401,7 +410,7 @@ async def test_the_pace_holds_back_starts_and_a_stop_ends_the_wait(
     gate = Gate(service, 1)
     running = run.soon(join(f"u{number}") for number in range(20))
     await gate.arrived.wait()
-    run.stop.request(Skip.INTERRUPTED)
+    run.stop.request(SkipReason.INTERRUPTED)
     gate.open.set()
 
     assert Counter(statuses(await running)) == {"ok": 1, "skipped": 19}
@@ -532,7 +541,7 @@ async def test_a_source_that_breaks_while_the_rest_is_skipped_is_told_too(
     run: Any, join: Make
 ) -> None:
     """After a stop the rows are still read, and may still be wrong."""
-    run.stop.request(Skip.STOPPED)
+    run.stop.request(SkipReason.STOPPED)
 
     def source() -> Iterator[Step]:
         yield join()
@@ -595,8 +604,8 @@ async def test_an_empty_playbook_has_no_results(run: Any) -> None:
 
 async def test_the_first_reason_of_a_stop_stays(run: Any) -> None:
     """A failure that was followed by an interrupt is still what stopped the run."""
-    run.stop.request(Skip.STOPPED)
-    run.stop.request(Skip.INTERRUPTED)
+    run.stop.request(SkipReason.STOPPED)
+    run.stop.request(SkipReason.INTERRUPTED)
 
-    assert run.stop.reason is Skip.STOPPED
+    assert run.stop.reason is SkipReason.STOPPED
     assert run.stop.interrupted.is_set()

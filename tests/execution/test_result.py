@@ -1,52 +1,90 @@
-"""The sum of a run, and the exit code that follows from it."""
+"""A result holds all that became of an action but its payload."""
 
-from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
-from wps_run.execution.record import ended
-from wps_run.execution.result import ActionError, Skip, Status, Summary
+from wps_run.execution.result import ActionError, Attempt, Result, Status, result_for
+from wps_run.journal.format import decode_record, encode_line
 from wps_run.playbook.steps import Step
+
+TRIES = (Attempt(500.0, 429, None, 1250.0), Attempt(2000.0, None, "connect", 500.0))
 
 
 @pytest.mark.parametrize(
-    ("ended", "code"),
+    "make",
     [
-        ([], 0),
-        ([Status.OK, Status.OK], 0),
-        ([Status.OK, Status.FAILED], 1),
-        ([Status.OK, Status.SKIPPED], 1),
-        ([Status.FAILED, Status.UNKNOWN, Status.SKIPPED], 3),
+        lambda step: result_for(
+            step,
+            Status.OK,
+            http_status=200,
+            attempts=1,
+            duration=0.0025,
+            request_id="id",
+            started=12.5,
+            waited_for=7,
+        ),
+        lambda step: result_for(step, Status.SKIPPED, error=ActionError("stopped", "m")),
+        lambda step: result_for(
+            step,
+            Status.FAILED,
+            attempts=3,
+            duration=1.5,
+            request_id="id",
+            error=ActionError("connect", "m", "h"),
+            started=0.5,
+            tries=TRIES,
+        ),
     ],
+    ids=["ok", "skipped", "tried"],
 )
-def test_the_exit_code_is_the_worst_of_the_results(ended: list[Status], code: int) -> None:
-    """Unknown wins over failed and skipped, which win over ok."""
-    summary = Summary(Counter())
-    for status in ended:
-        summary.add(status, None)
+def test_a_result_is_made_again_from_its_record(
+    join: Callable[..., Step], make: Callable[[Step], Result]
+) -> None:
+    """Written, read back, and the report of a resumed run is whole."""
+    result = make(join("ada"))
 
-    assert summary.exit_code == code
-    assert summary.total == len(ended)
-
-
-@pytest.mark.parametrize(("reason", "code"), [(Skip.MISSING, 0), (Skip.STOPPED, 1)])
-def test_a_skip_that_the_playbook_asked_for_is_no_failure(reason: Skip, code: int) -> None:
-    """Only such a skip leaves the exit code at 0."""
-    summary = Summary(Counter())
-    summary.add(Status.SKIPPED, ActionError(reason, "m"))
-
-    assert summary.exit_code == code
+    assert decode_record(encode_line(result)) == result
 
 
-def test_an_interrupted_run_exits_with_its_signal() -> None:
-    """128 and the signal's number, whatever the results are."""
-    summary = Summary(Counter(), interrupted_by=2)
-    summary.add(Status.UNKNOWN, None)
+def test_times_and_attempts_stand_at_the_end(join: Callable[..., Step]) -> None:
+    """In milliseconds, under the names of the contract."""
+    result = result_for(
+        join("ada"),
+        Status.OK,
+        http_status=200,
+        attempts=2,
+        duration=0.1,
+        request_id="id",
+        started=1.25,
+        waited_for=3,
+        tries=TRIES[:1],
+    )
 
-    assert summary.exit_code == 130
+    assert (
+        encode_line(result)
+        .decode()
+        .endswith(
+            '"startedMs":1250.0,"waitedFor":3,'
+            '"tries":[{"atMs":500.0,"httpStatus":429,"error":null,"pauseMs":1250.0}]}\n'
+        )
+    )
+
+
+def test_a_record_of_an_older_journal_is_read(join: Callable[..., Step]) -> None:
+    """It says nothing about when."""
+    written = result_for(
+        join("ada"), Status.OK, http_status=200, attempts=1, duration=0.1, request_id="id"
+    ).as_json()
+    for later in ("startedMs", "waitedFor", "tries"):
+        del written[later]
+
+    record = decode_record(encode_line(written))
+
+    assert isinstance(record, Result)
+    assert (record.started_ms, record.waited_for, record.tries) == (None, None, ())
 
 
 def test_a_result_names_whom_it_was_done_to(join: Callable[..., Step]) -> None:
     """Targets come from the step's own values."""
-    assert ended(join("ada"), Status.OK).target == {"userId": "ada", "group": "red"}
+    assert result_for(join("ada"), Status.OK).target == {"userId": "ada", "group": "red"}

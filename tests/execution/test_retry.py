@@ -38,18 +38,18 @@ def trail(*outcomes: Outcome) -> AttemptHistory:
     ("outcome", "expected"),
     [
         *((Reply(status), OutcomeKind.ACCEPTED) for status in (200, 202, 204, 299)),
-        *((Reply(status), OutcomeKind.NOTHING) for status in (429,)),
-        *((Reply(status), OutcomeKind.DOUBT) for status in (408, 500, 502, 503, 504, 599)),
+        *((Reply(status), OutcomeKind.NOT_DONE) for status in (429,)),
+        *((Reply(status), OutcomeKind.IN_DOUBT) for status in (408, 500, 502, 503, 504, 599)),
         *(
-            (Reply(status), OutcomeKind.FINAL)
+            (Reply(status), OutcomeKind.REFUSED)
             for status in (101, 300, 307, 400, 401, 404, 409, 413)
         ),
-        (REFUSED, OutcomeKind.NOTHING),
-        (NoReply(sent=False, code="dns", message="m"), OutcomeKind.NOTHING),
-        (NoReply(sent=False, code="timeout", message="m"), OutcomeKind.NOTHING),
-        (NoReply(sent=False, code="tls", message="m"), OutcomeKind.FINAL),
-        (SILENT, OutcomeKind.DOUBT),
-        (NoReply(sent=True, code="tls", message="m"), OutcomeKind.DOUBT),
+        (REFUSED, OutcomeKind.NOT_DONE),
+        (NoReply(sent=False, code="dns", message="m"), OutcomeKind.NOT_DONE),
+        (NoReply(sent=False, code="timeout", message="m"), OutcomeKind.NOT_DONE),
+        (NoReply(sent=False, code="tls", message="m"), OutcomeKind.REFUSED),
+        (SILENT, OutcomeKind.IN_DOUBT),
+        (NoReply(sent=True, code="tls", message="m"), OutcomeKind.IN_DOUBT),
     ],
 )
 def test_what_an_outcome_says(outcome: Outcome, expected: OutcomeKind) -> None:
@@ -108,7 +108,7 @@ def test_failed_means_that_no_attempt_can_have_been_carried_out(
 
     assert isinstance(end, Finish)
     assert end.status is status
-    assert (end.fault is None) == (status is Status.OK)
+    assert (end.error is None) == (status is Status.OK)
 
 
 @pytest.mark.parametrize(
@@ -158,11 +158,11 @@ def test_for_every_history_the_rules_hold(
     if isinstance(decision, Retry):
         told = outcomes[-1].retry_after if isinstance(outcomes[-1], Reply) else None
         assert len(outcomes) < attempts
-        assert (told or 0) <= decision.after <= 30 + (told or 0)
-        in_doubt = classify(outcomes[-1]) is OutcomeKind.DOUBT
+        assert (told or 0) <= decision.delay <= 30 + (told or 0)
+        in_doubt = classify(outcomes[-1]) is OutcomeKind.IN_DOUBT
         assert not in_doubt or ACTIONS[action].is_idempotent or delivery is REPEATED
     else:
-        doubts = [classify(one) is OutcomeKind.DOUBT for one in outcomes]
+        doubts = [classify(one) is OutcomeKind.IN_DOUBT for one in outcomes]
         done = classify(outcomes[-1]) is OutcomeKind.ACCEPTED
         assert (decision.status is Status.OK) == done
         assert (decision.status is Status.FAILED) == (not done and not any(doubts))
@@ -170,5 +170,5 @@ def test_for_every_history_the_rules_hold(
 
 def test_no_attempt_has_no_ending() -> None:
     """Whoever asks has made a mistake."""
-    with pytest.raises(ValueError, match="no ending"):
+    with pytest.raises(ValueError, match="without an attempt"):
         final_decision(JOIN, AttemptHistory())

@@ -22,7 +22,7 @@ WAIT = OnMissing(MissingRule.WAIT, 60.0)
 
 
 def missed(*times: float, doubt: bool = False) -> AttemptHistory:
-    trail = AttemptHistory(doubt=doubt)
+    trail = AttemptHistory(in_doubt=doubt)
     for time in times:
         trail = trail.after(NOT_THERE).missing(time)
     return trail
@@ -52,9 +52,9 @@ def test_fail_is_a_failure_with_its_hint() -> None:
     end = on_missing(JOIN, OnMissing(), missed(5.0), chance=0.5, now=5.0)
 
     assert isinstance(end, Finish)
-    assert end.fault is not None
-    assert (end.status, end.fault.code) == (Status.FAILED, "Warning.User.NotExisted")
-    assert "`webpubsub.group`" in end.fault.hint
+    assert end.error is not None
+    assert (end.status, end.error.code) == (Status.FAILED, "Warning.User.NotExisted")
+    assert "`webpubsub.group`" in end.error.hint
 
 
 def test_skip_is_a_skip_in_the_services_words() -> None:
@@ -96,4 +96,4 @@ def test_misses_do_not_use_up_attempts() -> None:
     """They are counted as what left, not against `retry.attempts`."""
     trail = missed(1.0, 2.0, 3.0).after(Reply(500))
 
-    assert (trail.attempts, trail.misses, trail.counted, trail.missed) == (4, 3, 1, 1.0)
+    assert (trail.attempts, trail.misses, trail.counted, trail.missing_since) == (4, 3, 1, 1.0)

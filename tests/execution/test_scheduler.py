@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from wps_run.execution.result import Result, Skip, Status
+from wps_run.execution.result import Result, SkipReason, Status
 from wps_run.execution.scheduler import BATCH, READ_AHEAD_BATCH
 from wps_run.playbook.options import MissingRule, Mode, OnError, OnMissing, RetryOptions
 from wps_run.playbook.steps import Step
@@ -20,7 +20,7 @@ ABSENT = {"x-ms-error-code": "Warning.User.NotExisted"}
 
 def statuses(results: list[Result]) -> list[str]:
     """How the steps ended, in written order."""
-    return [one.status.value for one in sorted(results, key=lambda one: one.step.index)]
+    return [one.status.value for one in sorted(results, key=lambda one: one.index)]
 
 
 def waits(seconds: float) -> OnMissing:
@@ -51,9 +51,9 @@ async def test_an_absent_user_may_be_skipped_and_the_run_goes_on(
     results = await run.results([join("ada", on_missing=OnMissing(MissingRule.SKIP)), join("bob")])
 
     assert statuses(results) == ["skipped", "ok"]
-    skipped = min(results, key=lambda one: one.step.index)
+    skipped = min(results, key=lambda one: one.index)
     assert (skipped.attempts, skipped.http_status) == (1, 404)
-    assert (skipped.fault.code, skipped.fault.message) == ("missing", "User `ada` is not found.")
+    assert (skipped.error.code, skipped.error.message) == ("missing", "User `ada` is not found.")
 
 
 async def test_a_404_that_names_no_missing_target_is_a_failure_even_when_skipping(
@@ -125,7 +125,7 @@ async def test_nothing_is_planned_once_a_stop_is_asked_for(
     async def answer(_: web.Request) -> web.Response:
         nonlocal away
         away += 1
-        run.stop.request(Skip.STOPPED)
+        run.stop.request(SkipReason.STOPPED)
         await let_go(0.02)
         away -= 1
         return web.Response()
@@ -170,9 +170,9 @@ async def test_the_wait_ends_and_the_action_has_failed(run: Any, service: Any, j
 
     (result,) = await run.results([join(on_missing=waits(0.3))])
 
-    assert (result.status, result.fault.code) == (Status.FAILED, "Warning.User.NotExisted")
+    assert (result.status, result.error.code) == (Status.FAILED, "Warning.User.NotExisted")
     assert result.attempts >= 3
-    assert result.duration >= 0.3
+    assert result.duration_ms >= 300
 
 
 async def test_other_trouble_while_waiting_follows_the_usual_rules(
@@ -207,7 +207,7 @@ async def test_an_interrupt_ends_the_wait_for_a_user(run: Any, service: Any, joi
     run.more = {"chance": lambda: 0.999}
     running = run.soon(join(f"u{n}", on_missing=waits(3600)) for n in range(3))
     await asked.wait()
-    run.stop.request(Skip.INTERRUPTED)
+    run.stop.request(SkipReason.INTERRUPTED)
 
     assert statuses(await running) == ["skipped", "skipped", "skipped"]
 
@@ -364,7 +364,7 @@ async def test_a_stop_ends_the_wait_for_the_pace_at_once(
     service.answer = answer
     running = run.soon(join(f"u{n}") for n in range(3))
     await done.wait()
-    run.stop.request(Skip.STOPPED)
+    run.stop.request(SkipReason.STOPPED)
 
     assert statuses(await running) == ["ok", "skipped", "skipped"]
 

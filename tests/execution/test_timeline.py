@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from wps_run.connect.endpoint import Endpoint
-from wps_run.execution.result import Result, Skip, Status
+from wps_run.execution.result import Result, SkipReason, Status
 from wps_run.playbook.options import Mode, RetryOptions
 from wps_run.playbook.steps import Step
 
@@ -18,7 +18,7 @@ Make = Callable[..., Step]
 
 
 def in_order(results: list[Result]) -> list[Result]:
-    return sorted(results, key=lambda one: one.step.index)
+    return sorted(results, key=lambda one: one.index)
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -37,7 +37,7 @@ async def test_a_start_is_told_from_the_beginning_of_the_run(
     run.options = replace(run.options, mode=mode, concurrency=1)
     results = in_order(await run.results([join("ada"), join("bob")]))
 
-    assert [one.record.started_ms for one in results] == [60_000.0, 60_500.0]
+    assert [one.started_ms for one in results] == [60_000.0, 60_500.0]
 
 
 async def test_what_did_not_start_has_no_start(run: Any, service: Any, join: Make) -> None:
@@ -46,8 +46,8 @@ async def test_what_did_not_start_has_no_start(run: Any, service: Any, join: Mak
     run.options = replace(run.options, mode=Mode.SEQUENTIAL)
     failed, skipped = in_order(await run.results([join("ada"), join("bob")]))
 
-    assert failed.record.started_ms is not None
-    assert (skipped.status, skipped.record.started_ms, skipped.attempts) == (
+    assert failed.started_ms is not None
+    assert (skipped.status, skipped.started_ms, skipped.attempts) == (
         Status.SKIPPED,
         None,
         0,
@@ -70,7 +70,7 @@ async def test_a_result_names_whom_its_step_kept_order_for(
     steps = [join("ada"), join("bob"), make_step("sendToGroup", group="red")]
     results = in_order(await run.results(steps))
 
-    assert [one.record.waited_for for one in results] == [None, None, 0]
+    assert [one.waited_for for one in results] == [None, None, 0]
 
 
 async def test_a_sequential_run_waits_for_nobody_in_particular(run: Any, join: Make) -> None:
@@ -78,7 +78,7 @@ async def test_a_sequential_run_waits_for_nobody_in_particular(run: Any, join: M
     run.options = replace(run.options, mode=Mode.SEQUENTIAL)
 
     results = await run.results([join("a"), join("b")])
-    assert [one.record.waited_for for one in results] == [None, None]
+    assert [one.waited_for for one in results] == [None, None]
 
 
 async def test_each_attempt_before_the_last_is_told(run: Any, service: Any, join: Make) -> None:
@@ -93,11 +93,11 @@ async def test_each_attempt_before_the_last_is_told(run: Any, service: Any, join
     run.more = {"chance": lambda: 0.5}
     run.options = replace(run.options, retry=RetryOptions(4, 0.002, 1.0))
     (result,) = await run.results([join("ada")])
-    first, second = result.record.tries
+    first, second = result.tries
 
     assert (first.http_status, first.error, first.pause_ms) == (429, None, 21.0)
     assert (second.http_status, second.error, second.pause_ms) == (500, "Oops", 2.0)
-    assert result.record.started_ms == first.at_ms
+    assert result.started_ms == first.at_ms
     assert second.at_ms >= first.at_ms + 21
     assert result.attempts == 3
 
@@ -117,10 +117,10 @@ async def test_an_interrupt_in_a_pause_leaves_its_last_attempt_the_last(
     run.more = {"chance": lambda: 0.9}
     running = run.soon([join("ada")])
     await asked.wait()
-    run.stop.request(Skip.INTERRUPTED)
+    run.stop.request(SkipReason.INTERRUPTED)
     (result,) = await running
 
-    assert (result.status, result.attempts, result.record.tries) == (Status.SKIPPED, 1, ())
+    assert (result.status, result.attempts, result.tries) == (Status.SKIPPED, 1, ())
 
 
 async def test_what_never_left_is_no_attempt_but_is_told(run: Any, join: Make) -> None:
@@ -130,6 +130,6 @@ async def test_what_never_left_is_no_attempt_but_is_told(run: Any, join: Make) -
         run.endpoint = Endpoint(f"http://127.0.0.1:{taken.getsockname()[1]}", "k" * 44)
         (result,) = await run.results([join()])
 
-    assert (result.attempts, len(result.record.tries)) == (0, 3)
-    assert result.record.started_ms is not None
-    assert {(one.http_status, one.error) for one in result.record.tries} == {(None, "connect")}
+    assert (result.attempts, len(result.tries)) == (0, 3)
+    assert result.started_ms is not None
+    assert {(one.http_status, one.error) for one in result.tries} == {(None, "connect")}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from wps_run.execution.result import Skip, Status
+from wps_run.execution.result import SkipReason, Status
 from wps_run.journal import writer as module
 from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.writer import Journal
@@ -52,7 +52,7 @@ def arrivals(service: Any) -> list[float]:
 @pytest.fixture
 async def kept(tmp_path: Path) -> AsyncIterator[RunRecorder]:
     """A journal."""
-    journal = Journal.create(tmp_path / "j", {"type": "run"})
+    journal = Journal.create(tmp_path / "j", b'{"type":"run"}\n')
     yield RunRecorder(journal)
     await journal.close()
 
@@ -68,7 +68,7 @@ async def test_sends_that_wait_for_one_sync_do_not_leave_together(
 ) -> None:
     """Smooth over time, among idempotent actions too; no more in flight than is allowed."""
     run.options = replace(run.options, rate=RATE, concurrency=64)
-    run.more = {"ledger": kept}
+    run.more = {"recorder": kept}
     steps = [
         make_step("sendToUser", userId=f"u{number}") if number % 4 else join(f"u{number}")
         for number in range(240)
@@ -89,9 +89,9 @@ async def test_what_is_told_to_stop_while_it_waits_for_the_disk_does_not_leave(
 ) -> None:
     """It is skipped, and the journal says so."""
     run.options = replace(run.options, mode=Mode.SEQUENTIAL)
-    run.more = {"ledger": kept}
+    run.more = {"recorder": kept}
     loop = asyncio.get_running_loop()
-    loop.call_later(SYNC / 2, run.stop.request, Skip.INTERRUPTED)
+    loop.call_later(SYNC / 2, run.stop.request, SkipReason.INTERRUPTED)
     (result,) = await run.results([make_step("sendToAll")])
 
     assert (result.status, result.attempts, arrivals) == (Status.SKIPPED, 0, [])
@@ -113,7 +113,7 @@ async def test_a_pause_that_the_service_asks_for_holds_what_was_announced(
         return web.Response(status=202)
 
     service.answer = answer
-    run.more = {"ledger": kept}
+    run.more = {"recorder": kept}
     steps = [make_step("sendToUser", userId=f"u{number}") for number in range(2)]
     run.options = replace(run.options, rate=1 / SYNC * 2)
     await run.results(steps)

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from wps_run.actions.locks import EXCLUSIVE
 from wps_run.actions.request import Value, build_request
 from wps_run.actions.table import ACTIONS
-from wps_run.execution.record import Attempt, ended
-from wps_run.execution.result import ActionError, Status
-from wps_run.journal.format import is_header, is_sound, parsed
-from wps_run.journal.reader import read_history, require_same
+from wps_run.execution.result import ActionError, Attempt, Status, result_for
+from wps_run.journal.fingerprint import require_same
+from wps_run.journal.format import TornLineError, decode_record, encode_line
+from wps_run.journal.reader import read_history
 from wps_run.journal.resume import ResumeMode, Resumption
 from wps_run.playbook.options import Delivery, OnError
 from wps_run.playbook.steps import Step
@@ -52,29 +53,37 @@ HEADER: dict[str, Any] = {
     "fingerprint": {"the playbook p.yaml": "1"},
 }
 RESULTS = [
-    ended(STEPS[0], Status.OK, 200, 1, 0.1, "id-0", started=0.5),
-    ended(
+    result_for(
+        STEPS[0],
+        Status.OK,
+        http_status=200,
+        attempts=1,
+        duration=0.1,
+        request_id="id-0",
+        started=0.5,
+    ),
+    result_for(
         STEPS[1],
         Status.FAILED,
-        404,
-        2,
-        0.1,
-        "id-1",
-        ActionError("a", "b", "c"),
+        http_status=404,
+        attempts=2,
+        duration=0.1,
+        request_id="id-1",
+        error=ActionError("a", "b", "c"),
         started=0.5,
         waited_for=0,
         tries=(Attempt(100.0, 429, None, 200.0), Attempt(100.0, None, "connect", 200.0)),
     ),
-    ended(STEPS[2], Status.SKIPPED, fault=ActionError("stopped", "m")),
+    result_for(STEPS[2], Status.SKIPPED, error=ActionError("stopped", "m")),
 ]
 RECORDS: list[dict[str, Any]] = [
     HEADER,
     {"type": "sending", "index": 0},
-    json.loads(RESULTS[0].record.line),
+    RESULTS[0].as_json(),
     {"type": "sending", "index": 1},
     {"type": "unsent", "index": 1},
-    json.loads(RESULTS[1].record.line),
-    json.loads(RESULTS[2].record.line),
+    RESULTS[1].as_json(),
+    RESULTS[2].as_json(),
     {"type": "summary", "durationMs": 12.5, "exitCode": 1},
     {"type": "resumed", "resumed": "2026-11-24T12:00:05.000+00:00"},
     {"type": "sending", "index": 3},
@@ -93,12 +102,12 @@ def use(journal: bytes) -> None:
         reporter.end(told.summary, told.simulations)
     for again in ResumeMode:
         resumption = Resumption(history, again)
-        settled = list(resumption.settled(STEPS))
-        left = list(resumption.left(STEPS))
+        settled = list(resumption.earlier_results(STEPS))
+        left = list(resumption.steps_to_run(STEPS))
         assert len(settled) + len(left) == len(STEPS)
         for one in left:
-            resumption.told(ended(one, Status.SKIPPED))
-    assert history.counts().total() == len(list(history.ended()))
+            resumption.combined(one, result_for(one, Status.SKIPPED))
+    assert history.counts().total() == len(list(history.results()))
     require_same(history, {"the playbook p.yaml": "1"}, "j")
 
 
@@ -169,8 +178,7 @@ def test_a_header_must_be_whole(lost: str) -> None:
     """A handmade one is refused, whatever it lacks."""
     less = {name: value for name, value in HEADER.items() if name != lost}
 
-    assert is_header(HEADER)
-    assert not is_header(less)
+    read_history(lambda: io.BytesIO(encode_line(HEADER)), "j")
     with pytest.raises(JournalError, match="j:1: the journal is damaged here"):
         read_history(lambda: io.BytesIO(json.dumps(less).encode() + b"\n"), "j")
 
@@ -194,9 +202,27 @@ def test_two_journals_in_one_are_damage() -> None:
 @pytest.mark.parametrize("line", [b"{}", b"[]\n", b"\xff\n", b"[" * 99999 + b"\n", b'{"a":NaN}\n'])
 def test_what_is_no_record_is_torn(line: bytes) -> None:
     """Cut off, of another kind, no text, without an end, no JSON."""
-    assert parsed(line) is None
+    with pytest.raises(TornLineError):
+        decode_record(line)
 
 
 def test_a_kind_of_a_later_version_is_left_alone() -> None:
     """It may be added without a new form of the journal."""
-    assert is_sound({"type": "weather", "index": "fine"})
+    assert decode_record(encode_line({"type": "weather", "index": "fine"})) is None
+
+
+TEXT = st.text() | st.text(st.characters(categories=["Cs", "Cc", "L"]))
+
+
+@given(name=TEXT, source=TEXT, target=st.dictionaries(TEXT, TEXT | st.integers(0, 9)))
+def test_a_result_is_encoded_as_the_standard_library_encodes_it_and_read_back(
+    name: str, source: str, target: dict[str, str | int]
+) -> None:
+    """Also with halves of surrogate pairs, which a file name that is not UTF-8 has."""
+    result = structs.replace(RESULTS[1], name=name, source=source, target=target)
+    plain = json.dumps(result.as_json(), ensure_ascii=False, separators=(",", ":"))
+
+    line = encode_line(result)
+
+    assert line == plain.encode(errors="surrogatepass") + b"\n"
+    assert decode_record(line) == result

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.journal.reader import History, RecordedStatus, changes, read_history, require_same
+from wps_run.journal.fingerprint import changed_parts, require_same
+from wps_run.journal.format import SummaryRecord, encode_line
+from wps_run.journal.reader import History, RecordedStatus, read_history
 from wps_run.problems import JournalError
 
 HEADER = {
@@ -60,6 +62,11 @@ def result(index: int, status: str) -> dict[str, Any]:
     }
 
 
+def results(history: History) -> list[dict[str, Any]]:
+    """The results of a history, as plain data."""
+    return [one.as_json() for one in history.results()]
+
+
 def sending(index: int) -> dict[str, Any]:
     return {"type": "sending", "index": index}
 
@@ -71,7 +78,7 @@ def test_an_action_that_was_announced_and_has_no_result_may_have_left() -> None:
     )
 
     assert history.sending == {1, 2}
-    assert list(history.ended()) == [result(0, "ok")]
+    assert results(history) == [result(0, "ok")]
 
 
 def test_an_action_that_was_refused_and_waits_has_not_left() -> None:
@@ -81,24 +88,24 @@ def test_an_action_that_was_refused_and_waits_has_not_left() -> None:
     )
 
     assert history.sending == {1}
-    assert list(history.ended()) == []
-    history.add({"type": "unsent", "index": 1}, 0)
-    assert list(history.ended()) == [result(1, "failed")]
+    assert results(history) == []
+    history.add(encode_line({"type": "unsent", "index": 1}))
+    assert results(history) == [result(1, "failed")]
 
 
 def test_the_last_result_of_an_action_counts() -> None:
     """A resumed run may do what failed once more."""
     history = read(lines(result(0, "failed"), result(0, "ok")), "j")
 
-    assert history.known(0) is RecordedStatus.OK
-    assert list(history.ended()) == [result(0, "ok")]
+    assert history.status(0) is RecordedStatus.OK
+    assert results(history) == [result(0, "ok")]
 
 
 def test_a_run_that_was_gone_on_with_has_not_ended() -> None:
     """The summary counts until somebody resumes."""
     summary = {"type": "summary", "durationMs": 2.5, "exitCode": 1}
 
-    assert read(lines(summary), "j").summary == summary
+    assert read(lines(summary), "j").summary == SummaryRecord(2.5, 1)
     assert (
         read(lines(summary, {"type": "resumed", "resumed": HEADER["started"]}), "j").summary is None
     )
@@ -145,14 +152,16 @@ def test_a_journal_of_another_version_is_refused() -> None:
 
 def test_what_changed_is_named() -> None:
     """Changed, gone or new."""
-    assert changes({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"}) == [
+    assert changed_parts({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"}) == [
         "b",
         "c",
         "d",
     ]
     history = read(lines(), "j")
-    require_same(history, HEADER["fingerprint"], "j")  # type: ignore[arg-type] # as it is above
-    with pytest.raises(JournalError, match=r"this changed: the playbook p\.yaml; "):
+    require_same(history, HEADER["fingerprint"], "j")  # type: ignore[arg-type] # as above
+    with pytest.raises(
+        JournalError, match=r"this changed since the run started: the playbook p\.yaml; "
+    ):
         require_same(history, {"the playbook p.yaml": "2", "the hub": "c"}, "j")
 
 
@@ -172,7 +181,7 @@ def test_a_million_results_take_little_memory() -> None:
     tracemalloc.start()
     for index in range(100_000):
         one["index"] = index
-        history.add(one, 300)
+        history.add(encode_line(one))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

@@ -1,7 +1,6 @@
 """A resumed run does what was not done, and nothing twice that must not be."""
 
 import io
-import json
 from typing import Any
 
 import pytest
@@ -9,10 +8,10 @@ import pytest
 from wps_run.actions.locks import EXCLUSIVE
 from wps_run.actions.request import Value, build_request
 from wps_run.actions.table import ACTIONS
-from wps_run.execution.record import ended
-from wps_run.execution.result import Status
-from wps_run.journal.reader import History
-from wps_run.journal.resume import IN_DOUBT, STILL_IN_DOUBT, ResumeMode, Resumption
+from wps_run.execution.result import Status, result_for
+from wps_run.journal.format import encode_line
+from wps_run.journal.reader import History, read_history
+from wps_run.journal.resume import IN_DOUBT, REPEATABLE_IN_DOUBT, ResumeMode, Resumption
 from wps_run.playbook.options import Delivery, OnError
 from wps_run.playbook.steps import Step
 
@@ -52,14 +51,29 @@ def record(index: int, status: str, code: str | None = None) -> dict[str, Any]:
 TIMED_OUT = record(3, "unknown", "timeout")
 
 
+HEADER = encode_line(
+    {
+        "type": "run",
+        "version": 1,
+        "started": "2026-11-24T12:00:00.000+00:00",
+        "paths": ["p.yaml"],
+        "destination": "SERVICE",
+        "endpoints": ["127.0.0.1:80"],
+        "hubs": ["chat"],
+        "playbooks": ["p.yaml"],
+        "total": 9,
+        "pace": "sequential",
+        "salt": "salt",
+        "fingerprint": {},
+    }
+)
+
+
 def history(*records: dict[str, Any], sending: tuple[int, ...] = ()) -> History:
-    """What a journal of these results says, after which these actions have left."""
-    written = io.BytesIO()
-    found = History({"type": "run"}, lambda: io.BytesIO(written.getvalue()))
-    left = [{"type": "sending", "index": index} for index in sending]
-    for one in [*records, *left]:
-        found.add(one, written.write(json.dumps(one).encode() + b"\n"))
-    return found
+    """The history of a journal of these results, after which these actions were sent."""
+    sent = [{"type": "sending", "index": index} for index in sending]
+    journal = HEADER + b"".join(map(encode_line, [*records, *sent]))
+    return read_history(lambda: io.BytesIO(journal), "j")
 
 
 def split(
@@ -67,8 +81,8 @@ def split(
 ) -> tuple[list[int], Any]:
     """Indices of what is left, and the statuses of what is settled."""
     resumption = Resumption(of, again)
-    left = [one.index for one in resumption.left(steps)]
-    return left, {one.step.index: one.status for one in resumption.settled(steps)}
+    left = [one.index for one in resumption.steps_to_run(steps)]
+    return left, {one.index: one.status for one in resumption.earlier_results(steps)}
 
 
 def test_what_has_a_result_keeps_it() -> None:
@@ -128,15 +142,17 @@ def test_what_an_interrupt_left_in_doubt_is_done_again_where_that_is_allowed() -
 def test_what_may_have_been_done_and_is_skipped_now_is_in_doubt(status: Status) -> None:
     """`skipped` would say that it never left; the next part does it again all the same."""
     join = step(0, "addUserToGroup")
-    told = Resumption(history(sending=(0,)), ResumeMode.UNDONE).told(ended(join, status))
+    told = Resumption(history(sending=(0,)), ResumeMode.UNDONE).combined(
+        join, result_for(join, status)
+    )
 
-    assert (told.status, told.fault, told.attempts) == (Status.UNKNOWN, STILL_IN_DOUBT, 1)
-    written = told.record.as_json()
+    assert (told.status, told.error, told.attempts) == (Status.UNKNOWN, REPEATABLE_IN_DOUBT, 1)
+    written = told.as_json()
     assert split(history(written), [join]) == ([0], {})
     assert split(history(written), [join], ResumeMode.FAILED) == ([], {0: "unknown"})
     again = Resumption(history(written), ResumeMode.UNDONE)
-    assert again.told(ended(join, Status.SKIPPED)).status is Status.UNKNOWN
-    assert again.told(ended(join, Status.OK)).status is Status.OK
+    assert again.combined(join, result_for(join, Status.SKIPPED)).status is Status.UNKNOWN
+    assert again.combined(join, result_for(join, Status.OK)).status is Status.OK
 
 
 def test_with_failed_what_may_be_repeated_and_is_in_doubt_stays_so() -> None:
@@ -166,28 +182,28 @@ def test_only_what_failed_is_run_again_when_that_is_asked() -> None:
 def test_what_failed_and_is_not_tried_again_stays_failed() -> None:
     """A skip tells less than the failure before it."""
     resumption = Resumption(history(record(0, "failed", "x")), ResumeMode.FAILED)
-    (left,) = resumption.left([step(0)])
+    (left,) = resumption.steps_to_run([step(0)])
 
-    assert resumption.told(ended(left, Status.SKIPPED)).status is Status.FAILED
-    assert resumption.told(ended(left, Status.OK)).status is Status.OK
+    assert resumption.combined(left, result_for(left, Status.SKIPPED)).status is Status.FAILED
+    assert resumption.combined(left, result_for(left, Status.OK)).status is Status.OK
 
 
 @pytest.mark.parametrize("status", [Status.SKIPPED, Status.FAILED])
 def test_what_was_sent_again_in_vain_stays_in_doubt(status: Status) -> None:
     """The first time may have come through."""
     resumption = Resumption(history(sending=(0,)), ResumeMode.UNDONE)
-    (left,) = resumption.left([step(0, delivery=Delivery.AT_LEAST_ONCE)])
+    (left,) = resumption.steps_to_run([step(0, delivery=Delivery.AT_LEAST_ONCE)])
 
-    assert resumption.told(ended(left, status)).status is Status.UNKNOWN
-    assert resumption.told(ended(left, Status.OK)).status is Status.OK
+    assert resumption.combined(left, result_for(left, status)).status is Status.UNKNOWN
+    assert resumption.combined(left, result_for(left, Status.OK)).status is Status.OK
 
 
 def test_only_new_results_are_written_to_the_journal() -> None:
     """What it has already is not written again; what was in doubt is."""
     resumption = Resumption(history(record(0, "ok"), sending=(1,)), ResumeMode.UNDONE)
 
-    kept, doubted = resumption.settled([step(0), step(1)])
+    kept, doubted = resumption.earlier_results([step(0), step(1)])
 
     assert not resumption.is_new(kept)
     assert resumption.is_new(doubted)
-    assert doubted.fault == IN_DOUBT
+    assert doubted.error == IN_DOUBT

@@ -9,9 +9,9 @@ import pytest
 from wps_run.actions.locks import EXCLUSIVE
 from wps_run.actions.request import build_request
 from wps_run.actions.table import ACTIONS
-from wps_run.execution.record import Record, ended
-from wps_run.execution.result import ActionError, Result, Status, Summary
+from wps_run.execution.result import ActionError, Result, Status, result_for
 from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.execution.summary import Summary
 from wps_run.playbook.options import Delivery, OnError
 from wps_run.playbook.steps import Step
 from wps_run.report.run_report import RunReport
@@ -50,17 +50,36 @@ def results(make_step: Callable[..., Step]) -> list[Result]:
         "Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect."
     )
     return [
-        ended(make_step(), Status.OK, 200, 1, 0.0031, "id-1", started=0.001),
-        ended(make_step(index=4), Status.FAILED, 404, 2, 0.25, "id-2", fault, started=0.002),
-        ended(make_step(index=5), Status.SKIPPED, fault=ActionError("stopped", "an action failed")),
+        result_for(
+            make_step(),
+            Status.OK,
+            http_status=200,
+            attempts=1,
+            duration=0.0031,
+            request_id="id-1",
+            started=0.001,
+        ),
+        result_for(
+            make_step(index=4),
+            Status.FAILED,
+            http_status=404,
+            attempts=2,
+            duration=0.25,
+            request_id="id-2",
+            error=fault,
+            started=0.002,
+        ),
+        result_for(
+            make_step(index=5), Status.SKIPPED, error=ActionError("stopped", "an action failed")
+        ),
     ]
 
 
 @pytest.fixture(scope="session")
-def make_record() -> Callable[..., Record]:
+def make_record() -> Callable[..., Result]:
     """Makes the record of an action that is ok, with other values where they are given."""
 
-    def make(**changes: Any) -> Record:
+    def make(**changes: Any) -> Result:
         fields: dict[str, Any] = {
             "index": 3,
             "action": 0,
@@ -77,13 +96,13 @@ def make_record() -> Callable[..., Record]:
             "error": None,
             "started_ms": 0.5,
         }
-        return Record(**{**fields, **changes})
+        return Result(**{**fields, **changes})
 
     return make
 
 
 @pytest.fixture(scope="session")
-def make_report(make_record: Callable[..., Record]) -> Callable[..., RunReport]:
+def make_report(make_record: Callable[..., Result]) -> Callable[..., RunReport]:
     """Makes the report of a run with these records: one ok, one failed, one skipped."""
     fault = ActionError(
         "Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect."
@@ -98,7 +117,7 @@ def make_report(make_record: Callable[..., Record]) -> Callable[..., RunReport]:
         ),
     )
 
-    def make(*records: Record, playbook: str = "Open the rooms", **changes: Any) -> RunReport:
+    def make(*records: Result, playbook: str = "Open the rooms", **changes: Any) -> RunReport:
         told = records or three
         summary = Summary(Counter(), duration=1.5)
         for record in told:

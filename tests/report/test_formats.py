@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from wps_run.execution.result import Result, Summary
+from wps_run.execution.result import Result
 from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.execution.summary import Summary
 from wps_run.report.formats import (
     FILE_FORMATS,
     FORMATS,
@@ -52,8 +53,8 @@ def whole(reporter: Reporter, results: list[Result], *simulations: Simulation) -
     summary = Summary(Counter(), duration=1.5)
     parts = [reporter.begin(RUN_INFO)]
     for result in results:
-        summary.count(result.record)
-        parts.append(reporter.result(result.record))
+        summary.count(result)
+        parts.append(reporter.result(result))
     parts.append(reporter.end(summary, simulations))
     return "".join(parts)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from wps_run.execution.record import Record, ended
-from wps_run.execution.result import ActionError, Skip, Status, Summary
+from wps_run.execution.result import ActionError, Result, SkipReason, Status, result_for
 from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.execution.summary import Summary
 from wps_run.playbook.steps import Step
 from wps_run.report.github import AnnotatedReporter, Annotations
 from wps_run.report.records import NdjsonReporter
@@ -17,7 +17,7 @@ from wps_run.report.text import TextReporter
 
 RUN_INFO = RunInfo(Destination.SERVICE, ("x.example",), ("chat",), ("p.yaml",), 1, "sequential")
 FAULT = ActionError("Warning.User.NotExisted", "User `ada` is 100% gone", "let the user connect")
-Told = Callable[..., Record]
+Told = Callable[..., Result]
 
 
 @pytest.fixture
@@ -26,8 +26,16 @@ def told(make_step: Callable[..., Step]) -> Told:
 
     def make(
         status: Status = Status.FAILED, fault: ActionError | None = FAULT, **step: Any
-    ) -> Record:
-        return ended(make_step(**step), status, 404, 2, 0.1, "id", fault).record
+    ) -> Result:
+        return result_for(
+            make_step(**step),
+            status,
+            http_status=404,
+            attempts=2,
+            duration=0.1,
+            request_id="id",
+            error=fault,
+        )
 
     return make
 
@@ -81,8 +89,8 @@ def test_ten_are_shown_and_the_rest_is_counted(told: Told) -> None:
 def test_what_a_failure_kept_from_starting_is_one_warning(told: Told) -> None:
     """With a count; what the playbook excuses is none."""
     annotations = Annotations()
-    stopped = [told(Status.SKIPPED, ActionError(Skip.STOPPED, "x")) for _ in range(1000)]
-    excused = told(Status.SKIPPED, ActionError(Skip.MISSING, "x"))
+    stopped = [told(Status.SKIPPED, ActionError(SkipReason.STOPPED, "x")) for _ in range(1000)]
+    excused = told(Status.SKIPPED, ActionError(SkipReason.MISSING, "x"))
 
     shown = [annotations.result(one) for one in (*stopped, excused)]
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from wps_run.execution.record import Record
-from wps_run.execution.result import ActionError, Status, Summary
+from wps_run.execution.result import ActionError, Result, Status
+from wps_run.execution.summary import Summary
 from wps_run.report.junit import junit
 from wps_run.report.run_report import RunReport
 
@@ -67,7 +67,7 @@ def test_an_action_is_a_test_case(make_report: Callable[..., RunReport]) -> None
 )
 def test_each_status_has_its_element(
     make_report: Callable[..., RunReport],
-    make_record: Callable[..., Record],
+    make_record: Callable[..., Result],
     status: str,
     element: str | None,
 ) -> None:
@@ -93,7 +93,7 @@ def test_the_suite_tells_where_and_how_fast(make_report: Callable[..., RunReport
 
 
 def test_a_run_without_records_for_all_has_an_error_more(
-    make_report: Callable[..., RunReport], make_record: Callable[..., Record]
+    make_report: Callable[..., RunReport], make_record: Callable[..., Result]
 ) -> None:
     """A broken-off run is red whatever its records say."""
     summary = Summary(Counter({Status.OK: 1, Status.UNKNOWN: 1, Status.SKIPPED: 7}))
@@ -110,7 +110,7 @@ def test_a_run_without_records_for_all_has_an_error_more(
 @given(texts=st.tuples(TEXTS, TEXTS, TEXTS), status=st.sampled_from(Status))
 def test_whatever_the_names_it_is_valid(
     make_report: Callable[..., RunReport],
-    make_record: Callable[..., Record],
+    make_record: Callable[..., Result],
     texts: tuple[str, str, str],
     status: Status,
 ) -> None:
@@ -124,7 +124,7 @@ def test_whatever_the_names_it_is_valid(
 
 
 def test_line_breaks_in_a_name_stay_line_breaks(
-    make_report: Callable[..., RunReport], make_record: Callable[..., Record]
+    make_report: Callable[..., RunReport], make_record: Callable[..., Result]
 ) -> None:
     """A reader would turn a plain one in an attribute into a space."""
     (case,) = parsed(make_report(make_record(name="a\nb\x00\ud800"))).iter("testcase")

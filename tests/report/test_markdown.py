@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.execution.record import Record
-from wps_run.execution.result import ActionError, Status
+from wps_run.execution.result import ActionError, Result, Status
 from wps_run.report.markdown import MAX_FAILURES, markdown
 from wps_run.report.run_report import RunReport
 from wps_run.report.simulation import Simulation, message_delivery
@@ -32,7 +31,7 @@ def test_it_says_where_how_many_how_fast_and_what_to_do(
 
 @given(text=TEXTS)
 def test_no_name_breaks_its_cell(
-    make_report: Callable[..., RunReport], make_record: Callable[..., Record], text: str
+    make_report: Callable[..., RunReport], make_record: Callable[..., Result], text: str
 ) -> None:
     """Each row has as many bars as its head, and no name opens a tag."""
     record = make_record(
@@ -53,7 +52,7 @@ def test_no_name_breaks_its_cell(
 
 
 def test_a_run_of_many_failures_fits_a_job_summary(
-    make_report: Callable[..., RunReport], make_record: Callable[..., Record]
+    make_report: Callable[..., RunReport], make_record: Callable[..., Result]
 ) -> None:
     """GitHub takes a mebibyte; the rest is counted."""
     long = "|" * 1024
@@ -75,7 +74,7 @@ def test_a_run_of_many_failures_fits_a_job_summary(
 
 @pytest.mark.parametrize("text", ["https://evil.example", "www.evil.example"])
 def test_an_address_in_a_name_is_no_link(
-    make_report: Callable[..., RunReport], make_record: Callable[..., Record], text: str
+    make_report: Callable[..., RunReport], make_record: Callable[..., Result], text: str
 ) -> None:
     """Nothing in a name is obeyed."""
     shown = "".join(markdown(make_report(make_record(name=text))))

@@ -8,7 +8,7 @@ from wps_run.report.records import line
 
 def test_the_record_of_an_action_that_is_ok(results: list[Result]) -> None:
     """These keys, in this order; times in milliseconds."""
-    assert line(results[0].record.as_json()) == (
+    assert line(results[0].as_json()) == (
         '{"type":"result","index":3,"action":0,"item":null,"actionName":"addUserToGroup",'
         '"name":"Seat the members","target":{"userId":"ada","group":"launch-red"},'
         '"source":"rooms.yaml:5","status":"ok","httpStatus":200,"attempts":1,"durationMs":3.1,'
@@ -18,7 +18,7 @@ def test_the_record_of_an_action_that_is_ok(results: list[Result]) -> None:
 
 def test_the_record_of_a_failure_has_the_cause_and_the_hint(results: list[Result]) -> None:
     """The error has a code, a message and a hint."""
-    assert results[1].record.as_json()["error"] == {
+    assert results[1].as_json()["error"] == {
         "code": "Warning.User.NotExisted",
         "message": "User `ada` is not found.",
         "hint": "Let the user connect.",

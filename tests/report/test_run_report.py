@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from wps_run.execution.result import Result, Status, Summary
-from wps_run.execution.run_info import Destination, RunInfo, run_info_record
+from wps_run.execution.result import Result, Status
+from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.execution.summary import Summary
+from wps_run.journal.format import run_fields
 from wps_run.journal.reader import History, read_history
 from wps_run.problems import JournalError
 from wps_run.report.formats import FILE_FORMATS, OUTPUT_FORMATS
@@ -34,8 +36,8 @@ SIMULATION = Simulation(
 def journal(results: list[Result], *more: Mapping[str, Any]) -> History:
     """The history of a run with these results."""
     known = {"started": BEGAN, "paths": [], "salt": "s", "fingerprint": {}}
-    header = {"type": "run", "version": 1, **known, **run_info_record(RUN_INFO)}
-    records = [header, *(result.record.as_json() for result in results), *more]
+    header = {"type": "run", "version": 1, **known, **run_fields(RUN_INFO)}
+    records = [header, *(result.as_json() for result in results), *more]
     written = "".join(map(line, records)).encode()
     return read_history(lambda: BytesIO(written), "j")
 
@@ -44,7 +46,7 @@ def summed(results: list[Result], **changes: Any) -> Summary:
     """The totals of these results."""
     summary = Summary(Counter(), **changes)
     for result in results:
-        summary.count(result.record)
+        summary.count(result)
     return summary
 
 
@@ -56,7 +58,7 @@ def test_a_finished_run_is_told_as_it_was(results: list[Result]) -> None:
     assert told.is_finished
     for row in OUTPUT_FORMATS.values():
         then, now = row.new_reporter(), row.new_reporter()
-        first = then.begin(RUN_INFO) + "".join(then.result(one.record) for one in results)
+        first = then.begin(RUN_INFO) + "".join(then.result(one) for one in results)
         again = now.begin(told.run_info) + "".join(now.result(one) for one in told.results)
         assert first + then.end(summary, ()) == again + now.end(told.summary, ())
 
@@ -69,7 +71,7 @@ def test_every_report_file_is_the_same_again(
     """Byte for byte, with what would happen; the messages are in neither, as in the journal."""
     summary = summed(results, duration=duration)
     simulations = (SIMULATION.without_text(),)
-    then = RunReport(RUN_INFO, BEGAN, [one.record for one in results], summary, simulations)
+    then = RunReport(RUN_INFO, BEGAN, results, summary, simulations)
     rehearsal = simulations[0].as_json()
     told = report_from_history(journal(results, rehearsal, summary_record(RUN_INFO, summary)))
 
@@ -80,9 +82,9 @@ def test_every_report_file_is_the_same_again(
 
 def test_a_resumed_run_is_told_as_its_last_part_was_run(results: list[Result]) -> None:
     """Its pace is that of the last part; its rate counts what that part did."""
-    pace = {**run_info_record(RUN_INFO), "pace": "concurrent"}
+    pace = {**run_fields(RUN_INFO), "pace": "concurrent"}
     resumed = {"type": "resumed", "resumed": "2026-11-24T15:00:00.000+00:00", **pace}
-    late = {**results[1].record.as_json(), "startedMs": 3_600_000.5}
+    late = {**results[1].as_json(), "startedMs": 3_600_000.5}
     ending = {"type": "summary", "durationMs": 500.0, "exitCode": 1}
 
     told = report_from_history(journal(results, resumed, late, ending))

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 
-from wps_run.execution.record import Attempt, Record
-from wps_run.execution.result import ActionError, Status
+from wps_run.execution.result import ActionError, Attempt, Result, Status
 from wps_run.report.statistics import MAX_GROUPS, statistics_of
 
 
 def test_trouble_is_counted_by_group_with_the_first_as_example(
-    make_record: Callable[..., Record],
+    make_record: Callable[..., Result],
 ) -> None:
     """Most frequent first, what was skipped last."""
     gone = ActionError("NotExisted", "User `ada` is not statistics.", "Let the user connect.")
@@ -30,7 +29,7 @@ def test_trouble_is_counted_by_group_with_the_first_as_example(
     ]
 
 
-def test_many_kinds_are_counted_together(make_record: Callable[..., Record]) -> None:
+def test_many_kinds_are_counted_together(make_record: Callable[..., Result]) -> None:
     """So that memory is bounded, whatever the service answers."""
     records = [
         make_record(index=index, status=Status.FAILED, error=ActionError(f"code{index}", "m"))
@@ -44,7 +43,7 @@ def test_many_kinds_are_counted_together(make_record: Callable[..., Record]) -> 
 
 
 def test_the_slowest_come_first_and_equal_ones_in_order(
-    make_record: Callable[..., Record],
+    make_record: Callable[..., Result],
 ) -> None:
     """What did not start took no time."""
     took = [5.0, 9.0, 7.0, 9.0]
@@ -56,7 +55,7 @@ def test_the_slowest_come_first_and_equal_ones_in_order(
     assert [one.index for one in statistics_of(records, slowest=3).slowest] == [1, 3, 2]
 
 
-def test_throttled_answers_are_counted(make_record: Callable[..., Record]) -> None:
+def test_throttled_answers_are_counted(make_record: Callable[..., Result]) -> None:
     """Each 429 and 503, whether another attempt came after it or not."""
     tries = (Attempt(0.0, 429, None, 1.0), Attempt(1.0, 500, None, 1.0))
     statistics = statistics_of(

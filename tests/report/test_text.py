@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from wps_run.execution.record import Record, ended
-from wps_run.execution.result import ActionError, Skip, Status, Summary
+from wps_run.execution.result import ActionError, Result, SkipReason, Status, result_for
 from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.execution.summary import Summary
 from wps_run.playbook.steps import Step
 from wps_run.report.text import ResultLines, next_steps, run_info_line, summary_line
 from wps_run.text import Style
@@ -22,10 +22,12 @@ def marked(ink: Style, text: str) -> str:
     return f"<{ink}>{text}</>"
 
 
-def record(make_step: MakeStep, status: Status, *rest: Any, **values: str) -> Record:
+def record(make_step: MakeStep, status: Status, *rest: Any, **values: str) -> Result:
     """A record of an action on this user and group."""
     values = {"userId": "ada", "group": "red"} | values
-    return ended(make_step(values=values, name=None), status, *rest).record
+    names = ("http_status", "attempts", "duration", "request_id", "error")
+    more = dict(zip(names, rest, strict=False))
+    return result_for(make_step(values=values, name=None), status, **more)
 
 
 def test_columns_stand_in_line_whatever_the_status_and_the_time(make_step: MakeStep) -> None:
@@ -88,7 +90,9 @@ def test_many_kinds_of_hints_are_counted(make_step: MakeStep) -> None:
 def test_why_actions_were_skipped_is_told_once(make_step: MakeStep) -> None:
     """A thousand skipped ones do not bury the one that failed."""
     lines = ResultLines()
-    fault = ActionError(Skip.STOPPED, "not started, since an action before it did not succeed")
+    fault = ActionError(
+        SkipReason.STOPPED, "not started, since an action before it did not succeed"
+    )
 
     shown = [
         lines.result(record(make_step, Status.SKIPPED, None, 0, 0.0, None, fault)) for _ in range(9)
@@ -150,7 +154,17 @@ def test_words_of_a_server_and_labels_are_made_visible(make_step: MakeStep) -> N
     fault = ActionError("x", "bad\x1b[2J\r\nok  200", "")
     step = make_step(name="la\nbel", source="a\x1b.yaml:5")
 
-    shown = ResultLines().result(ended(step, Status.FAILED, 400, 1, 0.1, "id", fault).record)
+    shown = ResultLines().result(
+        result_for(
+            step,
+            Status.FAILED,
+            http_status=400,
+            attempts=1,
+            duration=0.1,
+            request_id="id",
+            error=fault,
+        )
+    )
 
     assert shown.count("\n") == 2
     assert "\x1b" not in shown

@@ -1,4 +1,4 @@
-"""Which journal a run writes: a new one, a named one, an earlier one gone on with, or none."""
+"""The journal of a run: a new one, a named one, an earlier one that is resumed, or none."""
 
 import os
 import secrets
@@ -8,157 +8,161 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from wps_run import planning
-from wps_run.cli.fingerprint import fingerprint_of, salt_of
 from wps_run.cli.inputs import STDIN, STDIN_NAME
-from wps_run.execution.run_info import Destination, RunInfo, run_info_from, run_info_record
-from wps_run.journal.format import parsed
+from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.journal.fingerprint import require_same
+from wps_run.journal.format import Header, Resumed, decode_object, format_moment
+from wps_run.journal.reader import History
 from wps_run.journal.recorder import RunRecorder
+from wps_run.journal.resume import ResumeMode, Resumption
 from wps_run.journal.store import SUFFIX, prune, state_folder
-from wps_run.journal.writer import Journal, removed_stillborn
+from wps_run.journal.writer import Journal, remove_incomplete
+from wps_run.planning import Plan
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError, UsageError
-
-if TYPE_CHECKING:
-    from wps_run.journal.reader import History
+from wps_run.running import fingerprint_of, new_salt
 
 
 @dataclass(frozen=True, slots=True)
 class JournalOptions:
-    """What the command line says about the journal.
+    """The command line's options of the journal.
 
     Attributes:
         file: `--journal`: where a new one goes, or None for the state folder.
-        if_exists: `--resume-if-exists`: whether that one is gone on with when it is there.
-        off: `--no-journal`, or a rehearsal.
-        resume: `--resume`: the one to go on with, or None.
-        failed: `--failed`: whether only what failed is done again.
+        resume_if_exists: `--resume-if-exists`: whether the run of `file` is resumed if it exists.
+        is_off: `--no-journal`, or a rehearsal.
+        resume: `--resume`: the one whose run is resumed, or None.
+        only_failed: `--failed`: whether only failed actions run again.
     """
 
     file: str | None = None
-    if_exists: bool = False
-    off: bool = False
+    resume_if_exists: bool = False
+    is_off: bool = False
     resume: str | None = None
-    failed: bool = False
+    only_failed: bool = False
 
     def check(self) -> None:
-        """Refuse what does not go together.
+        """Refuse options that contradict each other.
 
         Raises:
-            UsageError: Two of the options contradict each other.
+            UsageError: Two of them do.
         """
-        if self.resume and (self.file or self.off):
+        if self.resume and (self.file or self.is_off):
             raise UsageError(
-                "--resume goes on with its own journal; leave out --journal and --no-journal"
+                "--resume continues its own journal; leave out --journal and --no-journal"
             )
-        if self.file and self.off:
+        if self.file and self.is_off:
             raise UsageError("--journal and --no-journal contradict each other")
-        if self.failed and not self.resume:
-            raise UsageError("--failed says what --resume does again; name the journal with it")
-        if self.if_exists and not self.file:
-            raise UsageError("--resume-if-exists goes on with --journal FILE; name the file")
+        if self.only_failed and not self.resume:
+            raise UsageError("--failed selects what --resume runs; name the journal with --resume")
+        if self.resume_if_exists and not self.file:
+            raise UsageError("--resume-if-exists resumes --journal FILE; name the file")
 
-    def decided(self) -> "JournalOptions":
-        """What is wished, once it is known to be possible and whether the named journal is there.
+    def resolved(self) -> "JournalOptions":
+        """Return the options once it is known whether the named journal exists.
 
-        One whose first line is torn was broken off before anything was sent: it is begun anew.
+        One with an incomplete header was interrupted before anything was sent; it is deleted.
 
         Raises:
             UsageError: Two of the options contradict each other.
-            JournalError: It cannot be read, or another run is just beginning it.
+            JournalError: It cannot be read, or another run is just creating it.
         """
         self.check()
-        if not (self.if_exists and self.file):
+        if not (self.resume_if_exists and self.file):
             return self
         path = Path(self.file)
-        if path.exists() and not removed_stillborn(path):
+        if path.exists() and not remove_incomplete(path):
             return replace(self, file=None, resume=self.file)
         return self
 
 
-def opened(
-    wish: JournalOptions, heading: RunInfo, plans: Sequence[planning.Plan], endpoints: Sequence[str]
+def open_recorder(
+    options: JournalOptions,
+    run: RunInfo,
+    plans: Sequence[Plan],
+    endpoints: Sequence[str],
+    *,
+    report_folder: Path | None = None,
+    needs_report: bool = False,
 ) -> RunRecorder:
     """Open the journal of a run.
 
+    A run without a journal that writes reports has a temporary one, from which they are made.
+
     Args:
-        wish: What the command line says.
-        heading: What is run and where; it goes into the header.
+        options: The command line's options.
+        run: What is run and where, for the header.
         plans: The plans of the run.
-        endpoints: Host and port where the actions of each plan go.
+        endpoints: Host and port to which the actions of each plan are sent.
+        report_folder: Where a temporary journal goes; None for the system's folder.
+        needs_report: Whether reports are written at the end.
 
     Raises:
-        JournalError: A named journal cannot be written, or the earlier one cannot be gone on
-            with. One that nobody named is done without, with a warning.
+        JournalError: A named journal cannot be written, or an earlier one cannot be resumed.
+            If the default journal cannot be written, there is only a warning.
+        UsageError: The temporary journal cannot be written.
     """
-    if wish.resume:
-        return _gone_on_with(Path(wish.resume), heading, plans, endpoints, failed=wish.failed)
-    if wish.off:
+    if options.resume:
+        return _resume(Path(options.resume), run, plans, endpoints, options)
+    if not options.is_off:
+        header = _header(plans, endpoints)
+        if options.file:
+            journal = Journal.create(Path(options.file), header.line(run))
+            return RunRecorder(journal, started=header.started)
+        try:
+            return RunRecorder(_create_in_store(header.line(run)), started=header.started)
+        except (JournalError, OSError) as error:
+            click.echo(f"wps-run: warning: this run has no journal: {error}", err=True)
+    if not needs_report:
         return RunRecorder()
-    header = _header(heading, plans, endpoints)
-    if wish.file:
-        return RunRecorder(Journal.create(Path(wish.file), header), began=header["started"])
+    header = Header(format_moment(datetime.now(UTC)), (), "", {})
     try:
-        folder = state_folder(os.environ, windows=sys.platform == "win32")
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        began = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        journal = Journal.create(folder / f"{began}-{secrets.token_hex(3)}{SUFFIX}", header)
-        prune(folder)
-    except (JournalError, OSError) as error:
-        click.echo(f"wps-run: warning: this run has no journal: {error}", err=True)
-        return RunRecorder()
-    return RunRecorder(journal, began=header["started"])
+        journal = Journal.create_temporary(report_folder, header.line(run))
+    except OSError as error:
+        raise UsageError(f"cannot store results for the report: {error.strerror}") from None
+    return RunRecorder(journal, started=header.started, is_temporary=True)
 
 
-def paths_of(plans: Sequence[planning.Plan]) -> list[str]:
-    """The playbooks of a run, as they are named on the command line."""
+def playbook_paths(plans: Sequence[Plan]) -> tuple[str, ...]:
+    """Return the playbooks of a run, as they are named on the command line."""
     files = [plan.playbook.document.file for plan in plans]
-    return [STDIN if file == STDIN_NAME else file for file in files]
+    return tuple(STDIN if file == STDIN_NAME else file for file in files)
 
 
-def paths_in(history: "History") -> tuple[str, ...]:
-    """The playbooks of the run that a journal keeps, as they are named from here."""
-    paths, folder = history.header["paths"], history.header.get("folder")
-    if not isinstance(folder, str) or folder == _here():
-        return tuple(paths)
+def recorded_paths(history: History) -> tuple[str, ...]:
+    """Return the playbooks of the run of a journal, as they are named from this folder."""
+    paths, folder = history.header.paths, history.header.folder
+    if not folder or folder == _working_folder():
+        return paths
     return tuple(path if path == STDIN else str(Path(folder, path)) for path in paths)
 
 
-def _here() -> str:
-    """The working folder; "" when it is gone."""
-    try:
-        return str(Path.cwd())
-    except OSError:
-        return ""
-
-
-def shard_in(history: "History", wanted: Shard | None, journal: str) -> Shard | None:
-    """The share of the run that a journal keeps.
+def recorded_shard(history: History, requested: Shard | None, journal: str) -> Shard | None:
+    """Return the shard of the run of a journal.
 
     Args:
         history: What the journal says.
-        wanted: The share that is asked for, or None when nobody asked for one.
-        journal: What messages call it.
+        requested: The shard on the command line, or None.
+        journal: The name of the journal in messages.
 
     Raises:
-        UsageError: It keeps another share than the one that is asked for.
+        UsageError: The journal is of another shard than the requested one.
     """
-    kept = run_info_from(history.header).shard
-    if wanted in {None, kept}:
-        return kept
-    what = f"shard {kept}" if kept else "a run without shards"
+    shard = history.run.shard
+    if requested in {None, shard}:
+        return shard
+    recorded = f"shard {shard}" if shard else "a run without shards"
     raise UsageError(
-        f"`{journal}` is the journal of {what}, not of shard {wanted}; --resume knows that by "
-        "itself, so ask for no shard, or name the other journal"
+        f"`{journal}` is the journal of {recorded}, not of shard {requested}; --resume takes the "
+        "shard from the journal, so leave out --shard, or name the other journal"
     )
 
 
-def resume_words(path: Path, playbooks: Sequence[str]) -> str:
-    """The command line that goes on with a run, or with a rehearsal."""
+def resume_command(path: Path, playbooks: Sequence[str]) -> str:
+    """Return the command line that resumes a run or a rehearsal."""
     local = ["--local"] if _is_rehearsal(path) else []
     return shlex.join(["wps-run", *local, "--resume", str(path), *playbooks])
 
@@ -166,58 +170,64 @@ def resume_words(path: Path, playbooks: Sequence[str]) -> str:
 def _is_rehearsal(path: Path) -> bool:
     try:
         with path.open("rb") as journal:
-            header = parsed(journal.readline())
-    except OSError:  # it was taken away meanwhile
+            header = decode_object(journal.readline())
+    except (OSError, ValueError):  # it was removed or damaged meanwhile
         return False
-    return header is not None and header.get("destination") == Destination.LOCAL
+    return header.get("destination") == Destination.LOCAL
 
 
-def _header(
-    heading: RunInfo, plans: Sequence[planning.Plan], endpoints: Sequence[str]
-) -> dict[str, Any]:
-    salt = salt_of(plans)
-    return {
-        "type": "run",
-        "version": 1,
-        "started": written(datetime.now(UTC)),
-        "paths": paths_of(plans),
-        "folder": _here(),
-        **run_info_record(heading),
-        "salt": salt,
-        "fingerprint": fingerprint_of(plans, endpoints, salt),
-    }
+def _create_in_store(header: bytes) -> Journal:
+    """Create a journal in the state folder.
+
+    Raises:
+        JournalError, OSError: It cannot be written.
+    """
+    folder = state_folder(os.environ, windows=sys.platform == "win32")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    journal = Journal.create(folder / f"{now}-{secrets.token_hex(3)}{SUFFIX}", header)
+    prune(folder)
+    return journal
 
 
-def _gone_on_with(
-    path: Path,
-    heading: RunInfo,
-    plans: Sequence[planning.Plan],
-    endpoints: Sequence[str],
-    *,
-    failed: bool,
-) -> RunRecorder:
-    # Most runs are new ones.
-    from wps_run.journal.reader import require_same  # noqa: PLC0415
-    from wps_run.journal.resume import ResumeMode, Resumption  # noqa: PLC0415
-
-    journal, history = Journal.reopen(path)
-    made = fingerprint_of(plans, endpoints, history.header["salt"])
-    require_same(history, made, str(path))
-    moment = {"type": "resumed", "resumed": written(datetime.now(UTC))}
-    journal.resume(history.length, {**moment, **run_info_record(heading)})
-    history.resumed = moment
-    if heading.destination is Destination.LOCAL:
-        click.echo(
-            "wps-run: warning: this rehearsal goes on in a new service, which has nothing of what "
-            "its earlier parts did; rehearse anew to see all that would happen",
-            err=True,
-        )
-    again = ResumeMode.FAILED if failed else ResumeMode.UNDONE
-    return RunRecorder(
-        journal, Resumption(history, again), history.elapsed, history.header["started"]
+def _header(plans: Sequence[Plan], endpoints: Sequence[str]) -> Header:
+    salt = new_salt(plans)
+    return Header(
+        started=format_moment(datetime.now(UTC)),
+        paths=playbook_paths(plans),
+        salt=salt,
+        fingerprint=fingerprint_of(plans, endpoints, salt),
+        folder=_working_folder(),
     )
 
 
-def written(moment: datetime) -> str:
-    """A moment as a journal has it."""
-    return moment.isoformat(timespec="milliseconds")
+def _working_folder() -> str:
+    """Return the working folder; "" if it was deleted."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""
+
+
+def _resume(
+    path: Path,
+    run: RunInfo,
+    plans: Sequence[Plan],
+    endpoints: Sequence[str],
+    options: JournalOptions,
+) -> RunRecorder:
+    journal, history = Journal.reopen(path)
+    digests = fingerprint_of(plans, endpoints, history.header.salt)
+    require_same(history, digests, str(path))
+    resumed = Resumed(format_moment(datetime.now(UTC)))
+    journal.resume(history.length, resumed.line(run))
+    history.resumed = resumed
+    if run.destination is Destination.LOCAL:
+        click.echo(
+            "wps-run: warning: this rehearsal resumes in a new emulator, which has none of the "
+            "effects of its earlier parts; start a new rehearsal to see everything that would "
+            "happen",
+            err=True,
+        )
+    mode = ResumeMode.FAILED if options.only_failed else ResumeMode.UNDONE
+    return RunRecorder(journal, Resumption(history, mode), history.elapsed, history.header.started)

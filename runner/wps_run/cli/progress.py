@@ -1,7 +1,4 @@
-"""What is seen of a run while it goes on: its counts, its rate, and what the service allows.
-
-How far a run is, shown on stderr while it goes on, and results on stdout beside it.
-"""
+"""Shows the progress of a run on stderr, beside the results on stdout."""
 
 import asyncio
 import contextlib
@@ -9,138 +6,142 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from types import TracebackType
 from typing import Self, TextIO
 
 from wps_run.cli.terminal import styler_for
 from wps_run.execution.limits import ConcurrencyLimiter
-from wps_run.execution.record import Record
-from wps_run.execution.result import Summary
+from wps_run.execution.result import Result
 from wps_run.execution.run_info import RunInfo
+from wps_run.execution.summary import Summary
 from wps_run.report.progress import ProgressSnapshot, RateMeter, plain_line, progress_line
 
 
 class ProgressTracker:
-    """Looks at a run and touches nothing.
+    """Counts the results of a run and gives snapshots of its progress.
 
     Args:
-        heading: What is run and where.
-        summary: The run's counts, kept by whoever carries it out.
-        clock: Seconds; the one that the throttles go by.
+        run: What is run and where.
+        summary: The totals of the run, which `count` adds to.
+        clock: Seconds, on the clock of the concurrency limits.
     """
 
     def __init__(
-        self, heading: RunInfo, summary: Summary, clock: Callable[[], float] = time.monotonic
+        self, run: RunInfo, summary: Summary, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._heading = heading
+        self._run = run
         self._summary = summary
         self._clock = clock
         self._meter = RateMeter(clock())
-        self._throttle: ConcurrencyLimiter | None = None
+        self._limiter: ConcurrencyLimiter | None = None
 
-    def began(self, throttle: ConcurrencyLimiter) -> None:
-        """Note that the next playbook began, and what slows it."""
-        self._throttle = throttle
+    def start_plan(self, limiter: ConcurrencyLimiter) -> None:
+        """Show the requests and pauses of the plan that starts, by its concurrency limit."""
+        self._limiter = limiter
 
-    def ended(self, record: Record) -> None:
-        """Note that an action ended; it counts for the rate when this part of the run did it."""
-        if record.started_ms is not None and record.started_ms >= self._summary.since_ms:
-            self._meter.add()
+    def count(self, results: Iterable[Result]) -> None:
+        """Count results. The rate covers those of this part of a resumed run."""
+        for result in results:
+            self._summary.count(result)
+            if result.started_ms is not None and result.started_ms >= self._summary.since_ms:
+                self._meter.add()
 
-    def view(self) -> ProgressSnapshot:
-        """What is to be said now."""
-        now, throttle = self._clock(), self._throttle
+    def snapshot(self) -> ProgressSnapshot:
+        """Return the progress now."""
+        now, limiter = self._clock(), self._limiter
         return ProgressSnapshot(
-            destination=str(self._heading.destination),
-            total=self._heading.total,
+            destination=str(self._run.destination),
+            total=self._run.total,
             counts=self._summary.counts,
-            in_flight=throttle.in_flight if throttle else 0,
+            in_flight=limiter.in_flight if limiter else 0,
             rate=self._meter.rate(now),
-            pause=max(0.0, throttle.opens - now) if throttle else 0.0,
+            pause=max(0.0, limiter.next_at - now) if limiter else 0.0,
         )
 
 
-REDRAWN = 0.1
-"""Seconds between two looks of the line."""
+REDRAW_SECONDS = 0.1
+"""Seconds between two updates of the line."""
 
-LOGGED = 10.0
-"""Seconds between two lines where there is no terminal."""
+LOG_SECONDS = 10.0
+"""Seconds between two lines without a terminal."""
 
-_MOST_HELD = 65536
-"""Characters of results that wait for the next look of the line at most."""
+_BUFFER_LIMIT = 65536
+"""The most characters of results that wait for the next update of the line."""
 
-_ASSUMED = 80
-"""Columns of a terminal that does not know how wide it is."""
+_DEFAULT_COLUMNS = 80
+"""Columns of a terminal that does not know its width."""
 
 
 class ProgressMode(StrEnum):
-    """How progress is shown."""
+    """How progress is shown.
+
+    Attributes:
+        LINE: One line at the bottom of the terminal, updated in place.
+        LOG: A plain line from time to time.
+        NONE: Not at all.
+    """
 
     LINE = "line"
-    """A line at the bottom of the terminal, drawn again and again."""
-
     LOG = "log"
-    """A plain line now and then, for logs."""
-
     NONE = "none"
 
 
-def form_for(stream: TextIO, environment: Mapping[str, str], *, wanted: bool) -> ProgressMode:
-    """How progress is shown on a stream: a line only on a terminal that obeys escapes."""
+def progress_mode(stream: TextIO, environment: Mapping[str, str], *, wanted: bool) -> ProgressMode:
+    """Return how progress is shown on a stream: a line needs a terminal with escape sequences."""
     if not wanted:
         return ProgressMode.NONE
     if not stream.isatty() or environment.get("TERM") == "dumb":
         return ProgressMode.LOG
-    # The console of Windows obeys them only in its newer terminal, or where a TERM is set.
+    # The console of Windows has them only in its newer terminal, or if TERM is set.
     if sys.platform == "win32" and not {"WT_SESSION", "TERM"} & environment.keys():
         return ProgressMode.LOG
     return ProgressMode.LINE
 
 
 class Progress:
-    """Shows how far a run is, as long as it is entered; inside an event loop.
+    """A context manager, inside an event loop, that shows the progress of a run.
 
-    Results go through `write`. On a terminal they are held until the next look, and then shown
-    above the line, ten times a second at most. Whatever else is said on stderr meanwhile takes
-    the line away before it, so that nothing is torn. At the end the line is gone.
+    Results go through `write`. On a terminal they are buffered until the next update, and then
+    shown above the line, at most ten times a second. Other output on stderr clears the line
+    first, so that no text is torn. At the end the line is cleared.
 
-    The cursor rests at the beginning of the line: a terminal that has become narrower keeps it
-    there, so that all rows of what was a line once are wiped.
+    The cursor stays at the beginning of the line: a terminal that became narrower keeps it
+    there, so that all rows of the wrapped line are cleared.
 
     Args:
-        form: How it is shown.
-        view: What is to be said now.
+        mode: How progress is shown.
+        snapshot: Gives the progress now.
         emit: Writes results to stdout.
-        every: Seconds between two looks; those of the form unless given.
+        every: Seconds between two updates; None for the default of the mode.
     """
 
     def __init__(
         self,
-        form: ProgressMode,
-        view: Callable[[], ProgressSnapshot],
+        mode: ProgressMode,
+        snapshot: Callable[[], ProgressSnapshot],
         emit: Callable[[str], object],
         *,
         every: float | None = None,
     ) -> None:
-        self._form = form
-        self._view = view
+        self._mode = mode
+        self._snapshot = snapshot
         self._emit = emit
-        usual = REDRAWN if form is ProgressMode.LINE else LOGGED
-        self._every = usual if every is None else every
-        self._holds = form is ProgressMode.LINE and sys.stdout.isatty()
-        self._held: list[str] = []
+        default = REDRAW_SECONDS if mode is ProgressMode.LINE else LOG_SECONDS
+        self._every = default if every is None else every
+        self._is_buffered = mode is ProgressMode.LINE and sys.stdout.isatty()
+        self._buffer: list[str] = []
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
         self._screen = Screen(sys.stderr)
-        self._before = sys.stderr
-        if self._form is not ProgressMode.NONE:
-            self._wait()
-        if self._form is ProgressMode.LINE:
-            sys.stderr = _Aside(self._screen, sys.stderr)
+        self._stderr = sys.stderr
+        if self._mode is not ProgressMode.NONE:
+            self._schedule()
+        if self._mode is ProgressMode.LINE:
+            sys.stderr = _StderrAboveLine(self._screen, sys.stderr)
         return self
 
     def __exit__(
@@ -152,84 +153,84 @@ class Progress:
         if self._timer:
             self._timer.cancel()
         self.flush()
-        sys.stderr = self._before
+        sys.stderr = self._stderr
 
     def write(self, text: str) -> None:
-        """Write results, now or at the next look."""
-        if not self._holds:
+        """Write results, now or at the next update."""
+        if not self._is_buffered:
             self._emit(text)
             return
         if not text:
             return
-        self._held.append(text)
+        self._buffer.append(text)
         self._size += len(text)
-        if self._size > _MOST_HELD:
+        if self._size > _BUFFER_LIMIT:
             self.flush()
 
     def flush(self) -> None:
-        """Take the line away, and write what is held."""
-        self._screen.wipe()
-        if self._held:
-            text = "".join(self._held)
-            self._held.clear()
+        """Clear the line, and write the buffered results."""
+        self._screen.clear()
+        if self._buffer:
+            text = "".join(self._buffer)
+            self._buffer.clear()
             self._size = 0
             self._emit(text)
 
-    def _wait(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._every, self._look)
+    def _schedule(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._every, self._update)
 
-    def _look(self) -> None:
-        if self._held:
+    def _update(self) -> None:
+        if self._buffer:
             self.flush()
-        if self._form is ProgressMode.LINE:
-            self._screen.draw(self._view())
+        if self._mode is ProgressMode.LINE:
+            self._screen.draw(self._snapshot())
         else:
-            self._screen.say(f"wps-run: {plain_line(self._view())}\n")
-        self._wait()
+            self._screen.write(f"wps-run: {plain_line(self._snapshot())}\n")
+        self._schedule()
 
 
 class Screen:
-    """The bottom line of a terminal, on a stream. When that cannot be written it falls silent."""
+    """The bottom line of a terminal. Failures to write it are ignored."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._paint = styler_for(stream)
-        self._drawn = ""
-        self._broken_line = False
+        self._styler = styler_for(stream)
+        self._line = ""
+        self._in_other_line = False
 
-    def draw(self, view: ProgressSnapshot) -> None:
-        """Draw the line, unless somebody else uses the terminal or is in the middle of a line."""
-        if self._broken_line or not _in_front(self._stream):
+    def draw(self, snapshot: ProgressSnapshot) -> None:
+        """Draw the line, unless another job uses the terminal or other output ends in mid-line."""
+        if self._in_other_line or not _in_foreground(self._stream):
             return
-        line = progress_line(view, _columns(self._stream), self._paint)
-        if line != self._drawn:
-            self.say(f"\r{line}\x1b[J\r")
-            self._drawn = line
+        line = progress_line(snapshot, _columns(self._stream), self._styler)
+        if line != self._line:
+            self.write(f"\r{line}\x1b[J\r")
+            self._line = line
 
-    def wipe(self) -> None:
-        """Take the line away."""
-        if self._drawn:
-            self._drawn = ""
-            self.say("\r\x1b[J")
+    def clear(self) -> None:
+        """Clear the line."""
+        if self._line:
+            self._line = ""
+            self.write("\r\x1b[J")
 
-    def aside(self, text: str) -> None:
-        """Let somebody else's words through; the line goes, and comes back when theirs ends."""
-        self.wipe()
+    def write_above(self, text: str) -> None:
+        """Write other output in place of the line, which is drawn again after its line break."""
+        self.clear()
         if text:
-            self._broken_line = not text.endswith("\n")
+            self._in_other_line = not text.endswith("\n")
         self._stream.write(text)
 
-    def say(self, text: str) -> None:
-        """Write, as far as that goes; a run does not fail since nobody can watch it."""
+    def write(self, text: str) -> None:
+        """Write and flush. A run does not fail because its progress cannot be shown."""
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(text)
             self._stream.flush()
 
 
-class _Aside(io.StringIO):
-    """Stands for stderr while the line is there, and takes the line away for what is written.
+class _StderrAboveLine(io.StringIO):
+    """Replaces stderr while the line is shown, and clears the line before other output.
 
-    It keeps nothing, and has no `buffer`, by which others would get around it.
+    It stores nothing, and has no `buffer`, through which others would bypass it.
     """
 
     def __init__(self, screen: Screen, stream: TextIO) -> None:
@@ -238,34 +239,30 @@ class _Aside(io.StringIO):
         self._stream = stream
 
     def isatty(self) -> bool:
-        """It is one: there is no line elsewhere."""
-        return True
+        return True  # the line is shown on a terminal only
 
     def fileno(self) -> int:
-        """The file descriptor of stderr."""
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
-        """Write, with the line out of the way."""
-        self._screen.aside(text)
+        self._screen.write_above(text)
         return len(text)
 
     def flush(self) -> None:
-        """Let it be seen."""
         self._stream.flush()
 
 
 def _columns(stream: TextIO) -> int:
-    """How wide the terminal is now."""
+    """Return the width of the terminal now."""
     try:
-        return os.get_terminal_size(stream.fileno()).columns or _ASSUMED
+        return os.get_terminal_size(stream.fileno()).columns or _DEFAULT_COLUMNS
     except (OSError, ValueError):
-        return _ASSUMED
+        return _DEFAULT_COLUMNS
 
 
-def _in_front(stream: TextIO) -> bool:
-    """Whether the terminal is ours: a job in the background leaves it to the shell."""
+def _in_foreground(stream: TextIO) -> bool:
+    """Whether this is the foreground job of the terminal."""
     try:
         return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
-    except (OSError, ValueError, AttributeError):  # no terminal of ours, or none at all: Windows
+    except (OSError, ValueError, AttributeError):  # no controlling terminal, or Windows
         return True

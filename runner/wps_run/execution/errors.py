@@ -1,4 +1,4 @@
-"""From what went wrong to words that help: code, message and hint of a ActionError."""
+"""Error code, message and hint for an action that is not ok. Pure."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from wps_run.actions.table import Action
 from wps_run.connect.reply import NoReply, Outcome, Reply
-from wps_run.execution.result import ActionError, Skip
+from wps_run.execution.result import ActionError, SkipReason
 
 _NO_USER = (
     "the user has no live connection, and nothing is remembered for later; to have every "
@@ -32,7 +32,7 @@ _STATUS_HINTS: Mapping[int, str] = MappingProxyType(
     }
 )
 _REDIRECT = "redirects are not followed, since the token is only for this endpoint; check it"
-_TROUBLE = "trouble inside the service or on the way to it; try again later"
+_SERVICE_TROUBLE = "trouble inside the service or on the way to it; try again later"
 
 _NO_REPLY_HINTS: Mapping[str, str] = MappingProxyType(
     {
@@ -46,68 +46,70 @@ _NO_REPLY_HINTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-_DOUBT = {
+_IN_DOUBT_HINTS = {
     True: "it may have happened; it is safe to run it again",
     False: "it may have happened; check before running it again, since a repeat would do it twice",
 }
-"""Idempotent or not, to what is said of an unknown outcome."""
+"""Whether the action is idempotent, to the hint for an unknown outcome."""
 
-_SKIPS: Mapping[Skip, str] = MappingProxyType(
+_SKIP_MESSAGES: Mapping[SkipReason, str] = MappingProxyType(
     {
-        Skip.STOPPED: "not started, since an action before it did not succeed",
-        Skip.INTERRUPTED: "not started, since the run was interrupted",
-        Skip.MISSING: "not done, since its target is not there",
-        Skip.JOURNAL: "not started, since the journal could no longer be written",
+        SkipReason.STOPPED: "not started, since an action before it did not succeed",
+        SkipReason.INTERRUPTED: "not started, since the run was interrupted",
+        SkipReason.MISSING: "not done, since its target is not there",
+        SkipReason.JOURNAL: "not started, since the journal could no longer be written",
     }
 )
 
+NOT_RETRIED = "the run ended before another attempt"
+"""The message for an action that waited for another attempt."""
 
-NOT_AGAIN = "the run ended before another attempt"
-"""What is said of an action that was attempted, and was to be once more."""
 
-
-def error_for(action: Action, outcome: Outcome, *, doubt: bool) -> ActionError:
-    """Why an action is not ok.
+def error_for(action: Action, outcome: Outcome, *, in_doubt: bool) -> ActionError:
+    """Explain why an action is not ok.
 
     Args:
-        action: What was attempted.
-        outcome: The last attempt's outcome.
-        doubt: Whether an attempt may have been carried out all the same.
+        action: The action.
+        outcome: The outcome of its last attempt.
+        in_doubt: Whether an attempt may have been carried out all the same.
     """
     if isinstance(outcome, NoReply):
         code, message = outcome.code, outcome.message
         hint = _NO_REPLY_HINTS.get(code, "")
     else:
         code = outcome.code or f"http-{outcome.status}"
-        message = outcome.message or f"the service answered {_status(outcome.status)}"
+        message = outcome.message or f"the service answered {_status_text(outcome.status)}"
         hint = _reply_hint(action, outcome)
-    return ActionError(code, message, "; ".join(filter(None, (_doubt(action, doubt=doubt), hint))))
+    hints = filter(None, (_doubt_hint(action, in_doubt=in_doubt), hint))
+    return ActionError(code, message, "; ".join(hints))
 
 
-def skipped(reason: Skip, words: str | None = None) -> ActionError:
-    """Why an action was skipped, in the service's words if it has said some."""
-    return ActionError(reason, words or _SKIPS[reason])
+def skip_error(reason: SkipReason, message: str | None = None) -> ActionError:
+    """Explain why an action was skipped, with the service's message if there is one."""
+    return ActionError(reason.value, message or _SKIP_MESSAGES[reason])
 
 
-def broken_off(action: Action) -> ActionError:
-    """Why the outcome of an action is unknown that was to be attempted once more."""
-    return ActionError(Skip.INTERRUPTED, NOT_AGAIN, _doubt(action, doubt=True))
+def retry_cancelled_error(action: Action) -> ActionError:
+    """Explain an unknown outcome: the run ended while the action waited for another attempt."""
+    hint = _doubt_hint(action, in_doubt=True)
+    return ActionError(SkipReason.INTERRUPTED.value, NOT_RETRIED, hint)
 
 
-def abandoned(action: Action) -> ActionError:
-    """Why the outcome of an action is unknown that was left while it was under way."""
+def abandoned_error(action: Action) -> ActionError:
+    """Explain an unknown outcome: the run was abandoned while the request was in flight."""
     message = "the run was left before the answer came"
-    return ActionError(Skip.INTERRUPTED, message, _doubt(action, doubt=True))
+    hint = _doubt_hint(action, in_doubt=True)
+    return ActionError(SkipReason.INTERRUPTED.value, message, hint)
 
 
-def defect(action: Action, *, doubt: bool) -> ActionError:
-    """Why an action has not succeeded that a defect of ours kept us from going on with."""
+def defect_error(action: Action, *, in_doubt: bool) -> ActionError:
+    """Explain an action that a defect of wps-run ended."""
     message = "a defect of wps-run ended this run"
-    return ActionError("defect", message, _doubt(action, doubt=doubt))
+    return ActionError("defect", message, _doubt_hint(action, in_doubt=in_doubt))
 
 
-def _doubt(action: Action, *, doubt: bool) -> str:
-    return _DOUBT[action.is_idempotent] if doubt else ""
+def _doubt_hint(action: Action, *, in_doubt: bool) -> str:
+    return _IN_DOUBT_HINTS[action.is_idempotent] if in_doubt else ""
 
 
 def _reply_hint(action: Action, reply: Reply) -> str:
@@ -116,12 +118,12 @@ def _reply_hint(action: Action, reply: Reply) -> str:
     if reply.status in _STATUS_HINTS:
         return _STATUS_HINTS[reply.status]
     if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _TROUBLE
+        return _SERVICE_TROUBLE
     return _REDIRECT if reply.status < HTTPStatus.BAD_REQUEST else ""
 
 
 def _missing_hint(action: Action) -> str:
-    names = {one.name for one in action.fields if one.is_target}
+    names = {field.name for field in action.fields if field.is_target}
     if "userId" in names:
         return _NO_USER
     if "connectionId" in names:
@@ -129,7 +131,7 @@ def _missing_hint(action: Action) -> str:
     return "check the endpoint: is it the service's own, without a path?"
 
 
-def _status(status: int) -> str:
+def _status_text(status: int) -> str:
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

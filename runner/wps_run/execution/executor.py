@@ -1,21 +1,22 @@
-"""Steps to results: the one place where order, retry, pace and client meet an event loop."""
+"""Runs steps: sends the requests that the scheduler starts and yields the results."""
 
 import asyncio
 import random
 import time
+import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import partial
 from itertools import islice
 from typing import Protocol
 
 from wps_run.connect.client import Client
 from wps_run.connect.reply import Outcome, Reply
-from wps_run.execution.errors import abandoned
+from wps_run.execution.errors import abandoned_error, skip_error
 from wps_run.execution.limits import ConcurrencyLimiter, RateLimiter, is_throttling
-from wps_run.execution.result import Result, Skip, Status
+from wps_run.execution.result import Result, SkipReason, Status, result_for
 from wps_run.execution.retry import (
-    FINISHED_OK,
+    ACCEPTED,
+    Decision,
     Finish,
     OutcomeKind,
     Retry,
@@ -27,42 +28,71 @@ from wps_run.execution.retry import (
 )
 from wps_run.execution.scheduler import BATCH, Job, Scheduler
 from wps_run.execution.stop import Stop
-from wps_run.playbook.options import Mode, RunOptions
+from wps_run.playbook.options import Mode, OnError, RunOptions
 from wps_run.playbook.steps import Step
+
+FLUSH_AFTER = 0.01
+"""Seconds that a result may wait for others while the run goes on: a batch costs less."""
 
 
 class Recorder(Protocol):
-    """Remembers, by index, which actions may have left, even if this process is killed."""
+    """Records, by index, which actions may have been sent, so that a killed run can resume."""
 
-    def note(self, index: int) -> bool:
-        """Note that an action is about to leave; it must not when this gives False."""
+    def mark_sending(self, index: int) -> bool:
+        """Record that an action is about to be sent; it must not be if this returns False."""
         ...
 
-    async def announce(self, index: int) -> bool:
-        """The same, even if the machine dies, for what must not be done twice."""
+    async def sync_sending(self, index: int) -> bool:
+        """Do the same, on disk before it returns, for an action that must not be repeated."""
         ...
 
-    def withdraw(self, index: int) -> None:
-        """Note that an action was certainly not carried out, and waits to be sent again."""
+    def mark_unsent(self, index: int) -> None:
+        """Record that an action was certainly not done, and waits for another attempt."""
         ...
 
-    def ended(self, result: Result) -> Result:
-        """Note how an action ended, before any other leaves for it; gives what is to be told."""
+    def record(self, step: Step, result: Result) -> Result:
+        """Record the result of a step. Returns the result to report."""
         ...
+
+
+class NoRecorder:
+    """Records nothing."""
+
+    def mark_sending(self, index: int) -> bool:
+        del index
+        return True
+
+    async def sync_sending(self, index: int) -> bool:
+        del index
+        return True
+
+    def mark_unsent(self, index: int) -> None:
+        """Do nothing."""
+
+    def record(self, step: Step, result: Result) -> Result:
+        del step
+        return result
 
 
 class Executor:
-    """Carries out the steps of one playbook.
+    """Runs the steps of one playbook, once.
+
+    A worker is a task that makes one attempt after another and exits when no job may start; a
+    worker that frees capacity starts others. So there is no task for each action. A paused job
+    has no worker; one timer wakes the executor when the next attempt is due.
 
     Args:
         client: An open client.
-        options: Mode, concurrency, rate and retry; the rest is said by each step.
-        stop: Shared by the playbooks of one run. A failure that stops is asked for there too.
-        clock: Seconds; never goes back.
-        epoch: What it said when the run began; this moment unless given.
+        options: Mode, concurrency, rate and retry; all else is an attribute of each step.
+        stop: Shared by the playbooks of one run. Requested when a failure stops the run.
+        clock: Seconds on a monotonic clock.
+        epoch: Its value when the run began; now if None.
         chance: From 0 to below 1, drawn for the jitter.
-        new_request_id: An ID for each action; its attempts share it.
-        ledger: Remembers what may have left and what has ended, or None.
+        new_request_id: Makes the `x-ms-client-request-id` that the attempts of an action share.
+        recorder: Records what may have been sent and what ended.
+
+    Attributes:
+        limiter: The concurrency limit. Read only: a progress display shows it.
     """
 
     def __init__(  # noqa: PLR0913 -- clock and chance are arguments, by name
@@ -74,178 +104,259 @@ class Executor:
         clock: Callable[[], float] = time.monotonic,
         epoch: float | None = None,
         chance: Callable[[], float] = random.random,
-        new_request_id: Callable[[], str] | None = None,
-        ledger: Recorder | None = None,
+        new_request_id: Callable[[], object] = uuid.uuid4,
+        recorder: Recorder | None = None,
     ) -> None:
+        most = 1 if options.mode is Mode.SEQUENTIAL else options.concurrency
+        self.limiter = ConcurrencyLimiter(most)
         self._client = client
         self._options = options
         self._stop = stop
         self._clock = clock
         self._epoch = clock() if epoch is None else epoch
         self._chance = chance
-        bits = random.Random().getrandbits  # noqa: S311 -- no secret; of its own, so nobody seeds it
-        self._new_request_id = new_request_id or partial(_unique, bits)
-        self._ledger = ledger
+        self._new_request_id = new_request_id
+        self._recorder = recorder or NoRecorder()
         self._policy = RetryPolicy(options.retry)
-        self._throttle = ConcurrencyLimiter(
-            1 if options.mode is Mode.SEQUENTIAL else options.concurrency
-        )
-        self._wire = RateLimiter(options.rate)
-        self._door = asyncio.Lock()
-
-    @property
-    def throttle(self) -> ConcurrencyLimiter:
-        """How many are in flight, and until when all wait; to look at, not to change."""
-        return self._throttle
+        self._scheduler = Scheduler((), options, stop, self.limiter)
+        self._send_rate = RateLimiter(options.rate)
+        self._send_lock = asyncio.Lock()
+        self._error: BaseException | None = None
+        self._workers: set[asyncio.Task[None]] = set()
+        self._results: list[Result] = []
+        self._wake = asyncio.Event()
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._wake_timer: asyncio.TimerHandle | None = None
+        self._wake_at = 0.0
+        self._read_ahead_handle: asyncio.Handle | None = None
 
     async def run(self, steps: Iterable[Step]) -> AsyncGenerator[Sequence[Result]]:
-        """Carry out steps and yield a result for each, as many at a time as there are.
+        """Run steps and yield a result for each, in batches, as they end.
 
-        What has started is waited for. After a stop each remaining step is `skipped`. When the
-        generator is closed early, what is in flight is cancelled and there is no result of it.
+        What has started is awaited. After a stop each remaining step is `skipped`. When the
+        generator is closed early, requests in flight are cancelled without a result.
 
         Args:
-            steps: In written order, numbered upwards; read lazily, a burst at a time.
+            steps: In plan order, numbered upwards; read lazily.
 
         Raises:
             Exception: What reading the steps raised, after a result for each step before it.
         """
-        crew = Scheduler(
-            steps,
-            options=self._options,
-            stop=self._stop,
-            throttle=self._throttle,
-            attempt=self._attempt,
-            settle=self._ledger.ended if self._ledger else _as_it_is,
-            clock=self._clock,
-            epoch=self._epoch,
-        )
-        watch = asyncio.create_task(self._watch(crew))
+        self._scheduler = Scheduler(steps, self._options, self._stop, self.limiter)
+        stop_watcher = asyncio.create_task(self._watch_stop())
         try:
-            while batch := await crew.results():
+            self._start_jobs()
+            while self._workers or self._wake_timer or self._results:
+                if not self._results:
+                    self._wake.clear()
+                    await self._wake.wait()
+                    self._start_jobs()
+                    continue
+                yield self._take_results()
+                self._start_jobs()
+            unstarted = self._scheduler.unstarted()
+            while batch := [self._skip(step) for step in islice(unstarted, BATCH)]:
                 yield batch
-            remaining = crew.remaining()
-            while batch := list(islice(remaining, BATCH)):
-                yield batch
-                await asyncio.sleep(0)  # signals are heard even while a million are skipped
-            if crew.error is not None:
-                raise crew.error
+                await asyncio.sleep(0)  # signals are handled while a million steps are skipped
+            error = self._error or self._scheduler.error
+            if error is not None:
+                raise error
         finally:
-            watch.cancel()
-            crew.cancel()
-            await asyncio.gather(watch, *crew.workers, return_exceptions=True)
+            stop_watcher.cancel()
+            self._cancel()
+            await asyncio.gather(stop_watcher, *self._workers, return_exceptions=True)
 
-    async def _watch(self, crew: Scheduler) -> None:
-        """Tell the crew of each stop; each of them implies those before it."""
-        await self._stop.asked.wait()
-        crew.look()
+    def _take_results(self) -> Sequence[Result]:
+        if self._flush_timer:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+        batch, self._results = self._results, []
+        self._scheduler.deliver(len(batch))
+        return batch
+
+    def _skip(self, step: Step) -> Result:
+        reason = self._stop.reason or SkipReason.STOPPED
+        result = result_for(step, Status.SKIPPED, error=skip_error(reason))
+        return self._recorder.record(step, result)
+
+    async def _watch_stop(self) -> None:
+        """Act on each kind of stop; each of them implies those before it."""
+        await self._stop.requested.wait()
+        self._look_again()
         await self._stop.interrupted.wait()
-        crew.look()
+        self._look_again()
         await self._stop.abandoned.wait()
-        crew.cancel()
+        self._cancel()
 
-    async def _attempt(self, job: Job) -> Finish | Retry:
-        """One request, and what follows from its outcome."""
+    def _look_again(self) -> None:
+        """Start what may start, since time has passed or a stop was requested."""
+        self._wake.set()
+        self._start_jobs()
+
+    def _cancel(self) -> None:
+        """Cancel the requests in flight, and all timers."""
+        for handle in (self._wake_timer, self._flush_timer, self._read_ahead_handle):
+            if handle:
+                handle.cancel()
+        self._wake_timer = None
+        for worker in self._workers:
+            worker.cancel()
+
+    def _start_jobs(self) -> None:
+        """Start a worker for each job that may start, and the timer for the next one."""
+        if self._stop.interrupted.is_set():
+            for paused in self._scheduler.cancel_retries():
+                reason = SkipReason.INTERRUPTED
+                self._end(paused, cancelled_retry(paused.step.action, paused.history, reason))
+        while (job := self._next_job()) is not None:
+            worker = asyncio.create_task(self._work(job))
+            self._workers.add(worker)
+            worker.add_done_callback(self._worker_ended)
+        self._set_wake_timer(self._scheduler.wake_at())
+
+    def _next_job(self) -> Job | None:
+        job = self._scheduler.next_job(self._clock())
+        if job and self._read_ahead_handle is None and self._scheduler.wants_read_ahead:
+            # Once the requests are sent: their responses are not there yet.
+            self._read_ahead_handle = asyncio.get_running_loop().call_soon(self._read_ahead)
+        return job
+
+    def _read_ahead(self) -> None:
+        self._read_ahead_handle = None
+        self._scheduler.read_ahead()
+
+    def _set_wake_timer(self, moment: float | None) -> None:
+        if self._wake_timer:
+            if moment == self._wake_at:
+                return
+            self._wake_timer.cancel()
+            self._wake_timer = None
+        if moment is not None:
+            self._wake_at = moment
+            delay = max(0.0, moment - self._clock())
+            loop = asyncio.get_running_loop()
+            self._wake_timer = loop.call_later(delay, self._on_wake_timer)
+
+    def _on_wake_timer(self) -> None:
+        self._wake_timer = None
+        self._look_again()
+
+    async def _work(self, first: Job) -> None:
+        """Make attempts until none may start."""
+        job: Job | None = first
+        while job is not None:
+            try:
+                decision = await self._attempt(job)
+            except Exception as error:  # noqa: BLE001 -- a defect; raised after the last result
+                self._fail(error)
+                decision = job.fail_by_defect()
+            if isinstance(decision, Finish):
+                self._scheduler.finish(job)
+                self._end(job, decision)
+            else:
+                job.add_retry(decision.delay, self._epoch)
+                self._scheduler.retry(job, self._clock() + decision.delay)
+            job = self._next_job()
+            if not self.limiter.is_full:
+                self._start_jobs()
+
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        self._wake.set()
+        if not worker.cancelled() and (error := worker.exception()):
+            self._fail(error)
+
+    def _end(self, job: Job, decision: Finish) -> None:
+        """Record the result of a job, and stop the run if its failure says so."""
+        result = job.result(decision, self._clock(), self._epoch)
+        self._results.append(self._recorder.record(job.step, result))
+        if self._flush_timer is None:
+            loop = asyncio.get_running_loop()
+            self._flush_timer = loop.call_later(FLUSH_AFTER, self._wake.set)
+        failed = decision.status is Status.FAILED or decision.status is Status.UNKNOWN
+        if failed and job.step.on_error is OnError.STOP:
+            self._stop.request(SkipReason.STOPPED)
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = self._error or error
+        self._stop.request(SkipReason.STOPPED)
+
+    async def _attempt(self, job: Job) -> Decision:
+        """Send one request and decide what follows from its outcome."""
         step = job.step
         if not job.request_id:
-            job.request_id = self._new_request_id()
-        if not await self._may_leave(job):
-            return self._kept_back(job)
-        job.leave(sent := self._clock())
+            job.request_id = str(self._new_request_id())
+        if not await self._may_send(job):
+            reason = self._stop.reason or SkipReason.STOPPED
+            return cancelled_retry(step.action, job.history, reason)
+        job.start_attempt(sent := self._clock())
         try:
             outcome, _ = await self._client.send(
                 step.request,
                 timeout=step.timeout,
                 request_id=job.request_id,
-                attempt=job.trail.attempts + 1,
+                attempt=job.history.attempts + 1,
             )
         except asyncio.CancelledError:
             if not self._stop.abandoned.is_set():
                 raise
-            job.abandon()
-            return Finish(Status.UNKNOWN, abandoned(step.action))
-        decision = self._judge(job, outcome, sent)
-        if self._ledger and isinstance(decision, Retry) and not job.trail.doubt:
-            self._ledger.withdraw(step.index)
+            job.abandon_attempt()
+            return Finish(Status.UNKNOWN, abandoned_error(step.action))
+        decision = self._decide(job, outcome, sent)
+        if isinstance(decision, Retry) and not job.history.in_doubt:
+            self._recorder.mark_unsent(step.index)
         return decision
 
-    async def _may_leave(self, job: Job) -> bool:
-        """Have it remembered that an action leaves, and wait for its turn; False if it must not.
+    async def _may_send(self, job: Job) -> bool:
+        """Record that an action is sent, and wait for its turn; False if it must not be sent.
 
-        A stop that comes meanwhile keeps what is new from starting, not what is under way.
+        A stop keeps a new action from being sent, but not a further attempt.
         """
-        ledger, index = self._ledger, job.step.index
-        idempotent = job.step.action.is_idempotent
-        ends = self._stop.interrupted if job.trail.attempts else self._stop.asked
+        index, idempotent = job.step.index, job.step.action.is_idempotent
+        stop = self._stop.interrupted if job.history.attempts else self._stop.requested
         try:
-            if ledger and not idempotent and not await ledger.announce(index):
+            if not idempotent and not await self._recorder.sync_sending(index):
                 return False
-            if self._door.locked() or self._opens > self._clock():
-                await self._turn(ends)
+            if self._send_lock.locked() or self._next_send_at > self._clock():
+                await self._wait_for_turn(stop)
         except asyncio.CancelledError:
             if not self._stop.abandoned.is_set():
                 raise
             return False
-        if ends.is_set():
+        if stop.is_set():
             return False
-        self._wire.start(self._clock())
-        return not (ledger and idempotent) or ledger.note(index)
+        self._send_rate.reserve(self._clock())
+        return not idempotent or self._recorder.mark_sending(index)
 
-    async def _turn(self, ends: asyncio.Event) -> None:
-        """Wait until an attempt may leave, or there is to be none.
+    async def _wait_for_turn(self, stop: asyncio.Event) -> None:
+        """Wait until an attempt may be sent, or the run stops.
 
-        Those that waited for the same sync of the journal would else leave together, however
-        evenly they have started, or in spite of a pause that the service has asked for since.
+        Attempts that waited for the same sync of the journal would else be sent together,
+        although they were started evenly, or in spite of a pause that began meanwhile.
         """
-        async with self._door:
-            while not ends.is_set() and (left := self._opens - self._clock()) > 0:
-                await _event(ends, left)
+        async with self._send_lock:
+            while not stop.is_set() and (delay := self._next_send_at - self._clock()) > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(delay):
+                        await stop.wait()
 
     @property
-    def _opens(self) -> float:
-        return max(self._wire.opens, self._throttle.opens)
+    def _next_send_at(self) -> float:
+        return max(self._send_rate.next_at, self.limiter.next_at)
 
-    def _kept_back(self, job: Job) -> Finish:
-        """How an action ends that is not to leave, or not again."""
-        return cancelled_retry(job.step.action, job.trail, self._stop.reason or Skip.STOPPED)
-
-    def _judge(self, job: Job, outcome: Outcome, sent: float) -> Finish | Retry:
-        """What follows from an outcome, for its action and for how much is asked at once."""
-        trail = job.answered(outcome)
-        if (
-            classify(outcome) is OutcomeKind.ACCEPTED
-        ):  # nearly always, and then there is no more to ask
-            self._throttle.borne(sent)
-            return FINISHED_OK
+    def _decide(self, job: Job, outcome: Outcome, sent: float) -> Decision:
+        """Decide what follows from an outcome, and adapt the concurrency limit to it."""
+        history = job.end_attempt(outcome)
+        if classify(outcome) is OutcomeKind.ACCEPTED:  # nearly always
+            self.limiter.accepted(sent)
+            return ACCEPTED
         step, now = job.step, self._clock()
         if is_throttling(outcome):
-            self._throttle.refused(sent, now, self._policy.hold(trail, self._chance()))
+            pause = self._policy.throttle_pause(history, self._chance())
+            self.limiter.throttled(sent, now, pause)
         elif isinstance(outcome, Reply):
-            self._throttle.borne(sent)
+            self.limiter.accepted(sent)
         if is_missing(outcome):
-            job.trail = trail = trail.missing(now)
-            return on_missing(step.action, step.on_missing, trail, chance=self._chance(), now=now)
-        return self._policy.decide(step.action, step.delivery, trail, self._chance())
-
-
-async def _event(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, for so long at most."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-
-
-def _unique(bits: Callable[[int], int]) -> str:
-    """A UUID of version 4 (RFC 9562, section 5.4), as `uuid.uuid4` makes it in more time."""
-    drawn = bits(128) & ~_FIXED | _VERSION_4
-    text = f"{drawn:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-_FIXED = 0xF << 76 | 0x3 << 62
-_VERSION_4 = 0x4 << 76 | 0x2 << 62
-"""The bits that say what kind of UUID it is."""
-
-
-def _as_it_is(result: Result) -> Result:
-    return result
+            job.history = history = history.missing(now)
+            return on_missing(step.action, step.on_missing, history, chance=self._chance(), now=now)
+        return self._policy.decide(step.action, step.delivery, history, self._chance())

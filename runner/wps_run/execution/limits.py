@@ -1,4 +1,4 @@
-"""When a request may start, and how many at once, as arithmetic on a given clock value."""
+"""The rate limit and the concurrency limit, as arithmetic on a given time. Pure."""
 
 import math
 from http import HTTPStatus
@@ -6,98 +6,90 @@ from http import HTTPStatus
 from wps_run.connect.reply import Outcome, Reply
 
 LATE = 0.005
-"""Seconds that a start may be late without moving those after it.
+"""Seconds that a start may be late without delaying the ones after it.
 
-Timers fire up to a few milliseconds late. If each of them moved the rest, a rate of 500 a
-second would be far from reached. A longer pause is never made up for.
+Timers fire up to a few milliseconds late. If each late start delayed the rest, a rate of 500 a
+second would never be reached. A longer gap is not made up for.
 """
 
 
 class RateLimiter:
-    """Spreads starts evenly: at most `rate` a second, without a burst after a pause.
+    """Spreads starts evenly: at most `rate` a second, without a burst after a gap.
 
     Args:
         rate: The most starts a second, above 0; None for no limit.
 
     Attributes:
-        opens: When the next start is free, on the clock of `start`.
+        next_at: When the next start is allowed, on the clock of `reserve`.
     """
 
     def __init__(self, rate: float | None) -> None:
         self._interval = 1 / rate if rate else 0.0
-        self.opens = -math.inf
+        self.next_at = -math.inf
 
-    def start(self, now: float) -> None:
-        """Note a start.
-
-        Args:
-            now: Seconds on a clock that never goes back; `opens` or later.
-        """
+    def reserve(self, now: float) -> None:
+        """Count a start at `now`, which is `next_at` or later, in seconds on a monotonic clock."""
         if self._interval:
-            planned = self.opens if now - self.opens <= LATE else now
-            self.opens = planned + self._interval
+            planned = self.next_at if now - self.next_at <= LATE else now
+            self.next_at = planned + self._interval
 
 
 class ConcurrencyLimiter:
-    """How many requests may be in flight, as the service bears it.
+    """Limits the requests in flight to what the service accepts.
 
-    Where the service refuses one as too many, the window halves, and all wait. Each window of
-    answers after that lets it grow by one. What was sent before it last halved neither halves
-    it again nor lets it grow: one burst is one refusal.
+    When the service throttles a request, the limit halves and all requests wait. For each
+    `limit` responses after that it grows by one. Requests that were sent before it last halved
+    neither halve it again nor let it grow: one burst counts as one refusal.
 
     Args:
-        most: The widest window; it begins with it.
+        most: The highest limit, and the first one.
 
     Attributes:
-        window: The most requests that may be in flight, at least 1.
-        in_flight: How many are.
-        opens: When the next may start, on the clock of the calls.
+        limit: The most requests that may be in flight, at least 1.
+        in_flight: The number of requests in flight.
+        next_at: When the next request may start, on the clock of the calls.
     """
 
     def __init__(self, most: int) -> None:
-        self.window = most
+        self.limit = most
         self.in_flight = 0
-        self.opens = -math.inf
+        self.next_at = -math.inf
         self._most = most
-        self._halved = -math.inf
-        self._borne = 0
+        self._halved_at = -math.inf
+        self._accepted = 0
 
     @property
-    def full(self) -> bool:
-        """Whether as many are in flight as may be."""
-        return self.in_flight >= self.window
+    def is_full(self) -> bool:
+        """Whether no further request may be in flight."""
+        return self.in_flight >= self.limit
 
-    def borne(self, sent: float) -> None:
-        """Note that the service took a request, whatever it made of it.
-
-        Args:
-            sent: When it was sent.
-        """
-        if self.window == self._most or sent <= self._halved:
+    def accepted(self, sent: float) -> None:
+        """Count a response that was not throttled, to a request sent at `sent`."""
+        if self.limit == self._most or sent <= self._halved_at:
             return
-        self._borne += 1
-        if self._borne >= self.window:
-            self.window += 1
-            self._borne = 0
+        self._accepted += 1
+        if self._accepted >= self.limit:
+            self.limit += 1
+            self._accepted = 0
 
-    def refused(self, sent: float, now: float, pause: float) -> None:
-        """Note that the service refused a request as one too many.
+    def throttled(self, sent: float, now: float, pause: float) -> None:
+        """Halve the limit after a throttled response.
 
         Args:
-            sent: When it was sent.
-            now: When it was refused, while it is still counted as in flight.
-            pause: Seconds that the service, or the usual back-off, wants all to wait.
+            sent: When the request was sent.
+            now: When the response came; the request still counts as in flight.
+            pause: Seconds that all requests wait.
         """
-        self.opens = max(self.opens, now + pause)
-        if sent > self._halved:
-            self.window = max(1, min(self.window, self.in_flight) // 2)
-            self._halved = now
-            self._borne = 0
+        self.next_at = max(self.next_at, now + pause)
+        if sent > self._halved_at:
+            self.limit = max(1, min(self.limit, self.in_flight) // 2)
+            self._halved_at = now
+            self._accepted = 0
 
 
 def is_throttling(outcome: Outcome) -> bool:
-    """Whether an outcome says that the service is asked too much: 429 or 503."""
-    return isinstance(outcome, Reply) and outcome.status in _TOO_MUCH
+    """Whether a response asks for fewer requests: 429 or 503."""
+    return isinstance(outcome, Reply) and outcome.status in _THROTTLING
 
 
-_TOO_MUCH = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+_THROTTLING = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}

@@ -1,17 +1,19 @@
-"""The record of one action, and the sum of a run."""
+"""The result of one action: what the executor yields, the journal keeps and reports read."""
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Annotated, Any
 
-from wps_run.actions.request import Value
-from wps_run.execution.latency import Latency
+import msgspec
+from msgspec import Meta, Struct
+
 from wps_run.playbook.steps import Step
 
-if TYPE_CHECKING:
-    from wps_run.execution.record import Record
+MAX_ACTIONS = 10**8
+"""The most actions of a run. A larger index in a journal is damage."""
+
+Index = Annotated[int, Meta(ge=0, lt=MAX_ACTIONS)]
+Milliseconds = Annotated[float, Meta(gt=-1e15, lt=1e15)]
 
 
 class Status(StrEnum):
@@ -27,7 +29,7 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
-class Skip(StrEnum):
+class SkipReason(StrEnum):
     """Why an action was skipped; the `code` of its error."""
 
     STOPPED = "stopped"
@@ -36,13 +38,12 @@ class Skip(StrEnum):
     JOURNAL = "journal"
 
 
-@dataclass(frozen=True, slots=True)
-class ActionError:
+class ActionError(Struct, frozen=True):
     """Why an action is not ok.
 
     Attributes:
-        code: A stable word of ours, or the service's own error code.
-        message: What happened, in words. Never holds a secret.
+        code: A stable code of ours, or the service's own error code.
+        message: What happened. Never holds a secret.
         hint: What to do about it, or "".
     """
 
@@ -51,111 +52,109 @@ class ActionError:
     hint: str = ""
 
 
-class Result(NamedTuple):
-    """How one action ended. A tuple, since each action makes one.
+class Attempt(Struct, frozen=True, rename="camel"):
+    """An attempt that was followed by another one.
 
     Attributes:
-        step: The action.
-        record: What became of it.
+        at_ms: Milliseconds from the start of the run to the start of the attempt.
+        http_status: The status of its response, or None without a response.
+        error: A stable code of ours, the service's error code, or None without one.
+        pause_ms: Milliseconds of back-off before the next attempt.
     """
 
-    step: Step
-    record: "Record"
-
-    @property
-    def target(self) -> Mapping[str, Value]:
-        """Whom the action was done to."""
-        return self.record.target
-
-    @property
-    def status(self) -> Status:
-        """How it ended."""
-        return self.record.status
-
-    @property
-    def http_status(self) -> int | None:
-        """The last answer's status, or None when none came."""
-        return self.record.http_status
-
-    @property
-    def attempts(self) -> int:
-        """How many left, or may have; one that could not connect did not."""
-        return self.record.attempts
-
-    @property
-    def duration(self) -> float:
-        """Seconds from the first attempt's start to the end, pauses included."""
-        return self.record.duration_ms / 1000
-
-    @property
-    def request_id(self) -> str | None:
-        """The `x-ms-client-request-id` of its attempts, or None when there were none."""
-        return self.record.request_id
-
-    @property
-    def fault(self) -> ActionError | None:
-        """Why it is not ok, or None."""
-        return self.record.error
+    at_ms: Milliseconds
+    http_status: int | None
+    error: str | None
+    pause_ms: Milliseconds
 
 
-EXIT_OK, EXIT_FAILED, EXIT_UNKNOWN = 0, 1, 3
-"""Exit codes of a run. Frozen: engines that retry key on them. 2, nothing was sent, is the
-border's (`cli.exits`), since there is no run then."""
-
-
-@dataclass(slots=True)
-class Summary:
-    """The sum of a run, counted as results come.
+class Result(Struct, frozen=True, rename="camel", tag="result"):
+    """How one action ended. It holds no payload.
 
     Attributes:
-        counts: How many actions ended in each status.
-        excused: How many of the skipped ones were skipped because the playbook said so.
-        duration: Seconds the run took.
-        interrupted_by: The signal's number when the run was interrupted, or None.
-        latency: How long the actions took that started, pauses between attempts included.
-        since_ms: When this part of a resumed run began, in milliseconds after its first part.
-        fresh: How many actions started in this part.
+        index: The number of its step among all steps of the run, from 0.
+        action: The number of the action in the playbook's list, from 0.
+        item: The number of the row it was made from, from 0, or None.
+        action_name: The `actionName`.
+        name: The author's label, or None.
+        target: The target properties: name to value.
+        source: `file:line`.
+        status: How it ended.
+        http_status: The status of the last response, or None.
+        attempts: How many attempts were sent, or may have been; one that could not connect
+            was not.
+        duration_ms: Milliseconds from the start of the first attempt to the end, pauses included.
+        request_id: The `x-ms-client-request-id` of its attempts, or None.
+        error: Why it is not ok, or None.
+        started_ms: Milliseconds from the start of the run to the first attempt; None without
+            one. In a resumed run, from the start of its first part.
+        waited_for: The index of the step whose end let this one start, or None if it waited
+            for no other step.
+        tries: The attempts before the last one, including those that could not connect.
     """
 
-    counts: Counter[Status]
-    excused: int = 0
-    duration: float = 0.0
-    interrupted_by: int | None = None
-    latency: Latency = field(default_factory=Latency)
-    since_ms: float = 0.0
-    fresh: int = 0
+    index: Index
+    action: int
+    item: int | None
+    action_name: str
+    name: str | None
+    target: Mapping[str, str | int | tuple[str, ...]]
+    source: str
+    status: Status
+    http_status: int | None
+    attempts: int
+    duration_ms: Milliseconds
+    request_id: str | None
+    error: ActionError | None
+    started_ms: Milliseconds | None = None
+    waited_for: Index | None = None
+    tries: tuple[Attempt, ...] = ()
 
-    def count(self, record: "Record") -> None:
-        """Count one action, and how long it took."""
-        self.add(record.status, record.error)
-        if record.started_ms is not None:
-            self.latency.add(record.duration_ms)
-            self.fresh += record.started_ms >= self.since_ms
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as plain data, with the keys of journals and reports."""
+        record: dict[str, Any] = msgspec.to_builtins(self)
+        target = self.target.items()
+        return {
+            **record,
+            "target": {name: [*v] if isinstance(v, tuple) else v for name, v in target},
+            "tries": [*record["tries"]],
+        }
 
-    def add(self, status: Status, fault: ActionError | None) -> None:
-        """Count one action."""
-        self.counts[status] += 1
-        if status is Status.SKIPPED and fault and fault.code == Skip.MISSING:
-            self.excused += 1
 
-    @property
-    def total(self) -> int:
-        """How many actions there are; each is in exactly one status."""
-        return self.counts.total()
+def result_for(  # noqa: PLR0913 -- what a run finds out about a step, by name
+    step: Step,
+    status: Status,
+    *,
+    error: ActionError | None = None,
+    http_status: int | None = None,
+    attempts: int = 0,
+    duration: float = 0.0,
+    request_id: str | None = None,
+    started: float | None = None,
+    waited_for: int | None = None,
+    tries: tuple[Attempt, ...] = (),
+) -> Result:
+    """Make the result of a step. The arguments are its attributes, with times in seconds."""
+    return Result(
+        step.index,
+        step.action_index,
+        step.item,
+        step.action.name,
+        step.name,
+        step.target,  # type: ignore[arg-type] # only `data` is bytes, and it is no target
+        step.source,
+        status,
+        http_status,
+        attempts,
+        milliseconds(duration),
+        request_id,
+        error,
+        None if started is None else milliseconds(started),
+        waited_for,
+        tries,
+    )
 
-    @property
-    def per_second(self) -> float:
-        """How many actions a second this part of the run carried out."""
-        duration = round(self.duration, 6)  # as a journal has it, so that it is the same again
-        return self.fresh / duration if duration > 0 else 0.0
 
-    @property
-    def exit_code(self) -> int:
-        """The run's exit code: 128 + signal, 3 unknown, 1 failed or skipped, else 0."""
-        if self.interrupted_by is not None:
-            return 128 + self.interrupted_by
-        if self.counts[Status.UNKNOWN]:
-            return EXIT_UNKNOWN
-        if self.counts[Status.FAILED] or self.counts[Status.SKIPPED] > self.excused:
-            return EXIT_FAILED
-        return EXIT_OK
+def milliseconds(seconds: float) -> float:
+    """Convert seconds to milliseconds, rounded to the microsecond."""
+    return int(seconds * 1_000_000 + 0.5) / 1000  # `round` takes three times as long

@@ -1,7 +1,4 @@
-"""What follows from the outcome of an attempt: another one after a pause, or an end.
-
-What follows when the service does not find the user or the connection: `onMissing`.
-"""
+"""What follows from the outcome of an attempt: another attempt after a pause, or the end. Pure."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -10,111 +7,117 @@ from typing import NamedTuple
 
 from wps_run.actions.table import Action
 from wps_run.connect.reply import Outcome, Reply
-from wps_run.execution.errors import NOT_AGAIN, broken_off, error_for, skipped
-from wps_run.execution.result import ActionError, Skip, Status
+from wps_run.execution.errors import NOT_RETRIED, error_for, retry_cancelled_error, skip_error
+from wps_run.execution.result import ActionError, SkipReason, Status
 from wps_run.playbook.options import Delivery, MissingRule, OnMissing, RetryOptions
+
+FIRST_BOUND, LAST_BOUND = 0.5, 5.0
+"""Seconds: the first bound of the random pause while a target is missing, and the last one."""
 
 
 class OutcomeKind(Enum):
     """What an outcome says about the action.
 
     Attributes:
-        ACCEPTED: It was accepted.
-        NOTHING: Nothing was done, and it may work later.
-        DOUBT: It may or may not have been done.
-        FINAL: It was refused, and would be again.
+        ACCEPTED: The service accepted it.
+        NOT_DONE: It was not done; a later attempt may succeed.
+        IN_DOUBT: It may or may not have been done.
+        REFUSED: It was refused; a later attempt would be too.
     """
 
     ACCEPTED = auto()
-    NOTHING = auto()
-    DOUBT = auto()
-    FINAL = auto()
+    NOT_DONE = auto()
+    IN_DOUBT = auto()
+    REFUSED = auto()
 
 
 class AttemptHistory(NamedTuple):
     """The attempts of one action so far. A tuple, since each attempt makes one.
 
     Attributes:
-        attempts: How many there were.
-        left: How many of them left, or may have.
-        doubt: Whether one of them may have been carried out without our knowing.
-        last: What the last one ended in, or None before the first.
-        misses: How many found the user or the connection missing.
-        missed: When the first of these was answered, in seconds on the caller's clock.
+        attempts: The number of attempts.
+        sent: How many of them were sent, or may have been.
+        in_doubt: Whether one of them may have been carried out without a response.
+        last: The outcome of the last one, or None before the first.
+        misses: How many of them found the user or the connection missing.
+        missing_since: When the first of these was answered, in seconds on the caller's clock.
     """
 
     attempts: int = 0
-    left: int = 0
-    doubt: bool = False
+    sent: int = 0
+    in_doubt: bool = False
     last: Outcome | None = None
     misses: int = 0
-    missed: float = 0.0
+    missing_since: float = 0.0
 
     def after(self, outcome: Outcome) -> "AttemptHistory":
-        """The trail with one more attempt."""
-        doubt = self.doubt or classify(outcome) is OutcomeKind.DOUBT
-        left = self.left + (isinstance(outcome, Reply) or outcome.sent)
-        return AttemptHistory(self.attempts + 1, left, doubt, outcome, self.misses, self.missed)
+        """Return the history with one more attempt."""
+        in_doubt = self.in_doubt or classify(outcome) is OutcomeKind.IN_DOUBT
+        sent = self.sent + (isinstance(outcome, Reply) or outcome.sent)
+        return AttemptHistory(
+            self.attempts + 1, sent, in_doubt, outcome, self.misses, self.missing_since
+        )
 
     def abandoned(self) -> "AttemptHistory":
-        """The trail with one more attempt that nobody waited for."""
-        return self._replace(attempts=self.attempts + 1, left=self.left + 1, doubt=True, last=None)
+        """Return the history with one more attempt whose outcome was not awaited."""
+        return self._replace(
+            attempts=self.attempts + 1, sent=self.sent + 1, in_doubt=True, last=None
+        )
 
     def missing(self, now: float) -> "AttemptHistory":
-        """The trail when its last attempt has found the target missing."""
-        return self._replace(misses=self.misses + 1, missed=self.missed if self.misses else now)
+        """Return the history when its last attempt found the target missing."""
+        since = self.missing_since if self.misses else now
+        return self._replace(misses=self.misses + 1, missing_since=since)
 
     @property
     def counted(self) -> int:
-        """The attempts that count against `retry.attempts`: a miss was no trouble."""
+        """The attempts that count against `retry.attempts`: those that found nobody do not."""
         return self.attempts - self.misses
 
 
 NO_ATTEMPT = AttemptHistory()
-"""The trail of an action before its first attempt."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The action ends here, and how."""
+class Finish(NamedTuple):
+    """The action ends."""
 
     status: Status
-    fault: ActionError | None
+    error: ActionError | None
 
 
-FINISHED_OK = Finish(Status.OK, None)
-"""It was accepted."""
+class Retry(NamedTuple):
+    """Another attempt follows after `delay` seconds."""
+
+    delay: float
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """Another attempt, after a pause in seconds."""
+Decision = Finish | Retry
 
-    after: float
+ACCEPTED = Finish(Status.OK, None)
 
 
 def classify(outcome: Outcome) -> OutcomeKind:
-    """What one outcome says.
+    """Return what one outcome says about the action.
 
     TLS failures are final: a certificate that does not verify will not at the next attempt.
     A 503 may come from behind the point where the action took effect, so it leaves doubt, as
-    each 5xx does. A redirect is not followed, so it is a refusal.
+    every 5xx does. A redirect is not followed, so it is a refusal.
     """
     if isinstance(outcome, Reply):
-        return _answered(outcome.status)
+        return _classify_status(outcome.status)
     if outcome.sent:
-        return OutcomeKind.DOUBT
-    return OutcomeKind.FINAL if outcome.code == "tls" else OutcomeKind.NOTHING
+        return OutcomeKind.IN_DOUBT
+    return OutcomeKind.REFUSED if outcome.code == "tls" else OutcomeKind.NOT_DONE
 
 
-def _answered(status: int) -> OutcomeKind:
+def _classify_status(status: int) -> OutcomeKind:
     if _OK <= status < _REDIRECT:
         return OutcomeKind.ACCEPTED
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return OutcomeKind.NOTHING
+        return OutcomeKind.NOT_DONE
     if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return OutcomeKind.DOUBT
-    return OutcomeKind.FINAL
+        return OutcomeKind.IN_DOUBT
+    return OutcomeKind.REFUSED
 
 
 _OK, _REDIRECT = 200, 300
@@ -126,96 +129,95 @@ class RetryPolicy:
     """Decides what follows from an attempt.
 
     Attributes:
-        options: How often and after what pause.
+        options: The number of attempts and the pauses between them.
     """
 
     options: RetryOptions
 
     def decide(
-        self, action: Action, delivery: Delivery, trail: AttemptHistory, chance: float
-    ) -> Finish | Retry:
-        """Another attempt, or the end.
+        self, action: Action, delivery: Delivery, history: AttemptHistory, chance: float
+    ) -> Decision:
+        """Decide whether another attempt follows.
 
-        Where nothing was done, every action is tried again. Where it may have been done, only
-        what is idempotent is, or what the playbook wants delivered at least once.
+        If nothing was done, every action is retried. If it may have been done, only an
+        idempotent action is, or one that the playbook wants delivered at least once.
 
         Args:
-            action: What is attempted.
-            delivery: What the playbook says about sends with an unknown outcome.
-            trail: The attempts so far, with at least one.
+            action: The action.
+            delivery: The playbook's rule for sends with an unknown outcome.
+            history: The attempts so far, at least one.
             chance: From 0 to below 1, drawn anew for each call.
         """
-        last = classify(trail.last) if trail.last else OutcomeKind.FINAL
+        last = classify(history.last) if history.last else OutcomeKind.REFUSED
         if last is OutcomeKind.ACCEPTED:
-            return FINISHED_OK
-        if trail.counted >= self.options.attempts:
-            return final_decision(action, trail)
-        twice = action.is_idempotent or delivery is Delivery.AT_LEAST_ONCE
-        if last is OutcomeKind.NOTHING or (last is OutcomeKind.DOUBT and twice):
-            return Retry(self._pause(trail, chance))
-        return final_decision(action, trail)
+            return ACCEPTED
+        if history.counted >= self.options.attempts:
+            return final_decision(action, history)
+        repeatable = action.is_idempotent or delivery is Delivery.AT_LEAST_ONCE
+        if last is OutcomeKind.NOT_DONE or (last is OutcomeKind.IN_DOUBT and repeatable):
+            return Retry(self._pause(history, chance))
+        return final_decision(action, history)
 
-    def hold(self, trail: AttemptHistory, chance: float) -> float:
-        """Seconds for which nothing at all is to start after the service asked for less.
+    def throttle_pause(self, history: AttemptHistory, chance: float) -> float:
+        """Return the seconds that all requests wait after a throttled response.
 
-        As long as it said, else as long as the action itself might wait.
+        It is what the service asks for, else the back-off of the action itself.
         """
-        asked = _asked(trail)
-        return self._jitter(trail, chance) if asked is None else asked
+        requested = _retry_after(history)
+        return self._backoff(history, chance) if requested is None else requested
 
-    def _pause(self, trail: AttemptHistory, chance: float) -> float:
-        """Full jitter under a bound that doubles; what the service asks for comes on top.
+    def _pause(self, history: AttemptHistory, chance: float) -> float:
+        """Add the service's `Retry-After` to the back-off.
 
-        On top, not instead: many actions are told the same time, and must not all return at it.
+        Added, not replaced: many actions get the same `Retry-After` and must not all return
+        at that moment.
         """
-        return (_asked(trail) or 0.0) + self._jitter(trail, chance)
+        return (_retry_after(history) or 0.0) + self._backoff(history, chance)
 
-    def _jitter(self, trail: AttemptHistory, chance: float) -> float:
-        bound = min(self.options.max_backoff, self.options.backoff * 2.0 ** (trail.counted - 1))
+    def _backoff(self, history: AttemptHistory, chance: float) -> float:
+        """Full jitter under a bound that doubles."""
+        bound = min(self.options.max_backoff, self.options.backoff * 2.0 ** (history.counted - 1))
         return chance * bound
 
 
-def _asked(trail: AttemptHistory) -> float | None:
-    return trail.last.retry_after if isinstance(trail.last, Reply) else None
+def _retry_after(history: AttemptHistory) -> float | None:
+    return history.last.retry_after if isinstance(history.last, Reply) else None
 
 
-def cancelled_retry(action: Action, trail: AttemptHistory, reason: Skip) -> Finish:
-    """How an action ends that was to be attempted once more, and a stop came before that.
+def cancelled_retry(action: Action, history: AttemptHistory, reason: SkipReason) -> Finish:
+    """Decide how an action ends that waited for another attempt when the run stopped.
 
-    What was certainly not done is skipped, as if it had never left. The rest may be done twice,
-    or there would have been no further attempt. Resuming the run does both.
+    If certainly nothing was done, it is skipped, as if it had never started. Otherwise it may be
+    done twice, or no further attempt would have been planned. Resuming the run retries both.
     """
-    if trail.doubt:
-        return Finish(Status.UNKNOWN, broken_off(action))
-    return Finish(Status.SKIPPED, skipped(reason, NOT_AGAIN if trail.attempts else None))
+    if history.in_doubt:
+        return Finish(Status.UNKNOWN, retry_cancelled_error(action))
+    message = NOT_RETRIED if history.attempts else None
+    return Finish(Status.SKIPPED, skip_error(reason, message))
 
 
-def final_decision(action: Action, trail: AttemptHistory) -> Finish:
-    """How an action ends when there is no further attempt.
+def final_decision(action: Action, history: AttemptHistory) -> Finish:
+    """Decide how an action ends without a further attempt.
 
-    It is `failed` only when no attempt can have been carried out. A refusal after an attempt in
-    doubt leaves the doubt; for an idempotent action too, since nobody has seen its effect.
+    It is `failed` only if no attempt can have been carried out. A refusal after an attempt in
+    doubt leaves the doubt, for an idempotent action too: nobody has seen its effect.
 
     Raises:
         ValueError: There was no attempt.
     """
-    if trail.last is None:
-        raise ValueError("an action without an attempt has no ending")
-    if classify(trail.last) is OutcomeKind.ACCEPTED:
-        return FINISHED_OK
-    status = Status.UNKNOWN if trail.doubt else Status.FAILED
-    return Finish(status, error_for(action, trail.last, doubt=trail.doubt))
-
-
-FIRST_BOUND, LAST_BOUND = 0.5, 5.0
-"""Seconds: the bound of the first random pause, and where it stops doubling."""
+    if history.last is None:
+        raise ValueError("an action without an attempt cannot end")
+    if classify(history.last) is OutcomeKind.ACCEPTED:
+        return ACCEPTED
+    status = Status.UNKNOWN if history.in_doubt else Status.FAILED
+    return Finish(status, error_for(action, history.last, in_doubt=history.in_doubt))
 
 
 def is_missing(outcome: Outcome) -> bool:
-    """Whether the service says that a user or connection is not there.
+    """Whether the service says that a user or connection does not exist.
 
     A 404 with a page or with another code does not say so: a wrong endpoint gives one, and must
-    not end as a run of which everything was skipped as planned.
+    not end as a run in which everything was skipped as planned.
 
     Source: the service's error codes `Warning.User.NotExisted`, `Error.Connection.NotExisted`
     and `Info.Connection.NotExisted`; the word before the first dot is a log level.
@@ -228,26 +230,26 @@ def is_missing(outcome: Outcome) -> bool:
 
 
 def on_missing(
-    action: Action, rule: OnMissing, trail: AttemptHistory, *, chance: float, now: float
-) -> Finish | Retry:
-    """Another attempt, or the end, after the service did not find the target.
+    action: Action, rule: OnMissing, history: AttemptHistory, *, chance: float, now: float
+) -> Decision:
+    """Decide what follows when the service did not find the target.
 
-    While it is waited for, the pauses are random under a bound that doubles, and the last
-    attempt is made when the time is up.
+    With `wait`, the pauses are random under a bound that doubles, and the last attempt is made
+    when the time is up.
 
     Args:
-        action: What is attempted.
-        rule: What the playbook says.
-        trail: The attempts so far; the last one found its target missing.
+        action: The action.
+        rule: The playbook's rule.
+        history: The attempts so far; the last one found its target missing.
         chance: From 0 to below 1, drawn anew for each call.
-        now: Seconds, on the clock of `trail.missed`.
+        now: Seconds, on the clock of `history.missing_since`.
     """
-    # Whatever may have been done was not skipped.
-    if rule.rule is MissingRule.SKIP and not trail.doubt:
-        words = trail.last.message if isinstance(trail.last, Reply) else None
-        return Finish(Status.SKIPPED, skipped(Skip.MISSING, words))
-    left = trail.missed + rule.wait - now
-    if rule.rule is MissingRule.WAIT and left > 0:
-        bound = min(LAST_BOUND, FIRST_BOUND * 2.0 ** min(trail.misses - 1, 10))
-        return Retry(min(left, chance * bound))
-    return final_decision(action, trail)
+    # An action that may have been done was not skipped.
+    if rule.rule is MissingRule.SKIP and not history.in_doubt:
+        message = history.last.message if isinstance(history.last, Reply) else None
+        return Finish(Status.SKIPPED, skip_error(SkipReason.MISSING, message))
+    remaining = history.missing_since + rule.wait - now
+    if rule.rule is MissingRule.WAIT and remaining > 0:
+        bound = min(LAST_BOUND, FIRST_BOUND * 2.0 ** min(history.misses - 1, 10))
+        return Retry(min(remaining, chance * bound))
+    return final_decision(action, history)

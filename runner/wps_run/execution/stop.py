@@ -1,39 +1,39 @@
-"""The way to end a run early, shared by all of its playbooks."""
+"""The request to end a run early, shared by all playbooks of the run."""
 
 import asyncio
 
-from wps_run.execution.result import Skip
+from wps_run.execution.result import SkipReason
 
 
 class Stop:
-    """Ends a run early when asked to; shared by all playbooks of the run.
+    """Ends a run early on request.
 
     Attributes:
-        reason: Why nothing new starts, or None while all goes on. The first reason stays.
-        asked: Set once nothing new is to start.
-        interrupted: Set once nobody wants to wait for a pause before another attempt.
-        abandoned: Set once nobody wants to wait for what is in flight.
+        reason: Why nothing new starts, or None. The first reason stays.
+        requested: Set when nothing new may start.
+        interrupted: Set when pauses before another attempt end.
+        abandoned: Set when requests in flight are no longer awaited.
     """
 
     def __init__(self) -> None:
-        self.reason: Skip | None = None
-        self.asked = asyncio.Event()
+        self.reason: SkipReason | None = None
+        self.requested = asyncio.Event()
         self.interrupted = asyncio.Event()
         self.abandoned = asyncio.Event()
 
-    def request(self, reason: Skip) -> None:
-        """Start nothing new; let what is in flight end. May be asked again.
+    def request(self, reason: SkipReason) -> None:
+        """Start nothing new; requests in flight may end. May be called again.
 
         Args:
-            reason: What skipped actions say. `INTERRUPTED` also cuts pauses short: an action
-                that waits for another attempt ends as its last attempt left it.
+            reason: The error code of the skipped actions. `INTERRUPTED` also ends pauses: an
+                action that waits for another attempt ends as its last attempt left it.
         """
         self.reason = self.reason or reason
-        self.asked.set()
-        if reason is Skip.INTERRUPTED:
+        self.requested.set()
+        if reason is SkipReason.INTERRUPTED:
             self.interrupted.set()
 
     def abandon(self) -> None:
-        """Leave at once: what is in flight ends as `unknown`."""
-        self.request(Skip.INTERRUPTED)
+        """Stop at once: actions whose requests are in flight end as `unknown`."""
+        self.request(SkipReason.INTERRUPTED)
         self.abandoned.set()

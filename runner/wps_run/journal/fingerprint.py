@@ -1,41 +1,97 @@
-"""What a run is made of, in digests, so that a journal is gone on with only by the same run. Pure.
+"""What a run consists of, as digests, so that only the same run resumes a journal. Pure.
 
-Values may be secrets and are short, so every digest is keyed with a salt of the journal's own,
-which the journals of one plan's shards have in common.
+Values may be secrets and are short, so every digest is keyed with the salt of the journal,
+which the journals of the shards of one plan share.
 """
 
 import hashlib
 import hmac
+import json
 from collections.abc import Iterable, Mapping
 
+from wps_run.actions.table import Action
+from wps_run.journal.reader import History
+from wps_run.problems import JournalError
+
 SHARD_PART = "the shard"
-"""The part of a shard's fingerprint that the other shards of its plan do not have."""
+"""The part in which the shards of one plan differ."""
+
+ACTIONS_PART = "the actions of wps-run"
+"""The part that says what actions send."""
+
+_ACTIONS_FORM = "2:"
+"""How a digest of `actions_content` begins. Older journals have one that covered help texts too,
+and is not compared."""
+
+
+def actions_content(actions: Iterable[Action], api_version: str) -> str:
+    """Return what the actions send: method, path and fields, but no summary or help text."""
+    rows = [
+        [
+            action.name,
+            action.method,
+            action.path,
+            [[field.name, field.location, field.type] for field in action.fields],
+        ]
+        for action in actions
+    ]
+    return json.dumps([api_version, rows], separators=(",", ":"))
 
 
 def shared_salt(playbooks: Iterable[str]) -> str:
-    """The salt of the journals of all shards of a plan: a digest of its playbooks.
+    """Return the salt of the journals of all shards of a plan: a digest of its playbooks.
 
     Shards share nothing but what they run, and their fingerprints are compared when their
-    journals are merged. So equal values can be told by equal digests in all journals of a
-    playbook's shards. A guess at a value costs as much as with a salt by chance, since each
-    journal holds its salt; only a table of guesses serves for more than one run.
+    journals are merged, so equal values must have equal digests. A guess at a value costs as
+    much as with a random salt, since each journal contains its salt; only a table of guesses
+    serves for more than one run.
     """
-    made = hashlib.sha256(b"wps-run shards")
+    digest = hashlib.sha256(b"wps-run shards")
     for text in playbooks:
         content = text.encode(errors="surrogatepass")
-        made.update(len(content).to_bytes(8, "big") + content)
-    return made.hexdigest()[:32]
-
-
-def digest(salt: str, content: str | Iterable[bytes]) -> str:
-    """A digest of a text, or of what is read piece by piece."""
-    made = hmac.new(salt.encode(), digestmod=hashlib.sha256)
-    pieces = (content.encode(errors="surrogatepass"),) if isinstance(content, str) else content
-    for piece in pieces:
-        made.update(piece)
-    return made.hexdigest()[:32]
+        digest.update(len(content).to_bytes(8, "big") + content)
+    return digest.hexdigest()[:32]
 
 
 def fingerprint(salt: str, parts: Mapping[str, str | Iterable[bytes]]) -> dict[str, str]:
-    """Each part's name, as a person would say it, with the digest of its content."""
-    return {name: digest(salt, content) for name, content in parts.items()}
+    """Return the digest of each part, under the part's name as messages use it."""
+    digests = {name: _digest(salt, content) for name, content in parts.items()}
+    if ACTIONS_PART in digests:
+        digests[ACTIONS_PART] = _ACTIONS_FORM + digests[ACTIONS_PART]
+    return digests
+
+
+def changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Return the names of the parts in which two fingerprints differ."""
+    comparable = all(
+        digests.get(ACTIONS_PART, "").startswith(_ACTIONS_FORM) for digests in (before, now)
+    )
+    names = dict.fromkeys([*before, *now])
+    return [
+        name
+        for name in names
+        if before.get(name) != now.get(name) and (comparable or name != ACTIONS_PART)
+    ]
+
+
+def require_same(history: History, now: Mapping[str, str], name: str) -> None:
+    """Refuse to resume the run of a journal as another run.
+
+    Raises:
+        JournalError: Something changed since; names it.
+    """
+    changed = changed_parts(history.header.fingerprint, now)
+    if changed:
+        raise JournalError(
+            f"cannot resume `{name}`: this changed since the run started: {', '.join(changed)}; "
+            "put it back, or start a new run"
+        )
+
+
+def _digest(salt: str, content: str | Iterable[bytes]) -> str:
+    """Return the digest of a text, or of a file that is read piece by piece."""
+    digest = hmac.new(salt.encode(), digestmod=hashlib.sha256)
+    pieces = (content.encode(errors="surrogatepass"),) if isinstance(content, str) else content
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()[:32]

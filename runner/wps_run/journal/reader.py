@@ -1,14 +1,7 @@
-"""What the lines of a journal say a run has done, and whether it may be gone on with. Pure.
+"""Reads a journal back: what became of each action. Pure, but for the file it is given.
 
-A journal is ndjson, appended to and never changed: a header `{"type":"run",…}`, then for each
-attempt a `{"type":"sending","index":…}` before its request leaves, an
-`{"type":"unsent","index":…}` when the service refused it and it waits for another attempt, a
-`{"type":"result",…}` for each action that ended, and a `{"type":"summary",…}` when the run did,
-in a rehearsal after a `{"type":"rehearsal",…}` for each hub. A `{"type":"resumed",…}` stands where
-the run was gone on with, and says how it is run since.
-
-A run may have a million actions, so of each only a few bytes are kept, and its record is read
-again where it is wanted.
+A run may have a million actions, so only a few bytes of each are kept, and a result is read
+again when it is needed.
 """
 
 from array import array
@@ -20,191 +13,224 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any, BinaryIO
 
-from wps_run.execution.result import Skip, Status
-from wps_run.journal.format import is_header, is_sound, parsed
+from wps_run.execution.result import Result, SkipReason, Status
+from wps_run.execution.run_info import RunInfo
+from wps_run.journal.format import (
+    VERSION,
+    Header,
+    InvalidLineError,
+    Rehearsal,
+    Resumed,
+    Sending,
+    SummaryRecord,
+    TornLineError,
+    Unsent,
+    decode_header,
+    decode_object,
+    decode_record,
+    decode_run_info,
+)
 from wps_run.problems import JournalError
-
-VERSION = 1
-"""The form of the lines. A journal of another version is refused."""
 
 
 class RecordedStatus(IntEnum):
-    """What a journal's results say of one action.
+    """What the last result of an action says.
 
     Attributes:
-        NOTHING: It has no result.
+        NO_RESULT: It has no result.
         OK: It was accepted.
         FAILED: It was not done.
         UNKNOWN: It may have been done.
-        POSTPONED: It was skipped because the run ended early.
-        EXCUSED: It was skipped because the playbook says so.
-        DOUBTED: It may have been done before the run was broken off.
+        NOT_STARTED: It was skipped because the run ended early.
+        SKIPPED_BY_RULE: It was skipped because the playbook says so.
+        INTERRUPTED: It may have been done before the run was interrupted.
     """
 
-    NOTHING = 0
+    NO_RESULT = 0
     OK = 1
     FAILED = 2
     UNKNOWN = 3
-    POSTPONED = 4
-    EXCUSED = 5
-    DOUBTED = 6
+    NOT_STARTED = 4
+    SKIPPED_BY_RULE = 5
+    INTERRUPTED = 6
 
 
 STATUS_OF: Mapping[RecordedStatus, Status] = {
     RecordedStatus.OK: Status.OK,
     RecordedStatus.FAILED: Status.FAILED,
     RecordedStatus.UNKNOWN: Status.UNKNOWN,
-    RecordedStatus.POSTPONED: Status.SKIPPED,
-    RecordedStatus.EXCUSED: Status.SKIPPED,
-    RecordedStatus.DOUBTED: Status.UNKNOWN,
+    RecordedStatus.NOT_STARTED: Status.SKIPPED,
+    RecordedStatus.SKIPPED_BY_RULE: Status.SKIPPED,
+    RecordedStatus.INTERRUPTED: Status.UNKNOWN,
 }
 
 
 @dataclass(slots=True)
 class History:
-    """What is known of a run.
+    """What a journal says of a run.
 
     Attributes:
         header: The first record.
-        opens: Opens the journal, to read a record again.
-        sending: Actions that may have left, and had no result since, by index.
-        summary: The record that ended the run, or None when it did not end.
-        length: Bytes of whole lines; a torn last line lies beyond.
-        resumed: The record with which its last part began, or None when it has one part.
-        rehearsals: What would happen, a record a hub; none unless it is a rehearsal.
+        run: What is run and where, as the last part of the run has it.
+        open_file: Opens the journal, to read a result again.
+        sending: Indexes of the actions that may have been sent and have no result since.
+        summary: The record that ended the run, or None if it did not end.
+        length: Bytes of whole lines; a torn last line is beyond.
+        resumed: The record with which the last part began, or None if there is one part.
+        rehearsals: The findings of a rehearsal, one for each hub.
     """
 
-    header: Mapping[str, Any]
-    opens: Callable[[], BinaryIO] = field(repr=False, compare=False)
+    header: Header
+    run: RunInfo
+    open_file: Callable[[], BinaryIO] = field(repr=False, compare=False)
     sending: set[int] = field(default_factory=set)
-    summary: Mapping[str, Any] | None = None
+    summary: SummaryRecord | None = None
     length: int = 0
-    resumed: Mapping[str, Any] | None = None
+    resumed: Resumed | None = None
     rehearsals: list[Mapping[str, Any]] = field(default_factory=list)
-    _known: bytearray = field(default_factory=bytearray)
+    _statuses: bytearray = field(default_factory=bytearray)
     _offsets: "array[int]" = field(default_factory=lambda: array("Q"))
 
     @property
-    def began(self) -> datetime:
-        """When its first part began."""
-        return datetime.fromisoformat(self.header["started"])
+    def started(self) -> datetime:
+        """When the first part of the run began."""
+        return datetime.fromisoformat(self.header.started)
 
     @property
     def elapsed(self) -> float:
-        """Seconds from its beginning to that of its last part; 0 in a run of one part.
+        """Seconds from the start of the first part to that of the last; 0 if there is one part.
 
-        The wall clock may have been put back between them.
+        The wall clock may have been set back between them.
         """
         if self.resumed is None:
             return 0.0
-        resumed = datetime.fromisoformat(self.resumed["resumed"])
-        return max(0.0, (resumed - self.began).total_seconds())
+        resumed = datetime.fromisoformat(self.resumed.resumed)
+        return max(0.0, (resumed - self.started).total_seconds())
 
-    def add(self, record: Mapping[str, Any], size: int) -> None:
-        """Take in the next record, of so many bytes. Kinds that are not known are left alone."""
-        match record.get("type"):
-            case "sending":
-                self.sending.add(record["index"])
-            case "result":
-                self._keep(record["index"], _known(record))
-                self.sending.discard(record["index"])
-            case "unsent":
-                self.sending.discard(record["index"])
-            case "summary":
-                self.summary = record
-            case "resumed":
-                self.summary = None
-                self.resumed = record
+    def add(self, line: bytes) -> None:
+        """Take in the next line.
+
+        Raises:
+            TornLineError: It is not a whole JSON object.
+            InvalidLineError: It is damaged in another way.
+        """
+        match decode_record(line):
+            case Result() as result:
+                self._keep(result.index, _recorded_status(result))
+                self.sending.discard(result.index)
+            case Sending(index):
+                self.sending.add(index)
+            case Unsent(index):
+                self.sending.discard(index)
+            case SummaryRecord() as summary:
+                self.summary = summary
+            case Resumed() as resumed:
+                self.run = decode_run_info(decode_object(line)) or self.run
+                self.summary, self.resumed = None, resumed
                 self.rehearsals.clear()
-            case "rehearsal":
-                self.rehearsals.append(record)
-            case _:
+            case Rehearsal():
+                self.rehearsals.append(decode_object(line))
+            case None:
                 pass
-        self.length += size
+        self.length += len(line)
 
-    def known(self, index: int) -> RecordedStatus:
-        """What the last result of an action says, whether or not it may have left since."""
-        return (
-            RecordedStatus(self._known[index])
-            if index < len(self._known)
-            else RecordedStatus.NOTHING
-        )
+    def status(self, index: int) -> RecordedStatus:
+        """Return what the last result of an action says, even if it may have been sent since."""
+        known = index < len(self._statuses)
+        return RecordedStatus(self._statuses[index]) if known else RecordedStatus.NO_RESULT
 
     def counts(self) -> Counter[RecordedStatus]:
-        """How many actions ended how; those that may have left since are not among them."""
-        found = Counter({one: self._known.count(one) for one in STATUS_OF})
-        found.subtract(self.known(index) for index in self.sending if self.known(index))
-        return found
+        """Count the actions by status, without those that may have been sent since."""
+        counts = Counter({status: self._statuses.count(status) for status in STATUS_OF})
+        counts.subtract(self.status(index) for index in self.sending if self.status(index))
+        return counts
 
-    def ended(self) -> Iterator[Mapping[str, Any]]:
-        """The results of the actions that ended, in the order of the playbook."""
+    def results(self) -> Iterator[Result]:
+        """Yield the results of the actions that ended, in plan order."""
         with self.reading() as read:
-            for index, known in enumerate(self._known):
-                if known and index not in self.sending:
+            for index, status in enumerate(self._statuses):
+                if status and index not in self.sending:
                     yield read(index)
 
     @contextmanager
-    def reading(self) -> Iterator[Callable[[int], Mapping[str, Any]]]:
-        """What gives the last result record of an action that has one."""
-        with self.opens() as file:
+    def reading(self) -> Iterator[Callable[[int], Result]]:
+        """Give a function that returns the last result of an action that has one."""
+        with self.open_file() as file:
 
-            def read(index: int) -> Mapping[str, Any]:
+            def read(index: int) -> Result:
                 file.seek(self._offsets[index])
-                record = parsed(file.readline())
-                if record is None:
+                try:
+                    result = decode_record(file.readline())
+                except ValueError:
+                    result = None
+                if not isinstance(result, Result):
                     raise JournalError("the journal was changed while it was read")
-                return record
+                return result
 
             yield read
 
-    def _keep(self, index: int, known: RecordedStatus) -> None:
-        missing = index + 1 - len(self._known)
+    def _keep(self, index: int, status: RecordedStatus) -> None:
+        missing = index + 1 - len(self._statuses)
         if missing > 0:
-            more = max(missing, len(self._known) // 8)
-            self._known.extend(bytes(more))
+            more = max(missing, len(self._statuses) // 8)
+            self._statuses.extend(bytes(more))
             self._offsets.frombytes(bytes(more * self._offsets.itemsize))
-        self._known[index] = known
+        self._statuses[index] = status
         self._offsets[index] = self.length
 
 
-def _known(record: Mapping[str, Any]) -> RecordedStatus:
-    code = record["error"] and record["error"]["code"]
-    match record["status"]:
+@dataclass(frozen=True, slots=True)
+class RecordedResults:
+    """The results of a journal in plan order, read again from the file by each iteration."""
+
+    history: History
+
+    def __iter__(self) -> Iterator[Result]:
+        return self.history.results()
+
+
+def _recorded_status(result: Result) -> RecordedStatus:
+    code = result.error and result.error.code
+    match result.status:
         case Status.OK:
             return RecordedStatus.OK
         case Status.FAILED:
             return RecordedStatus.FAILED
         case Status.UNKNOWN:
-            return RecordedStatus.DOUBTED if code == Skip.INTERRUPTED else RecordedStatus.UNKNOWN
-        case _:
-            return RecordedStatus.EXCUSED if code == Skip.MISSING else RecordedStatus.POSTPONED
+            interrupted = code == SkipReason.INTERRUPTED
+            return RecordedStatus.INTERRUPTED if interrupted else RecordedStatus.UNKNOWN
+        case Status.SKIPPED:
+            missing = code == SkipReason.MISSING
+            return RecordedStatus.SKIPPED_BY_RULE if missing else RecordedStatus.NOT_STARTED
 
 
-def read_history(opens: Callable[[], BinaryIO], name: str) -> History:
+def read_history(open_file: Callable[[], BinaryIO], name: str) -> History:
     """Read a journal from its beginning.
 
     Args:
-        opens: Opens it; called again whenever a record is wanted later.
-        name: What messages call it.
+        open_file: Opens it; called again whenever a result is needed later.
+        name: The name of the journal in messages.
 
     Raises:
-        JournalError: It is none, is of another version, or is damaged before its last line.
+        JournalError: It is not a journal, has another version, or is damaged before its last
+            line. A torn last line is left out.
     """
     history: History | None = None
     torn = False
-    with opens() as lines:
+    with open_file() as lines:
         for number, line in enumerate(lines, start=1):
             if torn:
                 raise _damaged(name, number - 1)
-            record = parsed(line)
-            if record is None:
+            try:
+                if history is None:
+                    header, run = _read_header(line, name)
+                    history = History(header, run, open_file, length=len(line))
+                else:
+                    history.add(line)
+            except TornLineError:
                 torn = True
-            elif history is None:
-                history = History(_header(record, name), opens, length=len(line))
-            elif is_sound(record):
-                history.add(record, len(line))
-            else:
-                raise _damaged(name, number)
+            except InvalidLineError:
+                raise _damaged(name, number) from None
     if history is None:
         raise JournalError(f"`{name}` is not a journal of wps-run, or its first line is torn")
     return history
@@ -214,31 +240,10 @@ def _damaged(name: str, number: int) -> JournalError:
     return JournalError(f"{name}:{number}: the journal is damaged here")
 
 
-def _header(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _read_header(line: bytes, name: str) -> tuple[Header, RunInfo]:
+    record = decode_object(line)
     if record.get("type") != "run":
         raise JournalError(f"`{name}` is not a journal of wps-run")
     if record.get("version") != VERSION:
         raise JournalError(f"`{name}` was written by another version of wps-run")
-    if not is_header(record):
-        raise _damaged(name, 1)
-    return record
-
-
-def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What differs between two fingerprints: `the playbook p.yaml`, `the variable room`, …."""
-    names = dict.fromkeys([*before, *now])
-    return [name for name in names if before.get(name) != now.get(name)]
-
-
-def require_same(history: History, fingerprint: Mapping[str, str], name: str) -> None:
-    """Refuse to go on with a run of something else.
-
-    Raises:
-        JournalError: Something changed since; says what.
-    """
-    changed = changes(history.header["fingerprint"], fingerprint)
-    if changed:
-        raise JournalError(
-            f"`{name}` cannot be gone on with, since this changed: {', '.join(changed)}; "
-            "put it back, or start a new run"
-        )
+    return decode_header(line)

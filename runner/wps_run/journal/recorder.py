@@ -1,64 +1,75 @@
-"""Where a run is kept: its journal, and what an earlier part of it has done."""
+"""Records a run in its journal, with the results of an earlier part of it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from wps_run.execution.result import Result
+from wps_run.journal.format import Unsent
+from wps_run.journal.resume import Resumption
 from wps_run.journal.writer import Journal
 from wps_run.playbook.steps import Step
-
-if TYPE_CHECKING:
-    from wps_run.journal.resume import Resumption
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecorder:
-    """What the executor tells its journal, and what it is told of an earlier part of the run.
+    """Records what the executor sends and what ended, if the run has a journal.
 
     Attributes:
-        journal: Takes results, and what is about to leave; None when the run has none.
-        resumption: What is done already, or None.
+        journal: The journal, or None.
+        resumption: What an earlier part of the run has done, or None.
         elapsed: Seconds since the first part of the run began; 0 in a run of one part.
-        began: When that was, as ISO 8601 in UTC; "" when the run has no journal.
+        started: When that was, as ISO 8601 in UTC; "" without a journal.
+        is_temporary: Whether the journal only serves to write reports.
     """
 
     journal: Journal | None = None
-    resumption: "Resumption | None" = None
+    resumption: Resumption | None = None
     elapsed: float = 0.0
-    began: str = ""
+    started: str = ""
+    is_temporary: bool = False
 
-    def settled(self, steps: Iterable[Step]) -> Iterator[Result]:
-        """The results that the earlier part has settled; new ones go into the journal."""
+    @property
+    def lasting(self) -> Journal | None:
+        """The journal if it outlives the run, else None."""
+        return None if self.is_temporary else self.journal
+
+    def earlier_results(self, steps: Iterable[Step]) -> Iterator[Result]:
+        """Yield the results of the steps that do not run again; new ones are recorded."""
         if self.resumption:
-            for result in self.resumption.settled(steps):
+            for result in self.resumption.earlier_results(steps):
                 if self.resumption.is_new(result):
                     self._add(result)
                 yield result
 
-    def left(self, steps: Iterable[Step]) -> Iterable[Step]:
-        """The steps that are to be carried out."""
-        return self.resumption.left(steps) if self.resumption else steps
+    def steps_to_run(self, steps: Iterable[Step]) -> Iterable[Step]:
+        """Return the steps that run."""
+        return self.resumption.steps_to_run(steps) if self.resumption else steps
 
-    def note(self, index: int) -> bool:
-        """Note that an action is about to leave; it must not when this gives False."""
-        return self.journal is None or self.journal.note(index)
+    def mark_sending(self, index: int) -> bool:
+        """Record that an action is about to be sent; it must not be if this returns False."""
+        return self.journal is None or self.journal.mark_sending(index)
 
-    async def announce(self, index: int) -> bool:
-        """The same, even if the machine dies."""
-        return self.journal is None or await self.journal.announce(index)
+    async def sync_sending(self, index: int) -> bool:
+        """Do the same, on disk before it returns."""
+        return self.journal is None or await self.journal.sync_sending(index)
 
-    def withdraw(self, index: int) -> None:
-        """Note that an action was certainly not carried out, and waits to be sent again."""
+    def mark_unsent(self, index: int) -> None:
+        """Record that an action was certainly not done, and waits for another attempt."""
         if self.journal:
-            self.journal.withdraw(index)
+            self.journal.add(Unsent(index))
 
-    def ended(self, result: Result) -> Result:
-        """The result to tell of a step that was left; it goes into the journal."""
-        told = self.resumption.told(result) if self.resumption else result
-        self._add(told)
-        return told
+    def record(self, step: Step, result: Result) -> Result:
+        """Record the result of a step that ran. Returns the result to report."""
+        if self.resumption:
+            result = self.resumption.combined(step, result)
+        self._add(result)
+        return result
+
+    def discard_temporary(self) -> None:
+        """Delete the journal if it only serves to write reports."""
+        if self.is_temporary and self.journal:
+            self.journal.path.unlink(missing_ok=True)
 
     def _add(self, result: Result) -> None:
         if self.journal:
-            self.journal.add_record(result.record)
+            self.journal.add(result)

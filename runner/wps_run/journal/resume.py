@@ -1,120 +1,130 @@
-"""Which actions of a broken-off run are done, which are in doubt, and which are left. Pure."""
+"""Which actions of an interrupted run have ended, which are in doubt, and which still run. Pure."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
-from wps_run.execution.record import ended, record_from
-from wps_run.execution.result import ActionError, Result, Skip, Status
+import msgspec
+
+from wps_run.execution.result import ActionError, Result, SkipReason, Status, result_for
 from wps_run.journal.reader import History, RecordedStatus
 from wps_run.playbook.options import Delivery
 from wps_run.playbook.steps import Step
 
 
 class ResumeMode(StrEnum):
-    """What a resumed run does again."""
+    """What a resumed run does.
+
+    Attributes:
+        UNDONE: Every action without a result, and those that were skipped.
+        FAILED: Only the actions that failed.
+    """
 
     UNDONE = "undone"
-    """Everything without a result, and what was skipped."""
-
     FAILED = "failed"
-    """Only what failed."""
 
 
-_BROKEN_OFF = "the run was broken off while this action was on its way"
+_INTERRUPTED = "the run was interrupted while this action was being sent"
+
 IN_DOUBT = ActionError(
-    Skip.INTERRUPTED,
-    _BROKEN_OFF,
-    "look whether it happened; `delivery: atLeastOnce` would send it again",
+    SkipReason.INTERRUPTED.value,
+    _INTERRUPTED,
+    "check whether it happened; `delivery: atLeastOnce` would send it again",
 )
-"""Why the outcome of what must not be sent twice is unknown."""
+"""Why the outcome is unknown of an action that must not be sent twice."""
 
-STILL_IN_DOUBT = ActionError(
-    Skip.INTERRUPTED, _BROKEN_OFF, "it may have happened; --resume does it once more, as it may be"
+REPEATABLE_IN_DOUBT = ActionError(
+    SkipReason.INTERRUPTED.value,
+    _INTERRUPTED,
+    "it may have happened; --resume runs it again, which is safe",
 )
-"""Why the outcome of what may be done twice is unknown, when it was not done again."""
+"""Why the outcome is unknown of an action that may be sent twice but was not."""
 
-NOT_FAILED = ActionError("not-failed", "only what failed is run again")
+NOT_FAILED = ActionError("not-failed", "only actions that failed run again")
 
-_SETTLED = frozenset(
-    {RecordedStatus.OK, RecordedStatus.FAILED, RecordedStatus.UNKNOWN, RecordedStatus.EXCUSED}
+_ENDED = frozenset(
+    {
+        RecordedStatus.OK,
+        RecordedStatus.FAILED,
+        RecordedStatus.UNKNOWN,
+        RecordedStatus.SKIPPED_BY_RULE,
+    }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """Splits the steps of a run: some have their result already, the others are left.
+    """Divides the steps of a run into those that have ended and those that run.
 
     Attributes:
         history: What the journal says.
-        again: What is to be done again.
+        mode: What the resumed run does.
     """
 
     history: History
-    again: ResumeMode
+    mode: ResumeMode
 
-    def left(self, steps: Iterable[Step]) -> Iterator[Step]:
-        """The steps that are to be carried out."""
-        return (step for step in steps if self._is_left(step))
+    def steps_to_run(self, steps: Iterable[Step]) -> Iterator[Step]:
+        """Yield the steps that run."""
+        return (step for step in steps if self._runs(step))
 
-    def settled(self, steps: Iterable[Step]) -> Iterator[Result]:
-        """The results of the others."""
+    def earlier_results(self, steps: Iterable[Step]) -> Iterator[Result]:
+        """Yield the results of the steps that do not run."""
         with self.history.reading() as read:
             for step in steps:
-                if self._is_left(step):
+                if self._runs(step):
                     continue
                 if self._has_result(step.index):
-                    yield Result(step, record_from(read(step.index)))
+                    yield read(step.index)
                 else:
-                    yield self._without_result(step)
+                    yield self._missing_result(step)
 
-    def told(self, result: Result) -> Result:
-        """The result to tell of a step that was left.
+    def combined(self, step: Step, result: Result) -> Result:
+        """Combine the result of a step that ran with what the journal says of it.
 
-        One that failed before and was now skipped keeps its failure: it was not tried again. One
-        that may have left before is ok or in doubt, whatever has become of its second time.
+        A step that failed before and was now skipped keeps its failure: it did not run again.
+        One that may have been sent before is ok or in doubt, whatever its second run said.
         """
-        step = result.step
         if result.status is Status.OK:
             return result
-        if self._in_doubt(step.index):
-            fault = STILL_IN_DOUBT if _may_be_repeated(step) else IN_DOUBT
+        if self._is_in_doubt(step.index):
+            error = REPEATABLE_IN_DOUBT if _is_repeatable(step) else IN_DOUBT
             attempts = max(1, result.attempts)
-            doubtful = replace(result.record, status=Status.UNKNOWN, attempts=attempts, error=fault)
-            return Result(step, doubtful)
-        if (
-            result.status is Status.SKIPPED
-            and self.history.known(step.index) is RecordedStatus.FAILED
-        ):
+            return msgspec.structs.replace(
+                result, status=Status.UNKNOWN, attempts=attempts, error=error
+            )
+        failed = self.history.status(step.index) is RecordedStatus.FAILED
+        if result.status is Status.SKIPPED and failed:
             with self.history.reading() as read:
-                return Result(step, record_from(read(step.index)))
+                return read(step.index)
         return result
 
-    def is_new(self, settled: Result) -> bool:
+    def is_new(self, result: Result) -> bool:
         """Whether the journal has no result of this action yet."""
-        return not self._has_result(settled.step.index)
+        return not self._has_result(result.index)
 
     def _has_result(self, index: int) -> bool:
-        return index not in self.history.sending and bool(self.history.known(index))
+        return index not in self.history.sending and bool(self.history.status(index))
 
-    def _in_doubt(self, index: int) -> bool:
-        return index in self.history.sending or self.history.known(index) is RecordedStatus.DOUBTED
+    def _is_in_doubt(self, index: int) -> bool:
+        interrupted = self.history.status(index) is RecordedStatus.INTERRUPTED
+        return index in self.history.sending or interrupted
 
-    def _is_left(self, step: Step) -> bool:
-        if self.again is ResumeMode.FAILED:
-            failed = self.history.known(step.index) is RecordedStatus.FAILED
+    def _runs(self, step: Step) -> bool:
+        if self.mode is ResumeMode.FAILED:
+            failed = self.history.status(step.index) is RecordedStatus.FAILED
             return failed and step.index not in self.history.sending
-        if self._in_doubt(step.index):
-            return _may_be_repeated(step)
-        return self.history.known(step.index) not in _SETTLED
+        if self._is_in_doubt(step.index):
+            return _is_repeatable(step)
+        return self.history.status(step.index) not in _ENDED
 
-    def _without_result(self, step: Step) -> Result:
-        """What is told of a step that is neither done again nor has a result."""
+    def _missing_result(self, step: Step) -> Result:
+        """Make the result of a step that neither runs nor has a result."""
         if step.index not in self.history.sending:
-            return ended(step, Status.SKIPPED, fault=NOT_FAILED)
-        fault = STILL_IN_DOUBT if _may_be_repeated(step) else IN_DOUBT
-        return ended(step, Status.UNKNOWN, attempts=1, fault=fault)
+            return result_for(step, Status.SKIPPED, error=NOT_FAILED)
+        error = REPEATABLE_IN_DOUBT if _is_repeatable(step) else IN_DOUBT
+        return result_for(step, Status.UNKNOWN, attempts=1, error=error)
 
 
-def _may_be_repeated(step: Step) -> bool:
+def _is_repeatable(step: Step) -> bool:
     return step.action.is_idempotent or step.delivery is Delivery.AT_LEAST_ONCE

@@ -4,16 +4,16 @@ import asyncio
 import errno
 import os
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
-from wps_run.execution.record import Record, in_json
+from wps_run.execution.result import Result
+from wps_run.journal.format import Sending, Unsent, encode_line
+from wps_run.journal.reader import History, read_history
 from wps_run.problems import JournalError
-
-if TYPE_CHECKING:
-    from wps_run.journal.reader import History
 
 SYNC_SECONDS = 0.2
 """How long a result may be written but not yet safe against a power cut."""
@@ -21,32 +21,38 @@ SYNC_SECONDS = 0.2
 _BEGINNING = b'{"type":"run",'
 """How the first line of a journal begins."""
 
-_TAKEN = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
-"""What the systems say when another process has the lock."""
+_LOCKED = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
+"""The errors of a file that another process has locked, on all systems."""
 
-_TRIES, _LOOK = 4, 0.01
-"""How often a lock is tried for, and the seconds between."""
+_LOCK_TRIES, _LOCK_PAUSE = 4, 0.01
+"""How often a lock is tried, and the seconds between."""
 
 _sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 class Journal:
-    """An open journal, this process's alone.
+    """An open journal, locked by this process.
 
-    Lines are written once a loop turn, so that kill -9 loses only what ended in the running
-    turn, and synced in a thread. `announce` returns when its line is on disk; all who wait share
-    one sync.
+    Lines are written once a loop turn, so that kill -9 loses only what ended in the current
+    turn, and synced in a thread. `sync_sending` returns when its line is on disk; all callers
+    that wait share one sync.
+
+    Args:
+        file: The open file, unbuffered.
+        path: Where it is.
+        is_durable: Whether lines are synced to disk. A temporary journal need not be.
 
     Attributes:
         path: Where it is.
         error: Why it can no longer be written, or None.
     """
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: BinaryIO, path: Path, *, is_durable: bool = True) -> None:
         self.path = path
         self.error: OSError | None = None
+        self._is_durable = is_durable
         self._file = file
-        self._buffer: list[bytes | Record] = []
+        self._buffer: list[Result | Sending | Unsent | bytes] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -55,38 +61,59 @@ class Journal:
         self._on_error: Callable[[], None] = lambda: None
 
     @classmethod
-    def create(cls, path: Path, header: Mapping[str, Any]) -> Self:
-        """Begin a journal; its header, and the folder's entry of it, are on disk then.
+    def create(cls, path: Path, header: bytes) -> Self:
+        """Create a journal. Its first line and its directory entry are on disk on return.
 
         Raises:
-            JournalError: It is there already, or cannot be written.
+            JournalError: It exists already, or cannot be written.
         """
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         except FileExistsError:
             raise JournalError(
-                f"the journal `{path}` is there already; --resume {path} goes on with it"
+                f"the journal `{path}` exists already; `--resume {path}` resumes its run"
             ) from None
         except OSError as error:
             raise JournalError(f"cannot write the journal `{path}`: {error.strerror}") from None
         journal = cls(os.fdopen(descriptor, "r+b", buffering=0), path)
         journal._lock()
         try:
-            journal._append(encoded(header))
+            journal._append(header)
             _sync_data(descriptor)
             _sync_folder(path.parent)
         except OSError as error:
             journal._file.close()
-            path.unlink(missing_ok=True)  # half a header would only stand in the way
+            path.unlink(missing_ok=True)  # half a header would only be in the way
             raise JournalError(f"cannot write the journal `{path}`: {error.strerror}") from None
         return journal
 
     @classmethod
-    def reopen(cls, path: Path) -> "tuple[Self, History]":
-        """Open a journal to go on with it. It is not changed before `resume`.
+    def create_temporary(cls, folder: Path | None, header: bytes) -> Self:
+        """Create a journal that only serves to write reports; its user deletes it.
+
+        Args:
+            folder: Where it is created, or None for the system's folder of temporary files.
+            header: Its first line.
 
         Raises:
-            JournalError: It cannot be read, is no journal, or another process has it.
+            OSError: It cannot be written.
+        """
+        descriptor, name = tempfile.mkstemp(prefix=".wps-run-", suffix=".part", dir=folder)
+        journal = cls(os.fdopen(descriptor, "r+b", buffering=0), Path(name), is_durable=False)
+        try:
+            journal._append(header)
+        except OSError:
+            journal._file.close()
+            journal.path.unlink()
+            raise
+        return journal
+
+    @classmethod
+    def reopen(cls, path: Path) -> tuple[Self, History]:
+        """Open a journal to resume its run. It is not changed before `resume`.
+
+        Raises:
+            JournalError: It cannot be read, is not a journal, or another process uses it.
         """
         _require_file(path)
         try:
@@ -101,19 +128,19 @@ class Journal:
             file.close()
             raise
 
-    def resume(self, length: int, record: Mapping[str, Any]) -> None:
-        """Drop what is torn, and note on disk that the run goes on.
+    def resume(self, length: int, line: bytes) -> None:
+        """Drop a torn last line, and record on disk that the run is resumed.
 
         Args:
             length: Bytes of whole lines.
-            record: Says that it goes on.
+            line: The line that begins the resumed part.
 
         Raises:
             JournalError: It cannot be written.
         """
         try:
             self._file.truncate(length)
-            self._append(encoded(record))
+            self._append(line)
             _sync_data(self._file.fileno())
         except OSError as error:
             self._file.close()
@@ -121,50 +148,43 @@ class Journal:
                 f"cannot write the journal `{self.path}`: {error.strerror}"
             ) from None
 
-    def listen(self, on_error: Callable[[], None]) -> None:
-        """Call this once, when the journal can no longer be written."""
-        self._on_error = on_error
+    def on_error(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once when the journal can no longer be written."""
+        self._on_error = callback
 
-    def add(self, line: bytes) -> None:
-        """Append a line, written at the end of this loop turn and synced soon after."""
-        self._buffer.append(line)
-        self._write_soon()
-
-    def add_record(self, record: Record) -> None:
-        """Append what became of an action in the same way; its line is made when it is written."""
+    def add(self, record: Result | Unsent | bytes) -> None:
+        """Append a record or a line, written at the end of this loop turn and synced soon after."""
         self._buffer.append(record)
         self._write_soon()
 
-    def note(self, index: int) -> bool:
-        """Write that an action is about to leave; a kill does not undo that, a power cut may.
+    def mark_sending(self, index: int) -> bool:
+        """Write that an action is about to be sent. It survives a kill, but not a power cut.
 
         Returns:
-            False when that could not be done; the action must not leave then.
+            False if it could not be written; the action must not be sent then.
         """
-        self._buffer.append(_sending(index))
+        self._buffer.append(Sending(index))
         self._write()
         return self.error is None
 
-    async def announce(self, index: int) -> bool:
-        """Put on disk that an action is about to leave.
+    async def sync_sending(self, index: int) -> bool:
+        """Put on disk that an action is about to be sent.
 
         Returns:
-            False when that could not be done; the action must not leave then.
+            False if it could not be written; the action must not be sent then.
         """
+        if not self._is_durable:
+            return self.mark_sending(index)
         if self.error is None:
             done = asyncio.get_running_loop().create_future()
-            self._buffer.append(_sending(index))
+            self._buffer.append(Sending(index))
             self._waiting.append(done)
             self._sync_now()
             await done
         return self.error is None
 
-    def withdraw(self, index: int) -> None:
-        """Note that an announced action was not carried out, and waits to be sent again."""
-        self.add(b'{"type":"unsent","index":%d}\n' % index)
-
     async def close(self) -> None:
-        """Write and sync what is left, and let go of the journal."""
+        """Write and sync what is left, and close the file."""
         while self._buffer or self._dirty or self._task:
             self._sync_now()
             if self._task:
@@ -172,14 +192,14 @@ class Journal:
         self._file.close()
 
     def _lock(self) -> None:
-        """Make the journal this process's alone; it must still be the one of its name then."""
+        """Lock the file, and make sure that its name still refers to it."""
         try:
-            taken = not _locked(self._file.fileno())
-            replaced = not taken and not _is_named(self._file.fileno(), self.path)
+            is_taken = not _try_lock(self._file.fileno())
+            is_replaced = not is_taken and not _is_named(self._file.fileno(), self.path)
         except OSError as error:
             self._file.close()
             raise JournalError(f"cannot lock the journal `{self.path}`: {error.strerror}") from None
-        if taken or replaced:
+        if is_taken or is_replaced:
             self._file.close()
             raise JournalError(f"another run is using the journal `{self.path}`")
 
@@ -201,8 +221,9 @@ class Journal:
         except OSError as error:
             self._fail(error)
             return
-        self._dirty = True
-        self._sync_later()
+        self._dirty = self._is_durable
+        if self._dirty:
+            self._sync_later()
 
     def _append(self, lines: bytes) -> None:
         while lines:
@@ -213,7 +234,7 @@ class Journal:
             self._timer = asyncio.get_running_loop().call_later(SYNC_SECONDS, self._sync_now)
 
     def _sync_now(self) -> None:
-        """Sync, unless that is going on: then those who wait have their turn after it."""
+        """Start a sync; if one is running, another one follows for those who wait."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -232,14 +253,14 @@ class Journal:
         waiting, self._waiting = self._waiting, []
         self._write()
         self._dirty = False
-        if self.error is None:
+        if self.error is None and self._is_durable:
             try:
                 await asyncio.to_thread(_sync_data, self._file.fileno())
             except OSError as error:
                 self._fail(error)
-        for one in waiting:
-            if not one.done():
-                one.set_result(None)
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
 
     def _fail(self, error: OSError) -> None:
         if self.error is None:
@@ -247,14 +268,12 @@ class Journal:
             self._on_error()
 
 
-def read_journal(path: Path) -> "History":
-    """Read a journal without going on with it, even while a run writes it.
+def read_journal(path: Path) -> History:
+    """Read a journal without resuming its run, even while a run writes it.
 
     Raises:
-        JournalError: It cannot be read, or is none.
+        JournalError: It cannot be read, or is not a journal.
     """
-    from wps_run.journal.reader import read_history  # noqa: PLC0415 -- most runs read none
-
     _require_file(path)
     try:
         return read_history(lambda: path.open("rb"), str(path))
@@ -262,16 +281,16 @@ def read_journal(path: Path) -> "History":
         raise JournalError(f"cannot open the journal `{path}`: {error.strerror}") from None
 
 
-def removed_stillborn(path: Path) -> bool:
-    """Delete a journal that was broken off before its header was whole, so that it can begin.
+def remove_incomplete(path: Path) -> bool:
+    """Delete a journal whose header is incomplete, so that it can be created again.
 
-    Nothing was sent then: the header is on disk before that.
+    Nothing was sent by its run: the header is on disk before that.
 
     Returns:
-        Whether it was such a one, and is gone.
+        Whether it was incomplete, and is deleted.
 
     Raises:
-        JournalError: It cannot be read or deleted, or another run is just beginning it.
+        JournalError: It cannot be read or deleted, or another run is just creating it.
     """
     _require_file(path)
     try:
@@ -281,59 +300,59 @@ def removed_stillborn(path: Path) -> bool:
             _BEGINNING.startswith(first) or first.startswith(_BEGINNING)
         ):
             return False
-        if not removed_unused(path):
+        if not remove_unused(path):
             raise JournalError(f"another run is using the journal `{path}`")
     except OSError as error:
         raise JournalError(f"cannot open the journal `{path}`: {error.strerror}") from None
     return True
 
 
-def in_use(path: Path) -> bool:
+def is_in_use(path: Path) -> bool:
     """Whether a process has a journal open.
 
     Raises:
         OSError: It cannot be opened, or its folder has no locks.
     """
     with path.open("r+b", buffering=0) as file:
-        return not _locked(file.fileno(), tries=1)
+        return not _try_lock(file.fileno(), tries=1)
 
 
-def removed_unused(path: Path) -> bool:
-    """Delete a journal that no process has open; nobody can begin to use it meanwhile.
+def remove_unused(path: Path) -> bool:
+    """Delete a journal that no process has open; none can open it meanwhile.
 
     Returns:
-        Whether it is gone.
+        Whether it is deleted.
 
     Raises:
         OSError: It cannot be opened or deleted, or its folder has no locks.
     """
     with path.open("r+b", buffering=0) as file:
-        if not _locked(file.fileno(), tries=1):
+        if not _try_lock(file.fileno(), tries=1):
             return False
         if os.name != "nt":
             path.unlink()
-    if os.name == "nt":  # which deletes no open file
+    if os.name == "nt":  # Windows deletes no open file
         path.unlink()
     return True
 
 
-def _locked(descriptor: int, tries: int = _TRIES) -> bool:
-    """Whether this process has the lock now. Who only looks whether it is free is waited for."""
+def _try_lock(descriptor: int, tries: int = _LOCK_TRIES) -> bool:
+    """Lock a file, and return whether that succeeded. Tries again: a check may hold the lock."""
     for left in reversed(range(tries)):
         try:
             _lock(descriptor)
         except OSError as error:
-            if error.errno not in _TAKEN:
+            if error.errno not in _LOCKED:
                 raise
             if left:
-                Event().wait(_LOOK)
+                Event().wait(_LOCK_PAUSE)
         else:
             return True
     return False
 
 
 def _is_named(descriptor: int, path: Path) -> bool:
-    """Whether a path still leads to an open file, and not to another one or nowhere."""
+    """Whether a path still refers to an open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -346,23 +365,12 @@ def _require_file(path: Path) -> None:
         raise JournalError(f"cannot open the journal `{path}`: it is not a file")
 
 
-def _line(added: bytes | Record) -> bytes:
-    if isinstance(added, bytes):
-        return added
-    return added.line.encode(errors="surrogatepass")
-
-
-def _sending(index: int) -> bytes:
-    return b'{"type":"sending","index":%d}\n' % index
-
-
-def encoded(record: Mapping[str, Any]) -> bytes:
-    """A record as a line of the journal."""
-    return in_json(record).encode(errors="surrogatepass") + b"\n"
+def _line(record: Result | Sending | Unsent | bytes) -> bytes:
+    return record if isinstance(record, bytes) else encode_line(record)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new file's name durable; Windows has no such call and needs none."""
+    """Sync the directory entry of a new file; Windows needs no such call."""
     if sys.platform != "win32":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -377,7 +385,7 @@ if sys.platform == "win32":
     _LOCKED_BYTE = 2**62
 
     def _lock(descriptor: int) -> None:
-        """Lock a byte far behind the end, so that others can still read the journal."""
+        """Lock a byte far beyond the end, so that others can still read the journal."""
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         os.lseek(descriptor, 0, os.SEEK_END)
@@ -386,5 +394,5 @@ else:
     import fcntl
 
     def _lock(descriptor: int) -> None:
-        """Lock the file; the lock goes with the process, however it ends."""
+        """Lock the file; the lock ends with the process, however it ends."""
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

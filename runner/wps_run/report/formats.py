@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from wps_run.execution.record import Record
-    from wps_run.execution.result import Summary
+    from wps_run.execution.result import Result
     from wps_run.execution.run_info import RunInfo
+    from wps_run.execution.summary import Summary
     from wps_run.problems import Problem
     from wps_run.report.run_report import RunReport
     from wps_run.report.simulation import Simulation
@@ -25,7 +25,7 @@ class Reporter(Protocol):
         """Return the text before the first result."""
         ...
 
-    def result(self, result: "Record") -> str:
+    def result(self, result: "Result") -> str:
         """Return the text of one result. Results come in the order in which actions end."""
         ...
 

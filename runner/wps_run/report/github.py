@@ -8,9 +8,9 @@ GitHub Actions" in GitHub's documentation; the escapes are those of its toolkit 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from wps_run.execution.record import Record
-from wps_run.execution.result import Skip, Status, Summary
+from wps_run.execution.result import Result, SkipReason, Status
 from wps_run.execution.run_info import RunInfo
+from wps_run.execution.summary import Summary
 from wps_run.problems import Problem, Severity
 from wps_run.report.findings.text import count_of, totals_line
 from wps_run.report.formats import Reporter
@@ -29,9 +29,9 @@ _OLD_COMMAND = "##["
 (`actions/runner`, `src/Runner.Common/ActionCommand.cs`)."""
 
 _SKIPS: Mapping[str, str] = {
-    Skip.STOPPED: "skipped because an earlier action did not succeed",
-    Skip.INTERRUPTED: "skipped because the run was interrupted",
-    Skip.JOURNAL: "skipped because the journal could not be written",
+    SkipReason.STOPPED: "skipped because an earlier action did not succeed",
+    SkipReason.INTERRUPTED: "skipped because the run was interrupted",
+    SkipReason.JOURNAL: "skipped because the journal could not be written",
 }
 """Error code to message, for skipped actions that get a warning. Those that the playbook allows
 to be skipped get none."""
@@ -68,7 +68,7 @@ class Annotations:
         self._errors = 0
         self._skipped: dict[str, int] = {}
 
-    def result(self, result: Record) -> str:
+    def result(self, result: Result) -> str:
         """Return the annotation of one result, or ""."""
         if result.status is Status.SKIPPED and result.error:
             self._skipped[result.error.code] = self._skipped.get(result.error.code, 0) + 1
@@ -110,7 +110,7 @@ class AnnotatedReporter:
         """Return the beginning of the report."""
         return without_commands(self._reporter.begin(run_info))
 
-    def result(self, result: Record) -> str:
+    def result(self, result: Result) -> str:
         """Return a result and its annotation."""
         text = without_commands(self._reporter.result(result))
         return text + self._annotate(self._annotations.result(result))
@@ -127,7 +127,7 @@ class AnnotatedReporter:
         return annotation
 
 
-def _annotation(result: Record) -> str:
+def _annotation(result: Result) -> str:
     file, _, line = result.source.rpartition(":")
     properties: dict[str, str | int] = {}
     if file and not file.startswith("<"):  # standard input is no file
@@ -136,7 +136,7 @@ def _annotation(result: Record) -> str:
     return command("error", properties, "\n".join(_message_lines(result)))
 
 
-def _message_lines(result: Record) -> Iterator[str]:
+def _message_lines(result: Result) -> Iterator[str]:
     status = f" ({result.http_status})" if result.http_status else ""
     attempts = f", {result.attempts} attempts" if result.attempts > 1 else ""
     yield f"{result.action_name} {target_text(result.target)}".rstrip()

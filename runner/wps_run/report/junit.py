@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from html import escape
 
-from wps_run.execution.record import Record
-from wps_run.execution.result import Status
+from wps_run.execution.result import Result, Status
 from wps_run.report.run_report import RunReport
 from wps_run.report.values import whole_target
 
@@ -61,11 +60,11 @@ def _suite_properties(report: RunReport) -> dict[str, object]:
     if summary.latency.count:
         for percent in (50, 90, 99):
             properties[f"latencyMs.p{percent}"] = summary.latency.percentile(percent)
-        properties["latencyMs.max"] = summary.latency.most
+        properties["latencyMs.max"] = summary.latency.longest_ms
     return properties
 
 
-def _case(result: Record) -> str:
+def _case(result: Result) -> str:
     name = f" ({result.name})" if result.name else ""
     file, colon, line = result.source.rpartition(":")
     attributes: dict[str, object] = {
@@ -92,7 +91,7 @@ _ELEMENTS: Mapping[Status, str] = {
 }
 
 
-def _failure(result: Record) -> str:
+def _failure(result: Result) -> str:
     """Return the element that says why the action is not ok; "" when it is ok."""
     element = _ELEMENTS.get(result.status)
     if element is None:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from wps_run.execution.record import Record
-from wps_run.execution.result import Status, Summary
+from wps_run.execution.result import Result, Status
 from wps_run.execution.run_info import Destination
+from wps_run.execution.summary import Summary
 from wps_run.report.run_report import RunReport
 from wps_run.report.simulation import Simulation
 from wps_run.report.statistics import FailureGroup, RunStatistics, statistics_of
@@ -56,7 +56,7 @@ def _title(report: RunReport) -> str:
     playbooks = ", ".join(map(_text, run_info.playbooks))
     hubs = ", ".join(map(_text, run_info.hubs))
     return (
-        f"## {icon} {playbooks}\n\n**{_text(destination)}**{run_info.share} · hub {hubs}"
+        f"## {icon} {playbooks}\n\n**{_text(destination)}**{run_info.shard_suffix} · hub {hubs}"
         f" · {_text(run_info.pace)} · {report.started} · exit code {exit_code}\n"
     )
 
@@ -68,7 +68,7 @@ def _totals(summary: Summary, statistics: RunStatistics) -> str:
     if summary.latency.count:
         titles += ["p50", "p90", "p99", "max"]
         cells += [_time(summary.latency.percentile(percent)) for percent in (50, 90, 99)]
-        cells.append(_time(summary.latency.most))
+        cells.append(_time(summary.latency.longest_ms))
     table = _table(titles, [cells], align_right=True)
     if not statistics.retried:
         return table
@@ -179,7 +179,7 @@ def _names(names: Sequence[str]) -> str:
     return (", ".join(map(_text, names[:MAX_LISTED])) or "nobody") + rest
 
 
-def _action(result: Record) -> str:
+def _action(result: Result) -> str:
     name = f" ({_text(result.name)})" if result.name else ""
     return f"{result.action_name} {_text(whole_target(result.target))}{name}"
 

@@ -5,15 +5,16 @@ the shards ran.
 """
 
 import heapq
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from wps_run.execution.record import Record
-from wps_run.execution.result import Summary
+from msgspec import structs
+
+from wps_run.execution.result import Result
 from wps_run.execution.run_info import RunInfo
-from wps_run.journal.fingerprint import SHARD_PART
-from wps_run.journal.reader import History, changes
+from wps_run.execution.summary import Summary
+from wps_run.journal.fingerprint import SHARD_PART, changed_parts
+from wps_run.journal.reader import History
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError
 from wps_run.report.run_report import RunReport, report_from_history
@@ -40,7 +41,7 @@ class _ShardRun:
         """What was run, and where."""
         return self.report.run_info
 
-    def results(self) -> Iterator[Record]:
+    def results(self) -> Iterator[Result]:
         """Return the results with their times counted from the start of the first shard."""
         return (_shifted(result, self.offset_ms) for result in self.report.results)
 
@@ -62,7 +63,7 @@ class _MergedResults:
 
     shard_runs: Sequence[_ShardRun]
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[Result]:
         return heapq.merge(
             *(shard_run.results() for shard_run in self.shard_runs),
             key=lambda result: result.index,
@@ -85,11 +86,11 @@ def merge_histories(histories: Sequence[tuple[str, History]]) -> RunReport:
         _ShardRun(name, history, report_from_history(history)) for name, history in histories
     ]
     _require_complete(shard_runs)
-    started = min(shard_run.history.began for shard_run in shard_runs)
+    started = min(shard_run.history.started for shard_run in shard_runs)
     shard_runs = [
         replace(
             shard_run,
-            offset_ms=(shard_run.history.began - started).total_seconds() * 1000,
+            offset_ms=(shard_run.history.started - started).total_seconds() * 1000,
         )
         for shard_run in shard_runs
     ]
@@ -135,16 +136,16 @@ def _plan_errors(shard_runs: Sequence[_ShardRun]) -> Iterator[str]:
 
 def _differences(first: History, second: History) -> str:
     """Return the differences between the plans of two journals; "" when there are none."""
-    if first.header["salt"] != second.header["salt"]:
+    if first.header.salt != second.header.salt:
         return "the playbooks differ"
     fingerprint, other = (
-        {name: value for name, value in each.header["fingerprint"].items() if name != SHARD_PART}
+        {name: value for name, value in each.header.fingerprint.items() if name != SHARD_PART}
         for each in (first, second)
     )
     # Only the values count: a playbook may be in another folder on another machine.
     if list(fingerprint.values()) == list(other.values()):
         return ""
-    return f"this differs: {', '.join(changes(fingerprint, other))}"
+    return f"this differs: {', '.join(changed_parts(fingerprint, other))}"
 
 
 def _number_errors(shard_runs: Sequence[_ShardRun]) -> Iterator[str]:
@@ -183,7 +184,7 @@ def _count_errors(shard_runs: Sequence[_ShardRun]) -> list[str]:
         for shard_run in shard_runs
         if shard_run.report.summary.total != shard_run.run_info.total
     ]
-    plan_sizes = sorted({shard_run.run_info.whole for shard_run in shard_runs})
+    plan_sizes = sorted({shard_run.run_info.plan_total for shard_run in shard_runs})
     total = sum(shard_run.run_info.total for shard_run in shard_runs)
     if plan_sizes != [total]:
         plan_size = " or ".join(map(str, plan_sizes))
@@ -207,19 +208,19 @@ def _run_info(run_infos: Sequence[RunInfo]) -> RunInfo:
     return replace(
         first,
         endpoints=tuple(endpoints),
-        total=first.whole,
+        total=first.plan_total,
         pace=f"{len(run_infos)} shards, each {' / '.join(paces)}",
         shard=None,
     )
 
 
 def _summary(shard_runs: Sequence[_ShardRun]) -> Summary:
-    total = Summary(Counter())
+    total = Summary()
     for shard_run in shard_runs:
         summary = shard_run.report.summary
         total.counts.update(summary.counts)
-        total.excused += summary.excused
-        total.fresh += summary.fresh
+        total.skipped_by_rule += summary.skipped_by_rule
+        total.started += summary.started
         total.latency.merge(summary.latency)
         total.interrupted_by = max(
             (by for by in (total.interrupted_by, summary.interrupted_by) if by is not None),
@@ -229,18 +230,19 @@ def _summary(shard_runs: Sequence[_ShardRun]) -> Summary:
     return total
 
 
-def _shifted(result: Record, offset_ms: float) -> Record:
+def _shifted(result: Result, offset_ms: float) -> Result:
     """Return a result with its times moved later by so many milliseconds."""
     if not offset_ms or result.started_ms is None:
         return result
-    return replace(
+    return structs.replace(
         result,
         started_ms=round(result.started_ms + offset_ms, 3),
         tries=tuple(
-            replace(attempt, at_ms=round(attempt.at_ms + offset_ms, 3)) for attempt in result.tries
+            structs.replace(attempt, at_ms=round(attempt.at_ms + offset_ms, 3))
+            for attempt in result.tries
         ),
     )
 
 
-def _ended_ms(result: Record) -> float:
+def _ended_ms(result: Result) -> float:
     return 0.0 if result.started_ms is None else result.started_ms + result.duration_ms

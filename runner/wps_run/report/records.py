@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from wps_run.execution.latency import Latency
-from wps_run.execution.record import Record, in_json
-from wps_run.execution.result import Status, Summary
+from wps_run.execution.result import Result, Status
 from wps_run.execution.run_info import RunInfo
+from wps_run.execution.summary import LatencyHistogram, Summary
+from wps_run.journal.format import encode_text
 from wps_run.report.run_report import RunReport
 from wps_run.report.simulation import Simulation
 
@@ -19,9 +19,9 @@ class NdjsonReporter:
         self._run_info = run_info
         return ""
 
-    def result(self, result: Record) -> str:
+    def result(self, result: Result) -> str:
         """Return the record of the result."""
-        return result.line
+        return line(result)
 
     def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
         """Return a record for each simulation, then the summary."""
@@ -38,9 +38,9 @@ class JsonReporter:
         self._lines: list[tuple[int, str]] = []
         return ""
 
-    def result(self, result: Record) -> str:
+    def result(self, result: Result) -> str:
         """Store the record; return no text."""
-        self._lines.append((result.index, result.line))
+        self._lines.append((result.index, line(result)))
         return ""
 
     def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
@@ -51,27 +51,27 @@ class JsonReporter:
 
 def json_pieces(report: RunReport) -> Iterator[str]:
     """Yield the JSON object of a report, on one line, in pieces."""
-    lines = (result.line for result in report.results)
+    lines = (line(result) for result in report.results)
     return _object(report.run_info, lines, report.summary, report.simulations)
 
 
 def _object(
     run_info: RunInfo, lines: Iterable[str], summary: Summary, simulations: Sequence[Simulation]
 ) -> Iterator[str]:
-    yield f'{{"summary":{in_json(summary_record(run_info, summary))},"results":['
+    yield f'{{"summary":{encode_text(summary_record(run_info, summary))},"results":['
     comma = ""
     for text in lines:
         yield comma + text[:-1]
         comma = ","
     yield "]"
     if simulations:
-        yield f',"rehearsal":{in_json([simulation.as_json() for simulation in simulations])}'
+        yield f',"rehearsal":{encode_text([simulation.as_json() for simulation in simulations])}'
     yield "}\n"
 
 
-def line(record: Mapping[str, Any]) -> str:
+def line(record: Result | Mapping[str, Any]) -> str:
     """Return a record as one line of ndjson, with its line break."""
-    return in_json(record) + "\n"
+    return encode_text(record) + "\n"
 
 
 def summary_record(run_info: RunInfo, summary: Summary) -> dict[str, Any]:
@@ -91,9 +91,9 @@ def summary_record(run_info: RunInfo, summary: Summary) -> dict[str, Any]:
     }
 
 
-def _percentiles(latency: Latency) -> dict[str, float] | None:
+def _percentiles(latency: LatencyHistogram) -> dict[str, float] | None:
     """Return milliseconds by percentile, or None when no action started."""
     if not latency.count:
         return None
     percentiles = {f"p{percent}": latency.percentile(percent) for percent in (50, 90, 99)}
-    return {**percentiles, "max": latency.most}
+    return {**percentiles, "max": latency.longest_ms}

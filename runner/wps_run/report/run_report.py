@@ -1,13 +1,12 @@
 """The content of every report: a run that has ended, read from its journal."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from wps_run.execution.record import Record, record_from
-from wps_run.execution.result import Status, Summary
-from wps_run.execution.run_info import RunInfo, run_info_from
-from wps_run.journal.reader import History
+from wps_run.execution.result import Result, Status
+from wps_run.execution.run_info import RunInfo
+from wps_run.execution.summary import Summary
+from wps_run.journal.reader import History, RecordedResults
 from wps_run.problems import JournalError
 from wps_run.report.simulation import Simulation, simulation_from
 
@@ -29,50 +28,35 @@ class RunReport:
 
     run_info: RunInfo
     started: str
-    results: Iterable[Record]
+    results: Iterable[Result]
     summary: Summary
     simulations: Sequence[Simulation] = ()
     is_finished: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class _EndedResults:
-    """The results of the actions that ended, read from the journal at each iteration."""
-
-    history: History
-
-    def __iter__(self) -> Iterator[Record]:
-        return map(record_from, self.history.ended())
 
 
 def report_from_history(history: History) -> RunReport:
     """Return the report of a run: the same as the run itself wrote at its end.
 
     Raises:
-        JournalError: The journal was edited, and something in it is invalid.
+        JournalError: The record of a rehearsal is damaged.
     """
-    results = _EndedResults(history)
-    summary = Summary(Counter(), since_ms=history.elapsed * 1000)
+    results = RecordedResults(history)
+    summary = Summary(since_ms=history.elapsed * 1000)
     for result in results:
         summary.count(result)
-    # A resumed run may have other settings than its first part.
-    resumed = history.resumed
     try:
-        run_info = run_info_from(
-            resumed if resumed and "destination" in resumed else history.header
-        )
         simulations = tuple(map(simulation_from, history.rehearsals))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise JournalError(f"the journal is damaged: {error}") from None
     summary.counts[Status.UNKNOWN] += len(history.sending)
-    summary.counts[Status.SKIPPED] += max(0, run_info.total - summary.total)
+    summary.counts[Status.SKIPPED] += max(0, history.run.total - summary.total)
     if history.summary is not None:
-        summary.duration = history.summary["durationMs"] / 1000
-        code = history.summary["exitCode"]
+        summary.duration = history.summary.duration_ms / 1000
+        code = history.summary.exit_code
         summary.interrupted_by = code - 128 if code > 128 else None  # noqa: PLR2004 -- 128 + signal
     return RunReport(
-        run_info=run_info,
-        started=history.header["started"],
+        run_info=history.run,
+        started=history.header.started,
         results=results,
         summary=summary,
         simulations=simulations,

@@ -4,8 +4,7 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wps_run.execution.record import Record
-from wps_run.execution.result import Status
+from wps_run.execution.result import Result, Status
 
 MAX_GROUPS = 20
 """The most groups of failures that are listed; the others are counted together."""
@@ -29,7 +28,7 @@ class FailureGroup:
     status: Status
     code: str
     hint: str
-    example: Record
+    example: Result
     count: int = 0
 
 
@@ -48,14 +47,14 @@ class RunStatistics:
 
     groups: tuple[FailureGroup, ...]
     ungrouped: int
-    failures: tuple[Record, ...]
-    slowest: tuple[Record, ...]
+    failures: tuple[Result, ...]
+    slowest: tuple[Result, ...]
     retried: int
     throttled: int
 
 
 def statistics_of(
-    results: Iterable[Record], *, failures: int = 0, slowest: int = 0
+    results: Iterable[Result], *, failures: int = 0, slowest: int = 0
 ) -> RunStatistics:
     """Iterate over the results once, in constant memory.
 
@@ -65,8 +64,8 @@ def statistics_of(
         slowest: The most slow actions to list.
     """
     counter = _Counter()
-    first_failures: list[Record] = []
-    longest: list[tuple[float, int, Record]] = []
+    first_failures: list[Result] = []
+    longest: list[tuple[float, int, Result]] = []
     for result in results:
         counter.add(result)
         if result.status in {Status.FAILED, Status.UNKNOWN} and len(first_failures) < failures:
@@ -94,7 +93,7 @@ class _Counter:
         self.retried = 0
         self.throttled = 0
 
-    def add(self, result: Record) -> None:
+    def add(self, result: Result) -> None:
         if result.tries:
             self.retried += 1
             self.throttled += sum(attempt.http_status in THROTTLING for attempt in result.tries)
@@ -102,7 +101,7 @@ class _Counter:
         if result.error is not None:
             self._group(result, result.error.code, result.error.hint)
 
-    def _group(self, result: Record, code: str, hint: str) -> None:
+    def _group(self, result: Result, code: str, hint: str) -> None:
         key = (result.status, code, hint)
         group = self.groups.get(key)
         if group is None:

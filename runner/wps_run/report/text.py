@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from wps_run.execution.record import Record
-from wps_run.execution.result import ActionError, Status, Summary
+from wps_run.execution.result import ActionError, Result, Status
 from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.execution.summary import Summary
 from wps_run.report.simulation import Simulation
 from wps_run.report.values import cut, target_text
 from wps_run.text import Style, Styler, escape_invisible, unstyled
@@ -38,7 +38,7 @@ class ResultLines:
         self._hints: Counter[str] = Counter()
         self._skip_codes: set[str] = set()
 
-    def result(self, result: Record) -> str:
+    def result(self, result: Result) -> str:
         """Return the lines of one result."""
         line = f"{_status(result, self._styler)} {_response(result)}  {_action(result)}\n"
         error = result.error
@@ -82,7 +82,7 @@ class TextReporter:
         self._run_info = run_info
         return f"{run_info_line(run_info, self._styler)}\n"
 
-    def result(self, result: Record) -> str:
+    def result(self, result: Result) -> str:
         """Return the lines of the result."""
         return self._lines.result(result)
 
@@ -101,7 +101,7 @@ class QuietReporter(TextReporter):
         self._run_info = run_info
         return ""
 
-    def result(self, result: Record) -> str:
+    def result(self, result: Result) -> str:
         """Return the lines of the result when it failed or is unknown."""
         return self._lines.result(result) if result.status in _FAILURES else ""
 
@@ -121,7 +121,7 @@ class NullReporter:
         del run_info
         return ""
 
-    def result(self, result: Record) -> str:
+    def result(self, result: Result) -> str:
         del result
         return ""
 
@@ -141,7 +141,7 @@ def summary_line(run_info: RunInfo, summary: Summary, styler: Styler = unstyled)
     """Return the totals of a run on one line, after an empty line."""
     counts = ", ".join(_counts(summary, styler))
     total = f"{summary.total} {'action' if summary.total == 1 else 'actions'}"
-    destination = f"{run_info.destination}{run_info.share}"
+    destination = f"{run_info.destination}{run_info.shard_suffix}"
     return f"\n{destination}: {total}: {counts} in {summary.duration:.2f} s\n"
 
 
@@ -173,11 +173,11 @@ def next_steps(
         yield f"to retry the failed actions: {resume_command} --failed"
 
 
-def _status(result: Record, styler: Styler) -> str:
+def _status(result: Result, styler: Styler) -> str:
     return styler(_STYLES[result.status], str(result.status)) + " " * (7 - len(result.status))
 
 
-def _response(result: Record) -> str:
+def _response(result: Result) -> str:
     """Return the columns for HTTP status and time."""
     status = f"{result.http_status or '-':>4}"
     if not result.attempts and result.status is Status.SKIPPED:
@@ -187,12 +187,12 @@ def _response(result: Record) -> str:
     return f"{status}  {result.duration_ms:8.1f} ms"
 
 
-def _action(result: Record) -> str:
+def _action(result: Result) -> str:
     name = f"  ({cut(escape_invisible(result.name))})" if result.name else ""
     return f"{result.action_name} {target_text(result.target)}".rstrip() + name
 
 
-def _reason(result: Record, error: ActionError) -> str:
+def _reason(result: Result, error: ActionError) -> str:
     attempts = f", {result.attempts} attempts" if result.attempts > 1 else ""
     message = escape_invisible(f"{result.source}: {error.code}: {error.message}")
     return f"        {message}{attempts}\n"

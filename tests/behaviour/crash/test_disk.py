@@ -42,7 +42,7 @@ def test_two_runs_of_one_journal(folder: Any, truth: Any) -> None:
     assert truth.seen == 1
     assert second[0] == (2, "", "wps-run: another run is using the journal `j`\n")
     assert second[1][:2] == (2, "")
-    assert "is there already; --resume j goes on with it" in second[1][2]
+    assert "exists already; `--resume j` resumes its run" in second[1][2]
 
 
 @pytest.mark.parametrize("device", ["/dev/full", "/dev/zero"])
@@ -80,7 +80,7 @@ def test_a_full_disk_stops_the_run_and_nothing_lies(folder: Any, truth: Any, lim
     assert {one["error"]["code"] for one in results if one["status"] == "skipped"} == {"journal"}
     assert broken.returncode in {1, 3}
     journal_line, resume_line = broken.stderr.splitlines()
-    assert journal_line == "wps-run: the journal `j` broke: [Errno 27] File too large"
+    assert journal_line == "wps-run: the journal `j` cannot be written: [Errno 27] File too large"
     assert resume_line == "wps-run: to do the rest: wps-run --resume j p.yaml"
     lines = folder.journal.read_bytes().splitlines(keepends=True)
     records = [json.loads(line) for line in lines if line.endswith(b"\n")]

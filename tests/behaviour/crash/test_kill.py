@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from wps_run import planning, running
-from wps_run.cli.journals import JournalOptions, opened
+from wps_run.cli.journals import JournalOptions, open_recorder
 from wps_run.connect.endpoint import Endpoint
 from wps_run.execution.result import Result
 from wps_run.execution.run_info import Destination
@@ -116,8 +116,8 @@ async def run_here(folder: Any, truth: Any, wish: JournalOptions) -> list[Result
     """Run the folder's playbook in this process."""
     endpoint = Endpoint(f"http://127.0.0.1:{truth.port}", "bG9vcGJhY2s=")
     heading = planning.run_info([folder.plan], Destination.SERVICE, [endpoint.host])
-    kept = opened(wish, heading, [folder.plan], [endpoint.host])
-    results = [one async for one in running.run([folder.plan], lambda _: endpoint, kept=kept)]
+    kept = open_recorder(wish, heading, [folder.plan], [endpoint.host])
+    results = [one async for one in running.run([folder.plan], lambda _: endpoint, recorder=kept)]
     assert kept.journal
     await kept.journal.close()
     return results
@@ -137,7 +137,7 @@ def crash_points(written: bytes) -> Iterator[bytes]:
 def preload(truth: Any, folder: Any, *, doubtful: bool) -> None:
     """What the server has applied by a crash point; what is in doubt may be among it or not."""
     history = read_journal(folder.journal)
-    ended = {one["index"] for one in history.ended()}
+    ended = {one.index for one in history.results()}
     maybe = history.sending if doubtful else set()
     truth.applied = Counter(folder.acts[index] for index in ended | maybe)
 
@@ -158,11 +158,11 @@ async def test_a_run_goes_on_from_whatever_a_crash_has_left(
 
         results = await run_here(folder, truth, JournalOptions(resume=str(folder.journal)))
 
-        results.sort(key=lambda one: one.step.index)
-        records = [one.record.as_json() for one in results]
+        results.sort(key=lambda one: one.index)
+        records = [one.as_json() for one in results]
         assert folder.check(records, truth)["unknown"] == len(in_doubt - folder.idempotent)
         history = read_journal(folder.journal)
-        assert list(history.ended()) == records
+        assert [one.as_json() for one in history.results()] == records
         assert not history.sending
 
     assert len(points) > len(folder.acts) * 3

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from wps_run.cli.report_files import report_option, targets, write_reports
-from wps_run.execution.result import EXIT_FAILED
-from wps_run.journal.store import recent, state_folder
+from wps_run.cli.report_files import report_option, report_paths, write_reports
+from wps_run.execution.summary import EXIT_FAILED
+from wps_run.journal.store import recent_journals, state_folder
 from wps_run.journal.writer import read_journal
 from wps_run.problems import UsageError
 from wps_run.report.formats import OUTPUT_FORMATS, output_help
@@ -42,15 +42,15 @@ def command(journals: tuple[str, ...], output: str | None, reports: tuple[str, .
       wps-run report shard-1.journal shard-2.journal
     """
     paths = [Path(journal) for journal in journals] or [_last_journal()]
-    files = targets(reports, list(map(str, paths)))
+    files = report_paths(reports, list(map(str, paths)))
     report = _read_report(paths)
     reporter = OUTPUT_FORMATS[output or ("none" if files else "text")].new_reporter()
     click.echo(reporter.begin(report.run_info), nl=False)
     for result in report.results:
         click.echo(reporter.result(result), nl=False)
     click.echo(reporter.end(report.summary, report.simulations), nl=False)
-    failed = write_reports(files, report, paths[0] if len(paths) == 1 else None)
-    return max(report.summary.exit_code, EXIT_FAILED) if failed else report.summary.exit_code
+    succeeded = write_reports(files, report, paths[0] if len(paths) == 1 else None)
+    return report.summary.exit_code if succeeded else max(report.summary.exit_code, EXIT_FAILED)
 
 
 def _read_report(paths: Sequence[Path]) -> RunReport:
@@ -71,7 +71,7 @@ def _read_report(paths: Sequence[Path]) -> RunReport:
 
 def _last_journal() -> Path:
     folder = state_folder(os.environ, windows=sys.platform == "win32")
-    paths = recent(folder)
+    paths = recent_journals(folder)
     if not paths:
         raise UsageError(f"there is no run to report; {folder} contains no journal")
     return paths[0]

@@ -1,4 +1,4 @@
-"""`wps-run run`: carry playbooks out, or rehearse them, and report every action."""
+"""`wps-run run`: run or rehearse playbooks and report every action."""
 
 import asyncio
 import gc
@@ -6,10 +6,9 @@ import os
 import signal
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +19,15 @@ from wps_run import checking, planning, running
 from wps_run.cli.confirm import confirm
 from wps_run.cli.errors import discard_stdout, show_error, show_warnings
 from wps_run.cli.faults import rehearsal_options, trouble_in
-from wps_run.cli.followup import say_what_next
 from wps_run.cli.inputs import read_inputs
-from wps_run.cli.journals import JournalOptions, opened, paths_in, shard_in
+from wps_run.cli.journals import (
+    JournalOptions,
+    open_recorder,
+    playbook_paths,
+    recorded_paths,
+    recorded_shard,
+    resume_command,
+)
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import (
     note_empty_shard,
@@ -30,24 +35,90 @@ from wps_run.cli.options import (
     overrides_from,
     run_options,
 )
-from wps_run.cli.progress import Progress, ProgressMode, ProgressTracker, form_for
-from wps_run.cli.report_files import ReportFiles, report_option, targets
+from wps_run.cli.progress import Progress, ProgressTracker, progress_mode
+from wps_run.cli.report_files import (
+    JOB_SUMMARY,
+    add_job_summary,
+    report_option,
+    report_paths,
+    write_reports,
+)
 from wps_run.cli.terminal import StdoutError, styler_for, use_utf8_stdout
-from wps_run.execution.result import EXIT_FAILED, Skip, Status, Summary
+from wps_run.execution.result import Result, SkipReason, Status
 from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.execution.stop import Stop
+from wps_run.execution.summary import EXIT_FAILED, Summary
+from wps_run.journal.format import encode_line
+from wps_run.journal.reader import RecordedResults
 from wps_run.journal.recorder import RunRecorder
-from wps_run.journal.writer import Journal, encoded, read_journal
+from wps_run.journal.writer import read_journal
+from wps_run.planning import Plan
 from wps_run.playbook.options import CONNECTION
 from wps_run.problems import PlaybookError
 from wps_run.report.formats import OUTPUT_FORMATS, Reporter, output_help
 from wps_run.report.records import summary_record
-from wps_run.report.text import QuietReporter, TextReporter, summary_line
+from wps_run.report.text import QuietReporter, TextReporter, next_steps, summary_line
 
 if TYPE_CHECKING:
     from wps_run.connect.endpoint import Endpoint
-    from wps_run.execution.stop import Stop
     from wps_run.rehearsal import Rehearsal
     from wps_run.report.simulation import Simulation
+
+
+@dataclass(frozen=True, slots=True)
+class RunArguments:
+    """The command line, but for the options that override a playbook's own.
+
+    Attributes: the parameters of `command`, by name.
+    """
+
+    playbooks: tuple[str, ...]
+    local: bool
+    faults: tuple[str, ...]
+    fault_seed: int | None
+    absent: tuple[tuple[str, float | None], ...]
+    endpoint: str | None
+    ca_bundle: str | None
+    output: str
+    journal: str | None
+    resume_if_exists: bool
+    no_journal: bool
+    resume: str | None
+    failed: bool
+    reports: tuple[str, ...]
+    yes: bool
+    quiet: bool
+    no_progress: bool
+    log_level: str | None
+    verbose: bool
+
+    def journal_options(self) -> JournalOptions:
+        """Return the options of the journal, checked."""
+        named = self.journal or self.resume
+        return JournalOptions(
+            self.journal,
+            resume_if_exists=self.resume_if_exists,
+            is_off=self.no_journal or (self.local and not named),
+            resume=self.resume,
+            only_failed=self.failed,
+        ).resolved()
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """Where a run takes place.
+
+    Attributes:
+        run: What is run and where.
+        endpoint: Gives the endpoint of a plan.
+        recorder: Its journal, and the results of an earlier part.
+        simulations: Gives what would happen, at the end; nothing unless it is a rehearsal.
+    """
+
+    run: RunInfo
+    endpoint: "Callable[[Plan], Endpoint]"
+    recorder: RunRecorder
+    simulations: "Callable[[], Sequence[Simulation]]" = tuple
 
 
 @click.command("run")
@@ -55,7 +126,7 @@ if TYPE_CHECKING:
 @click.option(
     "--local",
     is_flag=True,
-    help="Rehearse against the embedded service; show what would happen. Needs no setting.",
+    help="Rehearse against the emulator and show what would happen. Needs no setting.",
 )
 @rehearsal_options
 @override_option(CONNECTION, [CONNECTION.key])
@@ -109,38 +180,14 @@ if TYPE_CHECKING:
 @click.option("-q", "--quiet", is_flag=True, help="Show only failures and the totals.")
 @click.option("--no-progress", is_flag=True, help="Do not show on stderr how far the run is.")
 @log_options
-def command(
-    playbooks: tuple[str, ...],
-    output: str,
-    settings: str | None,
-    connection: str | None,
-    *,
-    endpoint: str | None,
-    ca_bundle: str | None,
-    log_level: str | None,
-    journal: str | None,
-    resume_if_exists: bool,
-    reports: tuple[str, ...],
-    no_journal: bool,
-    resume: str | None,
-    failed: bool,
-    local: bool,
-    faults: tuple[str, ...],
-    fault_seed: int | None,
-    absent: tuple[tuple[str, float | None], ...],
-    quiet: bool,
-    no_progress: bool,
-    verbose: bool,
-    yes: bool,
-    **options: Any,
-) -> int:
+def command(**values: Any) -> int:
     """Run playbooks (the default command).
 
     Runs PLAYBOOK… in the given order, as one run; `-` is standard input.
 
-    Every action gets a result: ok (accepted by the service, not: delivered), failed, unknown
-    (it may or may not have happened) or skipped. Everything is checked before the first
-    request goes out.
+    Every action gets a result: ok (the service accepted it; delivery is not confirmed), failed,
+    unknown (it may or may not have happened) or skipped. Everything is checked before the first
+    request is sent.
 
     \b
     Examples:
@@ -148,84 +195,184 @@ def command(
       wps-run --mode concurrent --concurrency 64 playbook.yaml
       wps-run --output ndjson playbook.yaml > results.ndjson
     """
-    from wps_run.execution.stop import Stop  # noqa: PLC0415 -- asyncio and aiohttp come late
-
-    click.get_current_context().with_resource(logging_to_stderr(log_level, verbose=verbose))
-    trouble = trouble_in(faults, fault_seed, absent, local=local)
-    wish = JournalOptions(
-        journal,
-        if_exists=resume_if_exists,
-        off=no_journal or (local and not (journal or resume)),
-        resume=resume,
-        failed=failed,
+    args = RunArguments(**{field.name: values[field.name] for field in fields(RunArguments)})
+    click.get_current_context().with_resource(
+        logging_to_stderr(args.log_level, verbose=args.verbose)
     )
-    wish = wish.decided()
-    add = overrides_from({"settings": settings, "connection": connection, **options})
-    if wish.resume:
-        history = read_journal(Path(wish.resume))
-        add = replace(add, shard=shard_in(history, add.shard, wish.resume))
-        playbooks = playbooks or paths_in(history)
-    files = targets(reports, filter(None, (*playbooks, journal, resume)))
-    read = read_inputs(playbooks)
-    show_warnings(checking.find_run_warnings(read, [name for name, _ in options["assignments"]]))
-    plans = planning.plan(read, add, default_hub=planning.LOCAL_HUB if local else "")
+    trouble = trouble_in(args.faults, args.fault_seed, args.absent, local=args.local)
+    journal = args.journal_options()
+    overrides = overrides_from(values)
+    paths = args.playbooks
+    if journal.resume:
+        history = read_journal(Path(journal.resume))
+        shard = recorded_shard(history, overrides.shard, journal.resume)
+        overrides = replace(overrides, shard=shard)
+        paths = paths or recorded_paths(history)
+    reports = report_paths(args.reports, filter(None, (*paths, args.journal, args.resume)))
+    playbooks = read_inputs(paths)
+    show_warnings(
+        checking.find_run_warnings(playbooks, [name for name, _ in values["assignments"]])
+    )
+    default_hub = planning.LOCAL_HUB if args.local else ""
+    plans = planning.plan(playbooks, overrides, default_hub=default_hub)
     note_empty_shard(plans)
-    progress = form_for(sys.stderr, os.environ, wanted=not (quiet or no_progress))
-    for_people = output == "text"
-    report = Report(
-        _reporter(output, quiet=quiet),
-        progress,
-        ReportFiles(files, os.environ),
-        for_people=for_people,
+    output = RunOutput(args, reports, os.environ)
+    gc.freeze()  # what exists now stays to the end, so the collector need not look at it again
+    open_context = (
+        _local_context(plans, output, journal, running.rehearsal(plans, **trouble))
+        if args.local
+        else _service_context(args, plans, output, journal)
     )
+    return asyncio.run(_run(args, plans, output, open_context))
+
+
+OpenContext = Callable[[AsyncExitStack], Awaitable[RunContext]]
+
+
+def _service_context(
+    args: RunArguments, plans: Sequence[Plan], output: "RunOutput", journal: JournalOptions
+) -> OpenContext:
+    """Prepare a run against the service; errors in its settings show before the run starts."""
+    endpoints = {plan.first: running.endpoint_of(plan, args.endpoint) for plan in plans}
+    if not args.yes:
+        confirm(plans, lambda plan: endpoints[plan.first])
+    hosts = [endpoints[plan.first].host for plan in plans]
+    run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
+    recorder = output.open_recorder(journal, run, plans, hosts)
+
+    async def open_context(_: AsyncExitStack) -> RunContext:
+        return RunContext(run, lambda plan: endpoints[plan.first], recorder)
+
+    return open_context
+
+
+def _local_context(
+    plans: Sequence[Plan], output: "RunOutput", journal: JournalOptions, rehearsal: "Rehearsal"
+) -> OpenContext:
+    """Prepare a rehearsal."""
+
+    async def open_context(stack: AsyncExitStack) -> RunContext:
+        local = await stack.enter_async_context(rehearsal)
+        run = planning.run_info(plans, Destination.LOCAL, (local.endpoint.host,))
+        # The port of the emulator differs each time, which makes no other run of it.
+        recorder = output.open_recorder(journal, run, plans, ["LOCAL" for _ in plans])
+        return RunContext(run, lambda _: local.endpoint, recorder, local.simulations)
+
+    return open_context
+
+
+async def _run(
+    args: RunArguments, plans: Sequence[Plan], output: "RunOutput", open_context: OpenContext
+) -> int:
+    """Run the plans and report every action; return the exit code."""
     stop = Stop()
-    gc.freeze()  # what is there now stays to the end, and need not be looked at again
-    if local:
-        return asyncio.run(
-            _rehearse(running.rehearsal(plans, **trouble), plans, report, stop, wish)
+    async with AsyncExitStack() as stack:
+        context = await open_context(stack)
+        recorder = context.recorder
+        stack.callback(recorder.discard_temporary)
+        summary = Summary(since_ms=recorder.elapsed * 1000)
+        _handle_signals(stop, summary)
+        if recorder.journal:
+            recorder.journal.on_error(lambda: stop.request(SkipReason.JOURNAL))
+        tracker = ProgressTracker(context.run, summary)
+        batches = running.run_batches(
+            plans,
+            context.endpoint,
+            stop,
+            ca_bundle=args.ca_bundle,
+            recorder=recorder,
+            on_plan=tracker.start_plan,
         )
-    where = {plan.first: running.endpoint_of(plan, endpoint) for plan in plans}
-    if not yes:
-        confirm(plans, lambda plan: where[plan.first])
-    hosts = tuple(dict.fromkeys(one.host for one in where.values()))
-    heading = planning.run_info(plans, Destination.SERVICE, hosts)
-    kept = opened(wish, heading, plans, [where[plan.first].host for plan in plans])
-    stage = RunContext(heading, lambda plan: where[plan.first], ca_bundle=ca_bundle, kept=kept)
-    return asyncio.run(_carry_out(plans, stage, report, stop))
+        output.begin(context.run)
+        started = time.monotonic()
+        defect: Exception | None = None
+        try:
+            with Progress(output.progress, tracker.snapshot, output.write) as progress:
+                async with aclosing(batches):
+                    async for batch in batches:
+                        tracker.count(batch)
+                        progress.write(output.format(batch))
+                        if output.error is not None:
+                            stop.request(SkipReason.INTERRUPTED)
+        except Exception as error:  # noqa: BLE001 -- raised once everything is reported
+            defect = _account_for(error, context.run, summary)
+        summary.duration = round(time.monotonic() - started, 6)  # as in its record
+        exit_code = await output.end(plans, context, summary)
+        if defect is not None:
+            raise defect
+        return exit_code
 
 
-def _reporter(output: str, *, quiet: bool) -> Reporter:
-    """What tells the results on stdout; in GitHub Actions with annotations, or beside them."""
-    if output != "text":
-        use_utf8_stdout()
-    paint = styler_for(sys.stdout)
-    for_people: Reporter = QuietReporter(paint) if quiet else TextReporter(paint)
-    reporter = for_people if output == "text" else OUTPUT_FORMATS[output].new_reporter()
-    if os.environ.get("GITHUB_ACTIONS") != "true":
-        return reporter
-    from wps_run.report.github import AnnotatedReporter  # noqa: PLC0415 -- only there
+def _account_for(error: Exception, run: RunInfo, summary: Summary) -> Exception | None:
+    """Count the actions that an error kept from running as skipped; the report stays complete.
 
-    aside = None if output == "text" else partial(click.echo, err=True, nl=False)
-    return AnnotatedReporter(reporter, aside)
+    Returns:
+        The error, to raise at the end; None for a file of rows that changed after it was checked,
+        which is shown at once.
+
+    Raises:
+        Exception: The error, if nothing was sent.
+    """
+    if not summary.total:
+        raise error
+    summary.counts[Status.SKIPPED] += max(0, run.total - summary.total)
+    if isinstance(error, PlaybookError):
+        show_error(error)
+        return None
+    return error
 
 
-class Report:
-    """Writes a run's report to stdout as it comes, flushed at once; results come in batches.
+class RunOutput:
+    """Writes what a run reports: results to stdout as they come, and report files at the end.
 
-    When that fails (a closed pipe, a full disk) it falls silent, and the run is told by `error`.
+    When stdout cannot be written (a closed pipe, a full disk), nothing more is written to it,
+    and `error` says why.
+
+    Args:
+        args: The command line.
+        reports: The report files, checked.
+        environment: Says whether this is a job of GitHub Actions.
     """
 
     def __init__(
-        self, reporter: Reporter, progress: ProgressMode, files: ReportFiles, *, for_people: bool
+        self, args: RunArguments, reports: Sequence[Path], environment: Mapping[str, str]
     ) -> None:
-        self.reporter = reporter
-        self.files = files
-        self.for_people = for_people
-        self.progress = progress
+        self.progress = progress_mode(
+            sys.stderr, environment, wanted=not (args.quiet or args.no_progress)
+        )
         self.error: StdoutError | None = None
+        self._reporter = _reporter(args, environment)
+        self._is_text = args.output == "text"
+        self._reports = reports
+        self._job_summary = environment.get(JOB_SUMMARY)
+
+    def open_recorder(
+        self,
+        journal: JournalOptions,
+        run: RunInfo,
+        plans: Sequence[Plan],
+        endpoints: Sequence[str],
+    ) -> RunRecorder:
+        """Open the journal of the run; a temporary one if only the reports need it."""
+        return open_recorder(
+            journal,
+            run,
+            plans,
+            endpoints,
+            report_folder=self._reports[0].parent if self._reports else None,
+            needs_report=bool(self._reports or self._job_summary),
+        )
+
+    def begin(self, run: RunInfo) -> None:
+        """Write the text before the first result."""
+        self.write(self._reporter.begin(run))
+
+    def format(self, results: Sequence[Result]) -> str:
+        """Return the text of results."""
+        return "".join(map(self._reporter.result, results))
 
     def write(self, text: str) -> None:
-        """Write, and let readers of a pipe see it."""
+        """Write and flush, so that readers of a pipe see it."""
         if not text or self.error is not None:
             return
         try:
@@ -234,163 +381,122 @@ class Report:
         except StdoutError as error:
             self.error = error
 
+    async def end(self, plans: Sequence[Plan], context: RunContext, summary: Summary) -> int:
+        """End the report, close the journal, write report files; return the exit code."""
+        simulations = context.simulations()
+        self.write(self._reporter.end(summary, simulations))
+        await _close_journal(context, summary, simulations)
+        succeeded = self._write_reports(context, summary, simulations)
+        self._show_next_steps(plans, context, summary, self._reports if succeeded else ())
+        if self.error is not None:
+            return _unwritten(self.error, context.run, summary)
+        return summary.exit_code if succeeded else max(summary.exit_code, EXIT_FAILED)
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
-    """Where a run takes place.
+    def _write_reports(
+        self, context: RunContext, summary: Summary, simulations: "Sequence[Simulation]"
+    ) -> bool:
+        """Write report files and the job summary from the journal; whether all succeeded."""
+        journal = context.recorder.journal
+        if journal is None or not (self._reports or self._job_summary):
+            return True
+        from wps_run.report.run_report import RunReport  # noqa: PLC0415 -- most runs write none
 
-    Attributes:
-        heading: What is run and where, for the report.
-        endpoint: Where the actions of a plan go.
-        outlooks: What would happen, asked for at the end; nothing unless it is a rehearsal.
-        ca_bundle: A file of certificates to trust besides the system's, or None.
-        kept: Its journal, and what an earlier part of it has done.
-    """
+        lasting = context.recorder.lasting
+        if lasting:
+            simulations = tuple(simulation.without_text() for simulation in simulations)
+        report = RunReport(
+            context.run,
+            context.recorder.started,
+            RecordedResults(read_journal(journal.path)),
+            summary,
+            simulations,
+        )
+        succeeded = write_reports(self._reports, report, lasting.path if lasting else None)
+        if self._job_summary:
+            add_job_summary(Path(self._job_summary), report)
+        return succeeded
 
-    heading: RunInfo
-    endpoint: "Callable[[planning.Plan], Endpoint]"
-    outlooks: "Callable[[], Sequence[Simulation]]" = tuple
-    ca_bundle: str | None = None
-    kept: RunRecorder = field(default_factory=RunRecorder)
+    def _show_next_steps(
+        self,
+        plans: Sequence[Plan],
+        context: RunContext,
+        summary: Summary,
+        reports: Sequence[Path],
+    ) -> None:
+        """Write to stderr how to resume the run, and for people what else there is to do or read.
 
-
-async def _rehearse(
-    rehearsal: "Rehearsal",
-    plans: Sequence[planning.Plan],
-    report: Report,
-    stop: "Stop",
-    wish: JournalOptions,
-) -> int:
-    async with rehearsal as local:
-        heading = planning.run_info(plans, Destination.LOCAL, (local.endpoint.host,))
-        # Each rehearsal has an endpoint of its own, which makes no other run of it.
-        kept = opened(wish, heading, plans, ["LOCAL" for _ in plans])
-        stage = RunContext(heading, lambda _: local.endpoint, local.simulations, kept=kept)
-        return await _carry_out(plans, stage, report, stop)
-
-
-async def _carry_out(
-    plans: Sequence[planning.Plan], stage: RunContext, report: Report, stop: "Stop"
-) -> int:
-    summary = Summary(Counter(), since_ms=stage.kept.elapsed * 1000)
-    _Signals(stop, summary).listen(asyncio.get_running_loop())
-    journal = stage.kept.journal
-    if journal:
-        journal.listen(lambda: stop.request(Skip.JOURNAL))
-    report.write(report.reporter.begin(stage.heading))
-    began = time.monotonic()
-    defect = await _tell_all(plans, stage, report, stop, summary)
-    summary.duration = round(time.monotonic() - began, 6)  # as its record has it
-    outlooks = stage.outlooks()
-    report.write(report.reporter.end(summary, outlooks))
-    if journal:
-        await _close(journal, stage.heading, summary, outlooks)
-    written = report.files.write(stage.heading, summary, stage.kept, outlooks)
-    reports = report.files.paths if written else ()
-    say_what_next(summary, plans, journal, reports, for_people=report.for_people)
-    if defect is not None:
-        raise defect
-    if report.error is not None:
-        return _unread(report.error, stage.heading, summary)
-    return summary.exit_code if written else max(summary.exit_code, EXIT_FAILED)
+        A script whose run succeeded gets no output.
+        """
+        journal = context.recorder.lasting
+        resume = resume_command(journal.path, playbook_paths(plans)) if journal else ""
+        if self._is_text and (summary.exit_code or sys.stderr.isatty()):
+            path = str(journal.path) if journal else ""
+            for line in next_steps(summary, resume, path, list(map(str, reports))):
+                click.echo(f"wps-run: {line}", err=True)
+        if journal and summary.not_done > 0:
+            click.echo(f"wps-run: to do the rest: {resume}", err=True)
 
 
-async def _tell_all(
-    plans: Sequence[planning.Plan],
-    stage: RunContext,
-    report: Report,
-    stop: "Stop",
-    summary: Summary,
-) -> Exception | None:
-    """Carry out the plans and tell all results; gives the defect that broke the run, or None.
+def _reporter(args: RunArguments, environment: Mapping[str, str]) -> Reporter:
+    """Return what formats results for stdout; in GitHub Actions it adds annotations."""
+    if args.output != "text":
+        use_utf8_stdout()
+        reporter = OUTPUT_FORMATS[args.output].new_reporter()
+    else:
+        styler = styler_for(sys.stdout)
+        reporter = QuietReporter(styler) if args.quiet else TextReporter(styler)
+    if environment.get("GITHUB_ACTIONS") != "true":
+        return reporter
+    from wps_run.report.github import AnnotatedReporter  # noqa: PLC0415 -- only there
 
-    Once something was sent, the report is to be whole: what is left counts as skipped.
-    """
-    try:
-        await _tell_results(plans, stage, report, stop, summary)
-    except Exception as error:  # a defect is raised again once the run is told
-        if not summary.total:
-            raise
-        summary.counts[Status.SKIPPED] += max(0, stage.heading.total - summary.total)
-        if not isinstance(error, PlaybookError):
-            return error
-        show_error(error)  # a file of rows was changed after it was checked
-    return None
+    to_stderr = None if args.output == "text" else partial(click.echo, err=True, nl=False)
+    return AnnotatedReporter(reporter, to_stderr)
 
 
-async def _tell_results(
-    plans: Sequence[planning.Plan],
-    stage: RunContext,
-    report: Report,
-    stop: "Stop",
-    summary: Summary,
+async def _close_journal(
+    context: RunContext, summary: Summary, simulations: "Sequence[Simulation]"
 ) -> None:
-    """Carry out the plans; count and tell each result as it comes."""
-    watch = ProgressTracker(stage.heading, summary)
-    batches = running.batches(
-        plans,
-        stage.endpoint,
-        stop,
-        ca_bundle=stage.ca_bundle,
-        kept=stage.kept,
-        watch=watch.began,
-    )
-    with Progress(report.progress, watch.view, report.write) as progress:
-        async with aclosing(batches):
-            async for batch in batches:
-                records = [result.record for result in batch]
-                for record in records:
-                    summary.count(record)
-                    watch.ended(record)
-                    report.files.add(record)
-                progress.write("".join(map(report.reporter.result, records)))
-                if report.error is not None:
-                    stop.request(Skip.INTERRUPTED)
-
-
-async def _close(
-    journal: Journal, heading: RunInfo, summary: Summary, outlooks: "Sequence[Simulation]"
-) -> None:
-    """End the journal, and say if it broke."""
-    for outlook in outlooks:
-        journal.add(encoded(outlook.without_text().as_json()))
-    journal.add(encoded(summary_record(heading, summary)))
+    """Write the end of the journal, and show if it could not be written."""
+    journal = context.recorder.journal
+    if journal is None:
+        return
+    for simulation in simulations:
+        journal.add(encode_line(simulation.without_text().as_json()))
+    journal.add(encode_line(summary_record(context.run, summary)))
     await journal.close()
     if journal.error is not None:
-        click.echo(f"wps-run: the journal `{journal.path}` broke: {journal.error}", err=True)
+        click.echo(
+            f"wps-run: the journal `{journal.path}` cannot be written: {journal.error}", err=True
+        )
 
 
-def _unread(error: StdoutError, heading: RunInfo, summary: Summary) -> int:
-    """End a run whose report could not be written: quietly when its reader went away."""
+def _unwritten(error: StdoutError, run: RunInfo, summary: Summary) -> int:
+    """End a run whose report could not be written: quietly if its reader is gone."""
     if error.is_closed:
         raise error
     click.echo(f"wps-run: {error}", err=True)
-    click.echo(summary_line(heading, summary).lstrip("\n"), err=True, nl=False)
+    click.echo(summary_line(run, summary).lstrip("\n"), err=True, nl=False)
     discard_stdout()
     return max(summary.exit_code, EXIT_FAILED)
 
 
-class _Signals:
-    """The first interrupt lets what is in flight end; a second one leaves at once."""
+def _handle_signals(stop: Stop, summary: Summary) -> None:
+    """Let requests in flight end at the first interrupt; stop at once at the second."""
 
-    def __init__(self, stop: "Stop", summary: Summary) -> None:
-        self._stop = stop
-        self._summary = summary
-
-    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take over SIGINT and SIGTERM for as long as the loop runs."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                loop.add_signal_handler(number, self._heard, number)
-            except NotImplementedError:  # Windows' loop has no signal handlers of its own
-                signal.signal(number, lambda got, _: loop.call_soon_threadsafe(self._heard, got))
-
-    def _heard(self, number: int) -> None:
-        if self._summary.interrupted_by is None:
-            self._summary.interrupted_by = int(number)
-            self._stop.request(Skip.INTERRUPTED)
+    def interrupt(number: int) -> None:
+        if summary.interrupted_by is None:
+            summary.interrupted_by = int(number)
+            stop.request(SkipReason.INTERRUPTED)
             click.echo(
-                "wps-run: stopping; what is in flight may end (again: leave at once)", err=True
+                "wps-run: stopping; requests in flight may end (interrupt again to stop at once)",
+                err=True,
             )
         else:
-            self._stop.abandon()
+            stop.abandon()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, interrupt, number)
+        except NotImplementedError:  # the event loop of Windows has no signal handlers
+            signal.signal(number, lambda got, _: loop.call_soon_threadsafe(interrupt, got))

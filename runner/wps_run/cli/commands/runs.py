@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from wps_run.cli.journals import paths_in, resume_words
+from wps_run.cli.journals import recorded_paths, resume_command
 from wps_run.execution.result import Status
-from wps_run.journal.store import recent, state_folder
-from wps_run.journal.writer import in_use, read_journal
+from wps_run.journal.store import recent_journals, state_folder
+from wps_run.journal.writer import is_in_use, read_journal
 from wps_run.problems import JournalError
 from wps_run.report.run_report import RunReport, report_from_history
 
@@ -26,7 +26,7 @@ def command() -> None:
       wps-run runs
     """
     folder = state_folder(os.environ, windows=sys.platform == "win32")
-    paths = recent(folder)
+    paths = recent_journals(folder)
     if not paths:
         click.echo(f"no runs yet; their journals will be in {folder}")
     for path in paths:
@@ -36,17 +36,18 @@ def command() -> None:
 def _describe(path: Path) -> str:
     try:
         history = read_journal(path)
-        is_running = in_use(path)
+        is_running = is_in_use(path)
         report = report_from_history(history)
     except (JournalError, OSError) as error:
         return f"{path.stem}  cannot be read: {error}"
+    started = history.started.isoformat(timespec="seconds")
     lines = [
-        f"{history.began.isoformat(timespec='seconds')}  {_status(report, is_running=is_running)}",
+        f"{started}  {_status(report, is_running=is_running)}",
         f"    {report.run_info}",
         f"    {path}",
     ]
-    if not is_running and report.summary.counts[Status.SKIPPED] > report.summary.excused:
-        lines.append(f"    resume: {resume_words(path, paths_in(history))}")
+    if not is_running and report.summary.not_done > 0:
+        lines.append(f"    resume: {resume_command(path, recorded_paths(history))}")
     return "\n".join(lines)
 
 

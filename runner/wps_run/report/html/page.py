@@ -129,7 +129,7 @@ def _times(report: RunReport) -> str:
     if latency.count:
         for title, percent in (("median (p50)", 50), ("p90", 90), ("p99", 99)):
             cards.append(_card(title, _milliseconds(latency.percentile(percent))))
-        cards.append(_card("slowest", _milliseconds(latency.most)))
+        cards.append(_card("slowest", _milliseconds(latency.longest_ms)))
     return "".join(cards)
 
 

@@ -7,8 +7,7 @@ from html import escape
 from itertools import islice
 from json import JSONEncoder
 
-from wps_run.execution.record import Record
-from wps_run.execution.result import Status
+from wps_run.execution.result import Result, Status
 from wps_run.report.run_report import RunReport
 from wps_run.report.values import whole_target
 from wps_run.text import escape_controls, replace_surrogates
@@ -42,7 +41,7 @@ class ListedResults:
         self.count = self._not_ok + self._ok
         self.left_out = available.total() - self.count
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[Result]:
         left = {True: self._ok, False: self._not_ok}
         for result in self._report.results:
             is_ok = result.status is Status.OK
@@ -69,7 +68,7 @@ def plain_tables(listed: ListedResults) -> Iterator[str]:
         yield "</table></div>\n"
 
 
-def _plain_row(result: Record) -> str:
+def _plain_row(result: Result) -> str:
     http_status = "" if result.http_status is None else result.http_status
     error = result.error
     why = "" if error is None else f"{error.code}: {error.message} {error.hint}"
