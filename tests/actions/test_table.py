@@ -48,9 +48,9 @@ REST = {
 
 def test_the_fourteen_actions_of_the_binding_have_its_names_to_the_letter() -> None:
     """The binding's names and no other are marked as the binding's."""
-    found = [name for name, row in ACTIONS.items() if row.origin is Origin.BINDING]
+    names = [name for name, row in ACTIONS.items() if row.origin is Origin.BINDING]
 
-    assert found == list(BINDING)
+    assert names == list(BINDING)
 
 
 @pytest.mark.parametrize("name", BINDING)

@@ -1,4 +1,4 @@
-"""From a path back to the source: place, words as written, and what a problem shows."""
+"""From a path back to the source: position, source text, and what a problem shows."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from wps_run.problems import Position, format_with_caret
 
 
 @pytest.mark.parametrize(
-    ("source", "path", "written"),
+    ("source", "path", "expected"),
     [
         ("a: 007", ("a",), "007"),
         ("a: 2.50 # price", ("a",), "2.50"),
@@ -25,13 +25,13 @@ from wps_run.problems import Position, format_with_caret
         ("[1, [020]]", (1, 0), "020"),
     ],
 )
-def test_a_scalar_can_be_shown_as_written(source: str, path: Path, written: str) -> None:
+def test_a_scalar_can_be_shown_as_written(source: str, path: Path, expected: str) -> None:
     """So that 007 is answered with "007", and a variable keeps its zeros."""
-    assert load(source, "f").source_text(path) == written
+    assert load(source, "f").source_text(path) == expected
 
 
 def test_a_path_that_leads_nowhere_ends_where_it_leads() -> None:
-    """What is missing is told at what should hold it."""
+    """A missing value is reported at its container."""
     document = load("a:\n  - b: 1\n", "f")
 
     assert document.position(("a", 0, "c", "d")) == Position("f", 2, 5)

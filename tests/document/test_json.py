@@ -8,7 +8,7 @@ from wps_run.document.json import json_error, looks_like_json
 @pytest.mark.parametrize(
     "text", ["[1.50, 1e400]", '{"a": "\\ud83d\\ude00"}', "[" + "9" * 5000 + "]"]
 )
-def test_json_has_no_fault(text: str) -> None:
+def test_json_is_valid(text: str) -> None:
     """Numbers of any length included."""
     assert json_error(text) is None
 
@@ -19,10 +19,10 @@ def test_json_has_no_fault(text: str) -> None:
 )
 def test_what_is_not_json_says_why(text: str, message: str) -> None:
     """NaN is Python's, not JSON's."""
-    fault = json_error(text)
+    error = json_error(text)
 
-    assert fault is not None
-    assert any(part in fault.msg for part in message.split("|"))
+    assert error is not None
+    assert any(part in error.msg for part in message.split("|"))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""YAML is read by the rules of 1.2, with the place of every value, and refused in plain words."""
+"""YAML is read by the rules of 1.2, with the position of every value, or refused."""
 
 import gc
 import json
@@ -38,7 +38,7 @@ def rules(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("written", "value"),
+    ("text", "value"),
     [
         ("no", "no"),
         ("on", "on"),
@@ -67,9 +67,9 @@ def rules(text: str) -> list[str]:
         ("<<", "<<"),
     ],
 )
-def test_a_scalar_is_what_yaml_1_2_says(written: str, value: object) -> None:
+def test_a_scalar_is_what_yaml_1_2_says(text: str, value: object) -> None:
     """Editors and JSON Schema tools read it so, PyYAML does not."""
-    data = load(f"key: {written}\n", "f.yaml").data
+    data = load(f"key: {text}\n", "f.yaml").data
 
     assert data == {"key": value}
     assert type(data["key"]) is type(value)
@@ -137,14 +137,14 @@ def test_a_value_is_where_it_says(
     text = document_text(["first", data], style)
     document = load(text, "f.yaml")
 
-    found = (document.key_position if as_key else document.position)((1, *path))
+    position = (document.key_position if as_key else document.position)((1, *path))
 
     offset = text.index(SENTINEL) - (text[text.index(SENTINEL) - 1] == '"')
     lines = text[:offset].replace("\r\n", "\n").split("\n")
-    assert found == Position("f.yaml", len(lines), len(lines[-1]) + 1)
+    assert position == Position("f.yaml", len(lines), len(lines[-1]) + 1)
 
 
-def test_every_duplicate_key_is_told_at_once() -> None:
+def test_every_duplicate_key_is_reported_at_once() -> None:
     """Each with the line of the first."""
     text = "a: 1\nb: {c: 1,\n  c: 2}\na: 3\na: 4\n"
 
@@ -210,7 +210,7 @@ def test_a_bomb_of_merge_keys_is_refused() -> None:
 
 
 def test_a_long_playbook_may_use_an_anchor_in_every_action() -> None:
-    """The limit grows with what is written out."""
+    """The limit grows with the values in the text."""
     text = "- &a {x: 1, y: 2}\n" + "- {<<: *a, z: 3}\n" * 40_000
 
     assert len(load(text, "f.yaml").data) == 40_001

@@ -1,4 +1,4 @@
-"""Unquoted words by the core schema of YAML 1.2."""
+"""Scalars by the core schema of YAML 1.2."""
 
 import pytest
 from hypothesis import given

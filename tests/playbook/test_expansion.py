@@ -1,4 +1,4 @@
-"""Actions and their rows: each expanded one is checked, and what is wrong is told at its place."""
+"""Actions and their rows are expanded and checked, with problems at their positions."""
 
 import difflib
 import json
@@ -46,13 +46,13 @@ def scope(playbook: Playbook, folder: Path | str = ".") -> VariableScope:
     return VariableScope(playbook.variables, {"TEAM": "red"}, Files(folder))
 
 
-def made(actions: str, folder: Path | str = ".") -> list[Step]:
+def steps_of(actions: str, folder: Path | str = ".") -> list[Step]:
     """The steps of a playbook of these actions."""
     playbook = read(actions)
     return list(make_steps(playbook, scope(playbook, folder), RunOptions(), "chat"))
 
 
-def told(actions: str, folder: Path | str = ".") -> list[str]:
+def messages_of(actions: str, folder: Path | str = ".") -> list[str]:
     """What is wrong with the rows of these actions."""
     playbook = read(actions)
     return [
@@ -71,18 +71,20 @@ def test_each_bad_source_is_answered_as_written_beside_it(
 
     problems = sort_problems(check_steps(playbook, scope(playbook)).problems)
 
-    found = "".join(
+    result = "".join(
         f"{format_with_caret(problem)}\n" for problem in (*playbook.problems, *problems)
     )
     answer = file.with_suffix(".err").read_bytes().decode()
-    difference = difflib.unified_diff(answer.splitlines(), found.splitlines(), "expected", "told")
-    assert found == answer, "\n".join(difference)
+    difference = difflib.unified_diff(
+        answer.splitlines(), result.splitlines(), "expected", "actual"
+    )
+    assert result == answer, "\n".join(difference)
 
 
 def test_a_step_of_a_row_knows_its_row(tmp_path: Path) -> None:
-    """`item` counts rows from 0, `source` is the line of the row, `written` the action."""
+    """`item` counts rows from 0, `source` is the line of the row, `action_index` the action."""
     (tmp_path / "m.csv").write_text('userId,team\nada,red\n\n"b\tb",blue\n'.replace("\t", "-"))
-    found = made(
+    result = steps_of(
         "  - {actionName: closeAllConnections}\n"
         "  - {forEach: {file: m.csv}, name: 'Seat ${each.userId}', actionName: addUserToGroup,\n"
         "     userId: '${each.userId}', group: '${room}-${each.team}'}\n",
@@ -90,17 +92,17 @@ def test_a_step_of_a_row_knows_its_row(tmp_path: Path) -> None:
     )
 
     file = tmp_path / "m.csv"
-    assert [(one.index, one.action_index, one.item, one.source, one.name) for one in found] == [
+    assert [(one.index, one.action_index, one.item, one.source, one.name) for one in result] == [
         (0, 0, None, "p.yaml:3", None),
         (1, 1, 0, f"{file}:2", "Seat ada"),
         (2, 1, 1, f"{file}:4", "Seat b-b"),
     ]
-    assert found[2].values == {"userId": "b-b", "group": "launch-blue"}
+    assert result[2].values == {"userId": "b-b", "group": "launch-blue"}
 
 
 def test_rows_in_the_playbook_are_taken_as_written() -> None:
     """Not as numbers; a matrix is the product in order; a row's source is its own line."""
-    found = made(
+    result = steps_of(
         "  - {forEach: [007, TRUE, '${room}'], actionName: closeUserConnections,\n"
         "     userId: '${each}'}\n"
         "  - forEach: {matrix: {user: [1.50, b], room: [x, y]}}\n"
@@ -115,14 +117,14 @@ def test_rows_in_the_playbook_are_taken_as_written() -> None:
         "    reason: '>${each.why}'\n"
     )
 
-    assert [one.values["userId"] for one in found[:3]] == ["007", "TRUE", "launch"]
-    assert [(one.values["userId"], one.values["group"]) for one in found[3:7]] == [
+    assert [one.values["userId"] for one in result[:3]] == ["007", "TRUE", "launch"]
+    assert [(one.values["userId"], one.values["group"]) for one in result[3:7]] == [
         ("1.50", "x"),
         ("1.50", "y"),
         ("b", "x"),
         ("b", "y"),
     ]
-    assert [(one.values["reason"], one.source) for one in found[7:]] == [
+    assert [(one.values["reason"], one.source) for one in result[7:]] == [
         (">", "p.yaml:10"),
         (">no", "p.yaml:11"),
     ]
@@ -130,7 +132,9 @@ def test_rows_in_the_playbook_are_taken_as_written() -> None:
 
 def test_no_rows_are_no_steps() -> None:
     """An empty list is nothing to do."""
-    assert made("  - {forEach: [], actionName: closeUserConnections, userId: '${each}'}\n") == []
+    assert (
+        steps_of("  - {forEach: [], actionName: closeUserConnections, userId: '${each}'}\n") == []
+    )
 
 
 def test_a_file_of_rows_is_counted_in_the_pass_that_checks_it(tmp_path: Path) -> None:
@@ -149,14 +153,14 @@ def test_what_is_in_a_file_goes_out_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("Hi ${room}")
     (tmp_path / "b.txt").write_text('\ufeff{"n": 1}', "utf-8")
     (tmp_path / "c.bin").write_bytes(b"\xef\xbb\xbf\xff\x00")
-    found = made(
+    result = steps_of(
         "  - {forEach: [a, b], actionName: sendToUser, userId: x, dataFile: '${each}.txt'}\n"
         "  - {actionName: sendToAll, dataType: json, dataFile: b.txt}\n"
         "  - {actionName: sendToAll, dataType: binary, dataFile: c.bin}\n",
         tmp_path,
     )
 
-    assert [(one.values["data"], one.values["dataType"]) for one in found] == [
+    assert [(one.values["data"], one.values["dataType"]) for one in result] == [
         (b"Hi ${room}", "text"),
         (b'{"n": 1}', "text"),
         (b'{"n": 1}', "json"),
@@ -166,11 +170,11 @@ def test_what_is_in_a_file_goes_out_as_it_is(tmp_path: Path) -> None:
 
 def test_one_message_for_many_rows_is_read_once() -> None:
     """A million rows do not read it a million times."""
-    asked: list[str] = []
+    requested: list[str] = []
 
     class Counting(Files):
         def data(self, name: str) -> bytes:
-            asked.append(name)
+            requested.append(name)
             return b"Hello"
 
     playbook = read(
@@ -178,7 +182,7 @@ def test_one_message_for_many_rows_is_read_once() -> None:
     )
     assert check_steps(playbook, VariableScope(inputs=Counting("."))).steps == 3
 
-    assert asked == ["hi.txt"]
+    assert requested == ["hi.txt"]
 
 
 def test_what_the_environment_holds_is_not_judged_offline(tmp_path: Path) -> None:
@@ -211,10 +215,10 @@ def test_a_row_that_went_bad_after_the_check_is_not_sent(tmp_path: Path) -> None
 
 
 def test_a_number_in_a_row_is_read_as_a_written_one() -> None:
-    """`60.0` is 60; what is none is told without advice about quotes."""
+    """`60.0` is 60; what is no number is reported without advice about quotes."""
     action = "actionName: sendToAll, data: x, messageTtlSeconds: '${each}'}"
-    found = made(f"  - {{forEach: [60.0, 7], {action}")
-    assert [one.values["messageTtlSeconds"] for one in found] == [60, 7]
+    result = steps_of(f"  - {{forEach: [60.0, 7], {action}")
+    assert [one.values["messageTtlSeconds"] for one in result] == [60, 7]
     playbook = read(f"  - {{forEach: [5.5, x, true], {action}")
     assert {one.message for one in check_steps(playbook, scope(playbook)).problems} == {
         "messageTtlSeconds must be a whole number from 0 to 300"
@@ -249,19 +253,19 @@ def test_every_cell_is_checked_by_the_rules_of_what_is_written(
         for one in fields
     }
     rows = data.draw(rows_of([one.name for one in fields], good))
-    written: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
     for one in fields:
         reference = "${each." + one.name + "}"
-        written[one.name] = [reference] if one.type is FieldType.STRINGS else reference
-    if "dataType" in written and data.draw(st.booleans()):
-        written["dataType"] = data.draw(st.sampled_from(["text", "json", "binary"]))
-    playbook = _playbook(name, written, slash=slash)
+        properties[one.name] = [reference] if one.type is FieldType.STRINGS else reference
+    if "dataType" in properties and data.draw(st.booleans()):
+        properties["dataType"] = data.draw(st.sampled_from(["text", "json", "binary"]))
+    playbook = _playbook(name, properties, slash=slash)
 
     assert _faulty(playbook, rows) == [
         {
             str(one.path[0])
             for one in default_validator().validate_action(
-                {"actionName": name, **_by_hand(fields, written, row)},
+                {"actionName": name, **_by_hand(fields, properties, row)},
                 SchemaForm.EXPANDED,
                 slash_in_names=slash,
             )
@@ -271,12 +275,12 @@ def test_every_cell_is_checked_by_the_rules_of_what_is_written(
 
 
 def _by_hand(
-    fields: Iterable[Field], written: dict[str, Any], row: dict[str, str]
+    fields: Iterable[Field], properties: dict[str, Any], row: dict[str, str]
 ) -> dict[str, Any]:
     """The properties as one would write them for this row."""
     filled: dict[str, Any] = {}
     for one in fields:
-        cell = row[one.name] if "$" in str(written[one.name]) else written[one.name]
+        cell = row[one.name] if "$" in str(properties[one.name]) else properties[one.name]
         whole = one.type is FieldType.INTEGER and re.fullmatch("[0-9]{1,18}", cell)
         filled[one.name] = int(cell) if whole else cell
         if one.type is FieldType.STRINGS:
@@ -295,9 +299,9 @@ def test_a_slash_in_a_row_is_refused_as_a_written_one(*, slash: bool) -> None:
     assert _faulty(playbook, rows) == ([set()] * 3 if slash else [set(), {"group"}, {"userId"}])
 
 
-def _playbook(name: str, written: dict[str, object], *, slash: bool) -> Playbook:
+def _playbook(name: str, properties: dict[str, object], *, slash: bool) -> Playbook:
     """An action whose rows come from a file."""
-    action = {"actionName": name, "forEach": {"file": "r.csv"}, **written}
+    action = {"actionName": name, "forEach": {"file": "r.csv"}, **properties}
     slashes = "allow" if slash else "refuse"
     text = json.dumps({"slashInNames": slashes, "actions": [action]})
     playbook = read_playbook(text, "p")
@@ -306,18 +310,18 @@ def _playbook(name: str, written: dict[str, object], *, slash: bool) -> Playbook
 
 
 def _faulty(playbook: Playbook, rows: list[dict[str, str]]) -> list[set[str]]:
-    """For each row, the properties that something is told of."""
+    """For each row, the properties that have problems."""
 
     class Given(Files):
         def rows(self, name: str) -> Rows:
             return iter([Row(row, Position(name, n)) for n, row in enumerate(rows)])
 
-    found: list[set[str]] = [set() for _ in rows]
+    result: list[set[str]] = [set() for _ in rows]
     names = [one.name for one in playbook.actions[0].action.fields]
     for filled in Expansion(playbook, playbook.actions[0], VariableScope(inputs=Given("."))):
         for problem in filled.problems:
             assert filled.item is not None
-            found[filled.item].add(
+            result[filled.item].add(
                 next(key for key in names if re.search(rf"\b{key}\b", problem.message))
             )
-    return found
+    return result

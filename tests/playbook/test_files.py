@@ -23,13 +23,13 @@ from wps_run.playbook.rows import InputError, Row
     ],
 )
 def test_the_suffix_says_how_a_file_is_read(tmp_path: Path, name: str, text: str) -> None:
-    """Cells are strings, as they are written; a file can be read again."""
+    """Cells are strings, as in the source; a file can be read again."""
     (tmp_path / name).write_text(text)
     files = Files(tmp_path)
 
     for _ in range(2):
-        found = [row.cells for row in files.rows(name) if isinstance(row, Row)]
-        assert found == [{"user": "007"}, {"user": "no"}]
+        cells = [row.cells for row in files.rows(name) if isinstance(row, Row)]
+        assert cells == [{"user": "007"}, {"user": "no"}]
 
 
 def test_rows_may_come_from_anywhere(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_message_has_a_mebibyte_at_most(tmp_path: Path) -> None:
      ("x.txt", "must end in")],
 )  # fmt: skip
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, name: str, reason: str) -> None:
-    """In words, without a path of this machine."""
+    """The message contains no path of this machine."""
     (tmp_path / "d.csv").mkdir()
     (tmp_path / "x.txt").write_text("u\n")
 
@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, name: str, reason: 
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_an_empty_file_of_rows_is_told_in_the_words_of_rows(tmp_path: Path) -> None:
+def test_an_empty_file_of_rows_is_reported_as_such(tmp_path: Path) -> None:
     """Not in those of a playbook."""
     (tmp_path / "r.json").write_text("\n")
 
@@ -106,7 +106,7 @@ def test_an_empty_file_of_rows_is_told_in_the_words_of_rows(tmp_path: Path) -> N
 
 
 def test_a_link_to_itself_cannot_be_read(tmp_path: Path) -> None:
-    """It is told like any other file that cannot be."""
+    """It is reported like any other file that cannot be read."""
     (tmp_path / "loop.csv").symlink_to("loop.csv")
 
     with pytest.raises(InputError, match=r"cannot read `loop\.csv`"):

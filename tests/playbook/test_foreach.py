@@ -1,4 +1,4 @@
-"""What `forEach` may be, and what is said of one that it cannot be."""
+"""What `forEach` may be, and the errors of an invalid one."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ ANYTHING = st.recursive(
 
 
 @given(value=ANYTHING)
-def test_whatever_the_schema_refuses_is_told_at_a_place_that_is_there(value: Any) -> None:
+def test_what_the_schema_refuses_is_reported_at_an_existing_path(value: Any) -> None:
     """Never a traceback: the way to the place leads somewhere."""
     if Draft7Validator(dict(FOR_EACH_SCHEMA)).is_valid(value):
         return
@@ -41,7 +41,7 @@ def test_whatever_the_schema_refuses_is_told_at_a_place_that_is_there(value: Any
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_suffixes_are_known_in_any_case(suffix: str) -> None:
-    """By the schema and by the words."""
+    """By the schema and by the message."""
     for name in (f"rows{suffix}", f"ROWS{suffix.upper()}"):
         assert file_name_error(name) is None
         assert Draft7Validator(dict(FOR_EACH_SCHEMA)).is_valid({"file": name})

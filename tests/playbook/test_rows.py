@@ -1,4 +1,4 @@
-"""Lines become rows: what others write comes back equal, and anything else is told cleanly."""
+"""Lines become rows: valid files come back equal, and anything else is reported."""
 
 import csv
 import io
@@ -20,9 +20,9 @@ CELL = st.text(',"\n\r\t; aé\u2028\x85', max_size=5) | st.text(
 
 def cells(rows: Rows) -> list[dict[str, str]]:
     """The cells of rows that are all right."""
-    found = list(rows)
-    assert not [row for row in found if isinstance(row, Problem)]
-    return [dict(row.cells) for row in found if isinstance(row, Row)]
+    result = list(rows)
+    assert not [row for row in result if isinstance(row, Problem)]
+    return [dict(row.cells) for row in result if isinstance(row, Row)]
 
 
 def lines(raw: bytes) -> list[bytes]:
@@ -50,9 +50,9 @@ def test_what_pythons_csv_module_writes_comes_back_equal(
     writer.writerows([["a", "b"], *rows])
     raw = text.getvalue().encode("utf-8-sig" if bom else "utf-8")
 
-    found = cells(read_csv(lines(raw), "f.csv"))
+    result = cells(read_csv(lines(raw), "f.csv"))
 
-    assert found == [dict(zip("ab", row, strict=True)) for row in rows]
+    assert result == [dict(zip("ab", row, strict=True)) for row in rows]
 
 
 @given(raw=st.binary(max_size=60) | st.text('a,"\n\r{}:[]1é', max_size=30).map(str.encode))
@@ -68,16 +68,16 @@ def test_any_bytes_give_rows_or_problems(read: Any, raw: bytes) -> None:
 
 def test_a_record_is_named_by_the_line_that_it_begins_in() -> None:
     """Line breaks in cells and empty lines count."""
-    found = list(read_csv(lines(b'a,b\r\n"x\ny",1\r\n\r\nz,2\r\n'), "f.csv"))
+    result = list(read_csv(lines(b'a,b\r\n"x\ny",1\r\n\r\nz,2\r\n'), "f.csv"))
 
-    assert found == [
+    assert result == [
         Row({"a": "x\ny", "b": "1"}, Position("f.csv", 2)),
         Row({"a": "z", "b": "2"}, Position("f.csv", 5)),
     ]
 
 
 @pytest.mark.parametrize(
-    ("raw", "told"),
+    ("raw", "expected"),
     [
         (b"", "f:1: the file is empty"),
         (b"a\rb\rc", "f:1: a lone carriage return; save the file with line breaks of LF or CRLF"),
@@ -90,11 +90,11 @@ def test_a_record_is_named_by_the_line_that_it_begins_in() -> None:
     ],
     ids=["empty", "cr", "cr-quoted", "utf-16", "utf-16-bare", "latin-1", "open", "long"],
 )
-def test_a_csv_file_that_cannot_be_read_says_where(raw: bytes, told: str) -> None:
+def test_a_csv_file_that_cannot_be_read_says_where(raw: bytes, expected: str) -> None:
     """And what to do about it."""
-    found = [row for row in read_csv(lines(raw), "f") if isinstance(row, Problem)]
+    result = [row for row in read_csv(lines(raw), "f") if isinstance(row, Problem)]
 
-    assert [format_problem(problem) for problem in found] == [told]
+    assert [format_problem(problem) for problem in result] == [expected]
 
 
 @pytest.mark.parametrize(
@@ -152,10 +152,10 @@ def test_a_record_that_never_ends_is_read_up_to_the_limit() -> None:
 
 
 def test_one_broken_row_does_not_hide_those_after_it() -> None:
-    """All problems of a file are told at once."""
-    found = list(read_csv(lines(b'a,b\n5" x,1\ny,2\n"q" r,3\nz,4\n'), "f"))
+    """All problems of a file are reported at once."""
+    result = list(read_csv(lines(b'a,b\n5" x,1\ny,2\n"q" r,3\nz,4\n'), "f"))
 
-    assert [isinstance(row, Problem) for row in found] == [True, False, True, False]
+    assert [isinstance(row, Problem) for row in result] == [True, False, True, False]
 
 
 @given(
@@ -175,28 +175,28 @@ def test_what_is_no_string_in_ndjson_is_taken_as_it_is_written() -> None:
     """Numbers keep their digits, null is empty, a single value is the whole row."""
     raw = b'{"a": 1.50, "b": 12345678901234567890, "c": true, "d": null}\n\n007e0\n7\n"x"\n'
 
-    found = list(read_ndjson(lines(raw), "f"))
+    result = list(read_ndjson(lines(raw), "f"))
 
-    assert [row.cells for row in found if isinstance(row, Row)] == [
+    assert [row.cells for row in result if isinstance(row, Row)] == [
         {"a": "1.50", "b": "12345678901234567890", "c": "true", "d": ""},
         {VALUE_COLUMN: "7"},
         {VALUE_COLUMN: "x"},
     ]
-    assert [format_problem(row) for row in found if isinstance(row, Problem)] == [
+    assert [format_problem(row) for row in result if isinstance(row, Problem)] == [
         "f:3: this is not JSON: Extra data at character 2"
     ]
 
 
 def test_half_of_a_surrogate_pair_is_no_cell() -> None:
     """It could be neither sent nor shown."""
-    (found,) = read_ndjson([b'{"a": "\\ud800"}'], "f")
+    (problem,) = read_ndjson([b'{"a": "\\ud800"}'], "f")
 
-    assert isinstance(found, Problem)
-    assert "surrogate" in found.message
+    assert isinstance(problem, Problem)
+    assert "surrogate" in problem.message
 
 
-def test_ndjson_that_is_nested_beyond_reason_is_told() -> None:
+def test_ndjson_that_is_nested_too_deeply_is_reported() -> None:
     """And not a traceback."""
-    (found,) = read_ndjson([b"[" * 200_000], "f")
+    (problem,) = read_ndjson([b"[" * 200_000], "f")
 
-    assert isinstance(found, Problem)
+    assert isinstance(problem, Problem)

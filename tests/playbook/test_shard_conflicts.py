@@ -1,4 +1,4 @@
-"""Whether all actions of a plan commute is told exactly, with the first two that do not."""
+"""The check whether all actions of a plan commute is exact, and names the first two that do not."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -106,7 +106,7 @@ def test_what_commutes_with_itself_may_name_one_target_twice(name: str) -> None:
     ],
 )
 def test_what_does_not_commute_with_itself_may_name_each_target_once(name: str) -> None:
-    """Messages to one target keep their order; of closes only the first one's reason is heard."""
+    """Messages to one target keep their order; only the first reason of a close is received."""
     assert numbers([part([act(name, n) for n in range(50)])]) is None
     assert numbers([part([act(name, n) for n in (0, 1, 2, 3, 1, 0)])]) == (1, 4)
 
@@ -168,12 +168,12 @@ def test_the_conflict_names_both_actions_with_place_name_and_target() -> None:
         "  - {name: Greet, actionName: sendToGroup, group: red, data: Hello}\n",
         "p.yaml",
     )
-    made = PlanPart(
+    plan_part = PlanPart(
         playbook, "chat", lambda: make_steps(playbook, VariableScope({}, {}), RunOptions(), "chat")
     )
 
     with pytest.raises(PlaybookError) as caught:
-        require_commuting([made])
+        require_commuting([plan_part])
 
     (problem,) = caught.value.problems
     assert format_problem(problem) == (
@@ -187,7 +187,7 @@ def test_the_conflict_names_both_actions_with_place_name_and_target() -> None:
 
 
 def test_many_joins_are_known_to_commute_without_reading_a_row() -> None:
-    """What is written says it all."""
+    """The playbook alone decides."""
     playbook = read_playbook(
         "actions: [{forEach: {file: no.csv}, actionName: addUserToGroup, userId: '${each.u}', "
         "group: '${each.g}'}]",
@@ -213,16 +213,18 @@ def test_a_plan_is_refused_exactly_when_two_of_its_actions_do_not_commute(
     actions: list[dict[str, Any]], few: int
 ) -> None:
     """Held to every pair by itself; and whatever keys share a hash."""
-    made = part(actions)
-    every = list(made.steps())
+    plan_part = part(actions)
+    every = list(plan_part.steps())
     conflicting = [
         (one.index, other.index) for one, other in combinations(every, 2) if not overlap(one, other)
     ]
 
-    found = numbers([made], lambda key: hash(key) % few)
+    result = numbers([plan_part], lambda key: hash(key) % few)
 
-    assert found in conflicting if conflicting else found is None
-    assert not conflicting or found is None or found[1] == min(second for _, second in conflicting)
+    assert result in conflicting if conflicting else result is None
+    assert (
+        not conflicting or result is None or result[1] == min(second for _, second in conflicting)
+    )
 
 
 @given(keys=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3000))

@@ -21,13 +21,13 @@ def read(actions: str) -> Playbook:
     return playbook
 
 
-def made(playbook: Playbook, first: int = 0, **changes: Any) -> list[Step]:
+def steps_of(playbook: Playbook, first: int = 0, **changes: Any) -> list[Step]:
     """Its steps in hub `chat`."""
     scope = VariableScope(playbook.variables, {"TEAM": "red"})
     return list(make_steps(playbook, scope, RunOptions(**changes), "chat", first=first))
 
 
-def found(playbook: Playbook) -> list[str]:
+def problems_of(playbook: Playbook) -> list[str]:
     """What filling in the variables brings to light."""
     scope = VariableScope(playbook.variables, {"TEAM": "red", "SLASH": "a/b", "LONG": "x" * 1025})
     return [format_problem(problem) for problem in check_steps(playbook, scope).problems]
@@ -42,7 +42,7 @@ def test_a_step_has_everything_that_the_executor_needs() -> None:
     )
 
     values = {"userId": "ada", "group": "launch-red"}
-    assert made(playbook, first=7, mode=Mode.CONCURRENT) == [
+    assert steps_of(playbook, first=7, mode=Mode.CONCURRENT) == [
         Step(
             index=7,
             action_index=0,
@@ -62,14 +62,14 @@ def test_a_step_has_everything_that_the_executor_needs() -> None:
 
 def test_in_a_sequential_run_every_step_is_alone() -> None:
     """Every step locks the hub for itself."""
-    (step,) = made(read("  - {actionName: sendToAll, data: x}\n"))
+    (step,) = steps_of(read("  - {actionName: sendToAll, data: x}\n"))
 
     assert step.locks == EXCLUSIVE
 
 
 def test_data_becomes_bytes_and_lists_become_tuples() -> None:
-    """`dataType` is text unless it is said."""
-    (step,) = made(
+    """`dataType` is text unless it is set."""
+    (step,) = steps_of(
         read("  - {actionName: sendToAll, data: '${room}!', excluded: [a, '${room}']}\n")
     )
 
@@ -90,7 +90,7 @@ def test_a_whole_number_may_come_from_a_variable() -> None:
         "p.yaml",
     )
 
-    assert made(playbook)[0].values["messageTtlSeconds"] == 60
+    assert steps_of(playbook)[0].values["messageTtlSeconds"] == 60
 
 
 def test_an_undefined_variable_is_pointed_at() -> None:
@@ -104,7 +104,7 @@ def test_an_undefined_variable_is_pointed_at() -> None:
         "      - ${nobody}\n"
     )
 
-    assert found(playbook) == [
+    assert problems_of(playbook) == [
         "p.yaml:3:39: `${rooom}` names no variable; did you mean `room`?",
         "p.yaml:8:9: `${nobody}` names no variable; add it to `vars`, or give --var",
     ]
@@ -126,7 +126,7 @@ def test_an_undefined_variable_is_pointed_at() -> None:
 )
 def test_what_is_filled_in_is_checked_like_what_is_written(action: str, complaint: str) -> None:
     """Nothing bad comes in through a variable."""
-    (problem,) = found(read(f"  - {action}\n"))
+    (problem,) = problems_of(read(f"  - {action}\n"))
 
     assert problem.startswith("p.yaml:3:")
     assert complaint in problem
@@ -144,7 +144,7 @@ def test_a_bad_value_never_becomes_a_step() -> None:
     playbook = read("  - {actionName: sendToAll, data: '${nope}'}\n")
 
     with pytest.raises(PlaybookError, match="names no variable"):
-        made(playbook)
+        steps_of(playbook)
 
 
 def test_steps_are_made_one_at_a_time() -> None:

@@ -100,7 +100,7 @@ def test_a_variables_file_is_one_mapping_of_names_to_single_values(text: str) ->
 
 
 @pytest.mark.parametrize("name", ["each", "each.user", "env.HOME"])
-def test_blanks_around_any_name_are_told(name: str) -> None:
+def test_spaces_around_any_name_are_reported(name: str) -> None:
     """Rows and the environment have no blanks either."""
     with pytest.raises(UndefinedError) as caught:
         substitute(f"${{ {name} }}", VariableScope())
