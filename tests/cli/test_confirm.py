@@ -1,4 +1,4 @@
-"""A person at a terminal is asked before every client of a hub is cut off."""
+"""A person at a terminal confirms actions that close every connection of a hub."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ REMOTE = "Endpoint=https://prod.webpubsub.example;AccessKey=bG9vcGJhY2s=;"
 LOOPBACK = "Endpoint=http://127.0.0.1:9;AccessKey=bG9vcGJhY2s=;"
 QUESTION = (
     "wps-run: 1 action closes every connection of hub `chat` at prod.webpubsub.example\n"
-    "Go on? [y/N] "
+    "Continue? [y/N] "
 )
 
 RunAtTerminal = Callable[..., tuple[int, str]]
@@ -109,12 +109,12 @@ def test_without_a_yes_nothing_is_sent(
 
     assert code == 2
     assert QUESTION in output
-    assert output.endswith("wps-run: nothing was sent; answer `y` to go on, or give --yes\n")
+    assert output.endswith("wps-run: nothing was sent; answer `y` to continue, or use --yes\n")
     assert reached == []
     assert not (tmp_path / "state").exists()
 
 
-def test_with_a_yes_it_goes_on(run_at_terminal: RunAtTerminal, reached: list[str]) -> None:
+def test_with_a_yes_it_runs(run_at_terminal: RunAtTerminal, reached: list[str]) -> None:
     """The question names hub, endpoint and how many such actions there are."""
     code, output = run_at_terminal("y\n")
 
@@ -135,7 +135,7 @@ def test_no_confirmation_is_needed(
     code, output = run_at_terminal("", *args, connection=connection)
 
     assert code == (0 if "--local" in args else 1)
-    assert "Go on?" not in output
+    assert "Continue?" not in output
 
 
 def test_a_proxy_on_this_machine_makes_no_hub_local(
@@ -170,5 +170,5 @@ def test_without_a_terminal_no_confirmation_is_needed(
     )
 
     assert done.returncode == 1
-    assert b"Go on?" not in done.stderr
+    assert b"Continue?" not in done.stderr
     assert reached == ["prod.webpubsub.example:443"]
