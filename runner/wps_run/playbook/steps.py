@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wps_run.actions.fields import FieldType
 from wps_run.actions.locks import EXCLUSIVE, Lock, locks_for
@@ -20,9 +20,11 @@ from wps_run.playbook.options import (
     parse_duration,
     parse_on_missing,
 )
-from wps_run.playbook.shards import Shard
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, Position, Problem
+
+if TYPE_CHECKING:
+    from wps_run.playbook.shards import Shard  # it loads OpenSSL, which only shards need
 
 
 @dataclass(slots=True)
@@ -116,7 +118,9 @@ class _ProblemCollector:
         self._bad_rows, self._first_omitted = 0, None
 
 
-def check_steps(playbook: Playbook, scope: VariableScope, shard: Shard | None = None) -> StepCheck:
+def check_steps(
+    playbook: Playbook, scope: VariableScope, shard: "Shard | None" = None
+) -> StepCheck:
     """Find all problems that appear when variables are substituted, and count the steps.
 
     Every row is read. Values that are known only at run time (`environment` is None) are not
@@ -141,7 +145,7 @@ def check_steps(playbook: Playbook, scope: VariableScope, shard: Shard | None = 
 
 
 def _ownership(
-    template: ActionTemplate, shard: Shard | None
+    template: ActionTemplate, shard: "Shard | None"
 ) -> Callable[[Mapping[str, Any]], bool]:
     """Return the function that decides from an action's values whether the shard owns it."""
     return shard.ownership(template.action) if shard else lambda _: True
@@ -154,7 +158,7 @@ def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
     hub: str,
     *,
     first: int = 0,
-    shard: Shard | None = None,
+    shard: "Shard | None" = None,
 ) -> Iterator[Step]:
     """Make the steps of a playbook one at a time, in the playbook's order.
 
