@@ -56,6 +56,24 @@ REQUEST_ID = "x-ms-client-request-id"
 """The header with the caller's ID of a request."""
 
 
+@dataclass(frozen=True, slots=True)
+class _RoutedRequest:
+    """A request with its route, raw path and raw query."""
+
+    request: web.BaseRequest
+    route: Route
+    path: str
+    query: str
+
+    @property
+    def operation(self) -> str:
+        return self.route.operation.name
+
+    @property
+    def hub(self) -> str:
+        return hub_key(self.route.hub)
+
+
 class RestHandler:
     """Answers the requests to the REST API of one emulator.
 
@@ -113,7 +131,7 @@ class RestHandler:
         self._on_request(entry, ())
         return to_aiohttp(response)
 
-    async def _handle_routed(self, routed: "_RoutedRequest") -> RestResponse:
+    async def _handle_routed(self, routed: _RoutedRequest) -> RestResponse:
         if routed.hub:
             decision = self._faults.decide(routed.operation, routed.hub)
             if decision:
@@ -122,7 +140,7 @@ class RestHandler:
         self._report(routed, result, result.response.status)
         return result.response
 
-    async def _inject(self, routed: "_RoutedRequest", decision: FaultDecision) -> RestResponse:
+    async def _inject(self, routed: _RoutedRequest, decision: FaultDecision) -> RestResponse:
         """Answer a request that one or more faults apply to."""
         fault = decision.fault
         await self._delays.pause(decision.delay(FaultTiming.BEFORE))
@@ -157,7 +175,7 @@ class RestHandler:
 
     def _report(
         self,
-        routed: "_RoutedRequest",
+        routed: _RoutedRequest,
         result: OperationResult,
         status: int,
         faults: tuple[str, ...] = (),
@@ -177,13 +195,13 @@ class RestHandler:
         )
         self._on_request(entry, self._hubs[routed.hub].users_of(effect) if effect else ())
 
-    async def _run_or_refuse(self, routed: "_RoutedRequest") -> OperationResult:
+    async def _run_or_refuse(self, routed: _RoutedRequest) -> OperationResult:
         try:
             return await self._run(routed)
         except RefusedError as refusal:
             return OperationResult(refusal.response)
 
-    async def _run(self, routed: "_RoutedRequest") -> OperationResult:
+    async def _run(self, routed: _RoutedRequest) -> OperationResult:
         request, route, query = routed.request, routed.route, Query(routed.query)
         host = request.headers.get("Host", "")
         now = time.time()
@@ -212,7 +230,7 @@ class RestHandler:
             state.clients.perform(result.effect)
         return result
 
-    def _check_access(self, routed: "_RoutedRequest", host: str, now: float) -> None:
+    def _check_access(self, routed: _RoutedRequest, host: str, now: float) -> None:
         access = routed.route.operation.access
         if access is AccessRule.ANYONE:
             return
@@ -253,21 +271,3 @@ class RestHandler:
             _LOG.warning(
                 "api-version %s is newer than %s, the newest known", version, API_VERSIONS[-1]
             )
-
-
-@dataclass(frozen=True, slots=True)
-class _RoutedRequest:
-    """A request with its route, raw path and raw query."""
-
-    request: web.BaseRequest
-    route: Route
-    path: str
-    query: str
-
-    @property
-    def operation(self) -> str:
-        return self.route.operation.name
-
-    @property
-    def hub(self) -> str:
-        return hub_key(self.route.hub)

@@ -15,6 +15,8 @@ PAGE_LIMIT = 200
 """The maximum and default number of members on a page."""
 
 INT_MAX = 2**31 - 1
+"""The maximum of an integer parameter."""
+
 _SIGNATURE_BYTES = 16
 
 

@@ -24,7 +24,7 @@ from wps_run.emulator.hub import (
 from wps_run.emulator.names import Permission, is_group_name, parse_permission
 from wps_run.emulator.permissions import TooManyRulesError
 from wps_run.emulator.rest.bodies import Body, metadata_from_headers, read_groups, read_message
-from wps_run.emulator.rest.listing import ContinuationTokens, list_members
+from wps_run.emulator.rest.listing import INT_MAX, ContinuationTokens, list_members
 from wps_run.emulator.rest.responses import (
     ACCEPTED,
     NO_CONTENT,
@@ -44,8 +44,6 @@ INVALID_GROUP = (
 )
 TTL_LIMIT = 300
 """The maximum time to live of a message, in seconds."""
-
-INT_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
