@@ -23,7 +23,7 @@ from urllib.parse import unquote
 import jwt
 
 from wps_run.emulator.names import is_group_name, is_id
-from wps_run.emulator.rest.targets import decode_path
+from wps_run.emulator.targets import decode_path
 
 LEEWAY = 300
 """The tolerated difference between two clocks, in seconds."""

@@ -20,8 +20,8 @@ from wps_run.emulator.clients import ConnectedClient, HubState, NullClient, User
 from wps_run.emulator.dashboard.handler import DashboardHandler
 from wps_run.emulator.dashboard.live import DashboardSource
 from wps_run.emulator.dashboard.traffic import TrafficCounters
-from wps_run.emulator.faults.rules import FaultCounter, FaultInjector
-from wps_run.emulator.faults.syntax import parse_fault
+from wps_run.emulator.fault_syntax import parse_fault
+from wps_run.emulator.faults import FaultCounter, FaultInjector
 from wps_run.emulator.hub import ALL_CONNECTIONS, Hub
 from wps_run.emulator.names import hub_key, is_group_name, is_hub_name, is_id
 from wps_run.emulator.request_log import ClientEvent, RequestEntry, RequestLog

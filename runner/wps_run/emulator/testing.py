@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 from wps_run.emulator.admin.views import hub_json
 from wps_run.emulator.effects import DataType, Message
-from wps_run.emulator.faults.syntax import parse_fault
+from wps_run.emulator.fault_syntax import parse_fault
 from wps_run.emulator.request_log import LogEntry
 from wps_run.emulator.seed import DEFAULT_HUB
 from wps_run.emulator.server import Emulator

@@ -10,7 +10,7 @@ import pytest
 from wps_run.emulator.dashboard.live import DashboardSource, UpdateBuilder
 from wps_run.emulator.dashboard.query import DashboardQuery, Listing
 from wps_run.emulator.dashboard.traffic import TrafficCounters
-from wps_run.emulator.faults.rules import FaultInjector
+from wps_run.emulator.faults import FaultInjector
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.request_log import RequestEntry, RequestLog
 from wps_run.emulator.server import Emulator

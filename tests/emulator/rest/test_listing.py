@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.rest.listing import ContinuationTokens, list_members
 from wps_run.emulator.rest.responses import RefusedError
-from wps_run.emulator.rest.targets import Query
+from wps_run.emulator.targets import Query
 
 URL = "http://localhost:8080/api/hubs/chat/groups/g/connections"
 TOKENS = ContinuationTokens(b"secret", "chat/g")

@@ -3,7 +3,7 @@
 import pytest
 
 from wps_run.emulator.effects import DataType
-from wps_run.emulator.rest.targets import Query
+from wps_run.emulator.targets import Query
 from wps_run.emulator.websocket.frames import Pong, SendEvent, SendToGroup
 from wps_run.emulator.websocket.simple_frames import ModeError, SimpleFrames, parse_mode
 

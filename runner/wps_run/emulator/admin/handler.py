@@ -10,7 +10,7 @@ from wps_run.emulator.admin.routes import PREFIX, AdminContext, AdminRequest, ha
 from wps_run.emulator.auth import DeniedError, TokenVerifier
 from wps_run.emulator.rest.http_io import read_body, to_aiohttp
 from wps_run.emulator.rest.responses import RefusedError, RestResponse, bad_request, unauthorized
-from wps_run.emulator.rest.targets import BadTargetError, Query, split_target
+from wps_run.emulator.targets import BadTargetError, Query, split_target
 
 _BEARER = "bearer "
 

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from wps_run.emulator.admin.views import entry_json, faults_json, hub_json
 from wps_run.emulator.auth import ClientTokenParameters
-from wps_run.emulator.faults.rules import FaultInjector, InjectedFault
-from wps_run.emulator.faults.syntax import FaultError, parse_fault
+from wps_run.emulator.fault_syntax import FaultError, parse_fault
+from wps_run.emulator.faults import FaultInjector, InjectedFault
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.names import hub_key, is_group_name, is_hub_name, is_id
 from wps_run.emulator.request_log import LogEntry, RequestEntry, RequestLog
@@ -24,8 +24,8 @@ from wps_run.emulator.rest.responses import (
     json_response,
     method_not_allowed,
 )
-from wps_run.emulator.rest.targets import Query
 from wps_run.emulator.seed import SeedError
+from wps_run.emulator.targets import Query
 
 PREFIX = "/_local/"
 

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from wps_run.emulator.effects import Close, DataType, Effect, Message
-from wps_run.emulator.faults.rules import FaultInjector
+from wps_run.emulator.faults import FaultInjector
 from wps_run.emulator.hub import Connection, Hub
 from wps_run.emulator.request_log import ClientEvent, LogEntry, RequestEntry
 

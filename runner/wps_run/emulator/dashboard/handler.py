@@ -11,7 +11,7 @@ from wps_run.emulator.dashboard.pages import (
     denied_page,
     redirect_page,
 )
-from wps_run.emulator.rest.targets import BadTargetError, Query, split_target
+from wps_run.emulator.targets import BadTargetError, Query, split_target
 
 _FRONT_PATH = "/"
 _LIVE_PATH = "/_local/live"

@@ -18,7 +18,7 @@ from wps_run.emulator.admin.views import faults_json
 from wps_run.emulator.dashboard.listings import list_clients, totals
 from wps_run.emulator.dashboard.query import DashboardQuery, QueryError, parse_query
 from wps_run.emulator.dashboard.traffic import TrafficCounters, list_traffic
-from wps_run.emulator.faults.rules import FaultInjector
+from wps_run.emulator.faults import FaultInjector
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.request_log import RequestLog
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from wps_run.emulator.auth import DeniedError, TokenVerifier
 from wps_run.emulator.clients import HubState, Users
-from wps_run.emulator.faults.rules import FaultDecision, FaultInjector, FaultKind, FaultTiming
+from wps_run.emulator.faults import FaultDecision, FaultInjector, FaultKind, FaultTiming
 from wps_run.emulator.names import hub_key
 from wps_run.emulator.request_log import RequestEntry
 from wps_run.emulator.rest.bodies import Body
@@ -33,7 +33,7 @@ from wps_run.emulator.rest.responses import (
     unauthorized,
 )
 from wps_run.emulator.rest.routes import AccessRule, Route, find_route
-from wps_run.emulator.rest.targets import (
+from wps_run.emulator.targets import (
     API_VERSION,
     API_VERSIONS,
     BadTargetError,

@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 
 from wps_run.emulator.rest.bodies import Body, check_length
 from wps_run.emulator.rest.responses import PROBLEM, RefusedError, RestResponse, bad_request
-from wps_run.emulator.rest.targets import API_VERSIONS
+from wps_run.emulator.targets import API_VERSIONS
 
 _SECURITY = ("Strict-Transport-Security", "max-age=15724800; includeSubDomains")
 _VERSIONS = ("api-supported-versions", ", ".join(API_VERSIONS))

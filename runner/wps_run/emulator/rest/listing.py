@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.rest.responses import RefusedError, bad_request
-from wps_run.emulator.rest.targets import API_VERSION, API_VERSIONS, Query
+from wps_run.emulator.targets import API_VERSION, API_VERSIONS, Query
 
 PAGE_LIMIT = 200
 """The maximum and default number of members on a page."""

@@ -37,7 +37,7 @@ from wps_run.emulator.rest.responses import (
     json_response,
     not_found,
 )
-from wps_run.emulator.rest.targets import Query
+from wps_run.emulator.targets import Query
 
 INVALID_GROUP = (
     "Invalid group name. Valid group name should be in between 1 and 1024 characters long."

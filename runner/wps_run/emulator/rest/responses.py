@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 
-from wps_run.emulator.faults.rules import InjectedFault, RetryAfterHeader
+from wps_run.emulator.faults import InjectedFault, RetryAfterHeader
 
 BAD_REQUEST = "Error.BadRequest"
 INJECTED_FAULT = "Fault.OnDemand"

@@ -9,7 +9,7 @@ from multidict import MultiMapping
 
 from wps_run.emulator.auth import DeniedError, bearer_token
 from wps_run.emulator.names import is_hub_name
-from wps_run.emulator.rest.targets import (
+from wps_run.emulator.targets import (
     BadTargetError,
     Query,
     decode_path,

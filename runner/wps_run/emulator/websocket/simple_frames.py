@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from wps_run.emulator.effects import DataType, Message
 from wps_run.emulator.names import is_group_name
-from wps_run.emulator.rest.targets import Query
+from wps_run.emulator.targets import Query
 from wps_run.emulator.websocket import frames
 
 _EVENT = "message"

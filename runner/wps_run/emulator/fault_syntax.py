@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from wps_run.emulator.faults.rules import FaultKind, FaultTiming, InjectedFault, RetryAfterHeader
+from wps_run.emulator.faults import FaultKind, FaultTiming, InjectedFault, RetryAfterHeader
 from wps_run.emulator.names import hub_key, is_hub_name
 from wps_run.emulator.rest.routes import OPERATIONS
 from wps_run.problems import did_you_mean

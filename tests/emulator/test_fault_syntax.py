@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.emulator.faults.rules import FaultKind, FaultTiming, InjectedFault, RetryAfterHeader
-from wps_run.emulator.faults.syntax import FaultError, parse_fault
+from wps_run.emulator.fault_syntax import FaultError, parse_fault
+from wps_run.emulator.faults import FaultKind, FaultTiming, InjectedFault, RetryAfterHeader
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.emulator.faults.rules import FaultDecision, FaultInjector, FaultTiming
-from wps_run.emulator.faults.syntax import parse_fault
+from wps_run.emulator.fault_syntax import parse_fault
+from wps_run.emulator.faults import FaultDecision, FaultInjector, FaultTiming
 
 
 def make_injector(*texts: str, seed: int = 1) -> FaultInjector:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.emulator.rest.targets import (
+from wps_run.emulator.targets import (
     BadTargetError,
     Query,
     VersionCheck,
