@@ -1,4 +1,4 @@
-"""A few results to report."""
+"""A few results and reports."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from wps_run.report.run_report import RunReport
 
 @pytest.fixture
 def make_step() -> Callable[..., Step]:
-    """Makes a step that adds a user to a group, with other values where they are given."""
+    """Return a function that makes a step that adds a user to a group, with changed attributes."""
 
     def make(**changes: Any) -> Step:
         action = changes.pop("action", ACTIONS["addUserToGroup"])
@@ -45,8 +45,8 @@ def make_step() -> Callable[..., Step]:
 
 @pytest.fixture
 def results(make_step: Callable[..., Step]) -> list[Result]:
-    """One that is ok, one that failed, one that was skipped."""
-    fault = ActionError(
+    """Return three results: ok, failed and skipped."""
+    error = ActionError(
         "Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect."
     )
     return [
@@ -66,7 +66,7 @@ def results(make_step: Callable[..., Step]) -> list[Result]:
             attempts=2,
             duration=0.25,
             request_id="id-2",
-            error=fault,
+            error=error,
             started=0.002,
         ),
         result_for(
@@ -76,8 +76,8 @@ def results(make_step: Callable[..., Step]) -> list[Result]:
 
 
 @pytest.fixture(scope="session")
-def make_record() -> Callable[..., Result]:
-    """Makes the record of an action that is ok, with other values where they are given."""
+def make_result() -> Callable[..., Result]:
+    """Return a function that makes a result that is ok, with changed attributes."""
 
     def make(**changes: Any) -> Result:
         fields: dict[str, Any] = {
@@ -102,38 +102,38 @@ def make_record() -> Callable[..., Result]:
 
 
 @pytest.fixture(scope="session")
-def make_report(make_record: Callable[..., Result]) -> Callable[..., RunReport]:
-    """Makes the report of a run with these records: one ok, one failed, one skipped."""
-    fault = ActionError(
+def make_report(make_result: Callable[..., Result]) -> Callable[..., RunReport]:
+    """Return a function that makes the report of these results; of three by default."""
+    error = ActionError(
         "Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect."
     )
     failed = {"status": Status.FAILED, "http_status": 404, "attempts": 2, "duration_ms": 250.0}
     skipped = {"status": Status.SKIPPED, "http_status": None, "attempts": 0, "duration_ms": 0.0}
     three = (
-        make_record(),
-        make_record(index=4, request_id="id-2", error=fault, **failed),
-        make_record(
+        make_result(),
+        make_result(index=4, request_id="id-2", error=error, **failed),
+        make_result(
             index=5, request_id=None, started_ms=None, error=ActionError("stopped", "m"), **skipped
         ),
     )
 
-    def make(*records: Result, playbook: str = "Open the rooms", **changes: Any) -> RunReport:
-        told = records or three
+    def make(*results: Result, playbook: str = "Open the rooms", **changes: Any) -> RunReport:
+        reported = results or three
         summary = Summary(Counter(), duration=1.5)
-        for record in told:
-            summary.count(record)
+        for result in reported:
+            summary.count(result)
         run_info = RunInfo(
             Destination.SERVICE,
             ("contoso.example",),
             ("chat",),
             (playbook,),
-            len(told),
+            len(reported),
             "one by one",
         )
         fields: dict[str, Any] = {
             "run_info": run_info,
             "started": "2026-11-24T14:00:00.000+00:00",
-            "results": told,
+            "results": reported,
             "summary": summary,
         }
         return RunReport(**{**fields, **changes})

@@ -16,8 +16,7 @@ from wps_run.report.formats import (
     FORMATS,
     OUTPUT_FORMATS,
     Reporter,
-    file_help,
-    output_help,
+    help_of,
     suffix_list,
 )
 from wps_run.report.run_report import RunReport
@@ -196,8 +195,12 @@ def test_each_format_can_be_selected_by_one_name_and_one_suffix() -> None:
 
 def test_help_and_messages_list_every_format() -> None:
     """They derive from the table."""
-    assert all(f"{name}: {row.help}" in output_help() for name, row in OUTPUT_FORMATS.items())
-    assert all(f"{suffix}: {row.help}" in file_help() for suffix, row in FILE_FORMATS.items())
+    assert all(
+        f"{name}: {row.help}" in help_of(OUTPUT_FORMATS) for name, row in OUTPUT_FORMATS.items()
+    )
+    assert all(
+        f"{suffix}: {row.help}" in help_of(FILE_FORMATS) for suffix, row in FILE_FORMATS.items()
+    )
     assert suffix_list() == ".json, .ndjson, .xml, .html or .md"
 
 

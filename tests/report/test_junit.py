@@ -67,13 +67,13 @@ def test_an_action_is_a_test_case(make_report: Callable[..., RunReport]) -> None
 )
 def test_each_status_has_its_element(
     make_report: Callable[..., RunReport],
-    make_record: Callable[..., Result],
+    make_result: Callable[..., Result],
     status: str,
     element: str | None,
 ) -> None:
     """Failed is a failure, unknown an error, skipped skipped; with code, message and hint."""
     fault = None if element is None else ActionError("c", "m", "h")
-    (case,) = parsed(make_report(make_record(status=Status(status), error=fault))).iter("testcase")
+    (case,) = parsed(make_report(make_result(status=Status(status), error=fault))).iter("testcase")
     endings = [child for child in case if child.tag != "properties"]
 
     assert [child.tag for child in endings] == ([] if element is None else [element])
@@ -93,11 +93,11 @@ def test_the_suite_tells_where_and_how_fast(make_report: Callable[..., RunReport
 
 
 def test_a_run_without_records_for_all_has_an_error_more(
-    make_report: Callable[..., RunReport], make_record: Callable[..., Result]
+    make_report: Callable[..., RunReport], make_result: Callable[..., Result]
 ) -> None:
     """A broken-off run is red whatever its records say."""
     summary = Summary(Counter({Status.OK: 1, Status.UNKNOWN: 1, Status.SKIPPED: 7}))
-    document = parsed(make_report(make_record(), summary=summary, is_finished=False))
+    document = parsed(make_report(make_result(), summary=summary, is_finished=False))
 
     assert document[0].get("tests") == "2"
     assert document[0].get("errors") == "1"
@@ -110,7 +110,7 @@ def test_a_run_without_records_for_all_has_an_error_more(
 @given(texts=st.tuples(TEXTS, TEXTS, TEXTS), status=st.sampled_from(Status))
 def test_whatever_the_names_it_is_valid(
     make_report: Callable[..., RunReport],
-    make_record: Callable[..., Result],
+    make_result: Callable[..., Result],
     texts: tuple[str, str, str],
     status: Status,
 ) -> None:
@@ -118,15 +118,15 @@ def test_whatever_the_names_it_is_valid(
     name, value, place = texts
     fault = None if status is Status.OK else ActionError(name, value, place)
     target = {"userId": value, "excluded": (name, value)}
-    record = make_record(name=name, target=target, source=place, status=status, error=fault)
+    record = make_result(name=name, target=target, source=place, status=status, error=fault)
 
     assert broken_rules(parsed(make_report(record, playbook=value))) == []
 
 
 def test_line_breaks_in_a_name_stay_line_breaks(
-    make_report: Callable[..., RunReport], make_record: Callable[..., Result]
+    make_report: Callable[..., RunReport], make_result: Callable[..., Result]
 ) -> None:
     """A reader would turn a plain one in an attribute into a space."""
-    (case,) = parsed(make_report(make_record(name="a\nb\x00\ud800"))).iter("testcase")
+    (case,) = parsed(make_report(make_result(name="a\nb\x00\ud800"))).iter("testcase")
 
     assert case.get("name").endswith("(a\nb\\x00\\ud800)")

@@ -31,10 +31,10 @@ def test_it_says_where_how_many_how_fast_and_what_to_do(
 
 @given(text=TEXTS)
 def test_no_name_breaks_its_cell(
-    make_report: Callable[..., RunReport], make_record: Callable[..., Result], text: str
+    make_report: Callable[..., RunReport], make_result: Callable[..., Result], text: str
 ) -> None:
     """Each row has as many bars as its head, and no name opens a tag."""
-    record = make_record(
+    record = make_result(
         name=text, target={"userId": text}, source=text, status=Status.FAILED,
         error=ActionError(text, text, text),
     )  # fmt: skip
@@ -52,12 +52,12 @@ def test_no_name_breaks_its_cell(
 
 
 def test_a_run_of_many_failures_fits_a_job_summary(
-    make_report: Callable[..., RunReport], make_record: Callable[..., Result]
+    make_report: Callable[..., RunReport], make_result: Callable[..., Result]
 ) -> None:
     """GitHub takes a mebibyte; the rest is counted."""
     long = "|" * 1024
     records = [
-        make_record(
+        make_result(
             index=index, name=long, target={"userId": long, "group": long}, source=long,
             status=Status.FAILED, error=ActionError(f"{long}{index}", long, long),
         )
@@ -74,9 +74,9 @@ def test_a_run_of_many_failures_fits_a_job_summary(
 
 @pytest.mark.parametrize("text", ["https://evil.example", "www.evil.example"])
 def test_an_address_in_a_name_is_no_link(
-    make_report: Callable[..., RunReport], make_record: Callable[..., Result], text: str
+    make_report: Callable[..., RunReport], make_result: Callable[..., Result], text: str
 ) -> None:
     """Nothing in a name is obeyed."""
-    shown = "".join(markdown(make_report(make_record(name=text))))
+    shown = "".join(markdown(make_report(make_result(name=text))))
 
     assert text not in shown

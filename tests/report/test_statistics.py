@@ -7,17 +7,17 @@ from wps_run.report.statistics import MAX_GROUPS, statistics_of
 
 
 def test_trouble_is_counted_by_group_with_the_first_as_example(
-    make_record: Callable[..., Result],
+    make_result: Callable[..., Result],
 ) -> None:
     """Most frequent first, what was skipped last."""
     gone = ActionError("NotExisted", "User `ada` is not statistics.", "Let the user connect.")
     other = ActionError("NotExisted", "User `bob` is not statistics.", "Let the user connect.")
     stopped = ActionError("stopped", "an action failed")
     records = [
-        *(make_record(index=index, status=Status.SKIPPED, error=stopped) for index in range(5)),
-        make_record(index=5, status=Status.UNKNOWN, error=ActionError("timeout", "no answer")),
-        make_record(index=6, status=Status.FAILED, error=gone),
-        make_record(index=7, status=Status.FAILED, error=other),
+        *(make_result(index=index, status=Status.SKIPPED, error=stopped) for index in range(5)),
+        make_result(index=5, status=Status.UNKNOWN, error=ActionError("timeout", "no answer")),
+        make_result(index=6, status=Status.FAILED, error=gone),
+        make_result(index=7, status=Status.FAILED, error=other),
     ]
 
     statistics = statistics_of(records)
@@ -29,10 +29,10 @@ def test_trouble_is_counted_by_group_with_the_first_as_example(
     ]
 
 
-def test_many_kinds_are_counted_together(make_record: Callable[..., Result]) -> None:
+def test_many_kinds_are_counted_together(make_result: Callable[..., Result]) -> None:
     """So that memory is bounded, whatever the service answers."""
     records = [
-        make_record(index=index, status=Status.FAILED, error=ActionError(f"code{index}", "m"))
+        make_result(index=index, status=Status.FAILED, error=ActionError(f"code{index}", "m"))
         for index in range(MAX_GROUPS + 7)
     ]
 
@@ -43,23 +43,23 @@ def test_many_kinds_are_counted_together(make_record: Callable[..., Result]) -> 
 
 
 def test_the_slowest_come_first_and_equal_ones_in_order(
-    make_record: Callable[..., Result],
+    make_result: Callable[..., Result],
 ) -> None:
     """What did not start took no time."""
     took = [5.0, 9.0, 7.0, 9.0]
     records = [
-        make_record(index=index, duration_ms=one, started_ms=1.0) for index, one in enumerate(took)
+        make_result(index=index, duration_ms=one, started_ms=1.0) for index, one in enumerate(took)
     ]
-    records.append(make_record(index=9, duration_ms=99.0, started_ms=None))
+    records.append(make_result(index=9, duration_ms=99.0, started_ms=None))
 
     assert [one.index for one in statistics_of(records, slowest=3).slowest] == [1, 3, 2]
 
 
-def test_throttled_answers_are_counted(make_record: Callable[..., Result]) -> None:
+def test_throttled_answers_are_counted(make_result: Callable[..., Result]) -> None:
     """Each 429 and 503, whether another attempt came after it or not."""
     tries = (Attempt(0.0, 429, None, 1.0), Attempt(1.0, 500, None, 1.0))
     statistics = statistics_of(
-        [make_record(tries=tries), make_record(http_status=503), make_record()]
+        [make_result(tries=tries), make_result(http_status=503), make_result()]
     )
 
     assert (statistics.retried, statistics.throttled) == (1, 2)

@@ -1,4 +1,4 @@
-"""Results as lines for people: columns, colours, hints told once."""
+"""Results as lines for people: columns, colors, each hint once."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -10,37 +10,49 @@ from wps_run.execution.result import ActionError, Result, SkipReason, Status, re
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.summary import Summary
 from wps_run.playbook.steps import Step
-from wps_run.report.text import ResultLines, next_steps, run_info_line, summary_line
-from wps_run.text import Style
+from wps_run.report.text import TextReporter, next_steps, run_info_line, summary_line
+from wps_run.text import Style, Styler, unstyled
 
 MakeStep = Callable[..., Step]
 NO_USER = ActionError("Warning.User.NotExisted", "no such user", "the user has no live connection")
 
 
-def marked(ink: Style, text: str) -> str:
-    """A paint that can be read."""
-    return f"<{ink}>{text}</>"
+def marked(style: Style, text: str) -> str:
+    """Mark the style of a text."""
+    return f"<{style}>{text}</>"
 
 
-def record(make_step: MakeStep, status: Status, *rest: Any, **values: str) -> Result:
-    """A record of an action on this user and group."""
+def start(styler: Styler = unstyled) -> TextReporter:
+    """Make a reporter that has begun a run."""
+    reporter = TextReporter(styler)
+    reporter.begin(RunInfo(Destination.SERVICE, ("x",), ("chat",), ("p",), 1, "sequential"))
+    return reporter
+
+
+def repeated_hints(reporter: TextReporter) -> str:
+    """Return the end of the report without the totals."""
+    return reporter.end(Summary(), ()).partition("\nSERVICE: ")[0]
+
+
+def make(make_step: MakeStep, status: Status, *args: Any, **values: str) -> Result:
+    """Make the result of an action on this user and group."""
     values = {"userId": "ada", "group": "red"} | values
     names = ("http_status", "attempts", "duration", "request_id", "error")
-    more = dict(zip(names, rest, strict=False))
-    return result_for(make_step(values=values, name=None), status, **more)
+    fields = dict(zip(names, args, strict=False))
+    return result_for(make_step(values=values, name=None), status, **fields)
 
 
-def test_columns_stand_in_line_whatever_the_status_and_the_time(make_step: MakeStep) -> None:
-    """Status, HTTP status, time, and what was done to whom."""
-    lines = ResultLines()
-    told = [
-        record(make_step, Status.OK, 200, 1, 0.0031),
-        record(make_step, Status.FAILED, 404, 1, 99.9999),
-        record(make_step, Status.UNKNOWN, None, 4, 3723.5),
-        record(make_step, Status.SKIPPED),
+def test_columns_are_aligned_whatever_the_status_and_the_time(make_step: MakeStep) -> None:
+    """Status, HTTP status, time, and the action with its target."""
+    reporter = start()
+    results = [
+        make(make_step, Status.OK, 200, 1, 0.0031),
+        make(make_step, Status.FAILED, 404, 1, 99.9999),
+        make(make_step, Status.UNKNOWN, None, 4, 3723.5),
+        make(make_step, Status.SKIPPED),
     ]
 
-    shown = "".join(map(lines.result, told))
+    shown = "".join(map(reporter.result, results))
 
     assert shown == (
         "ok       200       3.1 ms  addUserToGroup userId=ada group=red\n"
@@ -50,62 +62,65 @@ def test_columns_stand_in_line_whatever_the_status_and_the_time(make_step: MakeS
     )
 
 
-def test_ten_thousand_failures_of_one_kind_tell_their_hint_twice(make_step: MakeStep) -> None:
-    """Below the first, and at the end with how many it is for; each failure has its own line."""
-    lines = ResultLines()
+def test_ten_thousand_failures_of_one_kind_show_their_hint_twice(make_step: MakeStep) -> None:
+    """Below the first, and at the end with the number of actions; each failure has its line."""
+    reporter = start()
 
     shown = "".join(
-        lines.result(record(make_step, Status.FAILED, 404, 1, 0.1, "id", NO_USER, userId=f"u{n}"))
+        reporter.result(make(make_step, Status.FAILED, 404, 1, 0.1, "id", NO_USER, userId=f"u{n}"))
         for n in range(10_000)
     )
 
     assert shown.count("no such user") == shown.count("userId=u") == 10_000
     assert shown.count("hint: the user has no live connection") == 1
-    assert lines.repeated_hints() == "\nhint for 10,000 actions: the user has no live connection\n"
+    assert (
+        repeated_hints(reporter) == "\nhint for 10,000 actions: the user has no live connection\n"
+    )
 
 
-def test_a_hint_for_one_action_is_not_told_again(make_step: MakeStep) -> None:
-    """It stands below it."""
-    lines = ResultLines()
+def test_a_hint_for_one_action_is_not_repeated(make_step: MakeStep) -> None:
+    """It is below the action."""
+    reporter = start()
 
-    lines.result(record(make_step, Status.FAILED, 404, 1, 0.1, "id", NO_USER))
+    reporter.result(make(make_step, Status.FAILED, 404, 1, 0.1, "id", NO_USER))
 
-    assert lines.repeated_hints() == ""
+    assert repeated_hints(reporter) == ""
 
 
 def test_many_kinds_of_hints_are_counted(make_step: MakeStep) -> None:
-    """The most frequent ones are told again."""
-    lines = ResultLines()
+    """The most frequent ones are repeated."""
+    reporter = start()
     for kind in range(8):
         fault = ActionError("x", "y", f"hint {kind}")
         for _ in range(kind + 1):
-            lines.result(record(make_step, Status.FAILED, 400, 1, 0.1, "id", fault))
+            reporter.result(make(make_step, Status.FAILED, 400, 1, 0.1, "id", fault))
 
-    told = lines.repeated_hints().splitlines()
+    hints = repeated_hints(reporter).splitlines()
 
-    assert told[1:3] == ["hint for 8 actions: hint 7", "hint for 7 actions: hint 6"]
-    assert told[-1] == "… and 2 more hints"
+    assert hints[1:3] == ["hint for 8 actions: hint 7", "hint for 7 actions: hint 6"]
+    assert hints[-1] == "… and 2 more hints"
 
 
-def test_why_actions_were_skipped_is_told_once(make_step: MakeStep) -> None:
-    """A thousand skipped ones do not bury the one that failed."""
-    lines = ResultLines()
+def test_the_reason_for_skipping_is_shown_once(make_step: MakeStep) -> None:
+    """A thousand skipped actions do not hide the failed one."""
+    reporter = start()
     fault = ActionError(
         SkipReason.STOPPED, "not started, since an action before it did not succeed"
     )
 
     shown = [
-        lines.result(record(make_step, Status.SKIPPED, None, 0, 0.0, None, fault)) for _ in range(9)
+        reporter.result(make(make_step, Status.SKIPPED, None, 0, 0.0, None, fault))
+        for _ in range(9)
     ]
 
     assert [text.count("\n") for text in shown] == [2, *[1] * 8]
 
 
-def test_colours_tell_how_an_action_ended(make_step: MakeStep) -> None:
-    """And nothing but the status is coloured, so that names cannot be taken for one."""
-    lines = ResultLines(marked)
+def test_the_status_is_colored(make_step: MakeStep) -> None:
+    """Nothing else is, so that a name cannot look like a status."""
+    reporter = start(marked)
 
-    shown = [lines.result(record(make_step, status, 200, 1)) for status in Status]
+    shown = [reporter.result(make(make_step, status, 200, 1)) for status in Status]
 
     assert [text.partition("</>")[0] for text in shown] == [
         "<success>ok",
@@ -116,13 +131,13 @@ def test_colours_tell_how_an_action_ended(make_step: MakeStep) -> None:
     assert all(text.count("<") == 2 for text in shown)
 
 
-def test_colours_do_not_move_the_columns(make_step: MakeStep) -> None:
+def test_colors_do_not_move_the_columns(make_step: MakeStep) -> None:
     """Only escapes are added."""
-    told = record(make_step, Status.OK, 200, 1)
+    result = make(make_step, Status.OK, 200, 1)
 
-    coloured = ResultLines(lambda _, text: f"\x1b[32m{text}\x1b[0m").result(told)
+    colored = start(lambda _, text: f"\x1b[32m{text}\x1b[0m").result(result)
 
-    assert coloured.replace("\x1b[32m", "").replace("\x1b[0m", "") == ResultLines().result(told)
+    assert colored.replace("\x1b[32m", "").replace("\x1b[0m", "") == start().result(result)
 
 
 @pytest.mark.parametrize(
@@ -132,29 +147,29 @@ def test_colours_do_not_move_the_columns(make_step: MakeStep) -> None:
         (Destination.SERVICE, "<location>SERVICE</> x.example · hub chat"),
     ],
 )
-def test_a_rehearsal_and_a_real_run_are_told_apart(destination: Destination, shown: str) -> None:
-    """By the first word, and by its colour."""
-    heading = RunInfo(destination, ("x.example",), ("chat",), ("p.yaml",), 1, "sequential")
+def test_a_rehearsal_and_a_real_run_look_different(destination: Destination, shown: str) -> None:
+    """By the first word and its color."""
+    run_info = RunInfo(destination, ("x.example",), ("chat",), ("p.yaml",), 1, "sequential")
 
-    assert run_info_line(heading, marked).startswith(shown)
+    assert run_info_line(run_info, marked).startswith(shown)
 
 
-def test_counts_have_their_colours_when_there_is_something_to_see() -> None:
+def test_counts_have_colors_unless_they_are_zero() -> None:
     """Zeros are plain."""
-    heading = RunInfo(Destination.LOCAL, (), ("chat",), ("p.yaml",), 3, "sequential")
+    run_info = RunInfo(Destination.LOCAL, (), ("chat",), ("p.yaml",), 3, "sequential")
     summary = Summary(Counter({Status.OK: 2, Status.FAILED: 1}), duration=1.0)
 
-    shown = summary_line(heading, summary, marked)
+    shown = summary_line(run_info, summary, marked)
 
     assert "<success>2 ok</>, <error>1 failed</>, 0 unknown, 0 skipped" in shown
 
 
-def test_words_of_a_server_and_labels_are_made_visible(make_step: MakeStep) -> None:
-    """Neither can move the cursor, or begin a line of its own."""
+def test_messages_of_a_server_and_names_are_escaped(make_step: MakeStep) -> None:
+    """Neither can move the cursor or start a line."""
     fault = ActionError("x", "bad\x1b[2J\r\nok  200", "")
     step = make_step(name="la\nbel", source="a\x1b.yaml:5")
 
-    shown = ResultLines().result(
+    shown = start().result(
         result_for(
             step,
             Status.FAILED,

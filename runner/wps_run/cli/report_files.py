@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from wps_run.problems import UsageError
-from wps_run.report.formats import FILE_FORMATS, file_help, suffix_list
+from wps_run.report.formats import FILE_FORMATS, help_of, suffix_list
 
 if TYPE_CHECKING:
     from wps_run.report.run_report import RunReport
@@ -29,7 +29,8 @@ def report_option(command: Decorated) -> Decorated:
         "reports",
         multiple=True,
         metavar="FILE",
-        help=f"Write a report to FILE in the format of its suffix. {file_help()}. Can be repeated.",
+        help=f"Write a report to FILE in the format of its suffix. {help_of(FILE_FORMATS)}. "
+        "Can be repeated.",
     )(command)
 
 

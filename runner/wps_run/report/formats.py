@@ -30,7 +30,7 @@ class Reporter(Protocol):
         ...
 
     def end(self, summary: "Summary", simulations: "Sequence[Simulation]") -> str:
-        """Return the text after the last result. Only a rehearsal has simulations, one a hub."""
+        """Return the text after the last result. A rehearsal has a simulation for each hub."""
         ...
 
 
@@ -161,19 +161,9 @@ FINDING_FORMATS: Mapping[str, FindingFormat] = MappingProxyType(
 """Name to format, of those that `validate --format` can write."""
 
 
-def output_help() -> str:
-    """Return `text: one line per action, for people; json: …`, for the help of `--output`."""
-    return "; ".join(f"{name}: {row.help}" for name, row in OUTPUT_FORMATS.items())
-
-
-def file_help() -> str:
-    """Return `.json: one JSON object …; .ndjson: …`, for the help of `--report`."""
-    return "; ".join(f"{suffix}: {row.help}" for suffix, row in FILE_FORMATS.items())
-
-
-def finding_help() -> str:
-    """Return `text: each problem …; json: …`, for the help of `validate --format`."""
-    return "; ".join(f"{name}: {row.help}" for name, row in FINDING_FORMATS.items())
+def help_of(formats: "Mapping[str, ReportFormat] | Mapping[str, FindingFormat]") -> str:
+    """Return `text: one line per action, for people; json: …`, for the help of an option."""
+    return "; ".join(f"{key}: {row.help}" for key, row in formats.items())
 
 
 def suffix_list() -> str:

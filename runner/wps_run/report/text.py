@@ -23,11 +23,13 @@ _LONG = 100_000
 """Milliseconds. Longer times are shown in seconds, so that the columns stay aligned."""
 
 
-class ResultLines:
-    """Formats the results of one run as lines; each hint and each reason for skipping appears once.
+class TextReporter:
+    """Reports one line per action, the cause of each failure, and the totals.
 
     A line has four columns: status, HTTP status, time, and the action with its target. When the
-    action is not ok, the lines below it have its source, the error and the hint.
+    action is not ok, the lines below it have its source, the error and the hint. Each hint, and
+    each reason for skipping, appears once; at the end, hints that apply to several actions are
+    repeated with the number of actions.
 
     Args:
         styler: Adds the colors.
@@ -37,6 +39,11 @@ class ResultLines:
         self._styler = styler
         self._hints: Counter[str] = Counter()
         self._skip_codes: set[str] = set()
+
+    def begin(self, run_info: RunInfo) -> str:
+        """Return one line that describes the run."""
+        self._run_info = run_info
+        return f"{run_info_line(run_info, self._styler)}\n"
 
     def result(self, result: Result) -> str:
         """Return the lines of one result."""
@@ -50,13 +57,11 @@ class ResultLines:
             self._skip_codes.add(error.code)
         return line + _reason(result, error) + self._hint(error.hint)
 
-    def repeated_hints(self) -> str:
-        """Return the hints that apply to several actions, most frequent first, with counts."""
-        repeated = [(hint, count) for hint, count in self._hints.most_common() if count > 1]
-        lines = [f"hint for {count:,} actions: {hint}\n" for hint, count in repeated[:MAX_HINTS]]
-        if len(repeated) > MAX_HINTS:
-            lines.append(f"… and {len(repeated) - MAX_HINTS:,} more hints\n")
-        return "\n" + "".join(lines) if lines else ""
+    def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
+        """Return the simulations, the repeated hints and the totals."""
+        totals = summary_line(self._run_info, summary, self._styler)
+        parts = [simulation.as_text() for simulation in simulations]
+        return "".join((*parts, *self._repeated_hints(), totals))
 
     def _hint(self, hint: str) -> str:
         if not hint:
@@ -65,32 +70,15 @@ class ResultLines:
         is_first = self._hints[hint] == 1
         return f"        {self._styler(Style.HINT, 'hint:')} {hint}\n" if is_first else ""
 
-
-class TextReporter:
-    """Reports one line per action, the cause of each failure, and the totals.
-
-    Args:
-        styler: Adds the colors.
-    """
-
-    def __init__(self, styler: Styler = unstyled) -> None:
-        self._styler = styler
-        self._lines = ResultLines(styler)
-
-    def begin(self, run_info: RunInfo) -> str:
-        """Return one line that describes the run."""
-        self._run_info = run_info
-        return f"{run_info_line(run_info, self._styler)}\n"
-
-    def result(self, result: Result) -> str:
-        """Return the lines of the result."""
-        return self._lines.result(result)
-
-    def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
-        """Return the simulations, the hints that apply to several actions, and the totals."""
-        totals = summary_line(self._run_info, summary, self._styler)
-        parts = [simulation.as_text() for simulation in simulations]
-        return "".join((*parts, self._lines.repeated_hints(), totals))
+    def _repeated_hints(self) -> Iterator[str]:
+        """Yield the hints that apply to several actions, most frequent first."""
+        repeated = [(hint, count) for hint, count in self._hints.most_common() if count > 1]
+        if repeated:
+            yield "\n"
+        for hint, count in repeated[:MAX_HINTS]:
+            yield f"hint for {count:,} actions: {hint}\n"
+        if len(repeated) > MAX_HINTS:
+            yield f"… and {len(repeated) - MAX_HINTS:,} more hints\n"
 
 
 class QuietReporter(TextReporter):
@@ -103,7 +91,7 @@ class QuietReporter(TextReporter):
 
     def result(self, result: Result) -> str:
         """Return the lines of the result when it failed or is unknown."""
-        return self._lines.result(result) if result.status in _FAILURES else ""
+        return super().result(result) if result.status in _FAILURES else ""
 
     def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
         """Return the totals."""

@@ -12,7 +12,7 @@ from wps_run.execution.summary import EXIT_FAILED
 from wps_run.journal.store import recent_journals, state_folder
 from wps_run.journal.writer import read_journal
 from wps_run.problems import UsageError
-from wps_run.report.formats import OUTPUT_FORMATS, output_help
+from wps_run.report.formats import OUTPUT_FORMATS, help_of
 from wps_run.report.merge import merge_histories
 from wps_run.report.run_report import RunReport, report_from_history
 
@@ -22,8 +22,8 @@ from wps_run.report.run_report import RunReport, report_from_history
 @click.option(
     "--output",
     type=click.Choice(list(OUTPUT_FORMATS)),
-    help=f"Write results to stdout in this format. {output_help()}.  [default: text; none with "
-    "--report]",
+    help=f"Write results to stdout in this format. {help_of(OUTPUT_FORMATS)}.  "
+    "[default: text; none with --report]",
 )
 @report_option
 def command(journals: tuple[str, ...], output: str | None, reports: tuple[str, ...]) -> int:

@@ -55,7 +55,7 @@ from wps_run.journal.writer import read_journal
 from wps_run.planning import Plan
 from wps_run.playbook.options import CONNECTION
 from wps_run.problems import PlaybookError
-from wps_run.report.formats import OUTPUT_FORMATS, Reporter, output_help
+from wps_run.report.formats import OUTPUT_FORMATS, Reporter, help_of
 from wps_run.report.records import summary_record
 from wps_run.report.text import QuietReporter, TextReporter, next_steps, summary_line
 
@@ -151,7 +151,7 @@ class RunContext:
     type=click.Choice(list(OUTPUT_FORMATS)),
     default="text",
     show_default=True,
-    help=f"Write results to stdout in this format. {output_help()}.",
+    help=f"Write results to stdout in this format. {help_of(OUTPUT_FORMATS)}.",
 )
 @click.option(
     "--journal",

@@ -13,7 +13,7 @@ from wps_run.cli.terminal import styler_for, write
 from wps_run.playbook.lint import find_unused_assignments, used_variables
 from wps_run.problems import PlaybookError, Problem, Severity, UsageError
 from wps_run.report.findings.text import format_text
-from wps_run.report.formats import FINDING_FORMATS, finding_help
+from wps_run.report.formats import FINDING_FORMATS, help_of
 
 FINDINGS = 1
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -36,7 +36,7 @@ SCHEMA = ".schema.json"
     type=click.Choice(list(FINDING_FORMATS)),
     default="text",
     show_default=True,
-    help=f"Write the problems in this format. {finding_help()}.",
+    help=f"Write the problems in this format. {help_of(FINDING_FORMATS)}.",
 )
 def command(
     paths: tuple[str, ...],
