@@ -71,65 +71,57 @@ _INVALID_IDS = {"users": "Invalid user ID.", "connections": "Invalid connection 
 
 HEALTH = Operation("GetServiceStatus", ops.health, access=AccessRule.ANYONE)
 
-_Methods = Mapping[str, Operation]
+_Methods = dict[str, Operation]
+_Row = tuple[str, str, Operation]
 
-_ROUTES: Mapping[tuple[str, ...], _Methods] = {
-    (":send",): {"POST": Operation("SendToAll", ops.send_to_all, has_body=True)},
-    (":closeConnections",): {"POST": Operation("CloseAllConnections", ops.close_all_connections)},
-    (":generateToken",): {
-        "POST": Operation(
-            "GenerateClientToken", ops.generate_client_token, access=AccessRule.ENTRA_ID
-        )
-    },
-    (":addToGroups",): {
-        "POST": Operation("AddConnectionsToGroups", ops.add_connections_to_groups, has_body=True)
-    },
-    (":removeFromGroups",): {
-        "POST": Operation(
-            "RemoveConnectionsFromGroups", ops.remove_connections_from_groups, has_body=True
-        )
-    },
-    ("connections", "*"): {
-        "HEAD": Operation("ConnectionExists", ops.connection_exists),
-        "DELETE": Operation("CloseConnection", ops.close_connection),
-    },
-    ("connections", "*", ":send"): {
-        "POST": Operation("SendToConnection", ops.send_to_connection, has_body=True)
-    },
-    ("connections", "*", "groups"): {
-        "DELETE": Operation("RemoveConnectionFromAllGroups", ops.remove_connection_from_all_groups)
-    },
-    ("groups", "*"): {"HEAD": Operation("GroupExists", ops.group_exists)},
-    ("groups", "*", ":send"): {"POST": Operation("SendToGroup", ops.send_to_group, has_body=True)},
-    ("groups", "*", ":closeConnections"): {
-        "POST": Operation("CloseGroupConnections", ops.close_group_connections)
-    },
-    ("groups", "*", "connections"): {
-        "GET": Operation("ListConnectionsInGroup", ops.list_connections_in_group)
-    },
-    ("groups", "*", "connections", "*"): {
-        "PUT": Operation("AddConnectionToGroup", ops.add_connection_to_group),
-        "DELETE": Operation("RemoveConnectionFromGroup", ops.remove_connection_from_group),
-    },
-    ("users", "*"): {"HEAD": Operation("UserExists", ops.user_exists)},
-    ("users", "*", ":send"): {"POST": Operation("SendToUser", ops.send_to_user, has_body=True)},
-    ("users", "*", ":closeConnections"): {
-        "POST": Operation("CloseUserConnections", ops.close_user_connections)
-    },
-    ("users", "*", "groups"): {
-        "DELETE": Operation("RemoveUserFromAllGroups", ops.remove_user_from_all_groups)
-    },
-    ("users", "*", "groups", "*"): {
-        "PUT": Operation("AddUserToGroup", ops.add_user_to_group),
-        "DELETE": Operation("RemoveUserFromGroup", ops.remove_user_from_group),
-    },
-    ("permissions", "*", "connections", "*"): {
-        "PUT": Operation("GrantPermission", ops.grant_permission),
-        "DELETE": Operation("RevokePermission", ops.revoke_permission),
-        "HEAD": Operation("CheckPermission", ops.check_permission),
-    },
-}
-"""The operations by method for each path after `/api/hubs/{hub}`, with `*` for a name."""
+
+def _row(
+    method: str,
+    path: str,
+    run: OperationFunction,
+    *,
+    has_body: bool = False,
+    access: AccessRule = AccessRule.TOKEN,
+) -> _Row:
+    """Make one row of the table; the operation ID is the function's name in camel case."""
+    name = "".join(map(str.capitalize, run.__name__.split("_")))
+    return method, path, Operation(name, run, has_body, access)
+
+
+def _by_path(*rows: _Row) -> Mapping[tuple[str, ...], _Methods]:
+    routes: dict[tuple[str, ...], _Methods] = {}
+    for method, path, operation in rows:
+        routes.setdefault(tuple(path.split("/")), {})[method] = operation
+    return routes
+
+
+_ROUTES = _by_path(
+    _row("POST", ":send", ops.send_to_all, has_body=True),
+    _row("POST", ":closeConnections", ops.close_all_connections),
+    _row("POST", ":generateToken", ops.generate_client_token, access=AccessRule.ENTRA_ID),
+    _row("POST", ":addToGroups", ops.add_connections_to_groups, has_body=True),
+    _row("POST", ":removeFromGroups", ops.remove_connections_from_groups, has_body=True),
+    _row("HEAD", "connections/*", ops.connection_exists),
+    _row("DELETE", "connections/*", ops.close_connection),
+    _row("POST", "connections/*/:send", ops.send_to_connection, has_body=True),
+    _row("DELETE", "connections/*/groups", ops.remove_connection_from_all_groups),
+    _row("HEAD", "groups/*", ops.group_exists),
+    _row("POST", "groups/*/:send", ops.send_to_group, has_body=True),
+    _row("POST", "groups/*/:closeConnections", ops.close_group_connections),
+    _row("GET", "groups/*/connections", ops.list_connections_in_group),
+    _row("PUT", "groups/*/connections/*", ops.add_connection_to_group),
+    _row("DELETE", "groups/*/connections/*", ops.remove_connection_from_group),
+    _row("HEAD", "users/*", ops.user_exists),
+    _row("POST", "users/*/:send", ops.send_to_user, has_body=True),
+    _row("POST", "users/*/:closeConnections", ops.close_user_connections),
+    _row("DELETE", "users/*/groups", ops.remove_user_from_all_groups),
+    _row("PUT", "users/*/groups/*", ops.add_user_to_group),
+    _row("DELETE", "users/*/groups/*", ops.remove_user_from_group),
+    _row("PUT", "permissions/*/connections/*", ops.grant_permission),
+    _row("DELETE", "permissions/*/connections/*", ops.revoke_permission),
+    _row("HEAD", "permissions/*/connections/*", ops.check_permission),
+)
+"""The operations by method for each path after `/api/hubs/{hub}/`, with `*` for a name."""
 
 OPERATIONS = tuple(operation.name for methods in _ROUTES.values() for operation in methods.values())
 """The names of all operations except health."""
