@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -129,6 +130,19 @@ def test_an_invalid_fault_is_reported(wps_run: Script) -> None:
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "did you mean `count`?" in done.stderr
+
+
+def test_a_port_that_is_in_use_is_reported(wps_run: Script) -> None:
+    """With the address and the system's reason; exit 2."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        done = wps_run("serve", "--port", str(port))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"wps-run: cannot listen on 127.0.0.1:{port}: ")
 
 
 def test_a_stop_is_prompt_while_requests_are_stalled(
