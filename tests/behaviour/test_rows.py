@@ -65,7 +65,7 @@ def test_a_playbook_from_standard_input_has_its_files_in_the_working_folder(
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_is_told_at_once(wps_run: Script, tmp_path: Path) -> None:
+def test_a_pipe_is_refused_at_once(wps_run: Script, tmp_path: Path) -> None:
     """Nobody writes into it, so a command that opened it would never end."""
     (tmp_path / "p.yaml").write_text(PLAYBOOK)
     os.mkfifo(tmp_path / "members.csv")
@@ -85,6 +85,6 @@ def test_the_benchmark_of_streams_prints_its_table(project: Path) -> None:
     )  # fmt: skip
 
     head, *measured = done.stdout.splitlines()
-    assert head.split() == ["command", "rows", "seconds", "us", "a", "row", "peak", "MiB"]
+    assert head.split() == ["command", "rows", "seconds", "us", "per", "row", "peak", "MiB"]
     assert [line.split()[0] for line in measured] == ["plan", "run"]
     assert all(" 2000 " in line for line in measured)
