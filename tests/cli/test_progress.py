@@ -15,7 +15,7 @@ import click
 import pytest
 
 from wps_run.cli.logs import logging_to_stderr
-from wps_run.cli.progress import Progress, ProgressMode, Screen, progress_mode
+from wps_run.cli.progress import Progress, ProgressMode, Screen, choose_mode
 from wps_run.execution.result import Status
 from wps_run.report.progress import ProgressSnapshot
 
@@ -79,7 +79,7 @@ def test_the_form_is_that_of_the_stream(
     """A line where escapes are obeyed, a log elsewhere, nothing when it is not wanted."""
     stream = Terminal() if tty else io.StringIO()
 
-    assert progress_mode(stream, environment, wanted=wanted) is form
+    assert choose_mode(stream, environment, wanted=wanted) is form
 
 
 async def test_results_are_above_the_line_and_the_line_goes_at_the_end() -> None:

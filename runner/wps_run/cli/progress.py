@@ -88,7 +88,7 @@ class ProgressMode(StrEnum):
     NONE = "none"
 
 
-def progress_mode(stream: TextIO, environment: Mapping[str, str], *, wanted: bool) -> ProgressMode:
+def choose_mode(stream: TextIO, environment: Mapping[str, str], *, wanted: bool) -> ProgressMode:
     """Return how progress is shown on a stream: a line needs a terminal with escape sequences."""
     if not wanted:
         return ProgressMode.NONE

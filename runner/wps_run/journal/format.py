@@ -109,7 +109,7 @@ class Unsent(Struct, frozen=True, tag="unsent"):
     index: Index
 
 
-class Rehearsal(Struct, frozen=True, tag="rehearsal"):
+class RehearsalRecord(Struct, frozen=True, tag="rehearsal"):
     """What a rehearsal found in one hub; `wps_run.report.simulation` reads its other keys."""
 
 
@@ -180,7 +180,7 @@ def run_fields(run: RunInfo) -> dict[str, Any]:
     return keys
 
 
-Record = Resumed | Sending | Unsent | Rehearsal | SummaryRecord | Result
+Record = Resumed | Sending | Unsent | RehearsalRecord | SummaryRecord | Result
 """The lines after the header."""
 
 _encoder = msgspec.json.Encoder()

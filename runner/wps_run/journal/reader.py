@@ -19,7 +19,7 @@ from wps_run.journal.format import (
     VERSION,
     Header,
     InvalidLineError,
-    Rehearsal,
+    RehearsalRecord,
     Resumed,
     Sending,
     SummaryRecord,
@@ -128,7 +128,7 @@ class History:
                 self.run = decode_run_info(decode_object(line)) or self.run
                 self.summary, self.resumed = None, resumed
                 self.rehearsals.clear()
-            case Rehearsal():
+            case RehearsalRecord():
                 self.rehearsals.append(decode_object(line))
             case None:
                 pass

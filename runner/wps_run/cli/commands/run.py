@@ -6,27 +6,22 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wps_run import checking, planning, running
-from wps_run.cli.confirm import confirm
-from wps_run.cli.errors import discard_stdout, show_error, show_warnings
+from wps_run.cli.errors import show_error, show_warnings
 from wps_run.cli.faults import rehearsal_options, trouble_in
 from wps_run.cli.inputs import read_inputs
 from wps_run.cli.journals import (
     JournalOptions,
-    open_recorder,
-    playbook_paths,
     recorded_paths,
     recorded_shard,
-    resume_command,
 )
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import (
@@ -35,34 +30,25 @@ from wps_run.cli.options import (
     overrides_from,
     run_options,
 )
-from wps_run.cli.progress import Progress, ProgressTracker, progress_mode
+from wps_run.cli.progress import Progress, ProgressMode, ProgressTracker, choose_mode
 from wps_run.cli.report_files import (
-    JOB_SUMMARY,
-    add_job_summary,
     report_option,
     report_paths,
-    write_reports,
 )
-from wps_run.cli.terminal import StdoutError, styler_for, use_utf8_stdout
-from wps_run.execution.result import Result, SkipReason, Status
+from wps_run.cli.run_output import RunContext, RunOutput
+from wps_run.execution.result import SkipReason, Status
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.stop import Stop
-from wps_run.execution.summary import EXIT_FAILED, Summary
-from wps_run.journal.format import encode_line
-from wps_run.journal.reader import RecordedResults
-from wps_run.journal.recorder import RunRecorder
+from wps_run.execution.summary import Summary
 from wps_run.journal.writer import read_journal
 from wps_run.planning import Plan
 from wps_run.playbook.options import CONNECTION
-from wps_run.problems import PlaybookError
-from wps_run.report.formats import OUTPUT_FORMATS, Reporter, help_of
-from wps_run.report.records import summary_record
-from wps_run.report.text import QuietReporter, TextReporter, next_steps, summary_line
+from wps_run.problems import PlaybookError, UsageError
+from wps_run.report.formats import OUTPUT_FORMATS, help_of
 
 if TYPE_CHECKING:
     from wps_run.connect.endpoint import Endpoint
     from wps_run.rehearsal import Rehearsal
-    from wps_run.report.simulation import Simulation
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,23 +88,6 @@ class RunArguments:
             resume=self.resume,
             only_failed=self.failed,
         ).resolved()
-
-
-@dataclass(frozen=True, slots=True)
-class RunContext:
-    """Where a run takes place.
-
-    Attributes:
-        run: What is run and where.
-        endpoint: Gives the endpoint of a plan.
-        recorder: Its journal, and the results of an earlier part.
-        simulations: Gives what would happen, at the end; nothing unless it is a rehearsal.
-    """
-
-    run: RunInfo
-    endpoint: "Callable[[Plan], Endpoint]"
-    recorder: RunRecorder
-    simulations: "Callable[[], Sequence[Simulation]]" = tuple
 
 
 @click.command("run")
@@ -216,26 +185,27 @@ def command(**values: Any) -> int:
     default_hub = planning.LOCAL_HUB if args.local else ""
     plans = planning.plan(playbooks, overrides, default_hub=default_hub)
     note_empty_shard(plans)
-    output = RunOutput(args, reports, os.environ)
+    output = RunOutput(args.output, reports, os.environ, quiet=args.quiet)
+    progress = choose_mode(sys.stderr, os.environ, wanted=not (args.quiet or args.no_progress))
     gc.freeze()  # what exists now stays to the end, so the collector need not look at it again
     open_context = (
         _local_context(plans, output, journal, running.rehearsal(plans, **trouble))
         if args.local
         else _service_context(args, plans, output, journal)
     )
-    return asyncio.run(_run(args, plans, output, open_context))
+    return asyncio.run(_run(args.ca_bundle, plans, output, progress, open_context))
 
 
 OpenContext = Callable[[AsyncExitStack], Awaitable[RunContext]]
 
 
 def _service_context(
-    args: RunArguments, plans: Sequence[Plan], output: "RunOutput", journal: JournalOptions
+    args: RunArguments, plans: Sequence[Plan], output: RunOutput, journal: JournalOptions
 ) -> OpenContext:
     """Prepare a run against the service; errors in its settings show before the run starts."""
     endpoints = {plan.first: running.endpoint_of(plan, args.endpoint) for plan in plans}
     if not args.yes:
-        confirm(plans, lambda plan: endpoints[plan.first])
+        _confirm(plans, lambda plan: endpoints[plan.first])
     hosts = [endpoints[plan.first].host for plan in plans]
     run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
     recorder = output.open_recorder(journal, run, plans, hosts)
@@ -247,7 +217,7 @@ def _service_context(
 
 
 def _local_context(
-    plans: Sequence[Plan], output: "RunOutput", journal: JournalOptions, rehearsal: "Rehearsal"
+    plans: Sequence[Plan], output: RunOutput, journal: JournalOptions, rehearsal: "Rehearsal"
 ) -> OpenContext:
     """Prepare a rehearsal."""
 
@@ -262,7 +232,11 @@ def _local_context(
 
 
 async def _run(
-    args: RunArguments, plans: Sequence[Plan], output: "RunOutput", open_context: OpenContext
+    ca_bundle: str | None,
+    plans: Sequence[Plan],
+    output: RunOutput,
+    progress_mode: ProgressMode,
+    open_context: OpenContext,
 ) -> int:
     """Run the plans and report every action; return the exit code."""
     stop = Stop()
@@ -279,7 +253,7 @@ async def _run(
             plans,
             context.endpoint,
             stop,
-            ca_bundle=args.ca_bundle,
+            ca_bundle=ca_bundle,
             recorder=recorder,
             on_plan=tracker.start_plan,
         )
@@ -287,7 +261,7 @@ async def _run(
         started = time.monotonic()
         defect: Exception | None = None
         try:
-            with Progress(output.progress, tracker.snapshot, output.write) as progress:
+            with Progress(progress_mode, tracker.snapshot, output.write) as progress:
                 async with aclosing(batches):
                     async for batch in batches:
                         tracker.count(batch)
@@ -322,162 +296,44 @@ def _account_for(error: Exception, run: RunInfo, summary: Summary) -> Exception 
     return error
 
 
-class RunOutput:
-    """Writes what a run reports: results to stdout as they come, and report files at the end.
+CLOSES_ALL = "closeAllConnections"
 
-    When stdout cannot be written (a closed pipe, a full disk), nothing more is written to it,
-    and `error` says why.
+
+def _confirm(plans: Sequence[Plan], endpoint: "Callable[[Plan], Endpoint]") -> None:
+    """Ask for confirmation if a plan closes every connection of a hub.
+
+    Does not ask for a hub on this machine, nor where stdin or stderr is no terminal.
 
     Args:
-        args: The command line.
-        reports: The report files, checked.
-        environment: Says whether this is a job of GitHub Actions.
+        plans: The plans of the run. Their actions count, not the rows of these.
+        endpoint: Returns the endpoint of a plan.
+
+    Raises:
+        UsageError: The answer is not yes.
     """
-
-    def __init__(
-        self, args: RunArguments, reports: Sequence[Path], environment: Mapping[str, str]
-    ) -> None:
-        self.progress = progress_mode(
-            sys.stderr, environment, wanted=not (args.quiet or args.no_progress)
-        )
-        self.error: StdoutError | None = None
-        self._reporter = _reporter(args, environment)
-        self._is_text = args.output == "text"
-        self._reports = reports
-        self._job_summary = environment.get(JOB_SUMMARY)
-
-    def open_recorder(
-        self,
-        journal: JournalOptions,
-        run: RunInfo,
-        plans: Sequence[Plan],
-        endpoints: Sequence[str],
-    ) -> RunRecorder:
-        """Open the journal of the run; a temporary one if only the reports need it."""
-        return open_recorder(
-            journal,
-            run,
-            plans,
-            endpoints,
-            report_folder=self._reports[0].parent if self._reports else None,
-            needs_report=bool(self._reports or self._job_summary),
-        )
-
-    def begin(self, run: RunInfo) -> None:
-        """Write the text before the first result."""
-        self.write(self._reporter.begin(run))
-
-    def format(self, results: Sequence[Result]) -> str:
-        """Return the text of results."""
-        return "".join(map(self._reporter.result, results))
-
-    def write(self, text: str) -> None:
-        """Write and flush, so that readers of a pipe see it."""
-        if not text or self.error is not None:
-            return
-        try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        except StdoutError as error:
-            self.error = error
-
-    async def end(self, plans: Sequence[Plan], context: RunContext, summary: Summary) -> int:
-        """End the report, close the journal, write report files; return the exit code."""
-        simulations = context.simulations()
-        self.write(self._reporter.end(summary, simulations))
-        await _close_journal(context, summary, simulations)
-        succeeded = self._write_reports(context, summary, simulations)
-        self._show_next_steps(plans, context, summary, self._reports if succeeded else ())
-        if self.error is not None:
-            return _unwritten(self.error, context.run, summary)
-        return summary.exit_code if succeeded else max(summary.exit_code, EXIT_FAILED)
-
-    def _write_reports(
-        self, context: RunContext, summary: Summary, simulations: "Sequence[Simulation]"
-    ) -> bool:
-        """Write report files and the job summary from the journal; whether all succeeded."""
-        journal = context.recorder.journal
-        if journal is None or not (self._reports or self._job_summary):
-            return True
-        from wps_run.report.run_report import RunReport  # noqa: PLC0415 -- most runs write none
-
-        lasting = context.recorder.lasting
-        if lasting:
-            simulations = tuple(simulation.without_text() for simulation in simulations)
-        report = RunReport(
-            context.run,
-            context.recorder.started,
-            RecordedResults(read_journal(journal.path)),
-            summary,
-            simulations,
-        )
-        succeeded = write_reports(self._reports, report, lasting.path if lasting else None)
-        if self._job_summary:
-            add_job_summary(Path(self._job_summary), report)
-        return succeeded
-
-    def _show_next_steps(
-        self,
-        plans: Sequence[Plan],
-        context: RunContext,
-        summary: Summary,
-        reports: Sequence[Path],
-    ) -> None:
-        """Write to stderr how to resume the run, and for people what else there is to do or read.
-
-        A script whose run succeeded gets no output.
-        """
-        journal = context.recorder.lasting
-        resume = resume_command(journal.path, playbook_paths(plans)) if journal else ""
-        if self._is_text and (summary.exit_code or sys.stderr.isatty()):
-            path = str(journal.path) if journal else ""
-            for line in next_steps(summary, resume, path, list(map(str, reports))):
-                click.echo(f"wps-run: {line}", err=True)
-        if journal and summary.not_done > 0:
-            click.echo(f"wps-run: to do the rest: {resume}", err=True)
-
-
-def _reporter(args: RunArguments, environment: Mapping[str, str]) -> Reporter:
-    """Return what formats results for stdout; in GitHub Actions it adds annotations."""
-    if args.output != "text":
-        use_utf8_stdout()
-        reporter = OUTPUT_FORMATS[args.output].new_reporter()
-    else:
-        styler = styler_for(sys.stdout)
-        reporter = QuietReporter(styler) if args.quiet else TextReporter(styler)
-    if environment.get("GITHUB_ACTIONS") != "true":
-        return reporter
-    from wps_run.report.github import AnnotatedReporter  # noqa: PLC0415 -- only there
-
-    to_stderr = None if args.output == "text" else partial(click.echo, err=True, nl=False)
-    return AnnotatedReporter(reporter, to_stderr)
-
-
-async def _close_journal(
-    context: RunContext, summary: Summary, simulations: "Sequence[Simulation]"
-) -> None:
-    """Write the end of the journal, and show if it could not be written."""
-    journal = context.recorder.journal
-    if journal is None:
+    closing: dict[str, int] = {}
+    for plan in plans:
+        count = sum(item.action.name == CLOSES_ALL for item in plan.playbook.actions)
+        if count and not _is_local(endpoint(plan)):
+            hub = f"hub `{plan.hub}` at {endpoint(plan).host}"
+            closing[hub] = closing.get(hub, 0) + count
+    if not closing or not _is_at_terminal():
         return
-    for simulation in simulations:
-        journal.add(encode_line(simulation.without_text().as_json()))
-    journal.add(encode_line(summary_record(context.run, summary)))
-    await journal.close()
-    if journal.error is not None:
-        click.echo(
-            f"wps-run: the journal `{journal.path}` cannot be written: {journal.error}", err=True
-        )
+    for hub, count in closing.items():
+        actions = "1 action closes" if count == 1 else f"{count} actions close"
+        click.echo(f"wps-run: {actions} every connection of {hub}", err=True)
+    click.echo("Continue? [y/N] ", err=True, nl=False)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise UsageError("nothing was sent; answer `y` to continue, or use --yes")
 
 
-def _unwritten(error: StdoutError, run: RunInfo, summary: Summary) -> int:
-    """End a run whose report could not be written: quietly if its reader is gone."""
-    if error.is_closed:
-        raise error
-    click.echo(f"wps-run: {error}", err=True)
-    click.echo(summary_line(run, summary).lstrip("\n"), err=True, nl=False)
-    discard_stdout()
-    return max(summary.exit_code, EXIT_FAILED)
+def _is_local(endpoint: "Endpoint") -> bool:
+    """Whether the hub itself is on this machine, not only a proxy before it."""
+    return replace(endpoint, reverse_proxy="").is_loopback
+
+
+def _is_at_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _handle_signals(stop: Stop, summary: Summary) -> None:

@@ -1,0 +1,208 @@
+"""What a run writes: results to stdout as they come, its journal, and report files at the end."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wps_run.cli.errors import discard_stdout
+from wps_run.cli.journals import JournalOptions, open_recorder, playbook_paths, resume_command
+from wps_run.cli.report_files import JOB_SUMMARY, add_job_summary, write_reports
+from wps_run.cli.terminal import StdoutError, styler_for, use_utf8_stdout
+from wps_run.execution.result import Result
+from wps_run.execution.run_info import RunInfo
+from wps_run.execution.summary import EXIT_FAILED, Summary
+from wps_run.journal.format import encode_line
+from wps_run.journal.reader import RecordedResults
+from wps_run.journal.recorder import RunRecorder
+from wps_run.journal.writer import read_journal
+from wps_run.planning import Plan
+from wps_run.report.formats import OUTPUT_FORMATS, Reporter
+from wps_run.report.records import summary_record
+from wps_run.report.text import QuietReporter, TextReporter, next_steps, summary_line
+
+if TYPE_CHECKING:
+    from wps_run.connect.endpoint import Endpoint
+    from wps_run.report.simulation import Simulation
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """Where a run takes place.
+
+    Attributes:
+        run: What is run and where.
+        endpoint: Gives the endpoint of a plan.
+        recorder: Its journal, and the results of an earlier part.
+        simulations: Gives what would happen, at the end; nothing unless it is a rehearsal.
+    """
+
+    run: RunInfo
+    endpoint: "Callable[[Plan], Endpoint]"
+    recorder: RunRecorder
+    simulations: "Callable[[], Sequence[Simulation]]" = tuple
+
+
+class RunOutput:
+    """Writes what a run reports: results to stdout as they come, and report files at the end.
+
+    When stdout cannot be written (a closed pipe, a full disk), nothing more is written to it,
+    and `error` says why.
+
+    Args:
+        output_format: The format on stdout.
+        reports: The report files, checked.
+        environment: Says whether this is a job of GitHub Actions.
+        quiet: Whether text shows only failures and the totals.
+    """
+
+    def __init__(
+        self,
+        output_format: str,
+        reports: Sequence[Path],
+        environment: Mapping[str, str],
+        *,
+        quiet: bool,
+    ) -> None:
+        self.error: StdoutError | None = None
+        self._reporter = _reporter(output_format, environment, quiet=quiet)
+        self._is_text = output_format == "text"
+        self._reports = reports
+        self._job_summary = environment.get(JOB_SUMMARY)
+
+    def open_recorder(
+        self,
+        journal: JournalOptions,
+        run: RunInfo,
+        plans: Sequence[Plan],
+        endpoints: Sequence[str],
+    ) -> RunRecorder:
+        """Open the journal of the run; a temporary one if only the reports need it."""
+        return open_recorder(
+            journal,
+            run,
+            plans,
+            endpoints,
+            report_folder=self._reports[0].parent if self._reports else None,
+            needs_report=bool(self._reports or self._job_summary),
+        )
+
+    def begin(self, run: RunInfo) -> None:
+        """Write the text before the first result."""
+        self.write(self._reporter.begin(run))
+
+    def format(self, results: Sequence[Result]) -> str:
+        """Return the text of results."""
+        return "".join(map(self._reporter.result, results))
+
+    def write(self, text: str) -> None:
+        """Write and flush, so that readers of a pipe see it."""
+        if not text or self.error is not None:
+            return
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except StdoutError as error:
+            self.error = error
+
+    async def end(self, plans: Sequence[Plan], context: RunContext, summary: Summary) -> int:
+        """End the report, close the journal, write report files; return the exit code."""
+        simulations = context.simulations()
+        self.write(self._reporter.end(summary, simulations))
+        await _close_journal(context, summary, simulations)
+        succeeded = self._write_reports(context, summary, simulations)
+        self._show_next_steps(plans, context, summary, self._reports if succeeded else ())
+        if self.error is not None:
+            return _unwritten(self.error, context.run, summary)
+        return summary.exit_code if succeeded else max(summary.exit_code, EXIT_FAILED)
+
+    def _write_reports(
+        self, context: RunContext, summary: Summary, simulations: "Sequence[Simulation]"
+    ) -> bool:
+        """Write report files and the job summary from the journal; whether all succeeded."""
+        journal = context.recorder.journal
+        if journal is None or not (self._reports or self._job_summary):
+            return True
+        from wps_run.report.run_report import RunReport  # noqa: PLC0415 -- most runs write none
+
+        lasting = context.recorder.lasting
+        if lasting:
+            simulations = tuple(simulation.without_text() for simulation in simulations)
+        report = RunReport(
+            context.run,
+            context.recorder.started,
+            RecordedResults(read_journal(journal.path)),
+            summary,
+            simulations,
+        )
+        succeeded = write_reports(self._reports, report, lasting.path if lasting else None)
+        if self._job_summary:
+            add_job_summary(Path(self._job_summary), report)
+        return succeeded
+
+    def _show_next_steps(
+        self,
+        plans: Sequence[Plan],
+        context: RunContext,
+        summary: Summary,
+        reports: Sequence[Path],
+    ) -> None:
+        """Write to stderr how to resume the run, and for people what else there is to do or read.
+
+        A script whose run succeeded gets no output.
+        """
+        journal = context.recorder.lasting
+        resume = resume_command(journal.path, playbook_paths(plans)) if journal else ""
+        if self._is_text and (summary.exit_code or sys.stderr.isatty()):
+            path = str(journal.path) if journal else ""
+            for line in next_steps(summary, resume, path, list(map(str, reports))):
+                click.echo(f"wps-run: {line}", err=True)
+        if journal and summary.not_done > 0:
+            click.echo(f"wps-run: to do the rest: {resume}", err=True)
+
+
+def _reporter(output_format: str, environment: Mapping[str, str], *, quiet: bool) -> Reporter:
+    """Return what formats results for stdout; in GitHub Actions it adds annotations."""
+    if output_format != "text":
+        use_utf8_stdout()
+        reporter = OUTPUT_FORMATS[output_format].new_reporter()
+    else:
+        styler = styler_for(sys.stdout)
+        reporter = QuietReporter(styler) if quiet else TextReporter(styler)
+    if environment.get("GITHUB_ACTIONS") != "true":
+        return reporter
+    from wps_run.report.github import AnnotatedReporter  # noqa: PLC0415 -- only there
+
+    to_stderr = None if output_format == "text" else partial(click.echo, err=True, nl=False)
+    return AnnotatedReporter(reporter, to_stderr)
+
+
+async def _close_journal(
+    context: RunContext, summary: Summary, simulations: "Sequence[Simulation]"
+) -> None:
+    """Write the end of the journal, and show if it could not be written."""
+    journal = context.recorder.journal
+    if journal is None:
+        return
+    for simulation in simulations:
+        journal.add(encode_line(simulation.without_text().as_json()))
+    journal.add(encode_line(summary_record(context.run, summary)))
+    await journal.close()
+    if journal.error is not None:
+        click.echo(
+            f"wps-run: the journal `{journal.path}` cannot be written: {journal.error}", err=True
+        )
+
+
+def _unwritten(error: StdoutError, run: RunInfo, summary: Summary) -> int:
+    """End a run whose report could not be written: quietly if its reader is gone."""
+    if error.is_closed:
+        raise error
+    click.echo(f"wps-run: {error}", err=True)
+    click.echo(summary_line(run, summary).lstrip("\n"), err=True, nl=False)
+    discard_stdout()
+    return max(summary.exit_code, EXIT_FAILED)
