@@ -1,4 +1,4 @@
-"""A server that logs what it applies, and a playbook that is run against it and broken off."""
+"""A server that records what it applies, and runs against it that are interrupted."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ import pytest
 from wps_run import checking, planning
 from wps_run.execution.result import Status
 
-Act = tuple[str, str]
+RequestLine = tuple[str, str]
 """Method and path: each action of the playbook has its own."""
 
 ROWS = 24
@@ -33,32 +33,32 @@ actions:
   - {actionName: sendToAll, data: hello}
   - {forEach: {file: rows.csv}, actionName: closeGroupConnections, group: 'g${each.n}'}
 """
-ANSWER = b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nretry-after-ms: 1\r\n\r\n"
+RESPONSE = b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nretry-after-ms: 1\r\n\r\n"
 
 
-class Truth:
-    """A server in a thread of its own that logs what it applies.
+class RecordingServer:
+    """A server in its own thread that records what it applies.
 
     Attributes:
         applied: How often each action was applied.
-        seen: How many requests have come.
-        holding: Whether answers are held back, for ever.
-        refused: The share of requests that are answered with 429 and not applied.
-        at: How many requests are to have come before `then` is called, once.
-        then: What happens then.
+        request_count: The number of requests so far.
+        holds_responses: Whether it sends no responses.
+        throttled_share: The share of requests that get a 429 and are not applied.
+        trigger_at: The number of the request at which `trigger` is called.
+        trigger: Called once, after that request.
     """
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)  # noqa: S311 -- a test that can be repeated
-        self.applied: Counter[Act] = Counter()
-        self.seen = 0
-        self.holding = False
-        self.refused = 0.03
-        self.at = 0
-        self.then: Callable[[], object] = lambda: None
+        self.random = random.Random(seed)  # noqa: S311 -- the same choices in each run
+        self.applied: Counter[RequestLine] = Counter()
+        self.request_count = 0
+        self.holds_responses = False
+        self.throttled_share = 0.03
+        self.trigger_at = 0
+        self.trigger: Callable[[], object] = lambda: None
         self.port = 0
         self._open = 0
-        self._calm = threading.Condition()
+        self._is_idle = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._server = self._loop.run_until_complete(
             self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
@@ -68,76 +68,76 @@ class Truth:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread."""
+        """Stop the server and its thread."""
         self._loop.call_soon_threadsafe(self._server.close)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    def opened(self, change: int) -> None:
+    def count_connection(self, change: int) -> None:
         """Count the open connections."""
-        with self._calm:
+        with self._is_idle:
             self._open += change
-            self._calm.notify_all()
+            self._is_idle.notify_all()
 
-    def settle(self) -> None:
-        """Wait until all that dead clients have sent is applied."""
-        with self._calm:
-            assert self._calm.wait_for(lambda: self._open == 0, timeout=20)
+    def wait_until_idle(self) -> None:
+        """Wait until all that killed clients sent is applied."""
+        with self._is_idle:
+            assert self._is_idle.wait_for(lambda: self._open == 0, timeout=20)
 
-    def later(self, seconds: float, call: Callable[[], object]) -> None:
-        """Do something a little later; called in the thread."""
+    def call_later(self, seconds: float, call: Callable[[], object]) -> None:
+        """Call a function after some seconds, in the server's thread."""
         self._loop.call_later(seconds, call)
 
-    def request(self, act: Act, answer: Callable[[bytes], None]) -> None:
-        """Apply a request or refuse it, and answer a little later."""
-        self.seen += 1
-        status = 429 if self.random.random() < self.refused else 200
-        self.applied[act] += status != 429
-        if not self.holding:
+    def request(self, line: RequestLine, respond: Callable[[bytes], None]) -> None:
+        """Apply or throttle a request, and respond after a short delay."""
+        self.request_count += 1
+        status = 429 if self.random.random() < self.throttled_share else 200
+        self.applied[line] += status != 429
+        if not self.holds_responses:
             delay = self.random.random() / 500
-            self._loop.call_later(delay, answer, ANSWER % status)
-        if self.seen == self.at:
-            self.then()
+            self._loop.call_later(delay, respond, RESPONSE % status)
+        if self.request_count == self.trigger_at:
+            self.trigger()
 
 
 class _Connection(asyncio.Protocol):
-    """One connection; requests come one after the other."""
+    """One connection, with one request at a time."""
 
-    def __init__(self, truth: Truth) -> None:
-        self._truth = truth
+    def __init__(self, server: RecordingServer) -> None:
+        self._recording_server = server
         self._data = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._truth.opened(1)
+        self._recording_server.count_connection(1)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        self._truth.opened(-1)
+        self._recording_server.count_connection(-1)
 
     def data_received(self, data: bytes) -> None:
         self._data += data
-        head, found, body = self._data.partition(b"\r\n\r\n")
+        head, end, body = self._data.partition(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
-        if found and len(body) >= length:
+        if end and len(body) >= length:
             self._data = body[length:]
             method, path, _ = head.decode().split("\r\n")[0].split(" ")
-            self._truth.request((method, path.partition("?")[0]), self._answer)
+            self._recording_server.request((method, path.partition("?")[0]), self._respond)
 
-    def _answer(self, text: bytes) -> None:
+    def _respond(self, text: bytes) -> None:
         self._transport.write(text)
 
 
 class Folder:
-    """A folder with the playbook, in which it is run against a server.
+    """A folder with a playbook, which runs against a server.
 
     Attributes:
-        path: Where it is.
+        path: Its path.
         journal: The journal of its run.
-        acts: Each action's request, by index.
-        idempotent: Which of them may be done twice.
+        requests: Method and path of each action, by index.
+        idempotent: The indices of idempotent actions.
     """
 
     def __init__(
@@ -152,29 +152,31 @@ class Folder:
             [checking.load_playbook(path / "p.yaml")], planning.RunOverrides({"mode": "concurrent"})
         )
         steps = list(self.plan.steps())
-        self.acts = [(one.request.method, one.request.path.partition("?")[0]) for one in steps]
-        self.idempotent = {one.index for one in steps if one.action.is_idempotent}
-        assert len(set(self.acts)) == len(self.acts)
+        self.requests = [
+            (step.request.method, step.request.path.partition("?")[0]) for step in steps
+        ]
+        self.idempotent = {step.index for step in steps if step.action.is_idempotent}
+        assert len(set(self.requests)) == len(self.requests)
 
     def start(
-        self, truth: Truth, *words: str, limit: int = 0, code: str = ""
+        self, server: RecordingServer, *args: str, limit: int = 0, code: str = ""
     ) -> subprocess.Popen[str]:
         """Start a run.
 
         Args:
-            truth: The server.
-            words: What the command line says.
-            limit: The most bytes that any of its files may have.
-            code: What this Python is to do before it is the command.
+            server: The server.
+            args: The arguments of wps-run.
+            limit: The maximum size of its files in bytes, or 0.
+            code: Python code to run before the command.
         """
         command = [str(self._script)]
         if limit:
             code = LIMITED.format(limit)
         if code:
             command = [sys.executable, "-c", code + ENTRY]
-        setting = f"Endpoint=http://127.0.0.1:{truth.port};AccessKey=bG9vcGJhY2s=;"
+        setting = f"Endpoint=http://127.0.0.1:{server.port};AccessKey=bG9vcGJhY2s=;"
         return subprocess.Popen(
-            [*command, *words, "--on-error", "continue", "--output", "json"],
+            [*command, *args, "--on-error", "continue", "--output", "json"],
             cwd=self.path,
             env={**os.environ, "WebPubSubConnectionString": setting},
             stdout=subprocess.PIPE,
@@ -183,30 +185,30 @@ class Folder:
         )
 
     def run(
-        self, truth: Truth, *words: str, limit: int = 0, code: str = ""
+        self, server: RecordingServer, *args: str, limit: int = 0, code: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run to the end."""
-        with self.start(truth, *words, limit=limit, code=code) as process:
+        """Run and wait for the end."""
+        with self.start(server, *args, limit=limit, code=code) as process:
             out, err = process.communicate(timeout=40)
-        truth.settle()
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
+        server.wait_until_idle()
+        return subprocess.CompletedProcess(args, process.returncode, out, err)
 
-    def check(self, results: list[dict[str, Any]], truth: Truth) -> Counter[str]:
-        """Hold results to the truth; gives the count of each status."""
-        assert [one["index"] for one in results] == list(range(len(self.acts)))
-        for one in results:
-            times = truth.applied[self.acts[one["index"]]]
-            assert times <= 1 or one["index"] in self.idempotent, ("done twice", one)
-            assert times == 0 or one["status"] in {"ok", "unknown"}, ("it was applied", one)
-            assert times > 0 or one["status"] != "ok", ("it was not applied", one)
-        return Counter(one["status"] for one in results)
+    def check_results(self, results: list[dict[str, Any]], server: RecordingServer) -> Counter[str]:
+        """Compare results with the server's records; return the count of each status."""
+        assert [result["index"] for result in results] == list(range(len(self.requests)))
+        for result in results:
+            count = server.applied[self.requests[result["index"]]]
+            assert count <= 1 or result["index"] in self.idempotent, ("done twice", result)
+            assert count == 0 or result["status"] in {"ok", "unknown"}, ("it was applied", result)
+            assert count > 0 or result["status"] != "ok", ("it was not applied", result)
+        return Counter(result["status"] for result in results)
 
     @staticmethod
-    def told(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-        """The results of a run that came to its end; its totals add up."""
+    def results_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+        """Return the results of a run that ended by itself; check its totals."""
         report = json.loads(done.stdout)
         results: list[dict[str, Any]] = report["results"]
-        counts = Counter(one["status"] for one in results)
+        counts = Counter(result["status"] for result in results)
         summary = report["summary"]
         assert {status: summary[status] for status in Status} == {s: counts[s] for s in Status}
         assert summary["total"] == len(results)
@@ -225,32 +227,32 @@ entry()
 
 
 @pytest.fixture
-def truth_of() -> Iterator[Callable[[int], Truth]]:
-    """Starts a server whose choices a seed decides; all are stopped at the end."""
-    started: list[Truth] = []
+def start_server() -> Iterator[Callable[[int], RecordingServer]]:
+    """Starts a server with a seed for its choices; all are stopped at the end."""
+    started: list[RecordingServer] = []
 
-    def start(seed: int) -> Truth:
-        started.append(Truth(seed))
+    def start(seed: int) -> RecordingServer:
+        started.append(RecordingServer(seed))
         return started[-1]
 
     yield start
-    for one in started:
-        one.stop()
+    for server in started:
+        server.stop()
 
 
 @pytest.fixture
-def truth(truth_of: Callable[[int], Truth]) -> Truth:
-    """One such server."""
-    return truth_of(0)
+def server(start_server: Callable[[int], RecordingServer]) -> RecordingServer:
+    """A server with the seed 0."""
+    return start_server(0)
 
 
 @pytest.fixture
 def folder_of(tmp_path: Path, script: Path) -> Callable[..., Folder]:
-    """Makes the folder of another playbook, or of so many rows."""
+    """Makes a folder with another playbook or number of rows."""
     return lambda **more: Folder(tmp_path, script, **more)
 
 
 @pytest.fixture
 def folder(folder_of: Callable[..., Folder]) -> Folder:
-    """The folder of the playbook."""
+    """A folder with the playbook."""
     return folder_of()

@@ -1,4 +1,4 @@
-"""A defect in the middle of a run: exit 70, and yet every action is accounted for."""
+"""A defect in the middle of a run: exit code 70, and a result for every action."""
 
 import json
 from typing import Any
@@ -9,12 +9,12 @@ from wps_run.journal.writer import read_journal
 
 DEFECT = """
 import wps_run.connect.client as edge
-sound, left = edge.Client.send, [20]
-async def send(self, *words, **more):
+original, left = edge.Client.send, [20]
+async def send(self, *args, **more):
     left[0] -= 1
-    mine = left[0] == 0
-    reply = await sound(self, *words, **more)
-    if mine:
+    fails = left[0] == 0
+    reply = await original(self, *args, **more)
+    if fails:
         raise ZeroDivisionError("Bearer and all")
     return reply
 edge.Client.send = send
@@ -22,18 +22,16 @@ edge.Client.send = send
 
 
 @pytest.mark.parametrize("mode", ["sequential", "concurrent"])
-def test_a_defect_ends_the_run_and_leaves_nothing_untold(
-    folder: Any, truth: Any, mode: str
-) -> None:
-    """What it struck is unknown, the rest is skipped; a resumed run does that rest once."""
-    truth.refused = 0.0
-    done = folder.run(truth, "p.yaml", "--journal", "j", "--mode", mode, code=DEFECT)
+def test_a_defect_ends_the_run_with_all_results(folder: Any, server: Any, mode: str) -> None:
+    """The affected action is unknown, the rest is skipped; a resumed run does the rest once."""
+    server.throttled_share = 0.0
+    done = folder.run(server, "p.yaml", "--journal", "j", "--mode", mode, code=DEFECT)
 
     assert done.returncode == 70
     assert "this is a bug in wps-run (ZeroDivisionError)" in done.stderr
     assert "Bearer" not in done.stderr
     assert "Traceback" not in done.stderr
-    counts = folder.check(json.loads(done.stdout)["results"], truth)
+    counts = folder.check_results(json.loads(done.stdout)["results"], server)
     assert counts["unknown"] == 1
     assert counts["ok"] >= 4
     assert counts["failed"] == 0
@@ -41,6 +39,6 @@ def test_a_defect_ends_the_run_and_leaves_nothing_untold(
     assert not history.sending
     assert history.summary is not None
 
-    rest = folder.check(folder.told(folder.run(truth, "--resume", "j")), truth)
+    rest = folder.check_results(folder.results_of(folder.run(server, "--resume", "j")), server)
 
-    assert rest == {"ok": len(folder.acts) - 1, "unknown": 1}
+    assert rest == {"ok": len(folder.requests) - 1, "unknown": 1}

@@ -1,4 +1,4 @@
-"""A journal that cannot be used or no longer be written: a clear end, and no lie."""
+"""A journal that cannot be used or written: the run ends with correct results."""
 
 import json
 import sys
@@ -12,34 +12,34 @@ CONCURRENCY = 16
 CONCURRENT = ("--mode", "concurrent", "--concurrency", str(CONCURRENCY))
 
 
-def test_a_journal_without_its_first_line_cannot_be_gone_on_with(folder: Any, truth: Any) -> None:
+def test_a_journal_without_its_first_line_cannot_be_resumed(folder: Any, server: Any) -> None:
     """Its run has sent nothing."""
     for start in (b"", b'{"type":"run","vers', b"\0" * 100):
         folder.journal.write_bytes(start)
 
-        done = folder.run(truth, "p.yaml", "--resume", "j")
+        done = folder.run(server, "p.yaml", "--resume", "j")
 
-        assert (done.returncode, done.stdout, truth.seen) == (2, "", 0)
+        assert (done.returncode, done.stdout, server.request_count) == (2, "", 0)
         assert "`j` is not a journal" in done.stderr
         assert folder.journal.read_bytes() == start
 
 
-def test_two_runs_of_one_journal(folder: Any, truth: Any) -> None:
+def test_two_runs_of_one_journal(folder: Any, server: Any) -> None:
     """The second is refused with exit 2, sends nothing and harms nothing."""
     second = []
     arrived = threading.Event()
-    truth.at, truth.then, truth.holding = 1, arrived.set, True
-    with folder.start(truth, "p.yaml", "--journal", "j") as first:
+    server.trigger_at, server.trigger, server.holds_responses = 1, arrived.set, True
+    with folder.start(server, "p.yaml", "--journal", "j") as first:
         assert arrived.wait(20)
-        for words in (("--resume", "j"), ("p.yaml", "--journal", "j")):
-            with folder.start(truth, *words) as process:
+        for args in (("--resume", "j"), ("p.yaml", "--journal", "j")):
+            with folder.start(server, *args) as process:
                 out, err = process.communicate(timeout=40)
             second.append((process.returncode, out, err))
         first.kill()
         first.communicate()
-    truth.settle()
+    server.wait_until_idle()
 
-    assert truth.seen == 1
+    assert server.request_count == 1
     assert second[0] == (2, "", "wps-run: another run is using the journal `j`\n")
     assert second[1][:2] == (2, "")
     assert "exists already; `--resume j` resumes its run" in second[1][2]
@@ -47,35 +47,37 @@ def test_two_runs_of_one_journal(folder: Any, truth: Any) -> None:
 
 @pytest.mark.parametrize("device", ["/dev/full", "/dev/zero"])
 @pytest.mark.parametrize("option", ["--journal", "--resume"])
-def test_a_device_is_no_journal(folder: Any, truth: Any, option: str, device: str) -> None:
+def test_a_device_is_not_a_journal(folder: Any, server: Any, option: str, device: str) -> None:
     """Exit 2; nothing is sent, and a device without an end is not read."""
     if not Path(device).exists():
         pytest.skip(f"there is no {device} here")
 
-    done = folder.run(truth, "p.yaml", option, device)
+    done = folder.run(server, "p.yaml", option, device)
 
-    assert (done.returncode, done.stdout, truth.seen) == (2, "", 0)
+    assert (done.returncode, done.stdout, server.request_count) == (2, "", 0)
     assert f"the journal `{device}`" in done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
-def test_where_not_even_the_first_line_fits_nothing_is_sent(folder: Any, truth: Any) -> None:
-    """And no half a journal is left to stand in the way."""
-    done = folder.run(truth, "p.yaml", "--journal", "j", limit=100)
+def test_where_not_even_the_first_line_fits_nothing_is_sent(folder: Any, server: Any) -> None:
+    """No incomplete journal is left."""
+    done = folder.run(server, "p.yaml", "--journal", "j", limit=100)
 
-    assert (done.returncode, done.stdout, truth.seen) == (2, "", 0)
+    assert (done.returncode, done.stdout, server.request_count) == (2, "", 0)
     assert "cannot write the journal `j`: File too large" in done.stderr
     assert not folder.journal.exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
 @pytest.mark.parametrize("limit", [2000, 4444, 8999])
-def test_a_full_disk_stops_the_run_and_nothing_lies(folder: Any, truth: Any, limit: int) -> None:
-    """What is in flight ends, the rest is skipped, and no send left that was not announced."""
-    broken = folder.run(truth, "p.yaml", "--journal", "j", *CONCURRENT, limit=limit)
+def test_a_full_disk_stops_the_run_with_correct_results(
+    folder: Any, server: Any, limit: int
+) -> None:
+    """What is in flight ends, the rest is skipped, and no send without a record was sent."""
+    broken = folder.run(server, "p.yaml", "--journal", "j", *CONCURRENT, limit=limit)
 
-    results = folder.told(broken)
-    counts = folder.check(results, truth)
+    results = folder.results_of(broken)
+    counts = folder.check_results(results, server)
     assert counts["ok"] > 0
     assert {one["error"]["code"] for one in results if one["status"] == "skipped"} == {"journal"}
     assert broken.returncode in {1, 3}
@@ -85,58 +87,60 @@ def test_a_full_disk_stops_the_run_and_nothing_lies(folder: Any, truth: Any, lim
     lines = folder.journal.read_bytes().splitlines(keepends=True)
     records = [json.loads(line) for line in lines if line.endswith(b"\n")]
     announced = {one["index"] for one in records if one["type"] == "sending"}
-    sent = {index for index, act in enumerate(folder.acts) if truth.applied[act]}
+    sent = {index for index, act in enumerate(folder.requests) if server.applied[act]}
     assert sent <= announced | folder.idempotent
 
-    rest = folder.check(folder.told(folder.run(truth, "--resume", "j", *CONCURRENT)), truth)
+    rest = folder.check_results(
+        folder.results_of(folder.run(server, "--resume", "j", *CONCURRENT)), server
+    )
 
-    assert rest["ok"] + rest["unknown"] == len(folder.acts)
+    assert rest["ok"] + rest["unknown"] == len(folder.requests)
     assert rest["unknown"] <= CONCURRENCY
 
 
 @pytest.mark.skipif(
     not Path("/proc/self").exists(), reason="there is no folder that root cannot write"
 )
-def test_where_no_file_can_be_made_a_named_journal_is_refused(folder: Any, truth: Any) -> None:
-    """Exit 2, and nothing is sent; a read-only folder is told by its reason."""
-    done = folder.run(truth, "p.yaml", "--journal", "/proc/j")
+def test_where_no_file_can_be_made_a_named_journal_is_refused(folder: Any, server: Any) -> None:
+    """Exit 2, and nothing is sent; the reason is reported."""
+    done = folder.run(server, "p.yaml", "--journal", "/proc/j")
 
-    assert (done.returncode, done.stdout, truth.seen) == (2, "", 0)
+    assert (done.returncode, done.stdout, server.request_count) == (2, "", 0)
     assert "cannot write the journal `/proc/j`: " in done.stderr
 
 
 @pytest.mark.skipif(
     not Path("/proc/self").exists(), reason="there is no folder that root cannot write"
 )
-def test_without_a_state_folder_a_run_goes_on_and_says_so(
-    folder: Any, truth: Any, monkeypatch: pytest.MonkeyPatch
+def test_without_a_state_folder_a_run_continues_with_a_warning(
+    folder: Any, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A warning, and every action is told."""
+    """A warning, and a result for every action."""
     monkeypatch.setenv("XDG_STATE_HOME", "/proc")
-    done = folder.run(truth, "p.yaml", *CONCURRENT)
+    done = folder.run(server, "p.yaml", *CONCURRENT)
 
-    assert folder.check(folder.told(done), truth)["ok"] == len(folder.acts)
+    assert folder.check_results(folder.results_of(done), server)["ok"] == len(folder.requests)
     assert "warning: this run has no journal: " in done.stderr
 
 
-def test_two_runs_that_go_on_with_one_journal_at_once(folder: Any, truth: Any) -> None:
+def test_two_runs_that_resume_one_journal_at_once(folder: Any, server: Any) -> None:
     """One does the rest, the other is refused: nothing is sent twice."""
-    truth.at, truth.refused = 30, 0.0
-    with folder.start(truth, "p.yaml", "--journal", "j", *CONCURRENT) as process:
-        truth.then = process.kill
+    server.trigger_at, server.throttled_share = 30, 0.0
+    with folder.start(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
+        server.trigger = process.kill
         process.communicate(timeout=40)
-    truth.settle()
-    both = [folder.start(truth, "--resume", "j", *CONCURRENT) for _ in range(2)]
+    server.wait_until_idle()
+    both = [folder.start(server, "--resume", "j", *CONCURRENT) for _ in range(2)]
     ended = []
     for one in both:
         with one:
             out, err = one.communicate(timeout=40)
         ended.append((one.returncode, out, err))
-    truth.settle()
+    server.wait_until_idle()
 
-    told = [out for code, out, _ in ended if code != 2]
-    assert told
-    for out in told:
-        folder.check(json.loads(out)["results"], truth)
-    refused = [err for code, _, err in ended if code == 2]
-    assert all("another run is using the journal `j`" in err for err in refused)
+    outputs = [out for code, out, _ in ended if code != 2]
+    assert outputs
+    for out in outputs:
+        folder.check_results(json.loads(out)["results"], server)
+    errors = [err for code, _, err in ended if code == 2]
+    assert all("another run is using the journal `j`" in err for err in errors)

@@ -1,4 +1,4 @@
-"""A run that is told to stop tells everything, and can be gone on with."""
+"""A run that is interrupted reports all results, and can be resumed."""
 
 import signal
 import subprocess
@@ -13,52 +13,56 @@ CONCURRENT = ("--mode", "concurrent", "--concurrency", str(CONCURRENCY))
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize(
-    ("number", "code", "words"),
+    ("number", "code", "args"),
     [(signal.SIGINT, 130, CONCURRENT), (signal.SIGTERM, 143, ())],
 )
-def test_an_interrupted_run_is_told_in_full_and_gone_on_with(
-    folder: Any, truth: Any, number: signal.Signals, code: int, words: tuple[str, ...]
+def test_an_interrupted_run_reports_all_results_and_resumes(
+    folder: Any, server: Any, number: signal.Signals, code: int, args: tuple[str, ...]
 ) -> None:
     """What is in flight ends, nothing is unknown, and the rest is done later, once.
 
-    A third is throttled, and waits for another attempt when the end comes.
+    A third is throttled, and waits for another attempt when the run is interrupted.
     """
-    truth.at, truth.refused = len(folder.acts) // 2, 0.3
-    with folder.start(truth, "p.yaml", "--journal", "j", *words) as process:
-        truth.then = lambda: process.send_signal(number)
+    server.trigger_at, server.throttled_share = len(folder.requests) // 2, 0.3
+    with folder.start(server, "p.yaml", "--journal", "j", *args) as process:
+        server.trigger = lambda: process.send_signal(number)
         out, err = process.communicate(timeout=40)
-    truth.settle()
-    broken = folder.told(subprocess.CompletedProcess((), process.returncode, out, err))
-    counts = folder.check(broken, truth)
+    server.wait_until_idle()
+    broken = folder.results_of(subprocess.CompletedProcess((), process.returncode, out, err))
+    counts = folder.check_results(broken, server)
 
     assert process.returncode == code
     assert counts["skipped"] > 0
     assert counts["unknown"] == counts["failed"] == 0
     assert err.splitlines()[-1] == "wps-run: to do the rest: wps-run --resume j p.yaml"
-    rest = folder.check(folder.told(folder.run(truth, "--resume", "j", *words)), truth)
-    assert rest == {"ok": len(folder.acts)}
+    rest = folder.check_results(
+        folder.results_of(folder.run(server, "--resume", "j", *args)), server
+    )
+    assert rest == {"ok": len(folder.requests)}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-def test_a_second_interrupt_leaves_at_once(folder: Any, truth: Any) -> None:
+def test_a_second_interrupt_ends_the_run_at_once(folder: Any, server: Any) -> None:
     """What was in flight is unknown, however long the server would have taken.
 
     They are adds, which may be done twice, so the next part does them again.
     """
     assert folder.idempotent.issuperset(range(CONCURRENCY))
-    truth.at, truth.holding = CONCURRENCY, True
-    with folder.start(truth, "p.yaml", "--journal", "j", *CONCURRENT) as process:
-        truth.then = lambda: process.send_signal(signal.SIGINT)
+    server.trigger_at, server.holds_responses = CONCURRENCY, True
+    with folder.start(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
+        server.trigger = lambda: process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         assert "stopping" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=40)
-    truth.settle()
-    results = folder.told(subprocess.CompletedProcess((), process.returncode, out, err))
+    server.wait_until_idle()
+    results = folder.results_of(subprocess.CompletedProcess((), process.returncode, out, err))
 
-    counts = folder.check(results, truth)
+    counts = folder.check_results(results, server)
     assert process.returncode == 130
-    assert counts == {"unknown": CONCURRENCY, "skipped": len(folder.acts) - CONCURRENCY}
-    truth.holding = False
-    rest = folder.check(folder.told(folder.run(truth, "--resume", "j", *CONCURRENT)), truth)
-    assert rest == {"ok": len(folder.acts)}
+    assert counts == {"unknown": CONCURRENCY, "skipped": len(folder.requests) - CONCURRENCY}
+    server.holds_responses = False
+    rest = folder.check_results(
+        folder.results_of(folder.run(server, "--resume", "j", *CONCURRENT)), server
+    )
+    assert rest == {"ok": len(folder.requests)}

@@ -1,4 +1,4 @@
-"""Killed at any moment, each action is accounted for and no send happens twice."""
+"""Killed at any moment, a run has a result for each action and sends nothing twice."""
 
 import signal
 import subprocess
@@ -28,7 +28,7 @@ actions:
 
 
 @pytest.mark.parametrize(
-    ("seed", "words", "most"),
+    ("seed", "args", "most"),
     [
         (1, CONCURRENT, CONCURRENCY),
         (2, CONCURRENT, CONCURRENCY),
@@ -36,48 +36,52 @@ actions:
     ],
 )
 def test_killed_again_and_again_until_done(
-    folder: Any, truth_of: Any, seed: int, words: tuple[str, ...], most: int
+    folder: Any, start_server: Any, seed: int, args: tuple[str, ...], most: int
 ) -> None:
-    """At any moment, by kill -9: no send twice, and in doubt is at most what was in flight."""
-    doubted: set[int] = set()
+    """At any moment, with SIGKILL: no send twice; at most what was in flight is in doubt."""
+    in_doubt_before: set[int] = set()
     kills = 0
     resume: tuple[str, ...] = ("p.yaml", "--journal", "j")
-    truth = truth_of(seed)
+    server = start_server(seed)
     while True:
-        truth.at = truth.seen + truth.random.randint(20, len(folder.acts) * 2 // 3)
-        with folder.start(truth, *resume, *words) as process:
-            truth.then = partial(truth.later, truth.random.random() / 50, process.kill)
+        server.trigger_at = server.request_count + server.random.randint(
+            20, len(folder.requests) * 2 // 3
+        )
+        with folder.start(server, *resume, *args) as process:
+            server.trigger = partial(server.call_later, server.random.random() / 50, process.kill)
             out, err = process.communicate(timeout=40)
-        truth.settle()
+        server.wait_until_idle()
         if process.returncode >= 0:
             break
         kills += 1
         assert err == ""  # the report may be out already
         history = read_journal(folder.journal)
-        assert len(history.sending - doubted) <= most
-        doubted |= history.sending
+        assert len(history.sending - in_doubt_before) <= most
+        in_doubt_before |= history.sending
         resume = ("--resume", "j")
     done = subprocess.CompletedProcess(resume, process.returncode, out, err)
-    counts = folder.check(folder.told(done), truth)
+    counts = folder.check_results(folder.results_of(done), server)
 
     assert kills > 0
     assert counts["failed"] == counts["skipped"] == 0
     assert counts["unknown"] <= kills * most
 
 
-def test_what_was_refused_and_waits_is_not_in_doubt(folder_of: Any, truth: Any) -> None:
+def test_what_was_refused_and_waits_is_not_in_doubt(folder_of: Any, server: Any) -> None:
     """A throttled send pauses between two attempts; a kill meanwhile leaves no doubt of it."""
     folder = folder_of(playbook=SENDS)
-    truth.at, truth.refused = 50, 1.0
-    with folder.start(truth, "p.yaml", "--journal", "j", *CONCURRENT) as process:
-        truth.then = process.kill
+    server.trigger_at, server.throttled_share = 50, 1.0
+    with folder.start(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
+        server.trigger = process.kill
         process.communicate(timeout=40)
-    truth.settle()
+    server.wait_until_idle()
     written = folder.journal.read_text()
     in_doubt = read_journal(folder.journal).sending
 
-    truth.refused = 0.0
-    counts = folder.check(folder.told(folder.run(truth, "--resume", "j", *CONCURRENT)), truth)
+    server.throttled_share = 0.0
+    counts = folder.check_results(
+        folder.results_of(folder.run(server, "--resume", "j", *CONCURRENT)), server
+    )
 
     assert written.count('"unsent"') > CONCURRENCY
     assert len(in_doubt) < CONCURRENCY // 2
@@ -86,40 +90,42 @@ def test_what_was_refused_and_waits_is_not_in_doubt(folder_of: Any, truth: Any) 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("how", ["failed", "interrupted"])
-def test_what_a_killed_run_has_done_is_never_told_as_skipped(
-    folder: Any, truth: Any, how: str
+def test_what_a_killed_run_has_done_is_never_reported_as_skipped(
+    folder: Any, server: Any, how: str
 ) -> None:
     """Adds may be done twice, so they wait for the next part; until then they are in doubt."""
-    truth.at, truth.holding, truth.refused = CONCURRENCY, True, 0.0
-    with folder.start(truth, "p.yaml", "--journal", "j", *CONCURRENT) as process:
-        truth.then = process.kill
+    server.trigger_at, server.holds_responses, server.throttled_share = CONCURRENCY, True, 0.0
+    with folder.start(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
+        server.trigger = process.kill
         process.communicate(timeout=40)
-    truth.settle()
-    assert truth.applied.total() == CONCURRENCY
-    words = ("--failed",) if how == "failed" else ()
-    truth.at = truth.seen + 1
-    with folder.start(truth, "--resume", "j", *words) as process:
-        truth.then, truth.holding = partial(process.send_signal, signal.SIGINT), False
+    server.wait_until_idle()
+    assert server.applied.total() == CONCURRENCY
+    args = ("--failed",) if how == "failed" else ()
+    server.trigger_at = server.request_count + 1
+    with folder.start(server, "--resume", "j", *args) as process:
+        server.trigger, server.holds_responses = partial(process.send_signal, signal.SIGINT), False
         out, err = process.communicate(timeout=40)
-    truth.settle()
+    server.wait_until_idle()
     done = subprocess.CompletedProcess((), process.returncode, out, err)
-    counts = folder.check(folder.told(done), truth)
+    counts = folder.check_results(folder.results_of(done), server)
 
     assert counts["unknown"] + counts["ok"] >= CONCURRENCY
     assert counts["failed"] == 0
     assert how == "interrupted" or counts["unknown"] == CONCURRENCY
-    rest = folder.check(folder.told(folder.run(truth, "--resume", "j", *CONCURRENT)), truth)
-    assert rest == {"ok": len(folder.acts)}
+    rest = folder.check_results(
+        folder.results_of(folder.run(server, "--resume", "j", *CONCURRENT)), server
+    )
+    assert rest == {"ok": len(folder.requests)}
 
 
-async def run_here(folder: Any, truth: Any, wish: JournalOptions) -> list[Result]:
+async def run_here(folder: Any, server: Any, options: JournalOptions) -> list[Result]:
     """Run the folder's playbook in this process."""
-    endpoint = Endpoint(f"http://127.0.0.1:{truth.port}", "bG9vcGJhY2s=")
-    heading = planning.run_info([folder.plan], Destination.SERVICE, [endpoint.host])
-    kept = open_recorder(wish, heading, [folder.plan], [endpoint.host])
-    results = [one async for one in running.run([folder.plan], lambda _: endpoint, recorder=kept)]
-    assert kept.journal
-    await kept.journal.close()
+    endpoint = Endpoint(f"http://127.0.0.1:{server.port}", "bG9vcGJhY2s=")
+    run_info = planning.run_info([folder.plan], Destination.SERVICE, [endpoint.host])
+    recorder = open_recorder(wish, heading, [folder.plan], [endpoint.host])
+    results = [one async for one in running.run([folder.plan], lambda _: endpoint, kept=recorder)]
+    assert recorder.journal
+    await recorder.journal.close()
     return results
 
 
@@ -134,35 +140,35 @@ def crash_points(written: bytes) -> Iterator[bytes]:
     yield written
 
 
-def preload(truth: Any, folder: Any, *, doubtful: bool) -> None:
+def preload(server: Any, folder: Any, *, is_applied: bool) -> None:
     """What the server has applied by a crash point; what is in doubt may be among it or not."""
     history = read_journal(folder.journal)
     ended = {one.index for one in history.results()}
-    maybe = history.sending if doubtful else set()
-    truth.applied = Counter(folder.acts[index] for index in ended | maybe)
+    maybe = history.sending if is_applied else set()
+    server.applied = Counter(folder.requests[index] for index in ended | maybe)
 
 
-@pytest.mark.parametrize("doubtful", [True, False])
-async def test_a_run_goes_on_from_whatever_a_crash_has_left(
-    folder_of: Any, truth: Any, *, doubtful: bool
+@pytest.mark.parametrize("is_applied", [True, False])
+async def test_a_run_resumes_from_every_crash_point(
+    folder_of: Any, server: Any, *, is_applied: bool
 ) -> None:
-    """Every crash point is gone on from, whether what was in doubt was applied or not."""
+    """Whether what was in doubt was applied or not."""
     folder = folder_of(rows=1)
-    await run_here(folder, truth, JournalOptions(file=str(folder.journal)))
+    await run_here(folder, server, JournalOptions(file=str(folder.journal)))
     points = list(crash_points(folder.journal.read_bytes()))
 
     for point in points:
         folder.journal.write_bytes(point)
-        preload(truth, folder, doubtful=doubtful)
+        preload(server, folder, is_applied=is_applied)
         in_doubt = read_journal(folder.journal).sending
 
-        results = await run_here(folder, truth, JournalOptions(resume=str(folder.journal)))
+        results = await run_here(folder, server, JournalOptions(resume=str(folder.journal)))
 
         results.sort(key=lambda one: one.index)
         records = [one.as_json() for one in results]
-        assert folder.check(records, truth)["unknown"] == len(in_doubt - folder.idempotent)
+        assert folder.check_results(records, server)["unknown"] == len(in_doubt - folder.idempotent)
         history = read_journal(folder.journal)
         assert [one.as_json() for one in history.results()] == records
         assert not history.sending
 
-    assert len(points) > len(folder.acts) * 3
+    assert len(points) > len(folder.requests) * 3
