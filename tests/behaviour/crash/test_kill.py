@@ -122,8 +122,10 @@ async def run_here(folder: Any, server: Any, options: JournalOptions) -> list[Re
     """Run the folder's playbook in this process."""
     endpoint = Endpoint(f"http://127.0.0.1:{server.port}", "bG9vcGJhY2s=")
     run_info = planning.run_info([folder.plan], Destination.SERVICE, [endpoint.host])
-    recorder = open_recorder(wish, heading, [folder.plan], [endpoint.host])
-    results = [one async for one in running.run([folder.plan], lambda _: endpoint, kept=recorder)]
+    recorder = open_recorder(options, run_info, [folder.plan], [endpoint.host])
+    results = [
+        one async for one in running.run([folder.plan], lambda _: endpoint, recorder=recorder)
+    ]
     assert recorder.journal
     await recorder.journal.close()
     return results
