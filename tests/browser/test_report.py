@@ -4,11 +4,11 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from wps_run.execution.result import ActionError, Attempt, Result, Status
 from wps_run.execution.run_info import Destination, RunInfo
@@ -20,7 +20,7 @@ from wps_run.report.simulation import Simulation, message_delivery
 MISSING = ActionError(
     "Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect."
 )
-HURTING = (
+HOSTILE = (
     "</script><script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
     "'\"`<!-- ]]> ${each} $style",
@@ -31,13 +31,13 @@ HURTING = (
     "\udcff",
     "x" * 1024,
 )
-"""Names that look for a way out of where they are written."""
+"""Names that try to break out of their place in the page."""
 
 
 MANY = Simulation("chat", 9, {"red": tuple(map(str, range(20)))}, (), (), ())
 
 
-def record(index: int, **changes: Any) -> Result:
+def make_result(index: int, **changes: Any) -> Result:
     """A join that took 5 ms."""
     fields: dict[str, Any] = {
         "index": index,
@@ -60,51 +60,51 @@ def record(index: int, **changes: Any) -> Result:
 
 def ten() -> list[Result]:
     """Ten actions of every kind: the last one waited for the third, which was throttled."""
-    records = [record(index) for index in range(10)]
+    results = [make_result(index) for index in range(10)]
     throttled = (Attempt(4.0, 429, "TooManyRequests", 60.0), Attempt(70.0, 503, None, 30.0))
-    records[2] = replace(records[2], duration_ms=110.0, attempts=3, tries=throttled)
-    records[4] = replace(records[4], status=Status.FAILED, http_status=404, error=MISSING)
+    results[2] = replace(results[2], duration_ms=110.0, attempts=3, tries=throttled)
+    results[4] = replace(results[4], status=Status.FAILED, http_status=404, error=MISSING)
     unsure = ActionError("timeout", "no answer within 30 s")
-    records[5] = replace(records[5], status=Status.UNKNOWN, http_status=None, error=unsure)
+    results[5] = replace(results[5], status=Status.UNKNOWN, http_status=None, error=unsure)
     skipped = {"started_ms": None, "duration_ms": 0.0, "attempts": 0, "http_status": None}
     stopped = ActionError("stopped", "an action before it failed")
-    records[6] = replace(records[6], status=Status.SKIPPED, error=stopped, **skipped)  # type: ignore[arg-type] # fields of several types
+    results[6] = replace(results[6], status=Status.SKIPPED, error=stopped, **skipped)
     send = {"action_name": "sendToGroup", "target": {"group": "launch-red"}, "waited_for": 2}
-    records[9] = replace(records[9], started_ms=115.0, **send)  # type: ignore[arg-type] # as above
-    return records
+    results[9] = replace(results[9], started_ms=115.0, **send)
+    return results
 
 
 def report(
-    records: list[Result], *simulations: Simulation, playbook: str = "Open the rooms"
+    results: list[Result], *simulations: Simulation, playbook: str = "Open the rooms"
 ) -> RunReport:
-    """The report of a run with these records."""
+    """Make the report of a run with these results."""
     summary = Summary(Counter(), duration=1.5)
-    for one in records:
-        summary.count(one)
-    heading = RunInfo(
+    for result in results:
+        summary.count(result)
+    run_info = RunInfo(
         Destination.SERVICE,
         ("contoso.example",),
         ("chat",),
         (playbook,),
-        len(records),
+        len(results),
         "concurrent",
     )
-    return RunReport(heading, "2026-11-24T14:00:00.000+00:00", records, summary, simulations)
+    return RunReport(run_info, "2026-11-24T14:00:00.000+00:00", results, summary, simulations)
 
 
 @pytest.fixture
 def opened(browser: Any, tmp_path: Path) -> Callable[..., float]:
     """Opens a report from disk; milliseconds until it was loaded."""
 
-    def open_(told: RunReport, **options: Any) -> float:
+    def open_(content: RunReport, **options: Any) -> float:
         file = tmp_path / "report.html"
-        file.write_text("".join(page(told)), "utf-8", newline="\n")
+        file.write_text("".join(page(content)), "utf-8", newline="\n")
         return float(browser.open(file.as_uri(), options))
 
     return open_
 
 
-def test_it_loads_nothing_and_says_nothing(browser: Any, opened: Callable[..., float]) -> None:
+def test_it_loads_nothing_and_logs_nothing(browser: Any, opened: Callable[..., float]) -> None:
     """One file: no request beyond it, no message on the console, the policy obeyed."""
     opened(report(ten()))
 
@@ -128,10 +128,10 @@ def test_it_refuses_scripts_that_are_not_its_own(
     assert not any(line.startswith("dialog") for line in browser.noise())
 
 
-def test_names_that_hurt_are_only_text(browser: Any, opened: Callable[..., float]) -> None:
-    """In the table, the details, the heading, what would happen; what nobody sees is told."""
-    records = [
-        record(
+def test_hostile_names_are_only_text(browser: Any, opened: Callable[..., float]) -> None:
+    """In the table, the details, the title and the simulation; invisible characters are escaped."""
+    results = [
+        make_result(
             index,
             name=name,
             target={"userId": name, "group": name},
@@ -139,27 +139,27 @@ def test_names_that_hurt_are_only_text(browser: Any, opened: Callable[..., float
             status=Status.FAILED,
             error=ActionError(name, name, name),
         )
-        for index, name in enumerate(HURTING)
+        for index, name in enumerate(HOSTILE)
     ]
-    heard = tuple(
-        message_delivery(name, "text", name.encode(errors="replace"), HURTING) for name in HURTING
+    deliveries = tuple(
+        message_delivery(name, "text", name.encode(errors="replace"), HOSTILE) for name in HOSTILE
     )
-    simulation = Simulation("chat", 9, {HURTING[0]: HURTING}, heard, (), ())
-    opened(report(records, simulation, playbook=HURTING[0]))
-    for button in range(len(HURTING)):
+    simulation = Simulation("chat", 9, {HOSTILE[0]: HOSTILE}, deliveries, (), ())
+    opened(report(results, simulation, playbook=HOSTILE[0]))
+    for button in range(len(HOSTILE)):
         browser.click(f"#action-{button} button")
 
     assert browser.noise() == []
-    assert browser.text("h1") == HURTING[0]
+    assert browser.text("h1") == HOSTILE[0]
     assert browser.evaluate("document.querySelectorAll('img, main script').length") == 0
     shown = browser.texts("#rows .details dd:nth-of-type(1)")
-    assert shown[0] == f"userId={HURTING[0]} group={HURTING[0]}"
+    assert shown[0] == f"userId={HOSTILE[0]} group={HOSTILE[0]}"
     assert shown[3] == "userId=\\u202egnp.exe group=\\u202egnp.exe"
     assert shown[6] == "userId=\\u0000\\u001b[31m\\u007f group=\\u0000\\u001b[31m\\u007f"
     assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_filters_narrow_the_table_and_say_how_far(
+def test_filters_narrow_the_table_and_show_the_count(
     browser: Any, opened: Callable[..., float]
 ) -> None:
     """By status, action, target and free text, together; clearing shows all again."""
@@ -195,7 +195,7 @@ def test_headings_sort_both_ways_by_keyboard(browser: Any, opened: Callable[...,
     ) == ("descending")
 
 
-def test_a_row_opens_and_tells_its_attempts(browser: Any, opened: Callable[..., float]) -> None:
+def test_a_row_opens_and_shows_its_attempts(browser: Any, opened: Callable[..., float]) -> None:
     """What each attempt was answered, how long it paused; the step it waited for can be reached."""
     opened(report(ten()))
     browser.focus("#action-2 button")
@@ -212,7 +212,7 @@ def test_a_row_opens_and_tells_its_attempts(browser: Any, opened: Callable[..., 
 
 
 def test_the_timeline_is_driven_by_keys(browser: Any, opened: Callable[..., float]) -> None:
-    """Right and left go through the actions by their start, W to the one waited for."""
+    """Right and left select actions by their start, W the one that was waited for."""
     opened(report(ten()))
     browser.focus("#plot")
     browser.press("End")
@@ -230,14 +230,14 @@ def test_the_timeline_is_driven_by_keys(browser: Any, opened: Callable[..., floa
 
 
 def test_the_timeline_is_driven_by_the_mouse(browser: Any, opened: Callable[..., float]) -> None:
-    """Pointing tells the action, and the line to the one it waited for is drawn."""
+    """Hovering selects an action and draws the line to the one that it waited for."""
     opened(report(ten()))
     before = browser.evaluate("document.querySelector('canvas').toDataURL()")
-    place = browser.evaluate(
+    position = browser.evaluate(
         "(() => { const action = byIndex.get(9);"
         " return [xOf(action.started) + 2, 4 + (action.lane + .5) * plot.laneHeight]; })()"
     )
-    browser.hover("#plot", {"x": place[0], "y": place[1]})
+    browser.hover("#plot", {"x": position[0], "y": position[1]})
     assert browser.text("#plot-info").startswith("#9 sendToGroup")
     assert browser.evaluate("document.querySelector('canvas').toDataURL()") != before
     browser.click("#zoom-in")
@@ -285,7 +285,7 @@ def many() -> list[Result]:
     """Twenty thousand actions in 16 lanes, one in fifty failed, one in thirty throttled."""
     chance = random.Random(7)  # noqa: S311 -- the same each time
     free = [0.0] * 16
-    found = []
+    results = []
     for index in range(20_000):
         lane = free.index(min(free))
         took = round(chance.lognormvariate(2, 0.5), 3)
@@ -294,9 +294,9 @@ def many() -> list[Result]:
             changes |= {"status": Status.FAILED, "http_status": 404, "error": MISSING}
         if index % 30 == 1:
             changes["tries"] = (Attempt(round(free[lane], 3), 429, None, took / 2),)
-        found.append(record(index, **changes))
+        results.append(make_result(index, **changes))
         free[lane] += took
-    return found
+    return results
 
 
 @pytest.mark.parametrize("script", [True, False])
@@ -304,10 +304,10 @@ def test_20_000_actions_are_usable_within_3_seconds(
     browser: Any, opened: Callable[..., float], *, script: bool
 ) -> None:
     """Opened, searched and drawn; as a plain page, opened."""
-    told = report(many())
+    content = report(many())
     took = []
     for _ in range(2):  # the better one counts: other programs may be busy
-        took.append(opened(told, javaScriptEnabled=script))
+        took.append(opened(content, javaScriptEnabled=script))
         if script:
             took[-1] += browser.evaluate(
                 "(() => { const began = performance.now(); $('by-text').value = 'user19999';"
@@ -320,7 +320,7 @@ def test_20_000_actions_are_usable_within_3_seconds(
 
 def test_it_prints(browser: Any, opened: Callable[..., float]) -> None:
     """All rows that the filters leave go onto paper, and the page is as before afterwards."""
-    opened(report([record(index) for index in range(250)]))
+    opened(report([make_result(index) for index in range(250)]))
     browser.evaluate(
         "addEventListener('beforeprint', () => { window.printed = $('rows').children.length; })"
     )

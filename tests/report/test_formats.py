@@ -59,7 +59,7 @@ def whole(reporter: Reporter, results: list[Result], *simulations: Simulation) -
 
 
 def test_text_is_for_people(results: list[Result]) -> None:
-    """It says where the run went, then each result, then what would happen and the totals."""
+    """It has the destination, each result, the simulation and the totals."""
     assert whole(OUTPUT_FORMATS["text"].new_reporter(), results, SIMULATION) == (
         "LOCAL rehearsal (nothing leaves this machine) · hub chat · Open the launch rooms"
         " · 3 actions, sequential\n"
@@ -103,7 +103,7 @@ def test_quiet_shows_only_what_is_not_ok(results: list[Result]) -> None:
 
 
 def test_ndjson_ends_with_the_summary(results: list[Result]) -> None:
-    """A record a line; the summary also says where the run went."""
+    """One record per line; the summary has the destination."""
     records = [
         json.loads(line)
         for line in whole(OUTPUT_FORMATS["ndjson"].new_reporter(), results, SIMULATION).splitlines()

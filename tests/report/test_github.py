@@ -16,16 +16,16 @@ from wps_run.report.records import NdjsonReporter
 from wps_run.report.text import TextReporter
 
 RUN_INFO = RunInfo(Destination.SERVICE, ("x.example",), ("chat",), ("p.yaml",), 1, "sequential")
-FAULT = ActionError("Warning.User.NotExisted", "User `ada` is 100% gone", "let the user connect")
-Told = Callable[..., Result]
+ERROR = ActionError("Warning.User.NotExisted", "User `ada` is 100% gone", "let the user connect")
+MakeFailure = Callable[..., Result]
 
 
 @pytest.fixture
-def told(make_step: Callable[..., Step]) -> Told:
-    """Makes a record, failed unless said otherwise."""
+def make_failure(make_step: Callable[..., Step]) -> MakeFailure:
+    """Return a function that makes a result, failed by default."""
 
     def make(
-        status: Status = Status.FAILED, fault: ActionError | None = FAULT, **step: Any
+        status: Status = Status.FAILED, error: ActionError | None = ERROR, **step: Any
     ) -> Result:
         return result_for(
             make_step(**step),
@@ -34,15 +34,15 @@ def told(make_step: Callable[..., Step]) -> Told:
             attempts=2,
             duration=0.1,
             request_id="id",
-            error=fault,
+            error=error,
         )
 
     return make
 
 
-def test_a_failure_is_shown_beside_its_line(told: Told) -> None:
-    """What was done, why it failed, what to do; escaped as the runner reads it."""
-    assert Annotations().result(told()) == (
+def test_a_failure_is_shown_beside_its_line(make_failure: MakeFailure) -> None:
+    """With the action, the error and the hint, escaped as GitHub reads them."""
+    assert Annotations().result(make_failure()) == (
         "::error file=rooms.yaml,line=5,title=failed%3A addUserToGroup::"
         "addUserToGroup userId=ada group=launch-red%0A"
         "Warning.User.NotExisted: User `ada` is 100%25 gone (404), 2 attempts%0A"
@@ -50,35 +50,37 @@ def test_a_failure_is_shown_beside_its_line(told: Told) -> None:
     )
 
 
-def test_unknown_is_an_error_too(told: Told) -> None:
-    """Somebody has to look."""
-    assert "title=unknown%3A addUserToGroup::" in Annotations().result(told(Status.UNKNOWN))
+def test_unknown_is_an_error_too(make_failure: MakeFailure) -> None:
+    """It has to be checked."""
+    assert "title=unknown%3A addUserToGroup::" in Annotations().result(make_failure(Status.UNKNOWN))
 
 
-def test_a_file_is_escaped_as_a_property_and_standard_input_is_none(told: Told) -> None:
+def test_a_file_is_escaped_as_a_property_and_standard_input_is_none(
+    make_failure: MakeFailure,
+) -> None:
     """A colon or a comma would end the property."""
-    odd = Annotations().result(told(source="a,b:c%.yaml:7"))
-    stdin = Annotations().result(told(source="<stdin>:7"))
+    odd = Annotations().result(make_failure(source="a,b:c%.yaml:7"))
+    stdin = Annotations().result(make_failure(source="<stdin>:7"))
 
     assert odd.startswith("::error file=a%2Cb%3Ac%25.yaml,line=7,title=")
     assert stdin.startswith("::error title=")
 
 
-def test_no_name_begins_a_command_of_its_own(told: Told) -> None:
-    """Line breaks are escaped, and nothing steers the log."""
+def test_no_name_begins_a_command_of_its_own(make_failure: MakeFailure) -> None:
+    """Line breaks and terminal escapes are escaped."""
     values = {"userId": "x\n::error::forged", "group": "\x1b[2J"}
 
-    shown = Annotations().result(told(values=values))
+    shown = Annotations().result(make_failure(values=values))
 
     assert shown.count("\n") == 1
     assert "\x1b" not in shown
 
 
-def test_ten_are_shown_and_the_rest_is_counted(told: Told) -> None:
-    """GitHub would drop them in silence."""
+def test_ten_are_shown_and_the_rest_is_counted(make_failure: MakeFailure) -> None:
+    """GitHub would silently drop them."""
     annotations = Annotations()
 
-    shown = [annotations.result(told()) for _ in range(25)]
+    shown = [annotations.result(make_failure()) for _ in range(25)]
 
     assert sum(map(bool, shown)) == 10
     assert annotations.end() == (
@@ -86,13 +88,15 @@ def test_ten_are_shown_and_the_rest_is_counted(told: Told) -> None:
     )
 
 
-def test_what_a_failure_kept_from_starting_is_one_warning(told: Told) -> None:
-    """With a count; what the playbook excuses is none."""
+def test_actions_skipped_after_a_failure_are_one_warning(make_failure: MakeFailure) -> None:
+    """With a count; actions that the playbook allows to be skipped are not in it."""
     annotations = Annotations()
-    stopped = [told(Status.SKIPPED, ActionError(SkipReason.STOPPED, "x")) for _ in range(1000)]
-    excused = told(Status.SKIPPED, ActionError(SkipReason.MISSING, "x"))
+    stopped = [
+        make_failure(Status.SKIPPED, ActionError(SkipReason.STOPPED, "x")) for _ in range(1000)
+    ]
+    excused = make_failure(Status.SKIPPED, ActionError(SkipReason.MISSING, "x"))
 
-    shown = [annotations.result(one) for one in (*stopped, excused)]
+    shown = [annotations.result(result) for result in (*stopped, excused)]
 
     assert not any(shown)
     assert annotations.end() == (
@@ -101,48 +105,52 @@ def test_what_a_failure_kept_from_starting_is_one_warning(told: Told) -> None:
     )
 
 
-def test_a_run_without_failures_says_nothing(told: Told) -> None:
-    """Silence is enough."""
+def test_a_run_without_failures_has_no_annotations(make_failure: MakeFailure) -> None:
+    """No annotation is written."""
     annotations = Annotations()
 
-    assert annotations.result(told(Status.OK, None)) == ""
+    assert annotations.result(make_failure(Status.OK, None)) == ""
     assert annotations.end() == ""
 
 
-def test_beside_a_report_for_machines_annotations_go_aside(told: Told) -> None:
-    """Its lines stay what they are."""
-    aside: list[str] = []
-    reporter, alone = AnnotatedReporter(NdjsonReporter(), aside.append), NdjsonReporter()
+def test_beside_a_report_for_programs_annotations_go_aside(make_failure: MakeFailure) -> None:
+    """Its lines are the same as without annotations."""
+    annotations_text: list[str] = []
+    reporter, alone = AnnotatedReporter(NdjsonReporter(), annotations_text.append), NdjsonReporter()
     summary = Summary(Counter({Status.FAILED: 1}))
-    for one in (reporter, alone):
-        one.begin(RUN_INFO)
+    for each in (reporter, alone):
+        each.begin(RUN_INFO)
 
-    shown = reporter.result(told()) + reporter.end(summary, ())
+    shown = reporter.result(make_failure()) + reporter.end(summary, ())
 
-    assert shown == alone.result(told()) + alone.end(summary, ())
-    assert [text.partition(" ")[0] for text in aside] == ["::error"]
+    assert shown == alone.result(make_failure()) + alone.end(summary, ())
+    assert [text.partition(" ")[0] for text in annotations_text] == ["::error"]
 
 
 @pytest.mark.parametrize("name", ["x ##[stop-commands]y", "##[add-mask]a", "###[error]a"])
-def test_no_name_in_the_report_is_a_command_of_the_older_form(told: Told, name: str) -> None:
-    """GitHub takes `##[error]` for one anywhere in a line; what is for machines stays the same."""
-    record = told(values={"userId": name, "group": name})
-    for_people, for_machines = (
+def test_no_name_in_the_report_is_a_command_of_the_older_form(
+    make_failure: MakeFailure, name: str
+) -> None:
+    """GitHub reads `##[error]` anywhere in a line; JSON values stay the same."""
+    result = make_failure(values={"userId": name, "group": name})
+    for_people, for_programs = (
         AnnotatedReporter(TextReporter()),
         AnnotatedReporter(NdjsonReporter(), lambda _: None),
     )
 
-    shown = for_people.result(record).splitlines()
-    line = for_machines.result(record)
+    shown = for_people.result(result).splitlines()
+    line = for_programs.result(result)
 
-    assert not any("##[" in one for one in shown if not one.startswith("::error "))
+    assert not any("##[" in text for text in shown if not text.startswith("::error "))
     assert "##[" not in line
     assert json.loads(line)["target"]["userId"] == name
 
 
-def test_no_file_in_the_report_begins_a_command(told: Told) -> None:
-    """A line that is indented may be one, too."""
-    shown = AnnotatedReporter(TextReporter()).result(told(source="::stop-commands::x.yaml:7"))
+def test_no_file_in_the_report_begins_a_command(make_failure: MakeFailure) -> None:
+    """An indented line can be a command too."""
+    shown = AnnotatedReporter(TextReporter()).result(
+        make_failure(source="::stop-commands::x.yaml:7")
+    )
 
     commands = [line for line in shown.splitlines() if line.lstrip().startswith("::")]
     assert [line[:13] for line in commands] == ["::error file="]

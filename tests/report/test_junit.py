@@ -37,7 +37,7 @@ def broken_rules(document: Any) -> list[str]:
 
 
 def test_an_action_is_a_test_case(make_report: Callable[..., RunReport]) -> None:
-    """With its place and time as attributes, attempts and request ID as properties."""
+    """With source and time as attributes, attempts and request ID as properties."""
     suite = parsed(make_report())[0]
     cases = suite.findall("testcase")
 
@@ -72,8 +72,8 @@ def test_each_status_has_its_element(
     element: str | None,
 ) -> None:
     """Failed is a failure, unknown an error, skipped skipped; with code, message and hint."""
-    fault = None if element is None else ActionError("c", "m", "h")
-    (case,) = parsed(make_report(make_result(status=Status(status), error=fault))).iter("testcase")
+    error = None if element is None else ActionError("c", "m", "h")
+    (case,) = parsed(make_report(make_result(status=Status(status), error=error))).iter("testcase")
     endings = [child for child in case if child.tag != "properties"]
 
     assert [child.tag for child in endings] == ([] if element is None else [element])
@@ -84,18 +84,18 @@ def test_each_status_has_its_element(
 
 def test_the_suite_tells_where_and_how_fast(make_report: Callable[..., RunReport]) -> None:
     """Percentiles and throughput as properties."""
-    facts = {one.get("name"): one.get("value") for one in parsed(make_report())[0][0]}
+    properties = {each.get("name"): each.get("value") for each in parsed(make_report())[0][0]}
 
-    assert facts["destination"] == "SERVICE"
-    assert facts["perSecond"] == "1.3"
-    assert facts["latencyMs.p50"] == "3.1"
-    assert facts["latencyMs.max"] == "250.0"
+    assert properties["destination"] == "SERVICE"
+    assert properties["perSecond"] == "1.3"
+    assert properties["latencyMs.p50"] == "3.1"
+    assert properties["latencyMs.max"] == "250.0"
 
 
 def test_a_run_without_records_for_all_has_an_error_more(
     make_report: Callable[..., RunReport], make_result: Callable[..., Result]
 ) -> None:
-    """A broken-off run is red whatever its records say."""
+    """A run that did not end is an error, whatever its results are."""
     summary = Summary(Counter({Status.OK: 1, Status.UNKNOWN: 1, Status.SKIPPED: 7}))
     document = parsed(make_report(make_result(), summary=summary, is_finished=False))
 
@@ -114,13 +114,13 @@ def test_whatever_the_names_it_is_valid(
     texts: tuple[str, str, str],
     status: Status,
 ) -> None:
-    """By the schemas of Ant and of Jenkins; what XML has no way to say is told by its number."""
-    name, value, place = texts
-    fault = None if status is Status.OK else ActionError(name, value, place)
+    """By the schemas of Ant and of Jenkins; characters that XML forbids are numbers."""
+    name, value, source = texts
+    error = None if status is Status.OK else ActionError(name, value, source)
     target = {"userId": value, "excluded": (name, value)}
-    record = make_result(name=name, target=target, source=place, status=status, error=fault)
+    result = make_result(name=name, target=target, source=source, status=status, error=error)
 
-    assert broken_rules(parsed(make_report(record, playbook=value))) == []
+    assert broken_rules(parsed(make_report(result, playbook=value))) == []
 
 
 def test_line_breaks_in_a_name_stay_line_breaks(

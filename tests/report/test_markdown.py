@@ -17,7 +17,7 @@ TEXTS = st.text("|`\n\r<>&*_[]()#\\!~@\u202e\x00\ud800 a", max_size=12)
 def test_it_says_where_how_many_how_fast_and_what_to_do(
     make_report: Callable[..., RunReport],
 ) -> None:
-    """Totals first, then the kinds of trouble with their hints, then each failure."""
+    """Totals first, then the kinds of failures with their hints, then each failure."""
     text = "".join(markdown(make_report()))
 
     assert text.startswith("## ❌ Open the rooms\n\n**SERVICE contoso.example** · hub chat")
@@ -34,11 +34,11 @@ def test_no_name_breaks_its_cell(
     make_report: Callable[..., RunReport], make_result: Callable[..., Result], text: str
 ) -> None:
     """Each row has as many bars as its head, and no name opens a tag."""
-    record = make_result(
+    result = make_result(
         name=text, target={"userId": text}, source=text, status=Status.FAILED,
         error=ActionError(text, text, text),
     )  # fmt: skip
-    shown = "".join(markdown(make_report(record, playbook=text)))
+    shown = "".join(markdown(make_report(result, playbook=text)))
 
     bars = None
     for row in shown.replace("\\\\", "").replace("\\|", "").splitlines():
@@ -56,7 +56,7 @@ def test_a_run_of_many_failures_fits_a_job_summary(
 ) -> None:
     """GitHub takes a mebibyte; the rest is counted."""
     long = "|" * 1024
-    records = [
+    results = [
         make_result(
             index=index, name=long, target={"userId": long, "group": long}, source=long,
             status=Status.FAILED, error=ActionError(f"{long}{index}", long, long),
@@ -64,9 +64,9 @@ def test_a_run_of_many_failures_fits_a_job_summary(
         for index in range(MAX_FAILURES + 1000)
     ]  # fmt: skip
     names = (long,) * 5000
-    heard = (message_delivery(long, "text", long.encode(), names),) * 500
-    simulation = Simulation(long, 9, {f"{long}{n}": names for n in range(500)}, heard, (), ())
-    text = "".join(markdown(make_report(*records, simulations=(simulation, simulation))))
+    deliveries = (message_delivery(long, "text", long.encode(), names),) * 500
+    simulation = Simulation(long, 9, {f"{long}{n}": names for n in range(500)}, deliveries, (), ())
+    text = "".join(markdown(make_report(*results, simulations=(simulation, simulation))))
 
     assert len(text.encode()) < 1024 * 1024
     assert "… and 1,000 more." in text
@@ -76,7 +76,7 @@ def test_a_run_of_many_failures_fits_a_job_summary(
 def test_an_address_in_a_name_is_no_link(
     make_report: Callable[..., RunReport], make_result: Callable[..., Result], text: str
 ) -> None:
-    """Nothing in a name is obeyed."""
+    """Names are shown literally."""
     shown = "".join(markdown(make_report(make_result(name=text))))
 
     assert text not in shown

@@ -1,4 +1,4 @@
-"""A run is told again from its journal as it was told when it ran."""
+"""A report from a journal is the same as the one that the run wrote."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -33,13 +33,13 @@ SIMULATION = Simulation(
 )
 
 
-def journal(results: list[Result], *more: Mapping[str, Any]) -> History:
+def journal(results: list[Result], *more_records: Mapping[str, Any]) -> History:
     """The history of a run with these results."""
     known = {"started": BEGAN, "paths": [], "salt": "s", "fingerprint": {}}
     header = {"type": "run", "version": 1, **known, **run_fields(RUN_INFO)}
-    records = [header, *(result.as_json() for result in results), *more]
-    written = "".join(map(line, records)).encode()
-    return read_history(lambda: BytesIO(written), "j")
+    records = [header, *(result.as_json() for result in results), *more_records]
+    content = "".join(map(line, records)).encode()
+    return read_history(lambda: BytesIO(content), "j")
 
 
 def summed(results: list[Result], **changes: Any) -> Summary:
@@ -50,17 +50,19 @@ def summed(results: list[Result], **changes: Any) -> Summary:
     return summary
 
 
-def test_a_finished_run_is_told_as_it_was(results: list[Result]) -> None:
+def test_a_finished_run_has_the_same_report(results: list[Result]) -> None:
     """Every format of standard output gives the very text again."""
     summary = summed(results, duration=1.5)
-    told = report_from_history(journal(results, summary_record(RUN_INFO, summary)))
+    report = report_from_history(journal(results, summary_record(RUN_INFO, summary)))
 
-    assert told.is_finished
+    assert report.is_finished
     for row in OUTPUT_FORMATS.values():
         then, now = row.new_reporter(), row.new_reporter()
-        first = then.begin(RUN_INFO) + "".join(then.result(one) for one in results)
-        again = now.begin(told.run_info) + "".join(now.result(one) for one in told.results)
-        assert first + then.end(summary, ()) == again + now.end(told.summary, ())
+        first = then.begin(RUN_INFO) + "".join(then.result(result) for result in results)
+        again = now.begin(report.run_info) + "".join(
+            now.result(result) for result in report.results
+        )
+        assert first + then.end(summary, ()) == again + now.end(report.summary, ())
 
 
 @pytest.mark.parametrize("duration", [0.0359537, 1.2345678, 0.0000004])
@@ -73,46 +75,46 @@ def test_every_report_file_is_the_same_again(
     simulations = (SIMULATION.without_text(),)
     then = RunReport(RUN_INFO, BEGAN, results, summary, simulations)
     rehearsal = simulations[0].as_json()
-    told = report_from_history(journal(results, rehearsal, summary_record(RUN_INFO, summary)))
+    report = report_from_history(journal(results, rehearsal, summary_record(RUN_INFO, summary)))
 
     text = "".join(FILE_FORMATS[suffix].render(then))
-    assert "".join(FILE_FORMATS[suffix].render(told)) == text
+    assert "".join(FILE_FORMATS[suffix].render(report)) == text
     assert "Welcome" not in text
 
 
-def test_a_resumed_run_is_told_as_its_last_part_was_run(results: list[Result]) -> None:
+def test_a_resumed_run_has_the_settings_of_its_last_part(results: list[Result]) -> None:
     """Its pace is that of the last part; its rate counts what that part did."""
     pace = {**run_fields(RUN_INFO), "pace": "concurrent"}
     resumed = {"type": "resumed", "resumed": "2026-11-24T15:00:00.000+00:00", **pace}
     late = {**results[1].as_json(), "startedMs": 3_600_000.5}
     ending = {"type": "summary", "durationMs": 500.0, "exitCode": 1}
 
-    told = report_from_history(journal(results, resumed, late, ending))
+    report = report_from_history(journal(results, resumed, late, ending))
 
-    assert told.run_info.pace == "concurrent"
-    assert told.summary.per_second == 2.0
-    assert told.summary.latency.count == 2
+    assert report.run_info.pace == "concurrent"
+    assert report.summary.per_second == 2.0
+    assert report.summary.latency.count == 2
 
 
-def test_a_broken_off_run_adds_up(results: list[Result]) -> None:
+def test_a_run_that_did_not_end_adds_up(results: list[Result]) -> None:
     """What may have left is unknown, what was not done is skipped."""
-    told = report_from_history(journal(results[:1], {"type": "sending", "index": 4}))
+    report = report_from_history(journal(results[:1], {"type": "sending", "index": 4}))
 
-    assert not told.is_finished
-    assert told.summary.counts == Counter(
+    assert not report.is_finished
+    assert report.summary.counts == Counter(
         {Status.OK: 1, Status.UNKNOWN: 1, Status.SKIPPED: 1, Status.FAILED: 0}
     )
-    assert told.summary.exit_code == 3
+    assert report.summary.exit_code == 3
 
 
 def test_an_interrupted_run_keeps_its_exit_code(results: list[Result]) -> None:
     """130 stays 130."""
     summary = Summary(Counter(), interrupted_by=2)
 
-    told = report_from_history(journal(results, summary_record(RUN_INFO, summary)))
+    report = report_from_history(journal(results, summary_record(RUN_INFO, summary)))
 
-    assert told.summary.exit_code == 130
-    assert summary_record(told.run_info, told.summary)["exitCode"] == 130
+    assert report.summary.exit_code == 130
+    assert summary_record(report.run_info, report.summary)["exitCode"] == 130
 
 
 @pytest.mark.parametrize(

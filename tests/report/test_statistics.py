@@ -1,4 +1,4 @@
-"""What is said first of a long run."""
+"""Failures are grouped, and the slowest actions are listed."""
 
 from collections.abc import Callable
 
@@ -13,14 +13,14 @@ def test_trouble_is_counted_by_group_with_the_first_as_example(
     gone = ActionError("NotExisted", "User `ada` is not statistics.", "Let the user connect.")
     other = ActionError("NotExisted", "User `bob` is not statistics.", "Let the user connect.")
     stopped = ActionError("stopped", "an action failed")
-    records = [
+    results = [
         *(make_result(index=index, status=Status.SKIPPED, error=stopped) for index in range(5)),
         make_result(index=5, status=Status.UNKNOWN, error=ActionError("timeout", "no answer")),
         make_result(index=6, status=Status.FAILED, error=gone),
         make_result(index=7, status=Status.FAILED, error=other),
     ]
 
-    statistics = statistics_of(records)
+    statistics = statistics_of(results)
 
     assert [(group.code, group.count, group.example.index) for group in statistics.groups] == [
         ("NotExisted", 2, 6),
@@ -31,28 +31,29 @@ def test_trouble_is_counted_by_group_with_the_first_as_example(
 
 def test_many_kinds_are_counted_together(make_result: Callable[..., Result]) -> None:
     """So that memory is bounded, whatever the service answers."""
-    records = [
+    results = [
         make_result(index=index, status=Status.FAILED, error=ActionError(f"code{index}", "m"))
         for index in range(MAX_GROUPS + 7)
     ]
 
-    statistics = statistics_of(records, failures=3)
+    statistics = statistics_of(results, failures=3)
 
     assert (len(statistics.groups), statistics.ungrouped) == (MAX_GROUPS, 7)
-    assert [record.index for record in statistics.failures] == [0, 1, 2]
+    assert [result.index for result in statistics.failures] == [0, 1, 2]
 
 
 def test_the_slowest_come_first_and_equal_ones_in_order(
     make_result: Callable[..., Result],
 ) -> None:
     """What did not start took no time."""
-    took = [5.0, 9.0, 7.0, 9.0]
-    records = [
-        make_result(index=index, duration_ms=one, started_ms=1.0) for index, one in enumerate(took)
+    durations = [5.0, 9.0, 7.0, 9.0]
+    results = [
+        make_result(index=index, duration_ms=duration, started_ms=1.0)
+        for index, duration in enumerate(durations)
     ]
-    records.append(make_result(index=9, duration_ms=99.0, started_ms=None))
+    results.append(make_result(index=9, duration_ms=99.0, started_ms=None))
 
-    assert [one.index for one in statistics_of(records, slowest=3).slowest] == [1, 3, 2]
+    assert [result.index for result in statistics_of(results, slowest=3).slowest] == [1, 3, 2]
 
 
 def test_throttled_answers_are_counted(make_result: Callable[..., Result]) -> None:

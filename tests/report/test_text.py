@@ -91,9 +91,9 @@ def test_many_kinds_of_hints_are_counted(make_step: MakeStep) -> None:
     """The most frequent ones are repeated."""
     reporter = start()
     for kind in range(8):
-        fault = ActionError("x", "y", f"hint {kind}")
+        error = ActionError("x", "y", f"hint {kind}")
         for _ in range(kind + 1):
-            reporter.result(make(make_step, Status.FAILED, 400, 1, 0.1, "id", fault))
+            reporter.result(make(make_step, Status.FAILED, 400, 1, 0.1, "id", error))
 
     hints = repeated_hints(reporter).splitlines()
 
@@ -104,12 +104,12 @@ def test_many_kinds_of_hints_are_counted(make_step: MakeStep) -> None:
 def test_the_reason_for_skipping_is_shown_once(make_step: MakeStep) -> None:
     """A thousand skipped actions do not hide the failed one."""
     reporter = start()
-    fault = ActionError(
+    error = ActionError(
         SkipReason.STOPPED, "not started, since an action before it did not succeed"
     )
 
     shown = [
-        reporter.result(make(make_step, Status.SKIPPED, None, 0, 0.0, None, fault))
+        reporter.result(make(make_step, Status.SKIPPED, None, 0, 0.0, None, error))
         for _ in range(9)
     ]
 
@@ -166,7 +166,7 @@ def test_counts_have_colors_unless_they_are_zero() -> None:
 
 def test_messages_of_a_server_and_names_are_escaped(make_step: MakeStep) -> None:
     """Neither can move the cursor or start a line."""
-    fault = ActionError("x", "bad\x1b[2J\r\nok  200", "")
+    error = ActionError("x", "bad\x1b[2J\r\nok  200", "")
     step = make_step(name="la\nbel", source="a\x1b.yaml:5")
 
     shown = start().result(
@@ -177,7 +177,7 @@ def test_messages_of_a_server_and_names_are_escaped(make_step: MakeStep) -> None
             attempts=1,
             duration=0.1,
             request_id="id",
-            error=fault,
+            error=error,
         )
     )
 
