@@ -1,4 +1,4 @@
-"""The options that ask for trouble: faults on demand, and who is not there."""
+"""Options that inject faults into the emulator, and those that make users absent."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -12,68 +12,65 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 def fault_options(command: Decorated) -> Decorated:
-    """`--fault` and `--fault-seed`."""
+    """Add `--fault` and `--fault-seed`."""
     command = click.option(
         "--fault-seed",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Strike the same requests again where a fault has a share.  [default: a new one, "
-        "which is told]",
+        help="Select the same requests again for faults with a share.",
+        show_default="a new seed, which is shown",
     )(command)
     return click.option(
         "--fault",
         "faults",
         multiple=True,
         metavar="SPEC",
-        help="Make the embedded service misbehave, as in 429,retry-after=2,count=3 or "
-        "503,after,share=10%,on=SendToGroup. Repeatable; `wps-run serve --help` has the words.",
+        help="Inject a fault into the emulator, such as 429,retry-after=2,count=3 or "
+        "503,after,share=10%,on=SendToGroup. Repeatable; see `wps-run serve --help`.",
     )(command)
 
 
-class Absence(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no generics
-    """`NAME`, who never comes, or `NAME=DURATION`, who comes so long after the start."""
-
-    name = "name[=duration]"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, float | None]:
-        """The name, and when it comes. A name may hold `=` where no duration follows."""
-        del param, ctx
-        name, _, late = value.rpartition("=")
+def _parse_absences(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, float | None], ...]:
+    """Split `NAME` or `NAME=DURATION`; a name may contain `=` if no duration follows."""
+    absences: list[tuple[str, float | None]] = []
+    for value in values:
+        name, _equals, duration = value.rpartition("=")
         try:
-            return (name, parse_duration(late)) if name else (value, None)
+            absences.append((name, parse_duration(duration)) if name else (value, None))
         except ValueError:
-            return value, None
+            absences.append((value, None))
+    return tuple(absences)
 
 
 def rehearsal_options(command: Decorated) -> Decorated:
-    """`--absent`, `--fault` and `--fault-seed`, as a rehearsal has them."""
+    """Add `--absent`, `--fault` and `--fault-seed`."""
     command = click.option(
         "--absent",
-        type=Absence(),
+        callback=_parse_absences,
         multiple=True,
         metavar="NAME[=DURATION]",
-        help="With --local: this user or connection is not there, as `onMissing` would find it; "
-        "with a duration, it comes so long after the start. Repeatable.",
+        help="With --local: do not connect this user or connection, so that `onMissing` applies; "
+        "with a duration, connect it that long after the start. Repeatable.",
     )(command)
     return fault_options(command)
 
 
-def trouble_in(
+def rehearsal_arguments(
     faults: Sequence[str],
     fault_seed: int | None,
     absent: Sequence[tuple[str, float | None]],
     *,
     local: bool,
 ) -> dict[str, Any]:
-    """What `api.rehearsal` takes of these options.
+    """Return the values of these options as arguments of `running.rehearsal`.
 
     Raises:
-        UsageError: They were given for a run that is no rehearsal.
+        UsageError: They are given without `--local`.
     """
-    given = {"--fault": faults, "--fault-seed": fault_seed is not None, "--absent": absent}
-    wrong = [option for option, value in given.items() if value and not local]
-    if wrong:
-        raise UsageError(f"{wrong[0]} is for rehearsals; add --local")
+    options = {"--fault": faults, "--fault-seed": fault_seed is not None, "--absent": absent}
+    given = [flag for flag, value in options.items() if value]
+    if given and not local:
+        raise UsageError(f"{given[0]} is for rehearsals; add --local")
     return {"faults": faults, "fault_seed": fault_seed, "absent": dict(absent)}

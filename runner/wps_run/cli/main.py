@@ -14,6 +14,7 @@ from types import MappingProxyType
 import click
 
 from wps_run.cli.errors import run_command
+from wps_run.cli.terminal import help_width
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -98,7 +99,7 @@ def _reject_misspelled(word: str) -> None:
 @click.command(
     cls=Commands,
     epilog=EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": help_width()},
     no_args_is_help=True,
     subcommand_metavar="[run] PLAYBOOK… | COMMAND …",
 )

@@ -16,7 +16,7 @@ import click
 
 from wps_run import checking, planning, running
 from wps_run.cli.errors import show_error, show_warnings
-from wps_run.cli.faults import rehearsal_options, trouble_in
+from wps_run.cli.faults import rehearsal_arguments, rehearsal_options
 from wps_run.cli.inputs import read_inputs
 from wps_run.cli.journals import (
     JournalOptions,
@@ -168,7 +168,7 @@ def command(**values: Any) -> int:
     click.get_current_context().with_resource(
         logging_to_stderr(args.log_level, verbose=args.verbose)
     )
-    trouble = trouble_in(args.faults, args.fault_seed, args.absent, local=args.local)
+    trouble = rehearsal_arguments(args.faults, args.fault_seed, args.absent, local=args.local)
     journal = args.journal_options()
     overrides = overrides_from(values)
     paths = args.playbooks
