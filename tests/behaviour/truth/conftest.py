@@ -1,4 +1,4 @@
-"""A server that makes every trouble and notes what it has done, and runs against it."""
+"""A server that injects every fault and records what it has applied, and runs against it."""
 
 import asyncio
 import json
@@ -22,164 +22,177 @@ from wps_run.playbook.model import read_playbook
 KEY = "dHJ1dGgtYW5kLW5vdGhpbmctYnV0LXRoZS10cnV0aA=="
 ATTEMPTS = 3
 TIMEOUT = 0.12
-"""Seconds that an attempt may take."""
+"""The timeout of an attempt in seconds."""
 CLOSED = 0.02
-"""Seconds for which nobody listens after a server has shut."""
+"""Seconds until the server listens again."""
 
 
 class End(Enum):
-    """What becomes of the connection after a request."""
+    """The state of the connection after a request."""
 
-    KEPT = auto()
-    HUNG_UP = auto()
+    OPEN = auto()
+    CLOSED = auto()
     RESET = auto()
     STALLED = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """What the server does with one request.
+class Behavior:
+    """How the server treats one request.
 
     Attributes:
-        applies: Whether it carries the action out.
-        says: What it answers; b"" for nothing.
-        end: What it does to the connection afterwards.
-        doubt: Whether nobody can tell from outside that it was, or was not, carried out.
-        late: Seconds until it answers.
-        shuts: Whether nobody listens for a while afterwards.
-        echoes: Whether the answer holds the token that came with the request.
+        applies: Whether it applies the action.
+        response: The bytes of the response; b"" for none.
+        end: The state of the connection afterwards.
+        is_ambiguous: Whether the client cannot know if the action was applied.
+        delay: Seconds before the response.
+        stops_listening: Whether the server stops listening for a while.
+        echoes_token: Whether the response contains the request's token.
     """
 
     applies: bool
-    says: bytes = b""
-    end: End = End.KEPT
-    doubt: bool = False
-    late: float = 0.0
-    shuts: bool = False
-    echoes: bool = False
+    response: bytes = b""
+    end: End = End.OPEN
+    is_ambiguous: bool = False
+    delay: float = 0.0
+    stops_listening: bool = False
+    echoes_token: bool = False
 
     @property
     def accepts(self) -> bool:
-        """Whether the client is told that it was carried out."""
-        return not self.doubt and b"HTTP/1.1 2" in self.says
+        """Whether the response says that the action was applied."""
+        return not self.is_ambiguous and b"HTTP/1.1 2" in self.response
 
     @property
     def refuses(self) -> bool:
-        """Whether the client is told that there is no use in trying again."""
-        return self.says.startswith((b"HTTP/1.1 400", b"HTTP/1.1 3"))
+        """Whether the response says that a retry is useless."""
+        return self.response.startswith((b"HTTP/1.1 400", b"HTTP/1.1 3"))
 
 
-def answer(status: int, *headers: str, body: str = "") -> bytes:
-    """A whole HTTP answer."""
+def http_response(status: int, *headers: str, body: str = "") -> bytes:
+    """Return a complete HTTP response."""
     lines = (f"HTTP/1.1 {status} so", f"Content-Length: {len(body)}", *headers, "", body)
     return "\r\n".join(lines).encode()
 
 
 TODAY = "Tue, 24 Nov 2026 12:00:00 GMT"
-OK = Deed(applies=True, says=answer(200))
-SLOW = Deed(applies=True, says=answer(202), late=0.01)
+OK = Behavior(applies=True, response=http_response(200))
+SLOW = Behavior(applies=True, response=http_response(202), delay=0.01)
 PAUSE = 0.05
-PAUSED = Deed(applies=False, says=answer(429, f"retry-after-ms: {PAUSE * 1000:.0f}"))
+PAUSED = Behavior(applies=False, response=http_response(429, f"retry-after-ms: {PAUSE * 1000:.0f}"))
 PAUSES = (
     ("Retry-After: 0",),
     (f"Date: {TODAY}", f"Retry-After: {TODAY}"),
     ("retry-after-ms: 5",),
     (),
 )
-"""What a throttled answer may say about when to come again."""
-HALF_LINE = answer(200)[:7]
-HALF_BODY = answer(200, body="a long answer")[:-8]
+"""Headers of a throttled response about the next attempt."""
+HALF_LINE = http_response(200)[:7]
+HALF_BODY = http_response(200, body="a long answer")[:-8]
 HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
 GARBAGE = b"SSH-2.0-OpenSSH_9.9\r\n\r\n"
 PROMPT = (
     OK,
     SLOW,
-    *(Deed(applies=False, says=answer(429, *said)) for said in PAUSES),
-    *(Deed(applies=False, says=answer(503, *said), doubt=True) for said in PAUSES),
-    Deed(applies=True, says=answer(503, "Retry-After: 0"), doubt=True),
-    Deed(applies=True, says=answer(500), doubt=True),
-    Deed(applies=False, says=answer(400, body='{"code": "Bad"}')),
-    Deed(applies=False, says=answer(400), echoes=True),
-    Deed(applies=False, says=answer(307, "Location: /api/hubs/other/:send?api-version=1")),
-    Deed(applies=True, says=b"HTTP/1.1 100 Continue\r\n\r\n" + answer(200)),
-    Deed(applies=True, says=HINTS + answer(202)),
-)
-"""Deeds that end with an answer."""
-DEEDS = (
-    *PROMPT,
-    Deed(applies=True, says=answer(200), end=End.HUNG_UP),
-    Deed(applies=True, says=HALF_BODY, end=End.HUNG_UP),
-    Deed(applies=True, says=answer(200, "Connection: close"), end=End.HUNG_UP, shuts=True),
-    Deed(applies=False, says=answer(429), end=End.HUNG_UP, shuts=True),
+    *(Behavior(applies=False, response=http_response(429, *headers)) for headers in PAUSES),
     *(
-        Deed(applies, says, end, doubt=True)
+        Behavior(applies=False, response=http_response(503, *headers), is_ambiguous=True)
+        for headers in PAUSES
+    ),
+    Behavior(applies=True, response=http_response(503, "Retry-After: 0"), is_ambiguous=True),
+    Behavior(applies=True, response=http_response(500), is_ambiguous=True),
+    Behavior(applies=False, response=http_response(400, body='{"code": "Bad"}')),
+    Behavior(applies=False, response=http_response(400), echoes_token=True),
+    Behavior(
+        applies=False, response=http_response(307, "Location: /api/hubs/other/:send?api-version=1")
+    ),
+    Behavior(applies=True, response=b"HTTP/1.1 100 Continue\r\n\r\n" + http_response(200)),
+    Behavior(applies=True, response=HINTS + http_response(202)),
+)
+"""Behaviors that end with a response."""
+BEHAVIORS = (
+    *PROMPT,
+    Behavior(applies=True, response=http_response(200), end=End.CLOSED),
+    Behavior(applies=True, response=HALF_BODY, end=End.CLOSED),
+    Behavior(
+        applies=True,
+        response=http_response(200, "Connection: close"),
+        end=End.CLOSED,
+        stops_listening=True,
+    ),
+    Behavior(applies=False, response=http_response(429), end=End.CLOSED, stops_listening=True),
+    *(
+        Behavior(applies, response, end, is_ambiguous=True)
         for applies in (True, False)
-        for says, end in (
+        for response, end in (
             (b"", End.RESET),
-            (b"", End.HUNG_UP),
+            (b"", End.CLOSED),
             (b"", End.STALLED),
-            (HALF_LINE, End.HUNG_UP),
+            (HALF_LINE, End.CLOSED),
             (HALF_LINE, End.STALLED),
-            (HINTS, End.HUNG_UP),
-            (GARBAGE, End.HUNG_UP),
+            (HINTS, End.CLOSED),
+            (GARBAGE, End.CLOSED),
         )
     ),
-    Deed(applies=True, says=answer(200), doubt=True, late=2.5 * TIMEOUT),
+    Behavior(applies=True, response=http_response(200), is_ambiguous=True, delay=2.5 * TIMEOUT),
 )
 
 
 @dataclass(slots=True)
-class Arrival:
-    """A request as the server saw it, in full."""
+class ReceivedRequest:
+    """A complete request that the server received."""
 
     request_id: str
     path: str
     token: str
-    deed: Deed
+    behavior: Behavior
     at: float
-    left: bool = False
+    client_left: bool = False
 
     @property
-    def doubt(self) -> bool:
-        """Whether its sender cannot know; so too when it did not wait for the answer."""
-        return self.deed.doubt or self.left
+    def is_ambiguous(self) -> bool:
+        """Whether the client cannot know the outcome, or did not wait for the response."""
+        return self.behavior.is_ambiguous or self.client_left
 
 
 class ScriptedServer:
-    """Does to each request what its script says, and notes what it has done.
+    """Treats each request as its script says, and records it.
 
     Args:
-        deeds: One a request, in the order in which they arrive; then all is `OK`.
-        doors: One a connection: whether it is let in. Then all are.
-        closed: Seconds for which nobody listens after it has shut.
+        behaviors: One for each request in order of arrival; `OK` for all others.
+        accepted: One for each connection: whether it is accepted. All others are.
+        closed: Seconds until it listens again.
 
     Attributes:
-        arrivals: Every request that arrived.
-        unread: How many connections may have carried off a request that never arrived.
-        in_flight: How many requests have no answer yet.
-        most_in_flight: The most there were.
-        over: Set by the test once the run has told all of its results.
+        requests: Every request that arrived.
+        unread: The number of connections that may have lost a request.
+        in_flight: The number of requests without a response.
+        most_in_flight: The maximum of `in_flight`.
+        is_finished: Set by the test when the run has yielded all results.
     """
 
     def __init__(
-        self, deeds: Sequence[Deed] = (), doors: Sequence[bool] = (), closed: float = CLOSED
+        self,
+        behaviors: Sequence[Behavior] = (),
+        accepted: Sequence[bool] = (),
+        closed: float = CLOSED,
     ) -> None:
-        self.arrivals: list[Arrival] = []
+        self.requests: list[ReceivedRequest] = []
         self.unread = 0
         self.in_flight = 0
         self.most_in_flight = 0
-        self.over = False
-        self._deeds = iter(deeds)
-        self._doors = iter(doors)
+        self.is_finished = False
+        self._behaviors = iter(behaviors)
+        self._accepted = iter(accepted)
         self._closed = closed
         self._tasks: set[asyncio.Task[Any]] = set()
         self._opening: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[str]:
-        """Listen meanwhile; gives the connection string. Ends when every client has left."""
-        with _bound(0) as place:  # keeps the port while nobody listens
-            self._port = place.getsockname()[1]
+        """Listen, and yield the connection string. Ends when every client has disconnected."""
+        with _bound(0) as reserved:  # reserves the port while the server does not listen
+            self._port = reserved.getsockname()[1]
             await self._open()
             yield f"Endpoint=http://127.0.0.1:{self._port};AccessKey={KEY};Version=1.0;"
             if self._opening:
@@ -194,42 +207,42 @@ class ScriptedServer:
         self._server = await asyncio.start_server(self._connected, sock=self._socket)
         self._opening = None
 
-    def _shut(self) -> None:
-        """Listen no more for a while. Who has knocked and was not let in is turned away."""
+    def _stop_listening(self) -> None:
+        """Stop listening for a while; reset connections that wait to be accepted."""
         if self._opening:
             return
-        knocked = self._socket.dup()
+        backlog = self._socket.dup()
         self._server.close()
-        with knocked, suppress(BlockingIOError):
+        with backlog, suppress(BlockingIOError):
             while True:
-                visitor, _ = knocked.accept()
+                pending, _ = backlog.accept()
                 self.unread += 1
-                _linger(visitor)
-                visitor.close()
+                _linger(pending)
+                pending.close()
         self._opening = asyncio.create_task(self._open(self._closed))
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        if not next(self._doors, True):
+        if not next(self._accepted, True):
             self.unread += 1
             _reset(writer)
             return
-        last: Arrival | None = None
-        end = End.KEPT
-        while end is End.KEPT and (arrival := await self._request(reader)):
-            last = arrival
-            end = await self._do(arrival, reader, writer)
+        last: ReceivedRequest | None = None
+        end = End.OPEN
+        while end is End.OPEN and (request := await self._request(reader)):
+            last = request
+            end = await self._respond(request, reader, writer)
         # A request may be on its way over a connection that is closed while nothing is asked.
-        self.unread += last is None or (last.deed.accepts and end is End.HUNG_UP)
+        self.unread += last is None or (last.behavior.accepts and end is End.CLOSED)
         if end is End.RESET:
             _reset(writer)
-        elif end is End.KEPT and last is not None:
-            last.left = not self.over
+        elif end is End.OPEN and last is not None:
+            last.client_left = not self.is_finished
         writer.close()
 
-    async def _request(self, reader: asyncio.StreamReader) -> Arrival | None:
+    async def _request(self, reader: asyncio.StreamReader) -> ReceivedRequest | None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             headers = {
@@ -239,72 +252,74 @@ class ScriptedServer:
             await reader.readexactly(int(headers["content-length"]))
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
-        return Arrival(
+        return ReceivedRequest(
             headers["x-ms-client-request-id"],
             head.split(" ", 2)[1],
             headers["authorization"].removeprefix("Bearer "),
-            next(self._deeds, OK),
+            next(self._behaviors, OK),
             time.monotonic(),
         )
 
-    async def _do(
-        self, arrival: Arrival, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    async def _respond(
+        self, request: ReceivedRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> End:
-        self.arrivals.append(arrival)
+        self.requests.append(request)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        deed = arrival.deed
-        if deed.end is End.STALLED:
-            writer.write(deed.says)
-            await _until_left(reader)
-        elif deed.late:
-            await _until_left(reader, deed.late)
+        behavior = request.behavior
+        if behavior.end is End.STALLED:
+            writer.write(behavior.response)
+            await _wait_for_disconnect(reader)
+        elif behavior.delay:
+            await _wait_for_disconnect(reader, behavior.delay)
         self.in_flight -= 1
-        if deed.shuts:
-            self._shut()
-        if deed.echoes:
-            writer.write(answer(400, body=f'{{"message": "I know {arrival.token}!"}}'))
-        elif deed.end is not End.STALLED:
-            writer.write(deed.says)
-        return deed.end
+        if behavior.stops_listening:
+            self._stop_listening()
+        if behavior.echoes_token:
+            writer.write(http_response(400, body=f'{{"message": "I know {request.token}!"}}'))
+        elif behavior.end is not End.STALLED:
+            writer.write(behavior.response)
+        return behavior.end
 
 
-async def _until_left(reader: asyncio.StreamReader, seconds: float | None = None) -> None:
-    """Wait until the client hangs up, for so long at most."""
+async def _wait_for_disconnect(reader: asyncio.StreamReader, seconds: float | None = None) -> None:
+    """Wait until the client disconnects, at most for some seconds."""
     with suppress(TimeoutError, ConnectionError):
         async with asyncio.timeout(seconds):
             await reader.read(1)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close a connection so that its other end hears of an error, not of an end."""
+    """Close a connection with a reset."""
     _linger(writer.get_extra_info("socket"))
     writer.transport.abort()
 
 
 def _linger(connection: socket.socket) -> None:
-    """Have a connection end with a reset when it is closed."""
+    """Make a connection end with a reset when it is closed."""
     form = "hh" if sys.platform == "win32" else "ii"
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(form, 1, 0))
 
 
 def _bound(port: int) -> socket.socket:
-    place = socket.socket()
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    place.settimeout(0)
-    place.bind(("127.0.0.1", port))
-    return place
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.settimeout(0)
+    reserved.bind(("127.0.0.1", port))
+    return reserved
 
 
 def _event_of(seconds: float) -> asyncio.Event:
-    """An event that is set after so long."""
+    """Return an event that is set after some seconds."""
     event = asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, event.set)
     return event
 
 
-def planned(actions: Sequence[Mapping[str, Any]], connection: str, **options: Any) -> planning.Plan:
-    """A playbook with short timeouts and pauses, ready to run."""
+def make_plan(
+    actions: Sequence[Mapping[str, Any]], connection: str, **options: Any
+) -> planning.Plan:
+    """Plan a playbook with short timeouts and pauses."""
     playbook = {
         "hub": "chat",
         "timeout": TIMEOUT,
@@ -319,34 +334,34 @@ def planned(actions: Sequence[Mapping[str, Any]], connection: str, **options: An
     return plan
 
 
-async def carried_out(
+async def run_against(
     server: ScriptedServer, actions: Sequence[Mapping[str, Any]], **options: Any
 ) -> list[Result]:
-    """The results of a run against a server, in the order in which they came."""
+    """Run actions against a server; return the results in the order of completion."""
     results: list[Result] = []
     async with server.listening() as connection:
-        plan = planned(actions, connection, **options)
+        plan = make_plan(actions, connection, **options)
         async with aclosing(running.run([plan])) as run:
             async for result in run:
                 results.append(result)
-                server.over = len(results) == plan.total
+                server.is_finished = len(results) == plan.total
     return results
 
 
 @pytest.fixture(scope="session")
-def scene() -> SimpleNamespace:
-    """The server, what it may do, and how a run against it is carried out."""
+def harness() -> SimpleNamespace:
+    """The server, its behaviors, and the functions that run against it out."""
     return SimpleNamespace(
         Server=ScriptedServer,
-        Deed=Deed,
+        Behavior=Behavior,
         OK=OK,
         SLOW=SLOW,
         PAUSED=PAUSED,
         PAUSE=PAUSE,
         PROMPT=PROMPT,
-        DEEDS=DEEDS,
+        BEHAVIORS=BEHAVIORS,
         ATTEMPTS=ATTEMPTS,
         KEY=KEY,
-        planned=planned,
-        carried_out=carried_out,
+        make_plan=make_plan,
+        run_against=run_against,
     )

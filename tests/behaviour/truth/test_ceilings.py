@@ -1,4 +1,4 @@
-"""`concurrency` and `rate` are ceilings, whatever the service does."""
+"""`concurrency` and `rate` are upper bounds, for every behavior of the service."""
 
 import asyncio
 import operator
@@ -32,18 +32,18 @@ JOINS = st.lists(st.sampled_from(OTHERS[:2]), min_size=4, max_size=12)
 
 @given(
     actions=st.lists(ACTION, min_size=1, max_size=12),
-    deeds=st.lists(st.integers(0, 99), max_size=16),
+    behaviors=st.lists(st.integers(0, 99), max_size=16),
     concurrency=st.integers(1, 5),
 )
 def test_no_more_is_in_flight_than_is_allowed(
-    scene: Any, actions: list[dict[str, str]], deeds: list[int], concurrency: int
+    harness: Any, actions: list[dict[str, str]], behaviors: list[int], concurrency: int
 ) -> None:
-    """`concurrency` is a ceiling on the requests without an answer, retries included."""
-    may = [*scene.PROMPT, scene.SLOW, scene.SLOW]
-    server = scene.Server([may[one % len(may)] for one in deeds])
+    """`concurrency` is an upper bound of the requests without an answer, retries included."""
+    choices = [*harness.PROMPT, harness.SLOW, harness.SLOW]
+    server = harness.Server([choices[number % len(choices)] for number in behaviors])
     options = {"mode": "concurrent", "concurrency": concurrency, "onError": "continue"}
 
-    asyncio.run(scene.carried_out(server, actions, **options))
+    asyncio.run(harness.run_against(server, actions, **options))
 
     assert 1 <= server.most_in_flight <= concurrency
 
@@ -52,25 +52,25 @@ def test_no_more_is_in_flight_than_is_allowed(
 @pytest.mark.parametrize("mode", ["sequential", "concurrent"])
 @given(
     actions=JOINS,
-    deeds=st.lists(st.integers(0, 99), max_size=8),
+    behaviors=st.lists(st.integers(0, 99), max_size=8),
     rate=st.sampled_from([100, 400]),
 )
 def test_no_more_is_started_than_the_rate_allows(
-    scene: Any, mode: str, actions: list[dict[str, str]], deeds: list[int], rate: int
+    harness: Any, mode: str, actions: list[dict[str, str]], behaviors: list[int], rate: int
 ) -> None:
-    """`rate` is a ceiling on starts, retries included; a pause is not made up for."""
-    may = [*scene.PROMPT, scene.PAUSED]
-    server = scene.Server([may[one % len(may)] for one in deeds])
+    """`rate` is an upper bound of starts, retries included; a pause is not made up for."""
+    choices = [*harness.PROMPT, harness.PAUSED]
+    server = harness.Server([choices[number % len(choices)] for number in behaviors])
     began = time.monotonic()
 
-    asyncio.run(scene.carried_out(server, actions, mode=mode, rate=rate, onError="continue"))
+    asyncio.run(harness.run_against(server, actions, mode=mode, rate=rate, onError="continue"))
 
-    times = [one.at for one in server.arrivals]
+    times = [one.at for one in server.requests]
     assert all(at >= began + number / rate for number, at in enumerate(times))
     if mode == "sequential":
-        for place, refused in enumerate(server.arrivals):
-            opens = refused.at + (scene.PAUSE if refused.deed is scene.PAUSED else 0.0)
+        for place, refused in enumerate(server.requests):
+            opens = refused.at + (harness.PAUSE if refused.behavior is harness.PAUSED else 0.0)
             after = enumerate(times[place + 1 :])
-            assert refused.deed is not scene.PAUSED or all(
+            assert refused.behavior is not harness.PAUSED or all(
                 at >= opens + n / rate for n, at in after
             )

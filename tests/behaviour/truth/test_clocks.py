@@ -1,4 +1,4 @@
-"""Clocks that are set, jump or tick coarsely stall no run and let no token expire."""
+"""A run continues, with valid tokens, when clocks are set, jump or have a low resolution."""
 
 import asyncio
 import time
@@ -24,56 +24,60 @@ OTHERS = [
 JOINS = st.lists(st.sampled_from(OTHERS), min_size=4, max_size=12)
 
 
-def told(scene: Any, deeds: Sequence[int]) -> Any:
-    """A server that does these deeds."""
-    may = [*scene.PROMPT, scene.PAUSED]
-    return scene.Server([may[one % len(may)] for one in deeds])
+def server_with(harness: Any, behaviors: Sequence[int]) -> Any:
+    """Return a server with these behaviors."""
+    choices = [*harness.PROMPT, harness.PAUSED]
+    return harness.Server([choices[number % len(choices)] for number in behaviors])
 
 
-async def clocked(
-    scene: Any,
+async def run_with_clocks(
+    harness: Any,
     server: Any,
     actions: Sequence[Mapping[str, Any]],
     *,
     now: Callable[[], float] = time.time,
     clock: Callable[[], float] = time.monotonic,
 ) -> Counter[Status]:
-    """How the actions of a run end that goes by the given clocks; a stalled one is an error."""
+    """Run actions with the given clocks; return the count of each status. A stalled run fails."""
     async with server.listening() as connection, asyncio.timeout(20):
-        plan = scene.planned(actions, connection, mode="concurrent", onError="continue", rate=2000)
+        plan = harness.make_plan(
+            actions, connection, mode="concurrent", onError="continue", rate=2000
+        )
         async with Client(running.endpoint_of(plan), concurrency=4, now=now) as client:
             executor = Executor(client, plan.options, Stop(), clock=clock)
             return Counter(
-                [one.status async for batch in executor.run(plan.steps()) for one in batch]
+                [result.status async for batch in executor.run(plan.steps()) for result in batch]
             )
 
 
 @given(
     actions=JOINS,
-    deeds=st.lists(st.integers(0, 99), max_size=12),
+    behaviors=st.lists(st.integers(0, 99), max_size=12),
     steps=st.lists(st.floats(-30, 30), min_size=1),
 )
 def test_a_wall_clock_that_is_set_a_little_lets_no_token_expire(
-    scene: Any, actions: list[dict[str, str]], deeds: list[int], steps: list[float]
+    harness: Any, actions: list[dict[str, str]], behaviors: list[int], steps: list[float]
 ) -> None:
     """Half a minute back and forth, in the middle of a run."""
-    server = told(scene, deeds)
+    server = server_with(harness, behaviors)
     steps_left = cycle(steps)
 
-    ended = asyncio.run(clocked(scene, server, actions, now=lambda: time.time() + next(steps_left)))
+    counts = asyncio.run(
+        run_with_clocks(harness, server, actions, now=lambda: time.time() + next(steps_left))
+    )
 
-    assert ended.total() == len(actions)
-    for arrival in server.arrivals:
-        jwt.decode(arrival.token, scene.KEY, algorithms=["HS256"], options={"verify_aud": False})
+    assert counts.total() == len(actions)
+    for request in server.requests:
+        jwt.decode(request.token, harness.KEY, algorithms=["HS256"], options={"verify_aud": False})
 
 
 @given(
     actions=JOINS,
-    deeds=st.lists(st.integers(0, 99), max_size=12),
+    behaviors=st.lists(st.integers(0, 99), max_size=12),
     days=st.lists(st.integers(-400, 400), min_size=1),
 )
 def test_a_wall_clock_that_is_far_off_stalls_nothing(
-    scene: Any, actions: list[dict[str, str]], deeds: list[int], days: list[int]
+    harness: Any, actions: list[dict[str, str]], behaviors: list[int], days: list[int]
 ) -> None:
     """A `Retry-After` that is a date is measured by the server's own clock."""
     days_left = cycle(days)
@@ -81,17 +85,23 @@ def test_a_wall_clock_that_is_far_off_stalls_nothing(
     def now() -> float:
         return time.time() + 86400 * next(days_left)
 
-    assert asyncio.run(clocked(scene, told(scene, deeds), actions, now=now)).total() == len(actions)
+    assert asyncio.run(
+        run_with_clocks(harness, server_with(harness, behaviors), actions, now=now)
+    ).total() == len(actions)
 
 
 @given(
     actions=JOINS,
-    deeds=st.lists(st.integers(0, 99), max_size=12),
+    behaviors=st.lists(st.integers(0, 99), max_size=12),
     jumps=st.lists(st.sampled_from([0.0, 0.0, 0.001, 60.0, 3600.0]), min_size=1),
     tick=st.sampled_from([1e-9, 0.016]),
 )
 def test_a_clock_that_jumps_ahead_or_ticks_coarsely_stalls_nothing(
-    scene: Any, actions: list[dict[str, str]], deeds: list[int], jumps: list[float], tick: float
+    harness: Any,
+    actions: list[dict[str, str]],
+    behaviors: list[int],
+    jumps: list[float],
+    tick: float,
 ) -> None:
     """As on a machine that slept, or whose clock moves sixty times a second."""
     ahead = accumulate(cycle(jumps))
@@ -99,6 +109,6 @@ def test_a_clock_that_jumps_ahead_or_ticks_coarsely_stalls_nothing(
     def clock() -> float:
         return (time.monotonic() + next(ahead)) // tick * tick
 
-    assert asyncio.run(clocked(scene, told(scene, deeds), actions, clock=clock)).total() == len(
-        actions
-    )
+    assert asyncio.run(
+        run_with_clocks(harness, server_with(harness, behaviors), actions, clock=clock)
+    ).total() == len(actions)

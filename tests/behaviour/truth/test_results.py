@@ -1,4 +1,4 @@
-"""What each result says is what happened, by the log of a server that makes every trouble."""
+"""Each result agrees with the records of a server that injects every fault."""
 
 import asyncio
 import operator
@@ -34,45 +34,49 @@ ACTION = st.builds(operator.or_, st.sampled_from(SENDS), DELIVERY) | st.sampled_
 
 
 def compare(
-    result: Result, written: Mapping[str, Any], arrivals: Sequence[Any], unread: int, most: int
+    result: Result, written: Mapping[str, Any], requests: Sequence[Any], unread: int, most: int
 ) -> None:
-    """Hold the result of one action to what the server knows of it.
+    """Compare the result of one action with the server's records.
 
     Args:
         result: The result.
         written: The action in the playbook.
-        arrivals: Its requests, in order.
+        requests: Its requests, in order.
         unread: The most of its requests that may be missing there.
         most: The most attempts there may be.
     """
-    applied = sum(one.deed.applies for one in arrivals)
-    lost = result.attempts - len(arrivals)
+    applied = sum(request.behavior.applies for request in requests)
+    lost = result.attempts - len(requests)
     action = ACTIONS[result.action_name]
     path = build_request(action, {**written, "data": b"", "dataType": "text"}, "chat").path
-    once = not action.is_idempotent and written.get("delivery") != "atLeastOnce"
+    is_sent_once = not action.is_idempotent and written.get("delivery") != "atLeastOnce"
     tries = len(result.tries) + (result.started_ms is not None)
     assert 0 <= lost <= unread
     assert result.attempts <= tries <= most
-    assert all(one.path.partition("?")[0] == path for one in arrivals)
-    assert not any(one.token.rpartition(".")[2] in str(result.as_json()) for one in arrivals)
-    if once:
+    assert all(request.path.partition("?")[0] == path for request in requests)
+    assert not any(
+        request.token.rpartition(".")[2] in str(result.as_json()) for request in requests
+    )
+    if is_sent_once:
         assert applied <= 1
-        assert not any(one.doubt for one in arrivals[:-1])
-        assert not (lost and any(one.doubt for one in arrivals))
+        assert not any(request.is_ambiguous for request in requests[:-1])
+        assert not (lost and any(request.is_ambiguous for request in requests))
     if result.status is Status.OK:
         assert applied
-        assert arrivals[-1].deed.accepts
+        assert requests[-1].behavior.accepts
     elif result.status is Status.FAILED:
         assert not applied
         assert not lost
     elif result.status is Status.SKIPPED:
-        assert not arrivals
+        assert not requests
         assert result.attempts == tries == 0
     else:
-        assert lost or any(one.doubt for one in arrivals)
-        assert once or (arrivals and arrivals[-1].deed.refuses) or tries == most
-    told = [one for one in arrivals if one.deed.accepts and not one.left]
-    assert not told or result.status is Status.OK
+        assert lost or any(request.is_ambiguous for request in requests)
+        assert is_sent_once or (requests and requests[-1].behavior.refuses) or tries == most
+    confirmed = [
+        request for request in requests if request.behavior.accepts and not request.client_left
+    ]
+    assert not confirmed or result.status is Status.OK
 
 
 @pytest.mark.timeout(300)
@@ -80,32 +84,34 @@ def compare(
 @settings(max_examples=50)  # each waits for real timeouts
 @given(
     actions=st.lists(ACTION, min_size=1, max_size=12),
-    deeds=st.lists(st.integers(0, 99), max_size=16),
-    doors=st.lists(st.booleans(), max_size=4),
+    behaviors=st.lists(st.integers(0, 99), max_size=16),
+    accepted=st.lists(st.booleans(), max_size=4),
     on_error=st.sampled_from(["continue", "continue", "stop"]),
 )
-def test_each_result_says_what_happened(  # noqa: PLR0913, PLR0917 -- what hypothesis draws
-    scene: Any,
+def test_each_result_is_correct(  # noqa: PLR0913, PLR0917 -- what hypothesis draws
+    harness: Any,
     mode: str,
     actions: list[dict[str, str]],
-    deeds: list[int],
-    doors: list[bool],
+    behaviors: list[int],
+    accepted: list[bool],
     on_error: str,
 ) -> None:
     """`ok` was done, `failed` was not, `skipped` never left, and only doubt is `unknown`."""
-    server = scene.Server([scene.DEEDS[one % len(scene.DEEDS)] for one in deeds], doors)
+    server = harness.Server(
+        [harness.BEHAVIORS[one % len(harness.BEHAVIORS)] for one in behaviors], accepted
+    )
 
-    results = asyncio.run(scene.carried_out(server, actions, mode=mode, onError=on_error))
+    results = asyncio.run(harness.run_against(server, actions, mode=mode, onError=on_error))
 
     assert sorted(one.index for one in results) == list(range(len(actions)))
     ids = {one.request_id for one in results if one.attempts}
     assert len(ids) == sum(one.attempts > 0 for one in results)
-    assert {one.request_id for one in server.arrivals} <= ids
+    assert {request.request_id for request in server.requests} <= ids
     for result in results:
-        own = [one for one in server.arrivals if one.request_id == result.request_id]
-        compare(result, actions[result.action], own, server.unread, scene.ATTEMPTS)
+        own = [request for request in server.requests if request.request_id == result.request_id]
+        compare(result, actions[result.action], own, server.unread, harness.ATTEMPTS)
     left = sum(one.attempts for one in results)
-    assert 0 <= left - len(server.arrivals) <= server.unread
+    assert 0 <= left - len(server.requests) <= server.unread
     summary = Summary(Counter())
     for result in results:
         summary.add(result.status, result.error)
@@ -113,26 +119,30 @@ def test_each_result_says_what_happened(  # noqa: PLR0913, PLR0917 -- what hypot
 
 
 @pytest.mark.parametrize("mode", ["sequential", "concurrent"])
-def test_every_trouble_by_itself(scene: Any, mode: str) -> None:
-    """Each deed for an add and for a send, so that none depends on chance."""
-    for deed in scene.DEEDS:
+def test_each_behavior_alone(harness: Any, mode: str) -> None:
+    """With an add and with a send."""
+    for behavior in harness.BEHAVIORS:
         for action in (OTHERS[0], SENDS[0]):
-            server = scene.Server([deed])
+            server = harness.Server([behavior])
             actions = [action, OTHERS[1]]
-            run = scene.carried_out(server, actions, mode=mode, onError="continue")
+            run = harness.run_against(server, actions, mode=mode, onError="continue")
             for result in asyncio.run(run):
-                own = [one for one in server.arrivals if one.request_id == result.request_id]
+                own = [
+                    request
+                    for request in server.requests
+                    if request.request_id == result.request_id
+                ]
                 written = actions[result.action]
-                compare(result, written, own, server.unread, scene.ATTEMPTS)
+                compare(result, written, own, server.unread, harness.ATTEMPTS)
 
 
 @pytest.mark.parametrize("mode", ["sequential", "concurrent"])
-def test_what_is_refused_at_the_door_never_left(scene: Any, mode: str) -> None:
-    """Nobody listens for longer than all attempts take: it certainly failed."""
-    shut = next(one for one in scene.DEEDS if one.shuts and one.applies)
-    server = scene.Server([shut], closed=0.5)
+def test_a_refused_connection_sends_nothing(harness: Any, mode: str) -> None:
+    """The server does not listen while all attempts are made: the action failed."""
+    shut = next(one for one in harness.BEHAVIORS if one.stops_listening and one.applies)
+    server = harness.Server([shut], closed=0.5)
     first, *others = asyncio.run(
-        scene.carried_out(
+        harness.run_against(
             server,
             [{"actionName": "sendToAll", "data": "x"}] * 3,
             mode=mode,
@@ -143,4 +153,4 @@ def test_what_is_refused_at_the_door_never_left(scene: Any, mode: str) -> None:
 
     assert first.status is Status.OK
     assert {(one.status, one.attempts, len(one.tries)) for one in others} == {(Status.FAILED, 0, 2)}
-    assert len(server.arrivals) == 1
+    assert len(server.requests) == 1
