@@ -196,7 +196,7 @@ def _group(key: str, summary: str, group: type) -> Any:  # noqa: ANN401 -- the s
 
 def options_of(options_type: type) -> Iterator[tuple[str, Option]]:
     """Yield the field name and the option of each field of a class such as `RunOptions`."""
-    return ((one.name, one.metadata["option"]) for one in fields(options_type))
+    return ((item.name, item.metadata["option"]) for item in fields(options_type))
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,8 @@ class PlaybookValidator:
 
     def _unknown_key(self, path: Path, known: Mapping[str, Any]) -> Finding:
         key = str(path[-1])
-        is_field = any(key == field.name for one in self._actions.values() for field in one.fields)
+        fields = (field for action in self._actions.values() for field in action.fields)
+        is_field = any(key == field.name for field in fields)
         if len(path) == 1 and is_field and not messages.closest_key(key, known):
             message = f"`{key}` belongs to an action, in the list `actions`"
         else:
