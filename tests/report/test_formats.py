@@ -13,6 +13,7 @@ from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.summary import Summary
 from wps_run.report.formats import (
     FILE_FORMATS,
+    FINDING_FORMATS,
     FORMATS,
     OUTPUT_FORMATS,
     Reporter,
@@ -181,6 +182,18 @@ def test_importing_the_table_imports_no_format() -> None:
 
     loaded = {name for name in done.stdout.split() if name.startswith("wps_run")}
     assert loaded == {"wps_run", "wps_run.report", "wps_run.report.formats"}
+
+
+@pytest.mark.parametrize("name", FINDING_FORMATS)
+def test_formats_of_findings_need_no_result(name: str) -> None:
+    """`validate` must start quickly, so it does not load msgspec, in which results are written."""
+    code = (
+        "import sys; from wps_run.report.formats import FINDING_FORMATS; "
+        f"FINDING_FORMATS[{name!r}].render([], 1); print('msgspec' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "False\n"
 
 
 def test_each_format_can_be_selected_by_one_name_and_one_suffix() -> None:

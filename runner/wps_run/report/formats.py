@@ -149,7 +149,9 @@ FINDING_FORMATS: Mapping[str, FindingFormat] = MappingProxyType(
             FindingFormat(
                 "json", "one JSON object for programs", "findings.json_formats:format_json"
             ),
-            FindingFormat("github", "annotations of GitHub Actions", "github:annotate_problems"),
+            FindingFormat(
+                "github", "annotations of GitHub Actions", "findings.github:annotate_problems"
+            ),
             FindingFormat(
                 "sarif",
                 "a SARIF log for code scanning services",

@@ -1,9 +1,4 @@
-"""Annotations of GitHub Actions: failures and problems shown beside the lines of a playbook.
-
-A workflow command is a line that GitHub Actions takes out of a log. Source: "Workflow commands for
-GitHub Actions" in GitHub's documentation; the escapes are those of its toolkit (`actions/toolkit`,
-`packages/core/src/command.ts`).
-"""
+"""Failures of a run as annotations of GitHub Actions, in the report or beside it."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,15 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from wps_run.execution.result import Result, SkipReason, Status
 from wps_run.execution.run_info import RunInfo
 from wps_run.execution.summary import Summary
-from wps_run.problems import Problem, Severity
-from wps_run.report.findings.text import count_of, totals_line
+from wps_run.report.findings.github import MAX_ANNOTATIONS, command
 from wps_run.report.formats import Reporter
 from wps_run.report.simulation import Simulation
 from wps_run.report.values import target_text
 from wps_run.text import escape_invisible
-
-MAX_ANNOTATIONS = 10
-"""GitHub shows this many annotations of each kind per step, and silently drops the others."""
 
 _COMMAND = re.compile(r"^([ \t]*)::", re.MULTILINE)
 """The beginning of a command, in a line that may be indented."""
@@ -43,18 +34,6 @@ def without_commands(text: str) -> str:
     The character that would start one is written as an escape, which JSON reads as that character.
     """
     return _COMMAND.sub(r"\1\\u003a:", text).replace(_OLD_COMMAND, r"##\u005b")
-
-
-def command(kind: str, properties: Mapping[str, str | int], message: str) -> str:
-    """Return one command, with its line break.
-
-    Args:
-        kind: `error`, `warning` or `notice`.
-        properties: Such as `file`, `line` and `title`, in the order in which they are written.
-        message: The message; it may have several lines.
-    """
-    pairs = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{kind} {pairs}::{_escaped(message)}\n"
 
 
 class Annotations:
@@ -144,39 +123,3 @@ def _message_lines(result: Result) -> Iterator[str]:
         yield escape_invisible(f"{result.error.code}: {result.error.message}{status}{attempts}")
         if result.error.hint:
             yield f"hint: {result.error.hint}"
-
-
-def annotate_problems(problems: Sequence[Problem], file_count: int) -> str:
-    """Return annotations of the first problems of each severity, then the totals."""
-    return "".join((*_problem_commands(problems), totals_line(problems, file_count)))
-
-
-def _problem_commands(problems: Sequence[Problem]) -> Iterator[str]:
-    left_out = []
-    for severity in Severity:
-        selected = [problem for problem in problems if problem.severity is severity]
-        yield from map(_problem_command, selected[:MAX_ANNOTATIONS])
-        if len(selected) > MAX_ANNOTATIONS:
-            left_out.append(count_of(len(selected) - MAX_ANNOTATIONS, f"more {severity}"))
-    if left_out:
-        message = f"{' and '.join(left_out)}, not shown here; --format text shows all"
-        yield command("notice", {"title": "wps-run"}, message)
-
-
-def _problem_command(problem: Problem) -> str:
-    properties: dict[str, str | int] = {}
-    position = problem.position
-    if position is not None:
-        properties = {"file": position.file, "line": position.line}
-        if position.column:
-            properties |= {"col": position.column, "endColumn": position.column + problem.width}
-    properties["title"] = problem.rule
-    return command(problem.severity, properties, problem.message)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(value: str | int) -> str:
-    return _escaped(str(value)).replace(":", "%3A").replace(",", "%2C")

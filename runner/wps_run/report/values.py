@@ -1,7 +1,7 @@
 """The target of an action, and single values, as text."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from wps_run import text as visible_text
 from wps_run.actions.request import Value
@@ -18,9 +18,9 @@ def whole_target(target: Mapping[str, Value]) -> str:
     return " ".join(f"{name}={whole_value(value)}" for name, value in target.items())
 
 
-def whole_value(value: Value | Sequence[str]) -> str:
-    """Return a value as text; a tuple, or a list as in a journal, in brackets."""
-    return str(value) if isinstance(value, str | bytes | int) else f"[{', '.join(value)}]"
+def whole_value(value: Value) -> str:
+    """Return a value as text; a tuple in brackets."""
+    return f"[{', '.join(value)}]" if isinstance(value, tuple) else str(value)
 
 
 def target_text(target: Mapping[str, Value]) -> str:
