@@ -1,6 +1,8 @@
 """`python -m wps_run` is `wps-run`."""
 
+import sys
+
 from wps_run.cli.main import entry
 
 if __name__ == "__main__":
-    entry()
+    sys.exit(entry())

@@ -54,8 +54,8 @@ def loaded_by(*args: str) -> set[str]:
     code = (
         "import sys\n"
         "from wps_run.cli.main import wps_run\n"
-        "from wps_run.cli.errors import run_command\n"
-        f"sys.argv = ['wps-run', *{args!r}]; run_command(wps_run)\n"
+        "from wps_run.cli.main import entry\n"
+        f"sys.argv = ['wps-run', *{args!r}]; entry()\n"
         "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

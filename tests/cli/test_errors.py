@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wps_run.cli.errors import run_command
-from wps_run.cli.main import wps_run
+from wps_run.cli.main import entry, wps_run
 
 WORDS = st.sampled_from(
     [b"actions:", b"\n  - ", b"actionName: ", b"sendToAll", b"addUserToGroup", b"\n    ",
@@ -32,7 +31,7 @@ def run_in_process(*args: str) -> tuple[int, str]:
     sys.argv = ["wps-run", *args]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = run_command(wps_run)
+            code = entry(wps_run)
     finally:
         sys.argv = before
     for stream in (out, err):
@@ -104,7 +103,7 @@ def test_a_bug_shows_its_traceback_when_asked_to_and_no_secret(
     """Where it broke is shown, with cause and notes; keys, tokens and the like are masked."""
     monkeypatch.setenv("WPS_RUN_DEBUG", "1")
 
-    code = run_command(broken)
+    code = entry(broken)
 
     output = capsys.readouterr()
     assert (code, output.out) == (70, "")
@@ -123,7 +122,7 @@ def test_a_bug_shows_no_traceback_unasked(
     """One line that explains how to see more, without the error's text."""
     monkeypatch.delenv("WPS_RUN_DEBUG", raising=False)
 
-    assert run_command(broken) == 70
+    assert entry(broken) == 70
 
     output = capsys.readouterr().err
     assert output.startswith("wps-run: this is a bug in wps-run (BrokenError); WPS_RUN_DEBUG=1")
@@ -142,7 +141,7 @@ def test_an_os_error_that_is_not_about_stdout_is_a_bug(
     """It is not reported as output that cannot be written."""
     monkeypatch.setattr(sys, "argv", ["wps-run"])
 
-    assert run_command(no_access) == 70
+    assert entry(no_access) == 70
 
     assert "this is a bug in wps-run (PermissionError)" in capsys.readouterr().err
 

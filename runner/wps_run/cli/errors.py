@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wps_run.cli.terminal import StdoutError, prepare_streams
+from wps_run.cli.terminal import StdoutError
 
 if TYPE_CHECKING:
     from wps_run.problems import Problem, WpsRunError
@@ -24,23 +24,12 @@ BUG = 70
 """A defect of wps-run itself. The message asks for a report."""
 
 
-def run_command(command: click.Command) -> int:
-    """Run a click command and return the exit code of the process.
+def report_error(error: BaseException) -> int:
+    """Report an exception on stderr and return the exit code of the process.
 
     An expected failure is 2 (nothing was sent), an interrupt 130, a broken pipe 141 without a
     message, a bug 70. `WPS_RUN_DEBUG` adds the traceback of a bug, without secrets.
     """
-    prepare_streams()
-    try:
-        code = command.main(standalone_mode=False, prog_name="wps-run")
-        sys.stdout.flush()
-    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 -- the border
-        return _report(error)
-    return code if isinstance(code, int) else 0
-
-
-def _report(error: BaseException) -> int:
-    """Report an exception on stderr and return its exit code."""
     from wps_run.problems import WpsRunError
 
     match error:

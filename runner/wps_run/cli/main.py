@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 import click
 
-from wps_run.cli.errors import run_command
-from wps_run.cli.terminal import help_width
+from wps_run.cli.errors import report_error
+from wps_run.cli.terminal import help_width, prepare_streams
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -120,7 +120,13 @@ Python's default of 700 takes 10 % of a run's time.
 """
 
 
-def entry() -> None:
-    """Run the console script."""
+def entry(command: click.Command = wps_run) -> int:
+    """Run a command, the console script's own by default, and return its exit code."""
     gc.set_threshold(*_GC_THRESHOLDS)
-    sys.exit(run_command(wps_run))
+    prepare_streams()
+    try:
+        code = command.main(standalone_mode=False, prog_name="wps-run")
+        sys.stdout.flush()
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 -- the border
+        return report_error(error)
+    return code if isinstance(code, int) else 0
