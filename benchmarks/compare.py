@@ -177,7 +177,7 @@ class Bench:
         (self._folder / "small.yaml").write_text(SMALL, encoding="utf-8")
         python = self._pythons.ours
         script = python.parent / "wps-run"
-        commands = {
+        commands: dict[str, list[str | Path]] = {
             "pass": ["-c", "pass"],
             "--help": [script, "--help"],
             "validate": [script, "validate", "small.yaml"],
@@ -211,7 +211,8 @@ class Bench:
         mode = "sequential" if concurrency == 1 else "concurrent"
         text = PLAYBOOK.format(mode=mode, concurrency=concurrency)
         (self._folder / "playbook.yaml").write_text(text, encoding="utf-8")
-        words = [self._pythons.ours, "-m", "wps_run", "run", "playbook.yaml", "--output", "ndjson"]
+        words: list[str | Path] = [self._pythons.ours, "-m", "wps_run", "run", "playbook.yaml"]
+        words += ["--output", "ndjson"]
         if tls:
             words += ["--ca-bundle", "cert.pem"]
         origin = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
