@@ -1,4 +1,4 @@
-"""Steps to carry out, and a counting service to carry them out against."""
+"""Steps, and a service on loopback that counts the requests in flight."""
 
 import asyncio
 import itertools
@@ -25,15 +25,15 @@ STATUSES = {"PUT": 200, "DELETE": 204, "POST": 202}
 
 @pytest.fixture
 def make_step() -> Callable[..., Step]:
-    """Makes steps, numbered upwards: an action's name and its values."""
+    """Make steps with increasing indices from an action's name and values."""
     numbers = itertools.count()
 
     def make(name: str = "addUserToGroup", **values: Any) -> Step:
         action = ACTIONS[name]
         fields = {
-            one: values.pop(one)
-            for one in ("on_error", "delivery", "timeout", "on_missing", "index")
-            if one in values
+            key: values.pop(key)
+            for key in ("on_error", "delivery", "timeout", "on_missing", "index")
+            if key in values
         }
         if name.startswith("send"):
             values = {"data": b"hi", "dataType": "text", **values}
@@ -61,32 +61,32 @@ def make_step() -> Callable[..., Step]:
 
 @pytest.fixture
 def join(make_step: Callable[..., Step]) -> Callable[..., Step]:
-    """Makes a step that adds a user, by its ID, to the group `red`."""
-    return lambda user="ada", **more: make_step(userId=user, group="red", **more)
+    """Make a step that adds a user to the group `red`."""
+    return lambda user="ada", **fields: make_step(userId=user, group="red", **fields)
 
 
 @dataclass
 class Service:
-    """Answers as a test tells it, and counts what is in flight."""
+    """A service whose responses a test sets; it counts requests in flight."""
 
     port: int = 0
     in_flight: int = 0
-    most_in_flight: int = 0
-    asked: list[str] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
+    max_in_flight: int = 0
+    requests: list[str] = field(default_factory=list)
+    request_ids: list[str] = field(default_factory=list)
     answer: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where it listens."""
+        """The address that it listens on."""
         return Endpoint(f"http://127.0.0.1:{self.port}", "k" * 44)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Note a request, count it while it is answered."""
-        self.asked.append(f"{request.method} {request.rel_url.raw_path}")
-        self.ids.append(request.headers["x-ms-client-request-id"])
+        """Record a request and respond to it."""
+        self.requests.append(f"{request.method} {request.rel_url.raw_path}")
+        self.request_ids.append(request.headers["x-ms-client-request-id"])
         self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
             if self.answer:
                 return await self.answer(request)
@@ -94,12 +94,12 @@ class Service:
         finally:
             self.in_flight -= 1
 
-    def says(self, *statuses: int, **headers: str) -> None:
-        """Answer with these statuses, one a request; the last one for all after it."""
-        left = list(statuses)
+    def respond_with(self, *statuses: int, **headers: str) -> None:
+        """Respond with these statuses, one per request; the last one repeats."""
+        remaining = list(statuses)
 
         async def answer(_: web.Request) -> web.Response:
-            status = left.pop(0) if len(left) > 1 else left[0]
+            status = remaining.pop(0) if len(remaining) > 1 else remaining[0]
             return web.Response(status=status, headers=headers)
 
         self.answer = answer
@@ -108,26 +108,26 @@ class Service:
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
     """A service on a free port of loopback."""
-    one = Service()
+    service = Service()
     app = web.Application(client_max_size=2**22)
-    app.router.add_route("*", "/{path:.*}", one.handle)
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    app.router.add_route("*", "/{path:.*}", service.handle)
+    server = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+    await server.setup()
+    site = web.TCPSite(server, "127.0.0.1", 0)
     await site.start()
-    one.port = runner.addresses[0][1]
-    yield one
-    await runner.cleanup()
+    service.port = server.addresses[0][1]
+    yield service
+    await server.cleanup()
 
 
 @dataclass
 class Run:
-    """What a run is made of; `results` carries steps out to the end."""
+    """The arguments of a run."""
 
     service: Service
     endpoint: Endpoint
     stop: Stop = field(default_factory=Stop)
-    more: dict[str, Any] = field(default_factory=dict)
+    executor_args: dict[str, Any] = field(default_factory=dict)
     options: RunOptions = field(
         default_factory=lambda: RunOptions(
             mode=Mode.CONCURRENT, concurrency=8, retry=RetryOptions(4, 0.0, 0.0)
@@ -135,17 +135,17 @@ class Run:
     )
 
     async def results(self, steps: Any) -> list[Result]:
-        """Every result of a run, in the order in which they came."""
+        """Run the steps and return all results, in the order in which they ended."""
         async with Client(self.endpoint, concurrency=self.options.concurrency) as client:
-            executor = Executor(client, self.options, self.stop, **self.more)
+            executor = Executor(client, self.options, self.stop, **self.executor_args)
             return [result async for batch in executor.run(steps) for result in batch]
 
-    def soon(self, steps: Any) -> "asyncio.Task[list[Result]]":
-        """The same, meanwhile."""
+    def start(self, steps: Any) -> "asyncio.Task[list[Result]]":
+        """Run the steps in a task."""
         return asyncio.create_task(self.results(steps))
 
 
 @pytest.fixture
 def run(service: Service) -> Run:
-    """A concurrent run against the service: 8 in flight, four attempts without a pause."""
+    """A concurrent run: 8 requests in flight, four attempts without a pause."""
     return Run(service, service.endpoint)

@@ -1,4 +1,4 @@
-"""Faults: a stable code, words, and a hint that helps."""
+"""Errors of results: a stable code, a message and a hint."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from wps_run.execution.result import ActionError, SkipReason
 
 
 @pytest.mark.parametrize(
-    ("action", "outcome", "teaches"),
+    ("action", "outcome", "remedy"),
     [
         ("addUserToGroup", Reply(404), "`webpubsub.group`"),
         ("addConnectionToGroup", Reply(404), "new connection ID"),
@@ -30,47 +30,43 @@ from wps_run.execution.result import ActionError, SkipReason
         ("sendToAll", NoReply(sent=True, code="disconnected", message="m"), "closed"),
     ],
 )
-def test_a_hint_says_what_to_do(action: str, outcome: Outcome, teaches: str) -> None:
-    """Each way of failing that has a remedy names it."""
-    assert teaches in error_for(ACTIONS[action], outcome, in_doubt=False).hint
+def test_hint_names_the_remedy(action: str, outcome: Outcome, remedy: str) -> None:
+    assert remedy in error_for(ACTIONS[action], outcome, in_doubt=False).hint
 
 
-def test_the_service_speaks_first() -> None:
-    """Its own code and words stand in the fault as they came."""
+def test_error_has_the_code_and_message_of_the_service() -> None:
     reply = Reply(404, "Warning.User.NotExisted", "User `ada` is not found.")
-    fault = error_for(ACTIONS["addUserToGroup"], reply, in_doubt=False)
+    error = error_for(ACTIONS["addUserToGroup"], reply, in_doubt=False)
 
-    assert (fault.code, fault.message) == ("Warning.User.NotExisted", "User `ada` is not found.")
+    assert (error.code, error.message) == ("Warning.User.NotExisted", "User `ada` is not found.")
 
 
 @pytest.mark.parametrize(
     ("status", "message"),
     [(403, "the service answered 403 Forbidden"), (499, "the service answered 499")],
 )
-def test_an_answer_without_words_gets_ours(status: int, message: str) -> None:
-    """Some answers have no body: there is always a code and a message."""
-    fault = error_for(ACTIONS["sendToAll"], Reply(status), in_doubt=False)
+def test_response_without_body_gets_a_code_and_a_message(status: int, message: str) -> None:
+    error = error_for(ACTIONS["sendToAll"], Reply(status), in_doubt=False)
 
-    assert (fault.code, fault.message) == (f"http-{status}", message)
+    assert (error.code, error.message) == (f"http-{status}", message)
 
 
 @pytest.mark.parametrize(
-    ("action", "says"), [("addUserToGroup", "safe to run it again"), ("sendToAll", "twice")]
+    ("action", "advice"), [("addUserToGroup", "safe to run it again"), ("sendToAll", "twice")]
 )
-def test_doubt_is_told_with_what_a_repeat_would_do(action: str, says: str) -> None:
-    """Whoever reads `unknown` must know whether running it again is harmless."""
+def test_hint_of_an_unknown_result_says_whether_a_repeat_is_safe(action: str, advice: str) -> None:
     hint = error_for(ACTIONS[action], Reply(500), in_doubt=True).hint
 
     assert hint.startswith("it may have happened")
-    assert says in hint
-    assert says in abandoned_error(ACTIONS[action]).hint
+    assert advice in hint
+    assert advice in abandoned_error(ACTIONS[action]).hint
 
 
 @pytest.mark.parametrize("reason", SkipReason)
-def test_each_skip_has_its_reason(reason: SkipReason) -> None:
-    """The code is the reason's word; reports and the exit code key on it."""
-    fault = skip_error(reason)
+def test_code_of_a_skip_is_its_reason(reason: SkipReason) -> None:
+    """Reports and the exit code depend on it."""
+    error = skip_error(reason)
 
-    assert fault.code == reason.value
-    assert fault == ActionError(reason, fault.message)
-    assert fault.message.startswith("not ")
+    assert error.code == reason.value
+    assert error == ActionError(reason, error.message)
+    assert error.message.startswith("not ")

@@ -1,11 +1,10 @@
-"""Runs against a real service on loopback: order, ceilings, retries, and a result for all."""
+"""Runs against a service on loopback: order, limits, retries, defects, results."""
 
 import asyncio
 import random
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +14,8 @@ from aiohttp import web
 from wps_run.actions.locks import Lock
 from wps_run.connect.client import Client
 from wps_run.connect.endpoint import Endpoint
-from wps_run.execution.executor import Executor
+from wps_run.execution.executor import Executor, NoRecorder
 from wps_run.execution.result import Result, SkipReason, Status, result_for
-from wps_run.execution.scheduler import LOOK_AHEAD
 from wps_run.playbook.options import Delivery, Mode, OnError, RetryOptions
 from wps_run.playbook.steps import Step
 
@@ -25,12 +23,12 @@ Make = Callable[..., Step]
 
 
 def statuses(results: list[Result]) -> list[str]:
-    """How the steps ended, in written order."""
-    return [one.status.value for one in sorted(results, key=lambda one: one.index)]
+    """Return the statuses in plan order."""
+    return [result.status.value for result in sorted(results, key=lambda result: result.index)]
 
 
 class Gate:
-    """An answer that waits: `arrived` once enough requests are there, until `open` is set."""
+    """Holds requests until `open` is set; sets `arrived` once enough requests are in flight."""
 
     def __init__(self, service: Any, number: int) -> None:
         self.arrived, self.open = asyncio.Event(), asyncio.Event()
@@ -38,15 +36,16 @@ class Gate:
         service.answer = self.answer
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Wait for the gate to open, then say that it is done."""
+        """Wait for the gate to open, then report success."""
         if self._service.in_flight >= self._number:
             self.arrived.set()
         await self.open.wait()
         return web.Response(status={"PUT": 200, "DELETE": 204, "POST": 202}[request.method])
 
 
-async def test_a_result_says_how_it_went(run: Any, service: Any, join: Make) -> None:
-    """Status, code, attempts, seconds by the given clock, the ID of its requests."""
+async def test_result_has_status_attempts_times_and_request_id(
+    run: Any, service: Any, join: Make
+) -> None:
     clock = [100.0]
 
     async def answer(_: web.Request) -> web.Response:
@@ -54,7 +53,7 @@ async def test_a_result_says_how_it_went(run: Any, service: Any, join: Make) -> 
         return web.Response()
 
     service.answer = answer
-    run.more = {"clock": lambda: clock[0], "new_request_id": lambda: "id-7"}
+    run.executor_args = {"clock": lambda: clock[0], "new_request_id": lambda: "id-7"}
     step = join()
 
     results = await run.results([step])
@@ -72,9 +71,10 @@ async def test_a_result_says_how_it_went(run: Any, service: Any, join: Make) -> 
     ]
 
 
-async def test_a_failure_is_told_with_its_hint(run: Any, service: Any, join: Make) -> None:
-    """What the service says and what can be done about it."""
-    service.says(404, **{"x-ms-error-code": "Warning.User.NotExisted"})
+async def test_failure_has_the_code_of_the_service_and_a_hint(
+    run: Any, service: Any, join: Make
+) -> None:
+    service.respond_with(404, **{"x-ms-error-code": "Warning.User.NotExisted"})
 
     (result,) = await run.results([join()])
 
@@ -83,43 +83,42 @@ async def test_a_failure_is_told_with_its_hint(run: Any, service: Any, join: Mak
     assert "webpubsub.group" in result.error.hint
 
 
-async def test_a_sequential_run_is_one_at_a_time_as_written(
+async def test_sequential_run_executes_one_step_at_a_time_in_plan_order(
     run: Any, service: Any, join: Make
 ) -> None:
-    """Even where the actions would commute, and whatever `concurrency` says."""
+    """Even where actions commute, and whatever `concurrency` is."""
     run.options = replace(run.options, mode=Mode.SEQUENTIAL, concurrency=16)
     users = [f"u{number}" for number in range(200)]
 
     results = await run.results(join(user) for user in users)
 
-    assert [one.target["userId"] for one in results] == users
-    assert service.asked == [f"PUT /api/hubs/chat/users/{user}/groups/red" for user in users]
-    assert service.most_in_flight == 1
+    assert [result.target["userId"] for result in results] == users
+    assert service.requests == [f"PUT /api/hubs/chat/users/{user}/groups/red" for user in users]
+    assert service.max_in_flight == 1
 
 
 async def test_concurrency_is_reached_and_never_exceeded(
     run: Any, service: Any, join: Make
 ) -> None:
-    """The service counts: eight at once, not one more."""
     gate = Gate(service, 8)
-    running = run.soon(join(f"u{number}") for number in range(100))
+    running = run.start(join(f"u{number}") for number in range(100))
     await gate.arrived.wait()
     gate.open.set()
 
     assert statuses(await running) == ["ok"] * 100
-    assert service.most_in_flight == 8
+    assert service.max_in_flight == 8
 
 
-async def test_what_conflicts_waits_for_what_is_written_before_it(
+async def test_step_waits_only_for_earlier_conflicting_steps(
     run: Any, service: Any, join: Make, make_step: Make
 ) -> None:
-    """The send to a group waits for its joins, a send to another group does not."""
+    """A send to a group waits for its joins; a send to another group does not."""
     gate = Gate(service, 3)
     steps = [join("ada"), join("bob"), make_step("sendToGroup", group="red"),
              make_step("sendToGroup", group="blue"), make_step("sendToAll")]  # fmt: skip
-    running = run.soon(steps)
+    running = run.start(steps)
     await gate.arrived.wait()
-    assert set(service.asked) == {
+    assert set(service.requests) == {
         "PUT /api/hubs/chat/users/ada/groups/red",
         "PUT /api/hubs/chat/users/bob/groups/red",
         "POST /api/hubs/chat/groups/blue/:send",
@@ -127,18 +126,18 @@ async def test_what_conflicts_waits_for_what_is_written_before_it(
     gate.open.set()
 
     assert statuses(await running) == ["ok"] * 5
-    assert service.asked[3:] == [
+    assert service.requests[3:] == [
         "POST /api/hubs/chat/groups/red/:send",
         "POST /api/hubs/chat/:send",
     ]
 
 
-async def test_nothing_that_conflicts_is_ever_in_flight_together(
+async def test_conflicting_steps_are_never_in_flight_together(
     run: Any, service: Any, make_step: Make
 ) -> None:
-    """Three hundred actions on few targets, answered after pauses of every length."""
+    """Checked with 300 actions on few targets and random response times."""
     chance = random.Random(7)  # noqa: S311 -- the same mixture each time
-    kinds: list[tuple[str, Callable[[], dict[str, str]]]] = [
+    actions: list[tuple[str, Callable[[], dict[str, str]]]] = [
         ("addUserToGroup", lambda: {"userId": chance.choice("ab"), "group": chance.choice("xy")}),
         ("removeUserFromGroup", lambda: {"userId": chance.choice("ab"), "group": "x"}),
         ("sendToGroup", lambda: {"group": chance.choice("xy")}),
@@ -149,20 +148,20 @@ async def test_nothing_that_conflicts_is_ever_in_flight_together(
     ]
     steps = []
     for _ in range(300):
-        name, values = chance.choice(kinds)
+        name, values = chance.choice(actions)
         steps.append(make_step(name, **values()))
-    locks = {f"{one.request.method} {one.request.path}": one.locks for one in steps}
-    now: list[tuple[Lock, ...]] = []
+    locks = {f"{step.request.method} {step.request.path}": step.locks for step in steps}
+    held: list[tuple[Lock, ...]] = []
     conflicts: list[tuple[Lock, ...]] = []
 
     async def answer(request: web.Request) -> web.Response:
-        own = locks[f"{request.method} {request.rel_url.raw_path}"]
-        conflicts.extend(other for other in now if conflict(own, other))
-        now.append(own)
+        locks_held = locks[f"{request.method} {request.rel_url.raw_path}"]
+        conflicts.extend(other for other in held if conflict(locks_held, other))
+        held.append(locks_held)
         done = asyncio.Event()
         asyncio.get_running_loop().call_later(chance.random() / 500, done.set)
         await done.wait()
-        now.remove(own)
+        held.remove(locks_held)
         return web.Response()
 
     service.answer = answer
@@ -170,75 +169,72 @@ async def test_nothing_that_conflicts_is_ever_in_flight_together(
 
     assert statuses(results) == ["ok"] * 300
     assert conflicts == []
-    assert service.most_in_flight > 1
+    assert service.max_in_flight > 1
 
 
-def conflict(one: tuple[Lock, ...], other: tuple[Lock, ...]) -> bool:
+def conflict(left: tuple[Lock, ...], right: tuple[Lock, ...]) -> bool:
     return any(
-        a.key == b.key and not (a.use == b.use and a.shared and b.shared)
-        for a in one
-        for b in other
+        first.key == second.key and not (first.use == second.use and first.shared and second.shared)
+        for first in left
+        for second in right
     )
 
 
 @pytest.mark.parametrize(
-    ("said", "ending"),
+    ("responses", "expected"),
     [([500, 503, 200], (3, "ok")), ([429, 200], (2, "ok")), ([500] * 9, (4, "unknown")),
      ([429] * 9, (4, "failed")), ([500, 404], (2, "unknown")), ([401], (1, "failed"))],
 )  # fmt: skip
-async def test_an_idempotent_action_is_tried_until_it_is_clear(
-    run: Any, join: Make, said: list[int], ending: tuple[int, str]
+async def test_idempotent_action_is_retried_with_the_same_request_id(
+    run: Any, join: Make, responses: list[int], expected: tuple[int, str]
 ) -> None:
-    """Each attempt is counted and carries the same request ID."""
-    run.service.says(*said)
+    run.service.respond_with(*responses)
 
     (result,) = await run.results([join()])
 
-    assert (result.attempts, result.status) == ending
-    assert run.service.ids == [result.request_id] * result.attempts
+    assert (result.attempts, result.status) == expected
+    assert run.service.request_ids == [result.request_id] * result.attempts
 
 
 @pytest.mark.parametrize(
-    ("delivery", "said", "ending"),
+    ("delivery", "responses", "expected"),
     [
         (Delivery.AT_MOST_ONCE, [500, 202], (1, "unknown")),
         (Delivery.AT_LEAST_ONCE, [500, 202], (2, "ok")),
         (Delivery.AT_MOST_ONCE, [429, 202], (2, "ok")),
     ],
 )
-async def test_a_send_in_doubt_is_sent_again_only_if_the_playbook_says_so(
-    run: Any, make_step: Make, delivery: Delivery, said: list[int], ending: tuple[int, str]
+async def test_send_in_doubt_is_retried_only_with_at_least_once(
+    run: Any, make_step: Make, delivery: Delivery, responses: list[int], expected: tuple[int, str]
 ) -> None:
-    """Nobody gets a message twice unless that was asked for."""
-    run.service.says(*said)
+    run.service.respond_with(*responses)
 
     (result,) = await run.results([make_step("sendToAll", delivery=delivery)])
 
-    assert (result.attempts, result.status) == ending
-    assert len(run.service.asked) == result.attempts
+    assert (result.attempts, result.status) == expected
+    assert len(run.service.requests) == result.attempts
 
 
-async def test_actions_have_ids_of_their_own(run: Any, service: Any, join: Make) -> None:
-    """Support can find one request among many."""
+async def test_each_action_has_its_own_request_id(run: Any, service: Any, join: Make) -> None:
     await run.results(join(f"u{number}") for number in range(20))
 
-    assert len(set(service.ids)) == 20
+    assert len(set(service.request_ids)) == 20
 
 
-async def test_a_refused_connection_is_tried_again_and_then_failed(run: Any, join: Make) -> None:
-    """Nothing left the machine, so it is certain that nothing happened."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        run.endpoint = Endpoint(f"http://127.0.0.1:{taken.getsockname()[1]}", "k" * 44)
+async def test_refused_connection_is_retried_and_then_failed(run: Any, join: Make) -> None:
+    """No request was sent, so the action certainly did not happen."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        run.endpoint = Endpoint(f"http://127.0.0.1:{unused.getsockname()[1]}", "k" * 44)
         (result,) = await run.results([join()])
 
     assert (result.status, result.attempts, result.http_status) == (Status.FAILED, 0, None)
     assert result.error.code == "connect"
-    assert [one.error for one in result.tries] == ["connect"] * 3
+    assert [attempt.error for attempt in result.tries] == ["connect"] * 3
 
 
 async def test_each_step_has_its_own_timeout(run: Any, service: Any, make_step: Make) -> None:
-    """A stalled answer ends with the attempt, and is unknown."""
+    """The result of a send that timed out is unknown."""
     Gate(service, 1)
 
     (result,) = await run.results([make_step("sendToAll", timeout=0.1)])
@@ -246,22 +242,22 @@ async def test_each_step_has_its_own_timeout(run: Any, service: Any, make_step: 
     assert (result.status, result.error.code) == (Status.UNKNOWN, "timeout")
 
 
-@pytest.mark.parametrize(("status", "ending"), [(404, "failed"), (500, "unknown")])
-async def test_a_failure_stops_what_has_not_started(
-    run: Any, make_step: Make, join: Make, status: int, ending: str
+@pytest.mark.parametrize(("status", "expected"), [(404, "failed"), (500, "unknown")])
+async def test_failure_skips_the_steps_that_have_not_started(
+    run: Any, make_step: Make, join: Make, status: int, expected: str
 ) -> None:
-    """What is in flight ends, the rest is skipped, each action has a result."""
+    """Requests in flight are awaited; each step has a result."""
     service = run.service
-    all_there, answered = asyncio.Event(), asyncio.Event()
+    all_arrived, failed = asyncio.Event(), asyncio.Event()
 
     async def answer(request: web.Request) -> web.Response:
         if service.in_flight == 3:
-            all_there.set()
+            all_arrived.set()
         if request.method == "POST":
-            await all_there.wait()
-            answered.set()
+            await all_arrived.wait()
+            failed.set()
             return web.Response(status=status)
-        await answered.wait()
+        await failed.wait()
         return web.Response(status=200)
 
     service.answer = answer
@@ -269,30 +265,30 @@ async def test_a_failure_stops_what_has_not_started(
     blue = make_step("sendToGroup", group="blue")
     results = await run.results([blue, *(join(f"u{number}") for number in range(500))])
 
-    count = Counter(one.status for one in results)
-    assert statuses(results)[0] == ending
+    count = Counter(result.status for result in results)
+    assert statuses(results)[0] == expected
     assert count.total() == 501
     assert 2 <= count[Status.OK] <= 10
-    assert len(service.asked) == 501 - count[Status.SKIPPED]
-    assert {one.error.code for one in results if one.status is Status.SKIPPED} == {"stopped"}
+    assert len(service.requests) == 501 - count[Status.SKIPPED]
+    assert {result.error.code for result in results if result.status is Status.SKIPPED} == {
+        "stopped"
+    }
     assert run.stop.reason is SkipReason.STOPPED
 
 
-async def test_a_step_that_continues_does_not_stop_the_run(
+async def test_failure_with_on_error_continue_does_not_stop_the_run(
     run: Any, service: Any, join: Make
 ) -> None:
-    """`onError: continue`, run or step."""
-    service.says(404, 200)
+    service.respond_with(404, 200)
 
     results = await run.results([join("a", on_error=OnError.CONTINUE), join("a"), join("b")])
 
     assert Counter(statuses(results)) == {"failed": 1, "ok": 2}
 
 
-async def test_a_failure_lets_a_retry_under_way_come_to_its_end(
+async def test_failure_does_not_cancel_the_retries_of_a_started_action(
     run: Any, service: Any, join: Make
 ) -> None:
-    """An action that has started is in flight also while it pauses."""
     failed = asyncio.Event()
 
     async def answer(request: web.Request) -> web.Response:
@@ -300,7 +296,7 @@ async def test_a_failure_lets_a_retry_under_way_come_to_its_end(
             failed.set()
             return web.Response(status=400)
         await failed.wait()
-        tries = sum("/good/" in one for one in service.asked)
+        tries = sum("/good/" in path for path in service.requests)
         return web.Response(status=503 if tries < 3 else 200)
 
     service.answer = answer
@@ -310,29 +306,28 @@ async def test_a_failure_lets_a_retry_under_way_come_to_its_end(
     assert statuses(results)[:2] == ["ok", "failed"]
 
 
-async def test_after_an_interrupt_what_is_in_flight_ends_and_the_rest_is_skipped(
+async def test_interrupt_awaits_requests_in_flight_and_skips_the_rest(
     run: Any, service: Any, join: Make
 ) -> None:
-    """One request is asked for its answer, nothing new goes out."""
     gate = Gate(service, 8)
-    running = run.soon(join(f"u{number}") for number in range(2000))
+    running = run.start(join(f"u{number}") for number in range(2000))
     await gate.arrived.wait()
     run.stop.request(SkipReason.INTERRUPTED)
     gate.open.set()
 
     results = await running
     assert Counter(statuses(results)) == {"ok": 8, "skipped": 1992}
-    assert {one.error.code for one in results if one.error} == {"interrupted"}
-    assert len(service.asked) == 8
+    assert {result.error.code for result in results if result.error} == {"interrupted"}
+    assert len(service.requests) == 8
 
 
-@pytest.mark.parametrize(("said", "ending"), [(503, "unknown"), (429, "skipped")])
+@pytest.mark.parametrize(("status", "expected"), [(503, "unknown"), (429, "skipped")])
 @pytest.mark.parametrize("how", ["request", "abandon"])
-async def test_an_interrupt_cuts_a_pause_short(
-    run: Any, join: Make, said: int, ending: str, how: str
+async def test_interrupt_ends_a_pause_at_once(
+    run: Any, join: Make, status: int, expected: str, how: str
 ) -> None:
-    """Whoever waits for another attempt ends at once: in doubt, or as if it had not left."""
-    run.service.says(said)
+    """The result is unknown if the action may have happened, else skipped."""
+    run.service.respond_with(status)
     run.options = replace(run.options, retry=RetryOptions(4, 3600.0, 3600.0))
     decided = asyncio.Event()
 
@@ -340,8 +335,8 @@ async def test_an_interrupt_cuts_a_pause_short(
         decided.set()
         return 0.999
 
-    run.more = {"chance": chance}
-    running = run.soon([join()])
+    run.executor_args = {"chance": chance}
+    running = run.start([join()])
     await decided.wait()
     if how == "request":
         run.stop.request(SkipReason.INTERRUPTED)
@@ -349,91 +344,78 @@ async def test_an_interrupt_cuts_a_pause_short(
         run.stop.abandon()
 
     (result,) = await running
-    assert (result.status, result.attempts, result.http_status) == (ending, 1, said)
+    assert (result.status, result.attempts, result.http_status) == (expected, 1, status)
     assert result.error.code == "interrupted"
 
 
-async def test_after_an_interrupt_no_further_attempt_is_made(
-    run: Any, service: Any, join: Make
-) -> None:
-    """An answer that asks for another attempt is the last one, even without a pause."""
-    asked, go = asyncio.Event(), asyncio.Event()
+async def test_no_retry_starts_after_an_interrupt(run: Any, service: Any, join: Make) -> None:
+    received, proceed = asyncio.Event(), asyncio.Event()
 
     async def answer(_: web.Request) -> web.Response:
-        asked.set()
-        await go.wait()
+        received.set()
+        await proceed.wait()
         return web.Response(status=429)
 
     service.answer = answer
-    running = run.soon([join()])
-    await asked.wait()
+    running = run.start([join()])
+    await received.wait()
     run.stop.request(SkipReason.INTERRUPTED)
-    go.set()
+    proceed.set()
 
     (result,) = await running
     assert (result.status, result.attempts) == (Status.SKIPPED, 1)
 
 
-async def test_an_abandoned_run_leaves_what_is_in_flight_as_unknown(
-    run: Any, service: Any, join: Make
-) -> None:
-    """Idempotent or not: the request is out, nobody has seen the answer."""
+async def test_abandoned_requests_in_flight_are_unknown(run: Any, service: Any, join: Make) -> None:
+    """Also those of idempotent actions: no response was seen."""
     gate = Gate(service, 8)
-    running = run.soon(join(f"u{number}") for number in range(100))
+    running = run.start(join(f"u{number}") for number in range(100))
     await gate.arrived.wait()
     run.stop.request(SkipReason.INTERRUPTED)
     run.stop.abandon()
 
     results = await running
     assert Counter(statuses(results)) == {"unknown": 8, "skipped": 92}
-    assert {one.attempts for one in results if one.status is Status.UNKNOWN} == {1}
+    assert {result.attempts for result in results if result.status is Status.UNKNOWN} == {1}
     assert not gate.open.is_set()
 
 
-async def test_a_stop_holds_for_the_playbooks_after_it(run: Any, service: Any, join: Make) -> None:
-    """One run, one stop: the next playbook's actions are skipped, none is sent."""
+async def test_stop_applies_to_later_playbooks(run: Any, service: Any, join: Make) -> None:
     run.stop.request(SkipReason.STOPPED)
 
     results = await run.results([join("a"), join("b")])
 
-    assert [(one.status, one.attempts, one.request_id) for one in results] == [
+    assert [(result.status, result.attempts, result.request_id) for result in results] == [
         (Status.SKIPPED, 0, None)
     ] * 2
-    assert service.asked == []
+    assert service.requests == []
 
 
-async def test_the_pace_holds_back_starts_and_a_stop_ends_the_wait(
-    run: Any, service: Any, join: Make
-) -> None:
-    """With one start in a thousand seconds, the others wait, and are skipped when asked to."""
+async def test_interrupt_ends_the_wait_for_the_rate(run: Any, service: Any, join: Make) -> None:
     run.options = replace(run.options, rate=0.001)
     gate = Gate(service, 1)
-    running = run.soon(join(f"u{number}") for number in range(20))
+    running = run.start(join(f"u{number}") for number in range(20))
     await gate.arrived.wait()
     run.stop.request(SkipReason.INTERRUPTED)
     gate.open.set()
 
     assert Counter(statuses(await running)) == {"ok": 1, "skipped": 19}
-    assert len(service.asked) == 1
+    assert len(service.requests) == 1
 
 
-async def test_an_abandoned_wait_for_the_pace_is_skipped(
-    run: Any, service: Any, join: Make
-) -> None:
-    """What never left cannot have happened."""
+async def test_abandoned_wait_for_the_rate_is_skipped(run: Any, service: Any, join: Make) -> None:
     run.options = replace(run.options, rate=0.001)
     gate = Gate(service, 1)
-    running = run.soon(join(f"u{number}") for number in range(20))
+    running = run.start(join(f"u{number}") for number in range(20))
     await gate.arrived.wait()
     run.stop.abandon()
 
     assert Counter(statuses(await running)) == {"unknown": 1, "skipped": 19}
 
 
-async def test_the_rate_is_a_ceiling_on_requests_with_retries_counted(
+async def test_rate_limits_all_requests_including_retries(
     run: Any, service: Any, join: Make
 ) -> None:
-    """Twenty actions with two attempts each are forty starts: never faster than the rate."""
     tries = Counter[str]()
 
     async def answer(request: web.Request) -> web.Response:
@@ -450,50 +432,9 @@ async def test_the_rate_is_a_ceiling_on_requests_with_retries_counted(
     assert loop.time() - began >= 39 / 200 * 0.98
 
 
-async def test_no_more_is_read_than_the_look_ahead(run: Any, service: Any, make_step: Make) -> None:
-    """When nothing at hand may start, reading goes on to the bound and no further."""
-    read = 0
-
-    def source() -> Iterator[Step]:
-        nonlocal read
-        for _ in range(5 * LOOK_AHEAD):
-            read += 1
-            yield make_step("sendToGroup", group="red")
-
-    gate = Gate(service, 1)
-    running = run.soon(source())
-    await gate.arrived.wait()
-    assert read == LOOK_AHEAD
-    run.stop.abandon()
-
-    assert Counter(statuses(await running)) == {"unknown": 1, "skipped": 5 * LOOK_AHEAD - 1}
-
-
-async def test_a_slow_reader_of_results_holds_the_run_back(
+async def test_number_of_tasks_does_not_grow_with_the_actions(
     run: Any, service: Any, join: Make
 ) -> None:
-    """Results that nobody has taken count against the look-ahead, so memory stays bounded."""
-    read = 0
-
-    def source() -> Iterator[Step]:
-        nonlocal read
-        for number in range(5 * LOOK_AHEAD):
-            read += 1
-            yield join(f"u{number}")
-
-    async with Client(service.endpoint, concurrency=8) as client:
-        results = Executor(client, run.options, run.stop).run(source())
-        async with aclosing(results):
-            await anext(results)
-            workers = {task for task in asyncio.all_tasks() if "_work" in repr(task)}
-            await asyncio.wait(workers)  # they go home when there is no room
-
-    assert len(workers) == 8
-    assert LOOK_AHEAD <= read <= LOOK_AHEAD + 64
-
-
-async def test_there_is_no_task_for_each_action(run: Any, service: Any, join: Make) -> None:
-    """Workers over one stream: two thousand actions, a few tasks."""
     most = 0
 
     async def answer(_: web.Request) -> web.Response:
@@ -507,10 +448,10 @@ async def test_there_is_no_task_for_each_action(run: Any, service: Any, join: Ma
     assert most <= 8 * 3 + 5
 
 
-async def test_a_source_that_breaks_is_told_after_the_results_before_it(
+async def test_error_in_reading_steps_is_raised_after_the_results(
     run: Any, service: Any, join: Make
 ) -> None:
-    """What had started ends, what was read is skipped, then the error is raised."""
+    """Started steps end, steps that were read are skipped."""
     gate = Gate(service, 8)
 
     def source() -> Iterator[Step]:
@@ -534,13 +475,10 @@ async def test_a_source_that_breaks_is_told_after_the_results_before_it(
     count = Counter(statuses(results))
     assert count.total() == 100
     assert count["ok"] >= 8
-    assert len(service.asked) == count["ok"]
+    assert len(service.requests) == count["ok"]
 
 
-async def test_a_source_that_breaks_while_the_rest_is_skipped_is_told_too(
-    run: Any, join: Make
-) -> None:
-    """After a stop the rows are still read, and may still be wrong."""
+async def test_error_in_reading_skipped_steps_is_raised(run: Any, join: Make) -> None:
     run.stop.request(SkipReason.STOPPED)
 
     def source() -> Iterator[Step]:
@@ -551,61 +489,143 @@ async def test_a_source_that_breaks_while_the_rest_is_skipped_is_told_too(
         await run.results(source())
 
 
-async def test_a_defect_in_a_worker_is_raised_not_swallowed(
-    run: Any, service: Any, join: Make
-) -> None:
-    """A run never ends quietly with a step missing."""
-
+async def test_defect_in_a_worker_is_raised(run: Any, service: Any, join: Make) -> None:
     def broken() -> object:
         raise ZeroDivisionError
 
-    run.more = {"new_request_id": broken}
+    run.executor_args = {"new_request_id": broken}
 
     with pytest.raises(ZeroDivisionError):
         await run.results([join("a"), join("b")])
-    assert service.asked == []
+    assert service.requests == []
 
 
-async def test_closing_early_cancels_what_is_in_flight_and_leaves_no_task(
+def executor_tasks() -> "set[asyncio.Task[Any]]":
+    return {task for task in asyncio.all_tasks() if "Executor" in repr(task)}
+
+
+async def test_closing_early_cancels_requests_and_leaves_no_task(
     run: Any, service: Any, join: Make
 ) -> None:
-    """Whoever stops reading results stops the run."""
-    silence = asyncio.Event()
-    waiting = asyncio.Event()
+    release = asyncio.Event()
+    all_in_flight = asyncio.Event()
 
     async def answer(_: web.Request) -> web.Response:
-        if len(service.asked) > 1:
+        if len(service.requests) > 1:
             if service.in_flight == 8:
-                waiting.set()
-            await silence.wait()
+                all_in_flight.set()
+            await release.wait()
         return web.Response()
 
     service.answer = answer
     async with Client(service.endpoint, concurrency=8) as client:
-        before = asyncio.all_tasks()
+        before = executor_tasks()
         results = Executor(client, run.options, run.stop).run(
             join(f"u{number}") for number in range(100)
         )
         (first,) = await anext(results)
-        await waiting.wait()
+        await all_in_flight.wait()
+        assert executor_tasks() - before
         await results.aclose()
-        left = {task for task in asyncio.all_tasks() - before if "Executor" in repr(task)}
+        remaining = executor_tasks() - before
 
-    silence.set()
+    release.set()
     assert first.status is Status.OK
-    assert left == set()
+    assert remaining == set()
     assert run.stop.reason is None
 
 
 async def test_an_empty_playbook_has_no_results(run: Any) -> None:
-    """Nothing to do is done at once."""
     assert await run.results([]) == []
 
 
-async def test_the_first_reason_of_a_stop_stays(run: Any) -> None:
-    """A failure that was followed by an interrupt is still what stopped the run."""
+async def test_first_reason_of_a_stop_is_kept(run: Any) -> None:
     run.stop.request(SkipReason.STOPPED)
     run.stop.request(SkipReason.INTERRUPTED)
 
     assert run.stop.reason is SkipReason.STOPPED
     assert run.stop.interrupted.is_set()
+
+
+class BrokenClient(Client):
+    """A client that fails for some paths, before or after the request is sent."""
+
+    fail_after_send = False
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        """Send a request, unless its path says that it is one of those."""
+        if "/bad/" in request.path:
+            if self.fail_after_send:
+                await super().send(request, **options)
+            raise ZeroDivisionError
+        return await super().send(request, **options)
+
+
+async def collect(executor: Executor, steps: Any, results: list[Result]) -> None:
+    """Append the results that come before an error."""
+    async for batch in executor.run(steps):
+        results.extend(batch)
+
+
+async def results_before_defect(
+    run: Any, steps: list[Step], *, fail_after_send: bool = False
+) -> list[Result]:
+    """Return the results of a run that ends with the defect, in plan order."""
+    results: list[Result] = []
+    async with BrokenClient(run.endpoint, concurrency=8) as client:
+        client.fail_after_send = fail_after_send
+        with pytest.raises(ZeroDivisionError):
+            await collect(
+                Executor(client, run.options, run.stop, **run.executor_args), steps, results
+            )
+    return sorted(results, key=lambda result: result.index)
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("fail_after_send", [True, False])
+async def test_step_in_flight_at_a_defect_is_unknown(
+    run: Any, join: Make, mode: Mode, *, fail_after_send: bool
+) -> None:
+    """Earlier steps are ok, all others are skipped."""
+    run.options = replace(run.options, mode=mode)
+    users = ["ada", "bad", *(f"u{number}" for number in range(3000))]
+    results = await results_before_defect(
+        run,
+        [join(user, on_error=OnError.CONTINUE) for user in users],
+        fail_after_send=fail_after_send,
+    )
+
+    assert [result.index for result in results] == list(range(len(users)))
+    bad = results[1]
+    assert (bad.status, bad.attempts, bad.error and bad.error.code) == ("unknown", 1, "defect")
+    assert {result.status for result in results if result is not bad} == {Status.OK, Status.SKIPPED}
+    assert results[-1].error
+    assert results[-1].error.code == "stopped"
+
+
+async def test_step_not_sent_at_a_defect_is_failed(run: Any, join: Make) -> None:
+    class BrokenRecorder(NoRecorder):
+        def mark_sending(self, index: int) -> bool:
+            raise ZeroDivisionError(index)
+
+    run.executor_args = {"recorder": BrokenRecorder()}
+    failed, *skipped = await results_before_defect(
+        run, [join(f"u{number}") for number in range(20)]
+    )
+
+    assert (failed.status, failed.attempts, failed.started_ms) == ("failed", 0, None)
+    assert {result.status for result in skipped} <= {Status.FAILED, Status.SKIPPED}
+    assert run.service.requests == []
+
+
+async def test_all_steps_before_a_reading_error_run(run: Any, join: Make) -> None:
+    def steps() -> Iterator[Step]:
+        yield from (join(f"u{number}") for number in range(200))
+        raise KeyError
+
+    results: list[Result] = []
+    async with Client(run.endpoint, concurrency=8) as client:
+        with pytest.raises(KeyError):
+            await collect(Executor(client, run.options, run.stop), steps(), results)
+
+    assert len(results) == 200

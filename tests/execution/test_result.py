@@ -1,4 +1,4 @@
-"""A result holds all that became of an action but its payload."""
+"""The result of an action: all that is recorded of it, without its payload."""
 
 from collections.abc import Callable
 
@@ -38,17 +38,17 @@ TRIES = (Attempt(500.0, 429, None, 1250.0), Attempt(2000.0, None, "connect", 500
     ],
     ids=["ok", "skipped", "tried"],
 )
-def test_a_result_is_made_again_from_its_record(
+def test_result_is_decoded_from_its_record(
     join: Callable[..., Step], make: Callable[[Step], Result]
 ) -> None:
-    """Written, read back, and the report of a resumed run is whole."""
     result = make(join("ada"))
 
     assert decode_record(encode_line(result)) == result
 
 
-def test_times_and_attempts_stand_at_the_end(join: Callable[..., Step]) -> None:
-    """In milliseconds, under the names of the contract."""
+def test_times_and_attempts_are_encoded_in_milliseconds_at_the_end(
+    join: Callable[..., Step],
+) -> None:
     result = result_for(
         join("ada"),
         Status.OK,
@@ -71,20 +71,19 @@ def test_times_and_attempts_stand_at_the_end(join: Callable[..., Step]) -> None:
     )
 
 
-def test_a_record_of_an_older_journal_is_read(join: Callable[..., Step]) -> None:
-    """It says nothing about when."""
-    written = result_for(
+def test_record_without_times_is_decoded(join: Callable[..., Step]) -> None:
+    """Older journals have none."""
+    fields = result_for(
         join("ada"), Status.OK, http_status=200, attempts=1, duration=0.1, request_id="id"
     ).as_json()
-    for later in ("startedMs", "waitedFor", "tries"):
-        del written[later]
+    for key in ("startedMs", "waitedFor", "tries"):
+        del fields[key]
 
-    record = decode_record(encode_line(written))
+    record = decode_record(encode_line(fields))
 
     assert isinstance(record, Result)
     assert (record.started_ms, record.waited_for, record.tries) == (None, None, ())
 
 
-def test_a_result_names_whom_it_was_done_to(join: Callable[..., Step]) -> None:
-    """Targets come from the step's own values."""
+def test_target_comes_from_the_values_of_the_step(join: Callable[..., Step]) -> None:
     assert result_for(join("ada"), Status.OK).target == {"userId": "ada", "group": "red"}

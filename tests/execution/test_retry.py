@@ -1,4 +1,4 @@
-"""The retry policy: a table of outcomes, and what must hold for every history."""
+"""The retry policy and `onMissing`: tables of outcomes, and rules for every history."""
 
 import pytest
 from hypothesis import given
@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.connect.reply import NoReply, Outcome, Reply
-from wps_run.execution.result import Status
+from wps_run.execution.result import ActionError, Status
 from wps_run.execution.retry import (
+    LAST_BOUND,
     AttemptHistory,
     Finish,
     OutcomeKind,
@@ -15,8 +16,10 @@ from wps_run.execution.retry import (
     RetryPolicy,
     classify,
     final_decision,
+    is_missing,
+    on_missing,
 )
-from wps_run.playbook.options import Delivery, RetryOptions
+from wps_run.playbook.options import Delivery, MissingRule, OnMissing, RetryOptions
 
 JOIN, SEND, CLOSE = (
     ACTIONS[name] for name in ("addUserToGroup", "sendToAll", "closeGroupConnections")
@@ -27,11 +30,11 @@ SILENT = NoReply(sent=True, code="timeout", message="m")
 POLICY = RetryPolicy(RetryOptions(attempts=4, backoff=0.5, max_backoff=1.5))
 
 
-def trail(*outcomes: Outcome) -> AttemptHistory:
-    one = AttemptHistory()
+def history_of(*outcomes: Outcome) -> AttemptHistory:
+    history = AttemptHistory()
     for outcome in outcomes:
-        one = one.after(outcome)
-    return one
+        history = history.after(outcome)
+    return history
 
 
 @pytest.mark.parametrize(
@@ -52,30 +55,29 @@ def trail(*outcomes: Outcome) -> AttemptHistory:
         (NoReply(sent=True, code="tls", message="m"), OutcomeKind.IN_DOUBT),
     ],
 )
-def test_what_an_outcome_says(outcome: Outcome, expected: OutcomeKind) -> None:
-    """Finish, nothing done, in doubt, or refused for good."""
+def test_outcomes_are_classified(outcome: Outcome, expected: OutcomeKind) -> None:
     assert classify(outcome) is expected
 
 
 @pytest.mark.parametrize("action", [JOIN, SEND, CLOSE], ids=lambda action: action.name)
 @pytest.mark.parametrize("outcome", [REFUSED, Reply(429)], ids=["refused", "429"])
-def test_where_nothing_was_done_every_action_is_tried_again(
-    action: Action, outcome: Outcome
-) -> None:
-    """A send too: it cannot come twice. At the end it is failed, since it never happened."""
+def test_every_action_is_retried_if_it_was_not_done(action: Action, outcome: Outcome) -> None:
+    """After the last attempt it is failed: it certainly did not happen."""
     for attempts in (1, 2, 3):
-        assert isinstance(POLICY.decide(action, ONCE, trail(*[outcome] * attempts), 0.0), Retry)
-    last = POLICY.decide(action, ONCE, trail(*[outcome] * 4), 0.0)
+        assert isinstance(
+            POLICY.decide(action, ONCE, history_of(*[outcome] * attempts), 0.0), Retry
+        )
+    last = POLICY.decide(action, ONCE, history_of(*[outcome] * 4), 0.0)
     assert isinstance(last, Finish)
     assert last.status is Status.FAILED
 
 
 @pytest.mark.parametrize("outcome", [SILENT, Reply(500), Reply(503), Reply(408)])
-def test_where_it_may_have_happened_only_what_is_idempotent_is_tried_again(
+def test_action_in_doubt_is_retried_only_if_that_is_safe(
     outcome: Outcome,
 ) -> None:
-    """A send or the close of a scope ends as unknown at once, unless the playbook says twice."""
-    once = trail(outcome)
+    """It must be idempotent, or the playbook allows a second delivery; else it is unknown."""
+    once = history_of(outcome)
 
     assert isinstance(POLICY.decide(JOIN, ONCE, once, 0.0), Retry)
     for action in (SEND, CLOSE):
@@ -100,11 +102,11 @@ def test_where_it_may_have_happened_only_what_is_idempotent_is_tried_again(
     ],
 )
 @pytest.mark.parametrize(("action", "delivery"), [(JOIN, ONCE), (SEND, REPEATED)])
-def test_failed_means_that_no_attempt_can_have_been_carried_out(
+def test_failed_means_that_the_action_certainly_did_not_happen(
     action: Action, delivery: Delivery, outcomes: tuple[Outcome, ...], status: Status
 ) -> None:
-    """One attempt in doubt leaves the action in doubt, whatever comes after it but a success."""
-    end = POLICY.decide(action, delivery, trail(*outcomes), 0.0)
+    """One attempt in doubt leaves the action in doubt, unless a later one succeeds."""
+    end = POLICY.decide(action, delivery, history_of(*outcomes), 0.0)
 
     assert isinstance(end, Finish)
     assert end.status is status
@@ -115,21 +117,21 @@ def test_failed_means_that_no_attempt_can_have_been_carried_out(
     ("attempts", "chance", "after"),
     [(1, 0.0, 0.0), (1, 0.5, 0.25), (2, 0.5, 0.5), (3, 0.5, 0.75), (1, 0.999, 0.4995)],
 )
-def test_a_pause_is_random_under_a_bound_that_doubles(
+def test_pause_is_random_below_a_bound_that_doubles(
     attempts: int, chance: float, after: float
 ) -> None:
-    """Full jitter: from nothing to the bound, the bound up to `maxBackoff`."""
-    again = POLICY.decide(JOIN, ONCE, trail(*[REFUSED] * attempts), chance)
+    """Full jitter; the bound doubles up to `maxBackoff`."""
+    again = POLICY.decide(JOIN, ONCE, history_of(*[REFUSED] * attempts), chance)
 
     assert again == Retry(pytest.approx(after))  # type: ignore[arg-type] # stands for a float
 
 
-def test_retry_after_is_the_least_that_is_waited() -> None:
-    """The random pause comes on top, so that those who were told the same do not meet again."""
-    told = trail(Reply(429, retry_after=7.0))
+def test_retry_after_is_the_shortest_pause() -> None:
+    """The jitter is added, so that clients with the same Retry-After spread out."""
+    history = history_of(Reply(429, retry_after=7.0))
 
-    assert POLICY.decide(SEND, ONCE, told, 0.0) == Retry(7.0)
-    assert POLICY.decide(SEND, ONCE, told, 0.5) == Retry(7.25)
+    assert POLICY.decide(SEND, ONCE, history, 0.0) == Retry(7.0)
+    assert POLICY.decide(SEND, ONCE, history, 0.5) == Retry(7.25)
 
 
 OUTCOMES = st.one_of(
@@ -147,28 +149,112 @@ OUTCOMES = st.one_of(
     attempts=st.integers(1, 100),
     chance=st.floats(0, 1, exclude_max=True),
 )
-def test_for_every_history_the_rules_hold(
+def test_rules_hold_for_every_history(
     action: str, delivery: Delivery, outcomes: list[Outcome], attempts: int, chance: float
 ) -> None:
-    """Bounded attempts, bounded pauses, no send twice, no false certainty."""
+    """Bounded attempts, bounded pauses, no second send, no false certainty."""
     options = RetryOptions(attempts, 0.5, 30.0)
-    so_far = trail(*outcomes)
-    decision = RetryPolicy(options).decide(ACTIONS[action], delivery, so_far, chance)
+    history = history_of(*outcomes)
+    decision = RetryPolicy(options).decide(ACTIONS[action], delivery, history, chance)
 
     if isinstance(decision, Retry):
-        told = outcomes[-1].retry_after if isinstance(outcomes[-1], Reply) else None
+        retry_after = outcomes[-1].retry_after if isinstance(outcomes[-1], Reply) else None
         assert len(outcomes) < attempts
-        assert (told or 0) <= decision.delay <= 30 + (told or 0)
+        assert (retry_after or 0) <= decision.delay <= 30 + (retry_after or 0)
         in_doubt = classify(outcomes[-1]) is OutcomeKind.IN_DOUBT
         assert not in_doubt or ACTIONS[action].is_idempotent or delivery is REPEATED
     else:
-        doubts = [classify(one) is OutcomeKind.IN_DOUBT for one in outcomes]
+        doubts = [classify(outcome) is OutcomeKind.IN_DOUBT for outcome in outcomes]
         done = classify(outcomes[-1]) is OutcomeKind.ACCEPTED
         assert (decision.status is Status.OK) == done
         assert (decision.status is Status.FAILED) == (not done and not any(doubts))
 
 
-def test_no_attempt_has_no_ending() -> None:
-    """Whoever asks has made a mistake."""
+def test_history_without_attempts_has_no_final_decision() -> None:
     with pytest.raises(ValueError, match="without an attempt"):
         final_decision(JOIN, AttemptHistory())
+
+
+NOT_THERE = Reply(404, "Warning.User.NotExisted", "User `ada` is not found.")
+SKIP = OnMissing(MissingRule.SKIP)
+WAIT = OnMissing(MissingRule.WAIT, 60.0)
+
+
+def history_of_misses(*times: float, in_doubt: bool = False) -> AttemptHistory:
+    history = AttemptHistory(in_doubt=in_doubt)
+    for time in times:
+        history = history.after(NOT_THERE).missing(time)
+    return history
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (NOT_THERE, True),
+        (Reply(404, "Error.Connection.NotExisted"), True),
+        (Reply(404, "Info.Connection.NotExisted"), True),
+        (Reply(404), True),
+        (Reply(404, None, "Not Found, says a proxy"), False),
+        (Reply(404, "ResourceNotFound", "no such route"), False),
+        (Reply(400, "Warning.User.NotExisted"), False),
+    ],
+)
+def test_target_is_missing_only_by_the_error_code_of_the_service(
+    outcome: Outcome, *, expected: bool
+) -> None:
+    """A 404 of a wrong endpoint is no missing user."""
+    assert is_missing(outcome) is expected
+
+
+def test_missing_target_fails_by_default_with_a_hint() -> None:
+    end = on_missing(JOIN, OnMissing(), history_of_misses(5.0), chance=0.5, now=5.0)
+
+    assert isinstance(end, Finish)
+    assert end.error is not None
+    assert (end.status, end.error.code) == (Status.FAILED, "Warning.User.NotExisted")
+    assert "`webpubsub.group`" in end.error.hint
+
+
+def test_missing_target_is_skipped_with_the_message_of_the_service() -> None:
+    end = on_missing(JOIN, SKIP, history_of_misses(5.0), chance=0.5, now=5.0)
+
+    assert end == Finish(Status.SKIPPED, ActionError("missing", "User `ada` is not found."))
+
+
+def test_missing_target_after_an_attempt_in_doubt_is_unknown() -> None:
+    end = on_missing(JOIN, SKIP, history_of_misses(5.0, in_doubt=True), chance=0.5, now=5.0)
+
+    assert isinstance(end, Finish)
+    assert end.status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("misses", "now", "after"),
+    [(1, 100.0, 0.25), (2, 100.0, 0.5), (4, 100.0, 2.0), (5, 100.0, LAST_BOUND / 2),
+     (5000, 100.0, LAST_BOUND / 2), (5, 159.0, 1.0), (5, 159.9999, pytest.approx(0.0001))],
+)  # fmt: skip
+def test_missing_target_is_retried_with_increasing_pauses(
+    misses: int, now: float, after: float
+) -> None:
+    """Random below a bound that doubles; the last attempt is at the end of the wait."""
+    history = history_of_misses(100.0, *[101.0] * (misses - 1))
+
+    assert on_missing(JOIN, WAIT, history, chance=0.5, now=now) == Retry(after)
+
+
+def test_wait_is_measured_from_the_first_miss() -> None:
+    end = on_missing(JOIN, WAIT, history_of_misses(100.0, 130.0, 160.0), chance=0.5, now=160.0)
+
+    assert isinstance(end, Finish)
+    assert end.status is Status.FAILED
+
+
+def test_misses_do_not_count_against_the_attempts() -> None:
+    history = history_of_misses(1.0, 2.0, 3.0).after(Reply(500))
+
+    assert (history.attempts, history.misses, history.counted, history.missing_since) == (
+        4,
+        3,
+        1,
+        1.0,
+    )

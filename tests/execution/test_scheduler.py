@@ -1,16 +1,29 @@
-"""Slots, pauses and the throttle, under a service on loopback that counts."""
+"""Pauses, throttling, rate and planning, against a service on loopback that counts requests."""
 
 import asyncio
+import itertools
+import os
+import socket
+import time
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from wps_run.connect.client import Client
+from wps_run.connect.endpoint import Endpoint
+from wps_run.execution.executor import Executor
+from wps_run.execution.limits import ConcurrencyLimiter
 from wps_run.execution.result import Result, SkipReason, Status
-from wps_run.execution.scheduler import BATCH, READ_AHEAD_BATCH
+from wps_run.execution.scheduler import Job, Scheduler
+from wps_run.journal.recorder import RunRecorder
+from wps_run.journal.writer import Journal
 from wps_run.playbook.options import MissingRule, Mode, OnError, OnMissing, RetryOptions
 from wps_run.playbook.steps import Step
 
@@ -19,26 +32,26 @@ ABSENT = {"x-ms-error-code": "Warning.User.NotExisted"}
 
 
 def statuses(results: list[Result]) -> list[str]:
-    """How the steps ended, in written order."""
-    return [one.status.value for one in sorted(results, key=lambda one: one.index)]
+    """Return the statuses in plan order."""
+    return [result.status.value for result in sorted(results, key=lambda result: result.index)]
 
 
-def waits(seconds: float) -> OnMissing:
+def wait_rule(seconds: float) -> OnMissing:
     return OnMissing(MissingRule.WAIT, seconds)
 
 
-async def let_go(seconds: float) -> None:
-    """Pass some time, as a service that is at work does."""
+async def wait_for(seconds: float) -> None:
+    """Wait without blocking the loop, as a busy service does."""
     done = asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, done.set)
     await done.wait()
 
 
 @pytest.mark.parametrize("mode", Mode)
-async def test_an_absent_user_may_be_skipped_and_the_run_goes_on(
+async def test_missing_user_is_skipped_and_the_run_continues(
     run: Any, service: Any, join: Make, mode: Mode
 ) -> None:
-    """One request; the service's words; no failure, whatever `onError` says."""
+    """One request, the message of the service, and no failure whatever `onError` is."""
 
     async def answer(request: web.Request) -> web.Response:
         if "/ada/" in request.path:
@@ -51,39 +64,39 @@ async def test_an_absent_user_may_be_skipped_and_the_run_goes_on(
     results = await run.results([join("ada", on_missing=OnMissing(MissingRule.SKIP)), join("bob")])
 
     assert statuses(results) == ["skipped", "ok"]
-    skipped = min(results, key=lambda one: one.index)
+    skipped = min(results, key=lambda result: result.index)
     assert (skipped.attempts, skipped.http_status) == (1, 404)
     assert (skipped.error.code, skipped.error.message) == ("missing", "User `ada` is not found.")
 
 
-async def test_a_404_that_names_no_missing_target_is_a_failure_even_when_skipping(
+async def test_404_without_a_missing_target_is_a_failure(
     run: Any, service: Any, join: Make
 ) -> None:
-    """A wrong endpoint must not end as a run that went as planned."""
-    service.says(404, **{"x-ms-error-code": "ResourceNotFound"})
+    """The endpoint may be wrong."""
+    service.respond_with(404, **{"x-ms-error-code": "ResourceNotFound"})
 
     (result,) = await run.results([join(on_missing=OnMissing(MissingRule.SKIP))])
 
     assert result.status is Status.FAILED
 
 
-async def test_those_who_are_waited_for_hold_no_slot(run: Any, service: Any, join: Make) -> None:
-    """Two slots, two hundred absent users: all are asked for before the first one comes."""
-    seen: set[str] = set()
+async def test_waiting_actions_use_no_concurrency(run: Any, service: Any, join: Make) -> None:
+    """Two slots, 200 missing users: all are requested before the first one exists."""
+    paths: set[str] = set()
 
     async def answer(request: web.Request) -> web.Response:
-        seen.add(request.path)
-        there = len(seen) == 200
-        return web.Response(status=200 if there else 404, headers={} if there else ABSENT)
+        paths.add(request.path)
+        exists = len(paths) == 200
+        return web.Response(status=200 if exists else 404, headers={} if exists else ABSENT)
 
     service.answer = answer
     run.options = replace(run.options, concurrency=2)
-    run.more = {"chance": lambda: 0.2}
-    results = await run.results(join(f"u{n}", on_missing=waits(10)) for n in range(200))
+    run.executor_args = {"chance": lambda: 0.2}
+    results = await run.results(join(f"u{n}", on_missing=wait_rule(10)) for n in range(200))
 
     assert statuses(results) == ["ok"] * 200
-    assert service.most_in_flight <= 2
-    assert sum(one.attempts for one in results) == len(service.asked)
+    assert service.max_in_flight <= 2
+    assert sum(result.attempts for result in results) == len(service.requests)
 
 
 async def test_more_is_planned_while_all_requests_are_in_flight(
@@ -93,8 +106,8 @@ async def test_more_is_planned_while_all_requests_are_in_flight(
     planned_more = asyncio.Event()
 
     def steps() -> Iterator[Step]:
-        for number in range(3 * BATCH):
-            if number == BATCH:  # the first batch is in flight as a whole
+        for number in range(200):
+            if number == 64:  # so many are in flight
                 planned_more.set()
             yield join(f"u{number}")
 
@@ -103,214 +116,250 @@ async def test_more_is_planned_while_all_requests_are_in_flight(
         return web.Response()
 
     service.answer = answer
-    run.options = replace(run.options, concurrency=BATCH)
+    run.options = replace(run.options, concurrency=64)
     results = await run.results(steps())
 
-    assert [result.attempts for result in results] == [1] * (3 * BATCH)
+    assert [result.attempts for result in results] == [1] * 200
 
 
-async def test_nothing_is_planned_once_a_stop_is_asked_for(
-    run: Any, service: Any, join: Make
-) -> None:
-    """What is left is read to be told as skipped, when nothing is under way any more."""
-    read: list[int] = []
-    away = 0
+async def test_nothing_is_planned_after_a_stop(run: Any, service: Any, join: Make) -> None:
+    """The remaining steps are read, to report them as skipped, once no request is in flight."""
+    in_flight_at_read: list[int] = []
+    in_flight = 0
 
     def steps() -> Iterator[Step]:
-        for number in range(4 * BATCH):
-            read.append(away)
+        for number in range(256):
+            in_flight_at_read.append(in_flight)
             yield join(f"u{number}")
 
     async def answer(_: web.Request) -> web.Response:
-        nonlocal away
-        away += 1
+        nonlocal in_flight
+        in_flight += 1
         run.stop.request(SkipReason.STOPPED)
-        await let_go(0.02)
-        away -= 1
+        await wait_for(0.02)
+        in_flight -= 1
         return web.Response()
 
     service.answer = answer
-    run.options = replace(run.options, concurrency=BATCH // 2)
+    run.options = replace(run.options, concurrency=32)
     results = await run.results(steps())
 
     ok = statuses(results).count("ok")
-    assert statuses(results) == ["ok"] * ok + ["skipped"] * (4 * BATCH - ok)
-    assert sum(map(bool, read)) <= BATCH + READ_AHEAD_BATCH
+    assert statuses(results) == ["ok"] * ok + ["skipped"] * (256 - ok)
+    assert sum(map(bool, in_flight_at_read)) <= 100
 
 
 @pytest.mark.parametrize("mode", Mode)
-async def test_what_waits_for_a_user_keeps_its_place(
+async def test_waiting_action_keeps_its_order(
     run: Any, service: Any, join: Make, make_step: Make, mode: Mode
 ) -> None:
-    """The send to the group comes after the join that is still asked for."""
-    tries = 0
+    """A send to the group comes after the join that is still retried."""
+    attempts = 0
 
     async def answer(request: web.Request) -> web.Response:
-        nonlocal tries
-        tries += request.method == "PUT"
-        absent = request.method == "PUT" and tries < 4
-        return web.Response(status=404 if absent else 200, headers=ABSENT if absent else {})
+        nonlocal attempts
+        attempts += request.method == "PUT"
+        is_missing = request.method == "PUT" and attempts < 4
+        return web.Response(status=404 if is_missing else 200, headers=ABSENT if is_missing else {})
 
     service.answer = answer
     run.options = replace(run.options, mode=mode, retry=RetryOptions(1, 0.0, 0.0))
-    run.more = {"chance": lambda: 0.01}
-    steps = [join(on_missing=waits(60)), make_step("sendToGroup", group="red")]
+    run.executor_args = {"chance": lambda: 0.01}
+    steps = [join(on_missing=wait_rule(60)), make_step("sendToGroup", group="red")]
     results = await run.results(steps)
 
-    assert [(one.status, one.attempts) for one in results] == [("ok", 4), ("ok", 1)]
-    assert [one[:4] for one in service.asked] == ["PUT "] * 4 + ["POST"]
+    assert [(result.status, result.attempts) for result in results] == [("ok", 4), ("ok", 1)]
+    assert [result[:4] for result in service.requests] == ["PUT "] * 4 + ["POST"]
 
 
-async def test_the_wait_ends_and_the_action_has_failed(run: Any, service: Any, join: Make) -> None:
-    """With the last answer as its reason; misses use up no attempts of the retry."""
-    service.says(404, **ABSENT)
+async def test_action_fails_at_the_end_of_the_wait(run: Any, service: Any, join: Make) -> None:
+    """Misses do not count against the attempts."""
+    service.respond_with(404, **ABSENT)
     run.options = replace(run.options, retry=RetryOptions(1, 0.0, 0.0))
-    run.more = {"chance": lambda: 0.1}
+    run.executor_args = {"chance": lambda: 0.1}
 
-    (result,) = await run.results([join(on_missing=waits(0.3))])
+    (result,) = await run.results([join(on_missing=wait_rule(0.3))])
 
     assert (result.status, result.error.code) == (Status.FAILED, "Warning.User.NotExisted")
     assert result.attempts >= 3
     assert result.duration_ms >= 300
 
 
-async def test_other_trouble_while_waiting_follows_the_usual_rules(
+async def test_other_failures_during_the_wait_count_against_the_attempts(
     run: Any, service: Any, join: Make
 ) -> None:
-    """Two misses, then two attempts that fail: as many as the playbook allows."""
-    left = [404, 404, 500, 404, 500]
+    remaining = [404, 404, 500, 404, 500]
 
     async def answer(_: web.Request) -> web.Response:
-        status = left.pop(0)
+        status = remaining.pop(0)
         return web.Response(status=status, headers=ABSENT if status == 404 else {})
 
     service.answer = answer
     run.options = replace(run.options, retry=RetryOptions(2, 0.0, 0.0))
-    run.more = {"chance": lambda: 0.01}
+    run.executor_args = {"chance": lambda: 0.01}
 
-    (result,) = await run.results([join(on_missing=waits(60))])
+    (result,) = await run.results([join(on_missing=wait_rule(60))])
 
-    assert (result.status, result.attempts, left) == (Status.UNKNOWN, 5, [])
+    assert (result.status, result.attempts, remaining) == (Status.UNKNOWN, 5, [])
 
 
-async def test_an_interrupt_ends_the_wait_for_a_user(run: Any, service: Any, join: Make) -> None:
-    """At once; nothing was done, so it is skipped like those that have not started."""
-    asked = asyncio.Event()
+async def test_interrupt_ends_the_wait_for_a_user_as_skipped(
+    run: Any, service: Any, join: Make
+) -> None:
+    received = asyncio.Event()
 
     async def answer(_: web.Request) -> web.Response:
-        asked.set()
+        received.set()
         return web.Response(status=404, headers=ABSENT)
 
     service.answer = answer
     run.options = replace(run.options, mode=Mode.SEQUENTIAL)
-    run.more = {"chance": lambda: 0.999}
-    running = run.soon(join(f"u{n}", on_missing=waits(3600)) for n in range(3))
-    await asked.wait()
+    run.executor_args = {"chance": lambda: 0.999}
+    running = run.start(join(f"u{n}", on_missing=wait_rule(3600)) for n in range(3))
+    await received.wait()
     run.stop.request(SkipReason.INTERRUPTED)
 
     assert statuses(await running) == ["skipped", "skipped", "skipped"]
 
 
-async def test_those_who_pause_count_against_the_look_ahead(
+@pytest.fixture
+def endless_steps(join: Make) -> Iterator[Step]:
+    """Steps without end; reading more than 10,000 fails."""
+
+    def steps() -> Iterator[Step]:
+        for number in range(10_000):
+            yield join(f"u{number}")
+        raise AssertionError("read too far ahead")
+
+    return steps()
+
+
+def end_by_pause(scheduler: Scheduler, job: Job) -> None:
+    scheduler.retry(job, due=3600.0)
+
+
+def end_by_result(scheduler: Scheduler, job: Job) -> None:
+    scheduler.finish(job)
+
+
+@pytest.mark.parametrize("end", [end_by_pause, end_by_result])
+def test_number_of_steps_that_are_held_is_bounded(
+    run: Any, endless_steps: Iterator[Step], end: Callable[[Scheduler, Job], None]
+) -> None:
+    """Paused steps and results that are not yet delivered count as held."""
+    scheduler = Scheduler(endless_steps, run.options, run.stop, ConcurrencyLimiter(8))
+    started = 0
+    while (job := scheduler.next_job(now=0.0)) is not None:
+        started += 1
+        end(scheduler, job)
+
+    assert started >= 500
+    assert scheduler.error is None
+
+
+def test_number_of_blocked_steps_that_are_held_is_bounded(run: Any, make_step: Make) -> None:
+    numbers = itertools.count()
+    steps = (make_step("sendToGroup", group="red", index=number) for number in numbers)
+    scheduler = Scheduler(steps, run.options, run.stop, ConcurrencyLimiter(8))
+
+    assert scheduler.next_job(now=0.0) is not None
+    assert scheduler.next_job(now=0.0) is None
+    assert next(numbers) <= 5000
+
+
+def test_delivered_results_make_room_for_further_steps(
+    run: Any, endless_steps: Iterator[Step]
+) -> None:
+    scheduler = Scheduler(endless_steps, run.options, run.stop, ConcurrencyLimiter(8))
+    for _ in range(9000):
+        job = scheduler.next_job(now=0.0)
+        assert job is not None
+        scheduler.finish(job)
+        scheduler.deliver(1)
+
+
+async def test_run_waits_until_its_results_are_read(
+    run: Any, service: Any, endless_steps: Iterator[Step]
+) -> None:
+    async with Client(service.endpoint, concurrency=8) as client:
+        results = Executor(client, run.options, run.stop).run(endless_steps)
+        async with aclosing(results):
+            await anext(results)
+            count = -1
+            while count != len(service.requests):  # until no further request arrives
+                count = len(service.requests)
+                await wait_for(0.05)
+
+    assert 500 <= count <= 5000
+
+
+async def test_throttling_halves_the_requests_in_flight_which_then_grow_back(
     run: Any, service: Any, join: Make
 ) -> None:
-    """A source without end is not read to its end while everybody is waited for."""
-    read = 0
-
-    def source() -> Any:
-        nonlocal read
-        while True:
-            read += 1
-            if read > 10_000:
-                raise AssertionError("read too far ahead")
-            yield join(f"u{read}", on_missing=waits(3600))
-
-    bound, users = asyncio.Event(), set()
-
-    async def answer(request: web.Request) -> web.Response:
-        users.add(request.path)
-        if len(users) == 1024:
-            bound.set()
-        return web.Response(status=404, headers=ABSENT)
-
-    service.answer = answer
-    run.more = {"chance": lambda: 0.999}
-    running = run.soon(source())
-    await bound.wait()
-    assert read == 1024
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-
-
-async def test_a_refusal_halves_the_requests_in_flight_which_then_grow_back(
-    run: Any, service: Any, join: Make
-) -> None:
-    """Eight are refused in one burst: four may fly, then five, up to eight again."""
+    """8 refused requests: 4 may be in flight, then 5, up to 8 again."""
     burst = asyncio.Event()
-    flying: list[int] = []
+    in_flight: list[int] = []
 
     async def answer(_: web.Request) -> web.Response:
-        if len(service.asked) <= 8:
+        if len(service.requests) <= 8:
             if service.in_flight == 8:
                 burst.set()
             await burst.wait()
             return web.Response(status=429)
-        flying.append(service.in_flight)
-        await let_go(0.004)
+        in_flight.append(service.in_flight)
+        await wait_for(0.004)
         return web.Response()
 
     service.answer = answer
     results = await run.results(join(f"u{n}") for n in range(150))
 
     assert statuses(results) == ["ok"] * 150
-    assert max(flying[:8]) == 4
-    assert max(flying) == service.most_in_flight == 8
-    for number, seen in enumerate(flying):  # 4 answers widen it to 5, 5 more to 6, and so on
-        answered = number + 1 - seen
-        assert seen <= 4 + sum(answered >= need for need in (4, 9, 15, 22))
+    assert max(in_flight[:8]) == 4
+    assert max(in_flight) == service.max_in_flight == 8
+    for number, current in enumerate(in_flight):  # 4 answers widen it to 5, 5 more to 6, and so on
+        answered = number + 1 - current
+        assert current <= 4 + sum(answered >= need for need in (4, 9, 15, 22))
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "seconds"),
+    ("status", "headers", "seconds"),
     [(429, {"Retry-After": "1"}, 1.0), (503, {"retry-after-ms": "300"}, 0.3)],
 )
-async def test_all_wait_as_the_service_says(
-    run: Any, join: Make, status: int, said: dict[str, str], seconds: float
+async def test_retry_after_pauses_all_requests(
+    run: Any, join: Make, status: int, headers: dict[str, str], seconds: float
 ) -> None:
-    """One action is refused; the others, not yet sent, wait as well."""
+    """One action is throttled; the others, not yet sent, wait as well."""
     service, loop = run.service, asyncio.get_running_loop()
-    refused, late = asyncio.Event(), []
-    told = 0.0
+    refused, delays = asyncio.Event(), []
+    throttled_at = 0.0
 
     async def answer(_: web.Request) -> web.Response:
-        nonlocal told
-        if len(service.asked) == 1:
+        nonlocal throttled_at
+        if len(service.requests) == 1:
             await refused.wait()
-            told = loop.time()
-            return web.Response(status=status, headers=said)
-        if told:
-            late.append(loop.time() - told)
-        elif len(service.asked) == 8:
+            throttled_at = loop.time()
+            return web.Response(status=status, headers=headers)
+        if throttled_at:
+            delays.append(loop.time() - throttled_at)
+        elif len(service.requests) == 8:
             refused.set()
-            await let_go(0.1)
+            await wait_for(0.1)
         else:
             await refused.wait()
-            await let_go(0.1)
+            await wait_for(0.1)
         return web.Response()
 
     service.answer = answer
     results = await run.results(join(f"u{n}") for n in range(30))
 
     assert statuses(results) == ["ok"] * 30
-    assert len(late) == 23
-    assert min(late) >= seconds
+    assert len(delays) == 23
+    assert min(delays) >= seconds
 
 
-async def test_a_throttled_send_in_doubt_still_slows_the_run(
+async def test_throttled_send_that_is_not_retried_pauses_the_run(
     run: Any, service: Any, make_step: Make
 ) -> None:
-    """A 503 may not be sent again, but what comes after it waits."""
     loop = asyncio.get_running_loop()
     times: list[float] = []
 
@@ -328,31 +377,27 @@ async def test_a_throttled_send_in_doubt_still_slows_the_run(
     assert times[1] - times[0] >= 0.2
 
 
-async def test_the_rate_is_smooth_and_counts_retries(run: Any, service: Any, join: Make) -> None:
-    """However the service looks at it: no moment holds more than the rate allows."""
+async def test_rate_is_smooth_and_includes_retries(run: Any, service: Any, join: Make) -> None:
     loop = asyncio.get_running_loop()
     times: list[float] = []
-    tries = Counter[str]()
+    attempts = Counter[str]()
 
     async def answer(request: web.Request) -> web.Response:
         times.append(loop.time())
-        tries[request.path] += 1
-        return web.Response(status=200 if tries[request.path] > 1 else 500)
+        attempts[request.path] += 1
+        return web.Response(status=200 if attempts[request.path] > 1 else 500)
 
     service.answer = answer
     run.options = replace(run.options, rate=100.0)
     results = await run.results(join(f"u{n}") for n in range(25))
 
-    assert [one.attempts for one in results] == [2] * 25
+    assert [result.attempts for result in results] == [2] * 25
     for first, early in enumerate(times):
         for more, late in enumerate(times[first:]):
             assert late - early >= more / 100 - 0.05
 
 
-async def test_a_stop_ends_the_wait_for_the_pace_at_once(
-    run: Any, service: Any, join: Make
-) -> None:
-    """Nobody waits a thousand seconds to learn that nothing more is to start."""
+async def test_stop_ends_the_wait_for_the_rate(run: Any, service: Any, join: Make) -> None:
     done = asyncio.Event()
     run.options = replace(run.options, rate=0.001)
 
@@ -361,20 +406,237 @@ async def test_a_stop_ends_the_wait_for_the_pace_at_once(
         return web.Response()
 
     service.answer = answer
-    running = run.soon(join(f"u{n}") for n in range(3))
+    running = run.start(join(f"u{n}") for n in range(3))
     await done.wait()
     run.stop.request(SkipReason.STOPPED)
 
     assert statuses(await running) == ["ok", "skipped", "skipped"]
 
 
-async def test_the_log_counts_the_attempts_of_an_action(
+async def test_log_numbers_the_attempts_of_an_action(
     run: Any, service: Any, join: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """From 1, each with its request and its answer."""
+    """Each request and each response, from 1."""
     caplog.set_level("INFO", "wps_run.connect")
-    service.says(500, 200)
+    service.respond_with(500, 200)
     await run.results([join()])
 
-    said = [record.getMessage() for record in caplog.records if record.name == "wps_run.connect"]
-    assert [line.rpartition("attempt ")[2] for line in said] == ["1)", "1)", "2)", "2)"]
+    messages = [
+        record.getMessage() for record in caplog.records if record.name == "wps_run.connect"
+    ]
+    assert [line.rpartition("attempt ")[2] for line in messages] == ["1)", "1)", "2)", "2)"]
+
+
+def in_plan_order(results: list[Result]) -> list[Result]:
+    return sorted(results, key=lambda result: result.index)
+
+
+@pytest.mark.parametrize("mode", Mode)
+async def test_start_is_measured_from_the_beginning_of_the_run(
+    run: Any, service: Any, join: Make, mode: Mode
+) -> None:
+    """A resumed run began earlier."""
+    clock = [100.0]
+
+    async def answer(_: web.Request) -> web.Response:
+        clock[0] += 0.5
+        return web.Response()
+
+    service.answer = answer
+    run.executor_args = {"clock": lambda: clock[0], "epoch": 40.0}
+    run.options = replace(run.options, mode=mode, concurrency=1)
+    results = in_plan_order(await run.results([join("ada"), join("bob")]))
+
+    assert [result.started_ms for result in results] == [60_000.0, 60_500.0]
+
+
+async def test_skipped_step_has_no_start(run: Any, service: Any, join: Make) -> None:
+    service.respond_with(404)
+    run.options = replace(run.options, mode=Mode.SEQUENTIAL)
+    failed, skipped = in_plan_order(await run.results([join("ada"), join("bob")]))
+
+    assert failed.started_ms is not None
+    assert (skipped.status, skipped.started_ms, skipped.attempts) == (
+        Status.SKIPPED,
+        None,
+        0,
+    )
+
+
+async def test_result_names_the_step_that_it_waited_for(
+    run: Any, service: Any, join: Make, make_step: Make
+) -> None:
+    """The last one that had to end; None if there was none."""
+    bob = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        if "/ada/" in request.path:
+            await bob.wait()
+        bob.set()
+        return web.Response()
+
+    service.answer = answer
+    steps = [join("ada"), join("bob"), make_step("sendToGroup", group="red")]
+    results = in_plan_order(await run.results(steps))
+
+    assert [result.waited_for for result in results] == [None, None, 0]
+
+
+async def test_results_of_a_sequential_run_name_no_step(run: Any, join: Make) -> None:
+    run.options = replace(run.options, mode=Mode.SEQUENTIAL)
+
+    results = await run.results([join("a"), join("b")])
+    assert [result.waited_for for result in results] == [None, None]
+
+
+async def test_each_attempt_before_the_last_is_recorded(run: Any, service: Any, join: Make) -> None:
+    """Its start, its outcome, and the pause after it."""
+    remaining = [(429, {"retry-after-ms": "20"}), (500, {"x-ms-error-code": "Oops"}), (200, {})]
+
+    async def answer(_: web.Request) -> web.Response:
+        status, headers = remaining.pop(0)
+        return web.Response(status=status, headers=headers)
+
+    service.answer = answer
+    run.executor_args = {"chance": lambda: 0.5}
+    run.options = replace(run.options, retry=RetryOptions(4, 0.002, 1.0))
+    (result,) = await run.results([join("ada")])
+    first, second = result.tries
+
+    assert (first.http_status, first.error, first.pause_ms) == (429, None, 21.0)
+    assert (second.http_status, second.error, second.pause_ms) == (500, "Oops", 2.0)
+    assert result.started_ms == first.at_ms
+    assert second.at_ms >= first.at_ms + 21
+    assert result.attempts == 3
+
+
+async def test_attempt_before_an_interrupted_pause_is_the_last(
+    run: Any, service: Any, join: Make
+) -> None:
+    received = asyncio.Event()
+
+    async def answer(_: web.Request) -> web.Response:
+        received.set()
+        return web.Response(status=429)
+
+    service.answer = answer
+    run.options = replace(run.options, retry=RetryOptions(4, 3600.0, 3600.0))
+    run.executor_args = {"chance": lambda: 0.9}
+    running = run.start([join("ada")])
+    await received.wait()
+    run.stop.request(SkipReason.INTERRUPTED)
+    (result,) = await running
+
+    assert (result.status, result.attempts, result.tries) == (Status.SKIPPED, 1, ())
+
+
+async def test_refused_connections_are_recorded_but_no_attempts(run: Any, join: Make) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        run.endpoint = Endpoint(f"http://127.0.0.1:{unused.getsockname()[1]}", "k" * 44)
+        (result,) = await run.results([join()])
+
+    assert (result.attempts, len(result.tries)) == (0, 3)
+    assert result.started_ms is not None
+    assert {(attempt.http_status, attempt.error) for attempt in result.tries} == {(None, "connect")}
+
+
+RATE = 200
+SYNC = 0.2
+"""Seconds that the disk takes; without a ceiling at the wire, 40 sends would leave at once."""
+
+
+@pytest.fixture
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes `SYNC` seconds to sync."""
+
+    def sync(descriptor: int) -> None:
+        time.sleep(SYNC)  # noqa: TID251 -- in a thread of its own, as a disk does
+        os.fsync(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", sync, raising=False)
+
+
+@pytest.fixture
+def arrivals(service: Any) -> list[float]:
+    """The times at which requests arrive."""
+    times: list[float] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        times.append(asyncio.get_running_loop().time())
+        return web.Response(status=202 if request.method == "POST" else 200)
+
+    service.answer = answer
+    return times
+
+
+@pytest.fixture
+async def recorder(tmp_path: Path) -> AsyncIterator[RunRecorder]:
+    journal = Journal.create(tmp_path / "j", b'{"type":"run"}\n')
+    yield RunRecorder(journal)
+    await journal.close()
+
+
+def most_within(times: list[float], seconds: float) -> int:
+    """Return the largest number of these times within one interval of so many seconds."""
+    return max(bisect_left(times, at + seconds) - position for position, at in enumerate(times))
+
+
+@pytest.mark.usefixtures("slow_disk")
+async def test_sends_that_wait_for_one_sync_are_sent_at_the_rate(
+    run: Any, make_step: Make, join: Make, arrivals: list[float], recorder: RunRecorder
+) -> None:
+    """Also with idempotent actions among them; the concurrency limit holds."""
+    run.options = replace(run.options, rate=RATE, concurrency=64)
+    run.executor_args = {"recorder": recorder}
+    steps = [
+        make_step("sendToUser", userId=f"u{number}") if number % 4 else join(f"u{number}")
+        for number in range(240)
+    ]
+    results = await run.results(steps)
+
+    assert {result.status for result in results} == {Status.OK}
+    assert run.service.max_in_flight <= 64
+    assert most_within(arrivals, 1.0) <= RATE + 5
+    assert most_within(arrivals, 0.02) <= RATE * 0.02 + 10
+    # The syncs delay each send, and yet do not lower the rate.
+    assert arrivals[-1] - arrivals[0] < 240 / RATE + 4 * SYNC + 1
+
+
+@pytest.mark.usefixtures("slow_disk")
+async def test_send_that_waits_for_a_sync_is_skipped_on_interrupt(
+    run: Any, make_step: Make, arrivals: list[float], recorder: RunRecorder, tmp_path: Path
+) -> None:
+    """The journal has the result."""
+    run.options = replace(run.options, mode=Mode.SEQUENTIAL)
+    run.executor_args = {"recorder": recorder}
+    loop = asyncio.get_running_loop()
+    loop.call_later(SYNC / 2, run.stop.request, SkipReason.INTERRUPTED)
+    (result,) = await run.results([make_step("sendToAll")])
+
+    assert (result.status, result.attempts, arrivals) == (Status.SKIPPED, 0, [])
+    assert (tmp_path / "j").read_text().splitlines()[-1].startswith('{"type":"result","index":')
+
+
+async def test_retry_after_pauses_sends_that_wait_for_a_sync(
+    run: Any, service: Any, make_step: Make, slow_disk: None, recorder: RunRecorder
+) -> None:
+    del slow_disk
+    times: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    async def answer(_: web.Request) -> web.Response:
+        times.append(loop.time())
+        if len(times) == 1:
+            return web.Response(status=429, headers={"retry-after-ms": "500"})
+        return web.Response(status=202)
+
+    service.answer = answer
+    run.executor_args = {"recorder": recorder}
+    steps = [make_step("sendToUser", userId=f"u{number}") for number in range(2)]
+    run.options = replace(run.options, rate=1 / SYNC * 2)
+    await run.results(steps)
+
+    first, *others = times
+    assert len(others) == 2
+    assert min(others) >= first + 0.5

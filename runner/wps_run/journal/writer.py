@@ -27,7 +27,10 @@ _LOCKED = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
 _LOCK_TRIES, _LOCK_PAUSE = 4, 0.01
 """How often a lock is tried, and the seconds between."""
 
-_sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+
+def _sync_data(descriptor: int) -> None:
+    sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+    sync(descriptor)
 
 
 class Journal:
