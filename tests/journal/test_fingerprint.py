@@ -1,0 +1,94 @@
+"""A journal is resumed only by the run that wrote it: by what is sent, not by help texts."""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from wps_run.actions.table import ACTIONS, Action
+from wps_run.journal.fingerprint import (
+    ACTIONS_PART,
+    actions_content,
+    changed_parts,
+    fingerprint,
+    require_same,
+)
+from wps_run.journal.format import encode_line
+from wps_run.journal.reader import History, read_history
+from wps_run.problems import JournalError
+
+JOIN = ACTIONS["addUserToGroup"]
+
+
+def digests(*actions: Action, version: str = "2024-12-01") -> dict[str, str]:
+    """The fingerprint of a run with this action table."""
+    return fingerprint("salt", {ACTIONS_PART: actions_content(actions, version), "the hub": "c"})
+
+
+def history(recorded: dict[str, str]) -> History:
+    """The history of a journal with this fingerprint."""
+    header = {
+        "type": "run",
+        "version": 1,
+        "started": "2026-11-24T12:00:00.000+00:00",
+        "paths": ["p.yaml"],
+        "destination": "SERVICE",
+        "endpoints": [],
+        "hubs": [],
+        "playbooks": [],
+        "total": 1,
+        "pace": "sequential",
+        "salt": "salt",
+        "fingerprint": recorded,
+    }
+    return read_history(lambda: io.BytesIO(encode_line(header)), "j")
+
+
+def with_texts(action: Action) -> Action:
+    """The action with other help texts."""
+    fields = tuple(
+        replace(field, summary="Another text.", example="another") for field in action.fields
+    )
+    return replace(action, summary="Another text.", fields=fields)
+
+
+def test_a_reworded_summary_changes_nothing() -> None:
+    """An upgrade of wps-run that only rewords its help resumes older runs."""
+    assert digests(with_texts(JOIN)) == digests(JOIN)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda action: replace(action, method="POST"),
+        lambda action: replace(action, path=f"{action.path}/x"),
+        lambda action: replace(action, fields=action.fields[:1]),
+        lambda action: replace(action, name="joinUser"),
+    ],
+    ids=["method", "path", "fields", "name"],
+)
+def test_another_request_is_another_run(change: Callable[[Action], Action]) -> None:
+    """Whatever changes what is sent is named."""
+    assert changed_parts(digests(JOIN), digests(change(JOIN))) == [ACTIONS_PART]
+
+
+def test_another_api_version_is_another_run() -> None:
+    """It is part of every request."""
+    assert changed_parts(digests(JOIN), digests(JOIN, version="2027-01-01")) == [ACTIONS_PART]
+
+
+def test_the_actions_of_an_older_journal_are_not_compared() -> None:
+    """Its digest covered the help texts too; all other parts count."""
+    older = {ACTIONS_PART: "0" * 32, "the hub": digests(JOIN)["the hub"]}
+
+    require_same(history(older), digests(JOIN), "j")
+    with pytest.raises(JournalError, match="since the run started: the hub; "):
+        require_same(history({**older, "the hub": "1"}), digests(JOIN), "j")
+
+
+def test_equal_values_have_other_digests_under_another_salt() -> None:
+    """A digest does not reveal that two runs have the same value."""
+    one, two = (fingerprint(salt, {"the variable key": "secret"}) for salt in ("a", "b"))
+
+    assert one != two
