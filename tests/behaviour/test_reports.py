@@ -99,6 +99,22 @@ def test_the_reports_of_a_rehearsal_have_its_simulation(wps_run: Script, tmp_pat
         assert "top secret words" in (tmp_path / f"then.{suffix}").read_text()
 
 
+@pytest.mark.parametrize("args", [["--local"], ["--no-journal"]])
+def test_a_run_without_a_journal_leaves_only_its_reports(
+    wps_run: Script, service: str, tmp_path: Path, args: list[str]
+) -> None:
+    """The journal that the reports are made from is temporary."""
+    environment = {"WebPubSubConnectionString": service}
+    before = set(tmp_path.iterdir())
+
+    done = wps_run(*args, "p.yaml", *options("then"), **environment)
+
+    assert done.returncode in {0, 1}
+    reports = {tmp_path / f"then.{suffix}" for suffix in SUFFIXES}
+    assert set(tmp_path.iterdir()) - before == reports
+    assert len(json.loads((tmp_path / "then.json").read_text())["results"]) == 5
+
+
 def test_a_rehearsal_with_a_journal_stores_no_message(wps_run: Script, tmp_path: Path) -> None:
     """Nor do its reports, which can be made again from the journal."""
     wps_run("p.yaml", "--local", "--journal", "j", *options("then"))
