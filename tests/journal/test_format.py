@@ -1,4 +1,4 @@
-"""A journal that was damaged or edited is refused in words, or read; it never breaks us."""
+"""Any damaged or edited journal is either refused with a message or read."""
 
 import copy
 import io
@@ -24,11 +24,20 @@ from wps_run.problems import JournalError
 from wps_run.report.formats import OUTPUT_FORMATS
 from wps_run.report.run_report import report_from_history
 
+NAME = "file-of-the-run"
+
 
 def step(index: int, name: str = "addUserToGroup") -> Step:
-    given: dict[str, Value] = {"userId": "ada", "group": "red", "data": b"x", "dataType": "text"}
+    all_values: dict[str, Value] = {
+        "userId": "ada",
+        "group": "red",
+        "data": b"x",
+        "dataType": "text",
+    }
     action = ACTIONS[name]
-    values = {one.name: given[one.name] for one in action.fields if one.name in given}
+    values = {
+        field.name: all_values[field.name] for field in action.fields if field.name in all_values
+    }
     request = build_request(action, values, "chat")
     return Step(
         *(index, index, None, action, values, request, EXCLUSIVE, "p.yaml:1", None, OnError.STOP),
@@ -88,32 +97,31 @@ RECORDS: list[dict[str, Any]] = [
     {"type": "resumed", "resumed": "2026-11-24T12:00:05.000+00:00"},
     {"type": "sending", "index": 3},
 ]
-JOURNAL = b"".join(json.dumps(one).encode() + b"\n" for one in RECORDS)
+JOURNAL = b"".join(json.dumps(record).encode() + b"\n" for record in RECORDS)
 
 
-def use(journal: bytes) -> None:
-    """Do all that is done with a journal: tell it again, list it, go on with it."""
-    history = read_history(lambda: io.BytesIO(journal), "j")
+def use_journal(journal: bytes) -> None:
+    """Do everything that is done with a journal: report, list and resume it."""
+    history = read_history(lambda: io.BytesIO(journal), NAME)
     for row in OUTPUT_FORMATS.values():
-        told, reporter = report_from_history(history), row.new_reporter()
-        reporter.begin(told.run_info)
-        for record in told.results:
+        report, reporter = report_from_history(history), row.new_reporter()
+        reporter.begin(report.run_info)
+        for record in report.results:
             reporter.result(record)
-        reporter.end(told.summary, told.simulations)
-    for again in ResumeMode:
-        resumption = Resumption(history, again)
-        settled = list(resumption.earlier_results(STEPS))
-        left = list(resumption.steps_to_run(STEPS))
-        assert len(settled) + len(left) == len(STEPS)
-        for one in left:
-            resumption.combined(one, result_for(one, Status.SKIPPED))
+        reporter.end(report.summary, report.simulations)
+    for mode in ResumeMode:
+        resumption = Resumption(history, mode)
+        earlier = list(resumption.earlier_results(STEPS))
+        remaining = list(resumption.steps_to_run(STEPS))
+        assert len(earlier) + len(remaining) == len(STEPS)
+        for step in remaining:
+            resumption.combined(step, result_for(step, Status.SKIPPED))
     assert history.counts().total() == len(list(history.results()))
-    require_same(history, {"the playbook p.yaml": "1"}, "j")
+    require_same(history, {"the playbook p.yaml": "1"}, NAME)
 
 
-def test_a_journal_of_ours_is_of_use() -> None:
-    """Without damage there is nothing to refuse."""
-    use(JOURNAL)
+def test_valid_journal_is_accepted() -> None:
+    use_journal(JOURNAL)
 
 
 JUNK = st.recursive(
@@ -129,85 +137,86 @@ JUNK = st.recursive(
 
 
 @st.composite
-def other_values(draw: st.DrawFn) -> bytes:
-    """The journal with values of other types, keys without value, lines dropped and doubled."""
-    records = [json.loads(json.dumps(one)) for one in RECORDS]
+def with_other_values(draw: st.DrawFn) -> bytes:
+    """The journal with values of other types, keys removed, lines removed and repeated."""
+    records = [json.loads(json.dumps(record)) for record in RECORDS]
     for _ in range(draw(st.integers(1, 3))):
-        spot = draw(st.sampled_from(records))
+        target = draw(st.sampled_from(records))
         while True:
-            key = draw(st.sampled_from(sorted(spot))) if isinstance(spot, dict) and spot else None
+            key = (
+                draw(st.sampled_from(sorted(target)))
+                if isinstance(target, dict) and target
+                else None
+            )
             if key is None:
                 break
-            inner = spot[key][0] if isinstance(spot[key], list) and spot[key] else spot[key]
-            if isinstance(inner, dict) and draw(st.booleans()):
-                spot = inner
+            value = target[key][0] if isinstance(target[key], list) and target[key] else target[key]
+            if isinstance(value, dict) and draw(st.booleans()):
+                target = value
                 continue
             if draw(st.booleans()):
-                spot[key] = copy.deepcopy(draw(JUNK))
+                target[key] = copy.deepcopy(draw(JUNK))
             else:
-                del spot[key]
+                del target[key]
             break
-    lines = [json.dumps(one).encode() + b"\n" for one in records]
+    lines = [json.dumps(record).encode() + b"\n" for record in records]
     order = draw(st.lists(st.sampled_from(range(len(lines))), max_size=14) | st.none())
     return b"".join(lines if order is None else [lines[number] for number in order])
 
 
 @st.composite
-def other_bytes(draw: st.DrawFn) -> bytes:
-    """The journal with some bytes changed, cut out or put in."""
+def with_other_bytes(draw: st.DrawFn) -> bytes:
+    """The journal with some bytes changed, removed or inserted."""
     journal = bytearray(JOURNAL)
     for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(journal) - 1))
-        end = at + draw(st.sampled_from([0, 1, 1, 1, 20]))
-        journal[at:end] = draw(st.binary(max_size=2) | st.sampled_from([b"\n", b"[" * 9999]))
+        start = draw(st.integers(0, len(journal) - 1))
+        end = start + draw(st.sampled_from([0, 1, 1, 1, 20]))
+        journal[start:end] = draw(st.binary(max_size=2) | st.sampled_from([b"\n", b"[" * 9999]))
     return bytes(journal)
 
 
 @settings(max_examples=400)
-@given(journal=other_values() | other_bytes())
-def test_whatever_became_of_a_journal_it_is_refused_or_of_use(journal: bytes) -> None:
-    """Exit 2 or a run, never exit 70."""
+@given(journal=with_other_values() | with_other_bytes())
+def test_any_journal_is_accepted_or_refused(journal: bytes) -> None:
+    """It never fails with an internal error."""
     try:
-        use(journal)
+        use_journal(journal)
     except JournalError as error:
-        assert "j" in str(error)  # noqa: PT017 -- either way is right
+        assert NAME in str(error)  # noqa: PT017 -- both are correct
 
 
-@pytest.mark.parametrize("lost", ["salt", "fingerprint", "started", "paths", "total", "pace"])
-def test_a_header_must_be_whole(lost: str) -> None:
-    """A handmade one is refused, whatever it lacks."""
-    less = {name: value for name, value in HEADER.items() if name != lost}
+@pytest.mark.parametrize("missing", ["salt", "fingerprint", "started", "paths", "total", "pace"])
+def test_header_without_a_required_key_is_refused(missing: str) -> None:
+    incomplete = {name: value for name, value in HEADER.items() if name != missing}
 
     read_history(lambda: io.BytesIO(encode_line(HEADER)), "j")
     with pytest.raises(JournalError, match="j:1: the journal is damaged here"):
-        read_history(lambda: io.BytesIO(json.dumps(less).encode() + b"\n"), "j")
+        read_history(lambda: io.BytesIO(json.dumps(incomplete).encode() + b"\n"), "j")
 
 
 @pytest.mark.parametrize("status", [[], {}, None, 1, "done"])
-def test_the_status_of_a_result_is_one_of_four(status: object) -> None:
-    """Anything else is damage, be it of another kind altogether."""
+def test_other_status_of_a_result_is_damage(status: object) -> None:
     lines = [HEADER, {**RECORDS[2], "status": status}, RECORDS[1]]
-    journal = b"".join(json.dumps(one).encode() + b"\n" for one in lines)
+    journal = b"".join(json.dumps(record).encode() + b"\n" for record in lines)
 
     with pytest.raises(JournalError, match="j:2: the journal is damaged here"):
         read_history(lambda: io.BytesIO(journal), "j")
 
 
-def test_two_journals_in_one_are_damage() -> None:
-    """Their actions have the same numbers."""
+def test_two_concatenated_journals_are_damage() -> None:
     with pytest.raises(JournalError, match="j:11: "):
         read_history(lambda: io.BytesIO(JOURNAL + JOURNAL), "j")
 
 
 @pytest.mark.parametrize("line", [b"{}", b"[]\n", b"\xff\n", b"[" * 99999 + b"\n", b'{"a":NaN}\n'])
-def test_what_is_no_record_is_torn(line: bytes) -> None:
-    """Cut off, of another kind, no text, without an end, no JSON."""
+def test_line_that_is_no_record_is_torn(line: bytes) -> None:
+    """Incomplete, of another type, no text, without line end, no JSON."""
     with pytest.raises(TornLineError):
         decode_record(line)
 
 
-def test_a_kind_of_a_later_version_is_left_alone() -> None:
-    """It may be added without a new form of the journal."""
+def test_record_of_an_unknown_type_is_ignored() -> None:
+    """A later version may add types without a new version of the journal."""
     assert decode_record(encode_line({"type": "weather", "index": "fine"})) is None
 
 
@@ -215,14 +224,14 @@ TEXT = st.text() | st.text(st.characters(categories=["Cs", "Cc", "L"]))
 
 
 @given(name=TEXT, source=TEXT, target=st.dictionaries(TEXT, TEXT | st.integers(0, 9)))
-def test_a_result_is_encoded_as_the_standard_library_encodes_it_and_read_back(
+def test_result_is_encoded_like_the_standard_library_does_and_decoded(
     name: str, source: str, target: dict[str, str | int]
 ) -> None:
-    """Also with halves of surrogate pairs, which a file name that is not UTF-8 has."""
+    """Also with lone surrogates, as in file names that are not UTF-8."""
     result = structs.replace(RESULTS[1], name=name, source=source, target=target)
-    plain = json.dumps(result.as_json(), ensure_ascii=False, separators=(",", ":"))
+    expected = json.dumps(result.as_json(), ensure_ascii=False, separators=(",", ":"))
 
     line = encode_line(result)
 
-    assert line == plain.encode(errors="surrogatepass") + b"\n"
+    assert line == expected.encode(errors="surrogatepass") + b"\n"
     assert decode_record(line) == result

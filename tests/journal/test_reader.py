@@ -1,4 +1,4 @@
-"""What a journal says of a run, whatever broke it off."""
+"""The history of a run from its journal, however the run ended."""
 
 import io
 import json
@@ -30,14 +30,14 @@ HEADER = {
 }
 
 
-def lines(*records: dict[str, Any]) -> list[bytes]:
-    """A journal of these records."""
+def journal_lines(*records: dict[str, Any]) -> list[bytes]:
+    """Return the lines of a journal with these records."""
     return [json.dumps(record).encode() + b"\n" for record in (HEADER, *records)]
 
 
-def read(written: list[bytes], name: str) -> History:
-    """The history that these lines tell."""
-    return read_history(lambda: io.BytesIO(b"".join(written)), name)
+def read(content: list[bytes], name: str) -> History:
+    """Return the history of these lines."""
+    return read_history(lambda: io.BytesIO(b"".join(content)), name)
 
 
 def result(index: int, status: str) -> dict[str, Any]:
@@ -63,28 +63,28 @@ def result(index: int, status: str) -> dict[str, Any]:
 
 
 def results(history: History) -> list[dict[str, Any]]:
-    """The results of a history, as plain data."""
-    return [one.as_json() for one in history.results()]
+    """Return the results of a history as JSON objects."""
+    return [result.as_json() for result in history.results()]
 
 
 def sending(index: int) -> dict[str, Any]:
     return {"type": "sending", "index": index}
 
 
-def test_an_action_that_was_announced_and_has_no_result_may_have_left() -> None:
-    """That is the whole of what is unknown after kill -9."""
+def test_action_with_a_sending_record_and_no_result_may_have_been_sent() -> None:
     history = read(
-        lines(sending(0), sending(1), result(0, "ok"), result(2, "failed"), sending(2)), "j"
+        journal_lines(sending(0), sending(1), result(0, "ok"), result(2, "failed"), sending(2)), "j"
     )
 
     assert history.sending == {1, 2}
     assert results(history) == [result(0, "ok")]
 
 
-def test_an_action_that_was_refused_and_waits_has_not_left() -> None:
-    """A kill while it waits for another attempt leaves no doubt; its last result stands."""
+def test_action_with_an_unsent_record_was_not_sent() -> None:
+    """An earlier result of it stays valid."""
     history = read(
-        lines(sending(0), {"type": "unsent", "index": 0}, result(1, "failed"), sending(1)), "j"
+        journal_lines(sending(0), {"type": "unsent", "index": 0}, result(1, "failed"), sending(1)),
+        "j",
     )
 
     assert history.sending == {1}
@@ -93,71 +93,68 @@ def test_an_action_that_was_refused_and_waits_has_not_left() -> None:
     assert results(history) == [result(1, "failed")]
 
 
-def test_the_last_result_of_an_action_counts() -> None:
-    """A resumed run may do what failed once more."""
-    history = read(lines(result(0, "failed"), result(0, "ok")), "j")
+def test_last_result_of_an_action_is_valid() -> None:
+    history = read(journal_lines(result(0, "failed"), result(0, "ok")), "j")
 
     assert history.status(0) is RecordedStatus.OK
     assert results(history) == [result(0, "ok")]
 
 
-def test_a_run_that_was_gone_on_with_has_not_ended() -> None:
-    """The summary counts until somebody resumes."""
+def test_summary_is_invalid_after_a_resume() -> None:
     summary = {"type": "summary", "durationMs": 2.5, "exitCode": 1}
 
-    assert read(lines(summary), "j").summary == SummaryRecord(2.5, 1)
+    assert read(journal_lines(summary), "j").summary == SummaryRecord(2.5, 1)
     assert (
-        read(lines(summary, {"type": "resumed", "resumed": HEADER["started"]}), "j").summary is None
+        read(journal_lines(summary, {"type": "resumed", "resumed": HEADER["started"]}), "j").summary
+        is None
     )
 
 
 @given(cut=st.data())
-def test_a_journal_cut_off_anywhere_is_read_up_to_its_last_whole_line(cut: st.DataObject) -> None:
-    """A kill -9 may come at any byte."""
-    written = lines(sending(0), result(0, "ok"), sending(1), result(1, "failed"))
-    whole = b"".join(written)
-    at = cut.draw(st.integers(len(written[0]), len(whole)))
+def test_truncated_journal_is_read_up_to_its_last_complete_line(cut: st.DataObject) -> None:
+    """SIGKILL may come at any byte."""
+    all_lines = journal_lines(sending(0), result(0, "ok"), sending(1), result(1, "failed"))
+    content = b"".join(all_lines)
+    end = cut.draw(st.integers(len(all_lines[0]), len(content)))
 
-    history = read(whole[:at].splitlines(keepends=True), "j")
+    history = read(content[:end].splitlines(keepends=True), "j")
 
-    assert whole[: history.length].endswith(b"\n")
-    assert at - history.length < max(map(len, written))
-    kept = whole[: history.length].count(b"\n")
-    assert history == read(written[:kept], "j")
+    assert content[: history.length].endswith(b"\n")
+    assert end - history.length < max(map(len, all_lines))
+    complete = content[: history.length].count(b"\n")
+    assert history == read(all_lines[:complete], "j")
 
 
-def test_garbage_in_the_last_line_is_dropped_and_anywhere_else_is_damage() -> None:
-    """A power cut leaves a torn end, nothing else."""
-    good = lines(result(0, "ok"))
+def test_garbage_is_ignored_in_the_last_line_and_damage_elsewhere() -> None:
+    """A power failure damages only the end."""
+    valid = journal_lines(result(0, "ok"))
 
-    assert read([*good, b"\0\0\0"], "j").length == sum(map(len, good))
+    assert read([*valid, b"\0\0\0"], "j").length == sum(map(len, valid))
     with pytest.raises(JournalError, match="j:3: the journal is damaged here"):
-        read([*good, b"\0\0\0\n", *good[1:]], "j")
+        read([*valid, b"\0\0\0\n", *valid[1:]], "j")
 
 
 @pytest.mark.parametrize(
     "content", [[], [b'{"type":"run"'], [b"[]\n"], [b'{"type":"result"}\n'], [b"hello\n"]]
 )
-def test_another_file_is_no_journal(content: list[bytes]) -> None:
-    """It is refused, not overwritten."""
+def test_other_file_is_no_journal(content: list[bytes]) -> None:
     with pytest.raises(JournalError, match="is not a journal"):
         read(content, "j")
 
 
-def test_a_journal_of_another_version_is_refused() -> None:
-    """Its records may mean something else."""
+def test_journal_of_another_version_is_refused() -> None:
     with pytest.raises(JournalError, match="another version"):
         read([b'{"type":"run","version":99}\n'], "j")
 
 
-def test_what_changed_is_named() -> None:
-    """Changed, gone or new."""
+def test_changed_parts_are_named() -> None:
+    """Changed, removed or added."""
     assert changed_parts({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"}) == [
         "b",
         "c",
         "d",
     ]
-    history = read(lines(), "j")
+    history = read(journal_lines(), "j")
     require_same(history, HEADER["fingerprint"], "j")  # type: ignore[arg-type] # as above
     with pytest.raises(
         JournalError, match=r"this changed since the run started: the playbook p\.yaml; "
@@ -166,24 +163,23 @@ def test_what_changed_is_named() -> None:
 
 
 @pytest.mark.parametrize(("resumed", "seconds"), [("12:00:05", 5.0), ("11:00:00", 0.0)])
-def test_a_part_begins_that_long_after_the_first(resumed: str, seconds: float) -> None:
-    """By the wall clock, which may have been put back between them."""
+def test_elapsed_time_at_a_resume_is_measured_from_the_start(resumed: str, seconds: float) -> None:
+    """By the wall clock, which may have been set back."""
     record = {"type": "resumed", "resumed": f"2026-11-24T{resumed}.000+00:00"}
 
-    assert read(lines(), "j").elapsed == 0.0
-    assert read(lines(record), "j").elapsed == seconds
+    assert read(journal_lines(), "j").elapsed == 0.0
+    assert read(journal_lines(record), "j").elapsed == seconds
 
 
-def test_a_million_results_take_little_memory() -> None:
-    """A few bytes each; the records stay in the file."""
-    history = read(lines(), "j")
-    one = {**result(0, "ok")}
+def test_history_of_many_results_is_small() -> None:
+    history = read(journal_lines(), "j")
+    record = {**result(0, "ok")}
     tracemalloc.start()
     for index in range(100_000):
-        one["index"] = index
-        history.add(encode_line(one))
-    _, most = tracemalloc.get_traced_memory()
+        record["index"] = index
+        history.add(encode_line(record))
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
     assert history.counts()[RecordedStatus.OK] == 100_000
-    assert most < 2_500_000
+    assert peak < 2_500_000
