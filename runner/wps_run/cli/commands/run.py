@@ -40,6 +40,7 @@ from wps_run.execution.result import SkipReason, Status
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.stop import Stop
 from wps_run.execution.summary import Summary
+from wps_run.journal.store import MOST_JOURNALS
 from wps_run.journal.writer import read_journal
 from wps_run.planning import Plan
 from wps_run.playbook.options import CONNECTION
@@ -102,17 +103,17 @@ class RunArguments:
 @click.option(
     "--settings",
     metavar="FILE",
-    help="Read settings from a Functions local.settings.json; the environment wins.",
+    help="Read settings from a Functions local.settings.json. The environment overrides it.",
 )
 @click.option(
     "--endpoint",
     metavar="URL",
-    help="Send to this reverse proxy; tokens are still for the service's own endpoint.",
+    help="Send requests to this reverse proxy. Tokens are still for the service's own endpoint.",
 )
 @click.option(
     "--ca-bundle",
     metavar="FILE",
-    help="Trust the certificates in this PEM file as well as the system's.",
+    help="Trust the certificates in this PEM file in addition to the system's.",
 )
 @run_options
 @click.option(
@@ -125,29 +126,31 @@ class RunArguments:
 @click.option(
     "--journal",
     metavar="FILE",
-    help="Keep the run's journal in this new file.  [default: one in your state folder; the last "
-    "50 are kept]",
+    help="Write the journal of the run to this new file.  [default: a file in your state folder, "
+    f"which holds the last {MOST_JOURNALS} journals]",
 )
 @click.option(
     "--resume-if-exists",
     is_flag=True,
-    help="With --journal: go on with that one if it is there, else begin it. For engines that "
-    "start a run again with the same words.",
+    help="With --journal: resume its run if the file exists, else start a new one. For schedulers "
+    "that restart the same command.",
 )
 @report_option
-@click.option("--no-journal", is_flag=True, help="Keep no journal; the run cannot be resumed.")
+@click.option("--no-journal", is_flag=True, help="Write no journal. The run cannot be resumed.")
 @click.option(
     "--resume",
     metavar="FILE",
-    help="Go on with the run of this journal: do what was not done, and send nothing twice. "
-    "Its own playbooks need not be named.",
+    help="Resume the run of this journal: run the actions that have no result, and send no message "
+    "twice. Its playbooks need not be named.",
 )
-@click.option("--failed", is_flag=True, help="With --resume: do again only what failed.")
+@click.option("--failed", is_flag=True, help="With --resume: run only the actions that failed.")
 @click.option(
-    "--yes", is_flag=True, help="Do not ask before closeAllConnections on a hub that is not local."
+    "--yes",
+    is_flag=True,
+    help="Do not ask before closeAllConnections on a hub that is not on this machine.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Show only failures and the totals.")
-@click.option("--no-progress", is_flag=True, help="Do not show on stderr how far the run is.")
+@click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
 @log_options
 def command(**values: Any) -> int:
     """Run playbooks (the default command).
@@ -168,7 +171,7 @@ def command(**values: Any) -> int:
     click.get_current_context().with_resource(
         logging_to_stderr(args.log_level, verbose=args.verbose)
     )
-    trouble = rehearsal_arguments(args.faults, args.fault_seed, args.absent, local=args.local)
+    faults = rehearsal_arguments(args.faults, args.fault_seed, args.absent, local=args.local)
     journal = args.journal_options()
     overrides = overrides_from(values)
     paths = args.playbooks
@@ -189,7 +192,7 @@ def command(**values: Any) -> int:
     progress = choose_mode(sys.stderr, os.environ, wanted=not (args.quiet or args.no_progress))
     gc.freeze()  # what exists now stays to the end, so the collector need not look at it again
     open_context = (
-        _local_context(plans, output, journal, running.rehearsal(plans, **trouble))
+        _local_context(plans, output, journal, running.rehearsal(plans, **faults))
         if args.local
         else _service_context(args, plans, output, journal)
     )
