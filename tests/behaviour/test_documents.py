@@ -11,13 +11,13 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 
 DOCUMENTS = (
     "README.md",
-    "docs/page.md",
+    "docs/live-page.md",
     "docs/playbooks.md",
     "docs/reports.md",
     "docs/resuming.md",
     "docs/running.md",
     "docs/scale-out.md",
-    "docs/service.md",
+    "docs/emulator.md",
     "docs/terminal.md",
     "docs/testing.md",
     "docs/validating.md",
