@@ -1,4 +1,4 @@
-"""A person at a terminal confirms actions that close every connection of a hub."""
+"""Confirmation at a terminal before actions that close every connection of a hub."""
 
 import os
 import subprocess
@@ -25,23 +25,22 @@ RunAtTerminal = Callable[..., tuple[int, str]]
 
 
 class Proxy(BaseHTTPRequestHandler):
-    """A proxy, over which all traffic to other machines goes; it lets nothing through."""
+    """A proxy that records and refuses all connections."""
 
-    seen: list[str]
+    targets: list[str]
 
     def do_CONNECT(self) -> None:
-        """Note who was to be reached."""
-        self.seen.append(self.path)
+        """Record the target and refuse."""
+        self.targets.append(self.path)
         self.send_error(403)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture
 def proxy() -> Iterator[HTTPServer]:
-    """Such a proxy."""
-    server = HTTPServer(("127.0.0.1", 0), type("Handler", (Proxy,), {"seen": []}))
+    server = HTTPServer(("127.0.0.1", 0), type("Handler", (Proxy,), {"targets": []}))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -52,59 +51,59 @@ def proxy() -> Iterator[HTTPServer]:
 
 @pytest.fixture
 def reached(proxy: HTTPServer) -> list[str]:
-    """The hosts that were to be reached over the proxy."""
-    seen: list[str] = proxy.RequestHandlerClass.seen  # type: ignore[attr-defined] # of Proxy
-    return seen
+    """The hosts that were to be reached through the proxy."""
+    targets: list[str] = proxy.RequestHandlerClass.targets  # type: ignore[attr-defined] # of Proxy
+    return targets
 
 
 @pytest.fixture
 def run_at_terminal(tmp_path: Path, proxy: HTTPServer) -> RunAtTerminal:
-    """Runs a playbook at a terminal where somebody types; the exit code and what is seen."""
+    """Runs a playbook with this input at a terminal; returns its exit code and output."""
     (tmp_path / "p.yaml").write_text(CLOSE)
 
     def call(typed: str, *args: str, connection: str = REMOTE) -> tuple[int, str]:
-        ours, theirs = pty.openpty()
-        os.write(ours, typed.encode())
+        controller, terminal = pty.openpty()
+        os.write(controller, typed.encode())
         environment = {
             **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
             "HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_port}",
             "WebPubSubConnectionString": connection,
             "XDG_STATE_HOME": str(tmp_path / "state"),
         }
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "wps_run", "--attempts", "1", *args, "p.yaml"],
-            stdin=theirs,
-            stderr=theirs,
+            stdin=terminal,
+            stderr=terminal,
             stdout=subprocess.PIPE,
             cwd=tmp_path,
             env=environment,
             timeout=50,
             check=False,
         )
-        os.close(theirs)
-        return done.returncode, read_all(ours) + done.stdout.decode()
+        os.close(terminal)
+        return process.returncode, read_all(controller) + process.stdout.decode()
 
     return call
 
 
 def read_all(terminal: int) -> str:
-    """What is on a terminal that its last user has left."""
-    seen = b""
+    """Return what is on a terminal that its last user has closed."""
+    output = b""
     try:
-        while piece := os.read(terminal, 4096):
-            seen += piece
+        while chunk := os.read(terminal, 4096):
+            output += chunk
     except OSError:  # Linux: an error takes the place of the end
         pass
     finally:
         os.close(terminal)
-    return seen.decode().replace("\r\n", "\n")
+    return output.decode().replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize("typed", ["n\n", "\n", "chat\n", "\x04"])
-def test_without_a_yes_nothing_is_sent(
+def test_nothing_is_sent_without_a_yes(
     run_at_terminal: RunAtTerminal, reached: list[str], tmp_path: Path, typed: str
 ) -> None:
-    """Exit 2, no connection was tried, no journal begun."""
+    """Exit code 2, no connection, no journal."""
     code, output = run_at_terminal(typed)
 
     assert code == 2
@@ -114,8 +113,8 @@ def test_without_a_yes_nothing_is_sent(
     assert not (tmp_path / "state").exists()
 
 
-def test_with_a_yes_it_runs(run_at_terminal: RunAtTerminal, reached: list[str]) -> None:
-    """The question names hub, endpoint and how many such actions there are."""
+def test_run_continues_after_a_yes(run_at_terminal: RunAtTerminal, reached: list[str]) -> None:
+    """The question names the hub, the endpoint and the number of such actions."""
     code, output = run_at_terminal("y\n")
 
     assert code == 1
@@ -138,20 +137,18 @@ def test_no_confirmation_is_needed(
     assert "Continue?" not in output
 
 
-def test_a_proxy_on_this_machine_makes_no_hub_local(
+def test_hub_reached_through_a_local_proxy_needs_confirmation(
     run_at_terminal: RunAtTerminal, reached: list[str]
 ) -> None:
-    """It is the hub that counts, not the way to it."""
     code, output = run_at_terminal("n\n", "--endpoint", "http://127.0.0.1:9")
 
     assert (code, reached) == (2, [])
     assert QUESTION in output
 
 
-def test_without_a_terminal_no_confirmation_is_needed(
+def test_no_confirmation_is_needed_without_a_terminal(
     tmp_path: Path, proxy: HTTPServer, reached: list[str]
 ) -> None:
-    """A script means what it says."""
     (tmp_path / "p.yaml").write_text(CLOSE)
     environment = {
         **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
@@ -159,7 +156,7 @@ def test_without_a_terminal_no_confirmation_is_needed(
         "WebPubSubConnectionString": REMOTE,
     }
 
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "wps_run", "--attempts", "1", "--no-journal", "p.yaml"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -169,6 +166,6 @@ def test_without_a_terminal_no_confirmation_is_needed(
         check=False,
     )
 
-    assert done.returncode == 1
-    assert b"Continue?" not in done.stderr
+    assert process.returncode == 1
+    assert b"Continue?" not in process.stderr
     assert reached == ["prod.webpubsub.example:443"]

@@ -1,4 +1,4 @@
-"""Whatever is in a file, the commands end cleanly, with a code that they promise."""
+"""Commands end with one of their exit codes, whatever the input; secrets are never shown."""
 
 import contextlib
 import io
@@ -40,8 +40,8 @@ def run_in_process(*args: str) -> tuple[int, str]:
 
 
 @given(content=FILES)
-def test_validate_ends_cleanly_whatever_a_file_holds(content: bytes) -> None:
-    """No traceback, no bug, one of its three exit codes."""
+def test_validate_accepts_or_refuses_any_file(content: bytes) -> None:
+    """No traceback, and one of its three exit codes."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "p.yaml")
         file.write_bytes(content)
@@ -54,8 +54,7 @@ def test_validate_ends_cleanly_whatever_a_file_holds(content: bytes) -> None:
 
 @settings(max_examples=15)
 @given(content=FILES)
-def test_a_rehearsal_ends_cleanly_whatever_a_file_holds(content: bytes) -> None:
-    """It runs, or reports what is wrong before anything runs."""
+def test_rehearsal_runs_or_refuses_any_file(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "p.yaml")
         file.write_bytes(content)
@@ -71,39 +70,40 @@ CONNECTION = f"Endpoint=https://x.example;AccessKey={KEY};Version=1.0;"
 
 
 class BrokenError(Exception):
-    """A defect, with all that it knows."""
+    """A defect whose message holds secrets."""
 
 
-def break_down() -> None:
+def raise_with_secrets() -> None:
     raise BrokenError(CONNECTION, os.environ["CLIENT_SECRET"])
 
 
 @click.command()
-def broken() -> None:
-    """Fail, with every secret at hand in the error, its cause and its notes."""
+def fails_with_secrets() -> None:
+    """Fail with secrets in the error, its cause and its notes."""
     try:
-        break_down()
+        raise_with_secrets()
     except BrokenError as error:
-        later = BrokenError(f"Authorization: Bearer {KEY}x, token eyJhbGciOiJI.eyJhdWQi.c2ln")
-        later.add_note(f"the key is {KEY}")
-        raise later from error
+        second_error = BrokenError(
+            f"Authorization: Bearer {KEY}x, token eyJhbGciOiJI.eyJhdWQi.c2ln"
+        )
+        second_error.add_note(f"the key is {KEY}")
+        raise second_error from error
 
 
 @pytest.fixture
-def secrets_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WebPubSubConnectionString", CONNECTION)
     monkeypatch.setenv("CLIENT_SECRET", "s3cret of the app")
     monkeypatch.setattr(sys, "argv", ["wps-run"])
 
 
-@pytest.mark.usefixtures("secrets_at_hand")
-def test_a_bug_shows_its_traceback_when_asked_to_and_no_secret(
+@pytest.mark.usefixtures("secrets")
+def test_debug_shows_the_traceback_of_a_bug_with_secrets_masked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where it broke is shown, with cause and notes; keys, tokens and the like are masked."""
     monkeypatch.setenv("WPS_RUN_DEBUG", "1")
 
-    code = entry(broken)
+    code = entry(fails_with_secrets)
 
     output = capsys.readouterr()
     assert (code, output.out) == (70, "")
@@ -115,14 +115,13 @@ def test_a_bug_shows_its_traceback_when_asked_to_and_no_secret(
         assert secret not in output.err
 
 
-@pytest.mark.usefixtures("secrets_at_hand")
-def test_a_bug_shows_no_traceback_unasked(
+@pytest.mark.usefixtures("secrets")
+def test_bug_is_reported_without_traceback_or_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line that explains how to see more, without the error's text."""
     monkeypatch.delenv("WPS_RUN_DEBUG", raising=False)
 
-    assert entry(broken) == 70
+    assert entry(fails_with_secrets) == 70
 
     output = capsys.readouterr().err
     assert output.startswith("wps-run: this is a bug in wps-run (BrokenError); WPS_RUN_DEBUG=1")
@@ -130,25 +129,25 @@ def test_a_bug_shows_no_traceback_unasked(
 
 
 @click.command()
-def no_access() -> None:
-    """Fail as an import of a file does that must not be read."""
+def fails_with_permission_error() -> None:
+    """Fail like the import of a file that cannot be read."""
     raise PermissionError(13, "Permission denied", "/usr/lib/python3/yaml.so")
 
 
-def test_an_os_error_that_is_not_about_stdout_is_a_bug(
+def test_os_error_that_is_not_about_stdout_is_a_bug(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is not reported as output that cannot be written."""
     monkeypatch.setattr(sys, "argv", ["wps-run"])
 
-    assert entry(no_access) == 70
+    assert entry(fails_with_permission_error) == 70
 
     assert "this is a bug in wps-run (PermissionError)" in capsys.readouterr().err
 
 
 def run_script(stdout: int, *args: str, **environment: str) -> tuple[int, str]:
     """Run `wps-run` with this stdout; return its exit code and stderr."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "wps_run", *args],
         stdout=stdout,
         stderr=subprocess.PIPE,
@@ -157,7 +156,7 @@ def run_script(stdout: int, *args: str, **environment: str) -> tuple[int, str]:
         timeout=50,
         check=False,
     )
-    return done.returncode, done.stderr
+    return process.returncode, process.stderr
 
 
 COMMANDS = [("actions",), ("schema",), ("--help",), ("init",), ("serve", "--port", "0")]
@@ -166,10 +165,10 @@ COMMANDS = [("actions",), ("schema",), ("--help",), ("init",), ("serve", "--port
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
 @pytest.mark.parametrize("args", COMMANDS)
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_a_full_stdout_is_reported(
+def test_full_stdout_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], encoding: str
 ) -> None:
-    """With the system's reason and exit code 2, whoever opened the stream."""
+    """With the system's reason and exit code 2, for each way of writing."""
     monkeypatch.chdir(tmp_path)
     with Path("/dev/full").open("wb") as full:
         result = run_script(full.fileno(), *args, PYTHONIOENCODING=encoding)
@@ -182,7 +181,7 @@ def test_a_full_stdout_is_reported(
 
 @pytest.mark.parametrize("args", COMMANDS)
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_a_closed_pipe_ends_a_command_quietly(
+def test_closed_pipe_ends_a_command_silently(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], encoding: str
 ) -> None:
     """With the exit code that a shell reports for SIGPIPE."""
@@ -198,7 +197,7 @@ def test_a_closed_pipe_ends_a_command_quietly(
 
 
 def test_shell_completion_succeeds() -> None:
-    """It ends by SystemExit."""
+    """It ends with SystemExit."""
     assert run_script(subprocess.DEVNULL, _WPS_RUN_COMPLETE="bash_source") == (0, "")
 
 
@@ -212,7 +211,7 @@ def test_shell_completion_succeeds() -> None:
         (("run", "--local", "x" * 300), f"cannot read `{'x' * 300}`: File name too long"),
     ],
 )
-def test_a_path_that_cannot_be_used_is_reported(args: tuple[str, ...], message: str) -> None:
+def test_unusable_path_is_reported(args: tuple[str, ...], message: str) -> None:
     """With its name and the system's reason; exit code 2."""
     code, error = run_script(subprocess.DEVNULL, *args)
 

@@ -1,4 +1,4 @@
-"""Which journal a run writes, and of which shard it is."""
+"""Which journal a run writes or resumes, its shard, and the command that resumes it."""
 
 import io
 from pathlib import Path
@@ -14,7 +14,7 @@ from wps_run.problems import JournalError, UsageError
 
 
 def history(shard: dict[str, Any] | None) -> History:
-    """A journal that has only its header."""
+    """Return the history of a journal that has only its header."""
     header = {
         "type": "run",
         "version": 1,
@@ -37,57 +37,56 @@ SECOND = {"number": 2, "count": 3, "of": 9}
 
 
 @pytest.mark.parametrize(
-    ("kept", "wanted", "expected"),
+    ("recorded", "requested", "expected"),
     [
         (SECOND, None, Shard(2, 3)),
         (SECOND, Shard(2, 3), Shard(2, 3)),
         (None, None, None),
     ],
 )
-def test_a_resumed_run_takes_its_shard_from_the_journal(
-    kept: dict[str, Any] | None, wanted: Shard | None, expected: Shard | None
+def test_resumed_run_takes_its_shard_from_the_journal(
+    recorded: dict[str, Any] | None, requested: Shard | None, expected: Shard | None
 ) -> None:
-    """To ask for the same one changes nothing."""
-    assert recorded_shard(history(kept), wanted, "j") == expected
+    """The same shard may be given again."""
+    assert recorded_shard(history(recorded), requested, "j") == expected
 
 
 @pytest.mark.parametrize(
-    ("kept", "words"), [(SECOND, "of shard 2/3, not of shard 1/3"), (None, "without shards")]
+    ("recorded", "message"), [(SECOND, "of shard 2/3, not of shard 1/3"), (None, "without shards")]
 )
-def test_another_shard_than_the_journal_has_is_refused(
-    kept: dict[str, Any] | None, words: str
+def test_other_shard_than_that_of_the_journal_is_refused(
+    recorded: dict[str, Any] | None, message: str
 ) -> None:
-    """Both would be done, and one of them twice."""
-    with pytest.raises(UsageError, match=words):
-        recorded_shard(history(kept), Shard(1, 3), "j")
+    with pytest.raises(UsageError, match=message):
+        recorded_shard(history(recorded), Shard(1, 3), "j")
 
 
-def test_a_journal_that_is_there_is_gone_on_with_and_one_that_is_not_is_begun(
+def test_existing_journal_is_resumed_else_it_is_created(
     tmp_path: Path,
 ) -> None:
-    """The same words, each time an engine starts the run."""
+    """With the same command each time."""
     path = tmp_path / "j"
-    wish = JournalOptions(str(path), resume_if_exists=True)
+    options = JournalOptions(str(path), resume_if_exists=True)
 
-    assert wish.resolved() == wish
+    assert options.resolved() == options
     path.write_bytes(b'{"type":"run"}\n')
-    assert wish.resolved() == JournalOptions(None, resume_if_exists=True, resume=str(path))
+    assert options.resolved() == JournalOptions(None, resume_if_exists=True, resume=str(path))
 
 
 @pytest.mark.parametrize("content", [b"", b'{"ty', b'{"type":"run","vers'])
-def test_a_journal_without_a_whole_header_is_begun_anew(tmp_path: Path, content: bytes) -> None:
+def test_journal_with_an_incomplete_header_is_created_again(tmp_path: Path, content: bytes) -> None:
     """The process was killed before it sent anything."""
     path = tmp_path / "j"
     path.write_bytes(content)
-    wish = JournalOptions(str(path), resume_if_exists=True)
+    options = JournalOptions(str(path), resume_if_exists=True)
 
-    assert wish.resolved() == wish
+    assert options.resolved() == options
     assert not path.exists()
 
 
 @pytest.mark.parametrize("content", [b"notes of mine", b'{"type":"other"}\n'])
-def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: bytes) -> None:
-    """It is taken for a journal, and refused as none."""
+def test_other_file_is_not_changed(tmp_path: Path, content: bytes) -> None:
+    """It is opened as a journal, and refused then."""
     path = tmp_path / "j"
     path.write_bytes(content)
 
@@ -95,33 +94,32 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: bytes) 
     assert path.read_bytes() == content
 
 
-def test_a_folder_is_no_journal(tmp_path: Path) -> None:
-    """Nothing in it is touched."""
+def test_folder_is_no_journal(tmp_path: Path) -> None:
     with pytest.raises(JournalError):
         JournalOptions(str(tmp_path), resume_if_exists=True).resolved()
 
 
-def test_resume_if_exists_wants_a_name() -> None:
-    """Without --journal there is nothing that could exist."""
+def test_resume_if_exists_requires_a_journal() -> None:
     with pytest.raises(UsageError, match="--journal FILE"):
         JournalOptions(resume_if_exists=True).resolved()
 
 
 @pytest.mark.parametrize(
-    ("destination", "words"),
+    ("destination", "command"),
     [
         ("SERVICE", "wps-run --resume {} p.yaml"),
         ("LOCAL", "wps-run --local --resume {} p.yaml"),
     ],
 )
-def test_the_words_go_on_where_the_run_was(tmp_path: Path, destination: str, words: str) -> None:
-    """A rehearsal is never gone on with against the service."""
+def test_resume_command_has_the_same_destination(
+    tmp_path: Path, destination: str, command: str
+) -> None:
+    """A rehearsal is never resumed against the service."""
     path = tmp_path / "j"
     path.write_text(f'{{"type":"run","destination":"{destination}"}}\n{{"type":"res')
 
-    assert resume_command(path, ["p.yaml"]) == words.format(path)
+    assert resume_command(path, ["p.yaml"]) == command.format(path)
 
 
-def test_words_are_found_when_the_journal_is_gone(tmp_path: Path) -> None:
-    """Somebody took it away during the run."""
+def test_resume_command_is_made_without_the_journal(tmp_path: Path) -> None:
     assert resume_command(tmp_path / "j", []) == f"wps-run --resume {tmp_path / 'j'}"

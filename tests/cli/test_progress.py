@@ -1,4 +1,4 @@
-"""Progress is shown where it can be, and never in the way of anything else."""
+"""Progress is shown where the stream allows it, and never disturbs output or the run."""
 
 import asyncio
 import io
@@ -25,48 +25,47 @@ from wps_run.report.progress import ProgressSnapshot
 
 pyte: Any = import_module("pyte")
 
-VIEW = ProgressSnapshot("LOCAL", 10, Counter({Status.OK: 4}), 2, None)
+SNAPSHOT = ProgressSnapshot("LOCAL", 10, Counter({Status.OK: 4}), 2, None)
 LINE = " 40 %  [======          ]  LOCAL  4/10  4 ok  0 failed  2 in flight"
 
 
 class Terminal(io.StringIO):
-    """Both streams of a terminal that keeps what it was sent; it is 80 columns wide."""
+    """A terminal of 80 columns for both streams; it records what is written."""
 
     def isatty(self) -> bool:
-        """It is one."""
         return True
 
     def screen(self) -> list[str]:
-        """What is on it, from the top."""
+        """Return the lines on the screen, from the top."""
         screen = pyte.Screen(80, 24)
         pyte.Stream(screen).feed(self.getvalue().replace("\n", "\r\n"))
         return "\n".join(line.rstrip() for line in screen.display).rstrip("\n").split("\n")
 
 
 @pytest.fixture(autouse=True)
-def colourless(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_color(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
 
 
 @contextmanager
 def at_a_terminal(stderr: TextIO | None = None) -> Iterator[Terminal]:
-    """A terminal that is stdout and stderr, unless stderr is something else."""
+    """Make stdout and stderr a terminal, unless another stderr is given."""
     terminal = Terminal()
     with redirect_stdout(terminal), redirect_stderr(stderr or terminal):
         yield terminal
 
 
-async def until(true: Callable[[], bool]) -> None:
-    """Let the loop run until something is so."""
-    turns = asyncio.get_running_loop()
-    while not true():
-        passed = turns.create_future()
-        turns.call_later(0.001, passed.set_result, None)
-        await passed
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until a condition is true."""
+    loop = asyncio.get_running_loop()
+    while not condition():
+        timer = loop.create_future()
+        loop.call_later(0.001, timer.set_result, None)
+        await timer
 
 
 @pytest.mark.parametrize(
-    ("tty", "environment", "wanted", "form"),
+    ("tty", "environment", "is_wanted", "mode"),
     [
         (True, {}, True, ProgressMode.LINE),
         (True, {"TERM": "xterm"}, True, ProgressMode.LINE),
@@ -77,19 +76,19 @@ async def until(true: Callable[[], bool]) -> None:
     ],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="its old console obeys no escapes")
-def test_the_form_is_that_of_the_stream(
-    environment: dict[str, str], form: ProgressMode, *, tty: bool, wanted: bool
+def test_mode_depends_on_the_stream(
+    environment: dict[str, str], mode: ProgressMode, *, tty: bool, is_wanted: bool
 ) -> None:
-    """A line where escapes are obeyed, a log elsewhere, nothing when it is not wanted."""
+    """A line where escapes work, a log elsewhere, nothing if it is not wanted."""
     stream = Terminal() if tty else io.StringIO()
 
-    assert choose_mode(stream, environment, wanted=wanted) is form
+    assert choose_mode(stream, environment, wanted=is_wanted) is mode
 
 
-async def test_results_are_above_the_line_and_the_line_goes_at_the_end() -> None:
-    """Held until the next look, in order; nothing is left of the line."""
+async def test_results_are_above_the_line_which_is_removed_at_the_end() -> None:
+    """They are held until the next refresh, and stay in order."""
     with at_a_terminal() as terminal:
-        with Progress(ProgressMode.LINE, lambda: VIEW, terminal.write, every=0.001) as progress:
+        with Progress(ProgressMode.LINE, lambda: SNAPSHOT, terminal.write, every=0.001) as progress:
             progress.write("one\n")
             assert "one" not in terminal.getvalue()
             progress.write("two\n")
@@ -101,34 +100,33 @@ async def test_results_are_above_the_line_and_the_line_goes_at_the_end() -> None
         assert sys.stderr is terminal
 
 
-async def test_a_line_that_did_not_change_is_not_drawn_again() -> None:
-    """The terminal stays quiet."""
+async def test_unchanged_line_is_not_drawn_again() -> None:
     with at_a_terminal() as terminal:
-        looks = []
+        calls = []
 
-        def look() -> ProgressSnapshot:
-            looks.append(1)
-            return VIEW
+        def snapshot() -> ProgressSnapshot:
+            calls.append(1)
+            return SNAPSHOT
 
-        with Progress(ProgressMode.LINE, look, terminal.write, every=0.001):
-            await until(lambda: len(looks) > 5)
+        with Progress(ProgressMode.LINE, snapshot, terminal.write, every=0.001):
+            await until(lambda: len(calls) > 5)
 
         assert terminal.getvalue().count("40 %") == 1
 
 
-async def test_whatever_is_said_on_stderr_stands_on_lines_of_its_own() -> None:
-    """By click, by print, by a log; the line comes back below."""
+async def test_other_output_on_stderr_has_its_own_lines() -> None:
+    """By click, print or logging; the line is drawn again below."""
     with at_a_terminal() as terminal:
         with logging_to_stderr(None, verbose=True):
-            with Progress(ProgressMode.LINE, lambda: VIEW, terminal.write, every=0.001):
-                ways: list[Callable[[], object]] = [
+            with Progress(ProgressMode.LINE, lambda: SNAPSHOT, terminal.write, every=0.001):
+                writers: list[Callable[[], object]] = [
                     lambda: click.echo("wps-run: stopping", err=True),
                     lambda: print("said", file=sys.stderr),  # noqa: T201 -- as a library would
                     lambda: logging.getLogger("wps_run.test").info("logged"),
                 ]
-                for say in ways:
+                for print_line in writers:
                     await until(lambda: terminal.screen()[-1] == LINE)
-                    say()
+                    print_line()
             shown = terminal.screen()
 
         assert shown[:2] == ["wps-run: stopping", "said"]
@@ -136,36 +134,35 @@ async def test_whatever_is_said_on_stderr_stands_on_lines_of_its_own() -> None:
         assert len(shown) == 3
 
 
-async def test_the_line_waits_while_somebody_is_within_a_line() -> None:
-    """A question is not overwritten."""
+async def test_line_is_not_drawn_after_an_incomplete_line() -> None:
+    """A prompt is not overwritten."""
     with at_a_terminal() as terminal:
         screen = Screen(terminal)
         screen.write_above("Go on? ")
-        screen.draw(VIEW)
+        screen.draw(SNAPSHOT)
         assert terminal.screen() == ["Go on?"]
         screen.write_above("y\n")
-        screen.draw(VIEW)
+        screen.draw(SNAPSHOT)
         assert terminal.screen() == ["Go on? y", LINE]
 
 
-async def test_many_results_are_not_held_for_long() -> None:
-    """Memory is bounded, though nobody looks."""
-    told: list[str] = []
+async def test_results_that_are_held_are_bounded() -> None:
+    output: list[str] = []
     with (
         at_a_terminal(),
-        Progress(ProgressMode.LINE, lambda: VIEW, told.append, every=3600) as progress,
+        Progress(ProgressMode.LINE, lambda: SNAPSHOT, output.append, every=3600) as progress,
     ):
         for _ in range(1000):
             progress.write("x" * 99 + "\n")
 
-        assert len("".join(told)) > 60_000
+        assert len("".join(output)) > 60_000
 
 
-async def test_a_log_gets_plain_lines_and_results_at_once() -> None:
+async def test_log_has_plain_lines_and_results_at_once() -> None:
     """No control characters, whatever stdout is."""
     log = io.StringIO()
     with at_a_terminal(log) as terminal:
-        with Progress(ProgressMode.LOG, lambda: VIEW, terminal.write, every=0.001) as progress:
+        with Progress(ProgressMode.LOG, lambda: SNAPSHOT, terminal.write, every=0.001) as progress:
             progress.write("one\n")
             assert terminal.getvalue() == "one\n"
             await until(lambda: log.getvalue().count("\n") >= 2)
@@ -175,20 +172,19 @@ async def test_a_log_gets_plain_lines_and_results_at_once() -> None:
         }
 
 
-async def test_nothing_is_shown_when_it_is_not_wanted() -> None:
-    """Results all the same."""
+async def test_results_are_written_without_progress() -> None:
     with at_a_terminal() as terminal:
-        with Progress(ProgressMode.NONE, lambda: VIEW, terminal.write, every=0.001) as progress:
+        with Progress(ProgressMode.NONE, lambda: SNAPSHOT, terminal.write, every=0.001) as progress:
             progress.write("one\n")
-            turn = asyncio.get_running_loop().create_future()
-            asyncio.get_running_loop().call_later(0.02, turn.set_result, None)
-            await turn
+            timer = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_later(0.02, timer.set_result, None)
+            await timer
 
         assert terminal.getvalue() == "one\n"
 
 
-class Broken(Terminal):
-    """A terminal whose other side is gone."""
+class BrokenTerminal(Terminal):
+    """A terminal that was closed."""
 
     def write(self, text: str) -> int:
         """Fail."""
@@ -196,31 +192,31 @@ class Broken(Terminal):
         raise OSError(5, os.strerror(5))
 
 
-async def test_a_run_goes_on_though_nobody_can_watch_it() -> None:
-    """A terminal that is gone ends the line, not the run."""
-    told: list[str] = []
-    looks = []
+async def test_run_continues_when_its_terminal_is_closed() -> None:
+    output: list[str] = []
+    calls = []
 
-    def look() -> ProgressSnapshot:
-        looks.append(1)
-        return VIEW
+    def snapshot() -> ProgressSnapshot:
+        calls.append(1)
+        return SNAPSHOT
 
     with (
-        at_a_terminal(Broken()),
-        Progress(ProgressMode.LINE, look, told.append, every=0.001) as progress,
+        at_a_terminal(BrokenTerminal()),
+        Progress(ProgressMode.LINE, snapshot, output.append, every=0.001) as progress,
     ):
         progress.write("one\n")
-        await until(lambda: len(looks) > 2)
+        await until(lambda: len(calls) > 2)
 
-    assert told == ["one\n"]
+    assert output == ["one\n"]
 
 
-async def test_what_is_held_is_shown_when_the_run_breaks() -> None:
-    """A bug hides no results."""
+async def test_held_results_are_written_when_the_run_fails() -> None:
     with at_a_terminal() as terminal:
 
         async def broken() -> None:
-            with Progress(ProgressMode.LINE, lambda: VIEW, terminal.write, every=3600) as progress:
+            with Progress(
+                ProgressMode.LINE, lambda: SNAPSHOT, terminal.write, every=3600
+            ) as progress:
                 progress.write("one\n")
                 raise ValueError("broke")
 
@@ -231,7 +227,7 @@ async def test_what_is_held_is_shown_when_the_run_breaks() -> None:
         assert sys.stderr is terminal
 
 
-HEADING = RunInfo(Destination.SERVICE, ("x.example",), ("chat",), ("p.yaml",), 100, "sequential")
+RUN_INFO = RunInfo(Destination.SERVICE, ("x.example",), ("chat",), ("p.yaml",), 100, "sequential")
 RECORD = Result(
     index=0,
     action=0,
@@ -251,52 +247,51 @@ RECORD = Result(
 
 
 class Clock:
-    """A clock that is set by hand."""
+    """A clock that a test sets."""
 
     now = 0.0
 
     def __call__(self) -> float:
-        """Seconds."""
+        """Return its time in seconds."""
         return self.now
 
 
-def end(watch: ProgressTracker, record: Result, times: int) -> None:
-    """Let so many actions end alike."""
-    watch.count([record] * times)
+def end_actions(tracker: ProgressTracker, record: Result, times: int) -> None:
+    """Count the results of so many actions."""
+    tracker.count([record] * times)
 
 
-def test_what_an_earlier_part_did_and_what_is_skipped_does_not_count_for_the_rate() -> None:
-    """They are done, but took no time of this part."""
+def test_rate_excludes_earlier_and_skipped_results() -> None:
+    """They are done, but took no time of this run."""
     summary = Summary(Counter(), since_ms=4000.0)
     clock = Clock()
-    watch = ProgressTracker(HEADING, summary, clock)
+    tracker = ProgressTracker(RUN_INFO, summary, clock)
 
-    end(watch, replace(RECORD, started_ms=100.0), 50)
-    end(watch, replace(RECORD, started_ms=None, status=Status.SKIPPED), 20)
+    end_actions(tracker, replace(RECORD, started_ms=100.0), 50)
+    end_actions(tracker, replace(RECORD, started_ms=None, status=Status.SKIPPED), 20)
     clock.now = 2.0
-    assert watch.snapshot().rate is None
-    end(watch, RECORD, 4)
+    assert tracker.snapshot().rate is None
+    end_actions(tracker, RECORD, 4)
     clock.now = 4.0
 
-    view = watch.snapshot()
-    assert (view.done, view.percent) == (74, 74)
-    assert view.rate == pytest.approx(1.0, rel=0.2)
-    assert view.time_left == pytest.approx(26, rel=0.2)
+    snapshot = tracker.snapshot()
+    assert (snapshot.done, snapshot.percent) == (74, 74)
+    assert snapshot.rate == pytest.approx(1.0, rel=0.2)
+    assert snapshot.time_left == pytest.approx(26, rel=0.2)
 
 
-def test_flights_and_pauses_are_those_of_the_playbook_under_way() -> None:
-    """None before the first begins."""
+def test_requests_in_flight_and_pause_are_those_of_the_current_playbook() -> None:
     clock = Clock()
-    watch = ProgressTracker(HEADING, Summary(Counter()), clock)
-    assert (watch.snapshot().in_flight, watch.snapshot().pause) == (0, 0.0)
-    throttle = ConcurrencyLimiter(16)
-    throttle.in_flight = 4
-    watch.start_plan(throttle)
-    assert (watch.snapshot().in_flight, watch.snapshot().pause) == (4, 0.0)
+    tracker = ProgressTracker(RUN_INFO, Summary(Counter()), clock)
+    assert (tracker.snapshot().in_flight, tracker.snapshot().pause) == (0, 0.0)
+    limiter = ConcurrencyLimiter(16)
+    limiter.in_flight = 4
+    tracker.start_plan(limiter)
+    assert (tracker.snapshot().in_flight, tracker.snapshot().pause) == (4, 0.0)
 
-    throttle.throttled(-1.0, 0.0, 12.0)
+    limiter.throttled(-1.0, 0.0, 12.0)
     clock.now = 2.0
 
-    assert watch.snapshot().pause == 10.0
-    watch.start_plan(ConcurrencyLimiter(1))
-    assert (watch.snapshot().in_flight, watch.snapshot().pause) == (0, 0.0)
+    assert tracker.snapshot().pause == 10.0
+    tracker.start_plan(ConcurrencyLimiter(1))
+    assert (tracker.snapshot().in_flight, tracker.snapshot().pause) == (0, 0.0)
