@@ -222,7 +222,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
 """
 ENTRY = """
 from wps_run.cli.main import entry
-entry()
+raise SystemExit(entry())
 """
 
 

@@ -30,6 +30,7 @@ ACTION = st.builds(operator.or_, st.sampled_from(SENDS), DELIVERY) | st.sampled_
 JOINS = st.lists(st.sampled_from(OTHERS[:2]), min_size=4, max_size=12)
 
 
+@settings(max_examples=80)  # each is a run in real time
 @given(
     actions=st.lists(ACTION, min_size=1, max_size=12),
     behaviors=st.lists(st.integers(0, 99), max_size=16),

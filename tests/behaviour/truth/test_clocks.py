@@ -8,7 +8,7 @@ from itertools import accumulate, cycle
 from typing import Any
 
 import jwt
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wps_run import running
@@ -50,6 +50,7 @@ async def run_with_clocks(
             )
 
 
+@settings(max_examples=80)  # each is a run in real time
 @given(
     actions=JOINS,
     behaviors=st.lists(st.integers(0, 99), max_size=12),
@@ -71,6 +72,7 @@ def test_a_wall_clock_that_is_set_a_little_lets_no_token_expire(
         jwt.decode(request.token, harness.KEY, algorithms=["HS256"], options={"verify_aud": False})
 
 
+@settings(max_examples=80)  # each is a run in real time
 @given(
     actions=JOINS,
     behaviors=st.lists(st.integers(0, 99), max_size=12),
@@ -90,6 +92,7 @@ def test_a_wall_clock_that_is_far_off_stalls_nothing(
     ).total() == len(actions)
 
 
+@settings(max_examples=80)  # each is a run in real time
 @given(
     actions=JOINS,
     behaviors=st.lists(st.integers(0, 99), max_size=12),
