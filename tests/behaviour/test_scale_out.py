@@ -272,7 +272,7 @@ def test_the_refusal_in_the_document_is_what_is_printed(project: Path, wps_run: 
     playbook = (
         "hub: chat\n"
         "actions:\n"
-        "  - name: Seat\n"
+        "  - name: Add members\n"
         "    forEach: [ada, bob]\n"
         "    actionName: addUserToGroup\n"
         "    userId: ${each}\n"
