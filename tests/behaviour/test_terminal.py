@@ -284,7 +284,7 @@ def test_an_interrupt_while_the_line_is_there(
 
     terminal.process.send_signal(signal.SIGINT)
 
-    terminal.until("^wps-run: stopping; what is in flight may end")
+    terminal.until("^wps-run: stopping; requests in flight may end")
     terminal.until("1/32 .*1 in flight")
     service.go.set()
     assert terminal.finish() == 130
