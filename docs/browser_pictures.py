@@ -1,9 +1,9 @@
-"""Takes the pictures of the HTML report and of the live page, from one real run.
+"""Take the pictures of the HTML report and of the dashboard, from one real run.
 
-`python docs/browser_pictures.py` starts `wps-run serve`, opens its page, runs a playbook against
-it and takes both pictures. It needs a Chromium and playwright-core, as the tests of tests/browser
-do: `WPS_RUN_CHROMIUM` and `WPS_RUN_NODE_MODULES` name them. With `--check` it needs nothing, and
-exits 1 when what the pictures are made with has changed since: each holds the digest of that.
+`python docs/browser_pictures.py` starts `wps-run serve`, opens its dashboard, runs a playbook
+against it and takes both pictures. It needs Chromium and playwright-core, as tests/browser does:
+`WPS_RUN_CHROMIUM` and `WPS_RUN_NODE_MODULES` name them. Each picture contains a digest of the
+source files of its page. `--check` needs no browser, and exits with 1 if these have changed.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ SOURCES = {
     ),
     "page.png": (*(RUNNER / "emulator/dashboard/assets").iterdir(),),
 }
-"""What each picture shows is made with these files."""
+"""The source files of the page in each picture."""
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 KEYWORD = b"Source\0"
@@ -44,28 +44,28 @@ clients:
   - {userId: "user-${n}", count: 40, groups: [everyone]}
 """
 PLAYBOOK = """\
-name: Open the launch rooms
+name: Set up the launch groups
 hub: chat
 mode: concurrent
 concurrency: 8
 onError: continue
 retry: {attempts: 4, backoff: 100ms}
 actions:
-  - name: Seat the members
+  - name: Add the members
     actionName: addUserToGroup
-    forEach: {matrix: {number: [%s], room: [red, blue]}}
+    forEach: {matrix: {number: [%s], team: [red, blue]}}
     userId: user-${each.number}
-    group: launch-${each.room}
-  - name: Seat a latecomer
+    group: launch-${each.team}
+  - name: Add a user without a connection
     actionName: addUserToGroup
     userId: linus
     group: launch-red
-  - name: Welcome everybody
+  - name: Welcome each team
     actionName: sendToGroup
     forEach: [red, blue]
     group: launch-${each}
     data: Welcome! The launch begins at eight.
-  - name: Close the lobby
+  - name: Close the connections of the lobby
     actionName: closeGroupConnections
     group: lobby
     reason: The launch has begun
@@ -74,54 +74,54 @@ FAULTS = ("429,retry-after-ms=150,nth=12+13", "delay=20ms,share=30%", "503,nth=3
 HEIGHTS = {"report.png": 1000, "page.png": 1330}
 
 
-def view(picture: str) -> dict[str, Any]:
-    """The window in which a picture is taken."""
+def window(picture: str) -> dict[str, Any]:
+    """Return the options of the window in which a picture is taken."""
     return {"viewport": {"width": 1200, "height": HEIGHTS[picture]}}
 
 
 def digest(picture: str) -> bytes:
-    """What a picture was made with, in 64 digits."""
+    """Return the digest of the source files of a picture, in 64 digits."""
     whole = hashlib.sha256()
     for path in sorted(SOURCES[picture]):
         whole.update(path.read_bytes())
     return whole.hexdigest().encode()
 
 
-def kept(picture: Path) -> bytes:
-    """The digest that a picture holds."""
-    found = re.search(rb"tEXt" + KEYWORD + rb"([0-9a-f]{64})", picture.read_bytes())
-    return found[1] if found else b""
+def stored_digest(picture: Path) -> bytes:
+    """Return the digest in a picture."""
+    match = re.search(rb"tEXt" + KEYWORD + rb"([0-9a-f]{64})", picture.read_bytes())
+    return match[1] if match else b""
 
 
-def sign(picture: Path) -> None:
-    """Write the digest into a PNG, behind its head."""
+def store_digest(picture: Path) -> None:
+    """Write the digest into a PNG, after its header."""
     data = picture.read_bytes()
-    at = len(SIGNATURE) + 25  # the head's length
+    at = len(SIGNATURE) + 25  # the length of the header
     body = b"tEXt" + KEYWORD + digest(picture.name)
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     picture.write_bytes(data[:at] + chunk + data[at:])
 
 
 class Browser:
-    """Chromium, driven by the program that the tests drive it with."""
+    """Chromium, controlled by the driver of tests/browser."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
 
-    def ask(self, *call: object) -> Any:  # noqa: ANN401 -- what the page gives
+    def call(self, *command: object) -> Any:  # noqa: ANN401 -- a value of the page
         """Call a method of the driver."""
-        print(json.dumps(call), file=self._process.stdin, flush=True)
-        answer = json.loads(self._process.stdout.readline() if self._process.stdout else "{}")
-        if "error" in answer:
-            raise SystemExit(answer["error"])
-        return answer["value"]
+        print(json.dumps(command), file=self._process.stdin, flush=True)
+        reply = json.loads(self._process.stdout.readline() if self._process.stdout else "{}")
+        if "error" in reply:
+            raise SystemExit(reply["error"])
+        return reply["value"]
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
-    """A browser for as long as it is needed."""
+def start_browser() -> Iterator[Browser]:
+    """Run a browser within the context."""
     modules = Path(os.environ["WPS_RUN_NODE_MODULES"])
-    words = (
+    args = (
         shutil.which("node") or "node",
         DOCS.parent / "tests/browser/driver.js",
         modules / "playwright-core",
@@ -129,7 +129,7 @@ def browser() -> Iterator[Browser]:
         shutil.which(os.environ["WPS_RUN_CHROMIUM"]) or "chromium",
     )
     with subprocess.Popen(
-        list(map(str, words)),
+        list(map(str, args)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -140,10 +140,10 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[tuple[str, str]]:
-    """A service with clients and faults: its connection string, and the link to its page."""
+def start_emulator(folder: Path) -> Iterator[tuple[str, str]]:
+    """Run an emulator with clients and faults; yield its connection string and dashboard link."""
     (folder / "seed.yaml").write_text(SEED, "utf-8")
-    faults = [word for fault in FAULTS for word in ("--fault", fault)]
+    faults = [arg for fault in FAULTS for arg in ("--fault", fault)]
     with subprocess.Popen(
         [SCRIPT, "serve", "--port", "0", "--seed", "seed.yaml", "--fault-seed", "7", *faults],
         cwd=folder,
@@ -159,13 +159,13 @@ def served(folder: Path) -> Iterator[tuple[str, str]]:
         process.terminate()
 
 
-def take(folder: Path, pictures: Path) -> None:
+def take_pictures(folder: Path, pictures: Path) -> None:
     """Run the playbook, and take both pictures."""
     numbers = ", ".join(map(str, range(1, 41)))
     (folder / "rooms.yaml").write_text(PLAYBOOK % numbers, "utf-8")
-    with served(folder) as (connection_string, link), browser() as one:
-        one.ask("open", link, view("page.png"))
-        one.ask("until", "document.getElementById('main')?.hidden === false")
+    with start_emulator(folder) as (connection_string, link), start_browser() as browser:
+        browser.call("open", link, window("page.png"))
+        browser.call("until", "document.getElementById('main')?.hidden === false")
         subprocess.run(
             [SCRIPT, "rooms.yaml", "-q", "--no-journal", "--report", "report.html"],
             cwd=folder,
@@ -173,31 +173,31 @@ def take(folder: Path, pictures: Path) -> None:
             check=False,
             capture_output=True,
         )
-        one.ask("until", "document.getElementById('traffic').innerText.includes('begun')")
-        one.ask("click", "#listing input[value=groups]")
-        one.ask("until", "document.getElementById('matches').innerText.includes('groups')")
-        one.ask("picture", str(pictures / "page.png"))
-        one.ask("open", (folder / "report.html").as_uri(), view("report.png"))
-        one.ask("picture", str(pictures / "report.png"))
+        browser.call("until", "document.getElementById('traffic').innerText.includes('begun')")
+        browser.call("click", "#listing input[value=groups]")
+        browser.call("until", "document.getElementById('matches').innerText.includes('groups')")
+        browser.call("picture", str(pictures / "page.png"))
+        browser.call("open", (folder / "report.html").as_uri(), window("report.png"))
+        browser.call("picture", str(pictures / "report.png"))
 
 
-def main(words: list[str]) -> int:
-    """Take the pictures, or check them."""
+def main(args: list[str]) -> int:
+    """Take the pictures, or check them; return the exit code."""
     pictures = DOCS / "pictures"
-    if "--check" not in words:
+    if "--check" not in args:
         with tempfile.TemporaryDirectory() as folder:
-            take(Path(folder), pictures)
+            take_pictures(Path(folder), pictures)
         for name in SOURCES:
-            sign(pictures / name)
+            store_digest(pictures / name)
         return 0
-    old = [
+    outdated = [
         name
         for name in SOURCES
-        if not (pictures / name).exists() or kept(pictures / name) != digest(name)
+        if not (pictures / name).exists() or stored_digest(pictures / name) != digest(name)
     ]
-    for name in old:
-        print(f"docs/pictures/{name} shows what has changed: python docs/browser_pictures.py")
-    return 1 if old else 0
+    for name in outdated:
+        print(f"docs/pictures/{name} is outdated; run python docs/browser_pictures.py")
+    return 1 if outdated else 0
 
 
 if __name__ == "__main__":
