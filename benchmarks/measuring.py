@@ -1,4 +1,4 @@
-"""Whole processes measured: seconds, processor time and memory, as the kernel accounts them."""
+"""Measure whole processes: seconds, processor time and memory, as the kernel counts them."""
 
 import os
 import statistics
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _UNIT = 1 if sys.platform == "darwin" else 1024
-"""Bytes of the unit in which the kernel tells the largest resident set."""
+"""Bytes of the unit in which the kernel reports the largest resident set."""
 
 SINK = Path(__file__).with_name("sink.py")
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One process: seconds from start to end, its processor seconds, and its MiB at most."""
+class Measurement:
+    """One process: seconds from start to end, processor seconds, and peak MiB."""
 
     seconds: float
     cpu: float
@@ -27,21 +27,21 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is measured: words, settings besides the environment's, and the folder."""
+    """A command to measure: arguments, further environment variables, and the working folder."""
 
-    words: Sequence[str | Path]
+    args: Sequence[str | Path]
     settings: Mapping[str, str]
     folder: Path
 
-    def measure(self) -> Measured:
-        """Run it once, on the first core where there are more.
+    def measure(self) -> Measurement:
+        """Run it once, on the first core if there are several.
 
         Raises:
-            subprocess.CalledProcessError: It did not succeed.
+            subprocess.CalledProcessError: The command failed.
         """
-        began = time.perf_counter()
+        started = time.perf_counter()
         child = subprocess.Popen(  # noqa: S603 -- our own command
-            self.words,
+            self.args,
             cwd=self.folder,
             env={**os.environ, **self.settings},
             stdout=subprocess.DEVNULL,
@@ -51,42 +51,42 @@ class Command:
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
             raise subprocess.CalledProcessError(child.returncode, child.args)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started
         memory = usage.ru_maxrss * _UNIT / 1024 / 1024
-        return Measured(seconds, usage.ru_utime + usage.ru_stime, memory)
+        return Measurement(seconds, usage.ru_utime + usage.ru_stime, memory)
 
 
-def rotate(commands: Mapping[str, Command], rounds: int) -> list[dict[str, Measured]]:
-    """Measure commands by turns, another one first each round, after one round to warm up."""
+def rotate(commands: Mapping[str, Command], rounds: int) -> list[dict[str, Measurement]]:
+    """Measure commands in turn, each round with another first, after one round to warm up."""
     names = list(commands)
-    found = []
+    measurements = []
     for number in range(rounds + 1):
-        turn = names[number % len(names) :] + names[: number % len(names)]
-        measured = {name: commands[name].measure() for name in turn}
+        order = names[number % len(names) :] + names[: number % len(names)]
+        by_name = {name: commands[name].measure() for name in order}
         if number:
-            found.append(measured)
-    return found
+            measurements.append(by_name)
+    return measurements
 
 
 def ratio(
-    rounds: Sequence[Mapping[str, Measured]],
+    rounds: Sequence[Mapping[str, Measurement]],
     over: str,
     under: str,
-    figure: Callable[[Measured], float] = lambda measured: measured.seconds,
+    figure: Callable[[Measurement], float] = lambda measurement: measurement.seconds,
 ) -> float:
-    """The median, round by round, of one command's figure over another's."""
-    return statistics.median(figure(one[over]) / figure(one[under]) for one in rounds)
+    """Return the median, over all rounds, of one command's figure divided by another's."""
+    return statistics.median(figure(by_name[over]) / figure(by_name[under]) for by_name in rounds)
 
 
 @contextmanager
-def sink(expected: int, *words: str) -> Iterator[int]:
-    """The server in a process of its own, on the last core where there are more; gives its port.
+def sink(expected: int, *args: str) -> Iterator[int]:
+    """Run the server in its own process, on the last core if there are several; yield its port.
 
     Raises:
-        RuntimeError: It was not asked as often as expected, so somebody did not do their work.
+        RuntimeError: It received another number of requests, so a client did not do its work.
     """
     process = subprocess.Popen(  # noqa: S603 -- our own script
-        [sys.executable, SINK, *words],
+        [sys.executable, SINK, *args],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -97,9 +97,9 @@ def sink(expected: int, *words: str) -> Iterator[int]:
             raise RuntimeError("the server has no pipes")
         yield int(process.stdout.readline())
         process.stdin.close()
-        answered = int(process.stdout.read())
-    if answered != expected:
-        raise RuntimeError(f"{expected} requests were due, {answered} came")
+        received = int(process.stdout.read())
+    if received != expected:
+        raise RuntimeError(f"{expected} requests expected, {received} received")
 
 
 def _on_first_core() -> None:
@@ -111,7 +111,7 @@ def _on_last_core() -> None:
 
 
 def _pin(*, first: bool) -> None:
-    """Keep client and server off each other's core, where the system can."""
+    """Keep client and server on different cores, if the system can."""
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) > 1:
