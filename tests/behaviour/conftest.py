@@ -1,4 +1,4 @@
-"""Run the installed command as a user does."""
+"""Runs the installed command in an empty folder."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def script() -> Path:
 
 @pytest.fixture
 def wps_run(script: Path, tmp_path: Path) -> Script:
-    """Runs `wps-run` in an empty folder, without settings in the environment."""
+    """Runs `wps-run` in an empty folder, without its settings in the environment."""
     clean = {
         name: value
         for name, value in os.environ.items()

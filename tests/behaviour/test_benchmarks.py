@@ -15,11 +15,11 @@ ROW = re.compile(
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")
 @pytest.mark.timeout(170)
-def test_the_comparison_runs_and_prints_every_row(project: Path, tmp_path: Path) -> None:
-    """A few actions, one round, this environment; the figures themselves are not checked."""
+def test_comparison_prints_every_row(project: Path, tmp_path: Path) -> None:
+    """A few actions and one round; the figures are not checked."""
     args = ["--here", "--actions", "200", "--rounds", "1", "--rows", "2000"]
     table = tmp_path / "table.md"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, project / "benchmarks" / "compare.py", *args, "--write", table],
         capture_output=True,
         text=True,
@@ -27,10 +27,10 @@ def test_the_comparison_runs_and_prints_every_row(project: Path, tmp_path: Path)
         check=False,
     )
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert table.read_text() == done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert table.read_text() == process.stdout
     results = (project / "benchmarks" / "results.md").read_text()
-    assert [row_name(row) for row in ROW.findall(done.stdout)] == [
+    assert [row_name(row) for row in ROW.findall(process.stdout)] == [
         row_name(row).replace("1,000,000", "2,000").replace("10,000", "200")
         for row in ROW.findall(results)
     ]

@@ -1,4 +1,4 @@
-"""`wps-run client-url` prints a URL that lets a client in, and prints it nowhere else."""
+"""`wps-run client-url` prints a URL with which a client connects, and prints it nowhere else."""
 
 import asyncio
 import json
@@ -25,12 +25,12 @@ FULL = (
 )
 
 
-def test_stdout_has_the_url_and_nothing_else(wps_run: Script) -> None:
-    """What it is stands on stderr, without it."""
-    done = wps_run("client-url", *FULL, **SETTING)
+def test_stdout_has_only_the_url(wps_run: Script) -> None:
+    """Its description is on stderr, without the token."""
+    process = wps_run("client-url", *FULL, **SETTING)
 
-    assert done.returncode == 0
-    base, _, token = done.stdout.partition("?access_token=")
+    assert process.returncode == 0
+    base, _, token = process.stdout.partition("?access_token=")
     assert base == "wss://shop.example/client/hubs/chat"
     assert token.endswith("\n")
     claims = jwt.decode(token.strip(), KEY, ["HS256"], options={"verify_aud": False})
@@ -41,21 +41,21 @@ def test_stdout_has_the_url_and_nothing_else(wps_run: Script) -> None:
         "role": ["webpubsub.sendToGroup.red", "webpubsub.joinLeaveGroup"],
         "webpubsub.group": ["red", "blue"],
     }
-    assert done.stderr == (
+    assert process.stderr == (
         "wps-run: keep this URL secret: for 12 h, anybody who has it can connect to hub chat as "
         "ada\n"
     )
 
 
-def test_settings_may_name_hub_and_connection(wps_run: Script, tmp_path: Path) -> None:
+def test_hub_and_connection_come_from_the_settings(wps_run: Script, tmp_path: Path) -> None:
     """As for a run."""
     values = {"WebPubSubHub": "news", "OTHER": SETTING["WebPubSubConnectionString"]}
     (tmp_path / "local.settings.json").write_text(json.dumps({"Values": values}))
 
-    done = wps_run("client-url", "--settings", "local.settings.json", "--connection", "OTHER")
+    process = wps_run("client-url", "--settings", "local.settings.json", "--connection", "OTHER")
 
-    assert done.stdout.startswith("wss://shop.example/client/hubs/news?access_token=ey")
-    assert "anonymously" in done.stderr
+    assert process.stdout.startswith("wss://shop.example/client/hubs/news?access_token=ey")
+    assert "anonymously" in process.stderr
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,15 @@ def test_settings_may_name_hub_and_connection(wps_run: Script, tmp_path: Path) -
         (("--hub", "chat", "--endpoint", "http://elsewhere"), "plain http is only for"),
     ],
 )
-def test_an_error_is_reported_and_nothing_printed(
+def test_error_is_reported_and_no_url_is_printed(
     wps_run: Script, args: tuple[str, ...], message: str
 ) -> None:
-    """Exit 2, stdout empty, no secret in the message."""
-    done = wps_run("client-url", *args, **SETTING)
+    """Exit code 2, and no secret in the message."""
+    process = wps_run("client-url", *args, **SETTING)
 
-    assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr
-    assert KEY not in done.stderr
+    assert (process.returncode, process.stdout) == (2, "")
+    assert message in process.stderr
+    assert KEY not in process.stderr
 
 
 IDENTITY = """\
@@ -95,13 +95,13 @@ class DefaultAzureCredential:
         return type("Token", (), {"token": jwt.encode(
             {"aud": "https://webpubsub.azure.com", "exp": ends}, "k" * 32), "expires_on": ends})
 """
-"""A stand-in for azure-identity, which asks nobody."""
+"""A replacement of azure-identity that needs no network."""
 
 
-async def url_by_identity(
-    script: Path, folder: Path, service: Emulator, *args: str
+async def run_with_identity(
+    script: Path, folder: Path, emulator: Emulator, *args: str
 ) -> tuple[int, str, str]:
-    """Call the command with an identity instead of a key."""
+    """Run the command with an identity instead of a key."""
     (folder / "azure" / "identity").mkdir(parents=True)
     (folder / "azure" / "identity" / "__init__.py").write_text(IDENTITY)
     process = await asyncio.create_subprocess_exec(
@@ -113,37 +113,38 @@ async def url_by_identity(
             **os.environ,
             "PYTHONPATH": str(folder),
             "WebPubSubConnectionString": "",
-            "WebPubSubConnectionString__serviceUri": service.endpoint.origin,
+            "WebPubSubConnectionString__serviceUri": emulator.endpoint.origin,
         },
     )
     out, err = await process.communicate()
     return process.returncode or 0, out.decode(), err.decode()
 
 
-async def test_with_an_identity_the_service_makes_the_token(script: Path, tmp_path: Path) -> None:
-    """By the REST call, with the same user, roles, groups and lifetime."""
-    service = Emulator(allow_unvalidated_entra_tokens=True)
-    await service.start()
-    code, out, err = await url_by_identity(
-        script, tmp_path, service, "--user", "ada", "--group", "red", "--lifetime", "30m"
+async def test_service_makes_the_token_for_an_identity(script: Path, tmp_path: Path) -> None:
+    """With the same user, roles, groups and lifetime."""
+    emulator = Emulator(allow_unvalidated_entra_tokens=True)
+    await emulator.start()
+    code, out, err = await run_with_identity(
+        script, tmp_path, emulator, "--user", "ada", "--group", "red", "--lifetime", "30m"
     )
-    await service.stop()
+    await emulator.stop()
 
     assert code == 0, err
     base, _, token = out.partition("?access_token=")
-    assert base == f"ws://{service.endpoint.host}/client/hubs/chat"
+    assert base == f"ws://{emulator.endpoint.host}/client/hubs/chat"
     claims = jwt.decode(token.strip(), options={"verify_signature": False})
     assert claims["sub"] == "ada"
     assert claims["exp"] - claims["iat"] == 1800
 
 
-async def test_a_service_that_returns_no_token_is_reported(script: Path, tmp_path: Path) -> None:
-    """With its own message; nothing on stdout."""
-    service = Emulator(allow_unvalidated_entra_tokens=False)
-    await service.start()
-    code, out, err = await url_by_identity(script, tmp_path, service)
-    await service.stop()
+async def test_missing_token_is_reported_with_the_message_of_the_service(
+    script: Path, tmp_path: Path
+) -> None:
+    emulator = Emulator(allow_unvalidated_entra_tokens=False)
+    await emulator.start()
+    code, out, err = await run_with_identity(script, tmp_path, emulator)
+    await emulator.stop()
 
     assert (code, out) == (2, "")
-    assert f"{service.endpoint.host} returned no token: " in err
+    assert f"{emulator.endpoint.host} returned no token: " in err
     assert "eyJ" not in err

@@ -1,4 +1,4 @@
-"""The commands teach, keep their promises on exit codes, and load only what they need."""
+"""Help, exit codes, imports and errors of all commands."""
 
 import json
 import subprocess
@@ -19,26 +19,24 @@ GOOD = "hub: chat\nactions:\n  - {actionName: addUserToGroup, userId: ada, group
 BAD = "hub: chat\nactions:\n  - {actionName: addUserToGruop, userId: ada, group: red}\n"
 
 
-def test_help_names_every_command_and_the_exit_codes(wps_run: Script) -> None:
-    """A newcomer finds the way from `--help` alone."""
-    done = wps_run("--help")
+def test_help_lists_commands_and_exit_codes(wps_run: Script) -> None:
+    process = wps_run("--help")
 
-    assert done.returncode == 0
-    assert all(f"  {name} " in done.stdout for name in COMMANDS)
-    assert "Exit codes: 0" in done.stdout
+    assert process.returncode == 0
+    assert all(f"  {name} " in process.stdout for name in COMMANDS)
+    assert "Exit codes: 0" in process.stdout
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_a_help_with_an_example(wps_run: Script, name: str) -> None:
-    """The examples can be pasted."""
-    done = wps_run(name, "--help")
+def test_help_of_each_command_has_an_example(wps_run: Script, name: str) -> None:
+    process = wps_run(name, "--help")
 
-    assert done.returncode == 0
-    assert f"wps-run {name}" in done.stdout
-    assert done.stderr == ""
+    assert process.returncode == 0
+    assert f"wps-run {name}" in process.stdout
+    assert process.stderr == ""
 
 
-def test_the_table_of_commands_has_the_help_of_each() -> None:
+def test_table_of_commands_has_the_summary_of_each() -> None:
     """`wps-run --help` prints it without importing the commands."""
     context = click.Context(wps_run_group)
     for name, summary in COMMANDS.items():
@@ -49,8 +47,8 @@ def test_the_table_of_commands_has_the_help_of_each() -> None:
         assert command.help.splitlines()[0] == summary
 
 
-def loaded_by(*args: str) -> set[str]:
-    """The top-level modules that a command line has loaded when it ends."""
+def modules_loaded_by(*args: str) -> set[str]:
+    """Return the top-level modules that a command line has loaded when it ends."""
     code = (
         "import sys\n"
         "from wps_run.cli.main import wps_run\n"
@@ -58,23 +56,24 @@ def loaded_by(*args: str) -> set[str]:
         f"sys.argv = ['wps-run', *{args!r}]; entry()\n"
         "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stderr.split())
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return set(process.stderr.split())
 
 
-def test_help_loads_click_and_little_else() -> None:
-    """It answers at once; YAML, schemas and HTTP come when they are needed."""
-    assert not loaded_by("--help") & {
+def test_help_loads_no_large_library() -> None:
+    assert not modules_loaded_by("--help") & {
         "aiohttp", "asyncio", "jwt", "yaml", "jsonschema", "msgspec", "wcwidth"
     }  # fmt: skip
 
 
 def test_validate_loads_no_http(tmp_path: Path) -> None:
-    """A pre-commit hook pays for start-up at every commit."""
+    """A pre-commit hook starts it for each commit."""
     playbook = tmp_path / "good.yaml"
     playbook.write_text(GOOD)
 
-    loaded = loaded_by("validate", str(playbook))
+    loaded = modules_loaded_by("validate", str(playbook))
 
     assert "yaml" in loaded
     assert not loaded & {"aiohttp", "asyncio", "jwt", "ssl", "msgspec", "wcwidth"}
@@ -91,17 +90,17 @@ def test_run_is_the_default_command(wps_run: Script, tmp_path: Path) -> None:
     assert (short.returncode, short.stderr) == (long.returncode, long.stderr) == (0, "")
 
 
-def test_a_misspelt_command_is_not_taken_for_a_playbook(wps_run: Script, tmp_path: Path) -> None:
-    """Unless there is such a file."""
-    done = wps_run("validte", "good.yaml")
-    assert done.returncode == 2
-    assert "did you mean `validate`?" in done.stderr
+def test_misspelt_command_is_an_error(wps_run: Script, tmp_path: Path) -> None:
+    """Unless there is a file with that name."""
+    process = wps_run("validte", "good.yaml")
+    assert process.returncode == 2
+    assert "did you mean `validate`?" in process.stderr
     (tmp_path / "validte").write_text(GOOD)
     assert wps_run("validte", "--local").returncode == 0
 
 
-def test_validate_exits_0_1_and_2(wps_run: Script, tmp_path: Path) -> None:
-    """All is well, something is wrong, it cannot be read."""
+def test_exit_code_of_validate_is_0_1_or_2(wps_run: Script, tmp_path: Path) -> None:
+    """No problems, problems, or a file that cannot be read."""
     (tmp_path / "good.yaml").write_text(GOOD)
     (tmp_path / "bad.yaml").write_text(BAD)
 
@@ -119,44 +118,43 @@ def test_validate_exits_0_1_and_2(wps_run: Script, tmp_path: Path) -> None:
     assert wps_run("validate", "--no-such-option").returncode == 2
 
 
-def test_validate_counts_what_it_has_read(wps_run: Script, tmp_path: Path) -> None:
-    """A file that cannot be read was not checked, and each such file is named."""
+def test_validate_counts_only_the_files_that_it_read(wps_run: Script, tmp_path: Path) -> None:
+    """Each file that cannot be read is named."""
     (tmp_path / "good.yaml").write_text(GOOD)
 
-    nothing = wps_run("validate", "none.yaml")
-    one = wps_run("validate", "none.yaml", "good.yaml", "gone.yaml")
-    machine = wps_run("validate", "none.yaml", "--format", "json")
+    unreadable = wps_run("validate", "none.yaml")
+    mixed = wps_run("validate", "none.yaml", "good.yaml", "gone.yaml")
+    as_json = wps_run("validate", "none.yaml", "--format", "json")
 
-    assert (nothing.returncode, nothing.stdout) == (2, "")
-    assert (one.returncode, one.stdout) == (2, "1 file checked, no problems\n")
-    assert all(f"wps-run: cannot read `{name}.yaml`" in one.stderr for name in ("none", "gone"))
-    assert json.loads(machine.stdout) == {"files": 0, "problems": []}
+    assert (unreadable.returncode, unreadable.stdout) == (2, "")
+    assert (mixed.returncode, mixed.stdout) == (2, "1 file checked, no problems\n")
+    assert all(f"wps-run: cannot read `{name}.yaml`" in mixed.stderr for name in ("none", "gone"))
+    assert json.loads(as_json.stdout) == {"files": 0, "problems": []}
 
 
 def test_validate_searches_folders(wps_run: Script, tmp_path: Path) -> None:
-    """Folders are searched for playbooks, hidden ones are left out."""
+    """Hidden folders are ignored."""
     for name in ("a/one.yaml", "a/b/two.yml", "a/three.json", "a/.hidden/four.yaml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(GOOD if name.endswith("l") else "[]")
 
-    done = wps_run("validate", "a")
+    process = wps_run("validate", "a")
 
-    assert (done.returncode, done.stdout) == (0, "3 files checked, no problems\n")
+    assert (process.returncode, process.stdout) == (0, "3 files checked, no problems\n")
 
 
 def test_validate_reads_standard_input_and_writes_json(wps_run: Script) -> None:
     """For editors and scripts."""
-    done = wps_run("validate", "-", "--format", "json", stdin=BAD)
+    process = wps_run("validate", "-", "--format", "json", stdin=BAD)
 
-    (problem,) = json.loads(done.stdout)["problems"]
-    assert done.returncode == 1
+    (problem,) = json.loads(process.stdout)["problems"]
+    assert process.returncode == 1
     assert (problem["file"], problem["line"], problem["column"]) == ("<stdin>", 3, 18)
 
 
-def test_validate_binding_only_refuses_what_the_binding_has_not(
+def test_validate_binding_only_refuses_what_the_binding_lacks(
     wps_run: Script, tmp_path: Path
 ) -> None:
-    """A batch that a function is to return must not use more than the binding knows."""
     (tmp_path / "rest.yaml").write_text(
         "- {actionName: closeUserConnections, userId: ada}\n"
         "- {actionName: sendToAll, data: x, filter: userId ne 'ada'}\n"
@@ -164,28 +162,28 @@ def test_validate_binding_only_refuses_what_the_binding_has_not(
     )
 
     assert wps_run("validate", "rest.yaml").returncode == 0
-    done = wps_run("validate", "--binding-only", "rest.yaml")
-    assert done.returncode == 1
-    assert "rest.yaml:1:16: `closeUserConnections` is not an action" in done.stdout
-    assert "rest.yaml:2:36: the Functions output binding has no `filter`" in done.stdout
-    assert done.stdout.endswith("2 problems\n")
+    process = wps_run("validate", "--binding-only", "rest.yaml")
+    assert process.returncode == 1
+    assert "rest.yaml:1:16: `closeUserConnections` is not an action" in process.stdout
+    assert "rest.yaml:2:36: the Functions output binding has no `filter`" in process.stdout
+    assert process.stdout.endswith("2 problems\n")
 
 
 def test_plan_sends_nothing_and_needs_no_setting(wps_run: Script, tmp_path: Path) -> None:
-    """Each step with its request and what it waits for."""
+    """It prints the request of each step."""
     (tmp_path / "good.yaml").write_text("mode: concurrent\n" + GOOD.replace("hub: chat\n", ""))
 
-    done = wps_run("plan", "good.yaml")
+    process = wps_run("plan", "good.yaml")
 
-    assert done.returncode == 0
-    assert done.stdout.startswith("PLAN (nothing is sent) · hub HUB · good.yaml · 1 action")
-    assert "PUT /api/hubs/HUB/users/ada/groups/red?api-version=2024-12-01" in done.stdout
+    assert process.returncode == 0
+    assert process.stdout.startswith("PLAN (nothing is sent) · hub HUB · good.yaml · 1 action")
+    assert "PUT /api/hubs/HUB/users/ada/groups/red?api-version=2024-12-01" in process.stdout
     records = wps_run("plan", "good.yaml", "--hub", "chat", "--format", "ndjson").stdout
     assert json.loads(records)["path"] == "/api/hubs/chat/users/ada/groups/red"
 
 
 def test_schema_writes_and_checks(wps_run: Script, tmp_path: Path) -> None:
-    """Drift is 1, a folder that is not there is 2."""
+    """Exit code 1 for a difference, 2 for a missing folder."""
     assert wps_run("schema", "--write", "out").returncode == 0
     assert wps_run("schema", "--check", "out").returncode == 0
     (tmp_path / "out" / "actions.schema.json").write_text("{}")
@@ -198,14 +196,14 @@ def test_schema_writes_and_checks(wps_run: Script, tmp_path: Path) -> None:
 
 
 def test_schema_prints_a_schema(wps_run: Script) -> None:
-    """The playbook's unless the other one is named."""
+    """The playbook schema by default."""
     assert json.loads(wps_run("schema").stdout)["$schema"].endswith("draft-07/schema#")
     assert "playbook" in json.loads(wps_run("schema").stdout)["$id"]
     assert "actions" in json.loads(wps_run("schema", "actions").stdout)["$id"]
 
 
-def test_actions_lists_and_explains(wps_run: Script) -> None:
-    """With an example that is itself a valid batch."""
+def test_actions_lists_and_describes_actions(wps_run: Script) -> None:
+    """Each example is a valid batch."""
     listing = wps_run("actions").stdout
     assert [line.split()[0] for line in listing.splitlines()] == list(ACTIONS)
     for name in ACTIONS:
@@ -217,8 +215,8 @@ def test_actions_lists_and_explains(wps_run: Script) -> None:
     assert "did you mean `sendToAll`?" in wrong.stderr
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(script: Path, tmp_path: Path) -> None:
-    """`wps-run … | head -1` shows no traceback."""
+def test_closed_pipe_ends_a_command_silently(script: Path, tmp_path: Path) -> None:
+    """`wps-run … | head -1` prints no traceback."""
     (tmp_path / "many.yaml").write_text(
         GOOD
         + "".join(
@@ -226,12 +224,12 @@ def test_a_reader_that_goes_away_ends_it_quietly(script: Path, tmp_path: Path) -
         )
     )
     for args in ("plan many.yaml", "--local many.yaml --output ndjson"):
-        done = subprocess.run(
+        process = subprocess.run(
             ["/bin/sh", "-c", f"{script} {args} | head -n 1"],
             capture_output=True,
             cwd=tmp_path,
             text=True,
             check=False,
         )
-        assert len(done.stdout.splitlines()) == 1
-        assert done.stderr == ""
+        assert len(process.stdout.splitlines()) == 1
+        assert process.stderr == ""

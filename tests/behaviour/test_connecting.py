@@ -1,4 +1,4 @@
-"""How the installed script finds its way to a service: proxy, bundle, identity."""
+"""How a run connects: reverse proxy, CA bundle, identity."""
 
 import subprocess
 from collections.abc import Callable
@@ -15,7 +15,7 @@ PLAYBOOK = "hub: chat\nactions:\n  - {actionName: addUserToGroup, userId: ada, g
 
 @pytest.fixture
 def playbook(tmp_path: Path) -> str:
-    """One action."""
+    """A playbook with one action."""
     (tmp_path / "p.yaml").write_text(PLAYBOOK)
     return "p.yaml"
 
@@ -28,35 +28,33 @@ def playbook(tmp_path: Path) -> str:
         (("--ca-bundle", "p.yaml"), "the CA bundle `p.yaml` contains no certificate"),
     ],
 )
-def test_an_unusable_option_is_reported_before_anything_is_sent(
+def test_unusable_option_is_reported_before_anything_is_sent(
     wps_run: Script, playbook: str, args: tuple[str, ...], message: str
 ) -> None:
-    """Exit 2: nothing was sent."""
-    done = wps_run(playbook, *args, WebPubSubConnectionString=STRING)
+    process = wps_run(playbook, *args, WebPubSubConnectionString=STRING)
 
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert KEY not in done.stdout + done.stderr
+    assert process.returncode == 2
+    assert message in process.stderr
+    assert KEY not in process.stdout + process.stderr
 
 
 def test_requests_go_to_the_reverse_proxy(wps_run: Script, playbook: str) -> None:
-    """The endpoint itself has no address at all; the proxy refuses, and is known by that."""
+    """The host of the endpoint has no address; nothing listens at the proxy's."""
     args = ("--endpoint", "http://127.0.0.1:9", "--attempts", "1")
-    done = wps_run(playbook, *args, WebPubSubConnectionString=STRING)
+    process = wps_run(playbook, *args, WebPubSubConnectionString=STRING)
 
-    assert done.returncode == 1
-    assert "a.invalid" in done.stdout
-    assert "the service could not be reached" in done.stdout
+    assert process.returncode == 1
+    assert "a.invalid" in process.stdout
+    assert "the service could not be reached" in process.stdout
 
 
-def test_a_service_uri_needs_the_extra_for_entra_id(
+def test_missing_azure_identity_is_reported_with_the_command_that_installs_it(
     wps_run: Script, playbook: str, tmp_path: Path
 ) -> None:
-    """Where azure-identity is not installed, how to install it; exit 2."""
     (tmp_path / "azure").mkdir()  # a package without `identity` stands before the installed one
     (tmp_path / "azure" / "__init__.py").touch()
     setting = {"WebPubSubConnectionString__serviceUri": "https://a.invalid"}
-    done = wps_run(playbook, PYTHONPATH=str(tmp_path), **setting)
+    process = wps_run(playbook, PYTHONPATH=str(tmp_path), **setting)
 
-    assert done.returncode == 2
-    assert "pip install 'wps-run[entra]'" in done.stderr
+    assert process.returncode == 2
+    assert "pip install 'wps-run[entra]'" in process.stderr

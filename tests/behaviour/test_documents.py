@@ -63,8 +63,8 @@ def test_every_playbook_in_the_documents_is_valid(
     (tmp_path / "members.csv").write_bytes((project / "playbooks" / "members.csv").read_bytes())
     for block in blocks(project, document, "yaml"):
         if "actions:" in block:
-            done = wps_run("validate", "-", stdin=block)
-            assert done.returncode == 0, done.stdout
+            process = wps_run("validate", "-", stdin=block)
+            assert process.returncode == 0, process.stdout
 
 
 def pages(project: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Editors that speak to the YAML language server complete, explain and check playbooks."""
+"""Editors that use the YAML language server complete, explain and check playbooks."""
 
 import json
 import os
@@ -33,7 +33,7 @@ PROPERTY = 10
 
 
 class Editor:
-    """As much of an editor as it takes to ask a language server over its standard streams."""
+    """A client of the language server over its standard streams."""
 
     def __init__(self, server: subprocess.Popen[bytes], folder: Path) -> None:
         self._server = server
@@ -41,32 +41,34 @@ class Editor:
         self._number = 0
         self._uri = ""
         self._files = 0
-        self.ask("initialize", {"processId": None, "rootUri": None, "capabilities": CAPABILITIES})
+        self.request(
+            "initialize", {"processId": None, "rootUri": None, "capabilities": CAPABILITIES}
+        )
         self._send({"method": "initialized", "params": {}})
 
     def open(self, text: str) -> list[dict[str, Any]]:
-        """Open a file with this text; what the server finds wrong with it."""
+        """Open a file with this text and return its diagnostics."""
         self._files += 1
         self._uri = (self._folder / "playbooks" / f"{self._files}.yaml").as_uri()
         document = {"uri": self._uri, "languageId": "yaml", "version": 1, "text": text}
         self._send({"method": "textDocument/didOpen", "params": {"textDocument": document}})
         while True:
             message = self._receive()
-            told = message.get("params", {})
-            if "diagnostics" in told and told["uri"] == self._uri:
-                found: list[dict[str, Any]] = told["diagnostics"]
-                return found
+            params = message.get("params", {})
+            if "diagnostics" in params and params["uri"] == self._uri:
+                diagnostics: list[dict[str, Any]] = params["diagnostics"]
+                return diagnostics
 
-    def at(self, what: str, line: int, character: int) -> Any:
-        """Ask for `completion` or `hover` at a place, counted from 0."""
-        place = {
+    def query_at(self, feature: str, line: int, character: int) -> Any:
+        """Request `completion` or `hover` at a position, counted from 0."""
+        params = {
             "textDocument": {"uri": self._uri},
             "position": {"line": line, "character": character},
         }
-        return self.ask(f"textDocument/{what}", place)
+        return self.request(f"textDocument/{feature}", params)
 
-    def ask(self, method: str, params: Any) -> Any:
-        """Send a request and wait for its answer."""
+    def request(self, method: str, params: Any) -> Any:
+        """Send a request and return its result."""
         self._number += 1
         self._send({"id": self._number, "method": method, "params": params})
         while True:
@@ -81,7 +83,7 @@ class Editor:
         self._server.stdin.flush()
 
     def _receive(self) -> dict[str, Any]:
-        """The next message; what the server asks of us is answered with nothing."""
+        """Return the next message; requests of the server get an empty result."""
         assert self._server.stdout is not None
         length = 0
         while line := self._server.stdout.readline().strip():
@@ -106,91 +108,84 @@ CAPABILITIES = {
 
 @pytest.fixture(scope="module")
 def editor(project: Path) -> Iterator[Editor]:
-    """An editor with the real language server behind it."""
+    """An editor that is connected to the real language server."""
     command = ["node", str(SERVER), "--stdio"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         yield Editor(server, project)
         server.terminate()
 
 
-def names(completion: Any) -> dict[str, Any]:
-    """What a completion offers, by label."""
+def items_of(completion: Any) -> dict[str, Any]:
+    """Return the items of a completion by label."""
     items = completion["items"] if isinstance(completion, dict) else completion
     return {item["label"]: item for item in items}
 
 
-def words(documentation: Any) -> str:
-    """A documentation or hover as text, without Markdown's escapes."""
+def text_of(documentation: Any) -> str:
+    """Return the text of a documentation or hover, without Markdown's escapes."""
     text = documentation if isinstance(documentation, str) else documentation["value"]
     return text.replace("\\", "").replace("&nbsp;", " ")
 
 
-def test_after_action_name_come_the_actions_with_their_summaries(editor: Editor) -> None:
-    """All of them, and nothing else."""
+def test_all_actions_are_offered_with_their_summaries(editor: Editor) -> None:
     editor.open(PLAYBOOK + "  - actionName: \n")
 
-    offered = names(editor.at("completion", 3, 16))
+    offered = items_of(editor.query_at("completion", 3, 16))
 
     assert set(offered) == set(ACTIONS)
     for name, action in ACTIONS.items():
-        assert action.summary in words(offered[name]["documentation"])
+        assert action.summary in text_of(offered[name]["documentation"])
 
 
 @pytest.mark.parametrize("name", ["addUserToGroup", "sendToAll", "closeAllConnections"])
-def test_then_only_the_properties_of_that_action_are_offered(editor: Editor, name: str) -> None:
-    """Not those of the others, nor those of a playbook."""
+def test_only_the_properties_of_the_action_are_offered(editor: Editor, name: str) -> None:
     editor.open(PLAYBOOK + f"  - actionName: {name}\n    \n")
 
-    offered = names(editor.at("completion", 4, 4))
+    offered = items_of(editor.query_at("completion", 4, 4))
 
-    own = {one.name for one in ACTIONS[name].fields}
-    files = {"forEach"} | ({"dataFile"} if "data" in own else set())
+    expected = {field.name for field in ACTIONS[name].fields}
+    extra = {"forEach"} | ({"dataFile"} if "data" in expected else set())
     properties = {label for label, item in offered.items() if item["kind"] == PROPERTY}
-    assert properties == own | set(action_option_schemas()) | files
+    assert properties == expected | set(action_option_schemas()) | extra
     assert set(offered) - properties <= {name}  # a snippet with all that it needs
-    for one in ACTIONS[name].fields:
-        assert one.summary in words(offered[one.name]["documentation"])
+    for field in ACTIONS[name].fields:
+        assert field.summary in text_of(offered[field.name]["documentation"])
 
 
-def test_the_values_of_a_choice_are_offered_and_explained(editor: Editor) -> None:
-    """`dataType` has three."""
+def test_values_of_a_choice_are_offered(editor: Editor) -> None:
     editor.open(PLAYBOOK + "  - actionName: sendToAll\n    data: x\n    dataType: \n")
 
-    offered = names(editor.at("completion", 5, 14))
+    offered = items_of(editor.query_at("completion", 5, 14))
 
     assert {"text", "json", "binary"} <= set(offered)
 
 
-def test_a_property_and_an_action_name_are_explained_when_pointed_at(editor: Editor) -> None:
-    """In the words of the table."""
+def test_hover_explains_properties_and_action_names(editor: Editor) -> None:
     editor.open(PLAYBOOK + "  - actionName: addUserToGroup\n    userId: ada\n    group: red\n")
 
-    assert GROUP.summary in words(editor.at("hover", 5, 6)["contents"])
-    for place in (6, 20):
-        told = words(editor.at("hover", 3, place)["contents"])
-        assert ACTIONS["addUserToGroup"].summary in told
+    assert GROUP.summary in text_of(editor.query_at("hover", 5, 6)["contents"])
+    for character in (6, 20):
+        hover = text_of(editor.query_at("hover", 3, character)["contents"])
+        assert ACTIONS["addUserToGroup"].summary in hover
 
 
-def test_a_wrong_property_gets_one_diagnostic_at_its_place(editor: Editor) -> None:
-    """Not one for each of the other actions."""
+def test_unknown_property_gets_one_diagnostic_at_its_position(editor: Editor) -> None:
     text = (
         PLAYBOOK + "  - actionName: addUserToGroup\n    userId: ada\n    group: red\n    data: x\n"
     )
 
-    (found,) = editor.open(text)
+    (diagnostic,) = editor.open(text)
 
-    assert "data" in found["message"]
-    assert found["range"]["start"] == {"line": 6, "character": 4}
-
-
-def test_a_wrong_action_name_gets_one_diagnostic_that_lists_the_names(editor: Editor) -> None:
-    """The editor says what may stand there."""
-    (found,) = editor.open(PLAYBOOK + "  - actionName: sendToAl\n    data: x\n")
-
-    assert found["range"]["start"] == {"line": 3, "character": 16}
-    assert "sendToAll" in found["message"]
+    assert "data" in diagnostic["message"]
+    assert diagnostic["range"]["start"] == {"line": 6, "character": 4}
 
 
-def test_a_playbook_of_init_is_completed_at_once(editor: Editor, project: Path) -> None:
-    """A right playbook gets no diagnostic."""
+def test_unknown_action_name_gets_one_diagnostic_with_all_names(editor: Editor) -> None:
+    (diagnostic,) = editor.open(PLAYBOOK + "  - actionName: sendToAl\n    data: x\n")
+
+    assert diagnostic["range"]["start"] == {"line": 3, "character": 16}
+    assert "sendToAll" in diagnostic["message"]
+
+
+def test_valid_playbook_gets_no_diagnostic(editor: Editor, project: Path) -> None:
     assert editor.open((project / "playbooks" / "moderation.yaml").read_text("utf-8")) == []

@@ -1,4 +1,4 @@
-"""The wheel beside other people's projects: it takes no name of theirs and breaks nothing."""
+"""The wheel does not change other projects: it installs only the name `wps_run`."""
 
 import importlib.metadata
 import os
@@ -46,14 +46,14 @@ def link_distributions(requirements: list[str], site: Path) -> None:
         requirements: What to link, as in `dependencies` of a project.
         site: The folder `site-packages` of the other environment.
     """
-    pending, done = list(requirements), set()
+    pending, linked = list(requirements), set()
     while pending:
         requirement = Requirement(pending.pop())
-        if requirement.name in done or (
+        if requirement.name in linked or (
             requirement.marker is not None and not requirement.marker.evaluate({"extra": ""})
         ):
             continue
-        done.add(requirement.name)
+        linked.add(requirement.name)
         distribution = importlib.metadata.distribution(requirement.name)
         pending += distribution.requires or []
         for top in {file.parts[0] for file in distribution.files or []} - {"..", "__pycache__"}:
@@ -151,31 +151,34 @@ def foreign_project(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     ],
     ids=["python-m-pytest", "pytest", "python-m-runner", "import"],
 )
-def test_a_project_with_its_own_runner_works_as_without_us(
+def test_project_with_its_own_runner_is_not_affected(
     foreign_project: Path,
     with_wps_run: Environment,
     without_wps_run: Environment,
     command: tuple[str, ...],
 ) -> None:
-    """Same exit code and same output, but for the list of plug-ins and the time."""
+    """Same exit code and output, except for the list of plug-ins and the time."""
     with_us = with_wps_run.run(foreign_project, *command)
     without_us = without_wps_run.run(foreign_project, *command)
 
     assert with_us.returncode == 0, with_us.stdout + with_us.stderr
-    assert (plain(with_us.stdout), with_us.stderr) == (plain(without_us.stdout), without_us.stderr)
+    assert (comparable(with_us.stdout), with_us.stderr) == (
+        comparable(without_us.stdout),
+        without_us.stderr,
+    )
     assert "theirs" in with_us.stdout
 
 
-def plain(output: str) -> str:
-    """Output of pytest without what differs rightly: its plug-ins, and the time that it took."""
+def comparable(output: str) -> str:
+    """Return the output of pytest without the list of plug-ins and the time."""
     return re.sub(r"^plugins: .*\n|={3,}| in \d+\.\d+s", "", output, flags=re.MULTILINE)
 
 
 @pytest.mark.timeout(300)
-def test_wps_run_works_beside_a_foreign_runner(
+def test_wps_run_works_in_a_project_with_its_own_runner(
     foreign_project: Path, with_wps_run: Environment
 ) -> None:
-    """Also where the project's own folder is first on the path."""
+    """Also if the project's folder is first on the path."""
     version = with_wps_run.run(foreign_project, "wps-run", "--version", PYTHONPATH=".")
     check = with_wps_run.run(
         foreign_project, "wps-run", "validate", "playbook.yaml", PYTHONPATH="."
@@ -193,8 +196,7 @@ def test_wps_run_works_beside_a_foreign_runner(
 
 
 @pytest.mark.timeout(300)
-def test_the_wheel_has_one_name_at_top_level(wheel: Path) -> None:
-    """`wps_run`, typed, and beside it only what describes the distribution."""
+def test_wheel_installs_only_the_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (entry_points,) = [name for name in names if name.endswith("entry_points.txt")]
@@ -209,10 +211,9 @@ def test_the_wheel_has_one_name_at_top_level(wheel: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_the_fixture_works_in_a_foreign_project(
+def test_fixture_works_in_a_foreign_project(
     foreign_project: Path, with_wps_run: Environment
 ) -> None:
-    """The plug-in of the wheel serves `wps_local` there."""
     (foreign_project / "test_local.py").write_text(
         "from urllib.request import Request, urlopen\n\n"
         "def test_served(wps_local):\n"
@@ -221,14 +222,13 @@ def test_the_fixture_works_in_a_foreign_project(
         "        assert reply.status == 200\n"
     )
 
-    done = with_wps_run.run(foreign_project, "pytest", "-p", "no:cacheprovider")
+    process = with_wps_run.run(foreign_project, "pytest", "-p", "no:cacheprovider")
 
-    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    assert "2 passed" in process.stdout, process.stdout + process.stderr
 
 
 @pytest.mark.timeout(300)
-def test_loggers_are_named_for_the_package(tmp_path: Path, with_wps_run: Environment) -> None:
-    """With every module imported, each logger that is not a dependency's is ours by name."""
+def test_loggers_are_named_after_the_package(tmp_path: Path, with_wps_run: Environment) -> None:
     code = (
         "import logging, pkgutil, asyncio, aiohttp, click, jsonschema, jwt, pytest, yaml\n"
         "theirs = set(logging.root.manager.loggerDict)\n"
@@ -239,16 +239,16 @@ def test_loggers_are_named_for_the_package(tmp_path: Path, with_wps_run: Environ
         "print(*sorted(set(logging.root.manager.loggerDict) - theirs))\n"
     )
 
-    done = with_wps_run.run(tmp_path, "python", "-c", code)
+    process = with_wps_run.run(tmp_path, "python", "-c", code)
 
-    names = done.stdout.split()
-    assert "wps_run.connect" in names, done.stderr
+    names = process.stdout.split()
+    assert "wps_run.connect" in names, process.stderr
     assert [name for name in names if name.split(".")[0] != "wps_run"] == []
 
 
 @pytest.mark.timeout(300)
-def test_an_editable_installation_works(project: Path, tmp_path: Path) -> None:
-    """It runs the files of the source tree, and puts only `wps_run` on the path."""
+def test_editable_installation_works(project: Path, tmp_path: Path) -> None:
+    """It runs the source files, and adds only `wps_run` to the path."""
     source = tmp_path / "source"
     source.mkdir()
     for name in ("pyproject.toml", "README.md"):

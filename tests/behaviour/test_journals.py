@@ -1,4 +1,4 @@
-"""A run is kept in a journal: it can be told again, and gone on with."""
+"""A run is recorded in a journal: it can be reported again and resumed."""
 
 import asyncio
 import json
@@ -24,8 +24,8 @@ actions:
 
 
 @pytest.fixture
-def service(script: Path) -> Iterator[str]:
-    """The connection string of an embedded service in a process of its own."""
+def emulator(script: Path) -> Iterator[str]:
+    """The connection string of an emulator in a process of its own."""
     with subprocess.Popen(
         [script, "serve", "--port", "0"],
         stdout=subprocess.PIPE,
@@ -38,39 +38,38 @@ def service(script: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def run(wps_run: Script, service: str, tmp_path: Path) -> Script:
-    """Runs the playbook, whose second row fails, against the service."""
+def run(wps_run: Script, emulator: str, tmp_path: Path) -> Script:
+    """Runs the playbook, whose second action fails, against the emulator."""
     (tmp_path / "p.yaml").write_text(PLAYBOOK)
     (tmp_path / "members.csv").write_text("userId\nada\nbob\n")
 
-    def call(*words: str | Path) -> subprocess.CompletedProcess[str]:
-        return wps_run(*words, "p.yaml", "--output", "json", WebPubSubConnectionString=service)
+    def call(*args: str | Path) -> subprocess.CompletedProcess[str]:
+        return wps_run(*args, "p.yaml", "--output", "json", WebPubSubConnectionString=emulator)
 
     return call
 
 
-def statuses(done: subprocess.CompletedProcess[str]) -> list[str]:
-    return [one["status"] for one in json.loads(done.stdout)["results"]]
+def statuses(process: subprocess.CompletedProcess[str]) -> list[str]:
+    return [result["status"] for result in json.loads(process.stdout)["results"]]
 
 
-def test_a_run_is_listed_and_told_again(run: Script, wps_run: Script, tmp_path: Path) -> None:
-    """`runs` shows how it ended, `report` tells it as it was told."""
-    done = run()
+def test_run_is_listed_and_reported_again(run: Script, wps_run: Script, tmp_path: Path) -> None:
+    process = run()
 
-    assert statuses(done) == ["ok", "failed", "skipped", "skipped"]
+    assert statuses(process) == ["ok", "failed", "skipped", "skipped"]
     (journal,) = (tmp_path / "state" / "wps-run" / "runs").iterdir()
-    assert f"wps-run --resume {journal} p.yaml" in done.stderr
-    again = wps_run("report", "--output", "json")
-    assert (again.stdout, again.returncode) == (done.stdout, done.returncode)
-    listed = wps_run("runs").stdout
-    assert "exit 1: 1 ok, 1 failed, 0 unknown, 2 skipped" in listed
-    assert f"resume: wps-run --resume {journal} p.yaml" in listed
+    assert f"wps-run --resume {journal} p.yaml" in process.stderr
+    report = wps_run("report", "--output", "json")
+    assert (report.stdout, report.returncode) == (process.stdout, process.returncode)
+    list_of_runs = wps_run("runs").stdout
+    assert "exit 1: 1 ok, 1 failed, 0 unknown, 2 skipped" in list_of_runs
+    assert f"resume: wps-run --resume {journal} p.yaml" in list_of_runs
 
 
-def test_a_resumed_run_does_the_rest_and_nothing_twice(
+def test_resumed_run_does_the_rest_and_nothing_twice(
     run: Script, wps_run: Script, tmp_path: Path
 ) -> None:
-    """What has a result keeps it; with `--failed` only what failed is done again."""
+    """With `--failed` only failed actions run again."""
     run("--journal", "j")
 
     rest = run("--resume", "j", "--on-error", "continue")
@@ -80,7 +79,7 @@ def test_a_resumed_run_does_the_rest_and_nothing_twice(
     assert statuses(failed) == ["ok", "failed", "failed", "ok"]
     assert rest.stderr == ""
     records = [json.loads(line) for line in (tmp_path / "j").read_text().splitlines()]
-    sent = [one["index"] for one in records if one["type"] == "sending"]
+    sent = [record["index"] for record in records if record["type"] == "sending"]
     assert sent == [0, 1, 2, 3, 1]
     assert wps_run("report", "j").returncode == 1
 
@@ -92,56 +91,54 @@ def test_a_resumed_run_does_the_rest_and_nothing_twice(
         ("members.csv", "userId\nada\n", "the file members.csv"),
     ],
 )
-def test_a_run_of_something_else_is_refused(
+def test_resume_of_a_changed_run_is_refused(
     run: Script, tmp_path: Path, file: str, text: str, changed: str
 ) -> None:
-    """It says what changed, and sends nothing."""
+    """The message names the change; nothing is sent."""
     run("--journal", "j")
     before = (tmp_path / "j").read_bytes()
     (tmp_path / file).write_text(text)
 
-    done = run("--resume", "j")
+    process = run("--resume", "j")
 
-    assert (done.returncode, done.stdout) == (2, "")
-    assert changed in done.stderr
+    assert (process.returncode, process.stdout) == (2, "")
+    assert changed in process.stderr
     assert (tmp_path / "j").read_bytes() == before
 
 
 @pytest.mark.parametrize("playbook", ["./p.yaml", "{}/p.yaml", "../{}/p.yaml"])
-def test_a_playbook_may_be_named_in_another_way(
-    run: Script, wps_run: Script, service: str, tmp_path: Path, playbook: str
+def test_playbook_may_be_given_by_another_path(
+    run: Script, wps_run: Script, emulator: str, tmp_path: Path, playbook: str
 ) -> None:
-    """It is the same run, however its file is reached."""
     run("--journal", "j")
     name = playbook.format(tmp_path if playbook.startswith("{") else tmp_path.name)
 
-    done = wps_run("--resume", "j", name, "--output", "json", WebPubSubConnectionString=service)
+    process = wps_run("--resume", "j", name, "--output", "json", WebPubSubConnectionString=emulator)
 
-    assert statuses(done) == ["ok", "failed", "failed", "skipped"]
+    assert statuses(process) == ["ok", "failed", "failed", "skipped"]
 
 
-def test_a_run_is_gone_on_with_from_another_folder(
-    run: Script, script: Path, service: str, tmp_path: Path
+def test_run_is_resumed_from_another_folder(
+    run: Script, script: Path, emulator: str, tmp_path: Path
 ) -> None:
-    """The journal knows where its playbooks are."""
     run("--journal", "j")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
 
-    done = subprocess.run(
+    process = subprocess.run(
         [script, "--resume", "../j", "--on-error", "continue", "--output", "json"],
         cwd=elsewhere,
-        env={**os.environ, "WebPubSubConnectionString": service},
+        env={**os.environ, "WebPubSubConnectionString": emulator},
         capture_output=True,
         text=True,
         check=False,
     )
 
-    assert statuses(done) == ["ok", "failed", "failed", "ok"], done.stderr
+    assert statuses(process) == ["ok", "failed", "failed", "ok"], process.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("args", "message"),
     [
         (["--var", "text=other"], "the variable text"),
         (["--hub", "other"], "the hub"),
@@ -149,58 +146,53 @@ def test_a_run_is_gone_on_with_from_another_folder(
         (["--no-journal"], "leave out --journal"),
     ],
 )
-def test_what_does_not_go_with_a_journal_is_refused(
-    run: Script, words: list[str], complaint: str
+def test_option_that_conflicts_with_the_journal_is_refused(
+    run: Script, args: list[str], message: str
 ) -> None:
-    """Another variable, another hub, another journal."""
     run("--journal", "j")
 
-    done = run("--resume", "j", *words)
+    process = run("--resume", "j", *args)
 
-    assert done.returncode == 2
-    assert complaint in done.stderr
+    assert process.returncode == 2
+    assert message in process.stderr
 
 
-def test_a_named_journal_must_be_writable_and_a_default_one_need_not(
-    run: Script, wps_run: Script, service: str, tmp_path: Path
+def test_named_journal_must_be_writable_and_a_default_one_need_not(
+    run: Script, wps_run: Script, emulator: str, tmp_path: Path
 ) -> None:
-    """Exit 2 and nothing sent, or a warning."""
     assert run("--journal", "no/such/folder/j").returncode == 2
     assert run("--resume", "none").returncode == 2
     assert run("--failed").returncode == 2
     (tmp_path / "p.yaml").write_text("hub: chat\nactions: [{actionName: sendToAll, data: x}]\n")
     (tmp_path / "file").write_text("")
 
-    done = wps_run(
-        "p.yaml", WebPubSubConnectionString=service, XDG_STATE_HOME=str(tmp_path / "file")
+    process = wps_run(
+        "p.yaml", WebPubSubConnectionString=emulator, XDG_STATE_HOME=str(tmp_path / "file")
     )
 
-    assert done.returncode == 0
-    assert "this run has no journal" in done.stderr
+    assert process.returncode == 0
+    assert "this run has no journal" in process.stderr
 
 
-def test_no_payload_and_no_secret_is_in_a_journal(
-    run: Script, service: str, tmp_path: Path
-) -> None:
+def test_journal_has_no_payload_and_no_secret(run: Script, emulator: str, tmp_path: Path) -> None:
     """Nor the value of a variable."""
     run("--journal", "j", "--var", "text=geheim")
 
     text = (tmp_path / "j").read_text()
 
     assert "geheim" not in text
-    assert service.partition("AccessKey=")[2].partition(";")[0] not in text
+    assert emulator.partition("AccessKey=")[2].partition(";")[0] not in text
 
 
-def test_without_runs_there_is_nothing_to_list_or_tell(wps_run: Script) -> None:
-    """It says where they will be."""
+def test_without_runs_there_is_nothing_to_list_or_report(wps_run: Script) -> None:
     assert wps_run("runs").stdout.startswith("no runs yet")
     assert wps_run("report").returncode == 2
 
 
-def test_rows_that_change_during_a_run_end_it_with_a_whole_report(
+def test_rows_that_change_during_a_run_end_it_with_a_complete_report(
     wps_run: Script, tmp_path: Path
 ) -> None:
-    """Something was sent, so it is not exit 2; what could not be made counts as skipped."""
+    """Exit code 1, as something was sent; steps that cannot be made are skipped."""
     members = tmp_path / "members.csv"
     members.write_text("userId\n" + "".join(f"user{number}\n" for number in range(3000)))
     (tmp_path / "p.yaml").write_text(PLAYBOOK)
@@ -222,24 +214,22 @@ def test_rows_that_change_during_a_run_end_it_with_a_whole_report(
                 WebPubSubConnectionString=f"Endpoint=http://127.0.0.1:{server.port};AccessKey=k;",
             )
 
-    done = asyncio.run(run())
+    process = asyncio.run(run())
 
-    summary = json.loads(done.stdout.splitlines()[-1])
-    assert (done.returncode, summary["exitCode"], summary["total"]) == (1, 1, 3002)
+    summary = json.loads(process.stdout.splitlines()[-1])
+    assert (process.returncode, summary["exitCode"], summary["total"]) == (1, 1, 3002)
     assert summary["ok"] > 0
-    assert "members.csv" in done.stderr
+    assert "members.csv" in process.stderr
 
 
-def test_a_rehearsal_that_is_gone_on_with_says_what_it_does_not_know(
-    wps_run: Script, tmp_path: Path
-) -> None:
-    """Its service is a new one; what would happen lacks what the earlier part did."""
+def test_resumed_rehearsal_warns_of_missing_effects(wps_run: Script, tmp_path: Path) -> None:
+    """Its emulator is new and lacks the effects of the earlier parts."""
     (tmp_path / "p.yaml").write_text(PLAYBOOK)
     (tmp_path / "members.csv").write_text("userId\nada\n")
-    words = ("--local", "--journal", "j", "--resume-if-exists", "p.yaml")
+    args = ("--local", "--journal", "j", "--resume-if-exists", "p.yaml")
 
-    first = wps_run(*words)
-    second = wps_run(*words)
+    first = wps_run(*args)
+    second = wps_run(*args)
 
     assert (first.returncode, second.returncode) == (0, 0)
     assert first.stderr == ""

@@ -1,4 +1,4 @@
-"""`-v` and `--log-level` of the installed script, against a server that echoes what it gets."""
+"""`-v` and `--log-level`, with a server that echoes the token."""
 
 import subprocess
 import threading
@@ -14,13 +14,13 @@ KEY = "c2VjcmV0LWtleS1vZi10aGUtdGVzdC1zZXJ2aWNl"
 PLAYBOOK = "hub: chat\nactions:\n  - {actionName: addUserToGroup, userId: ada, group: red}\n"
 
 
-class Echo(BaseHTTPRequestHandler):
-    """Answers 400 with the Authorization header and the key in header and body."""
+class EchoHandler(BaseHTTPRequestHandler):
+    """Responds with 400 and with the token and the key in headers and body."""
 
     tokens: list[str]
 
     def do_PUT(self) -> None:
-        """Note the token, give it back."""
+        """Record the token and echo it."""
         bearer = self.headers["Authorization"]
         self.tokens.append(bearer.removeprefix("Bearer "))
         body = f'{{"code": "{bearer}", "message": "refused: {bearer} {KEY}"}}'.encode()
@@ -32,14 +32,14 @@ class Echo(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture
-def echo() -> Iterator[tuple[str, list[str]]]:
-    """A connection string of such a server, and the tokens that it was given."""
+def echo_server() -> Iterator[tuple[str, list[str]]]:
+    """The connection string of the server, and the tokens that it received."""
     tokens: list[str] = []
-    handler = type("Handler", (Echo,), {"tokens": tokens})
+    handler = type("Handler", (EchoHandler,), {"tokens": tokens})
     server = HTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -50,51 +50,49 @@ def echo() -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize("output", ["text", "ndjson", "json", "none"])
-def test_no_output_ever_holds_a_key_or_a_token(
-    wps_run: Script, tmp_path: Path, echo: tuple[str, list[str]], output: str
+def test_output_never_contains_a_key_or_a_token(
+    wps_run: Script, tmp_path: Path, echo_server: tuple[str, list[str]], output: str
 ) -> None:
-    """At debug level too, though the server gives both back wherever it can."""
-    connection, tokens = echo
+    """Also at debug level, with a server that echoes both."""
+    connection, tokens = echo_server
     (tmp_path / "p.yaml").write_text(PLAYBOOK)
 
     args = ("--log-level", "debug", "--output", output, "p.yaml")
-    done = wps_run(*args, WebPubSubConnectionString=connection)
+    process = wps_run(*args, WebPubSubConnectionString=connection)
 
-    output_text = done.stdout + done.stderr
-    assert done.returncode == 1, output_text
+    output_text = process.stdout + process.stderr
+    assert process.returncode == 1, output_text
     assert len(tokens) == 1
     assert tokens[0] not in output_text
     assert tokens[0].rpartition(".")[2] not in output_text
     assert KEY not in output_text
-    assert "x-ms-error-code: Bearer ***" in done.stderr
-    assert output == "none" or "refused: Bearer *** ***" in done.stdout
+    assert "x-ms-error-code: Bearer ***" in process.stderr
+    assert output == "none" or "refused: Bearer *** ***" in process.stdout
 
 
-def test_v_shows_each_request_and_its_answer_on_stderr(wps_run: Script, tmp_path: Path) -> None:
-    """And leaves stdout to the results."""
+def test_verbose_shows_requests_and_responses_on_stderr(wps_run: Script, tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(PLAYBOOK)
 
     quiet = wps_run("--local", "p.yaml", "--output", "ndjson")
-    done = wps_run("--local", "-v", "p.yaml", "--output", "ndjson")
+    process = wps_run("--local", "-v", "p.yaml", "--output", "ndjson")
 
-    request, response = done.stderr.splitlines()
+    request, response = process.stderr.splitlines()
     path = "PUT /api/hubs/chat/users/ada/groups/red?api-version=2024-12-01"
     assert f"INFO wps_run.connect > {path} (id " in request
     assert f"INFO wps_run.connect < 200 {path} in " in response
     assert quiet.stderr == ""
-    assert len(done.stdout.splitlines()) == len(quiet.stdout.splitlines())
+    assert len(process.stdout.splitlines()) == len(quiet.stdout.splitlines())
 
 
 @pytest.mark.parametrize(
     ("args", "lines"),
     [(("-v", "--log-level", "error"), 0), (("--log-level", "info"), 2)],
 )
-def test_the_level_that_is_named_wins(
+def test_log_level_takes_precedence_over_verbose(
     wps_run: Script, tmp_path: Path, args: tuple[str, ...], lines: int
 ) -> None:
-    """`info` is `-v`."""
     (tmp_path / "p.yaml").write_text(PLAYBOOK)
 
-    done = wps_run("--local", *args, "p.yaml")
+    process = wps_run("--local", *args, "p.yaml")
 
-    assert len(done.stderr.splitlines()) == lines
+    assert len(process.stderr.splitlines()) == lines

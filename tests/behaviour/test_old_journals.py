@@ -19,7 +19,7 @@ CONNECTION = "Endpoint=https://contoso.webpubsub.azure.com;AccessKey=bG9vcGJhY2s
 HUB = "/api/hubs/chat"
 
 
-class Service(http.server.ThreadingHTTPServer):
+class AcceptingServer(http.server.ThreadingHTTPServer):
     """A server that accepts everything.
 
     Attributes:
@@ -40,7 +40,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         del format, args
 
     def do_PUT(self) -> None:
-        assert isinstance(self.server, Service)
+        assert isinstance(self.server, AcceptingServer)
         self.server.requests.append(f"{self.command} {self.path.partition('?')[0]}")
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.send_response(200)
@@ -51,9 +51,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def service() -> Iterator[Service]:
-    """A server on a free port."""
-    with Service() as server:
+def service() -> Iterator[AcceptingServer]:
+    """A server on a free port that accepts everything."""
+    with AcceptingServer() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
@@ -68,7 +68,7 @@ def journals(project: Path, tmp_path: Path) -> Path:
 
 
 def statuses(results: list[dict[str, Any]]) -> dict[int, str]:
-    """The status of each action by its index; the error's code where it is not ok."""
+    """Return the status of each action by index; the error code if it is not ok."""
     return {
         result["index"]: result["status"] if result["error"] is None else result["error"]["code"]
         for result in results
@@ -76,28 +76,28 @@ def statuses(results: list[dict[str, Any]]) -> dict[int, str]:
 
 
 @pytest.mark.parametrize("name", ["killed", "rehearsal"])
-def test_an_old_journal_reports_what_it_did(
+def test_report_of_an_old_journal_is_unchanged(
     wps_run: Callable[..., Any], journals: Path, name: str
 ) -> None:
-    """Byte for byte, with the exit code of a run in which something is unknown."""
-    done = wps_run("report", journals / f"{name}.journal", "--output", "json")
+    """Byte for byte."""
+    process = wps_run("report", journals / f"{name}.journal", "--output", "json")
 
-    assert done.stdout == (journals / f"{name}.report.json").read_text("utf-8")
-    assert done.returncode == 3
+    assert process.stdout == (journals / f"{name}.report.json").read_text("utf-8")
+    assert process.returncode == 3
 
 
-def test_a_run_that_was_killed_resumes(
-    wps_run: Callable[..., Any], journals: Path, service: Service
+def test_killed_run_of_an_old_journal_resumes(
+    wps_run: Callable[..., Any], journals: Path, service: AcceptingServer
 ) -> None:
-    """What never left is done, an add in doubt is done again, a send in doubt is not."""
-    done = wps_run(
+    """Actions not sent and adds in doubt run, a send in doubt does not."""
+    process = wps_run(
         *("--resume", journals / "killed.journal", journals / "killed.yaml"),
         *("--var", "greeting=Good morning"),
         *("--endpoint", f"http://127.0.0.1:{service.server_port}", "--output", "json"),
         WebPubSubConnectionString=CONNECTION,
     )
 
-    assert done.returncode == 3, done.stderr
+    assert process.returncode == 3, process.stderr
     assert sorted(service.requests) == [
         f"POST {HUB}/groups/launch-blue/:send",
         f"POST {HUB}/groups/lobby/:closeConnections",
@@ -106,25 +106,26 @@ def test_a_run_that_was_killed_resumes(
         f"PUT {HUB}/permissions/sendToGroup/connections/wall-display",
         f"PUT {HUB}/users/edsger/groups/launch-blue",
     ]
-    report = json.loads(done.stdout)
+    report = json.loads(process.stdout)
     assert statuses(report["results"]) == {
         **dict.fromkeys(range(15), "ok"),
         1: "http-400",
         8: "interrupted",
     }
-    again = wps_run("report", journals / "killed.journal", "--output", "json")
-    assert json.loads(again.stdout)["results"] == report["results"]
+    repeated_report = wps_run("report", journals / "killed.journal", "--output", "json")
+    assert json.loads(repeated_report.stdout)["results"] == report["results"]
 
 
-def test_a_shard_of_a_rehearsal_resumes_again(wps_run: Callable[..., Any], journals: Path) -> None:
-    """Its third part does the three actions that are left."""
-    done = wps_run(
+def test_resumed_shard_of_an_old_journal_resumes_again(
+    wps_run: Callable[..., Any], journals: Path
+) -> None:
+    process = wps_run(
         *("--local", "--resume", journals / "rehearsal.journal", journals / "rehearsal.yaml"),
         *("--output", "json"),
     )
 
-    assert done.returncode == 3, done.stderr
-    report = json.loads(done.stdout)
+    assert process.returncode == 3, process.stderr
+    report = json.loads(process.stdout)
     assert statuses(report["results"]) == {
         **dict.fromkeys((0, 2, 6, 9, 10, 11), "ok"),
         8: "interrupted",
@@ -141,20 +142,20 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("part", CHANGES)
-def test_a_changed_run_is_refused(
-    wps_run: Callable[..., Any], journals: Path, service: Service, part: str
+def test_resume_of_a_changed_run_is_refused(
+    wps_run: Callable[..., Any], journals: Path, service: AcceptingServer, part: str
 ) -> None:
-    """The old fingerprint still covers playbook, rows and variables; nothing is sent."""
+    """The old fingerprint covers playbook, rows and variables; nothing is sent."""
     name, old, new, greeting = CHANGES[part]
     text = (journals / name).read_text("utf-8")
     (journals / name).write_text(text.replace(old, new), "utf-8")
 
-    done = wps_run(
+    process = wps_run(
         *("--resume", journals / "killed.journal", journals / "killed.yaml"),
         *("--var", f"greeting={greeting}"),
         *("--endpoint", f"http://127.0.0.1:{service.server_port}"),
         WebPubSubConnectionString=CONNECTION,
     )
 
-    assert (done.returncode, service.requests) == (2, [])
-    assert part in done.stderr
+    assert (process.returncode, service.requests) == (2, [])
+    assert part in process.stderr

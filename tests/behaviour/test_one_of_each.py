@@ -1,4 +1,4 @@
-"""An action, a run option and a report format are one row each: everything else follows.
+"""An action, a run option and a report format are one row each; all else is derived from it.
 
 A copy of the package gets one more row in each table, and is run as users run it.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-Tree = Callable[..., subprocess.CompletedProcess[str]]
+RunInTree = Callable[..., subprocess.CompletedProcess[str]]
 
 ROWS = {
     "actions/table.py": (
@@ -66,7 +66,7 @@ actions:
 
 
 @pytest.fixture
-def tree(project: Path, tmp_path: Path) -> Tree:
+def run_in_tree(project: Path, tmp_path: Path) -> RunInTree:
     """Runs Python with a copy of the package that has the new rows."""
     source = tmp_path / "runner"
     shutil.copytree(project / "runner", source, ignore=shutil.ignore_patterns("__pycache__"))
@@ -92,42 +92,43 @@ def tree(project: Path, tmp_path: Path) -> Tree:
     return run
 
 
-def test_schemas_have_the_action_and_the_option(tree: Tree) -> None:
-    """With their rules, which `validate` applies."""
-    schema = tree("-m", "wps_run", "schema").stdout
-    good = tree("-m", "wps_run", "validate", "playbook.yaml")
+def test_schemas_have_the_action_and_the_option(run_in_tree: RunInTree) -> None:
+    """And `validate` applies their rules."""
+    schema = run_in_tree("-m", "wps_run", "schema").stdout
+    validation = run_in_tree("-m", "wps_run", "validate", "playbook.yaml")
 
     assert "freezeGroup" in schema
     assert json.loads(schema)["properties"]["warmth"]["maximum"] == 99
-    assert (good.returncode, good.stderr) == (0, ""), good.stdout + good.stderr
+    assert (validation.returncode, validation.stderr) == (0, ""), (
+        validation.stdout + validation.stderr
+    )
 
 
-def test_a_value_outside_the_rules_of_a_new_option_is_refused(tree: Tree, tmp_path: Path) -> None:
+def test_invalid_value_of_the_new_option_is_refused(run_in_tree: RunInTree, tmp_path: Path) -> None:
     """In a playbook and on the command line."""
     (tmp_path / "bad.yaml").write_text(PLAYBOOK.replace("warmth: 3", "warmth: 300"))
 
-    in_playbook = tree("-m", "wps_run", "validate", "bad.yaml")
-    on_command_line = tree("-m", "wps_run", "--local", "--warmth", "300", "playbook.yaml")
+    in_playbook = run_in_tree("-m", "wps_run", "validate", "bad.yaml")
+    on_command_line = run_in_tree("-m", "wps_run", "--local", "--warmth", "300", "playbook.yaml")
 
     assert (in_playbook.returncode, on_command_line.returncode) == (1, 2)
     assert "warmth" in in_playbook.stdout
     assert "--warmth" in on_command_line.stderr
 
 
-def test_plans_have_the_request_of_the_action(tree: Tree) -> None:
-    """Method, path and query."""
-    plan = tree("-m", "wps_run", "plan", "playbook.yaml")
+def test_plan_has_the_request_of_the_action(run_in_tree: RunInTree) -> None:
+    plan = run_in_tree("-m", "wps_run", "plan", "playbook.yaml")
 
     assert "/api/hubs/chat/groups/red/:freeze" in plan.stdout, plan.stderr
 
 
-def test_help_and_pages_have_all_three(tree: Tree, tmp_path: Path) -> None:
-    """Flag, format and suffix with their help; the pages of the documentation as well."""
-    done = tree("docs/generate.py")
-    help_text = tree("-m", "wps_run", "run", "--help").stdout
-    action = tree("-m", "wps_run", "actions", "freezeGroup").stdout
+def test_help_and_pages_have_all_three(run_in_tree: RunInTree, tmp_path: Path) -> None:
+    """Flag, format and suffix with their help texts."""
+    process = run_in_tree("docs/generate.py")
+    help_text = run_in_tree("-m", "wps_run", "run", "--help").stdout
+    action = run_in_tree("-m", "wps_run", "actions", "freezeGroup").stdout
 
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     command_line = (tmp_path / "docs" / "cli.md").read_text("utf-8")
     for text in (" ".join(help_text.split()), " ".join(command_line.split())):
         assert "--warmth" in text
@@ -141,13 +142,15 @@ def test_help_and_pages_have_all_three(tree: Tree, tmp_path: Path) -> None:
     assert "the records for a friend" in (tmp_path / "docs" / "reports.md").read_text("utf-8")
 
 
-def test_runs_take_the_option_and_write_the_format(tree: Tree, tmp_path: Path) -> None:
-    """`--output` and `--report` know it. The emulator does not know the action: 404."""
-    done = tree(
+def test_run_accepts_the_option_and_writes_the_format(
+    run_in_tree: RunInTree, tmp_path: Path
+) -> None:
+    """With `--output` and `--report`. The emulator does not know the action: 404."""
+    process = run_in_tree(
         *("-m", "wps_run", "--local", "--warmth", "4", "--output", "lines"),
         *("--report", "run.lines", "playbook.yaml"),
     )
 
-    result, *_ = [json.loads(line) for line in done.stdout.splitlines()]
-    assert (result["actionName"], result["httpStatus"]) == ("freezeGroup", 404), done.stderr
-    assert (tmp_path / "run.lines").read_text("utf-8") == done.stdout
+    result, *_ = [json.loads(line) for line in process.stdout.splitlines()]
+    assert (result["actionName"], result["httpStatus"]) == ("freezeGroup", 404), process.stderr
+    assert (tmp_path / "run.lines").read_text("utf-8") == process.stdout

@@ -10,11 +10,11 @@ import pytest
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 def test_pictures_are_up_to_date(project: Path) -> None:
     """`python docs/screenshots.py` redraws them; times are ignored."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, project / "docs" / "screenshots.py", "--check"],
         capture_output=True,
         text=True,
         check=False,
     )
 
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert (process.returncode, process.stdout) == (0, ""), process.stderr

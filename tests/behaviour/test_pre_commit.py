@@ -23,8 +23,8 @@ def git(folder: Path, *args: str) -> str:
 
 @pytest.mark.skipif(GIT is None, reason="pre-commit needs git")
 @pytest.mark.timeout(300)
-def test_the_hook_checks_the_playbooks_of_a_repository(project: Path, tmp_path: Path) -> None:
-    """It installs from the project, checks playbooks only, and shows the problems."""
+def test_hook_checks_the_playbooks_of_a_repository(project: Path, tmp_path: Path) -> None:
+    """It is installed from the project, and ignores other files."""
     tool, user = tmp_path / "tool", tmp_path / "user"
     tool.mkdir()
     for name in ("pyproject.toml", "README.md", ".pre-commit-hooks.yaml"):
@@ -44,7 +44,7 @@ def test_the_hook_checks_the_playbooks_of_a_repository(project: Path, tmp_path: 
     (user / "bad.wps.yaml").write_text(BAD)
     git(user, "add", "--all")
 
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "pre_commit", "run", "--all-files", "--color", "never"],
         cwd=user,
         env={**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "cache")},
@@ -53,9 +53,9 @@ def test_the_hook_checks_the_playbooks_of_a_repository(project: Path, tmp_path: 
         check=False,
     )
 
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "bad.wps.yaml:3:5: `addUserToGroup` needs `group`" in done.stdout
-    assert "other.yaml" not in done.stdout
+    assert process.returncode == 1, process.stdout + process.stderr
+    assert "bad.wps.yaml:3:5: `addUserToGroup` needs `group`" in process.stdout
+    assert "other.yaml" not in process.stdout
     (user / "bad.wps.yaml").unlink()
     git(user, "add", "--all")
     assert (

@@ -128,7 +128,7 @@ async def connect(
     return RealClient(name, socket, await socket.receive_json())
 
 
-async def test_the_same_playbook_makes_the_same_deliveries(
+async def test_deliveries_are_the_same_everywhere(
     script: Path, tmp_path: Path, certificate: tuple[str, str]
 ) -> None:
     """In the record of a rehearsal, at real clients, and in the request log of `serve`."""

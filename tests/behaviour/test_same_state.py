@@ -1,4 +1,4 @@
-"""A concurrent run leaves the state that a sequential run leaves."""
+"""A concurrent run leaves the same state as a sequential run."""
 
 import json
 from collections import Counter
@@ -30,37 +30,37 @@ NAMES = {
 }
 
 
-def values_of(one: Field) -> st.SearchStrategy[Any]:
-    """Values for one property of an action."""
-    if one.name in NAMES:
-        return NAMES[one.name]
-    if one.type is FieldType.CHOICE and one.name != "dataType":
-        return st.sampled_from(list(one.choices))
-    if one.type is FieldType.DATA:
+def values_of(field: Field) -> st.SearchStrategy[Any]:
+    """Values of one field of an action."""
+    if field.name in NAMES:
+        return NAMES[field.name]
+    if field.type is FieldType.CHOICE and field.name != "dataType":
+        return st.sampled_from(list(field.choices))
+    if field.type is FieldType.DATA:
         return st.text("abc", min_size=1, max_size=8)
-    if one.type is FieldType.INTEGER:
+    if field.type is FieldType.INTEGER:
         return st.integers(0, 300)
     return st.just("text")
 
 
-def written(action: Action) -> st.SearchStrategy[dict[str, Any]]:
-    """One action as a batch writes it, optional properties there or not."""
+def batch_action(action: Action) -> st.SearchStrategy[dict[str, Any]]:
+    """One action of a batch, with or without its optional fields."""
     return st.fixed_dictionaries(
         {
             "actionName": st.just(action.name),
-            **{one.name: values_of(one) for one in action.fields if one.required},
+            **{field.name: values_of(field) for field in action.fields if field.required},
         },
-        optional={one.name: values_of(one) for one in action.fields if not one.required},
+        optional={field.name: values_of(field) for field in action.fields if not field.required},
     )
 
 
-# Closes and broadcasts are rare, else nobody is left after a few actions.
-USUAL = [row for row in ACTIONS.values() if row.overlap.phase.value == "use"]
+# Closes and broadcasts are rare, else no clients are left after a few actions.
+USUAL = [action for action in ACTIONS.values() if action.overlap.phase.value == "use"]
 BATCHES = st.lists(
     st.one_of(
-        *(written(row) for row in USUAL),
-        *(written(row) for row in USUAL),
-        st.one_of([written(row) for row in ACTIONS.values()]),
+        *(batch_action(action) for action in USUAL),
+        *(batch_action(action) for action in USUAL),
+        st.one_of([batch_action(action) for action in ACTIONS.values()]),
     ),
     min_size=5,
     max_size=60,
@@ -68,35 +68,44 @@ BATCHES = st.lists(
 
 
 async def state_after(batch: list[dict[str, Any]], mode: str) -> tuple[Counter[Status], Any]:
-    """How the actions ended, and what is left in the embedded service."""
-    given = planning.RunOverrides(
+    """Return the count of each status, and the state that is left in the emulator."""
+    overrides = planning.RunOverrides(
         options={"mode": mode, "onError": "continue", "concurrency": 16}, hub="chat"
     )
-    plans = planning.plan([read_playbook(json.dumps(batch), "batch.json")], given)
+    plans = planning.plan([read_playbook(json.dumps(batch), "batch.json")], overrides)
     statuses: Counter[Status] = Counter()
-    async with running.rehearsal(plans) as local:
-        async for result in running.run(plans, lambda _: local.endpoint, Stop()):
+    async with running.rehearsal(plans) as rehearsal:
+        async for result in running.run(plans, lambda _: rehearsal.endpoint, Stop()):
             statuses[result.status] += 1
-        return statuses, [comparable(outlook) for outlook in local.simulations()]
+        return statuses, [comparable(simulation) for simulation in rehearsal.simulations()]
 
 
-def comparable(outlook: Simulation) -> Any:
-    """The outlook without what the contract leaves open: the order between targets."""
+def comparable(simulation: Simulation) -> Any:
+    """Return the simulation without the order between targets, which is undefined."""
     return (
-        {group: sorted(members) for group, members in outlook.groups.items()},
-        sorted((one.client, one.reason) for one in outlook.closed_clients),
-        sorted((p.connection, p.permission, p.group, p.is_allowed) for p in outlook.permissions),
+        {group: sorted(members) for group, members in simulation.groups.items()},
+        sorted((client.client, client.reason) for client in simulation.closed_clients),
         sorted(
-            (h.origin, h.data_type, h.size, h.text, sorted(h.recipients))
-            for h in outlook.deliveries
+            (permission.connection, permission.permission, permission.group, permission.is_allowed)
+            for permission in simulation.permissions
+        ),
+        sorted(
+            (
+                delivery.origin,
+                delivery.data_type,
+                delivery.size,
+                delivery.text,
+                sorted(delivery.recipients),
+            )
+            for delivery in simulation.deliveries
         ),
     )
 
 
 @given(batch=BATCHES)
 @settings(max_examples=40)
-async def test_a_concurrent_run_leaves_the_state_of_a_sequential_one(
+async def test_concurrent_run_leaves_the_state_of_a_sequential_run(
     batch: list[dict[str, Any]],
 ) -> None:
-    """Members, permissions, who was closed, and who heard what are the same."""
+    """Members, permissions, closed connections and recipients."""
     assert await state_after(batch, "concurrent") == await state_after(batch, "sequential")

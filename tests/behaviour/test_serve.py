@@ -1,4 +1,4 @@
-"""`wps-run serve`, with seeds and faults, as a user starts it."""
+"""`wps-run serve` with seeds and faults."""
 
 import json
 import signal
@@ -30,7 +30,7 @@ clients:
 
 @pytest.fixture
 def serve(script: Path, tmp_path: Path) -> Iterator[Serve]:
-    """Starts services, and ends them."""
+    """Starts emulators, and stops them at the end."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*args: str) -> tuple[Endpoint, subprocess.Popen[str]]:
@@ -54,20 +54,20 @@ def serve(script: Path, tmp_path: Path) -> Iterator[Serve]:
 def call_admin(
     endpoint: Endpoint, path: str, body: str | None = None, method: str | None = None
 ) -> Any:
-    """What a path below `/_local/` returns to a caller with the key."""
+    """Call a path below `/_local/` with the key; return the decoded response."""
     request = urllib.request.Request(  # noqa: S310 - http, here
         f"{endpoint.origin}/_local/{path}",
         data=body.encode() if body is not None else None,
         headers={"Authorization": f"Bearer {endpoint.key}"},
         method=method,
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - http, here
-        text = answer.read()
+    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - http, here
+        text = response.read()
     return json.loads(text) if text else None
 
 
-def test_a_seeded_service_has_its_clients_from_the_start(serve: Serve, tmp_path: Path) -> None:
-    """With groups and permissions; several of a kind are numbered."""
+def test_seeded_emulator_starts_with_its_clients(serve: Serve, tmp_path: Path) -> None:
+    """With groups and permissions; clients with a count are numbered."""
     (tmp_path / "seed.yaml").write_text(SEED, encoding="utf-8")
     endpoint, _ = serve("--seed", "seed.yaml")
 
@@ -86,31 +86,33 @@ def test_a_seeded_service_has_its_clients_from_the_start(serve: Serve, tmp_path:
     ]
 
 
-def test_problems_of_a_seed_have_positions(wps_run: Script, tmp_path: Path) -> None:
-    """All of it; nothing is started. Exit 2."""
+def test_all_problems_of_a_seed_are_reported_with_positions(
+    wps_run: Script, tmp_path: Path
+) -> None:
+    """The emulator does not start; exit code 2."""
     (tmp_path / "seed.yaml").write_text("clients:\n  - userId: 7\n    gruops: [red]\n", "utf-8")
 
-    done = wps_run("serve", "--port", "0", "--seed", "seed.yaml")
+    process = wps_run("serve", "--port", "0", "--seed", "seed.yaml")
 
-    assert (done.returncode, done.stdout) == (2, "")
-    assert 'seed.yaml:2:13: must be a string; write "7"' in done.stderr
-    assert "`gruops` is not known here; did you mean `groups`?" in done.stderr
+    assert (process.returncode, process.stdout) == (2, "")
+    assert 'seed.yaml:2:13: must be a string; write "7"' in process.stderr
+    assert "`gruops` is not known here; did you mean `groups`?" in process.stderr
     assert wps_run("serve", "--seed", "missing.yaml").returncode == 2
 
 
-def test_an_empty_seed_is_reported_with_an_example(wps_run: Script, tmp_path: Path) -> None:
-    """Not how playbooks are."""
+def test_empty_seed_is_reported_with_an_example(wps_run: Script, tmp_path: Path) -> None:
+    """An example of a seed, not of a playbook."""
     (tmp_path / "seed.yaml").write_text("# later\n\n", "utf-8")
 
-    done = wps_run("serve", "--port", "0", "--seed", "seed.yaml")
+    process = wps_run("serve", "--port", "0", "--seed", "seed.yaml")
 
-    assert done.returncode == 2
-    assert "`seed.yaml` is empty; write it as clients: [{userId: ada" in done.stderr
-    assert "actions" not in done.stderr
+    assert process.returncode == 2
+    assert "`seed.yaml` is empty; write it as clients: [{userId: ada" in process.stderr
+    assert "actions" not in process.stderr
 
 
-def test_faults_are_announced_and_can_be_changed(serve: Serve) -> None:
-    """With the seed that brings the same again."""
+def test_faults_are_reported_and_can_be_changed(serve: Serve) -> None:
+    """With the seed that repeats them."""
     endpoint, child = serve("--fault", "429,share=50%", "--fault-seed", "7")
     assert child.stderr is not None
     assert child.stderr.readline() == (
@@ -124,31 +126,30 @@ def test_faults_are_announced_and_can_be_changed(serve: Serve) -> None:
     assert call_admin(endpoint, "faults") == {"seed": 7, "faults": []}
 
 
-def test_an_invalid_fault_is_reported(wps_run: Script) -> None:
-    """What is wrong and what to write; exit 2."""
-    done = wps_run("serve", "--fault", "429,cuont=3")
+def test_invalid_fault_is_reported_with_a_suggestion(wps_run: Script) -> None:
+    process = wps_run("serve", "--fault", "429,cuont=3")
 
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "did you mean `count`?" in done.stderr
-
-
-def test_a_port_that_is_in_use_is_reported(wps_run: Script) -> None:
-    """With the address and the system's reason; exit 2."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-
-        done = wps_run("serve", "--port", str(port))
-
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"wps-run: cannot listen on 127.0.0.1:{port}: ")
+    assert (process.returncode, process.stdout) == (2, "")
+    assert "did you mean `count`?" in process.stderr
 
 
-def test_a_stop_is_prompt_while_requests_are_stalled(
+def test_port_in_use_is_reported(wps_run: Script) -> None:
+    """With the address and the system's reason; exit code 2."""
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        occupied.listen()
+        port = occupied.getsockname()[1]
+
+        process = wps_run("serve", "--port", str(port))
+
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr.startswith(f"wps-run: cannot listen on 127.0.0.1:{port}: ")
+
+
+def test_emulator_stops_at_once_while_requests_are_stalled(
     serve: Serve, script: Path, tmp_path: Path
 ) -> None:
-    """SIGTERM ends it; it prints only its address, and leaves nothing behind."""
+    """It leaves no files."""
     endpoint, child = serve("--fault", "stall")
     (tmp_path / "p.yaml").write_text(
         "hub: h\nactions:\n  - {actionName: sendToAll, data: x}\n", "utf-8"
@@ -176,16 +177,14 @@ def test_a_stop_is_prompt_while_requests_are_stalled(
 
 
 @pytest.mark.parametrize("args", [("--fault", "503"), ("--fault-seed", "1"), ("--absent", "ada")])
-def test_faults_are_for_rehearsals(wps_run: Script, project: Path, args: tuple[str, str]) -> None:
-    """A real service is not made worse. Exit 2."""
-    done = wps_run(*args, project / "playbooks" / "group-setup.yaml")
+def test_faults_require_a_rehearsal(wps_run: Script, project: Path, args: tuple[str, str]) -> None:
+    process = wps_run(*args, project / "playbooks" / "group-setup.yaml")
 
-    assert done.returncode == 2
-    assert f"{args[0]} is for rehearsals; add --local" in done.stderr
+    assert process.returncode == 2
+    assert f"{args[0]} is for rehearsals; add --local" in process.stderr
 
 
-def test_a_rehearsal_can_have_faults(wps_run: Script, tmp_path: Path) -> None:
-    """Absent and late users, faults; all are reported at the end."""
+def test_rehearsal_reports_absent_users_and_faults(wps_run: Script, tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(
         "hub: h\nonMissing: skip\nactions:\n"
         "  - forEach: [ada, bob, a=b]\n    actionName: addUserToGroup\n"
@@ -194,11 +193,11 @@ def test_a_rehearsal_can_have_faults(wps_run: Script, tmp_path: Path) -> None:
     )
     args = ("--absent", "bob", "--absent", "a=b", "--fault", "429,retry-after-ms=1,nth=1")
 
-    done = wps_run("--local", *args, "--fault-seed", "3", "p.yaml")
+    process = wps_run("--local", *args, "--fault-seed", "3", "p.yaml")
 
-    assert done.returncode == 0, done.stderr
-    assert "1 ok, 0 failed, 0 unknown, 2 skipped" in done.stdout
-    assert 'Absent\n    bob, "a=b"' in done.stdout
-    assert "Faults (repeat them with --fault-seed 3)" in done.stdout
-    assert "affected 1 request: AddUserToGroup 1" in done.stdout
-    assert "1 request was sent again" in done.stdout
+    assert process.returncode == 0, process.stderr
+    assert "1 ok, 0 failed, 0 unknown, 2 skipped" in process.stdout
+    assert 'Absent\n    bob, "a=b"' in process.stdout
+    assert "Faults (repeat them with --fault-seed 3)" in process.stdout
+    assert "affected 1 request: AddUserToGroup 1" in process.stdout
+    assert "1 request was sent again" in process.stdout

@@ -9,9 +9,9 @@ import pytest
 
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="memory is measured on POSIX systems")
-def test_a_long_run_with_faults_reports_what_happened(project: Path) -> None:
+def test_long_run_with_faults_has_correct_results(project: Path) -> None:
     """3,000 actions here; the benchmark itself runs 100,000."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, project / "benchmarks" / "soak.py", "--actions", "3000"],
         capture_output=True,
         text=True,
@@ -19,8 +19,8 @@ def test_a_long_run_with_faults_reports_what_happened(project: Path) -> None:
         check=False,
     )
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    faults, statuses, _, contradictions = done.stdout.splitlines()
+    assert process.returncode == 0, process.stdout + process.stderr
+    faults, statuses, _, contradictions = process.stdout.splitlines()
     assert faults.startswith("3000 actions, ")
     assert " unknown" in statuses
     assert contradictions == "contradictions: nothing"

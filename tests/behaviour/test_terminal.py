@@ -1,4 +1,4 @@
-"""What a person sees at a terminal, in pseudo-terminals of several widths."""
+"""The output at terminals of several widths."""
 
 import fcntl
 import os
@@ -40,66 +40,68 @@ class Terminal:
     def __init__(
         self, args: list[str], columns: int, rows: int, folder: Path, environment: dict[str, str]
     ) -> None:
-        self._ours, theirs = os.openpty()
+        self._parent_end, child_end = os.openpty()
         self.sent = b""
         self._screen = pyte.HistoryScreen(columns or 80, rows, history=100_000, ratio=1)
         self._stream = pyte.ByteStream(self._screen)
-        self._size(theirs, columns, rows)
+        self._size(child_end, columns, rows)
         self.process = subprocess.Popen(
             args,
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
+            stdin=child_end,
+            stdout=child_end,
+            stderr=child_end,
             cwd=folder,
             env=environment,
             start_new_session=True,
         )
-        os.close(theirs)
+        os.close(child_end)
 
     @staticmethod
     def _size(terminal: int, columns: int, rows: int) -> None:
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def resize(self, columns: int) -> None:
-        """Make it wider or narrower."""
-        self._size(self._ours, columns, self._screen.lines)
+        """Change the number of columns."""
+        self._size(self._parent_end, columns, self._screen.lines)
         self._screen.resize(columns=columns)
 
     def _read(self, deadline: float) -> bool:
-        """Take in what comes next; False at the end."""
-        ready, _, _ = select.select([self._ours], [], [], max(0.0, deadline - time.monotonic()))
+        """Process the next output; return False at the end."""
+        ready, _, _ = select.select(
+            [self._parent_end], [], [], max(0.0, deadline - time.monotonic())
+        )
         assert ready, "\n".join(self.shown)
         try:
-            piece = os.read(self._ours, 65536)
+            chunk = os.read(self._parent_end, 65536)
         except OSError:  # Linux: an error takes the place of the end
-            piece = b""
-        self.sent += piece
-        self._stream.feed(piece)
-        return bool(piece)
+            chunk = b""
+        self.sent += chunk
+        self._stream.feed(chunk)
+        return bool(chunk)
 
     def until(self, pattern: str) -> str:
-        """Wait until a line of the screen matches, and return it."""
+        """Wait until a line of the screen matches, and return the last such line."""
         deadline = time.monotonic() + 20
-        while not (found := [line for line in self.shown if re.search(pattern, line)]):
+        while not (matches := [line for line in self.shown if re.search(pattern, line)]):
             assert self._read(deadline), "\n".join(self.shown)
-        return found[-1]
+        return matches[-1]
 
     def finish(self) -> int:
-        """Wait until the command has ended; gives its exit code."""
+        """Wait until the command has ended, and return its exit code."""
         deadline = time.monotonic() + 30
         while self._read(deadline):
             pass
         return self.process.wait(10)
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Kill the command, and close the terminal."""
         self.process.kill()
         self.process.wait()
-        os.close(self._ours)
+        os.close(self._parent_end)
 
     @property
     def shown(self) -> list[str]:
-        """What is on the screen, and what was scrolled off it, without trailing blanks."""
+        """All lines, scrolled ones included, without trailing blanks."""
         above = [
             "".join(line[column].data for column in range(self._screen.columns))
             for line in self._screen.history.top
@@ -115,7 +117,7 @@ class Terminal:
 
 @pytest.fixture
 def at_terminal(script: Path, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
-    """Runs `wps-run` at a terminal of so many columns."""
+    """Runs `wps-run` at a terminal."""
     opened: list[Terminal] = []
     clean = {
         name: value
@@ -124,10 +126,10 @@ def at_terminal(script: Path, tmp_path: Path) -> Iterator[Callable[..., Terminal
         and name not in {"NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "COLUMNS"}
     }
 
-    def run(*args: str | Path, columns: int = 80, rows: int = 24, **more: str) -> Terminal:
+    def run(*args: str | Path, columns: int = 80, rows: int = 24, **variables: str) -> Terminal:
         environment = {**clean, "TERM": "xterm-256color", "XDG_STATE_HOME": str(tmp_path / "s")}
         command = [str(script), *map(str, args)]
-        opened.append(Terminal(command, columns, rows, tmp_path, {**environment, **more}))
+        opened.append(Terminal(command, columns, rows, tmp_path, {**environment, **variables}))
         return opened[-1]
 
     yield run
@@ -135,42 +137,42 @@ def at_terminal(script: Path, tmp_path: Path) -> Iterator[Callable[..., Terminal
         terminal.close()
 
 
-class Service(BaseHTTPRequestHandler):
-    """Responds as its server defines, and holds requests on demand."""
+class Handler(BaseHTTPRequestHandler):
+    """Responds as its server says; holds requests with `held` in the path."""
 
     protocol_version = "HTTP/1.1"
 
     def do_PUT(self) -> None:
-        """Answer one request."""
+        """Respond to one request."""
         server = self.server
         assert isinstance(server, Server)
-        server.arrived()
+        server.on_request()
         if "held" in self.path:
-            server.go.wait(30)
-        status, headers = server.answer(self.path)
+            server.released.wait(30)
+        status, headers = server.response(self.path)
         self.send_response(status)
         for name, value in (*headers.items(), ("Content-Length", "0")):
             self.send_header(name, value)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 class Server(ThreadingHTTPServer):
-    """Such a service."""
+    """A server with responses that depend on the user."""
 
     daemon_threads = True
     block_on_close = False
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Service)
-        self.go = threading.Event()
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.released = threading.Event()
         self.count = 0
-        self.arrived: Callable[[], None] = lambda: None
+        self.on_request: Callable[[], None] = lambda: None
 
-    def answer(self, path: str) -> tuple[int, dict[str, str]]:
-        """Status and headers."""
+    def response(self, path: str) -> tuple[int, dict[str, str]]:
+        """Return status and headers."""
         if "ghost" in path:
             return 404, {"x-ms-error-code": "Warning.User.NotExisted"}
         if "busy" in path:
@@ -179,7 +181,7 @@ class Server(ThreadingHTTPServer):
 
     @property
     def setting(self) -> dict[str, str]:
-        """The setting that names it."""
+        """The environment variable with its connection string."""
         key = "a-key-of-the-test-that-is-long-enough"
         endpoint = f"http://127.0.0.1:{self.server_port}"
         return {"WebPubSubConnectionString": f"Endpoint={endpoint};AccessKey={key};Version=1.0;"}
@@ -187,21 +189,21 @@ class Server(ThreadingHTTPServer):
 
 @pytest.fixture
 def service() -> Iterator[Server]:
-    """A service whose responses a test defines."""
+    """A running server."""
     server = Server()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
-    server.go.set()
+    server.released.set()
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def playbook(
+def write_playbook(
     folder: Path, *users: str, options: str = "mode: concurrent\nonError: continue"
 ) -> None:
-    """A playbook that adds these users to a group."""
+    """Write a playbook that adds these users to a group."""
     (folder / "p.yaml").write_text(
         f"hub: chat\n{options}\nactions:\n- actionName: addUserToGroup\n"
         f"  forEach: [{', '.join(users)}]\n  userId: ${{each}}\n  group: red\n"
@@ -209,7 +211,7 @@ def playbook(
 
 
 def masked(lines: list[str], *folders: Path) -> list[str]:
-    """The lines without times, and without what is named by chance."""
+    """Return the lines without times and names of folders."""
     text = "\n".join(lines)
     for folder in folders:
         text = text.replace(str(folder), "…")
@@ -233,10 +235,10 @@ actions:
 
 
 @pytest.mark.parametrize("columns", [80, 200])
-def test_what_a_rehearsal_shows(
+def test_output_of_a_rehearsal(
     at_terminal: Callable[..., Terminal], tmp_path: Path, columns: int
 ) -> None:
-    """Columns line up, wide names too; hints once; nothing steers the terminal."""
+    """Columns are aligned with wide names; control characters are escaped."""
     (tmp_path / "rooms.yaml").write_text(PLAYBOOK, "utf-8")
 
     terminal = at_terminal("--local", "rooms.yaml", columns=columns, rows=60)
@@ -250,11 +252,11 @@ def test_what_a_rehearsal_shows(
     assert terminal.color("addUserToGroup") == "default"
 
 
-def test_the_line_while_requests_are_in_flight_and_when_the_terminal_changes(
+def test_progress_line_adapts_to_the_width(
     at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server
 ) -> None:
-    """Results above it, as much of it as fits, and nothing of it at the end."""
-    playbook(tmp_path, *(f"u{n}" for n in range(20)), *(f"held{n}" for n in range(5)))
+    """Results are above it, and it is removed at the end."""
+    write_playbook(tmp_path, *(f"u{n}" for n in range(20)), *(f"held{n}" for n in range(5)))
     terminal = at_terminal("p.yaml", "--no-journal", **service.setting)
 
     line = terminal.until("20/25 .* 5 in flight")
@@ -267,18 +269,18 @@ def test_the_line_while_requests_are_in_flight_and_when_the_terminal_changes(
     assert terminal.until("^ 80 %  20/25  20 ok$")
     terminal.resize(120)
     terminal.until(r"\[=+ +\].*5 in flight")
-    service.go.set()
+    service.released.set()
 
     assert terminal.finish() == 0
     assert not [line for line in terminal.shown if " %  " in line]
     assert terminal.shown[-1].startswith("SERVICE: 25 actions: 25 ok, 0 failed")
 
 
-def test_an_interrupt_while_the_line_is_there(
+def test_interrupt_with_a_progress_line(
     at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server
 ) -> None:
-    """Messages are on lines of their own; the last one has the command that resumes."""
-    playbook(tmp_path, "u1", "held1", *(f"u{n}" for n in range(30)), options="")
+    """Messages have their own lines; the last one is the command that resumes."""
+    write_playbook(tmp_path, "u1", "held1", *(f"u{n}" for n in range(30)), options="")
     terminal = at_terminal("p.yaml", "--journal", "j", **service.setting)
     terminal.until("1/32 .*1 in flight")
 
@@ -286,7 +288,7 @@ def test_an_interrupt_while_the_line_is_there(
 
     terminal.until("^wps-run: stopping; requests in flight may end")
     terminal.until("1/32 .*1 in flight")
-    service.go.set()
+    service.released.set()
     assert terminal.finish() == 130
     shown = terminal.shown
     assert not [line for line in shown if " %  " in line]
@@ -298,11 +300,11 @@ def test_an_interrupt_while_the_line_is_there(
     ]
 
 
-def test_many_failures_of_one_kind(
+def test_many_failures_of_one_kind_print_the_hint_twice(
     at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server
 ) -> None:
-    """A line for each, the hint below the first and once more with its count."""
-    playbook(tmp_path, *(f"ghost{n}" for n in range(400)))
+    """With the first failure, and at the end with their number."""
+    write_playbook(tmp_path, *(f"ghost{n}" for n in range(400)))
 
     terminal = at_terminal("p.yaml", "--journal", "j", columns=200, **service.setting)
 
@@ -318,11 +320,10 @@ def test_many_failures_of_one_kind(
     assert not [line for line in shown if " %  " in line]
 
 
-def test_a_pause_that_the_service_asks_for_is_shown(
+def test_pause_by_retry_after_is_shown(
     at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server
 ) -> None:
-    """A run that waits does not look like one that hangs."""
-    playbook(tmp_path, "u1", "busy")
+    write_playbook(tmp_path, "u1", "busy")
     terminal = at_terminal("p.yaml", "--no-journal", columns=120, **service.setting)
 
     assert terminal.until("waiting (30|29|28) s  as the service requested")
@@ -332,16 +333,15 @@ def test_a_pause_that_the_service_asks_for_is_shown(
 
 
 @pytest.mark.parametrize("args", [("--no-progress",), ("-q",)])
-def test_no_line_when_it_is_not_wanted(
+def test_no_progress_line_if_it_is_disabled(
     at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server, args: tuple[str, ...]
 ) -> None:
-    """Not a byte of it."""
-    playbook(tmp_path, "held1", "u1")
+    write_playbook(tmp_path, "held1", "u1")
     held = threading.Event()
-    service.arrived = held.set
+    service.on_request = held.set
     terminal = at_terminal("p.yaml", "--no-journal", *args, **service.setting)
     assert held.wait(20)
-    threading.Timer(0.3, service.go.set).start()
+    threading.Timer(0.3, service.released.set).start()
 
     assert terminal.finish() == 0
     assert b"\x1b[J" not in terminal.sent
@@ -352,15 +352,15 @@ def test_no_line_when_it_is_not_wanted(
     ("environment", "colors"),
     [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
 )
-def test_colors_can_be_turned_off(
+def test_colors_can_be_disabled(
     at_terminal: Callable[..., Terminal],
     tmp_path: Path,
     environment: dict[str, str],
     *,
     colors: bool,
 ) -> None:
-    """NO_COLOR and a dumb terminal get none; a dumb one no escape at all."""
-    playbook(tmp_path, "ada")
+    """A dumb terminal gets no escape sequence at all."""
+    write_playbook(tmp_path, "ada")
     terminal = at_terminal("--local", "p.yaml", **environment)
 
     assert terminal.finish() == 0
@@ -369,27 +369,25 @@ def test_colors_can_be_turned_off(
         assert b"\x1b" not in terminal.sent
 
 
-def test_a_terminal_that_does_not_know_its_width(
+def test_terminal_of_unknown_width_has_80_columns(
     at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server
 ) -> None:
-    """It counts as one of 80 columns."""
-    playbook(tmp_path, "held1")
+    write_playbook(tmp_path, "held1")
     terminal = at_terminal("p.yaml", "--no-journal", columns=0, **service.setting)
 
     assert terminal.until("SERVICE  0/1  0 ok  0 failed  1 in flight")
-    service.go.set()
+    service.released.set()
     assert terminal.finish() == 0
 
 
-def test_logs_and_the_line_do_not_tear_each_other(
+def test_logs_and_the_progress_line_have_separate_lines(
     at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server
 ) -> None:
-    """Each on its own line."""
-    playbook(tmp_path, *(f"u{n}" for n in range(50)), "held1")
+    write_playbook(tmp_path, *(f"u{n}" for n in range(50)), "held1")
     terminal = at_terminal("p.yaml", "-v", "--no-journal", columns=200, rows=80, **service.setting)
 
     terminal.until("50/51 ")
-    service.go.set()
+    service.released.set()
     assert terminal.finish() == 0
     kinds = re.compile(
         r"(SERVICE |ok       200 |[0-9:.]{12} INFO wps_run\.\w+ |SERVICE: 51 actions: 51 ok|$)"
@@ -397,9 +395,9 @@ def test_logs_and_the_line_do_not_tear_each_other(
     assert [line for line in terminal.shown if not kinds.match(line)] == []
 
 
-def test_no_escape_leaves_a_run_without_a_terminal(wps_run: Script, tmp_path: Path) -> None:
-    """Neither on stdout nor on stderr; with FORCE_COLOR, colors and nothing else."""
-    playbook(tmp_path, "ada", "bob")
+def test_no_escape_sequence_without_a_terminal(wps_run: Script, tmp_path: Path) -> None:
+    """With FORCE_COLOR, colors and nothing else."""
+    write_playbook(tmp_path, "ada", "bob")
 
     plain = wps_run("--local", "p.yaml")
     forced = wps_run("--local", "p.yaml", FORCE_COLOR="1")
@@ -421,51 +419,49 @@ ROBUST = {
 
 
 @pytest.mark.parametrize(
-    ("name", "wide"),
+    ("name", "is_terminal"),
     [
         *((name, True) for name in ROBUST),
         *((name, False) for name in ("head", "both in one pipe", "everything closed")),
     ],
 )
-def test_streams_of_all_sorts(
+def test_any_combination_of_streams(
     script: Path,
     tmp_path: Path,
     name: str,
     *,
-    wide: bool,
+    is_terminal: bool,
 ) -> None:
-    """No traceback, no bug, no torn line; the exit code is that of the run."""
-    rest, lines = ROBUST[name]
-    playbook(tmp_path, *(f"u{n}" for n in range(300)))
-    command = f"{script} --local p.yaml {rest}"
-    if wide:
+    """No traceback and no incomplete line; the exit code is that of the run."""
+    redirection, line_count = ROBUST[name]
+    write_playbook(tmp_path, *(f"u{n}" for n in range(300)))
+    command = f"{script} --local p.yaml {redirection}"
+    if is_terminal:
         environment = {**os.environ, "TERM": "xterm"}
         terminal = Terminal(["/bin/sh", "-c", command], 200, 50, tmp_path, environment)
         code, shown = terminal.finish(), terminal.shown
         terminal.close()
     else:
-        done = subprocess.run(
+        process = subprocess.run(
             ["/bin/sh", "-c", command], capture_output=True, cwd=tmp_path, check=False, timeout=30
         )
-        code, shown = done.returncode, (done.stdout + done.stderr).decode().splitlines()
+        code, shown = process.returncode, (process.stdout + process.stderr).decode().splitlines()
 
     assert code == 0
     text = "\n".join(shown)
     assert "Traceback" not in text
     assert "bug" not in text
-    if lines is not None:
-        assert len([line for line in shown if line]) == lines
+    if line_count is not None:
+        assert len([line for line in shown if line]) == line_count
     else:
         assert sum(line.startswith("ok       200 ") for line in shown) == 300
         assert "LOCAL: 300 actions: 300 ok" in text
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
-def test_a_full_stdout_at_a_terminal_is_reported_and_the_line_removed(
-    script: Path, tmp_path: Path
-) -> None:
-    """On stderr, with the totals; not 0."""
-    playbook(tmp_path, *(f"u{n}" for n in range(300)))
+def test_full_stdout_at_a_terminal_is_reported(script: Path, tmp_path: Path) -> None:
+    """On stderr, with the totals; the progress line is removed."""
+    write_playbook(tmp_path, *(f"u{n}" for n in range(300)))
     terminal = Terminal(
         ["/bin/sh", "-c", f"{script} --local p.yaml >/dev/full"],
         80,
@@ -483,13 +479,12 @@ def test_a_full_stdout_at_a_terminal_is_reported_and_the_line_removed(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
 @pytest.mark.parametrize(("args", "code"), [("none.yaml", 2), ("p.yaml", 1), ("--nonsense", 2)])
-def test_a_full_stderr_changes_no_exit_code(
+def test_full_stderr_changes_no_exit_code(
     script: Path, tmp_path: Path, service: Server, args: str, code: int
 ) -> None:
-    """Only the messages are lost."""
-    playbook(tmp_path, "ghost1")
+    write_playbook(tmp_path, "ghost1")
 
-    done = subprocess.run(
+    process = subprocess.run(
         ["/bin/sh", "-c", f"{script} {args} --journal j 2>/dev/full"],
         capture_output=True,
         cwd=tmp_path,
@@ -498,35 +493,34 @@ def test_a_full_stderr_changes_no_exit_code(
         timeout=30,
     )
 
-    assert (done.returncode, done.stderr) == (code, b"")
+    assert (process.returncode, process.stderr) == (code, b"")
 
 
-def test_github_actions_shows_failures_as_annotations(
+def test_failures_are_annotations_in_github_actions(
     wps_run: Script, tmp_path: Path, service: Server
 ) -> None:
-    """On stdout beside text, on stderr beside what is for machines."""
-    playbook(tmp_path, *(f"ghost{n}" for n in range(12)))
+    """On stdout with text output, else on stderr."""
+    write_playbook(tmp_path, *(f"ghost{n}" for n in range(12)))
     settings = {**service.setting, "GITHUB_ACTIONS": "true"}
 
     text = wps_run("p.yaml", "--no-journal", **settings)
-    machines = wps_run("p.yaml", "--no-journal", "--output", "ndjson", **settings)
+    as_ndjson = wps_run("p.yaml", "--no-journal", "--output", "ndjson", **settings)
 
-    for output in (text.stdout, machines.stderr):
+    for output in (text.stdout, as_ndjson.stderr):
         assert output.count("::error file=p.yaml,line=6,title=failed%3A addUserToGroup::") == 10
         assert output.count("::error ") == 10
         assert "::notice title=wps-run::2 more did not succeed" in output
-    assert "::" not in machines.stdout
+    assert "::" not in as_ndjson.stdout
 
 
-def test_quiet_shows_failures_and_the_totals(
+def test_quiet_prints_only_failures_and_totals(
     wps_run: Script, tmp_path: Path, service: Server
 ) -> None:
-    """Neither what is ok nor what was skipped."""
-    playbook(tmp_path, "u1", "ghost1", "u2", options="")
+    write_playbook(tmp_path, "u1", "ghost1", "u2", options="")
 
-    done = wps_run("p.yaml", "--no-journal", "-q", **service.setting)
+    process = wps_run("p.yaml", "--no-journal", "-q", **service.setting)
 
-    lines = done.stdout.splitlines()
+    lines = process.stdout.splitlines()
     assert lines[0].startswith("failed   404 ")
     assert [line[:7] for line in lines[3:]] == ["SERVICE"]
     assert "1 ok, 1 failed, 0 unknown, 1 skipped" in lines[-1]

@@ -553,7 +553,7 @@ class BrokenClient(Client):
     fail_after_send = False
 
     async def send(self, request: Any, **options: Any) -> Any:
-        """Send a request, unless its path says that it is one of those."""
+        """Send a request, or fail if its path has `/bad/`."""
         if "/bad/" in request.path:
             if self.fail_after_send:
                 await super().send(request, **options)

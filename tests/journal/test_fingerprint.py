@@ -89,6 +89,6 @@ def test_the_actions_of_an_older_journal_are_not_compared() -> None:
 
 def test_equal_values_have_other_digests_under_another_salt() -> None:
     """A digest does not reveal that two runs have the same value."""
-    one, two = (fingerprint(salt, {"the variable key": "secret"}) for salt in ("a", "b"))
+    first, second = (fingerprint(salt, {"the variable key": "secret"}) for salt in ("a", "b"))
 
-    assert one != two
+    assert first != second

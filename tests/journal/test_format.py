@@ -15,7 +15,7 @@ from wps_run.actions.request import Value, build_request
 from wps_run.actions.table import ACTIONS
 from wps_run.execution.result import ActionError, Attempt, Status, result_for
 from wps_run.journal.fingerprint import require_same
-from wps_run.journal.format import TornLineError, decode_record, encode_line
+from wps_run.journal.format import IncompleteLineError, decode_record, encode_line
 from wps_run.journal.reader import read_history
 from wps_run.journal.resume import ResumeMode, Resumption
 from wps_run.playbook.options import Delivery, OnError
@@ -211,7 +211,7 @@ def test_two_concatenated_journals_are_damage() -> None:
 @pytest.mark.parametrize("line", [b"{}", b"[]\n", b"\xff\n", b"[" * 99999 + b"\n", b'{"a":NaN}\n'])
 def test_line_that_is_no_record_is_torn(line: bytes) -> None:
     """Incomplete, of another type, no text, without line end, no JSON."""
-    with pytest.raises(TornLineError):
+    with pytest.raises(IncompleteLineError):
         decode_record(line)
 
 

@@ -202,8 +202,8 @@ def test_action_in_doubt_stays_unknown_unless_its_repeat_succeeds(status: Status
 def test_only_new_results_are_recorded() -> None:
     resumption = Resumption(history(record(0, "ok"), sending=(1,)), ResumeMode.UNDONE)
 
-    kept, doubted = resumption.earlier_results([step(0), step(1)])
+    recorded, in_doubt = resumption.earlier_results([step(0), step(1)])
 
-    assert not resumption.is_new(kept)
-    assert resumption.is_new(doubted)
-    assert doubted.error == IN_DOUBT
+    assert not resumption.is_new(recorded)
+    assert resumption.is_new(in_doubt)
+    assert in_doubt.error == IN_DOUBT

@@ -29,8 +29,8 @@ async def test_prune_keeps_the_newest_journals_and_those_in_use(tmp_path: Path) 
 
     prune(tmp_path)
 
-    kept = [path.name for path in recent_journals(tmp_path)]
-    assert kept == [f"{number:04}.journal" for number in range(MOST_JOURNALS + 9, 9, -1)] + [
+    remaining = [path.name for path in recent_journals(tmp_path)]
+    assert remaining == [f"{number:04}.journal" for number in range(MOST_JOURNALS + 9, 9, -1)] + [
         "0000.journal"
     ]
     assert (tmp_path / "notes.txt").exists()

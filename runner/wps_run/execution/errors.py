@@ -19,8 +19,7 @@ _NO_CONNECTION = (
 
 _STATUS_HINTS: Mapping[int, str] = MappingProxyType(
     {
-        400: "the service refuses the request as it stands; see its message, and try "
-        "`wps-run validate`",
+        400: "the service rejected the request; see its message, and try `wps-run validate`",
         401: "the token was refused: check the access key (was it rotated or disabled?), this "
         "machine's clock, and that the endpoint is the service's own, since the token names it",
         403: "the key is known but not allowed: check the service's network access control and "
@@ -28,7 +27,7 @@ _STATUS_HINTS: Mapping[int, str] = MappingProxyType(
         408: "the service waited too long for the request; try a lower `concurrency`",
         413: "the message is too large: the service takes at most 1 MiB",
         415: "the service does not take this content type; check `dataType`",
-        429: "the service is asked too often: set `rate`, lower `concurrency`, or add units",
+        429: "the service gets too many requests: set `rate`, lower `concurrency`, or add units",
     }
 )
 _REDIRECT = "redirects are not followed, since the token is only for this endpoint; check it"
@@ -97,7 +96,7 @@ def retry_cancelled_error(action: Action) -> ActionError:
 
 def abandoned_error(action: Action) -> ActionError:
     """Explain an unknown outcome: the run was abandoned while the request was in flight."""
-    message = "the run was left before the answer came"
+    message = "the run was stopped before the response arrived"
     hint = _doubt_hint(action, in_doubt=True)
     return ActionError(SkipReason.INTERRUPTED.value, message, hint)
 

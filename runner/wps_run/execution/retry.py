@@ -71,7 +71,7 @@ class AttemptHistory(NamedTuple):
 
     @property
     def counted(self) -> int:
-        """The attempts that count against `retry.attempts`: those that found nobody do not."""
+        """The attempts that count against `retry.attempts`: misses do not."""
         return self.attempts - self.misses
 
 

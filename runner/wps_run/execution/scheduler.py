@@ -233,18 +233,18 @@ class Scheduler:
 
     def _plan(self, most: int) -> bool:
         """Plan up to `most` steps, as far as the limit allows; False if there was none to plan."""
-        room = min(most, self._most - self._locks.unfinished - self._undelivered)
-        if self._exhausted or room <= 0:
+        capacity = min(most, self._most - self._locks.unfinished - self._undelivered)
+        if self._exhausted or capacity <= 0:
             return False
         before = self._locks.unfinished
         try:
-            for step in islice(self._source, room):
+            for step in islice(self._source, capacity):
                 self._planned[step.index] = step
                 self._locks.add(step.index, EXCLUSIVE if self._sequential else step.locks)
         except Exception as error:  # noqa: BLE001 -- the executor raises it after the last result
             self._fail(error)
             self._source = iter(())
-        self._exhausted = self._locks.unfinished - before < room
+        self._exhausted = self._locks.unfinished - before < capacity
         return self._locks.unfinished > before
 
     def _fail(self, error: Exception) -> None:

@@ -20,8 +20,8 @@ ACTIONS_PART = "the actions of wps-run"
 """The part that says what actions send."""
 
 _ACTIONS_FORM = "2:"
-"""How a digest of `actions_content` begins. Older journals have one that covered help texts too,
-and is not compared."""
+"""The prefix of a digest of `actions_content`. The digests of older journals cover help texts as
+well, and are not compared."""
 
 
 def actions_content(actions: Iterable[Action], api_version: str) -> str:

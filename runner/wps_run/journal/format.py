@@ -34,8 +34,8 @@ VERSION = 1
 Count = Annotated[int, Meta(ge=0, le=MAX_ACTIONS)]
 
 
-class TornLineError(ValueError):
-    """A line is not a whole JSON object, as after a crash while it was written."""
+class IncompleteLineError(ValueError):
+    """A line is not a complete JSON object, as after a crash while it was written."""
 
 
 class InvalidLineError(ValueError):
@@ -43,7 +43,7 @@ class InvalidLineError(ValueError):
 
 
 class Header(Struct, frozen=True, tag="run"):
-    """The first line of a journal. What is run and where stands in it too: see `RunRecord`.
+    """The first line of a journal. It also has the keys of `RunRecord`.
 
     Attributes:
         started: When the run began, as ISO 8601 in UTC.
@@ -212,16 +212,16 @@ def decode_object(line: bytes) -> dict[str, Any]:
     """Decode a line as plain data.
 
     Raises:
-        TornLineError: It is not a whole JSON object.
+        IncompleteLineError: It is not a complete JSON object.
     """
     if not line.endswith(b"\n"):
-        raise TornLineError
+        raise IncompleteLineError
     try:
         value = json.loads(line.decode(errors="surrogatepass"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        raise TornLineError from None
+        raise IncompleteLineError from None
     if not isinstance(value, dict):
-        raise TornLineError
+        raise IncompleteLineError
     return value
 
 
@@ -229,7 +229,7 @@ def decode_record(line: bytes) -> Record | None:
     """Decode a line after the header. None for a record of an unknown type.
 
     Raises:
-        TornLineError: It is not a whole JSON object.
+        IncompleteLineError: It is not a complete JSON object.
         InvalidLineError: A value has the wrong type or is out of range, or it is a header.
     """
     if line.endswith(b"\n"):
@@ -251,7 +251,7 @@ def decode_header(line: bytes) -> tuple[Header, RunInfo]:
     """Decode the first line, whose `type` and `version` are known to be right.
 
     Raises:
-        TornLineError: It is not a whole JSON object.
+        IncompleteLineError: It is not a complete JSON object.
         InvalidLineError: A value is missing, has the wrong type or is out of range.
     """
     record = decode_object(line)

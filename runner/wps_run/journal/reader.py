@@ -18,12 +18,12 @@ from wps_run.execution.run_info import RunInfo
 from wps_run.journal.format import (
     VERSION,
     Header,
+    IncompleteLineError,
     InvalidLineError,
     RehearsalRecord,
     Resumed,
     Sending,
     SummaryRecord,
-    TornLineError,
     Unsent,
     decode_header,
     decode_object,
@@ -67,7 +67,7 @@ STATUS_OF: Mapping[RecordedStatus, Status] = {
 
 @dataclass(slots=True)
 class History:
-    """What a journal says of a run.
+    """A run as its journal records it.
 
     Attributes:
         header: The first record.
@@ -75,7 +75,7 @@ class History:
         open_file: Opens the journal, to read a result again.
         sending: Indexes of the actions that may have been sent and have no result since.
         summary: The record that ended the run, or None if it did not end.
-        length: Bytes of whole lines; a torn last line is beyond.
+        length: Bytes of complete lines; an incomplete last line is not counted.
         resumed: The record with which the last part began, or None if there is one part.
         rehearsals: The findings of a rehearsal, one for each hub.
     """
@@ -108,10 +108,10 @@ class History:
         return max(0.0, (resumed - self.started).total_seconds())
 
     def add(self, line: bytes) -> None:
-        """Take in the next line.
+        """Add the next line.
 
         Raises:
-            TornLineError: It is not a whole JSON object.
+            IncompleteLineError: It is not a complete JSON object.
             InvalidLineError: It is damaged in another way.
         """
         match decode_record(line):
@@ -135,7 +135,7 @@ class History:
         self.length += len(line)
 
     def status(self, index: int) -> RecordedStatus:
-        """Return what the last result of an action says, even if it may have been sent since."""
+        """Return the last recorded status, even if the action may have been sent since then."""
         known = index < len(self._statuses)
         return RecordedStatus(self._statuses[index]) if known else RecordedStatus.NO_RESULT
 
@@ -154,7 +154,7 @@ class History:
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[int], Result]]:
-        """Give a function that returns the last result of an action that has one."""
+        """Return a function that returns the last result of an action that has one."""
         with self.open_file() as file:
 
             def read(index: int) -> Result:
@@ -213,13 +213,13 @@ def read_history(open_file: Callable[[], BinaryIO], name: str) -> History:
 
     Raises:
         JournalError: It is not a journal, has another version, or is damaged before its last
-            line. A torn last line is left out.
+            line. An incomplete last line is ignored.
     """
     history: History | None = None
-    torn = False
+    is_incomplete = False
     with open_file() as lines:
         for number, line in enumerate(lines, start=1):
-            if torn:
+            if is_incomplete:
                 raise _damaged(name, number - 1)
             try:
                 if history is None:
@@ -227,12 +227,12 @@ def read_history(open_file: Callable[[], BinaryIO], name: str) -> History:
                     history = History(header, run, open_file, length=len(line))
                 else:
                     history.add(line)
-            except TornLineError:
-                torn = True
+            except IncompleteLineError:
+                is_incomplete = True
             except InvalidLineError:
                 raise _damaged(name, number) from None
     if history is None:
-        raise JournalError(f"`{name}` is not a journal of wps-run, or its first line is torn")
+        raise JournalError(f"`{name}` is not a journal of wps-run, or its first line is incomplete")
     return history
 
 

@@ -132,10 +132,10 @@ class Journal:
             raise
 
     def resume(self, length: int, line: bytes) -> None:
-        """Drop a torn last line, and record on disk that the run is resumed.
+        """Drop an incomplete last line, and record on disk that the run is resumed.
 
         Args:
-            length: Bytes of whole lines.
+            length: Bytes of complete lines.
             line: The line that begins the resumed part.
 
         Raises:
@@ -187,7 +187,7 @@ class Journal:
         return self.error is None
 
     async def close(self) -> None:
-        """Write and sync what is left, and close the file."""
+        """Write and sync all lines, and close the file."""
         while self._buffer or self._dirty or self._task:
             self._sync_now()
             if self._task:
@@ -341,13 +341,13 @@ def remove_unused(path: Path) -> bool:
 
 def _try_lock(descriptor: int, tries: int = _LOCK_TRIES) -> bool:
     """Lock a file, and return whether that succeeded. Tries again: a check may hold the lock."""
-    for left in reversed(range(tries)):
+    for remaining in reversed(range(tries)):
         try:
             _lock(descriptor)
         except OSError as error:
             if error.errno not in _LOCKED:
                 raise
-            if left:
+            if remaining:
                 Event().wait(_LOCK_PAUSE)
         else:
             return True

@@ -22,16 +22,16 @@ edge.Client.send = send
 
 
 @pytest.mark.parametrize("mode", ["sequential", "concurrent"])
-def test_a_defect_ends_the_run_with_all_results(folder: Any, server: Any, mode: str) -> None:
+def test_defect_ends_the_run_with_all_results(folder: Any, server: Any, mode: str) -> None:
     """The affected action is unknown, the rest is skipped; a resumed run does the rest once."""
     server.throttled_share = 0.0
-    done = folder.run(server, "p.yaml", "--journal", "j", "--mode", mode, code=DEFECT)
+    process = folder.run(server, "p.yaml", "--journal", "j", "--mode", mode, code=DEFECT)
 
-    assert done.returncode == 70
-    assert "this is a bug in wps-run (ZeroDivisionError)" in done.stderr
-    assert "Bearer" not in done.stderr
-    assert "Traceback" not in done.stderr
-    counts = folder.check_results(json.loads(done.stdout)["results"], server)
+    assert process.returncode == 70
+    assert "this is a bug in wps-run (ZeroDivisionError)" in process.stderr
+    assert "Bearer" not in process.stderr
+    assert "Traceback" not in process.stderr
+    counts = folder.check_results(json.loads(process.stdout)["results"], server)
     assert counts["unknown"] == 1
     assert counts["ok"] >= 4
     assert counts["failed"] == 0
@@ -39,6 +39,8 @@ def test_a_defect_ends_the_run_with_all_results(folder: Any, server: Any, mode: 
     assert not history.sending
     assert history.summary is not None
 
-    rest = folder.check_results(folder.results_of(folder.run(server, "--resume", "j")), server)
+    counts_of_rest = folder.check_results(
+        folder.results_of(folder.run(server, "--resume", "j")), server
+    )
 
-    assert rest == {"ok": len(folder.requests) - 1, "unknown": 1}
+    assert counts_of_rest == {"ok": len(folder.requests) - 1, "unknown": 1}

@@ -12,21 +12,21 @@ CONCURRENCY = 16
 CONCURRENT = ("--mode", "concurrent", "--concurrency", str(CONCURRENCY))
 
 
-def test_a_journal_without_its_first_line_cannot_be_resumed(folder: Any, server: Any) -> None:
+def test_journal_without_its_first_line_cannot_be_resumed(folder: Any, server: Any) -> None:
     """Its run has sent nothing."""
     for start in (b"", b'{"type":"run","vers', b"\0" * 100):
         folder.journal.write_bytes(start)
 
-        done = folder.run(server, "p.yaml", "--resume", "j")
+        process = folder.run(server, "p.yaml", "--resume", "j")
 
-        assert (done.returncode, done.stdout, server.request_count) == (2, "", 0)
-        assert "`j` is not a journal" in done.stderr
+        assert (process.returncode, process.stdout, server.request_count) == (2, "", 0)
+        assert "`j` is not a journal" in process.stderr
         assert folder.journal.read_bytes() == start
 
 
-def test_two_runs_of_one_journal(folder: Any, server: Any) -> None:
-    """The second is refused with exit 2, sends nothing and harms nothing."""
-    second = []
+def test_second_run_with_the_same_journal_is_refused(folder: Any, server: Any) -> None:
+    """Exit code 2; nothing is sent."""
+    refusals = []
     arrived = threading.Event()
     server.trigger_at, server.trigger, server.holds_responses = 1, arrived.set, True
     with folder.start(server, "p.yaml", "--journal", "j") as first:
@@ -34,61 +34,61 @@ def test_two_runs_of_one_journal(folder: Any, server: Any) -> None:
         for args in (("--resume", "j"), ("p.yaml", "--journal", "j")):
             with folder.start(server, *args) as process:
                 out, err = process.communicate(timeout=40)
-            second.append((process.returncode, out, err))
+            refusals.append((process.returncode, out, err))
         first.kill()
         first.communicate()
     server.wait_until_idle()
 
     assert server.request_count == 1
-    assert second[0] == (2, "", "wps-run: another run is using the journal `j`\n")
-    assert second[1][:2] == (2, "")
-    assert "exists already; `--resume j` resumes its run" in second[1][2]
+    assert refusals[0] == (2, "", "wps-run: another run is using the journal `j`\n")
+    assert refusals[1][:2] == (2, "")
+    assert "exists already; `--resume j` resumes its run" in refusals[1][2]
 
 
 @pytest.mark.parametrize("device", ["/dev/full", "/dev/zero"])
 @pytest.mark.parametrize("option", ["--journal", "--resume"])
-def test_a_device_is_not_a_journal(folder: Any, server: Any, option: str, device: str) -> None:
-    """Exit 2; nothing is sent, and a device without an end is not read."""
+def test_device_is_no_journal(folder: Any, server: Any, option: str, device: str) -> None:
+    """Nothing is sent, and an endless device is not read."""
     if not Path(device).exists():
         pytest.skip(f"there is no {device} here")
 
-    done = folder.run(server, "p.yaml", option, device)
+    process = folder.run(server, "p.yaml", option, device)
 
-    assert (done.returncode, done.stdout, server.request_count) == (2, "", 0)
-    assert f"the journal `{device}`" in done.stderr
+    assert (process.returncode, process.stdout, server.request_count) == (2, "", 0)
+    assert f"the journal `{device}`" in process.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
-def test_where_not_even_the_first_line_fits_nothing_is_sent(folder: Any, server: Any) -> None:
+def test_nothing_is_sent_if_the_first_line_cannot_be_written(folder: Any, server: Any) -> None:
     """No incomplete journal is left."""
-    done = folder.run(server, "p.yaml", "--journal", "j", limit=100)
+    process = folder.run(server, "p.yaml", "--journal", "j", limit=100)
 
-    assert (done.returncode, done.stdout, server.request_count) == (2, "", 0)
-    assert "cannot write the journal `j`: File too large" in done.stderr
+    assert (process.returncode, process.stdout, server.request_count) == (2, "", 0)
+    assert "cannot write the journal `j`: File too large" in process.stderr
     assert not folder.journal.exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
 @pytest.mark.parametrize("limit", [2000, 4444, 8999])
-def test_a_full_disk_stops_the_run_with_correct_results(
-    folder: Any, server: Any, limit: int
-) -> None:
-    """What is in flight ends, the rest is skipped, and no send without a record was sent."""
+def test_full_disk_stops_the_run_with_correct_results(folder: Any, server: Any, limit: int) -> None:
+    """Requests in flight are awaited, the rest is skipped; no send lacks its record."""
     broken = folder.run(server, "p.yaml", "--journal", "j", *CONCURRENT, limit=limit)
 
     results = folder.results_of(broken)
     counts = folder.check_results(results, server)
     assert counts["ok"] > 0
-    assert {one["error"]["code"] for one in results if one["status"] == "skipped"} == {"journal"}
+    assert {result["error"]["code"] for result in results if result["status"] == "skipped"} == {
+        "journal"
+    }
     assert broken.returncode in {1, 3}
     journal_line, resume_line = broken.stderr.splitlines()
     assert journal_line == "wps-run: the journal `j` cannot be written: [Errno 27] File too large"
     assert resume_line == "wps-run: to do the rest: wps-run --resume j p.yaml"
     lines = folder.journal.read_bytes().splitlines(keepends=True)
     records = [json.loads(line) for line in lines if line.endswith(b"\n")]
-    announced = {one["index"] for one in records if one["type"] == "sending"}
+    recorded = {record["index"] for record in records if record["type"] == "sending"}
     sent = {index for index, act in enumerate(folder.requests) if server.applied[act]}
-    assert sent <= announced | folder.idempotent
+    assert sent <= recorded | folder.idempotent
 
     rest = folder.check_results(
         folder.results_of(folder.run(server, "--resume", "j", *CONCURRENT)), server
@@ -101,41 +101,40 @@ def test_a_full_disk_stops_the_run_with_correct_results(
 @pytest.mark.skipif(
     not Path("/proc/self").exists(), reason="there is no folder that root cannot write"
 )
-def test_where_no_file_can_be_made_a_named_journal_is_refused(folder: Any, server: Any) -> None:
-    """Exit 2, and nothing is sent; the reason is reported."""
-    done = folder.run(server, "p.yaml", "--journal", "/proc/j")
+def test_named_journal_that_cannot_be_created_is_refused(folder: Any, server: Any) -> None:
+    """Exit code 2 with the reason; nothing is sent."""
+    process = folder.run(server, "p.yaml", "--journal", "/proc/j")
 
-    assert (done.returncode, done.stdout, server.request_count) == (2, "", 0)
-    assert "cannot write the journal `/proc/j`: " in done.stderr
+    assert (process.returncode, process.stdout, server.request_count) == (2, "", 0)
+    assert "cannot write the journal `/proc/j`: " in process.stderr
 
 
 @pytest.mark.skipif(
     not Path("/proc/self").exists(), reason="there is no folder that root cannot write"
 )
-def test_without_a_state_folder_a_run_continues_with_a_warning(
+def test_run_without_a_state_folder_continues_with_a_warning(
     folder: Any, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A warning, and a result for every action."""
     monkeypatch.setenv("XDG_STATE_HOME", "/proc")
-    done = folder.run(server, "p.yaml", *CONCURRENT)
+    process = folder.run(server, "p.yaml", *CONCURRENT)
 
-    assert folder.check_results(folder.results_of(done), server)["ok"] == len(folder.requests)
-    assert "warning: this run has no journal: " in done.stderr
+    assert folder.check_results(folder.results_of(process), server)["ok"] == len(folder.requests)
+    assert "warning: this run has no journal: " in process.stderr
 
 
-def test_two_runs_that_resume_one_journal_at_once(folder: Any, server: Any) -> None:
-    """One does the rest, the other is refused: nothing is sent twice."""
+def test_only_one_of_two_concurrent_resumes_runs(folder: Any, server: Any) -> None:
+    """The other one is refused: nothing is sent twice."""
     server.trigger_at, server.throttled_share = 30, 0.0
     with folder.start(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
         server.trigger = process.kill
         process.communicate(timeout=40)
     server.wait_until_idle()
-    both = [folder.start(server, "--resume", "j", *CONCURRENT) for _ in range(2)]
+    runs = [folder.start(server, "--resume", "j", *CONCURRENT) for _ in range(2)]
     ended = []
-    for one in both:
-        with one:
-            out, err = one.communicate(timeout=40)
-        ended.append((one.returncode, out, err))
+    for run in runs:
+        with run:
+            out, err = run.communicate(timeout=40)
+        ended.append((run.returncode, out, err))
     server.wait_until_idle()
 
     outputs = [out for code, out, _ in ended if code != 2]

@@ -1,4 +1,4 @@
-"""A run that is interrupted reports all results, and can be resumed."""
+"""An interrupted run reports all results, and can be resumed."""
 
 import signal
 import subprocess
@@ -16,13 +16,10 @@ CONCURRENT = ("--mode", "concurrent", "--concurrency", str(CONCURRENCY))
     ("number", "code", "args"),
     [(signal.SIGINT, 130, CONCURRENT), (signal.SIGTERM, 143, ())],
 )
-def test_an_interrupted_run_reports_all_results_and_resumes(
+def test_interrupted_run_reports_all_results_and_resumes(
     folder: Any, server: Any, number: signal.Signals, code: int, args: tuple[str, ...]
 ) -> None:
-    """What is in flight ends, nothing is unknown, and the rest is done later, once.
-
-    A third is throttled, and waits for another attempt when the run is interrupted.
-    """
+    """Nothing is unknown, also of paused actions; a resumed run does the rest once."""
     server.trigger_at, server.throttled_share = len(folder.requests) // 2, 0.3
     with folder.start(server, "p.yaml", "--journal", "j", *args) as process:
         server.trigger = lambda: process.send_signal(number)
@@ -42,11 +39,8 @@ def test_an_interrupted_run_reports_all_results_and_resumes(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-def test_a_second_interrupt_ends_the_run_at_once(folder: Any, server: Any) -> None:
-    """What was in flight is unknown, however long the server would have taken.
-
-    They are adds, which may be done twice, so the next part does them again.
-    """
+def test_second_interrupt_ends_the_run_at_once(folder: Any, server: Any) -> None:
+    """Requests in flight are unknown. They are adds, so a resumed run repeats them."""
     assert folder.idempotent.issuperset(range(CONCURRENCY))
     server.trigger_at, server.holds_responses = CONCURRENCY, True
     with folder.start(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:

@@ -1,4 +1,4 @@
-"""Killed at any moment, a run has a result for each action and sends nothing twice."""
+"""A run that is killed at any moment can be resumed, and sends nothing twice."""
 
 import signal
 import subprocess
@@ -35,10 +35,10 @@ actions:
         (3, (), 1),
     ],
 )
-def test_killed_again_and_again_until_done(
+def test_run_that_is_killed_repeatedly_finishes(
     folder: Any, start_server: Any, seed: int, args: tuple[str, ...], most: int
 ) -> None:
-    """At any moment, with SIGKILL: no send twice; at most what was in flight is in doubt."""
+    """No send twice; only requests in flight are in doubt."""
     in_doubt_before: set[int] = set()
     kills = 0
     resume: tuple[str, ...] = ("p.yaml", "--journal", "j")
@@ -59,23 +59,23 @@ def test_killed_again_and_again_until_done(
         assert len(history.sending - in_doubt_before) <= most
         in_doubt_before |= history.sending
         resume = ("--resume", "j")
-    done = subprocess.CompletedProcess(resume, process.returncode, out, err)
-    counts = folder.check_results(folder.results_of(done), server)
+    completed = subprocess.CompletedProcess(resume, process.returncode, out, err)
+    counts = folder.check_results(folder.results_of(completed), server)
 
     assert kills > 0
     assert counts["failed"] == counts["skipped"] == 0
     assert counts["unknown"] <= kills * most
 
 
-def test_what_was_refused_and_waits_is_not_in_doubt(folder_of: Any, server: Any) -> None:
-    """A throttled send pauses between two attempts; a kill meanwhile leaves no doubt of it."""
+def test_throttled_send_is_not_in_doubt_after_a_kill(folder_of: Any, server: Any) -> None:
+    """It was paused between two attempts."""
     folder = folder_of(playbook=SENDS)
     server.trigger_at, server.throttled_share = 50, 1.0
     with folder.start(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
         server.trigger = process.kill
         process.communicate(timeout=40)
     server.wait_until_idle()
-    written = folder.journal.read_text()
+    journal = folder.journal.read_text()
     in_doubt = read_journal(folder.journal).sending
 
     server.throttled_share = 0.0
@@ -83,17 +83,17 @@ def test_what_was_refused_and_waits_is_not_in_doubt(folder_of: Any, server: Any)
         folder.results_of(folder.run(server, "--resume", "j", *CONCURRENT)), server
     )
 
-    assert written.count('"unsent"') > CONCURRENCY
+    assert journal.count('"unsent"') > CONCURRENCY
     assert len(in_doubt) < CONCURRENCY // 2
     assert counts["unknown"] == len(in_doubt)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("how", ["failed", "interrupted"])
-def test_what_a_killed_run_has_done_is_never_reported_as_skipped(
+def test_action_in_doubt_is_never_skipped_by_a_later_part(
     folder: Any, server: Any, how: str
 ) -> None:
-    """Adds may be done twice, so they wait for the next part; until then they are in doubt."""
+    """Adds may be repeated, so they are left for the next part; until then they are unknown."""
     server.trigger_at, server.holds_responses, server.throttled_share = CONCURRENCY, True, 0.0
     with folder.start(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
         server.trigger = process.kill
@@ -106,8 +106,8 @@ def test_what_a_killed_run_has_done_is_never_reported_as_skipped(
         server.trigger, server.holds_responses = partial(process.send_signal, signal.SIGINT), False
         out, err = process.communicate(timeout=40)
     server.wait_until_idle()
-    done = subprocess.CompletedProcess((), process.returncode, out, err)
-    counts = folder.check_results(folder.results_of(done), server)
+    completed = subprocess.CompletedProcess((), process.returncode, out, err)
+    counts = folder.check_results(folder.results_of(completed), server)
 
     assert counts["unknown"] + counts["ok"] >= CONCURRENCY
     assert counts["failed"] == 0
@@ -118,59 +118,59 @@ def test_what_a_killed_run_has_done_is_never_reported_as_skipped(
     assert rest == {"ok": len(folder.requests)}
 
 
-async def run_here(folder: Any, server: Any, options: JournalOptions) -> list[Result]:
+async def run_in_process(folder: Any, server: Any, options: JournalOptions) -> list[Result]:
     """Run the folder's playbook in this process."""
     endpoint = Endpoint(f"http://127.0.0.1:{server.port}", "bG9vcGJhY2s=")
     run_info = planning.run_info([folder.plan], Destination.SERVICE, [endpoint.host])
     recorder = open_recorder(options, run_info, [folder.plan], [endpoint.host])
     results = [
-        one async for one in running.run([folder.plan], lambda _: endpoint, recorder=recorder)
+        result async for result in running.run([folder.plan], lambda _: endpoint, recorder=recorder)
     ]
     assert recorder.journal
     await recorder.journal.close()
     return results
 
 
-def crash_points(written: bytes) -> Iterator[bytes]:
-    """The journal as it may be after a crash: cut at and in each line, with garbage or without."""
-    lines = written.splitlines(keepends=True)
+def crash_points(journal: bytes) -> Iterator[bytes]:
+    """Yield the journal as it may be after a crash: cut at and in each line, some with garbage."""
+    lines = journal.splitlines(keepends=True)
     for number, line in enumerate(lines[1:], start=1):
-        whole = b"".join(lines[:number])
-        yield whole
-        yield whole + line[: len(line) // 2] + b"\0" * (number % 2)
-        yield whole + line[:-1]
-    yield written
+        complete = b"".join(lines[:number])
+        yield complete
+        yield complete + line[: len(line) // 2] + b"\0" * (number % 2)
+        yield complete + line[:-1]
+    yield journal
 
 
-def preload(server: Any, folder: Any, *, is_applied: bool) -> None:
-    """What the server has applied by a crash point; what is in doubt may be among it or not."""
+def apply_earlier_actions(server: Any, folder: Any, *, is_applied: bool) -> None:
+    """Let the server have applied what ended before a crash, and perhaps what is in doubt."""
     history = read_journal(folder.journal)
-    ended = {one.index for one in history.results()}
-    maybe = history.sending if is_applied else set()
-    server.applied = Counter(folder.requests[index] for index in ended | maybe)
+    ended = {result.index for result in history.results()}
+    in_doubt = history.sending if is_applied else set()
+    server.applied = Counter(folder.requests[index] for index in ended | in_doubt)
 
 
 @pytest.mark.parametrize("is_applied", [True, False])
-async def test_a_run_resumes_from_every_crash_point(
+async def test_run_resumes_from_every_crash_point(
     folder_of: Any, server: Any, *, is_applied: bool
 ) -> None:
-    """Whether what was in doubt was applied or not."""
+    """Whether the actions in doubt were applied or not."""
     folder = folder_of(rows=1)
-    await run_here(folder, server, JournalOptions(file=str(folder.journal)))
+    await run_in_process(folder, server, JournalOptions(file=str(folder.journal)))
     points = list(crash_points(folder.journal.read_bytes()))
 
     for point in points:
         folder.journal.write_bytes(point)
-        preload(server, folder, is_applied=is_applied)
+        apply_earlier_actions(server, folder, is_applied=is_applied)
         in_doubt = read_journal(folder.journal).sending
 
-        results = await run_here(folder, server, JournalOptions(resume=str(folder.journal)))
+        results = await run_in_process(folder, server, JournalOptions(resume=str(folder.journal)))
 
-        results.sort(key=lambda one: one.index)
-        records = [one.as_json() for one in results]
+        results.sort(key=lambda result: result.index)
+        records = [result.as_json() for result in results]
         assert folder.check_results(records, server)["unknown"] == len(in_doubt - folder.idempotent)
         history = read_journal(folder.journal)
-        assert [one.as_json() for one in history.results()] == records
+        assert [result.as_json() for result in history.results()] == records
         assert not history.sending
 
     assert len(points) > len(folder.requests) * 3

@@ -234,7 +234,7 @@ class ScriptedServer:
         while end is End.OPEN and (request := await self._request(reader)):
             last = request
             end = await self._respond(request, reader, writer)
-        # A request may be on its way over a connection that is closed while nothing is asked.
+        # A request may be on its way over an idle connection that is closed.
         self.unread += last is None or (last.behavior.accepts and end is End.CLOSED)
         if end is End.RESET:
             _reset(writer)
@@ -350,7 +350,7 @@ async def run_against(
 
 @pytest.fixture(scope="session")
 def harness() -> SimpleNamespace:
-    """The server, its behaviors, and the functions that run against it out."""
+    """The server, its behaviors, and the functions that run actions against it."""
     return SimpleNamespace(
         Server=ScriptedServer,
         Behavior=Behavior,

@@ -1,4 +1,4 @@
-"""`concurrency` and `rate` are upper bounds, for every behavior of the service."""
+"""`concurrency` and `rate` are upper bounds, whatever the service does."""
 
 import asyncio
 import operator
@@ -36,10 +36,10 @@ JOINS = st.lists(st.sampled_from(OTHERS[:2]), min_size=4, max_size=12)
     behaviors=st.lists(st.integers(0, 99), max_size=16),
     concurrency=st.integers(1, 5),
 )
-def test_no_more_is_in_flight_than_is_allowed(
+def test_concurrency_is_an_upper_bound(
     harness: Any, actions: list[dict[str, str]], behaviors: list[int], concurrency: int
 ) -> None:
-    """`concurrency` is an upper bound of the requests without an answer, retries included."""
+    """Retries included."""
     choices = [*harness.PROMPT, harness.SLOW, harness.SLOW]
     server = harness.Server([choices[number % len(choices)] for number in behaviors])
     options = {"mode": "concurrent", "concurrency": concurrency, "onError": "continue"}
@@ -56,22 +56,22 @@ def test_no_more_is_in_flight_than_is_allowed(
     behaviors=st.lists(st.integers(0, 99), max_size=8),
     rate=st.sampled_from([100, 400]),
 )
-def test_no_more_is_started_than_the_rate_allows(
+def test_rate_is_an_upper_bound(
     harness: Any, mode: str, actions: list[dict[str, str]], behaviors: list[int], rate: int
 ) -> None:
-    """`rate` is an upper bound of starts, retries included; a pause is not made up for."""
+    """Retries included; a pause does not allow a burst after it."""
     choices = [*harness.PROMPT, harness.PAUSED]
     server = harness.Server([choices[number % len(choices)] for number in behaviors])
-    began = time.monotonic()
+    started = time.monotonic()
 
     asyncio.run(harness.run_against(server, actions, mode=mode, rate=rate, onError="continue"))
 
-    times = [one.at for one in server.requests]
-    assert all(at >= began + number / rate for number, at in enumerate(times))
+    times = [request.at for request in server.requests]
+    assert all(at >= started + number / rate for number, at in enumerate(times))
     if mode == "sequential":
-        for place, refused in enumerate(server.requests):
-            opens = refused.at + (harness.PAUSE if refused.behavior is harness.PAUSED else 0.0)
-            after = enumerate(times[place + 1 :])
-            assert refused.behavior is not harness.PAUSED or all(
-                at >= opens + n / rate for n, at in after
+        for position, request in enumerate(server.requests):
+            next_at = request.at + (harness.PAUSE if request.behavior is harness.PAUSED else 0.0)
+            later = enumerate(times[position + 1 :])
+            assert request.behavior is not harness.PAUSED or all(
+                at >= next_at + n / rate for n, at in later
             )

@@ -54,17 +54,17 @@ async def run_with_clocks(
 @given(
     actions=JOINS,
     behaviors=st.lists(st.integers(0, 99), max_size=12),
-    steps=st.lists(st.floats(-30, 30), min_size=1),
+    offsets=st.lists(st.floats(-30, 30), min_size=1),
 )
-def test_a_wall_clock_that_is_set_a_little_lets_no_token_expire(
-    harness: Any, actions: list[dict[str, str]], behaviors: list[int], steps: list[float]
+def test_tokens_are_valid_while_the_wall_clock_is_adjusted(
+    harness: Any, actions: list[dict[str, str]], behaviors: list[int], offsets: list[float]
 ) -> None:
-    """Half a minute back and forth, in the middle of a run."""
+    """By up to half a minute, during a run."""
     server = server_with(harness, behaviors)
-    steps_left = cycle(steps)
+    remaining_offsets = cycle(offsets)
 
     counts = asyncio.run(
-        run_with_clocks(harness, server, actions, now=lambda: time.time() + next(steps_left))
+        run_with_clocks(harness, server, actions, now=lambda: time.time() + next(remaining_offsets))
     )
 
     assert counts.total() == len(actions)
@@ -78,14 +78,14 @@ def test_a_wall_clock_that_is_set_a_little_lets_no_token_expire(
     behaviors=st.lists(st.integers(0, 99), max_size=12),
     days=st.lists(st.integers(-400, 400), min_size=1),
 )
-def test_a_wall_clock_that_is_far_off_stalls_nothing(
+def test_run_finishes_with_a_wrong_wall_clock(
     harness: Any, actions: list[dict[str, str]], behaviors: list[int], days: list[int]
 ) -> None:
-    """A `Retry-After` that is a date is measured by the server's own clock."""
-    days_left = cycle(days)
+    """A `Retry-After` date is relative to the `Date` of the response."""
+    remaining_days = cycle(days)
 
     def now() -> float:
-        return time.time() + 86400 * next(days_left)
+        return time.time() + 86400 * next(remaining_days)
 
     assert asyncio.run(
         run_with_clocks(harness, server_with(harness, behaviors), actions, now=now)
@@ -99,14 +99,14 @@ def test_a_wall_clock_that_is_far_off_stalls_nothing(
     jumps=st.lists(st.sampled_from([0.0, 0.0, 0.001, 60.0, 3600.0]), min_size=1),
     tick=st.sampled_from([1e-9, 0.016]),
 )
-def test_a_clock_that_jumps_ahead_or_ticks_coarsely_stalls_nothing(
+def test_run_finishes_with_a_clock_that_jumps_or_is_coarse(
     harness: Any,
     actions: list[dict[str, str]],
     behaviors: list[int],
     jumps: list[float],
     tick: float,
 ) -> None:
-    """As on a machine that slept, or whose clock moves sixty times a second."""
+    """As on a machine that slept, or with a resolution of 16 ms."""
     ahead = accumulate(cycle(jumps))
 
     def clock() -> float:

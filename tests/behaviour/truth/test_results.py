@@ -34,22 +34,26 @@ ACTION = st.builds(operator.or_, st.sampled_from(SENDS), DELIVERY) | st.sampled_
 
 
 def compare(
-    result: Result, written: Mapping[str, Any], requests: Sequence[Any], unread: int, most: int
+    result: Result,
+    action_fields: Mapping[str, Any],
+    requests: Sequence[Any],
+    unread: int,
+    most: int,
 ) -> None:
     """Compare the result of one action with the server's records.
 
     Args:
         result: The result.
-        written: The action in the playbook.
+        action_fields: The action in the playbook.
         requests: Its requests, in order.
-        unread: The most of its requests that may be missing there.
-        most: The most attempts there may be.
+        unread: How many of its requests may be missing there.
+        most: The maximum number of attempts.
     """
     applied = sum(request.behavior.applies for request in requests)
     lost = result.attempts - len(requests)
     action = ACTIONS[result.action_name]
-    path = build_request(action, {**written, "data": b"", "dataType": "text"}, "chat").path
-    is_sent_once = not action.is_idempotent and written.get("delivery") != "atLeastOnce"
+    path = build_request(action, {**action_fields, "data": b"", "dataType": "text"}, "chat").path
+    is_sent_once = not action.is_idempotent and action_fields.get("delivery") != "atLeastOnce"
     tries = len(result.tries) + (result.started_ms is not None)
     assert 0 <= lost <= unread
     assert result.attempts <= tries <= most
@@ -96,22 +100,24 @@ def test_each_result_is_correct(  # noqa: PLR0913, PLR0917 -- what hypothesis dr
     accepted: list[bool],
     on_error: str,
 ) -> None:
-    """`ok` was done, `failed` was not, `skipped` never left, and only doubt is `unknown`."""
+    """`ok` was done, `failed` was not, `skipped` was never sent; only doubt is `unknown`."""
     server = harness.Server(
-        [harness.BEHAVIORS[one % len(harness.BEHAVIORS)] for one in behaviors], accepted
+        [harness.BEHAVIORS[number % len(harness.BEHAVIORS)] for number in behaviors], accepted
     )
 
     results = asyncio.run(harness.run_against(server, actions, mode=mode, onError=on_error))
 
-    assert sorted(one.index for one in results) == list(range(len(actions)))
-    ids = {one.request_id for one in results if one.attempts}
-    assert len(ids) == sum(one.attempts > 0 for one in results)
+    assert sorted(result.index for result in results) == list(range(len(actions)))
+    ids = {result.request_id for result in results if result.attempts}
+    assert len(ids) == sum(result.attempts > 0 for result in results)
     assert {request.request_id for request in server.requests} <= ids
     for result in results:
-        own = [request for request in server.requests if request.request_id == result.request_id]
-        compare(result, actions[result.action], own, server.unread, harness.ATTEMPTS)
-    left = sum(one.attempts for one in results)
-    assert 0 <= left - len(server.requests) <= server.unread
+        its_requests = [
+            request for request in server.requests if request.request_id == result.request_id
+        ]
+        compare(result, actions[result.action], its_requests, server.unread, harness.ATTEMPTS)
+    attempts = sum(result.attempts for result in results)
+    assert 0 <= attempts - len(server.requests) <= server.unread
     summary = Summary(Counter())
     for result in results:
         summary.add(result.status, result.error)
@@ -119,7 +125,7 @@ def test_each_result_is_correct(  # noqa: PLR0913, PLR0917 -- what hypothesis dr
 
 
 @pytest.mark.parametrize("mode", ["sequential", "concurrent"])
-def test_each_behavior_alone(harness: Any, mode: str) -> None:
+def test_results_are_correct_for_each_behavior(harness: Any, mode: str) -> None:
     """With an add and with a send."""
     for behavior in harness.BEHAVIORS:
         for action in (OTHERS[0], SENDS[0]):
@@ -127,20 +133,20 @@ def test_each_behavior_alone(harness: Any, mode: str) -> None:
             actions = [action, OTHERS[1]]
             run = harness.run_against(server, actions, mode=mode, onError="continue")
             for result in asyncio.run(run):
-                own = [
+                its_requests = [
                     request
                     for request in server.requests
                     if request.request_id == result.request_id
                 ]
-                written = actions[result.action]
-                compare(result, written, own, server.unread, harness.ATTEMPTS)
+                action_fields = actions[result.action]
+                compare(result, action_fields, its_requests, server.unread, harness.ATTEMPTS)
 
 
 @pytest.mark.parametrize("mode", ["sequential", "concurrent"])
-def test_a_refused_connection_sends_nothing(harness: Any, mode: str) -> None:
-    """The server does not listen while all attempts are made: the action failed."""
-    shut = next(one for one in harness.BEHAVIORS if one.stops_listening and one.applies)
-    server = harness.Server([shut], closed=0.5)
+def test_refused_connections_are_no_attempts(harness: Any, mode: str) -> None:
+    """The server does not listen during all attempts, so the actions failed."""
+    behavior = next(item for item in harness.BEHAVIORS if item.stops_listening and item.applies)
+    server = harness.Server([behavior], closed=0.5)
     first, *others = asyncio.run(
         harness.run_against(
             server,
@@ -152,5 +158,7 @@ def test_a_refused_connection_sends_nothing(harness: Any, mode: str) -> None:
     )
 
     assert first.status is Status.OK
-    assert {(one.status, one.attempts, len(one.tries)) for one in others} == {(Status.FAILED, 0, 2)}
+    assert {(result.status, result.attempts, len(result.tries)) for result in others} == {
+        (Status.FAILED, 0, 2)
+    }
     assert len(server.requests) == 1
