@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from wps_run.text import (
     display_width,
     escape_invisible,
+    has_surrogate,
     mask_access_keys,
     mask_secrets,
     pad,
@@ -192,3 +193,10 @@ def test_access_keys_are_mask_access_keys(text: str, shown: str) -> None:
     """By their name in a connection string, and with their width, so that carets stay right."""
     assert shown in mask_access_keys(text)
     assert len(mask_access_keys(text)) == len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("ada", False), ("é あ 🎉", False), ("a\ud83d", True), ("\udc00", True)]
+)
+def test_halves_of_surrogate_pairs_are_found(text: str, *, expected: bool) -> None:
+    assert has_surrogate(text) is expected

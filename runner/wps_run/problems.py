@@ -1,7 +1,6 @@
 """Problems of a user's input with their positions, and the expected exceptions."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -30,8 +29,7 @@ class Position(NamedTuple):
         return f"{self.file}:{self.line}{column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong: where, what, and the remedy.
 
     Attributes:

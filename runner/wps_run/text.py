@@ -82,6 +82,7 @@ _EMOJI_CATEGORIES = {"So", "Sk"}
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
 """Control characters, and those that have no width or change the direction of writing."""
 
+_SURROGATE = "[\ud800-\udfff]"
 _INVISIBLE = rf"[{_CONTROLS}\u200c\u200d\ud800-\udfff]+"
 
 
@@ -110,9 +111,14 @@ def escape_controls(text: str) -> str:
     return re.sub(f"[{_CONTROLS}]", lambda match: _escape(match[0]), replace_surrogates(text))
 
 
+def has_surrogate(text: str) -> bool:
+    """Check for halves of surrogate pairs, which are no characters and which UTF-8 lacks."""
+    return not text.isascii() and re.search(_SURROGATE, text) is not None
+
+
 def replace_surrogates(text: str) -> str:
     """Replace lone surrogates, which UTF-8 cannot encode, by U+FFFD."""
-    return text if text.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text if text.isascii() else re.sub(_SURROGATE, "\ufffd", text)
 
 
 def replace_invisible(text: str) -> str:

@@ -48,7 +48,7 @@ def history(recorded: dict[str, str]) -> History:
 def with_texts(action: Action) -> Action:
     """The action with other help texts."""
     fields = tuple(
-        replace(field, summary="Another text.", example="another") for field in action.fields
+        field._replace(summary="Another text.", example="another") for field in action.fields
     )
     return replace(action, summary="Another text.", fields=fields)
 

@@ -1,9 +1,9 @@
 """The properties of actions: their names, types, limits and location in the request."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 
 class FieldLocation(StrEnum):
@@ -32,8 +32,7 @@ DATA_LIMIT = 1024 * 1024
 """The largest message in bytes. Source: the service's documented message size."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One property of an action.
 
     Attributes:
@@ -60,7 +59,7 @@ class Field:
     is_target: bool = False
     is_name: bool = False
     limit: int | None = None
-    choices: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    choices: Mapping[str, str] = MappingProxyType({})
     minimum: int | None = None
     maximum: int | None = None
 
@@ -151,8 +150,7 @@ FILTER = Field(
     example="userId ne 'ada'",
     required=False,
 )
-SELECTION = replace(
-    FILTER,
+SELECTION = FILTER._replace(
     summary="An OData expression that selects the connections, such as `userId eq 'ada'`.",
     location=FieldLocation.BODY,
     example="userId eq 'ada'",

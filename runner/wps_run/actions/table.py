@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from wps_run.actions.fields import (
     CONNECTION_ID,
@@ -76,8 +77,7 @@ class Repeat(StrEnum):
     SCOPE_CLOSE = "scopeClose"
 
 
-@dataclass(frozen=True, slots=True)
-class Overlap:
+class Overlap(NamedTuple):
     """What may run at the same time as an action."""
 
     phase: Phase

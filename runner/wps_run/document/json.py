@@ -10,9 +10,9 @@ from typing import Never
 
 from wps_run.document.builder import DocumentBuilder
 from wps_run.document.scalars import resolve_plain
+from wps_run.text import has_surrogate
 
 _TOKEN = re.compile(r'[\[{\]}]|"[^"\\]*(?:\\.[^"\\]*)*"|[^\s,:"\[\]{}]+')
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def looks_like_json(text: str) -> bool:
@@ -57,7 +57,7 @@ def _parse_string(token: str, start: int, end: int, builder: DocumentBuilder) ->
     if "\\" not in token:
         return token[1:-1]
     value: str = json.loads(token)
-    if _SURROGATE.search(value):
+    if has_surrogate(value):
         message = "the text has half of a surrogate pair, which is no character"
         builder.add_problem(message, "surrogate", start, end)
     return value

@@ -11,6 +11,7 @@ from wps_run.actions.table import Action
 from wps_run.document.scalars import resolve_plain
 from wps_run.playbook.options import DURATION, TIMEOUT
 from wps_run.problems import did_you_mean
+from wps_run.text import has_surrogate
 
 _SHOWN = 60
 """Values with more characters are not quoted in a message."""
@@ -114,7 +115,7 @@ def text_error(field: Field, value: str) -> str | None:
         return f"{what} {reason}" if reason else None
     if not value and field.type is FieldType.STRING:
         return f"{what} is empty" + ("" if field.required else "; leave it out")
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+    if has_surrogate(value):
         return f"{what} has half of a surrogate pair, which is no character"
     return None
 

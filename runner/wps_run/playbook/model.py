@@ -1,7 +1,6 @@
 """Read and check a playbook; its errors are collected, not raised."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from wps_run.actions.fields import FieldType
@@ -44,8 +43,7 @@ class ActionTemplate(NamedTuple):
     data_file: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Playbook:
+class Playbook(NamedTuple):
     """A file: a playbook or a bare batch. The parts that have errors are left out.
 
     Attributes:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Never, Protocol
 from wps_run.document.document import Document, Path
 from wps_run.playbook.messages import describe_type
 from wps_run.problems import Position, Problem
+from wps_run.text import has_surrogate
 
 VALUE_COLUMN = ""
 """The only column of rows that are single values. No column of a file has this name."""
@@ -62,16 +63,16 @@ class Inputs(Protocol):
         """
 
 
-class NoInputs:
-    """Inputs without a file system: every file is refused."""
-
+class _NoInputs:
     def rows(self, name: str) -> Rows:
-        """Refuse a file of rows."""
         raise InputError(f"`{name}` cannot be read here")
 
     def data(self, name: str) -> bytes:
-        """Refuse a message file."""
         raise InputError(f"`{name}` cannot be read here")
+
+
+NO_INPUTS: Inputs = _NoInputs()
+"""Inputs without a file system: every file is refused."""
 
 
 BOM = b"\xef\xbb\xbf"
@@ -262,7 +263,6 @@ _DECODER = json.JSONDecoder(
     object_pairs_hook=_make_object, parse_int=str, parse_float=str, parse_constant=_refuse_constant
 )
 _LITERALS: Mapping[Any, str] = MappingProxyType({True: "true", False: "false", None: ""})
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _json_cells(value: object) -> dict[str, str]:
@@ -273,7 +273,7 @@ def _json_cells(value: object) -> dict[str, str]:
                 name = f"`{key}`" if key else "a row"
                 raise ValueError(f"{name} is a single value, not {describe_type(cell)}")
             cells[key] = _LITERALS[cell]
-        elif not cell.isascii() and _SURROGATE.search(cell):
+        elif has_surrogate(cell):
             raise ValueError("it has half of a surrogate pair, which is no character")
     return cells
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wps_run.actions.fields import FieldType
 from wps_run.actions.locks import EXCLUSIVE, Lock, locks_for
@@ -75,8 +75,7 @@ SHOWN_ROWS = 20
 """The most bad rows of one source that are reported; the others are only counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepCheck:
+class StepCheck(NamedTuple):
     """The result of checking all steps of a playbook.
 
     Attributes:

@@ -2,18 +2,18 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 from wps_run.document.document import Document, Path
-from wps_run.playbook.rows import VALUE_COLUMN, Inputs, NoInputs
+from wps_run.playbook.rows import NO_INPUTS, VALUE_COLUMN, Inputs
 from wps_run.problems import Position, Problem, did_you_mean
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[^}\n]*)(?P<end>\}?)")
 
 
-@dataclass(frozen=True, slots=True)
 class VariableScope:
-    """The sources of values for `${…}`.
+    """The sources of values for `${…}`. Its repr shows no value, since some are secrets.
 
     Attributes:
         variables: Name to value, from all sources, overrides applied.
@@ -21,9 +21,15 @@ class VariableScope:
         inputs: The files that the playbook names.
     """
 
-    variables: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, str] | None = field(default_factory=dict, repr=False)
-    inputs: Inputs = field(default_factory=NoInputs, repr=False)
+    def __init__(
+        self,
+        variables: Mapping[str, str] = MappingProxyType({}),
+        environment: Mapping[str, str] | None = MappingProxyType({}),
+        inputs: Inputs = NO_INPUTS,
+    ) -> None:
+        self.variables = variables
+        self.environment = environment
+        self.inputs = inputs
 
 
 class UndefinedError(Exception):
@@ -44,8 +50,7 @@ class NotYetKnownError(Exception):
     """A `${env.…}` whose value is known only at run time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(NamedTuple):
     """A text with all variables substituted except the columns of a row.
 
     Attributes:
@@ -137,7 +142,7 @@ def reference_problem(
     if position is None or offset < 0:
         return problem
     position = Position(position.file, position.line, offset + 1)
-    return replace(problem, position=position, width=len(reference))
+    return problem._replace(position=position, width=len(reference))
 
 
 def _matches(text: str) -> Iterator[re.Match[str]]:

@@ -5,9 +5,8 @@ A row names its code by module, so that reading a table imports no format.
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from wps_run.execution.result import Result
@@ -34,8 +33,7 @@ class Reporter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFormat:
+class ReportFormat(NamedTuple):
     """One format of a report.
 
     Attributes:
@@ -118,8 +116,7 @@ FILE_FORMATS: Mapping[str, ReportFormat] = MappingProxyType(
 """Suffix to format, of those that `--report` can write."""
 
 
-@dataclass(frozen=True, slots=True)
-class FindingFormat:
+class FindingFormat(NamedTuple):
     """One format of the problems that `validate` finds.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -72,7 +71,7 @@ def command(
             unreadable.append(error)
     problems = [*validator.unused_variables(), *problems]
     if strict:
-        problems = [replace(problem, severity=Severity.ERROR) for problem in problems]
+        problems = [problem._replace(severity=Severity.ERROR) for problem in problems]
     count = len(files) - len(unreadable)
     if count or form != "text":
         write(sys.stdout, _format(form, problems, count))
@@ -130,7 +129,7 @@ def _relative(problem: Problem) -> Problem:
     file = Path(position.file)
     if file.is_absolute() and file.is_relative_to(Path.cwd()):
         file = file.relative_to(Path.cwd())
-    return replace(problem, position=position._replace(file=file.as_posix()))
+    return problem._replace(position=position._replace(file=file.as_posix()))
 
 
 def _find_files(paths: Sequence[str]) -> Iterator[str]:
