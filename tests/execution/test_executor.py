@@ -614,6 +614,8 @@ async def test_step_not_sent_at_a_defect_is_failed(run: Any, join: Make) -> None
     )
 
     assert (failed.status, failed.attempts, failed.started_ms) == ("failed", 0, None)
+    assert failed.error
+    assert (failed.error.code, failed.error.hint) == ("defect", "")
     assert {result.status for result in skipped} <= {Status.FAILED, Status.SKIPPED}
     assert run.service.requests == []
 

@@ -267,6 +267,35 @@ def test_number_of_blocked_steps_that_are_held_is_bounded(run: Any, make_step: M
     assert next(numbers) <= 5000
 
 
+def test_no_timer_runs_while_the_concurrency_limit_is_reached(run: Any, join: Make) -> None:
+    """A step is ready, but only the end of a request lets it start."""
+    steps = [join("ada"), join("bob")]
+    scheduler = Scheduler(steps, run.options, run.stop, ConcurrencyLimiter(1))
+    job = scheduler.next_job(now=0.0)
+    assert job is not None
+
+    assert (scheduler.next_job(now=0.0), scheduler.wake_at()) == (None, None)
+    scheduler.retry(job, due=5.0)
+    assert scheduler.wake_at() is not None
+    assert scheduler.next_job(now=0.0) is not None
+
+
+def test_attempt_starts_at_the_time_to_wake_at(run: Any, join: Make) -> None:
+    """Neither before the rate allows it, nor before the pause of a retry ends."""
+    options = replace(run.options, rate=10.0)
+    scheduler = Scheduler([join("ada"), join("bob")], options, run.stop, ConcurrencyLimiter(8))
+    ada = scheduler.next_job(now=0.0)
+    assert ada is not None
+    assert scheduler.next_job(now=0.09) is None
+    assert scheduler.wake_at() == pytest.approx(0.1)
+    assert scheduler.next_job(now=scheduler.wake_at() or 0.0) is not None
+
+    scheduler.retry(ada, due=5.0)
+    assert scheduler.next_job(now=4.9) is None
+    assert scheduler.wake_at() == 5.0
+    assert scheduler.next_job(now=5.0) is ada
+
+
 def test_delivered_results_make_room_for_further_steps(
     run: Any, endless_steps: Iterator[Step]
 ) -> None:
@@ -615,6 +644,7 @@ async def test_send_that_waits_for_a_sync_is_skipped_on_interrupt(
     (result,) = await run.results([make_step("sendToAll")])
 
     assert (result.status, result.attempts, arrivals) == (Status.SKIPPED, 0, [])
+    assert result.error.code == "interrupted"
     assert (tmp_path / "j").read_text().splitlines()[-1].startswith('{"type":"result","index":')
 
 

@@ -157,11 +157,15 @@ def test_action_in_doubt_that_is_skipped_or_failed_now_is_unknown(status: Status
 
 
 def test_resume_of_failed_keeps_actions_in_doubt() -> None:
-    remaining, earlier = split(
-        history(sending=(0,)), [step(0, "addUserToGroup")], ResumeMode.FAILED
-    )
+    """They count as sent once; the hint says whether `--resume` may repeat them."""
+    run = history(sending=(0, 1))
+    steps = [step(0, "addUserToGroup"), step(1)]
 
-    assert (remaining, earlier) == ([], {0: "unknown"})
+    assert split(run, steps, ResumeMode.FAILED) == ([], {0: "unknown", 1: "unknown"})
+    join, send = Resumption(run, ResumeMode.FAILED).earlier_results(steps)
+    assert (join.attempts, join.error) == (1, REPEATABLE_IN_DOUBT)
+    assert (send.attempts, send.error) == (1, IN_DOUBT)
+    assert REPEATABLE_IN_DOUBT.code == IN_DOUBT.code == "interrupted"
 
 
 def test_skip_by_on_missing_is_kept() -> None:
@@ -177,6 +181,8 @@ def test_resume_of_failed_runs_only_failed_actions() -> None:
 
     assert remaining == [1]
     assert earlier == {0: "ok", 2: "skipped", 3: "unknown", 4: "skipped"}
+    *_, never_sent = Resumption(run, ResumeMode.FAILED).earlier_results([step(4)])
+    assert (never_sent.attempts, never_sent.error and never_sent.error.code) == (0, "not-failed")
 
 
 def test_failed_action_that_is_skipped_now_stays_failed() -> None:

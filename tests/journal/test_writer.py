@@ -7,13 +7,14 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wps_run.journal.format import encode_line
-from wps_run.journal.writer import Journal, read_journal
+from wps_run.journal.writer import Journal, read_journal, remove_incomplete
 from wps_run.problems import JournalError
 
 HEADER = {
@@ -231,16 +232,48 @@ async def test_sending_record_is_written_after_mark_sending(tmp_path: Path) -> N
 
 
 async def test_nothing_is_sent_if_its_record_cannot_be_written(tmp_path: Path) -> None:
+    """Nothing is written after an incomplete line either, which would damage the journal."""
     journal = Journal.create(tmp_path / "j", HEADER_LINE)
     resource: Any = pytest.importorskip("resource", reason="Windows has no such limit")
     _, hard_limit = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(HEADER_LINE), hard_limit))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(HEADER_LINE) + 5, hard_limit))
     try:
         assert not journal.mark_sending(0)
         assert not await journal.sync_sending(1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    journal.add(encode_line(RESULT))
+    assert not journal.mark_sending(2)
     await journal.close()
+
+    assert (tmp_path / "j").read_bytes() == HEADER_LINE + b'{"typ'
+    assert read_journal(tmp_path / "j").sending == set()
+
+
+async def test_temporary_journal_is_made_in_its_folder_and_not_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It serves to write reports, and ends with the run."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append, raising=False)
+    journal = Journal.create_temporary(tmp_path, HEADER_LINE)
+    journal.add(encode_line(RESULT))
+    assert await journal.sync_sending(1)
+
+    assert list(tmp_path.iterdir()) == [journal.path]
+    assert read_journal(journal.path).sending == {1}
+    await journal.close()
+    assert synced == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("read", [read_journal, Journal.reopen, remove_incomplete])
+def test_pipe_is_no_journal(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    """Reading it would wait for a writer."""
+    os.mkfifo(tmp_path / "j")
+
+    with pytest.raises(JournalError, match="it is not a file"):
+        read(tmp_path / "j")
 
 
 async def test_close_waits_for_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

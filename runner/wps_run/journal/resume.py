@@ -88,10 +88,12 @@ class Resumption:
         if result.status is Status.OK:
             return result
         if self._is_in_doubt(step.index):
-            error = REPEATABLE_IN_DOUBT if _is_repeatable(step) else IN_DOUBT
-            attempts = max(1, result.attempts)
+            # It ran again, so it may be repeated.
             return msgspec.structs.replace(
-                result, status=Status.UNKNOWN, attempts=attempts, error=error
+                result,
+                status=Status.UNKNOWN,
+                attempts=max(1, result.attempts),
+                error=REPEATABLE_IN_DOUBT,
             )
         failed = self.history.status(step.index) is RecordedStatus.FAILED
         if result.status is Status.SKIPPED and failed:
