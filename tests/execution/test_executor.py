@@ -505,7 +505,7 @@ def executor_tasks() -> "set[asyncio.Task[Any]]":
 
 
 async def test_closing_early_cancels_requests_and_leaves_no_task(
-    run: Any, service: Any, join: Make
+    run: Any, service: Any, join: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     release = asyncio.Event()
     all_in_flight = asyncio.Event()
@@ -533,6 +533,7 @@ async def test_closing_early_cancels_requests_and_leaves_no_task(
     assert first.status is Status.OK
     assert remaining == set()
     assert run.stop.reason is None
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
 async def test_an_empty_playbook_has_no_results(run: Any) -> None:

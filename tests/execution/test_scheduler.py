@@ -633,19 +633,25 @@ async def test_sends_that_wait_for_one_sync_are_sent_at_the_rate(
 
 
 @pytest.mark.usefixtures("slow_disk")
+@pytest.mark.parametrize("how", ["request", "abandon"])
 async def test_send_that_waits_for_a_sync_is_skipped_on_interrupt(
-    run: Any, make_step: Make, arrivals: list[float], recorder: RunRecorder, tmp_path: Path
+    run: Any, make_step: Make, arrivals: list[float], recorder: RunRecorder, how: str
 ) -> None:
     """The journal has the result."""
     run.options = replace(run.options, mode=Mode.SEQUENTIAL)
     run.executor_args = {"recorder": recorder}
     loop = asyncio.get_running_loop()
-    loop.call_later(SYNC / 2, run.stop.request, SkipReason.INTERRUPTED)
+    if how == "request":
+        loop.call_later(SYNC / 2, run.stop.request, SkipReason.INTERRUPTED)
+    else:
+        loop.call_later(SYNC / 2, run.stop.abandon)
     (result,) = await run.results([make_step("sendToAll")])
 
     assert (result.status, result.attempts, arrivals) == (Status.SKIPPED, 0, [])
     assert result.error.code == "interrupted"
-    assert (tmp_path / "j").read_text().splitlines()[-1].startswith('{"type":"result","index":')
+    assert recorder.journal
+    last_line = recorder.journal.path.read_text().splitlines()[-1]
+    assert last_line.startswith('{"type":"result","index":')
 
 
 async def test_retry_after_pauses_sends_that_wait_for_a_sync(
