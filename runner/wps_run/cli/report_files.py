@@ -5,15 +5,14 @@ import secrets
 import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from wps_run.problems import UsageError
 from wps_run.report.formats import FILE_FORMATS, help_of, suffix_list
-
-if TYPE_CHECKING:
-    from wps_run.report.run_report import RunReport
+from wps_run.report.markdown import markdown
+from wps_run.report.run_report import RunReport
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -74,7 +73,7 @@ def _check_writable(path: Path, file: str) -> None:
         raise UsageError(f"cannot write the report `{file}`: {error.strerror}") from None
 
 
-def write_reports(paths: Iterable[Path], report: "RunReport", journal: Path | None) -> bool:
+def write_reports(paths: Iterable[Path], report: RunReport, journal: Path | None) -> bool:
     """Write report files, each as a whole or not at all.
 
     Args:
@@ -116,10 +115,8 @@ def _part(path: Path) -> Path:
     return path.with_name(f".wps-run-{secrets.token_hex(6)}.part")
 
 
-def add_job_summary(path: Path, report: "RunReport") -> None:
+def add_job_summary(path: Path, report: RunReport) -> None:
     """Append a run to the job summary of GitHub Actions. If that fails, there is a warning."""
-    from wps_run.report.markdown import markdown  # noqa: PLC0415 -- only in such a job
-
     try:
         text = "".join(markdown(report)).encode()
         with path.open("ab") as summary:

@@ -22,7 +22,9 @@ from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.writer import read_journal
 from wps_run.planning import Plan
 from wps_run.report.formats import OUTPUT_FORMATS, Reporter
+from wps_run.report.github import AnnotatedReporter
 from wps_run.report.records import summary_record
+from wps_run.report.run_report import RunReport
 from wps_run.report.text import QuietReporter, TextReporter, next_steps, summary_line
 
 if TYPE_CHECKING:
@@ -127,8 +129,6 @@ class RunOutput:
         journal = context.recorder.journal
         if journal is None or not (self._reports or self._job_summary):
             return True
-        from wps_run.report.run_report import RunReport  # noqa: PLC0415 -- most runs write none
-
         lasting = context.recorder.lasting
         if lasting:
             simulations = tuple(simulation.without_text() for simulation in simulations)
@@ -175,8 +175,6 @@ def _reporter(output_format: str, environment: Mapping[str, str], *, quiet: bool
         reporter = QuietReporter(styler) if quiet else TextReporter(styler)
     if environment.get("GITHUB_ACTIONS") != "true":
         return reporter
-    from wps_run.report.github import AnnotatedReporter  # noqa: PLC0415 -- only there
-
     to_stderr = None if output_format == "text" else partial(click.echo, err=True, nl=False)
     return AnnotatedReporter(reporter, to_stderr)
 
