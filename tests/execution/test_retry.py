@@ -134,6 +134,13 @@ def test_retry_after_is_the_shortest_pause() -> None:
     assert POLICY.decide(SEND, ONCE, history, 0.5) == Retry(7.25)
 
 
+def test_throttled_response_pauses_all_requests_as_long_as_the_service_asks() -> None:
+    """Without `Retry-After`, as long as the back-off of the action."""
+    assert POLICY.throttle_pause(history_of(Reply(429, retry_after=7.0)), 0.5) == 7.0
+    assert POLICY.throttle_pause(history_of(Reply(429, retry_after=0.0)), 0.5) == 0.0
+    assert POLICY.throttle_pause(history_of(Reply(503), Reply(503)), 0.5) == 0.5
+
+
 OUTCOMES = st.one_of(
     st.builds(Reply, st.integers(100, 599), retry_after=st.none() | st.floats(0, 3600)),
     st.builds(

@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,12 +14,23 @@ from msgspec import structs
 from wps_run.actions.locks import EXCLUSIVE
 from wps_run.actions.request import Value, build_request
 from wps_run.actions.table import ACTIONS
-from wps_run.execution.result import ActionError, Attempt, Status, result_for
+from wps_run.execution.result import MAX_ACTIONS, ActionError, Attempt, Status, result_for
+from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.fingerprint import require_same
-from wps_run.journal.format import IncompleteLineError, decode_record, encode_line
+from wps_run.journal.format import (
+    Header,
+    IncompleteLineError,
+    InvalidLineError,
+    Resumed,
+    decode_header,
+    decode_record,
+    encode_line,
+    encode_text,
+)
 from wps_run.journal.reader import read_history
 from wps_run.journal.resume import ResumeMode, Resumption
 from wps_run.playbook.options import Delivery, OnError
+from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import Step
 from wps_run.problems import JournalError
 from wps_run.report.formats import OUTPUT_FORMATS
@@ -194,6 +206,75 @@ def test_header_without_a_required_key_is_refused(missing: str) -> None:
         read_history(lambda: io.BytesIO(json.dumps(incomplete).encode() + b"\n"), "j")
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"destination": "PLAN"},
+        {"started": "2026-11-24T12:00:00"},
+        {"started": "yesterday"},
+        {"total": -1},
+        {"total": MAX_ACTIONS + 1, "shard": None},
+        {"total": 13},
+        {"shard": {"number": 0, "count": 2, "of": 12}},
+        {"shard": {"number": 3, "count": 2, "of": 12}},
+        {"fingerprint": {"the hub": 1}},
+    ],
+)
+def test_header_with_a_value_out_of_range_is_refused(changed: dict[str, Any]) -> None:
+    """A plan, no time zone, more actions than the plan of the shard, no such shard."""
+    with pytest.raises(JournalError, match="j:1: the journal is damaged here"):
+        read_history(lambda: io.BytesIO(encode_line({**HEADER, **changed})), "j")
+
+
+SHARD = RunInfo(
+    destination=Destination.SERVICE,
+    endpoints=("127.0.0.1:80", "127.0.0.1:81"),
+    hubs=("chat",),
+    playbooks=("p.yaml", "q.yaml"),
+    total=6,
+    pace="sequential",
+    shard=Shard(1, 2),
+    plan_total=12,
+)
+WHOLE = replace(SHARD, destination=Destination.LOCAL, shard=None, plan_total=6)
+
+
+@pytest.mark.parametrize("run", [SHARD, WHOLE], ids=["shard", "whole"])
+@pytest.mark.parametrize("later", [SHARD, WHOLE], ids=["shard", "whole"])
+def test_header_and_resumed_line_say_what_is_run(run: RunInfo, later: RunInfo) -> None:
+    """The last one is valid; the resumed lines of older journals do not say it."""
+    moment = "2026-11-24T12:00:00.000+00:00"
+    header = Header(moment, ("p.yaml", "q.yaml"), "salt", {"the hub": "c"}, "/srv")
+    journal = header.line(run)
+    assert decode_header(journal) == (header, run)
+
+    history = read_history(lambda: io.BytesIO(journal), "j")
+    history.add(encode_line({"type": "resumed", "resumed": moment}))
+    assert history.run == run
+    history.add(Resumed(moment).line(later))
+    assert history.run == later
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"type": "sending", "index": -1},
+        {"type": "sending", "index": MAX_ACTIONS},
+        {"type": "unsent", "index": "0"},
+        {"type": "summary", "durationMs": 1.5, "exitCode": 256},
+        {"type": "summary", "durationMs": 1.5, "exitCode": -1},
+        {"type": "summary", "durationMs": 1e15, "exitCode": 0},
+        {"type": "resumed", "resumed": "2026-11-24T12:00:00"},
+        {"type": "result", "index": 0},
+        HEADER,
+    ],
+)
+def test_record_with_a_value_out_of_range_is_damage(record: dict[str, Any]) -> None:
+    """So is a second header."""
+    with pytest.raises(InvalidLineError):
+        decode_record(encode_line(record))
+
+
 @pytest.mark.parametrize("status", [[], {}, None, 1, "done"])
 def test_other_status_of_a_result_is_damage(status: object) -> None:
     lines = [HEADER, {**RECORDS[2], "status": status}, RECORDS[1]]
@@ -234,4 +315,5 @@ def test_result_is_encoded_like_the_standard_library_does_and_decoded(
     line = encode_line(result)
 
     assert line == expected.encode(errors="surrogatepass") + b"\n"
+    assert encode_text(result) == expected
     assert decode_record(line) == result
