@@ -24,7 +24,7 @@ def load_playbook(path: str | Path) -> Playbook:
         UsageError: The file cannot be read.
         PlaybookError: The file has errors; has all that can be found without its variables.
     """
-    playbook = read_playbook(decode(read_file(path), str(path)), str(path))
+    playbook = read_playbook(read_text(path), str(path))
     raise_errors(playbook.problems)
     return playbook
 
@@ -36,17 +36,18 @@ def load_variables(path: str | Path) -> dict[str, str]:
         UsageError: The file cannot be read.
         PlaybookError: The file is not such a mapping.
     """
-    return variables_from(load(decode(read_file(path), str(path)), str(path)))
+    return variables_from(load(read_text(path), str(path)))
 
 
-def read_file(path: str | Path) -> bytes:
-    """Read a file that the user named.
+def read_text(path: str | Path) -> str:
+    """Read a text file that the user named.
 
     Raises:
         UsageError: The file cannot be read; has the reason.
+        PlaybookError: The file is not UTF-8; says where.
     """
     try:
-        return Path(path).read_bytes()
+        return decode(Path(path).read_bytes(), str(path))
     except IsADirectoryError:
         raise UsageError(f"`{path}` is a folder; name the playbooks in it") from None
     except (OSError, ValueError) as error:

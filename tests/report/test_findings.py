@@ -13,9 +13,9 @@ from jsonschema import Draft7Validator
 from wps_run.document.loader import decode
 from wps_run.playbook.model import read_playbook
 from wps_run.problems import PlaybookError, Position, Problem, Severity
-from wps_run.report.findings.rules import RULES
-from wps_run.report.findings.text import format_text
+from wps_run.report.findings import format_text
 from wps_run.report.formats import FINDING_FORMATS
+from wps_run.report.sarif import RULES
 from wps_run.text import Style
 
 HERE = Position("rooms.yaml", 3, 12)

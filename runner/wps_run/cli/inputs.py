@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from wps_run.checking import load_variables, read_file
+from wps_run.checking import load_variables, read_text
 from wps_run.document.loader import decode
 from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.problems import PlaybookError, Problem, UsageError
@@ -68,7 +68,7 @@ def read_input(path: str) -> Playbook:
         if sys.stdin is None:
             raise UsageError("standard input is closed")
         return read_playbook(decode(sys.stdin.buffer.read(), STDIN_NAME), STDIN_NAME)
-    return read_playbook(decode(read_file(path), path), path)
+    return read_playbook(read_text(path), path)
 
 
 def read_inputs(paths: Iterable[str]) -> list[Playbook]:

@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from wps_run.checking import read_file
+from wps_run.checking import read_text
 from wps_run.cli.inputs import Decorated, read_variables, variable_options
-from wps_run.document.loader import decode
 from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.options import (
     DURATION,
@@ -171,5 +170,4 @@ def read_environment(settings: str | None) -> Mapping[str, str]:
         return dict(os.environ)
     from wps_run.connect.settings import parse_settings  # noqa: PLC0415 -- only a run needs it
 
-    text = decode(read_file(settings), settings)
-    return {**parse_settings(text, settings), **os.environ}
+    return {**parse_settings(read_text(settings), settings), **os.environ}

@@ -10,97 +10,51 @@ _UNCLOSED = (
     'inside double quotes a `"` is written `\\"`'
 )
 _TAB = "a tab is not allowed as indentation; use spaces"
-_MESSAGES = (
-    ("maximum nesting depth", TOO_DEEP),  # libyaml's own limit, since 0.2.6
-    (
-        "mapping values are not allowed",
-        (
-            "a `: ` is not allowed here; quote a text that contains one, and indent a key like the "
-            "keys around it"
-        ),
+_MESSAGES = {
+    "maximum nesting depth": TOO_DEEP,  # libyaml's own limit, since 0.2.6
+    "mapping values are not allowed": (
+        "a `: ` is not allowed here; quote a text that contains one, and indent a key like the "
+        "keys around it"
     ),
-    (
-        "unexpected end of stream",
-        _UNCLOSED,
+    "unexpected end of stream": _UNCLOSED,
+    "unexpected document indicator": _UNCLOSED,
+    "unknown escape character": (
+        "not an escape of double quotes; write `\\\\` for a backslash, or use single quotes"
     ),
-    (
-        "unexpected document indicator",
-        _UNCLOSED,
+    "hexdecimal number": "the escape needs hexadecimal digits: `\\x41`, `\\u00e9`, `\\U0001F600`",
+    "Unicode character escape": (
+        "half of a surrogate pair, which YAML does not allow; write one escape such as "
+        "`\\U0001F600`, or the character itself"
     ),
-    (
-        "unknown escape character",
-        "not an escape of double quotes; write `\\\\` for a backslash, or use single quotes",
+    "expected ',' or ']'": (
+        "the list `[…]` goes wrong here: a `,` or the closing `]` is missing, or a text such "
+        "as `${…}` needs quotes"
     ),
-    (
-        "hexdecimal number",
-        "the escape needs hexadecimal digits: `\\x41`, `\\u00e9`, `\\U0001F600`",
+    "expected ',' or '}'": (
+        "the mapping `{…}` goes wrong here: a `,` or the closing `}` is missing, or a text "
+        "such as `${…}` needs quotes"
     ),
-    (
-        "Unicode character escape",
-        (
-            "half of a surrogate pair, which YAML does not allow; write one escape such as "
-            "`\\U0001F600`, or the character itself"
-        ),
+    "block sequence entries are not allowed": (
+        "a list cannot begin here; put its `-` on the next line, or quote the text"
     ),
-    (
-        "expected ',' or ']'",
-        (
-            "the list `[…]` goes wrong here: a `,` or the closing `]` is missing, or a text such "
-            "as `${…}` needs quotes"
-        ),
+    "expected '-' indicator": (
+        "wrong indentation: this line is outside the list above; indent it, or begin it with `- `"
     ),
-    (
-        "expected ',' or '}'",
-        (
-            "the mapping `{…}` goes wrong here: a `,` or the closing `}` is missing, or a text "
-            "such as `${…}` needs quotes"
-        ),
+    "did not find expected key": (
+        "this does not match the mapping around it; check the indentation, and quote a text "
+        "that continues after a closing quote"
     ),
-    (
-        "block sequence entries are not allowed",
-        "a list cannot begin here; put its `-` on the next line, or quote the text",
+    "could not find expected ':'": "a `:` is missing after this key",
+    "a tab character": _TAB,
+    "undefined tag handle": "unknown tag; quote the text if no tag is meant",
+    "expected alphabetic or numeric": (
+        "a name must follow `&` or `*`; quote a text that begins with one of them"
     ),
-    (
-        "expected '-' indicator",
-        "wrong indentation: this line is outside the list above; indent it, or begin it with `- `",
-    ),
-    (
-        "did not find expected key",
-        (
-            "this does not match the mapping around it; check the indentation, and quote a text "
-            "that continues after a closing quote"
-        ),
-    ),
-    (
-        "could not find expected ':'",
-        "a `:` is missing after this key",
-    ),
-    (
-        "a tab character",
-        _TAB,
-    ),
-    (
-        "undefined tag handle",
-        "unknown tag; quote the text if no tag is meant",
-    ),
-    (
-        "expected alphabetic or numeric",
-        "a name must follow `&` or `*`; quote a text that begins with one of them",
-    ),
-    (
-        "expected comment or line break",
-        "after `|` or `>` the text begins on the next line",
-    ),
-    (
-        "expected node content",
-        "a value is missing here, or a text needs quotes",
-    ),
-    (
-        "expected <document start>",
-        "the file should have ended here; check the indentation",
-    ),
-)
-"""A part of libyaml's message, and the message to show instead."""
+    "expected comment or line break": "after `|` or `>` the text begins on the next line",
+    "expected node content": "a value is missing here, or a text needs quotes",
+    "expected <document start>": "the file should have ended here; check the indentation",
+}
+"""A part of libyaml's message to the message to show instead; the first that matches applies."""
 
 _FLOW_ENDINGS = ("expected ',' or ']'", "expected ',' or '}'")
 
@@ -117,7 +71,7 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[str, int]:
     problem = error.problem or "it cannot be read as YAML"
     if "cannot start any token" in problem:
         return _bad_start_message(text[offset : offset + 1]), offset
-    message = next((message for part, message in _MESSAGES if part in problem), problem)
+    message = next((message for part, message in _MESSAGES.items() if part in problem), problem)
     if "surrogate" in message and looks_like_json(text):
         invalid = json_error(text)
         if invalid is not None:

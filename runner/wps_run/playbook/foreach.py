@@ -183,7 +183,7 @@ def invalid_references(
     """
     if columns is None:
         columns = columns_of(item.get("forEach"))
-    for path, text in _strings(item, ()):
+    for path, text in strings_in(item):
         for reference, column in row_references(text):
             message = None
             if path[0] == "forEach":
@@ -194,12 +194,13 @@ def invalid_references(
                 yield path, reference, f"`{reference}` {message}"
 
 
-def _strings(value: object, path: Path) -> Iterator[tuple[Path, str]]:
+def strings_in(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Yield each string in lists and mappings, keys apart, with its path."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _strings(item, (*path, key))
+            yield from strings_in(item, (*path, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _strings(item, (*path, index))
+            yield from strings_in(item, (*path, index))

@@ -8,6 +8,7 @@ from typing import Any
 
 from wps_run.actions.locks import Lock, locks_of
 from wps_run.actions.table import Origin, OverlapKind, Phase
+from wps_run.playbook.foreach import strings_in
 from wps_run.playbook.model import ActionTemplate, Playbook
 from wps_run.playbook.options import OPTIONS, MissingRule
 from wps_run.playbook.variables import referenced_names
@@ -56,19 +57,8 @@ def used_variables(playbook: Playbook) -> frozenset[str]:
     data = playbook.document.data
     if playbook.is_bare or not isinstance(data, dict):
         return frozenset()
-    strings = _strings(data.get("actions"))
-    return frozenset(name for text in strings for name in referenced_names(text))
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _strings(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _strings(part)
+    strings = strings_in(data.get("actions"))
+    return frozenset(name for _, text in strings for name in referenced_names(text))
 
 
 def _find_unused_variables(playbook: Playbook) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from wps_run.actions.fields import FieldLocation, FieldType
 from wps_run.actions.names import SLASH_ERROR, hub_error
@@ -207,25 +207,15 @@ def default_validator() -> PlaybookValidator:
     return PlaybookValidator()
 
 
-class _ActionExplainer:
+class _ActionExplainer(NamedTuple):
     """Turns the schema errors of one action into findings."""
 
-    def __init__(  # noqa: PLR0913 -- by keyword
-        self,
-        *,
-        action: Action,
-        mapping: Mapping[str, Any],
-        form: SchemaForm,
-        actions: Mapping[str, Action],
-        properties: Mapping[str, Any],
-        source_text: SourceText | None,
-    ) -> None:
-        self._action = action
-        self._mapping = mapping
-        self._form = form
-        self._actions = actions
-        self._properties = properties
-        self._source_text = source_text
+    action: Action
+    mapping: Mapping[str, Any]
+    form: SchemaForm
+    actions: Mapping[str, Action]
+    properties: Mapping[str, Any]
+    source_text: SourceText | None
 
     def explain(self, error: "ValidationError") -> Iterator[Finding]:
         path = tuple(error.absolute_path)
@@ -233,8 +223,8 @@ class _ActionExplainer:
             yield from self._missing(error)
         elif error.validator == "additionalProperties" and not path:
             # An action without `forEach` is checked as expanded; its author may have meant one.
-            is_batch_item = self._form is SchemaForm.BATCH
-            known = _schema(error)["properties"] if is_batch_item else self._properties
+            is_batch_item = self.form is SchemaForm.BATCH
+            known = _schema(error)["properties"] if is_batch_item else self.properties
             for key in _unknown_keys(error):
                 yield self._unknown_key(key, known)
         else:
@@ -242,31 +232,31 @@ class _ActionExplainer:
 
     def _missing(self, error: "ValidationError") -> Iterator[Finding]:
         """Report missing properties; `dataFile` replaces `data`."""
-        has_file = "dataFile" in self._mapping
-        if has_file and "data" in self._mapping and error.validator == "oneOf":
+        has_file = "dataFile" in self.mapping
+        if has_file and "data" in self.mapping and error.validator == "oneOf":
             message = "an action has either `data` or `dataFile`; remove one of them"
             yield Finding(("dataFile",), message, "value", at_key=True)
             return
         required = [
             field.name
-            for field in self._action.fields
+            for field in self.action.fields
             if field.required and not (has_file and field.type is FieldType.DATA)
         ]
-        yield from _missing_keys(error, f"`{self._action.name}`", required)
+        yield from _missing_keys(error, f"`{self.action.name}`", required)
 
     def _unknown_key(self, key: str, known: Iterable[str]) -> Finding:
-        name = self._action.name
-        absent = [field.name for field in self._action.fields if field.name not in self._mapping]
+        name = self.action.name
+        absent = [field.name for field in self.action.fields if field.name not in self.mapping]
         is_misspelled = key.casefold() in map(str.casefold, known) or messages.closest_key(
             key, absent
         )
         message = None
         if not is_misspelled:
-            message = messages.key_of_other_actions(key, self._action, self._actions.values())
+            message = messages.key_of_other_actions(key, self.action, self.actions.values())
         if not message:
             message = (
                 messages.key_only_in_playbooks(key)
-                if key in self._properties and key not in known
+                if key in self.properties and key not in known
                 else messages.unknown_key(key, known, f"`{name}`", playbook_key_schemas())
             )
         return Finding((key,), message, "unknown-key", at_key=True)
@@ -274,23 +264,23 @@ class _ActionExplainer:
     def _wrong_value(self, path: Path) -> Finding:
         """Explain why the value at a path is wrong, or the item of a list of strings."""
         key = str(path[0])
-        value = self._mapping[key]
+        value = self.mapping[key]
         if key == "forEach":
             inner, reason = for_each_error(value)
             return Finding((key, *inner), reason, "value")
-        field = next((field for field in self._action.fields if field.name == key), None)
+        field = next((field for field in self.action.fields if field.name == key), None)
         is_item = len(path) > 1 and field is not None and field.type is FieldType.STRINGS
         if is_item:
             path, value = path[:2], value[path[1]]
         else:
             path = path[:1]
-        schema = self._properties[key]
-        shown = _shown(self._source_text, path, value)
+        schema = self.properties[key]
+        shown = _shown(self.source_text, path, value)
         message: str | None
         if field is None:
             message = messages.value_error(key, schema, value, shown)
         elif field.type is FieldType.DATA:
-            message = messages.data_error(field, value, data_type_of(self._mapping), shown)
+            message = messages.data_error(field, value, data_type_of(self.mapping), shown)
         elif is_item and isinstance(value, str):
             message = messages.text_error(field, value)
         elif is_item:

@@ -141,18 +141,14 @@ FINDING_FORMATS: Mapping[str, FindingFormat] = MappingProxyType(
         row.name: row
         for row in (
             FindingFormat(
-                "text", "each problem with its source line, for people", "findings.text:format_text"
+                "text", "each problem with its source line, for people", "findings:format_text"
             ),
-            FindingFormat(
-                "json", "one JSON object for programs", "findings.json_formats:format_json"
-            ),
-            FindingFormat(
-                "github", "annotations of GitHub Actions", "findings.github:annotate_problems"
-            ),
+            FindingFormat("json", "one JSON object for programs", "findings:format_json"),
+            FindingFormat("github", "annotations of GitHub Actions", "findings:annotate_problems"),
             FindingFormat(
                 "sarif",
                 "a SARIF log for code scanning services",
-                "findings.json_formats:format_sarif",
+                "sarif:format_sarif",
             ),
         )
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from wps_run.execution.result import Result, SkipReason, Status
 from wps_run.execution.run_info import RunInfo
 from wps_run.execution.summary import Summary
-from wps_run.report.findings.github import MAX_ANNOTATIONS, command
+from wps_run.report.findings import MAX_ANNOTATIONS, command
 from wps_run.report.formats import Reporter
 from wps_run.report.simulation import Simulation
 from wps_run.report.values import target_text

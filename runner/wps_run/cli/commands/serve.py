@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wps_run.checking import read_file
+from wps_run.checking import read_text
 from wps_run.cli.faults import fault_options
-from wps_run.document.loader import decode, load
+from wps_run.document.loader import load
 from wps_run.problems import PlaybookError, UsageError, sort_problems
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _connect_clients(emulator: "Emulator", file: str) -> None:
     """
     from wps_run.emulator.seed import EXAMPLE, SeedError  # noqa: PLC0415 -- late, as the emulator
 
-    text = decode(read_file(file), file)
+    text = read_text(file)
     if all(line.lstrip()[:1] in {"", "#"} for line in text.splitlines()):
         raise UsageError(f"the seed `{file}` is empty; write it as {EXAMPLE}")
     document = load(text, file)

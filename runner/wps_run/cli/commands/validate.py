@@ -1,7 +1,7 @@
 """`wps-run validate`: check playbooks without sending anything."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -11,7 +11,7 @@ from wps_run.cli.inputs import STDIN, read_input, read_variables, variable_optio
 from wps_run.cli.terminal import styler_for, write
 from wps_run.playbook.lint import find_unused_assignments, used_variables
 from wps_run.problems import PlaybookError, Problem, Severity, UsageError
-from wps_run.report.findings.text import format_text
+from wps_run.report.findings import format_text
 from wps_run.report.formats import FINDING_FORMATS, help_of
 
 FINDINGS = 1
@@ -61,15 +61,8 @@ def command(
     """
     files = list(_find_files(paths))
     variables = read_variables(assignments, vars_files)
-    validator = _Validator(variables, [name for name, _ in assignments], binding_only=binding_only)
-    problems: list[Problem] = []
-    unreadable: list[UsageError] = []
-    for file in files:
-        try:
-            problems += validator.validate(file)
-        except UsageError as error:
-            unreadable.append(error)
-    problems = [*validator.unused_variables(), *problems]
+    assigned = [name for name, _ in assignments]
+    problems, unreadable = _validate(files, variables, assigned, binding_only=binding_only)
     if strict:
         problems = [problem._replace(severity=Severity.ERROR) for problem in problems]
     count = len(files) - len(unreadable)
@@ -80,34 +73,35 @@ def command(
     return FINDINGS if any(problem.severity is Severity.ERROR for problem in problems) else 0
 
 
-class _Validator:
-    """Validates files, and records which variables of the command line they use."""
+def _validate(
+    files: Iterable[str],
+    variables: Mapping[str, str],
+    assigned: Sequence[str],
+    *,
+    binding_only: bool,
+) -> tuple[list[Problem], list[UsageError]]:
+    """Return the problems of the files, and an error for each file that cannot be read.
 
-    def __init__(
-        self, variables: dict[str, str], assigned: Sequence[str], *, binding_only: bool
-    ) -> None:
-        self._variables = variables
-        self._assigned = assigned
-        self._binding_only = binding_only
-        self._used: set[str] = set()
-        self._has_syntax_error = False
-
-    def validate(self, file: str) -> tuple[Problem, ...]:
-        """Return every problem of a file."""
+    Variables of the command line that no file uses come first. Which ones these are is unknown
+    when a file is no YAML.
+    """
+    problems: list[Problem] = []
+    unreadable: list[UsageError] = []
+    used: set[str] = set()
+    has_syntax_error = False
+    for file in files:
         try:
             playbook = read_input(file)
-            if self._assigned:
-                self._used |= used_variables(playbook)
-            return checking.validate(playbook, self._variables, binding_only=self._binding_only)
+            if assigned:
+                used |= used_variables(playbook)
+            problems += checking.validate(playbook, variables, binding_only=binding_only)
         except PlaybookError as error:
-            self._has_syntax_error = True
-            return error.problems
-
-    def unused_variables(self) -> tuple[Problem, ...]:
-        """Warn of variables that no file uses; unknown when a file is no YAML."""
-        if self._has_syntax_error:
-            return ()
-        return tuple(find_unused_assignments(self._assigned, self._used))
+            has_syntax_error = True
+            problems += error.problems
+        except UsageError as error:
+            unreadable.append(error)
+    unused = () if has_syntax_error else find_unused_assignments(assigned, used)
+    return [*unused, *problems], unreadable
 
 
 def _format(form: str, problems: Sequence[Problem], files: int) -> str:

@@ -1,1 +1,0 @@
-"""The problems that `validate` finds, as text."""
