@@ -1,4 +1,4 @@
-"""Options that several commands share, made from the table in `playbook.options`."""
+"""Options that several commands share; those of a run are made from `playbook.options`."""
 
 import math
 import os
@@ -19,6 +19,7 @@ from wps_run.playbook.options import (
     parse_duration,
 )
 from wps_run.playbook.shards import SHARD_VARIABLE, SHARDS_VARIABLE, resolve_shard
+from wps_run.problems import UsageError
 
 
 class Duration(click.FloatRange):
@@ -171,3 +172,68 @@ def read_environment(settings: str | None) -> Mapping[str, str]:
     from wps_run.connect.settings import parse_settings  # noqa: PLC0415 -- only a run needs it
 
     return {**parse_settings(read_text(settings), settings), **os.environ}
+
+
+def fault_options(command: Decorated) -> Decorated:
+    """Add `--fault` and `--fault-seed`."""
+    command = click.option(
+        "--fault-seed",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Select the same requests again for faults with a share.",
+        show_default="a new seed, which is shown",
+    )(command)
+    return click.option(
+        "--fault",
+        "faults",
+        multiple=True,
+        metavar="SPEC",
+        help="Inject a fault into the emulator, such as 429,retry-after=2,count=3 or "
+        "503,after,share=10%,on=SendToGroup. Repeatable; see `wps-run serve --help`.",
+    )(command)
+
+
+def _parse_absences(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, float | None], ...]:
+    """Split `NAME` or `NAME=DURATION`; a name may contain `=` if no duration follows."""
+    absences: list[tuple[str, float | None]] = []
+    for value in values:
+        name, _equals, duration = value.rpartition("=")
+        try:
+            absences.append((name, parse_duration(duration)) if name else (value, None))
+        except ValueError:
+            absences.append((value, None))
+    return tuple(absences)
+
+
+def rehearsal_options(command: Decorated) -> Decorated:
+    """Add `--absent`, `--fault` and `--fault-seed`."""
+    command = click.option(
+        "--absent",
+        callback=_parse_absences,
+        multiple=True,
+        metavar="NAME[=DURATION]",
+        help="With --local: do not connect this user or connection, so that `onMissing` applies; "
+        "with a duration, connect it that long after the start. Repeatable.",
+    )(command)
+    return fault_options(command)
+
+
+def rehearsal_arguments(
+    faults: Sequence[str],
+    fault_seed: int | None,
+    absent: Sequence[tuple[str, float | None]],
+    *,
+    local: bool,
+) -> dict[str, Any]:
+    """Return the values of these options as arguments of `running.rehearsal`.
+
+    Raises:
+        UsageError: They are given without `--local`.
+    """
+    options = {"--fault": faults, "--fault-seed": fault_seed is not None, "--absent": absent}
+    given = [flag for flag, value in options.items() if value]
+    if given and not local:
+        raise UsageError(f"{given[0]} is for rehearsals; add --local")
+    return {"faults": faults, "fault_seed": fault_seed, "absent": dict(absent)}

@@ -6,7 +6,6 @@ import ssl
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from types import TracebackType
 from typing import Self
 
 import aiohttp
@@ -48,7 +47,7 @@ class _BareRequest(ClientRequest):
     _skip_auto_headers: CIMultiDict[None] | None = CIMultiDict({"Content-Type": None})
 
     def update_auto_headers(self, skip_auto_headers: object) -> None:
-        """Add no header."""
+        pass
 
 
 class Client:
@@ -109,12 +108,7 @@ class Client:
         self._session._retry_connection = False  # noqa: SLF001
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         self._deadlines.close()
         await self._session.close()
 

@@ -16,7 +16,6 @@ import click
 
 from wps_run import checking, planning, running
 from wps_run.cli.errors import show_error, show_warnings
-from wps_run.cli.faults import rehearsal_arguments, rehearsal_options
 from wps_run.cli.inputs import read_inputs
 from wps_run.cli.journals import (
     JournalOptions,
@@ -28,6 +27,8 @@ from wps_run.cli.options import (
     note_empty_shard,
     override_option,
     overrides_from,
+    rehearsal_arguments,
+    rehearsal_options,
     run_options,
 )
 from wps_run.cli.progress import Progress, ProgressMode, ProgressTracker, choose_mode

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wps_run.checking import read_text
-from wps_run.cli.faults import fault_options
+from wps_run.cli.options import fault_options
 from wps_run.document.loader import load
 from wps_run.problems import PlaybookError, UsageError, sort_problems
 

@@ -6,7 +6,7 @@ long lists that are written row by row, which a template engine would hold in me
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -15,8 +15,8 @@ from string import Template
 from wps_run.execution.result import Status
 from wps_run.execution.run_info import Destination
 from wps_run.report.html.rows import ListedResults, data, plain_tables
-from wps_run.report.html.simulation import simulation_section
 from wps_run.report.run_report import RunReport
+from wps_run.report.simulation import Simulation
 from wps_run.report.statistics import FailureGroup, RunStatistics, statistics_of
 from wps_run.text import escape_controls
 
@@ -62,7 +62,7 @@ def _filled_template(report: RunReport, listed: ListedResults, statistics: RunSt
         Destination.SERVICE: ", ".join(run_info.endpoints),
     }[run_info.destination]
     simulations = "".join(
-        piece for each in report.simulations for piece in simulation_section(each)
+        piece for each in report.simulations for piece in _simulation_section(each)
     )
     return Template(_asset("report.html")).substitute(
         style=style,
@@ -88,8 +88,12 @@ def _text(text: str) -> str:
     return escape(escape_controls(text))
 
 
+def _isolated(text: str) -> str:
+    """Return the text isolated, so that a direction mark in it has no effect on others."""
+    return f"<bdi>{_text(text)}</bdi>"
+
+
 def _facts(report: RunReport) -> str:
-    """Return the facts, each isolated, so that a direction mark in one has no effect on others."""
     run_info = report.run_info
     facts = (
         f"hub {', '.join(run_info.hubs)}",
@@ -97,7 +101,7 @@ def _facts(report: RunReport) -> str:
         f"started {report.started}",
         f"exit code {report.summary.exit_code}",
     )
-    return " · ".join(f"<bdi>{_text(fact)}</bdi>" for fact in facts)
+    return " · ".join(map(_isolated, facts))
 
 
 def _unfinished(report: RunReport) -> str:
@@ -161,9 +165,9 @@ def _failure_row(group: FailureGroup) -> str:
     return (
         f'<tr><td class="number">{group.count:,}</td>'
         f'<td><span class="status {group.status}">{group.status}</span></td>'
-        f'<td class="why"><bdi>{_text(group.code)}</bdi>'
+        f'<td class="why">{_isolated(group.code)}'
         f'<bdi class="label clip">{_text(message)}</bdi></td>'
-        f'<td class="why"><bdi>{_text(group.hint)}</bdi></td></tr>'
+        f'<td class="why">{_isolated(group.hint)}</td></tr>'
     )
 
 
@@ -173,4 +177,71 @@ def _left_out(listed: ListedResults) -> str:
     return (
         f'<p class="notice">This page lists {listed.count:,} actions, those that are not ok '
         f"first, and leaves out {listed.left_out:,}. A .ndjson or .json report has all.</p>"
+    )
+
+
+MAX_INLINE = 8
+"""The most names on the line itself; longer lists can be unfolded below it."""
+
+
+def _simulation_section(simulation: Simulation) -> Iterator[str]:
+    """Yield the section in pieces: everything in full."""
+    title = f"What would happen in hub {_isolated(simulation.hub)} ({simulation.clients_text})"
+    yield f"<section><h2>{title}</h2>"
+    yield from _simulation_part(
+        "Groups", (_list(group, members) for group, members in simulation.groups.items())
+    )
+    yield from _simulation_part("Messages", _messages(simulation))
+    yield from _simulation_part("Closed", _closed(simulation))
+    yield from _simulation_part("Permissions", _permissions(simulation))
+    if simulation.absent:
+        names = tuple(dict.fromkeys(simulation.absent))
+        yield from _simulation_part("Absent", iter([_list("users and connections", names)]))
+    if simulation.fault_seed is not None:
+        hits = (_list(each.fault, [f"affected {each.count:,}"]) for each in simulation.fault_hits)
+        yield from _simulation_part(simulation.faults_title, hits)
+    yield "</section>\n"
+
+
+def _simulation_part(title: str, lines: Iterator[str]) -> Iterator[str]:
+    yield f"<h3>{title}</h3>"
+    yield "".join(lines) or "<p>none</p>"
+
+
+def _messages(simulation: Simulation) -> Iterator[str]:
+    """Yield each message with its recipients; a list that several messages share only once."""
+    first_numbers: dict[tuple[str, ...], int] = {}
+    for number, delivery in enumerate(simulation.deliveries, start=1):
+        title = f"{number}. {delivery.label} from {delivery.origin}, received by"
+        recipients = delivery.recipients
+        first = first_numbers.setdefault(recipients, number)
+        if first == number or len(recipients) <= MAX_INLINE:
+            yield _list(title, recipients)
+        else:
+            yield f"<p>{_isolated(title)} the same {len(recipients):,} as message {first}</p>"
+
+
+def _closed(simulation: Simulation) -> Iterator[str]:
+    by_reason: dict[str, list[str]] = {}
+    for closed in simulation.closed_clients:
+        by_reason.setdefault(closed.reason, []).append(closed.client)
+    for reason, clients in by_reason.items():
+        yield _list(reason or "no reason given", clients)
+
+
+def _permissions(simulation: Simulation) -> Iterator[str]:
+    by_connection: dict[str, list[str]] = {}
+    for permission in simulation.permissions:
+        rule = f"{permission.rule} {permission.group}"
+        by_connection.setdefault(permission.connection, []).append(rule)
+    for connection, rules in by_connection.items():
+        yield _list(connection, rules)
+
+
+def _list(title: str, names: Sequence[str]) -> str:
+    if len(names) <= MAX_INLINE:
+        return f"<p>{_isolated(title)}: {', '.join(map(_isolated, names)) or 'nobody'}</p>"
+    return (
+        f"<details><summary>{_isolated(title)}: {len(names):,}</summary>"
+        f"<p>{', '.join(map(_isolated, names))}</p></details>"
     )
