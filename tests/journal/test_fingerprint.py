@@ -13,6 +13,7 @@ from wps_run.journal.fingerprint import (
     changed_parts,
     fingerprint,
     require_same,
+    shared_salt,
 )
 from wps_run.journal.format import encode_line
 from wps_run.journal.reader import History, read_history
@@ -92,3 +93,32 @@ def test_equal_values_have_other_digests_under_another_salt() -> None:
     first, second = (fingerprint(salt, {"the variable key": "secret"}) for salt in ("a", "b"))
 
     assert first != second
+
+
+def test_digests_are_the_same_in_every_version() -> None:
+    """Otherwise an upgrade of wps-run could not resume older runs."""
+    assert actions_content((JOIN,), "2024-12-01") == (
+        '["2024-12-01",[["addUserToGroup","PUT","/api/hubs/{hub}/users/{userId}/groups/{group}",'
+        '[["userId","path","string"],["group","path","string"]]]]]'
+    )
+    assert fingerprint("salt", {"the hub": "chat", ACTIONS_PART: "x"}) == {
+        "the hub": "dd0479e2107baba34eb366d2d60fec78",
+        ACTIONS_PART: "2:555eb18440ae9c41f5d150d5628fa2b2",
+    }
+    assert shared_salt(["a", "b"]) == "4062ab33d8fcf6cf0a39a6f4ee3f0f37"
+
+
+def test_text_and_the_pieces_of_a_file_have_the_same_digest() -> None:
+    """Also with lone surrogates, as in file names that are not UTF-8."""
+    text = "a\ud800b"
+    pieces = (b"a", b"\xed\xa0\x80b")
+
+    assert fingerprint("salt", {"x": text}) == fingerprint("salt", {"x": pieces})
+
+
+def test_shards_of_the_same_playbooks_share_a_salt() -> None:
+    """Texts that are divided differently between the playbooks are other playbooks."""
+    assert shared_salt(["ab", "c\ud800"]) == shared_salt(iter(["ab", "c\ud800"]))
+    assert (
+        len({shared_salt(texts) for texts in (["ab", "c"], ["a", "bc"], ["abc"], ["c", "ab"])}) == 4
+    )

@@ -162,6 +162,17 @@ def test_changed_parts_are_named() -> None:
         require_same(history, {"the playbook p.yaml": "2", "the hub": "c"}, "j")
 
 
+@pytest.mark.parametrize("changed", [journal_lines(), journal_lines(sending(0))])
+def test_journal_that_is_changed_while_it_is_read_is_refused(changed: list[bytes]) -> None:
+    """A result is gone, or another record is in its place."""
+    content = [journal_lines(result(0, "ok"))]
+    history = read_history(lambda: io.BytesIO(b"".join(content[-1])), "j")
+    content.append(changed)
+
+    with pytest.raises(JournalError, match="changed while it was read"):
+        results(history)
+
+
 @pytest.mark.parametrize(("resumed", "seconds"), [("12:00:05", 5.0), ("11:00:00", 0.0)])
 def test_elapsed_time_at_a_resume_is_measured_from_the_start(resumed: str, seconds: float) -> None:
     """By the wall clock, which may have been set back."""
