@@ -15,12 +15,11 @@ from wps_run.emulator.hub import Hub
 from wps_run.emulator.names import hub_key, is_group_name, is_hub_name, is_id
 from wps_run.emulator.request_log import LogEntry, RequestEntry, RequestLog
 from wps_run.emulator.rest.responses import (
-    BAD_REQUEST,
     NO_CONTENT,
     UNKNOWN_ROUTE,
     RefusedError,
     RestResponse,
-    error,
+    bad_request,
     json_response,
     method_not_allowed,
 )
@@ -149,7 +148,7 @@ def _seed(context: AdminContext, request: AdminRequest) -> RestResponse:
     try:
         return json_response({"clients": context.seed(_json(request.body))})
     except SeedError as invalid:
-        raise RefusedError(_bad_request(str(invalid), "Seed")) from None
+        raise RefusedError(bad_request(str(invalid), "Seed")) from None
 
 
 def _get_faults(context: AdminContext, _: AdminRequest) -> RestResponse:
@@ -159,7 +158,7 @@ def _get_faults(context: AdminContext, _: AdminRequest) -> RestResponse:
 def _add_faults(context: AdminContext, request: AdminRequest) -> RestResponse:
     faults, seed = _parse_faults(request.body)
     if seed is not None:
-        raise RefusedError(_bad_request("a new seed needs new faults: use PUT", "Faults"))
+        raise RefusedError(bad_request("a new seed needs new faults: use PUT", "Faults"))
     _check_fault_count(len(faults) + len(context.faults.counters))
     context.faults.add(faults)
     return _get_faults(context, request)
@@ -179,7 +178,7 @@ def _delete_faults(context: AdminContext, request: AdminRequest) -> RestResponse
         context.faults.replace(())
     for text in selected:
         if not context.faults.remove(text):
-            raise RefusedError(_bad_request(f"no such fault is in force: `{text}`", "Faults"))
+            raise RefusedError(bad_request(f"no such fault is in force: `{text}`", "Faults"))
     return NO_CONTENT
 
 
@@ -191,15 +190,15 @@ def _issue_token(context: AdminContext, request: AdminRequest) -> RestResponse:
     """Issue a token with which one client can connect, and the path to connect to."""
     client = _json(request.body)
     if not isinstance(client, dict) or not client.keys() <= _CLIENT_KEYS:
-        raise RefusedError(_bad_request(_CLIENT_FORMAT, "Client"))
+        raise RefusedError(bad_request(_CLIENT_FORMAT, "Client"))
     hub, user = client.get("hub"), client.get("userId") or ""
     roles, groups = client.get("roles", []), client.get("groups", [])
     if not isinstance(hub, str) or not is_hub_name(hub):
-        raise RefusedError(_bad_request("`hub` is not a valid hub name", "Client"))
+        raise RefusedError(bad_request("`hub` is not a valid hub name", "Client"))
     if not isinstance(user, str) or (user and not is_id(user)):
-        raise RefusedError(_bad_request("`userId` is not a valid user ID", "Client"))
+        raise RefusedError(bad_request("`userId` is not a valid user ID", "Client"))
     if not _is_text_list(roles) or not _is_text_list(groups) or not all(map(is_group_name, groups)):
-        raise RefusedError(_bad_request("`groups` and `roles` must be lists of names", "Client"))
+        raise RefusedError(bad_request("`groups` and `roles` must be lists of names", "Client"))
     audience = f"http://{request.host}/client/hubs/{hub}"
     identity = ClientTokenParameters(audience, user, tuple(roles), tuple(groups), CLIENT_LIFETIME)
     path = f"/client/hubs/{quote(hub, safe='')}"
@@ -243,13 +242,13 @@ def _parse_faults(body: bytes) -> tuple[list[InjectedFault], int | None]:
         if isinstance(faults, dict):
             seed, faults = faults.get("seed"), faults.get("faults")
     if not _is_text_list(faults):
-        raise RefusedError(_bad_request(_FAULTS_FORMAT, "Faults"))
+        raise RefusedError(bad_request(_FAULTS_FORMAT, "Faults"))
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-        raise RefusedError(_bad_request("`seed` must be a whole number", "Faults"))
+        raise RefusedError(bad_request("`seed` must be a whole number", "Faults"))
     try:
         return [parse_fault(fault) for fault in faults], seed
     except FaultError as invalid:
-        raise RefusedError(_bad_request(str(invalid), "Faults")) from None
+        raise RefusedError(bad_request(str(invalid), "Faults")) from None
 
 
 _FAULTS_FORMAT = (
@@ -260,14 +259,14 @@ _FAULTS_FORMAT = (
 
 def _check_fault_count(count: int) -> None:
     if count > FAULT_LIMIT:
-        raise RefusedError(_bad_request(f"there may be at most {FAULT_LIMIT} faults", "Faults"))
+        raise RefusedError(bad_request(f"there may be at most {FAULT_LIMIT} faults", "Faults"))
 
 
 def _json(body: bytes) -> Any:  # noqa: ANN401 -- what JSON holds
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise RefusedError(_bad_request("the body is not JSON", "Request")) from None
+        raise RefusedError(bad_request("the body is not JSON", "Request")) from None
 
 
 def _number(query: Query, name: str, default: int) -> int:
@@ -275,9 +274,5 @@ def _number(query: Query, name: str, default: int) -> int:
     if not value:
         return default
     if not (value.isascii() and value.isdigit() and len(value) <= 18):  # noqa: PLR2004 - 64 bits
-        raise RefusedError(_bad_request(f"`{name}` must be a whole number from 0", name))
+        raise RefusedError(bad_request(f"`{name}` must be a whole number from 0", name))
     return int(value)
-
-
-def _bad_request(message: str, target: str) -> RestResponse:
-    return error(400, BAD_REQUEST, message, target)

@@ -48,30 +48,14 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The body of a request.
-
-    Attributes:
-        content_type: The Content-Type header, "" when there is none.
-        data: The bytes.
-    """
+    """The body of a request; `content_type` is "" without a Content-Type header."""
 
     content_type: str = ""
     data: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class GroupsRequest:
-    """The request of `:addToGroups` and `:removeFromGroups`; `filter` is "" when it is missing."""
-
-    groups: tuple[str, ...]
-    filter: str
-
-
 def check_length(content_length: int | None) -> int:
-    """Check the length of a body before it is read.
-
-    Args:
-        content_length: The Content-Length header, None when there is none (chunked bodies).
+    """Check the length of a body before it is read; None means a chunked body.
 
     Raises:
         RefusedError: 400; the length is missing or above `BODY_LIMIT`.
@@ -97,16 +81,10 @@ def read_message(body: Body) -> tuple[DataType, bytes]:
 
 
 def metadata_from_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Read the metadata of a message from the headers of a send.
+    """Read the metadata of a message from all headers of a send, by lower-case name.
 
-    Source: the behavior of Microsoft's emulator; the OpenAPI document does not mention them.
-
-    Args:
-        headers: All headers, names and values. The values of a repeated name are joined with a
-            comma, as everywhere in HTTP.
-
-    Returns:
-        The values by lower-case name without the prefix.
+    Source: the behavior of Microsoft's emulator; the OpenAPI document does not mention them. The
+    values of a repeated name are joined with a comma, as everywhere in HTTP.
 
     Raises:
         RefusedError: 400; a name or a value is too long or not ASCII.
@@ -122,8 +100,8 @@ def metadata_from_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
         raise RefusedError(bad_request(str(error))) from None
 
 
-def read_groups(body: Body) -> GroupsRequest:
-    """Read the request of a bulk change.
+def read_groups(body: Body) -> tuple[tuple[str, ...], str]:
+    """Return the groups and the filter of a bulk change; the filter is "" when it is missing.
 
     Raises:
         RefusedError: 415 unless it is JSON, 400 unless it has groups and an optional filter.
@@ -140,7 +118,7 @@ def read_groups(body: Body) -> GroupsRequest:
     groups = request.get("groups")
     if not isinstance(groups, list) or not groups or not all(map(_is_group, groups)):
         raise RefusedError(bad_request("A nonempty list of valid group names is required."))
-    return GroupsRequest(tuple(dict.fromkeys(groups)), request.get("filter") or "")
+    return tuple(dict.fromkeys(groups)), request.get("filter") or ""
 
 
 def _is_group(value: object) -> bool:

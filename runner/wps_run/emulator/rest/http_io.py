@@ -23,7 +23,7 @@ _NO_LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 async def read_body(request: web.BaseRequest) -> Body:
-    """Read the whole body of a request.
+    """Read the body of a request.
 
     Raises:
         RefusedError: The body has no length, is too long or is incomplete.
@@ -50,12 +50,12 @@ async def discard_body(request: web.BaseRequest) -> None:
 def to_aiohttp(response: RestResponse) -> web.Response:
     """Convert a response to one that aiohttp writes."""
     return web.Response(
-        status=response.status, body=response.body or None, headers=response_headers(response)
+        status=response.status, body=response.body or None, headers=_headers(response)
     )
 
 
-def response_headers(response: RestResponse) -> CIMultiDict[str]:
-    """Return the headers of a response, except Content-Length."""
+def _headers(response: RestResponse) -> CIMultiDict[str]:
+    """Return all headers but Content-Length."""
     headers = CIMultiDict((_SECURITY,))
     if response.content_type != PROBLEM:
         headers.add(*_VERSIONS)
@@ -110,7 +110,6 @@ class _DisconnectObserver(asyncio.Protocol):
         self._replaced = replaced
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Record that the caller has disconnected."""
         self.disconnected.set_result(None)
         self._replaced.connection_lost(exc)
 
@@ -134,7 +133,7 @@ def write_half(request: web.BaseRequest, response: RestResponse) -> None:
     transport = request.transport
     if transport is None:
         return
-    head = _encode_head(response.status, response_headers(response), len(response.body))
+    head = _encode_head(response.status, _headers(response), len(response.body))
     half = len(response.body) // 2
     has_body = half and request.method != "HEAD"
     transport.write(head + response.body[:half] if has_body else head[: -len(head) // 2])

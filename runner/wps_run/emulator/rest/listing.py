@@ -22,12 +22,7 @@ _SIGNATURE_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class ContinuationTokens:
-    """Encodes and decodes continuation tokens, which are signed for one hub and group.
-
-    Attributes:
-        key: A secret of this emulator.
-        scope: The hub and the group.
-    """
+    """Encodes and decodes continuation tokens, signed by `key` for one hub and group, `scope`."""
 
     key: bytes
     scope: str
@@ -64,7 +59,7 @@ def list_members(
 
     Args:
         hub: The hub.
-        group: The group; one without members has an empty page.
+        group: The group; without members, its page is empty.
         query: `maxpagesize`, `top`, `continuationToken`.
         tokens: The continuation tokens of this hub and group.
         url: The URL of the list as the client used it, without a query.

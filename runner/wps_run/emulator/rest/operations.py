@@ -13,7 +13,6 @@ from wps_run.emulator.effects import Effect, Message
 from wps_run.emulator.filters.evaluation import compile_filter
 from wps_run.emulator.filters.syntax import FilterError
 from wps_run.emulator.hub import (
-    ALL_CONNECTIONS,
     Hub,
     Predicate,
     Target,
@@ -51,16 +50,12 @@ class OperationCall:
     """One authorized request to a hub.
 
     Attributes:
-        hub: The hub.
-        hub_name: Its lower-case name.
+        hub_name: The hub's lower-case name.
         names: The names in the path after the hub, decoded and checked, in order.
-        query: The query parameters.
         body: The body; empty if the operation has none.
         url: Scheme, host and raw path as the client used them.
-        verifier: Issues client tokens.
         secret: The key that signs continuation tokens.
         now: Seconds since the epoch.
-        headers: All headers of the request.
     """
 
     hub: Hub
@@ -94,35 +89,17 @@ def health(_: OperationCall) -> OperationResult:
 # Sends.
 
 
-def send_to_all(call: OperationCall) -> OperationResult:
-    """POST `/:send`."""
-    return _send(call, ALL_CONNECTIONS)
-
-
-def send_to_group(call: OperationCall) -> OperationResult:
-    """POST `/groups/{group}/:send`."""
-    return _send(call, Target(TargetKind.GROUP, call.names[0]))
-
-
-def send_to_user(call: OperationCall) -> OperationResult:
-    """POST `/users/{userId}/:send`."""
-    return _send(call, Target(TargetKind.USER, call.names[0]))
-
-
-def send_to_connection(call: OperationCall) -> OperationResult:
-    """POST `/connections/{connectionId}/:send`; a filter is ignored here."""
-    return _send(call, Target(TargetKind.CONNECTION, call.names[0]))
-
-
-def _send(call: OperationCall, target: Target) -> OperationResult:
+def send(kind: TargetKind, call: OperationCall) -> OperationResult:
+    """Send a message to the target in the path; for a single connection, a filter is ignored."""
     ttl = _number(call.query, "messageTtlSeconds", 0, TTL_LIMIT) or 0
     matches, excluded = None, frozenset[str]()
-    if target.kind is not TargetKind.CONNECTION:
+    if kind is not TargetKind.CONNECTION:
         matches = _send_filter(call.query.first("filter"))
-    if target.kind in {TargetKind.HUB, TargetKind.GROUP}:
+    if kind in {TargetKind.HUB, TargetKind.GROUP}:
         excluded = _excluded(call.query)
     data_type, data = read_message(call.body)
-    group = target.name if target.kind is TargetKind.GROUP else None
+    target = _target(call, kind)
+    group = target.name if kind is TargetKind.GROUP else None
     metadata = metadata_from_headers(call.headers)
     message = Message(data, data_type, group=group, ttl=ttl, metadata=metadata)
     return OperationResult(ACCEPTED, call.hub.send(target, message, excluded, matches))
@@ -138,29 +115,10 @@ def _send_filter(text: str) -> Predicate | None:
 # Closes.
 
 
-def close_all_connections(call: OperationCall) -> OperationResult:
-    """POST `/:closeConnections`."""
-    return _close(call, ALL_CONNECTIONS)
-
-
-def close_group_connections(call: OperationCall) -> OperationResult:
-    """POST `/groups/{group}/:closeConnections`."""
-    return _close(call, Target(TargetKind.GROUP, call.names[0]))
-
-
-def close_user_connections(call: OperationCall) -> OperationResult:
-    """POST `/users/{userId}/:closeConnections`."""
-    return _close(call, Target(TargetKind.USER, call.names[0]))
-
-
-def close_connection(call: OperationCall) -> OperationResult:
-    """DELETE `/connections/{connectionId}`."""
-    target = Target(TargetKind.CONNECTION, call.names[0])
-    return OperationResult(NO_CONTENT, call.hub.close(target, call.query.first("reason")))
-
-
-def _close(call: OperationCall, target: Target) -> OperationResult:
-    effect = call.hub.close(target, call.query.first("reason"), _excluded(call.query))
+def close(kind: TargetKind, call: OperationCall) -> OperationResult:
+    """Close the connections of the target in the path; `excluded` has no effect on a single one."""
+    excluded = _excluded(call.query) if kind is not TargetKind.CONNECTION else frozenset[str]()
+    effect = call.hub.close(_target(call, kind), call.query.first("reason"), excluded)
     return OperationResult(NO_CONTENT, effect)
 
 
@@ -228,9 +186,9 @@ def remove_connections_from_groups(call: OperationCall) -> OperationResult:
 
 
 def _bulk(call: OperationCall) -> tuple[tuple[str, ...], Predicate | None]:
-    request = read_groups(call.body)
+    groups, text = read_groups(call.body)
     try:
-        return request.groups, compile_filter(request.filter) if request.filter else None
+        return groups, compile_filter(text) if text else None
     except FilterError as error:
         raise RefusedError(filter_problem(str(error))) from None
 
@@ -247,23 +205,16 @@ def list_connections_in_group(call: OperationCall) -> OperationResult:
 # Existence.
 
 
-def connection_exists(call: OperationCall) -> OperationResult:
-    """HEAD `/connections/{connectionId}`."""
+def exists(kind: TargetKind, call: OperationCall) -> OperationResult:
+    """Respond with 200 if the target in the path exists, else with 404."""
+    indexes = {
+        TargetKind.CONNECTION: call.hub.connections,
+        TargetKind.GROUP: call.hub.groups,
+        TargetKind.USER: call.hub.users,
+    }
     name = call.names[0]
-    exists = name in call.hub.connections
-    return OperationResult(OK if exists else not_found("Warning", "Connection", name))
-
-
-def group_exists(call: OperationCall) -> OperationResult:
-    """HEAD `/groups/{group}`."""
-    name = call.names[0]
-    return OperationResult(OK if name in call.hub.groups else not_found("Warning", "Group", name))
-
-
-def user_exists(call: OperationCall) -> OperationResult:
-    """HEAD `/users/{userId}`."""
-    name = call.names[0]
-    return OperationResult(OK if name in call.hub.users else not_found("Warning", "User", name))
+    is_found = name in indexes[kind]
+    return OperationResult(OK if is_found else not_found("Warning", kind.capitalize(), name))
 
 
 # Permissions.
@@ -346,6 +297,10 @@ def generate_client_token(call: OperationCall) -> OperationResult:
 
 
 # Parameters.
+
+
+def _target(call: OperationCall, kind: TargetKind) -> Target:
+    return Target(kind, "" if kind is TargetKind.HUB else call.names[0])
 
 
 def _excluded(query: Query) -> frozenset[str]:

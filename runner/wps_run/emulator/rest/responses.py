@@ -22,8 +22,6 @@ class RestResponse:
     """One response of the REST API.
 
     Attributes:
-        status: The HTTP status.
-        body: The encoded body.
         content_type: The type of the body, "" when there is none.
         code: The value of `x-ms-error-code`, "" when there is none.
         headers: Further headers.
@@ -113,12 +111,7 @@ def filter_problem(message: str) -> RestResponse:
 
 
 def injected_response(fault: InjectedFault, now: float) -> RestResponse:
-    """Make the response of an injected fault that has a status.
-
-    Args:
-        fault: The fault.
-        now: Seconds since the epoch.
-    """
+    """Make the response of a fault that has a status; `now` is in seconds since the epoch."""
     message = f"This fault was injected: `{fault.text}`."
     response = error(fault.status, INJECTED_FAULT, message, "Fault")
     return replace(response, headers=_retry_after(fault, now))

@@ -1,12 +1,19 @@
 """The routes of the REST API: map a method and a path to an operation and the names in the path."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 
+from wps_run.emulator.hub import TargetKind as Kind
 from wps_run.emulator.names import is_group_name, is_hub_name, is_id
 from wps_run.emulator.rest import operations as ops
-from wps_run.emulator.rest.operations import INVALID_GROUP, OperationFunction
+from wps_run.emulator.rest.operations import (
+    INVALID_GROUP,
+    OperationCall,
+    OperationFunction,
+    OperationResult,
+)
 from wps_run.emulator.rest.responses import (
     UNKNOWN_ROUTE,
     RefusedError,
@@ -16,7 +23,7 @@ from wps_run.emulator.rest.responses import (
 
 
 class AccessRule(Enum):
-    """Which token an operation needs: none, any valid one, or one of Entra ID."""
+    """Which token an operation needs. Client tokens are issued for an Entra ID token only."""
 
     ANYONE = auto()
     TOKEN = auto()
@@ -29,9 +36,7 @@ class Operation:
 
     Attributes:
         name: Its operation ID, without the prefix `WebPubSub_`.
-        run: Runs it.
         has_body: Whether the request has a body, which then needs a Content-Length.
-        access: Which token it needs. Client tokens are issued for an Entra ID token only.
     """
 
     name: str
@@ -45,7 +50,6 @@ class Route:
     """The operation of a request and the names in its path.
 
     Attributes:
-        operation: The operation.
         hub: The hub's name in the path; "" for health.
         name_types: For each name in the path the segment before it: `groups`, `users` and so on.
         names: The names, decoded.
@@ -88,6 +92,17 @@ def _row(
     return method, path, Operation(name, run, has_body, access)
 
 
+def _target_row(
+    method: str,
+    path: str,
+    name: str,
+    run: Callable[[Kind, OperationCall], OperationResult],
+    kind: Kind,
+) -> _Row:
+    """Make the row of an operation on all connections, or on a group, user or connection."""
+    return method, path, Operation(name, partial(run, kind), has_body=run is ops.send)
+
+
 def _by_path(*rows: _Row) -> Mapping[tuple[str, ...], _Methods]:
     routes: dict[tuple[str, ...], _Methods] = {}
     for method, path, operation in rows:
@@ -96,24 +111,26 @@ def _by_path(*rows: _Row) -> Mapping[tuple[str, ...], _Methods]:
 
 
 _ROUTES = _by_path(
-    _row("POST", ":send", ops.send_to_all, has_body=True),
-    _row("POST", ":closeConnections", ops.close_all_connections),
+    _target_row("POST", ":send", "SendToAll", ops.send, Kind.HUB),
+    _target_row("POST", ":closeConnections", "CloseAllConnections", ops.close, Kind.HUB),
     _row("POST", ":generateToken", ops.generate_client_token, access=AccessRule.ENTRA_ID),
     _row("POST", ":addToGroups", ops.add_connections_to_groups, has_body=True),
     _row("POST", ":removeFromGroups", ops.remove_connections_from_groups, has_body=True),
-    _row("HEAD", "connections/*", ops.connection_exists),
-    _row("DELETE", "connections/*", ops.close_connection),
-    _row("POST", "connections/*/:send", ops.send_to_connection, has_body=True),
+    _target_row("HEAD", "connections/*", "ConnectionExists", ops.exists, Kind.CONNECTION),
+    _target_row("DELETE", "connections/*", "CloseConnection", ops.close, Kind.CONNECTION),
+    _target_row("POST", "connections/*/:send", "SendToConnection", ops.send, Kind.CONNECTION),
     _row("DELETE", "connections/*/groups", ops.remove_connection_from_all_groups),
-    _row("HEAD", "groups/*", ops.group_exists),
-    _row("POST", "groups/*/:send", ops.send_to_group, has_body=True),
-    _row("POST", "groups/*/:closeConnections", ops.close_group_connections),
+    _target_row("HEAD", "groups/*", "GroupExists", ops.exists, Kind.GROUP),
+    _target_row("POST", "groups/*/:send", "SendToGroup", ops.send, Kind.GROUP),
+    _target_row(
+        "POST", "groups/*/:closeConnections", "CloseGroupConnections", ops.close, Kind.GROUP
+    ),
     _row("GET", "groups/*/connections", ops.list_connections_in_group),
     _row("PUT", "groups/*/connections/*", ops.add_connection_to_group),
     _row("DELETE", "groups/*/connections/*", ops.remove_connection_from_group),
-    _row("HEAD", "users/*", ops.user_exists),
-    _row("POST", "users/*/:send", ops.send_to_user, has_body=True),
-    _row("POST", "users/*/:closeConnections", ops.close_user_connections),
+    _target_row("HEAD", "users/*", "UserExists", ops.exists, Kind.USER),
+    _target_row("POST", "users/*/:send", "SendToUser", ops.send, Kind.USER),
+    _target_row("POST", "users/*/:closeConnections", "CloseUserConnections", ops.close, Kind.USER),
     _row("DELETE", "users/*/groups", ops.remove_user_from_all_groups),
     _row("PUT", "users/*/groups/*", ops.add_user_to_group),
     _row("DELETE", "users/*/groups/*", ops.remove_user_from_group),
