@@ -8,7 +8,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Self
 
 from wps_run.connect.endpoint import Endpoint
@@ -126,19 +125,13 @@ class Rehearsal:
         self._schedule_late_clients()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         for timer in self._timers:
             timer.cancel()
         await self._emulator.stop()
 
     @property
     def endpoint(self) -> Endpoint:
-        """The endpoint of the emulator."""
         return self._emulator.endpoint
 
     def simulations(self) -> tuple[Simulation, ...]:

@@ -65,15 +65,12 @@ class Clients:
         self._fast_paths: dict[str, tuple[Transport, EncodeMessage]] = {}
 
     def attach(self, connection_id: str, client: ConnectedClient) -> None:
-        """Add the client of a connection."""
         self._clients[connection_id] = client
 
     def get(self, connection_id: str) -> ConnectedClient | None:
-        """Return the client of a connection, or None."""
         return self._clients.get(connection_id)
 
     def all(self) -> tuple[ConnectedClient, ...]:
-        """Return a snapshot of all clients."""
         return tuple(self._clients.values())
 
     def enable_fast_path(
@@ -87,7 +84,6 @@ class Clients:
         self._fast_paths.pop(connection_id, None)
 
     def detach(self, connection_id: str) -> None:
-        """Remove the client of a connection that has left."""
         self._clients.pop(connection_id, None)
         self._fast_paths.pop(connection_id, None)
 

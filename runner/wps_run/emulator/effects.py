@@ -21,11 +21,9 @@ class Message:
     Attributes:
         data: The unchanged payload: UTF-8 for text and JSON, a serialized
             `google.protobuf.Any` for protobuf.
-        data_type: The type of the payload.
         group: The group it was sent to (`from: group`), or None (`from: server`).
         from_user: The sending user, or None when a REST call or an anonymous client sent it.
         ttl: The seconds after which it need not be delivered any more; 0 means never.
-        metadata: Names and values set by the sender.
     """
 
     data: bytes
@@ -49,7 +47,6 @@ class Close:
     """Connections to close, which the hub has already removed.
 
     Attributes:
-        connections: Their IDs.
         reason: The reason given by the caller; "" when there is none.
         users: Their users, in the same order: the hub cannot look them up any more.
     """

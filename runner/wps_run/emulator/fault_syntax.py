@@ -23,7 +23,6 @@ _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|)")
 _STATUS = re.compile(r"\d{3}")
 _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS = 408, 429
 
-_OPERATIONS = frozenset(map(str.lower, OPERATIONS))
 _ALIASES = {"closeclientconnection": "CloseConnection"}
 """The only action whose operation has another name."""
 
@@ -33,10 +32,7 @@ class FaultError(ValueError):
 
 
 def parse_fault(text: str) -> InjectedFault:
-    """Parse one fault.
-
-    Args:
-        text: A kind and options, separated by commas. Case and blanks around words are ignored.
+    """Parse a fault: a kind and options, separated by commas; case and blanks are ignored.
 
     Raises:
         FaultError: The text is invalid.
@@ -146,7 +142,7 @@ def _set_operations(fault: InjectedFault, _: str, value: str) -> InjectedFault:
 def _parse_operation(word: str) -> str:
     """Parse an operation ID with or without its prefix; case is ignored, as in action names."""
     name = word.lower().removeprefix("webpubsub_")
-    if name in _OPERATIONS:
+    if name in map(str.lower, OPERATIONS):
         return name
     hint = did_you_mean(_ALIASES.get(name, name), OPERATIONS)
     known = f"; they are {', '.join(OPERATIONS)}"

@@ -41,11 +41,8 @@ class InjectedFault:
     """One fault and the requests it applies to.
 
     Attributes:
-        text: The fault's source text.
-        kind: What it does.
         status: The HTTP status of `FaultKind.STATUS`, else 0.
         seconds: The duration of `FaultKind.DELAY`, else 0.
-        timing: Before or after the effect.
         retry_after: The header that requests a delay, or None.
         retry_after_seconds: The requested delay.
         operations: The operations it applies to, in lower case; empty for all.
@@ -71,7 +68,6 @@ class InjectedFault:
     nth: frozenset[int] = frozenset()
 
     def matches(self, operation: str, hub: str) -> bool:
-        """Whether the fault is for this operation and hub."""
         if self.operations and operation.lower() not in self.operations:
             return False
         return not self.hub or hub == self.hub
@@ -88,12 +84,7 @@ class FaultCounter:
 
 @dataclass(frozen=True, slots=True)
 class FaultDecision:
-    """The faults for one request: delays add up, and at most one other fault applies.
-
-    Attributes:
-        delays: The delays.
-        fault: The fault that is not a delay, or None.
-    """
+    """The faults for one request: delays add up, and at most one other fault applies."""
 
     delays: tuple[InjectedFault, ...] = ()
     fault: InjectedFault | None = None
@@ -103,7 +94,6 @@ class FaultDecision:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The source texts of the faults."""
         return tuple(fault.text for fault in (*self.delays, self.fault) if fault is not None)
 
     def delay(self, timing: FaultTiming) -> float:
@@ -116,18 +106,12 @@ NO_FAULT = FaultDecision()
 
 @dataclass(slots=True)
 class FaultInjector:
-    """The active faults, in order.
-
-    Attributes:
-        seed: The seed of the random decisions.
-        counters: Each fault with its counts.
-    """
+    """The active faults, in order, and the seed of their random decisions."""
 
     seed: int
     counters: list[FaultCounter] = field(default_factory=list)
 
     def add(self, faults: Iterable[InjectedFault]) -> None:
-        """Append faults to the active ones."""
         self.counters += map(FaultCounter, faults)
 
     def replace(self, faults: Iterable[InjectedFault], seed: int | None = None) -> None:
@@ -148,12 +132,7 @@ class FaultInjector:
         return False
 
     def decide(self, operation: str, hub: str) -> FaultDecision:
-        """Decide which faults apply to the next request, and count them.
-
-        Args:
-            operation: The name of the request's operation.
-            hub: The lower-case name of its hub.
-        """
+        """Decide which faults apply to the next request, and count them; `hub` is in lower case."""
         if not self.counters:
             return NO_FAULT
         delays: list[InjectedFault] = []
@@ -183,6 +162,5 @@ class FaultInjector:
 
 
 def _random_fraction(seed: int, position: int, number: int) -> float:
-    """Return a number from 0 up to 1 that depends on the arguments only."""
     digest = hashlib.blake2b(f"{seed} {position} {number}".encode(), digest_size=7).digest()
     return int.from_bytes(digest) / 2**56

@@ -48,20 +48,12 @@ ALL_CONNECTIONS = Target(TargetKind.HUB)
 
 @dataclass(slots=True)
 class Connection:
-    """One connection. Only its hub may change it.
-
-    Attributes:
-        connection_id: Its ID.
-        user_id: Its user, or None when anonymous.
-        protocol: Its subprotocol, or None.
-        groups: Its groups, in the order of joining.
-        rules: Its permissions on groups.
-    """
+    """One connection, of an anonymous user if `user_id` is None. Only its hub may change it."""
 
     connection_id: str
     user_id: str | None = None
     protocol: str | None = None
-    groups: dict[str, None] = field(default_factory=dict)
+    groups: dict[str, None] = field(default_factory=dict)  # in the order of joining
     rules: dict[Permission, PermissionRules] = field(default_factory=dict)
 
 
@@ -105,14 +97,7 @@ class Hub:
         protocol: str | None = None,
         rules: Mapping[Permission, PermissionRules] | None = None,
     ) -> None:
-        """Add a connection.
-
-        Args:
-            connection_id: Its ID, new to this hub.
-            user_id: Its user, or None.
-            groups: Its initial groups.
-            protocol: Its subprotocol, or None.
-            rules: Its permissions on groups; the hub owns them from now on.
+        """Add a connection; the hub owns its rules from now on.
 
         Raises:
             DuplicateConnectionError: The ID is in use.
@@ -165,11 +150,7 @@ class Hub:
             self.remove_connection_from_group(connection_id, group)
 
     def add_user_to_group(self, user_id: str, group: str) -> None:
-        """Add the current connections of a user to a group.
-
-        Raises:
-            UnknownUserError: The user has no connection.
-        """
+        """Add the current connections of a user to a group. Raises UnknownUserError."""
         connections = self._users.get(user_id)
         if connections is None:
             raise UnknownUserError(user_id)
@@ -213,10 +194,7 @@ class Hub:
         excluded: Collection[str] = frozenset(),
         matches: Predicate | None = None,
     ) -> Deliver:
-        """Address a message to the connections of a target, except the excluded IDs.
-
-        A target without connections is not an error.
-        """
+        """Address a message to a target, which may have no connections, except the excluded IDs."""
         return Deliver(self._select(target, excluded, matches), message)
 
     # Permissions.
@@ -227,11 +205,7 @@ class Hub:
         rules.setdefault(permission, PermissionRules()).grant(group)
 
     def revoke(self, permission: Permission, connection_id: str, group: str) -> None:
-        """Revoke a permission; the connection stays in the group.
-
-        Raises:
-            UnknownConnectionError, TooManyRulesError: Nothing was changed.
-        """
+        """Revoke a permission; the connection stays in the group. Raises as `grant` does."""
         rules = self._find(connection_id).rules.get(permission)
         if rules is not None:
             rules.revoke(group)

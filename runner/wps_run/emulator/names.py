@@ -74,10 +74,7 @@ def utf16_units(text: str) -> int:
 
 
 def read_metadata(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Check the metadata of one message. The rules are the same for REST and WebSocket clients.
-
-    Args:
-        pairs: Names and values, in the sender's order.
+    """Check the metadata of one message: the same rules for REST and WebSocket clients.
 
     Raises:
         MetadataError: A name or value is too long or has a forbidden character, or a name is

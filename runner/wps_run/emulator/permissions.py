@@ -42,7 +42,6 @@ class PermissionRules:
     denied: set[str] = field(default_factory=set)
 
     def check(self, group: str) -> bool:
-        """Whether the permission is given for a group."""
         return group in self.allowed or (group not in self.denied and self._is_in_roles(group))
 
     def grant(self, group: str) -> None:

@@ -41,12 +41,9 @@ class ClientEvent:
     """One event of a WebSocket client.
 
     Attributes:
-        kind: The kind of event.
         hub: The hub's lower-case name; "" when the client named none.
         connection_id: The connection; "" for one that was refused.
-        user_id: The user, or None.
         detail: The group, or the code and reason as text. Never a token.
-        effect: The effect on other clients, or None.
     """
 
     kind: EventKind
@@ -62,12 +59,10 @@ class RequestEntry:
     """One REST request and its outcome.
 
     Attributes:
-        method: The HTTP method.
         path: The raw path, without the query.
         operation: The operation's name, or "" when the path has none.
         hub: The hub's lower-case name, or "" when the path names none.
         status: The status of the response, or 0 when no complete response was sent.
-        effect: The effect on clients, or None.
         query: The raw query, without its `?`.
         names: The names in the path after the hub, decoded.
         request_id: The caller's `x-ms-client-request-id`, or "".
@@ -93,7 +88,6 @@ class LogEntry:
     Attributes:
         sequence: Its number, from 1, without gaps.
         at: Its time, in seconds since the epoch.
-        what: The request or the client event.
         users: The users of the effect's connections, in their order.
     """
 
@@ -114,7 +108,6 @@ class LogEntry:
 
     @property
     def hub(self) -> str:
-        """The hub's lower-case name, or ""."""
         return self.what.hub
 
     @property
@@ -148,19 +141,12 @@ class RequestLog:
 
     @property
     def dropped(self) -> int:
-        """The number of entries that were dropped."""
         return self._last - len(self._entries)
 
     def add(
         self, at: float, what: RequestEntry | ClientEvent, users: tuple[str | None, ...] = ()
     ) -> LogEntry:
-        """Append an entry.
-
-        Args:
-            at: The time, in seconds since the epoch.
-            what: The request or the client event.
-            users: The users of the effect's connections, in their order.
-        """
+        """Append an entry, with the arguments of `LogEntry`."""
         self._last += 1
         entry = LogEntry(self._last, at, what, users)
         self._entries.append(entry)
@@ -176,7 +162,6 @@ class RequestLog:
         return islice(self._entries, max(0, after - self.dropped), None)
 
     def newest_first(self) -> Iterator[LogEntry]:
-        """Return the entries, newest first."""
         return reversed(self._entries)
 
     def clear(self) -> None:

@@ -59,7 +59,6 @@ class SeedClient:
         hub: Its hub, in lower case.
         user_id: Its user, or None for an anonymous client.
         connection_id: Its connection ID, or None for a new one.
-        groups: Its groups.
         permissions: The permissions that it is granted, each with a group.
     """
 

@@ -6,7 +6,6 @@ import ssl
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
 from typing import Self
 
 from aiohttp import web
@@ -183,12 +182,7 @@ class Emulator:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.stop()
 
     @property
@@ -204,10 +198,7 @@ class Emulator:
         return f"Endpoint={self.endpoint.origin};AccessKey={self._key};Version=1.0;"
 
     def dashboard_link(self) -> str:
-        """Create a link that opens the dashboard once.
-
-        There is no dashboard before the first link.
-        """
+        """Create a link that opens the dashboard once; before the first, there is no dashboard."""
         return f"{self.endpoint.origin}{self._dashboard.create_link()}"
 
     @property
@@ -224,17 +215,7 @@ class Emulator:
         connection_id: str | None = None,
         groups: Iterable[str] = (),
     ) -> str:
-        """Connect a simulated client.
-
-        Args:
-            hub: The hub, in any case.
-            client: Receives the client's messages and its end.
-            user_id: The user, or None for an anonymous client.
-            connection_id: The connection ID, or None for a new one.
-            groups: The initial groups.
-
-        Returns:
-            The connection ID.
+        """Connect a simulated client and return its connection ID, which is a new one by default.
 
         Raises:
             ValueError: A name is invalid, or the ID is in use.
@@ -258,13 +239,7 @@ class Emulator:
             state.clients.detach(connection_id)
 
     def seed(self, data: object) -> int:
-        """Connect simulated clients that ignore all messages.
-
-        Args:
-            data: The seed; see `seed.read_seed`.
-
-        Returns:
-            The number of clients.
+        """Connect the clients of a seed, which ignore all messages, and return their number.
 
         Raises:
             SeedError: The seed is invalid, or an ID is in use; no client was connected.

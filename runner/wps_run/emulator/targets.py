@@ -44,7 +44,6 @@ class Query:
             self._values.setdefault(unquote_plus(name).lower(), []).append(unquote_plus(value))
 
     def all(self, name: str) -> Sequence[str]:
-        """Return each value of a parameter, in order."""
         return self._values.get(name.lower(), ())
 
     def first(self, name: str) -> str:
@@ -56,9 +55,8 @@ class Query:
 def split_target(target: str) -> tuple[str, str]:
     """Split a request target into its raw path and its raw query.
 
-    Args:
-        target: The target in the request line, in origin form (`/path?query`) or in absolute
-            form (`http://host/path?query`), as sent to a proxy.
+    The target has origin form (`/path?query`) or absolute form (`http://host/path?query`), as sent
+    to a proxy.
 
     Raises:
         BadTargetError: The target is not ASCII.

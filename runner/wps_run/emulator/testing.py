@@ -5,7 +5,6 @@ import json
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from wps_run.emulator.admin.views import hub_json
@@ -132,12 +131,7 @@ class LocalPubSub:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         try:
             self._await(self._emulator.stop())
         finally:
@@ -155,7 +149,6 @@ class LocalPubSub:
 
     @property
     def access_key(self) -> str:
-        """The access key."""
         return self._emulator.endpoint.key
 
     def client(
@@ -186,7 +179,6 @@ class LocalPubSub:
         return client
 
     def leave(self, client: SimulatedClient) -> None:
-        """Disconnect a client."""
         self._call(lambda: self._emulator.detach(client.hub, client.connection_id))
 
     @property
