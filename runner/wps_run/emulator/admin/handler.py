@@ -26,8 +26,6 @@ class AdminHandler:
     configured to accept unvalidated ones.
 
     Args:
-        context: What can be seen and done.
-        key: The access key.
         is_dashboard: Whether a request comes from the dashboard, in a session.
     """
 
@@ -40,7 +38,6 @@ class AdminHandler:
         self._verifier = TokenVerifier(key)
 
     def handles(self, target: str) -> bool:
-        """Whether a request target lies below `/_local/`."""
         return target.startswith(PREFIX)
 
     async def handle(self, request: web.BaseRequest) -> web.Response:

@@ -46,13 +46,9 @@ class AdminContext:
     """What the admin API can see and do.
 
     Attributes:
-        request_log: The requests and client events.
-        faults: The faults that are injected into requests.
         hubs: Returns the hubs, by lower-case name.
-        reset: Closes all connections and clears all state.
         seed: Connects clients from plain data and returns their number; raises SeedError.
         create_link: Returns a link that opens the dashboard once.
-        issue_token: Issues a client's token.
     """
 
     request_log: RequestLog
@@ -77,17 +73,7 @@ Operation = Callable[[AdminContext, AdminRequest], RestResponse]
 
 
 def handle(context: AdminContext, method: str, path: str, request: AdminRequest) -> RestResponse:
-    """Carry out one request.
-
-    Args:
-        context: What can be seen and done.
-        method: The HTTP method.
-        path: The raw path.
-        request: Query, body and host.
-
-    Raises:
-        RefusedError: The request is invalid; holds the response that says why.
-    """
+    """Carry out one request. Raises RefusedError with the response if it is invalid."""
     operations = _ROUTES.get(path.removeprefix(PREFIX))
     if operations is None:
         raise RefusedError(UNKNOWN_ROUTE)
@@ -113,7 +99,6 @@ def _get_log(context: AdminContext, request: AdminRequest) -> RestResponse:
 
 
 def _selected_entries(log: RequestLog, query: Query) -> Iterator[LogEntry]:
-    """Yield the entries that a query selects, the oldest first."""
     operation = query.first("operation").lower().removeprefix("webpubsub_")
     hub = hub_key(query.first("hub"))
     kind = query.first("type")

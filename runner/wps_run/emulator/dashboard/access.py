@@ -49,7 +49,6 @@ class SessionStore:
         return _add_secret(self._sessions, _SESSION_LIMIT)
 
     def has_session(self, secret: str) -> bool:
-        """Whether this is the secret of a session."""
         return _digest(secret) in self._sessions
 
 
@@ -66,16 +65,10 @@ def _digest(secret: str) -> bytes:
 
 
 def is_allowed_host(host: str, listen_address: str) -> bool:
-    """Whether the emulator may be reached under this name.
+    """Whether the emulator, which listens on an address, may be reached under a name.
 
-    Args:
-        host: The Host header.
-        listen_address: The address that the emulator was configured to listen on.
-
-    Returns:
-        True for a loopback address, `localhost` and the address listened on; for any address
-        when all are listened on. False for any other name: anybody can make one resolve to this
-        machine.
+    It may under a loopback address, `localhost` and the address listened on, and under any address
+    when all are listened on; under no other name: anybody can make one resolve to this machine.
     """
     match = _HOST.fullmatch(host.lower())
     if match is None:

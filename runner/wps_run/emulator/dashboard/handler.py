@@ -24,7 +24,6 @@ class DashboardHandler:
     """Answers at `/`, `/_local/live` and below `/_local/page/`, once a link was created.
 
     Args:
-        source: What the dashboard shows.
         listen_address: The address that the emulator was configured to listen on.
         is_secure: Whether it is served over https.
     """
@@ -40,7 +39,6 @@ class DashboardHandler:
         return f"{_FRONT_PATH}?key={self._sessions.create_link_key()}"
 
     def handles(self, target: str) -> bool:
-        """Whether a request target belongs to the dashboard."""
         if not self._sessions.has_issued_link:
             return False
         try:

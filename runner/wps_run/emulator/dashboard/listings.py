@@ -33,11 +33,7 @@ def totals(hubs: Mapping[str, Hub]) -> Json:
 
 
 def list_clients(hubs: Mapping[str, Hub], query: DashboardQuery) -> Json:
-    """Return one page of the list that a query selects.
-
-    Args:
-        hubs: The hubs with connections, by lower-case name.
-        query: What to show.
+    """Return one page of the list that a query selects from the hubs with connections.
 
     Returns:
         `rows` with their `page`, the number of `pages`, how many `matches` the search has, and

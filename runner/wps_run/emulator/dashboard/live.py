@@ -42,14 +42,7 @@ _CLOSE_REASON = b"The emulator stops."
 
 @dataclass(frozen=True, slots=True)
 class DashboardSource:
-    """What the dashboard shows.
-
-    Attributes:
-        hubs: Returns the hubs, by lower-case name.
-        request_log: The requests and client events.
-        counters: The sums over them.
-        faults: The faults that are injected into requests.
-    """
+    """What the dashboard shows; `hubs` returns the hubs by lower-case name."""
 
     hubs: Callable[[], Mapping[str, Hub]]
     request_log: RequestLog
@@ -91,7 +84,6 @@ class LiveUpdates:
         return socket
 
     async def stop(self) -> None:
-        """Close the WebSockets of all pages."""
         await asyncio.gather(
             *(
                 socket.close(code=WSCloseCode.GOING_AWAY, message=_CLOSE_REASON, drain=False)

@@ -27,9 +27,8 @@ _ICON = (
 def security_headers(host: str) -> dict[str, str]:
     """Return the headers that restrict what a browser does with a response.
 
-    Args:
-        host: The Host header, already checked. It is named because for some browsers `'self'`
-            does not cover a WebSocket to the page's own origin.
+    The checked Host header is named: for some browsers `'self'` does not cover a WebSocket to the
+    page's own origin.
     """
     sockets = "" if host.startswith("[") else f" ws://{host} wss://{host}"  # no IPv6 in policies
     policy = (

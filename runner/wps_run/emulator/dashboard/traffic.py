@@ -51,7 +51,6 @@ class TrafficCounters:
     closed: int = 0
 
     def record(self, entry: RequestEntry | ClientEvent) -> None:
-        """Count a request or a client event."""
         if isinstance(entry, RequestEntry):
             self._record_request(entry)
         effect = entry.effect
@@ -72,12 +71,10 @@ class TrafficCounters:
             self.refused += 1
 
     def reset(self) -> None:
-        """Set every counter to 0."""
         for field in fields(self):
             setattr(self, field.name, 0)
 
     def as_json(self) -> dict[str, int]:
-        """Return the counters by name."""
         return asdict(self)
 
 

@@ -8,10 +8,10 @@ Lengths and positions count characters.
 """
 
 import operator
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 from wps_run.emulator.filters.syntax import (
     Comparison,
@@ -25,26 +25,7 @@ from wps_run.emulator.filters.syntax import (
     Not,
     parse,
 )
-
-
-class Subject(Protocol):
-    """The properties of a connection that filters can use."""
-
-    @property
-    def connection_id(self) -> str:
-        """Its ID."""
-
-    @property
-    def user_id(self) -> str | None:
-        """Its user, or None."""
-
-    @property
-    def protocol(self) -> str | None:
-        """Its subprotocol, or None."""
-
-    @property
-    def groups(self) -> Collection[str]:
-        """Its groups."""
+from wps_run.emulator.hub import Connection, Predicate
 
 
 class _Type(StrEnum):
@@ -55,22 +36,16 @@ class _Type(StrEnum):
     COLLECTION = "collection"
 
 
-_Evaluate = Callable[[Subject], Any]
-
-
 @dataclass(frozen=True, slots=True)
 class _Term:
     """A checked expression. `evaluate` returns a value of the type, or None if a part is null."""
 
     type: _Type
-    evaluate: _Evaluate
+    evaluate: Callable[[Connection], Any]
 
 
-def compile_filter(text: str) -> Callable[[Subject], bool]:
-    """Parse, check and compile a filter.
-
-    Returns:
-        A predicate on connections, which never raises.
+def compile_filter(text: str) -> Predicate:
+    """Parse, check and compile a filter to a predicate that never raises.
 
     Raises:
         FilterError: The filter is invalid; the message is that of the service.
@@ -156,7 +131,7 @@ def _comparison(node: Comparison) -> _Term:
             _require(term, _Type.INT, node)
     holds = _ORDERINGS[node.operator]
 
-    def compare(subject: Subject) -> bool:
+    def compare(subject: Connection) -> bool:
         a, b = left.evaluate(subject), right.evaluate(subject)
         return a is not None and b is not None and holds(a, b)
 
@@ -171,7 +146,7 @@ _ORDERINGS: dict[str, Callable[[int, int], bool]] = {
 }
 
 
-def _equality(left: _Term, right: _Term) -> Callable[[Subject], bool]:
+def _equality(left: _Term, right: _Term) -> Callable[[Connection], bool]:
     """Compare values: two types are never equal (in Python, 1 and True are), but two nulls are."""
     if left.type is right.type or _Type.NULL in {left.type, right.type}:
         return lambda subject: bool(left.evaluate(subject) == right.evaluate(subject))
@@ -183,7 +158,7 @@ def _membership(node: In) -> _Term:
     if isinstance(node.right, tuple):
         values = {(type(item.value), item.value) for item in node.right}
 
-        def is_listed(subject: Subject) -> bool:
+        def is_listed(subject: Connection) -> bool:
             value = left.evaluate(subject)
             return isinstance(value, str | int | None) and (type(value), value) in values
 
@@ -191,7 +166,7 @@ def _membership(node: In) -> _Term:
     right = _compile(node.right, node)
     _require(right, _Type.COLLECTION, node)
 
-    def is_contained(subject: Subject) -> bool:
+    def is_contained(subject: Connection) -> bool:
         value = left.evaluate(subject)
         return isinstance(value, str) and value in right.evaluate(subject)
 
@@ -264,7 +239,7 @@ def _apply(function: _Function, terms: list[_Term], node: FunctionCall) -> _Term
             raise FilterError(node, f"Type '{term.type}', expect '{types[0]}'.")
     evaluates = [term.evaluate for term in terms]
 
-    def evaluate(subject: Subject) -> Any:  # noqa: ANN401 - a value of the type `function.result`
+    def evaluate(subject: Connection) -> Any:  # noqa: ANN401 - a value of the type `function.result`
         values = [evaluate(subject) for evaluate in evaluates]
         if None in values and not function.accepts_null:
             return function.null_result

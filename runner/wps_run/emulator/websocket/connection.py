@@ -28,8 +28,6 @@ class ClientConnection:
     Args:
         hub: The hub's lower-case name.
         clients: The hub's clients.
-        session: The session.
-        encoder: Encodes messages in the client's subprotocol.
         on_event: Called with every event of the connection.
 
     Attributes:
@@ -191,8 +189,7 @@ class ClientConnection:
     def _expire(self) -> None:
         self._timer = None
         self.session.end()
-        detail = "the client did not reconnect in time"
-        self._report(EventKind.DISCONNECTED, detail)
+        self._report(EventKind.DISCONNECTED, "the client did not reconnect in time")
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

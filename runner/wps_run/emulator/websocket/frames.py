@@ -77,11 +77,8 @@ class SendToGroup:
     Attributes:
         group: The group; the sender need not be a member.
         data: The payload: UTF-8 for text; for JSON the value exactly as the client sent it.
-        data_type: The type of the payload.
-        ack_id: The number to acknowledge, or None.
         no_echo: Whether the sender, if a member, does not receive the message.
         ttl: Seconds after which the message expires, 0 to 300; 0 means never.
-        metadata: Names and values for the receivers.
     """
 
     group: str
@@ -117,14 +114,9 @@ class SequenceAck:
 
 @dataclass(frozen=True, slots=True)
 class Unsupported:
-    """Request a feature that the emulator does not have: streams, invocations, group state.
+    """Request a feature that the emulator does not have: streams, invocations, group state."""
 
-    Attributes:
-        kind: The feature's name in the subprotocol.
-        ack_id: The number to acknowledge, or None.
-    """
-
-    kind: str
+    kind: str  # the feature's name in the subprotocol
     ack_id: int | None = None
 
 

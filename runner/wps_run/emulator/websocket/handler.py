@@ -59,7 +59,6 @@ class WebSocketHandler:
 
     Args:
         hubs: The hubs in use, by lower-case name. A hub is created with its first client.
-        verifier: Verifies and issues tokens.
         limits: How much is stored for a slow or detached client.
         heartbeat: Seconds of silence after which a client is pinged.
         on_event: Called with every client event, or None.

@@ -21,12 +21,7 @@ _PATHS = "clients connect to `/client/hubs/{hub}` or `/client/?hub={hub}`"
 
 
 class HandshakeError(Exception):
-    """A client is refused before the upgrade.
-
-    Attributes:
-        status: The HTTP status.
-        reason: Why; never has a token.
-    """
+    """A client is refused before the upgrade, with an HTTP status; the reason has no token."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -40,10 +35,8 @@ class ConnectRequest:
 
     Attributes:
         hub: The hub, as the client wrote it.
-        host: The Host header.
         access_token: The token in the query, else in the Authorization header, else "".
         subprotocols: The subprotocols that the client offers, in its order and spelling.
-        query: The parameters.
     """
 
     hub: str

@@ -42,12 +42,8 @@ class MessageLayout:
     def check(self, data: bytes, allowed: int = FIELD_LIMIT) -> int:
         """Check that a message is well formed, with all messages and strings in it.
 
-        Args:
-            data: The message.
-            allowed: The most fields it may have, with those of the messages in it.
-
         Returns:
-            How many of the allowed fields are left.
+            How many of the allowed fields are left: those of all messages in it count.
 
         Raises:
             FrameError: It is malformed, or has too many fields.
@@ -105,14 +101,9 @@ class Fields:
         return Fields(b"".join(pieces)) if pieces else None
 
     def one_of(self, fields: Collection[int], messages: Collection[int]) -> tuple[int, bytes]:
-        """Return the number and the content of the last field of a oneof.
+        """Return the number and the content of the last field of a oneof; 0 when there is none.
 
-        Args:
-            fields: The numbers of the oneof's fields.
-            messages: Those of them that are messages: consecutive occurrences are merged.
-
-        Returns:
-            The number is 0 when there is none.
+        Consecutive occurrences of those fields that are messages are merged.
         """
         chosen = 0
         pieces: list[bytes] = []

@@ -40,7 +40,6 @@ class SendQueue:
     """The messages of one client, in order.
 
     Args:
-        limits: How much is stored.
         is_reliable: Whether messages are numbered and stored until they are acknowledged.
     """
 
@@ -56,15 +55,10 @@ class SendQueue:
 
     @property
     def has_pending(self) -> bool:
-        """Whether there are messages to send."""
         return bool(self._pending)
 
     def put(self, message: Message, now: float) -> None:
-        """Add a message to send later.
-
-        Args:
-            message: The message.
-            now: Seconds on the clock of `take`.
+        """Add a message to send later; `now` is on the clock of `take`, in seconds.
 
         Raises:
             QueueFullError: The limits are reached; the message was not added.

@@ -47,7 +47,6 @@ class SessionResult:
     Attributes:
         response: What to send to the client, or None.
         effect: What other clients receive, or None.
-        close_frame: How to close the connection, or None.
         event: What to log, or None.
         detail: The group, or the error.
     """
@@ -85,15 +84,11 @@ class Session:
     """One logical connection that its hub already has.
 
     Args:
-        hub: The hub.
-        connection_id: Its ID there.
         limits: How much is stored for its client.
         subprotocol: Its client's subprotocol. Without one, a failed request closes it.
 
     Attributes:
-        queue: The messages to its client.
         detached_until: When it ends unless its client reconnects; None while attached.
-        is_ended: Whether it cannot be used any more.
     """
 
     __slots__ = (
@@ -219,11 +214,7 @@ class Session:
         return self.detached_until
 
     def recover(self, now: float) -> bool:
-        """Continue on a new WebSocket, with the unacknowledged messages first.
-
-        Returns:
-            False when the session cannot be recovered (any more).
-        """
+        """Continue on a new WebSocket, unacknowledged messages first; False when it is too late."""
         if self.is_ended or not self.subprotocol.is_reliable or self.is_expired(now):
             return False
         self.detached_until = None
@@ -231,7 +222,6 @@ class Session:
         return True
 
     def is_expired(self, now: float) -> bool:
-        """Whether the client did not reconnect in time."""
         return self.detached_until is not None and now >= self.detached_until
 
     def end(self) -> None:
