@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from wps_run.emulator.dashboard.pages import ASSETS, security_headers
+from wps_run.emulator.dashboard.handler import ASSETS, security_headers
 from wps_run.emulator.server import Emulator
 
 LOCAL = ("ledger", "state", "faults", "reset", "seed", "link", "token", "live", "page/app.js")

@@ -5,8 +5,7 @@ from websockets.frames import Frame, Opcode
 
 from wps_run.emulator.effects import DataType, Message
 from wps_run.emulator.websocket.frame_encoder import FrameEncoder, encode_frame
-from wps_run.emulator.websocket.simple_frames import SimpleFrames
-from wps_run.emulator.websocket.subprotocols import SUBPROTOCOLS
+from wps_run.emulator.websocket.subprotocols import SUBPROTOCOLS, SimpleFrames
 
 JSON = SUBPROTOCOLS["json.webpubsub.azure.v1"]
 RELIABLE = SUBPROTOCOLS["json.reliable.webpubsub.azure.v1"]

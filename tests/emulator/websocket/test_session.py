@@ -25,8 +25,7 @@ from wps_run.emulator.websocket.frames import (
 )
 from wps_run.emulator.websocket.send_queue import ClientLimits
 from wps_run.emulator.websocket.session import ACK_HISTORY, NO_RESULT, Session, SessionResult
-from wps_run.emulator.websocket.simple_frames import SimpleFrames
-from wps_run.emulator.websocket.subprotocols import SUBPROTOCOLS, Subprotocol
+from wps_run.emulator.websocket.subprotocols import SUBPROTOCOLS, SimpleFrames, Subprotocol
 
 TEXT = DataType.TEXT
 JSON = SUBPROTOCOLS["json.webpubsub.azure.v1"]

@@ -28,8 +28,7 @@ from wps_run.emulator.websocket.handshake import (
 )
 from wps_run.emulator.websocket.send_queue import ClientLimits
 from wps_run.emulator.websocket.session import Session
-from wps_run.emulator.websocket.simple_frames import ModeError, parse_mode
-from wps_run.emulator.websocket.subprotocols import Subprotocol, negotiate
+from wps_run.emulator.websocket.subprotocols import ModeError, Subprotocol, negotiate, parse_mode
 from wps_run.emulator.websocket.transport import ProtocolViolationError, WebSocketTransport
 
 _LOG = logging.getLogger("wps_run.emulator")

@@ -1,10 +1,22 @@
-"""The WebSocket subprotocols of the emulator, and how one is negotiated."""
+"""The subprotocols of WebSocket clients, the two modes of clients without one, and negotiation.
+
+Source: the service's two modes of simple clients, whose frames are the payload of a message. In
+both, a client that sends what it is not allowed to send is closed.
+"""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-from wps_run.emulator.effects import Message
-from wps_run.emulator.websocket.frames import ClientRequest, ServerResponse
+from wps_run.emulator.effects import DataType, Message
+from wps_run.emulator.names import is_group_name
+from wps_run.emulator.targets import Query
+from wps_run.emulator.websocket.frames import (
+    ClientRequest,
+    SendEvent,
+    SendToGroup,
+    ServerResponse,
+)
 from wps_run.emulator.websocket.json_frames import JsonFrames
 from wps_run.emulator.websocket.protobuf_frames import ProtobufFrames
 
@@ -69,3 +81,82 @@ def negotiate(offered: Iterable[str]) -> tuple[Subprotocol, str] | None:
         if subprotocol is not None:
             return subprotocol, name
     return None
+
+
+# Simple clients.
+
+_EVENT = "message"
+"""The event that a frame causes in the mode `sendEvent`."""
+
+
+class ModeError(ValueError):
+    """The query selects no valid mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Payload:
+    data: bytes
+
+    def payload(self, sequence_id: int | None) -> bytes:  # noqa: ARG002 - never numbered
+        return self.data
+
+
+@dataclass(frozen=True, slots=True)
+class SimpleFrames:
+    """The codec of a simple client: a subprotocol without a name.
+
+    Attributes:
+        group: The group its messages are sent to, or None when its frames are events.
+        no_echo: Whether the client does not receive its own messages.
+    """
+
+    group: str | None = None
+    no_echo: bool = False
+    name: str = ""
+    is_reliable: bool = False
+    is_binary: bool = False
+
+    def decode(self, frame: str | bytes) -> ClientRequest:
+        if isinstance(frame, str):
+            data, data_type = frame.encode(), DataType.TEXT
+        else:
+            data, data_type = frame, DataType.BINARY
+        if self.group is None:
+            return SendEvent(_EVENT, data, data_type)
+        return SendToGroup(self.group, data, data_type, no_echo=self.no_echo)
+
+    def encode_response(self, response: ServerResponse) -> bytes:  # noqa: ARG002 - no responses
+        return b""
+
+    def encode_message(self, message: Message) -> _Payload:
+        return _Payload(message.data)
+
+
+_EVENT_FRAMES = SimpleFrames()
+
+
+def parse_mode(query: Query) -> SimpleFrames:
+    """Return the codec for the mode of a connect request.
+
+    Values are case-insensitive; the last one counts.
+
+    Raises:
+        ModeError: There is no such mode, or no such group.
+    """
+    mode = _last(query, "webpubsub_mode").lower()
+    if mode in {"", "sendevent"}:
+        return _EVENT_FRAMES
+    if mode != "sendtogroup":
+        raise ModeError("`webpubsub_mode` must be `sendEvent` or `sendToGroup`")
+    group = _last(query, "group")
+    if not is_group_name(group):
+        raise ModeError("the mode `sendToGroup` needs a valid group name in `group`")
+    no_echo = _last(query, "noEcho").lower()
+    if no_echo not in {"", "true", "false"}:
+        raise ModeError("`noEcho` must be `true` or `false`")
+    return SimpleFrames(group, no_echo == "true")
+
+
+def _last(query: Query, name: str) -> str:
+    values = query.all(name)
+    return values[-1] if values else ""
