@@ -230,7 +230,7 @@ def _decode_base64(segment: str) -> bytes:
 
 
 def _claims(token: str, key: bytes | None) -> Mapping[str, Any]:
-    """Decode the claims of a token; the signature is verified if there is a key."""
+    """Decode the claims of a token; without a key, its signature is not verified."""
     try:
         if key is not None:
             return verify_token(token, key)
@@ -264,7 +264,6 @@ def _audiences(claims: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _strings(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Return the values of a claim that is a string or a list of strings."""
     value = claims.get(name, [])
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(item, str) for item in values):
@@ -292,7 +291,6 @@ def _is_prefix(host: str, path: str, audience: str) -> bool:
 
 
 def _matches_hub(audience: str, host: str, hub: str) -> bool:
-    """Whether an audience is for the clients of a hub; case is ignored."""
     scheme, _, location = audience.lower().partition("://")
     urls = (f"{host}/client/hubs/{hub}".lower(), f"{host}/client/?hub={hub}".lower())
     return scheme in _SCHEMES and any(

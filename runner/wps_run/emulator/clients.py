@@ -88,7 +88,6 @@ class Clients:
         self._fast_paths.pop(connection_id, None)
 
     def perform(self, effect: Effect) -> None:
-        """Deliver the message of an effect, or close its connections."""
         if isinstance(effect, Close):
             self._close(effect)
         else:

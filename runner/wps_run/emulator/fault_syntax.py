@@ -121,14 +121,6 @@ def _set_share(fault: InjectedFault, _: str, value: str) -> InjectedFault:
     return replace(fault, share=share)
 
 
-def _set_count(fault: InjectedFault, name: str, value: str) -> InjectedFault:
-    return replace(fault, count=_parse_number(name, value))
-
-
-def _set_every(fault: InjectedFault, name: str, value: str) -> InjectedFault:
-    return replace(fault, every=_parse_number(name, value))
-
-
 def _set_nth(fault: InjectedFault, name: str, value: str) -> InjectedFault:
     numbers = frozenset(_parse_number(name, number) for number in value.split("+"))
     return replace(fault, nth=numbers)
@@ -161,8 +153,8 @@ _OPTIONS: Mapping[str, Callable[[InjectedFault, str, str], InjectedFault]] = Map
         "after": _set_timing,
         **{str(header): _set_retry_after for header in RetryAfterHeader},
         "share": _set_share,
-        "count": _set_count,
-        "every": _set_every,
+        "count": lambda fault, name, value: replace(fault, count=_parse_number(name, value)),
+        "every": lambda fault, name, value: replace(fault, every=_parse_number(name, value)),
         "nth": _set_nth,
         "on": _set_operations,
         "hub": _set_hub,

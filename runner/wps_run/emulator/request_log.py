@@ -112,7 +112,6 @@ class LogEntry:
 
     @property
     def connections(self) -> tuple[str, ...]:
-        """The connections that the effect reached or closed."""
         return self.what.effect.connections if self.what.effect else ()
 
 

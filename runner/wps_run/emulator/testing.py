@@ -4,7 +4,6 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
 from wps_run.emulator.admin.views import hub_json
@@ -83,13 +82,11 @@ class SimulatedClient:
         return await asyncio.to_thread(self.next, timeout)
 
     def deliver(self, message: Message) -> None:
-        """Record a message. Called by the emulator."""
         with self._changed:
             self._received.append(message)
             self._changed.notify_all()
 
     def close(self, reason: str) -> None:
-        """Record the end of the connection. Called by the emulator."""
         with self._changed:
             self._closed_reason = reason
             self._changed.notify_all()
@@ -159,13 +156,7 @@ class LocalPubSub:
         groups: Iterable[str] = (),
         connection_id: str | None = None,
     ) -> SimulatedClient:
-        """Connect a simulated client.
-
-        Args:
-            user: Its user, or None for an anonymous client.
-            hub: Its hub.
-            groups: Its initial groups.
-            connection_id: The ID of its connection, or None for a new one.
+        """Connect a simulated client: an anonymous one without `user`, a new ID by default.
 
         Raises:
             ValueError: A name is invalid, or the ID is in use.
@@ -222,16 +213,12 @@ class LocalPubSub:
 
     def _call(self, function: Callable[[], _T]) -> _T:
         """Call a function in the emulator's thread and wait for its result."""
-        future: Future[_T] = Future()
+        loop = self._running_loop()
 
-        def call() -> None:
-            try:
-                future.set_result(function())
-            except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-                future.set_exception(error)
+        async def call() -> _T:
+            return function()
 
-        self._running_loop().call_soon_threadsafe(call)
-        return future.result()
+        return asyncio.run_coroutine_threadsafe(call(), loop).result()
 
     def _await(self, coroutine: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._running_loop()).result()

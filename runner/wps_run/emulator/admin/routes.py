@@ -172,7 +172,6 @@ def _create_link(context: AdminContext, _: AdminRequest) -> RestResponse:
 
 
 def _issue_token(context: AdminContext, request: AdminRequest) -> RestResponse:
-    """Issue a token with which one client can connect, and the path to connect to."""
     client = _json(request.body)
     if not isinstance(client, dict) or not client.keys() <= _CLIENT_KEYS:
         raise RefusedError(bad_request(_CLIENT_FORMAT, "Client"))

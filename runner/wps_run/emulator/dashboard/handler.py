@@ -62,7 +62,6 @@ class DashboardHandler:
         return path in {_FRONT_PATH, _LIVE_PATH} or path.startswith(_ASSETS_PATH)
 
     def is_authorized(self, request: web.BaseRequest) -> bool:
-        """Whether a request comes from the dashboard, in a session."""
         return (
             is_allowed_host(request.headers.get(hdrs.HOST, ""), self._listen_address)
             and is_same_origin(request.method, request.headers)

@@ -73,7 +73,6 @@ def _page(
 
 
 def _connections(hub: Hub, query: DashboardQuery) -> Iterable[Connection]:
-    """Return the hub's connections of the query's user and group, the oldest first."""
     if query.group:
         members = [hub.connections[member] for member in hub.groups.get(query.group, ())]
         return [member for member in members if query.user in {"", member.user_id}]

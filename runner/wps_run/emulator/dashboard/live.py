@@ -58,7 +58,6 @@ class LiveUpdates:
         self._sockets: set[web.WebSocketResponse] = set()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer the upgrade, and serve the page until it disconnects."""
         if len(self._sockets) >= _PAGE_LIMIT:
             return web.Response(status=503, text=f"at most {_PAGE_LIMIT} pages may be open")
         socket = web.WebSocketResponse(
@@ -103,7 +102,6 @@ class _Subscription:
         self._builder = UpdateBuilder(source)
 
     async def receive_queries(self) -> None:
-        """Receive queries until the page disconnects or sends an invalid one."""
         async for message in self._socket:
             if message.type is not WSMsgType.TEXT:
                 break
@@ -116,7 +114,6 @@ class _Subscription:
         await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, drain=False)
 
     async def send_updates(self) -> None:
-        """Send what has changed, until the page disconnects."""
         await self._query_received.wait()
         idle_delay = 0.0
         while self._query is not None and not self._disconnected.is_set():

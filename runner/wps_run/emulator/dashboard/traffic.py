@@ -178,7 +178,6 @@ def _message_fields(message: Message) -> Json:
 
 
 def _searchable_texts(row: Json) -> Iterator[str]:
-    """Yield every text of a row, and its status."""
     for value in row.values():
         if isinstance(value, str):
             yield value

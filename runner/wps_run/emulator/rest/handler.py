@@ -113,7 +113,6 @@ class RestHandler:
         self._delays.stop()
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
-        """Answer one request with any path."""
         path, query = "", ""
         try:
             path, query = split_target(request.raw_path)
@@ -141,7 +140,6 @@ class RestHandler:
         return result.response
 
     async def _inject(self, routed: _RoutedRequest, decision: FaultDecision) -> RestResponse:
-        """Answer a request that one or more faults apply to."""
         fault = decision.fault
         await self._delays.pause(decision.delay(FaultTiming.BEFORE))
         if fault is not None and fault.timing is FaultTiming.BEFORE:

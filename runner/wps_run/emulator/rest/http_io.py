@@ -55,7 +55,6 @@ def to_aiohttp(response: RestResponse) -> web.Response:
 
 
 def _headers(response: RestResponse) -> CIMultiDict[str]:
-    """Return all headers but Content-Length."""
     headers = CIMultiDict((_SECURITY,))
     if response.content_type != PROBLEM:
         headers.add(*_VERSIONS)

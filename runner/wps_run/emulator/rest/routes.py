@@ -99,7 +99,6 @@ def _target_row(
     run: Callable[[Kind, OperationCall], OperationResult],
     kind: Kind,
 ) -> _Row:
-    """Make the row of an operation on all connections, or on a group, user or connection."""
     return method, path, Operation(name, partial(run, kind), has_body=run is ops.send)
 
 

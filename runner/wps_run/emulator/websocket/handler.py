@@ -206,7 +206,6 @@ class WebSocketHandler:
     async def _serve(
         self, hub: HubState, connection: ClientConnection, transport: WebSocketTransport
     ) -> None:
-        """Handle a client's frames until it disconnects or is closed."""
         close_frame = CloseFrame(CloseCode.NORMAL)
         code, detail = None, "the connection was lost"
         try:

@@ -200,7 +200,6 @@ def _pair(name: str, value: object) -> tuple[str, str]:
 
 
 def _text(members: _Members, name: str) -> str:
-    """Return a required string that can be encoded."""
     member = members.get(name)
     if member is None:
         raise FrameError(f"`{name}` is missing.")

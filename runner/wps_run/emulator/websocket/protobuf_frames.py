@@ -153,16 +153,11 @@ def _data(data: Fields | None, metadata: Mapping[str, str]) -> tuple[bytes, Data
         raise FrameError("The message has no data.")
     data_type = _DATA_TYPES.get(field, DataType.TEXT)
     if data_type is DataType.JSON:
-        _check_json(payload)
+        try:  # JSON clients must be able to parse it
+            check_json(payload.decode())
+        except JsonTextError:
+            raise FrameError("The message's data is not JSON.") from None
     return payload, data_type
-
-
-def _check_json(payload: bytes) -> None:
-    """Check JSON data: JSON clients must be able to parse it."""
-    try:
-        check_json(payload.decode())
-    except JsonTextError:
-        raise FrameError("The message's data is not JSON.") from None
 
 
 # Encoding.

@@ -77,7 +77,6 @@ class Fields:
     __slots__ = ("_fields",)
 
     def __init__(self, data: bytes) -> None:
-        """Parse a message. Raises FrameError."""
         self._fields = list(_fields(data))
 
     def number(self, field: int) -> int | None:

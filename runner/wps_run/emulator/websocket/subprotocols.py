@@ -69,9 +69,6 @@ SUBPROTOCOLS: Mapping[str, Subprotocol] = {
 def negotiate(offered: Iterable[str]) -> tuple[Subprotocol, str] | None:
     """Choose the first supported subprotocol that a client offers.
 
-    Args:
-        offered: The names that the client offers, in its order.
-
     Returns:
         The subprotocol and its name as the client wrote it; None when none is supported: it is a
         simple client then.
@@ -105,9 +102,7 @@ class _Payload:
 class SimpleFrames:
     """The codec of a simple client: a subprotocol without a name.
 
-    Attributes:
-        group: The group its messages are sent to, or None when its frames are events.
-        no_echo: Whether the client does not receive its own messages.
+    Its messages are sent to the group, or are events without one; `no_echo` excludes the client.
     """
 
     group: str | None = None
