@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wps_run.emulator.effects import DataType
+from wps_run.emulator.json_text import JsonTextError, check_json
 from wps_run.emulator.names import MetadataError, is_group_name, read_metadata
 from wps_run.emulator.rest.responses import UNSUPPORTED_MEDIA_TYPE, RefusedError, bad_request
 
@@ -147,12 +148,7 @@ def _charset(parameters: list[str]) -> str:
 
 
 def _check_json(text: str) -> None:
-    """Check JSON as the service does: NaN is refused, numbers may have any length."""
     try:
-        json.loads(text, parse_constant=_refuse, parse_int=str, parse_float=str)
-    except (ValueError, RecursionError):
+        check_json(text)
+    except JsonTextError:
         raise RefusedError(bad_request("The request body is not a valid JSON.")) from None
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from wps_run.emulator.effects import DataType, Message
-from wps_run.emulator.websocket import frames, protobuf_wire
-from wps_run.emulator.websocket.frames import ClientRequest, FrameError
-from wps_run.emulator.websocket.json_text import (
+from wps_run.emulator.json_text import (
     JsonObject,
     JsonTextError,
     Member,
     parse_members,
 )
+from wps_run.emulator.websocket import frames, protobuf_wire
+from wps_run.emulator.websocket.frames import ClientRequest, FrameError
 
 _UINT64 = 2**64
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from wps_run.emulator.effects import DataType, Message
+from wps_run.emulator.json_text import JsonTextError, check_json
 from wps_run.emulator.websocket import frames
 from wps_run.emulator.websocket.frames import ClientRequest, FrameError
-from wps_run.emulator.websocket.json_text import JsonTextError, check_json
 from wps_run.emulator.websocket.protobuf_wire import (
     ANY,
     Fields,

@@ -1,4 +1,4 @@
-"""Parses JSON while keeping the exact source text of an object's values.
+"""Checks JSON, and parses it while keeping the exact source text of an object's values.
 
 Python's own scanner does the work. It refuses nesting that is deeper than its stack allows.
 """
@@ -50,7 +50,7 @@ def parse_members(text: str) -> dict[str, Member]:
 
 
 def check_json(text: str) -> None:
-    """Raise JsonTextError unless the text is JSON."""
+    """Raise JsonTextError unless the text is JSON, as the service checks it: NaN is refused."""
     _parse(_check, text)
 
 

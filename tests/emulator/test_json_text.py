@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.emulator.websocket.json_text import (
+from wps_run.emulator.json_text import (
     MEMBER_LIMIT,
     JsonObject,
     JsonTextError,
