@@ -46,7 +46,6 @@ class Request:
         return f"{self.query}&{_VERSION}" if self.query else _VERSION
 
     def target(self) -> str:
-        """Return path and query as sent."""
         return f"{self.path}?{self.full_query}"
 
 

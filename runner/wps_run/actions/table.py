@@ -126,7 +126,6 @@ class Action:
         return self.repeat is Repeat.IDEMPOTENT
 
     def fields_in(self, location: FieldLocation) -> tuple[Field, ...]:
-        """Return the properties that one part of the request carries."""
         return tuple(field for field in self.fields if field.location is location)
 
 

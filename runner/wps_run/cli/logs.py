@@ -33,7 +33,6 @@ class _ToStderr(logging.StreamHandler[TextIO]):
     """Writes to the present `sys.stderr`, which a progress line replaces while it is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
         self.stream = sys.stderr
         super().emit(record)
 

@@ -59,12 +59,10 @@ class Commands(click.Group):
     """A group that imports its commands late, and whose default command is `run`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands, in the order of the help."""
         del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
         del ctx
         if cmd_name not in COMMANDS:
             return None

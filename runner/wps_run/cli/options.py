@@ -33,7 +33,6 @@ class Duration(click.FloatRange):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Return the seconds, or fail as click's own types do."""
         is_number = value.replace(".", "", 1).isdigit()
         try:
             duration = parse_duration(float(value) if is_number else value)
@@ -50,7 +49,6 @@ class FiniteNumber(click.FloatRange):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Return the number, or fail as click's own types do."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number", param, ctx)
@@ -77,7 +75,6 @@ def override_option(option: Option, path: Sequence[str]) -> Callable[[Decorated]
 
 
 def _type_of(option: Option) -> tuple["click.ParamType[Any]", str | None]:
-    """Return the click type of an option's values and its metavar."""
     schema = option.schema
     if schema in (DURATION, TIMEOUT):
         return Duration(), "TIME"

@@ -119,14 +119,12 @@ class _StdoutBuffer(io.BufferedWriter):
     """The bytes of stdout. Every write to stdout passes here, also those of click."""
 
     def write(self, data: Any) -> int:
-        """Write, or raise `StdoutError`."""
         try:
             return super().write(data)
         except OSError as error:
             raise StdoutError(error) from error
 
     def flush(self) -> None:
-        """Flush, or raise `StdoutError`."""
         try:
             super().flush()
         except OSError as error:
@@ -137,13 +135,11 @@ class _Stderr(io.TextIOWrapper):
     """A stderr whose failures are ignored: they must not change what a command does."""
 
     def write(self, text: str) -> int:
-        """Write as far as possible."""
         with contextlib.suppress(OSError):
             super().write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush as far as possible."""
         with contextlib.suppress(OSError):
             super().flush()
 

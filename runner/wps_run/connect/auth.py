@@ -72,7 +72,6 @@ class Signer:
         return self._sign(f'{{"aud":{audience},"exp":{int(now) + LIFETIME}}}')
 
     def sign(self, claims: Mapping[str, Any]) -> str:
-        """Sign a token with these claims."""
         return self._sign(json.dumps(claims, separators=(",", ":")))
 
     def _sign(self, claims: str) -> str:

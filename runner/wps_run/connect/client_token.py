@@ -78,7 +78,6 @@ def role_error(role: str) -> str | None:
 
 
 def _suggestion(role: str) -> str:
-    """Return what to write instead of an unknown role."""
     bare_role = re.sub(r"^webpubsub\.", "", role, flags=re.IGNORECASE)
     first, dot, rest = bare_role.partition(".")
     names = [kind.removeprefix("webpubsub.") for kind in (*_ANY_GROUP, *_PATTERNS)]

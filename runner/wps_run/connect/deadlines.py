@@ -25,13 +25,11 @@ class Deadlines:
         return _Deadline(self, asyncio.get_running_loop().time() + seconds)
 
     def close(self) -> None:
-        """Cancel the timer."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
 
     def add(self, deadline: "_Deadline") -> None:
-        """Watch a deadline."""
         self._active[deadline] = None
         if self._timer is None or deadline.due < self._timer.when():
             self._set_timer(deadline.due)

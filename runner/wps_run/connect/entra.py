@@ -21,9 +21,7 @@ class AccessToken(Protocol):
     """A token and its expiry, as in azure-core."""
 
     @property
-    def token(self) -> str:
-        """The bearer token."""
-        ...
+    def token(self) -> str: ...
 
     @property
     def expires_on(self) -> int:

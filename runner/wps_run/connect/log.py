@@ -37,7 +37,6 @@ class RequestLogger:
         self._started = time.perf_counter()
 
     def log_request(self, headers: Mapping[str, str]) -> None:
-        """Log the request, just before it is sent."""
         LOG.info("> %s (%s)", self._target, self._attempt)
         self._log_details(headers, self._size)
 
@@ -47,7 +46,6 @@ class RequestLogger:
         self._log_details(headers, size)
 
     def log_failure(self, failure: NoReply) -> None:
-        """Log why there is no response."""
         reason = f"{failure.code}: {failure.message}"
         LOG.info(
             "< no answer %s in %s (%s): %s", self._target, self._duration, self._attempt, reason

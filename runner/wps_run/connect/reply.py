@@ -132,7 +132,6 @@ def _bounded(seconds: float) -> float:
 
 
 def _parse_error(content_type: str, body: bytes) -> tuple[str | None, str | None]:
-    """Return code and message of an error body."""
     text = body.decode("utf-8", errors="replace")
     if "html" in content_type.lower() or text.lstrip()[:1] == "<":
         import html  # noqa: PLC0415 -- a large table of entities, seldom needed

@@ -174,7 +174,6 @@ class DocumentBuilder:
         current.key = _MERGE_VALUE
 
     def define_anchor(self, name: str, value: Any, start: int, end: int) -> None:  # noqa: ANN401 -- any scalar
-        """Define the anchor of a scalar."""
         self._anchors[name] = _Anchor(value, 1, (start, end))
 
     def add_alias(self, name: str, start: int, end: int) -> None:

@@ -60,7 +60,6 @@ class Document:
         return self._source.position(self._find(path)[0])
 
     def value_at(self, path: Path) -> Any:  # noqa: ANN401 -- any YAML value
-        """Return the value at a path."""
         value = self.data
         for step in path:
             value = value[step]

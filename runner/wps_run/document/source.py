@@ -34,7 +34,6 @@ class Source:
         return bisect_right(self._line_starts, offset)
 
     def position(self, offset: int) -> Position:
-        """Return the position of a character."""
         line = self.line_of(offset)
         return Position(self.file, line, offset - self._line_starts[line - 1] + 1)
 

@@ -175,7 +175,6 @@ class Expansion:
         return inline_rows(self._document, path, self._substitute_cell)
 
     def _substitute_cell(self, text: str, path: Path) -> str:
-        """Substitute the variables of a cell in the playbook."""
         try:
             return substitute(text, self._scope)
         except UndefinedError as error:
@@ -304,7 +303,6 @@ class Expansion:
         return self._document.problem(message, finding.rule, path)
 
     def _property_problem(self, finding: Finding) -> Problem:
-        """Place a finding at its property."""
         path = (*self._template.path, *finding.path)
         source = self._substituted_properties().get(str(finding.path[0])) if finding.path else None
         suffix = " (after its variables are filled in)" if "${" in str(source) else ""

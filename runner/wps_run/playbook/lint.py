@@ -181,7 +181,6 @@ def _find_wasteful_values(playbook: Playbook, template: ActionTemplate) -> Itera
 def _warning(
     playbook: Playbook, template: ActionTemplate, key: str, message: str, rule: str
 ) -> Problem:
-    """Make a warning at the value of one of the action's keys."""
     path = (*template.path, key)
     return playbook.document.problem(message, rule, path, severity=Severity.WARNING)
 

@@ -236,7 +236,6 @@ def _list_error(field: Field, value: object, source_text: str) -> str | None:
 
 
 def _expected(schema: Mapping[str, Any]) -> str:
-    """Return what a schema requires, for readers."""
     if schema.get("anyOf") in (DURATION["anyOf"], TIMEOUT["anyOf"]):
         longer = " longer than 0" if schema["anyOf"] == TIMEOUT["anyOf"] else ""
         return f"a duration{longer} such as `250ms`, `10s` or `2m`, or a number of seconds"

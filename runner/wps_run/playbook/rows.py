@@ -209,7 +209,6 @@ def _stray_quote(
 
 
 def _csv_message(error: str, *, is_multiline: bool) -> str:
-    """Return the message for an error of the `csv` module."""
     if "unexpected end" in error:
         return "a quote opens in this row and is never closed"
     if "field limit" in error:
@@ -333,7 +332,6 @@ def inline_rows(document: Document, path: Path, fill: FillFunction) -> Iterator[
 
 
 def _cell_paths(row: object, path: Path) -> dict[str, Path]:
-    """Return the path of each cell of a row."""
     if isinstance(row, dict):
         return {column: (*path, column) for column in row}
     return {VALUE_COLUMN: path}

@@ -98,7 +98,6 @@ class _ProblemCollector:
         self._first_omitted: Position | None = None
 
     def add(self, expanded: ExpandedAction) -> None:
-        """Add the problems of one expanded action."""
         new = [problem for problem in expanded.problems if problem not in self.problems]
         if expanded.item is not None and new:
             self._bad_rows += 1

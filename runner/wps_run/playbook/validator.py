@@ -175,7 +175,6 @@ class PlaybookValidator:
     def _explain(
         self, error: "ValidationError", source_text: SourceText | None
     ) -> Iterator[Finding]:
-        """Explain a schema error outside of the actions."""
         path = tuple(error.absolute_path)
         if error.validator == "required":
             yield from _missing_keys(error, "a playbook", _schema(error)["required"])
@@ -355,7 +354,6 @@ def _non_finite_numbers(
 
 
 def _value_message(error: "ValidationError", path: Path, source_text: SourceText | None) -> str:
-    """Explain why the value of a playbook's key is wrong."""
     if path == ("connection",):
         return (
             "`connection` is the name of a setting, such as `WebPubSubConnectionString`, "

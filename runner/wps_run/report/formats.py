@@ -52,7 +52,6 @@ class ReportFormat(NamedTuple):
     renderer: str | None = None
 
     def new_reporter(self) -> Reporter:
-        """Return a reporter for one run."""
         if self.reporter is None:
             raise LookupError(f"{self.name} has no reporter")
         reporter: Reporter = _load(self.reporter)()

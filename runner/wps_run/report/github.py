@@ -86,11 +86,9 @@ class AnnotatedReporter:
         self._annotations = Annotations()
 
     def begin(self, run_info: RunInfo) -> str:
-        """Return the beginning of the report."""
         return without_commands(self._reporter.begin(run_info))
 
     def result(self, result: Result) -> str:
-        """Return a result and its annotation."""
         text = without_commands(self._reporter.result(result))
         return text + self._annotate(self._annotations.result(result))
 

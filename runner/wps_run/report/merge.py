@@ -38,7 +38,6 @@ class _ShardRun:
 
     @property
     def run_info(self) -> RunInfo:
-        """What was run, and where."""
         return self.report.run_info
 
     def results(self) -> Iterator[Result]:

@@ -89,7 +89,6 @@ class RateMeter:
         self._weighted_time = 0.0
 
     def add(self) -> None:
-        """Count an action that has ended."""
         self._new_actions += 1
 
     def rate(self, now: float) -> float | None:

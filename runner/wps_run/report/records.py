@@ -20,11 +20,9 @@ class NdjsonReporter:
         return ""
 
     def result(self, result: Result) -> str:
-        """Return the record of the result."""
         return line(result)
 
     def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
-        """Return a record for each simulation, then the summary."""
         records = [*(simulation.as_json() for simulation in simulations)]
         return "".join(map(line, (*records, summary_record(self._run_info, summary))))
 
@@ -33,7 +31,6 @@ class JsonReporter:
     """Reports one JSON object at the end, with the results in the order of the playbook."""
 
     def begin(self, run_info: RunInfo) -> str:
-        """Return no text."""
         self._run_info = run_info
         self._lines: list[tuple[int, str]] = []
         return ""
@@ -44,7 +41,6 @@ class JsonReporter:
         return ""
 
     def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
-        """Return the whole object."""
         lines = (text for _, text in sorted(self._lines))
         return "".join(_object(self._run_info, lines, summary, simulations))
 

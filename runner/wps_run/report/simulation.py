@@ -211,7 +211,6 @@ def _group_row(item: tuple[str, tuple[str, ...]]) -> tuple[str, str]:
 
 
 def _equal_messages(deliveries: Iterable[MessageDelivery]) -> Sequence[Sequence[MessageDelivery]]:
-    """Return the deliveries of each different message."""
     by_message: dict[MessageDelivery, list[MessageDelivery]] = {}
     for delivery in deliveries:
         by_message.setdefault(replace(delivery, recipients=()), []).append(delivery)

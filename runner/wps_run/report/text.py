@@ -41,12 +41,10 @@ class TextReporter:
         self._skip_codes: set[str] = set()
 
     def begin(self, run_info: RunInfo) -> str:
-        """Return one line that describes the run."""
         self._run_info = run_info
         return f"{run_info_line(run_info, self._styler)}\n"
 
     def result(self, result: Result) -> str:
-        """Return the lines of one result."""
         line = f"{_status(result, self._styler)} {_response(result)}  {_action(result)}\n"
         error = result.error
         if error is None:
@@ -58,7 +56,6 @@ class TextReporter:
         return line + _reason(result, error) + self._hint(error.hint)
 
     def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
-        """Return the simulations, the repeated hints and the totals."""
         totals = summary_line(self._run_info, summary, self._styler)
         parts = [simulation.as_text() for simulation in simulations]
         return "".join((*parts, *self._repeated_hints(), totals))
@@ -90,11 +87,9 @@ class QuietReporter(TextReporter):
         return ""
 
     def result(self, result: Result) -> str:
-        """Return the lines of the result when it failed or is unknown."""
         return super().result(result) if result.status in _FAILURES else ""
 
     def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
-        """Return the totals."""
         del simulations
         return super().end(summary, ()).lstrip("\n")
 
@@ -166,7 +161,6 @@ def _status(result: Result, styler: Styler) -> str:
 
 
 def _response(result: Result) -> str:
-    """Return the columns for HTTP status and time."""
     status = f"{result.http_status or '-':>4}"
     if not result.attempts and result.status is Status.SKIPPED:
         return f"{status}  {'-':>8}   "

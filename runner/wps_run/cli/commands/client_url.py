@@ -33,7 +33,6 @@ class Lifetime(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no g
     name = "lifetime"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return seconds."""
         try:
             return parse_lifetime(str(value))
         except ValueError as error:

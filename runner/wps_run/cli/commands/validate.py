@@ -142,7 +142,6 @@ def _find_files(paths: Sequence[str]) -> Iterator[str]:
 
 
 def _search(folder: Path) -> Iterator[Path]:
-    """Yield the playbooks and batches in a folder and its subfolders."""
     for file in folder.rglob("*"):
         is_playbook = file.name.endswith(SUFFIXES) and not file.name.endswith(SCHEMA)
         if is_playbook and file.is_file() and not _is_hidden(file, folder):
