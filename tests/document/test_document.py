@@ -42,7 +42,8 @@ def test_in_a_list_the_key_is_the_value() -> None:
     """There is nothing else to point at."""
     document = load("[a, b]", "f")
 
-    assert document.key_position((1,)) == document.position((1,)) == Position("f", 1, 5)
+    problem = document.problem("", "", (1,), at_key=True)
+    assert problem.position == document.position((1,)) == Position("f", 1, 5)
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_a_value_is_where_it_says(
     text = document_text(["first", data], style)
     document = load(text, "f.yaml")
 
-    position = (document.key_position if as_key else document.position)((1, *path))
+    position = document.problem("", "", (1, *path), at_key=as_key).position
 
     offset = text.index(SENTINEL) - (text[text.index(SENTINEL) - 1] == '"')
     lines = text[:offset].replace("\r\n", "\n").split("\n")

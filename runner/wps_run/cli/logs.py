@@ -2,13 +2,13 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO, TypeVar
+from typing import TextIO
 
 import click
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+from wps_run.cli.inputs import Decorated
 
 LEVELS = ("debug", "info", "warning", "error")
 

@@ -10,14 +10,7 @@ import click
 from wps_run.checking import read_text
 from wps_run.cli.inputs import Decorated, read_variables, variable_options
 from wps_run.planning import Plan, RunOverrides
-from wps_run.playbook.options import (
-    DURATION,
-    HUB,
-    TIMEOUT,
-    Option,
-    flagged_options,
-    parse_duration,
-)
+from wps_run.playbook.options import DURATION, HUB, TIMEOUT, Option, flagged_options, parse_duration
 from wps_run.playbook.shards import SHARD_VARIABLE, SHARDS_VARIABLE, resolve_shard
 from wps_run.problems import UsageError
 

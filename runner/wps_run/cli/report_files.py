@@ -3,18 +3,16 @@
 import os
 import secrets
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
+from wps_run.cli.inputs import Decorated
 from wps_run.problems import UsageError
 from wps_run.report.formats import FILE_FORMATS, help_of, suffix_list
 from wps_run.report.markdown import markdown
 from wps_run.report.run_report import RunReport
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 JOB_SUMMARY = "GITHUB_STEP_SUMMARY"
 _JOB_SUMMARY_LIMIT = 1024 * 1024

@@ -55,10 +55,6 @@ class Document:
         """Return where a value begins, or its closest container if there is no such value."""
         return self._source.position(self._find(path)[1])
 
-    def key_position(self, path: Path) -> Position:
-        """Return where the key of a value begins; for a list item, the item itself."""
-        return self._source.position(self._find(path)[0])
-
     def value_at(self, path: Path) -> Any:  # noqa: ANN401 -- any YAML value
         value = self.data
         for step in path:

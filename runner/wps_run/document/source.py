@@ -43,12 +43,7 @@ class Source:
         self._lines.clear()
 
     def problem(
-        self,
-        message: str,
-        rule: str,
-        start: int,
-        end: int,
-        severity: Severity = Severity.ERROR,
+        self, message: str, rule: str, start: int, end: int, severity: Severity = Severity.ERROR
     ) -> Problem:
         """Make a problem with the characters from `start` to `end`, up to the end of the line.
 

@@ -1,6 +1,5 @@
 """Messages about a wrong value or key: what is wrong and what to write instead."""
 
-import json
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
@@ -220,11 +219,6 @@ def invalid_variable_name(name: str) -> str:
         f"`{name}` cannot name a variable; it begins with a letter or `_`, "
         "and letters, digits, `_` and `-` follow"
     )
-
-
-def as_source_text(value: object) -> str:
-    """Return a scalar as it is written in YAML, when the source is not available."""
-    return json.dumps(value, default=str) if not isinstance(value, str) else value
 
 
 def _list_error(field: Field, value: object, source_text: str) -> str | None:

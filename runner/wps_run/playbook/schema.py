@@ -83,9 +83,7 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
 
 def actions_schema(actions: Actions = ACTIONS) -> Json:
     """Return the schema of a bare batch: a list of actions, or a single one."""
-    item = {
-        "allOf": [{"$ref": "#/definitions/action"}, {"$ref": f"#/definitions/{NO_SLASH}"}],
-    }
+    item = {"allOf": [{"$ref": "#/definitions/action"}, {"$ref": f"#/definitions/{NO_SLASH}"}]}
     return {
         "$schema": _DRAFT,
         "$id": "urn:wps-run:actions.schema.json",
@@ -131,10 +129,7 @@ def action_schema(action: Action, form: SchemaForm) -> Json:
         "required": ["actionName", *required],
         "additionalProperties": False,
         "properties": {
-            "actionName": {
-                "description": action.summary,
-                **_named(action, form),
-            },
+            "actionName": {"description": action.summary, **_named(action, form)},
             **{
                 field.name: {"description": _description(field), **_field(action, field, form)}
                 for field in action.fields
@@ -276,10 +271,7 @@ def _data_by_type(form: SchemaForm) -> Json:
     string = _or_template({"type": "string", "maxLength": DATA_LIMIT}, form)
     text: Json = {"properties": {"data": string}}
     if form is SchemaForm.TEMPLATE:
-        text = {
-            "if": _with_type({"type": "string", "pattern": TEMPLATE_PATTERN}),
-            "else": text,
-        }
+        text = {"if": _with_type({"type": "string", "pattern": TEMPLATE_PATTERN}), "else": text}
     return {
         "if": _with_type({"const": "binary"}),
         "then": {"properties": {"data": {"anyOf": [base64, _buffer()]}}},

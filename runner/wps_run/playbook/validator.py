@@ -4,6 +4,7 @@ A compiled schema decides whether data is valid. jsonschema lists the errors onl
 not; this module turns each of them into a `Finding`.
 """
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -338,9 +339,9 @@ def _missing_keys(
 
 def _shown(source_text: SourceText | None, path: Path, value: object) -> str:
     """Return a value for a message, as the source has it where that is known."""
-    if source_text is None or isinstance(value, list | dict):
-        return messages.as_source_text(value)
-    return source_text(path)
+    if source_text is not None and not isinstance(value, list | dict):
+        return source_text(path)
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _non_finite_numbers(

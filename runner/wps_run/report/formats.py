@@ -144,11 +144,7 @@ FINDING_FORMATS: Mapping[str, FindingFormat] = MappingProxyType(
             ),
             FindingFormat("json", "one JSON object for programs", "findings:format_json"),
             FindingFormat("github", "annotations of GitHub Actions", "findings:annotate_problems"),
-            FindingFormat(
-                "sarif",
-                "a SARIF log for code scanning services",
-                "sarif:format_sarif",
-            ),
+            FindingFormat("sarif", "a SARIF log for code scanning services", "sarif:format_sarif"),
         )
     }
 )

@@ -64,8 +64,7 @@ class _MergedResults:
 
     def __iter__(self) -> Iterator[Result]:
         return heapq.merge(
-            *(shard_run.results() for shard_run in self.shard_runs),
-            key=lambda result: result.index,
+            *(shard_run.results() for shard_run in self.shard_runs), key=lambda result: result.index
         )
 
 
@@ -87,10 +86,7 @@ def merge_histories(histories: Sequence[tuple[str, History]]) -> RunReport:
     _require_complete(shard_runs)
     started = min(shard_run.history.started for shard_run in shard_runs)
     shard_runs = [
-        replace(
-            shard_run,
-            offset_ms=(shard_run.history.started - started).total_seconds() * 1000,
-        )
+        replace(shard_run, offset_ms=(shard_run.history.started - started).total_seconds() * 1000)
         for shard_run in shard_runs
     ]
     return RunReport(

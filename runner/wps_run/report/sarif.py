@@ -166,8 +166,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             "Add the recipients to a group and send to the group.",
         ),
         "repeated-action": _warning(
-            "An action is repeated, and no action in between undoes it.",
-            "Remove one of them.",
+            "An action is repeated, and no action in between undoes it.", "Remove one of them."
         ),
         "send-after-close": _warning(
             "An action needs open connections after all were closed.",
