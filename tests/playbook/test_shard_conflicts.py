@@ -1,5 +1,6 @@
 """The check whether all actions of a plan commute is exact, and names the first two that do not."""
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any
@@ -184,6 +185,30 @@ def test_the_conflict_names_both_actions_with_place_name_and_target() -> None:
         "after all shards"
     )
     assert problem.rule == "shard-order"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reason"),
+    [
+        (act("sendToAll"), act("sendToAll"), "in the hub chat, such actions run in the playbook's"),
+        (act("sendToUser"), act("sendToUser"), "each `send` to one user, here `u0`, runs in the"),
+        (
+            act("addUserToGroup", 1),
+            act("sendToGroup", 2, filter="'x' in groups"),
+            "one changes group memberships, which the `filter` of the other may read",
+        ),
+    ],
+    ids=["hub", "user", "memberships"],
+)
+def test_the_conflict_names_its_reason(
+    first: dict[str, Any], second: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(PlaybookError, match=re.escape(reason)):
+        require_commuting([part([first, second])])
+
+
+def test_plan_whose_actions_commute_is_accepted() -> None:
+    require_commuting([part([act("addUserToGroup"), act("sendToUser", 1)])])
 
 
 def test_many_joins_are_known_to_commute_without_reading_a_row() -> None:

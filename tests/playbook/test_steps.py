@@ -155,3 +155,36 @@ def test_steps_are_made_one_at_a_time() -> None:
     assert check_steps(playbook, VariableScope()).steps == 1000
     assert next(stream).index == 0
     assert next(stream).index == 1
+
+
+def test_the_check_counts_the_steps_that_are_made() -> None:
+    """One for each row, and one for an action without rows, with variables or without."""
+    playbook = read(
+        "  - {forEach: [ada, bob, eve], actionName: sendToUser, userId: '${each}', data: x}\n"
+        "  - {actionName: sendToAll, data: '${room}'}\n"
+        "  - {actionName: sendToAll, data: x}\n"
+    )
+    check = check_steps(playbook, VariableScope(playbook.variables, {}))
+
+    assert (check.problems, check.steps, check.owned) == ((), 5, 5)
+    assert [step.index for step in steps_of(playbook, first=2)] == [2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("bad", "omitted"),
+    [
+        (20, []),
+        (21, ["1 more row is wrong from here on"]),
+        (23, ["3 more rows are wrong from here on"]),
+    ],
+)
+def test_the_first_20_bad_rows_of_each_source_are_reported(bad: int, omitted: list[str]) -> None:
+    """The others are counted, for each action anew."""
+    rows = ", ".join(f"{number}/" for number in range(bad))
+    action = f"  - {{forEach: [{rows}], actionName: sendToUser, userId: '${{each}}', data: x}}\n"
+    reported = problems_of(read(2 * action))
+
+    middle = len(reported) // 2
+    for part in (reported[:middle], reported[middle:]):
+        assert ["has a `/`" in problem for problem in part[:20]] == [True] * 20
+        assert [problem.rpartition(": ")[2] for problem in part[20:]] == omitted
