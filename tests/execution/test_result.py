@@ -1,6 +1,8 @@
 """The result of an action: all that is recorded of it, without its payload."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -87,3 +89,33 @@ def test_record_without_times_is_decoded(join: Callable[..., Step]) -> None:
 
 def test_target_comes_from_the_values_of_the_step(join: Callable[..., Step]) -> None:
     assert result_for(join("ada"), Status.OK).target == {"userId": "ada", "group": "red"}
+
+
+def test_record_has_the_numbers_of_the_step_the_action_and_the_row(
+    make_step: Callable[..., Step],
+) -> None:
+    """Lists of the target are JSON arrays; there is no payload."""
+    step = make_step("addConnectionsToGroups", groups=("red", "blue"), filter="userId eq 'ada'")
+    step = replace(step, index=7, action_index=1, item=4, name="Join both")
+    result = result_for(step, Status.SKIPPED, error=ActionError("stopped", "m"))
+
+    assert json.loads(encode_line(result)) == result.as_json()
+    assert result.as_json() == {
+        "type": "result",
+        "index": 7,
+        "action": 1,
+        "item": 4,
+        "actionName": "addConnectionsToGroups",
+        "name": "Join both",
+        "target": {"groups": ["red", "blue"], "filter": "userId eq 'ada'"},
+        "source": step.source,
+        "status": "skipped",
+        "httpStatus": None,
+        "attempts": 0,
+        "durationMs": 0.0,
+        "requestId": None,
+        "error": {"code": "stopped", "message": "m", "hint": ""},
+        "startedMs": None,
+        "waitedFor": None,
+        "tries": [],
+    }

@@ -1,14 +1,16 @@
 """The totals of a run, its exit code, and its percentiles."""
 
 import random
+from collections.abc import Callable
 from math import ceil
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.execution.result import ActionError, SkipReason, Status
+from wps_run.execution.result import ActionError, SkipReason, Status, result_for
 from wps_run.execution.summary import EXACT_DURATIONS, LatencyHistogram, Summary
+from wps_run.playbook.steps import Step
 
 MILLISECONDS = st.lists(st.integers(0, 10**9).map(lambda number: number / 1000), min_size=1)
 
@@ -103,6 +105,21 @@ def test_skip_by_on_missing_is_no_failure(reason: SkipReason, code: int) -> None
     summary.add(Status.SKIPPED, ActionError(reason, "m"))
 
     assert summary.exit_code == code
+
+
+def test_only_actions_that_started_in_this_part_of_the_run_count_for_its_rate(
+    join: Callable[..., Step],
+) -> None:
+    """The latency covers every action that started; skipped ones did not."""
+    summary = Summary(duration=4.0, since_ms=1000.0)
+    for started in (0.5, 1.0, 2.0):
+        summary.count(result_for(join(), Status.OK, started=started, duration=0.25))
+    summary.count(result_for(join(), Status.SKIPPED, error=ActionError("missing", "m")))
+
+    assert (summary.total, summary.not_done, summary.started) == (4, 0, 2)
+    assert summary.per_second == 0.5
+    assert (summary.latency.count, summary.latency.longest_ms) == (3, 250.0)
+    assert Summary().per_second == 0.0
 
 
 def test_exit_code_of_an_interrupted_run_is_128_plus_the_signal() -> None:
