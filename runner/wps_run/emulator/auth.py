@@ -1,6 +1,6 @@
 """Verify and issue access tokens with one access key.
 
-The caller passes the time, so that this module needs no clock.
+The caller passes the time, in seconds since the epoch, so that this module needs no clock.
 
 Sources: RFC 7515, RFC 7518 section 3.2, and what the service accepts: HS256 with the access key as
 UTF-8 text, `exp` required, five minutes of leeway, and an audience that is the request's URL or a
@@ -97,14 +97,7 @@ class TokenVerifier:
     def verify_rest_token(
         self, authorization: str, host: str, path: str, now: float, *, entra_only: bool = False
     ) -> None:
-        """Verify the token of a REST request.
-
-        Args:
-            authorization: The Authorization header, "" when there is none.
-            host: The Host header of the request.
-            path: The raw path.
-            now: Seconds since the epoch.
-            entra_only: Accept Entra ID tokens only.
+        """Verify the token in the Authorization header of a request to a host and a raw path.
 
         Raises:
             DeniedError: The token is missing, malformed, expired or for another URL.
@@ -123,7 +116,7 @@ class TokenVerifier:
             raise DeniedError("the audience is not the URL of the request")
 
     def issue_client_token(self, parameters: ClientTokenParameters, now: float) -> str:
-        """Issue a client token at `now` (seconds since the epoch), without empty claims."""
+        """Issue a client token without empty claims."""
         issued = int(now)
         claims: dict[str, object] = {
             "aud": parameters.audience,
@@ -139,13 +132,7 @@ class TokenVerifier:
         return jwt.encode(claims, self._key, algorithm="HS256")
 
     def verify_client_token(self, token: str, host: str, hub: str, now: float) -> ClientClaims:
-        """Verify the token of a client that connects.
-
-        Args:
-            token: The token, "" when there is none.
-            host: The Host header of the request.
-            hub: The requested hub, in any case.
-            now: Seconds since the epoch.
+        """Verify the token of a client that connects to a hub, whose name may have any case.
 
         Raises:
             DeniedError: The token is missing, malformed, expired or for another URL.
@@ -189,11 +176,7 @@ def bearer_token(authorization: str) -> str:
 
 
 def verify_token(token: str, key: bytes) -> Mapping[str, Any]:
-    """Verify the signature of a token and decode its claims; times are not checked.
-
-    Args:
-        token: The token in its compact form, ASCII.
-        key: The access key.
+    """Verify the signature of a compact ASCII token and decode its claims; times are not checked.
 
     Raises:
         ValueError: The token is malformed, has another algorithm, or is signed with another key.

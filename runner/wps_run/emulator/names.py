@@ -11,6 +11,9 @@ from enum import StrEnum
 GROUP_LIMIT = 1024
 """The maximum length of a group name, in UTF-16 units."""
 
+TTL_LIMIT = 300
+"""The maximum time to live of a message, in seconds."""
+
 METADATA_NAME_LIMIT = 256
 """The maximum length of a metadata name, in characters."""
 

@@ -1,5 +1,7 @@
 """The traffic list and the counters."""
 
+from dataclasses import asdict
+
 import pytest
 
 from wps_run.emulator.dashboard.query import DashboardQuery, TrafficFilter
@@ -109,7 +111,7 @@ def test_requests_are_counted_by_outcome_and_effects_by_what_they_were() -> None
     counters.record(ClientEvent(EventKind.SENT, "chat", "a", effect=SENT))
     counters.record(ClientEvent(EventKind.JOINED, "chat", "a"))
 
-    assert counters.as_json() == {
+    assert asdict(counters) == {
         "requests": 8,
         "refused": 2,
         "failed": 1,

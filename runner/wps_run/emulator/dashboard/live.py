@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -152,7 +152,7 @@ class UpdateBuilder:
         hubs = {name: hub for name, hub in source.hubs().items() if hub.connections}
         parts = {
             "totals": totals(hubs),
-            "counts": source.counters.as_json(),
+            "counts": asdict(source.counters),
             "people": list_clients(hubs, query),
             "faults": faults_json(source.faults),
         }

@@ -1,7 +1,8 @@
 """What happened: counters, and the newest entries of the request log as rows. Plain data out."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from itertools import takewhile
 from typing import Any
 
 from wps_run.emulator.dashboard.query import DashboardQuery, TrafficFilter
@@ -74,15 +75,13 @@ class TrafficCounters:
         for field in fields(self):
             setattr(self, field.name, 0)
 
-    def as_json(self) -> dict[str, int]:
-        return asdict(self)
-
 
 def list_traffic(log: RequestLog, query: DashboardQuery, after: int) -> list[Json]:
     """Return rows for the newest entries with a number above `after`, the newest first."""
     rows: list[Json] = []
     text = query.text.casefold()
-    for entry in _newest_entries(log, after):
+    oldest = max(after, log.last - SEARCH_LIMIT)
+    for entry in takewhile(lambda entry: entry.sequence > oldest, log.newest_first()):
         if query.hub not in {"", entry.hub} or not _matches(entry, query.traffic):
             continue
         row = _row(entry)
@@ -92,14 +91,6 @@ def list_traffic(log: RequestLog, query: DashboardQuery, after: int) -> list[Jso
         if len(rows) == ROW_LIMIT:
             break
     return rows
-
-
-def _newest_entries(log: RequestLog, after: int) -> Iterator[LogEntry]:
-    oldest = max(after, log.last - SEARCH_LIMIT)
-    for entry in log.newest_first():
-        if entry.sequence <= oldest:
-            return
-        yield entry
 
 
 def _matches(entry: LogEntry, traffic: TrafficFilter) -> bool:

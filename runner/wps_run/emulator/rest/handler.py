@@ -79,8 +79,6 @@ class RestHandler:
 
     Args:
         hubs: The hubs in use, by lower-case name. A request to an unknown hub creates it.
-        verifier: Verifies tokens.
-        faults: The faults to inject.
         scheme: `http` or `https`, as the clients see it.
         strict_api_version: Refuse newer api-versions instead of warning.
         on_request: Is called with each request once its status is known, and with the users of

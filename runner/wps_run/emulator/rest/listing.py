@@ -55,17 +55,10 @@ class ContinuationTokens:
 def list_members(
     hub: Hub, group: str, query: Query, tokens: ContinuationTokens, url: str
 ) -> object:
-    """Return one page of a group's members, sorted by connection ID.
+    """Return one page of a group's members, sorted by connection ID, as a JSON value.
 
-    Args:
-        hub: The hub.
-        group: The group; without members, its page is empty.
-        query: `maxpagesize`, `top`, `continuationToken`.
-        tokens: The continuation tokens of this hub and group.
-        url: The URL of the list as the client used it, without a query.
-
-    Returns:
-        The value of the JSON response; `nextLink` is null on the last page.
+    The query has `maxpagesize`, `top` and `continuationToken`. The URL is that of the list as the
+    client used it, without the query. `nextLink` is null on the last page.
 
     Raises:
         RefusedError: 400; a parameter is out of range, repeated or forged.

@@ -20,7 +20,7 @@ from wps_run.emulator.hub import (
     UnknownConnectionError,
     UnknownUserError,
 )
-from wps_run.emulator.names import Permission, is_group_name, parse_permission
+from wps_run.emulator.names import TTL_LIMIT, Permission, is_group_name, parse_permission
 from wps_run.emulator.permissions import TooManyRulesError
 from wps_run.emulator.rest.bodies import Body, metadata_from_headers, read_groups, read_message
 from wps_run.emulator.rest.listing import INT_MAX, ContinuationTokens, list_members
@@ -41,8 +41,6 @@ from wps_run.emulator.targets import Query
 INVALID_GROUP = (
     "Invalid group name. Valid group name should be in between 1 and 1024 characters long."
 )
-TTL_LIMIT = 300
-"""The maximum time to live of a message, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

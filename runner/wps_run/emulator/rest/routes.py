@@ -144,11 +144,7 @@ OPERATIONS = tuple(operation.name for methods in _ROUTES.values() for operation 
 
 
 def find_route(method: str, segments: list[str]) -> Route:
-    """Find the route of a request.
-
-    Args:
-        method: The HTTP method.
-        segments: The segments of the decoded path. Literal segments are compared with case.
+    """Find the route of a request by the segments of its decoded path, compared with case.
 
     Raises:
         RefusedError: 404 for an unknown path, 405 for another method.

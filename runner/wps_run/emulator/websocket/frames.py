@@ -11,10 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from wps_run.emulator.effects import DataType
-from wps_run.emulator.names import MetadataError, is_group_name, read_metadata
-
-TTL_LIMIT = 300
-"""The longest time to live of a client's message, in seconds."""
+from wps_run.emulator.names import TTL_LIMIT, MetadataError, is_group_name, read_metadata
 
 _EVENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,127}")
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -1,6 +1,7 @@
 """One logical connection: executes its client's requests on the hub. No I/O, no clock.
 
-A session outlives its WebSocket: a reliable one can be recovered for some time.
+A session outlives its WebSocket: a reliable one can be recovered for some time. The caller passes
+the seconds of a clock that only moves forward.
 
 Source: the client protocols; the error messages are the service's.
 """
@@ -198,11 +199,7 @@ class Session:
         return SessionResult(Ack(command.ack_id), result.effect, None, result.event, result.detail)
 
     def detach(self, code: int | None, now: float) -> float | None:
-        """Handle the loss of the WebSocket.
-
-        Args:
-            code: The close code the client sent, or None.
-            now: Seconds on any clock that only moves forward.
+        """Handle the loss of the WebSocket, with the close code of the client if it sent one.
 
         Returns:
             Until when the session can be recovered; None when it has ended.
