@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import MappingProxyType
 
 from wps_run.emulator.faults import FaultKind, FaultTiming, InjectedFault, RetryAfterHeader
 from wps_run.emulator.names import hub_key, is_hub_name
@@ -147,19 +146,17 @@ def _set_hub(fault: InjectedFault, _: str, value: str) -> InjectedFault:
     return replace(fault, hub=hub_key(value))
 
 
-_OPTIONS: Mapping[str, Callable[[InjectedFault, str, str], InjectedFault]] = MappingProxyType(
-    {
-        "before": _set_timing,
-        "after": _set_timing,
-        **{str(header): _set_retry_after for header in RetryAfterHeader},
-        "share": _set_share,
-        "count": lambda fault, name, value: replace(fault, count=_parse_number(name, value)),
-        "every": lambda fault, name, value: replace(fault, every=_parse_number(name, value)),
-        "nth": _set_nth,
-        "on": _set_operations,
-        "hub": _set_hub,
-    }
-)
+_OPTIONS: Mapping[str, Callable[[InjectedFault, str, str], InjectedFault]] = {
+    "before": _set_timing,
+    "after": _set_timing,
+    **{str(header): _set_retry_after for header in RetryAfterHeader},
+    "share": _set_share,
+    "count": lambda fault, name, value: replace(fault, count=_parse_number(name, value)),
+    "every": lambda fault, name, value: replace(fault, every=_parse_number(name, value)),
+    "nth": _set_nth,
+    "on": _set_operations,
+    "hub": _set_hub,
+}
 
 _EXCLUSIVE = {
     "before": "timing",

@@ -11,7 +11,7 @@ Source of the patterns: the service's documentation of wildcard roles. `*` match
 except a dot, `**` any characters, `?` one character except a dot; `\` escapes `*`, `?` and `\`.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -57,7 +57,7 @@ class Pattern:
 
     text: str
     literal: str | None
-    _letters: dict[str, int]
+    _positions: dict[str | _Wildcard, int]
     _ones: int
     _segments: int
     _anys: int
@@ -67,7 +67,7 @@ class Pattern:
         """Whether the pattern matches a name, compared with case."""
         reached = self._skip_stars(1)
         for letter in name:
-            advanced = reached & self._letters.get(letter, 0)
+            advanced = reached & self._positions.get(letter, 0)
             stayed = reached & self._anys
             if letter != ".":
                 advanced |= reached & self._ones
@@ -94,23 +94,18 @@ def compile_pattern(text: str) -> Pattern:
     if utf16_units(text) > PATTERN_LENGTH_LIMIT:
         raise PatternError(f"The pattern is longer than {PATTERN_LENGTH_LIMIT} characters.")
     tokens = tuple(_tokenize(text))
-    letters: dict[str, int] = {}
+    positions: dict[str | _Wildcard, int] = {}
     for position, token in enumerate(tokens):
-        if isinstance(token, str):
-            letters[token] = letters.get(token, 0) | 1 << position
+        positions[token] = positions.get(token, 0) | 1 << position
     return Pattern(
         text,
         _literal(tokens),
-        letters,
-        _positions(tokens, _Wildcard.ONE),
-        _positions(tokens, _Wildcard.SEGMENT),
-        _positions(tokens, _Wildcard.ANY),
+        positions,
+        positions.get(_Wildcard.ONE, 0),
+        positions.get(_Wildcard.SEGMENT, 0),
+        positions.get(_Wildcard.ANY, 0),
         1 << len(tokens),
     )
-
-
-def _positions(tokens: Iterable[str | _Wildcard], wildcard: _Wildcard) -> int:
-    return sum(1 << position for position, token in enumerate(tokens) if token is wildcard)
 
 
 def _literal(tokens: tuple[str | _Wildcard, ...]) -> str | None:
