@@ -84,9 +84,7 @@ def find_run_warnings(
 ) -> tuple[Problem, ...]:
     """Return the warnings about the playbooks of one run, file by file.
 
-    Args:
-        playbooks: The playbooks.
-        assigned: Variables that at least one of the playbooks should use.
+    First, those about variables in `assigned` that no playbook uses.
     """
     assigned = tuple(assigned)
     used = {name for playbook in playbooks for name in used_variables(playbook)} if assigned else ()

@@ -49,12 +49,7 @@ class FiniteNumber(click.FloatRange):
 
 
 def override_option(option: Option, path: Sequence[str]) -> Callable[[Decorated], Decorated]:
-    """Make the click option of a playbook key that has a flag.
-
-    Args:
-        option: The key's row in the table of options.
-        path: The keys from the top of the playbook to this one.
-    """
+    """Make the click option of a playbook key that has a flag; `path` leads to the key."""
     if option.flag is None:
         raise ValueError(f"`{option.key}` has no flag")
     value_type, metavar = _type_of(option)

@@ -62,10 +62,6 @@ class Signer:
         The audience is origin and raw path, without query: the form that the service accepts
         for every name in a path.
 
-        Args:
-            path: The raw path, percent-encoded as it is sent, without query.
-            now: Seconds since the epoch.
-
         Source: "Authenticate via Microsoft Entra token or access key" in the REST reference.
         """
         audience = _json_string(self._origin + path)

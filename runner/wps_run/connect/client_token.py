@@ -107,11 +107,7 @@ def parse_lifetime(text: str) -> int:
 def sign_client_token(endpoint: Endpoint, hub: str, options: ClientTokenOptions, now: float) -> str:
     """Sign a client's token with the access key, as the official SDKs do.
 
-    Args:
-        endpoint: The service, with its key.
-        hub: The hub that the client may connect to.
-        options: The claims, valid.
-        now: Seconds since the epoch.
+    The options must be valid; `now` is in seconds since the epoch.
 
     Raises:
         SettingsError: The key is invalid.

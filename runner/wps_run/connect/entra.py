@@ -26,7 +26,6 @@ class AccessToken(Protocol):
     @property
     def expires_on(self) -> int:
         """Seconds since the epoch."""
-        ...
 
 
 class Credential(Protocol):
@@ -34,7 +33,6 @@ class Credential(Protocol):
 
     def get_token(self, *scopes: str) -> AccessToken:
         """Return a token for these scopes."""
-        ...
 
 
 class EntraTokens:

@@ -88,11 +88,7 @@ def resolve_hub(name: str | None, environment: Mapping[str, str], *, default: st
 
 
 def parse_settings(text: str, file: str) -> Mapping[str, str]:
-    """Parse the settings of a Functions `local.settings.json`.
-
-    Args:
-        text: The file's content, with or without a byte order mark.
-        file: The file's name, for messages.
+    """Parse the settings of a Functions `local.settings.json`, with or without a byte order mark.
 
     Returns:
         Setting name to value, from `Values`. The environment takes precedence over them.

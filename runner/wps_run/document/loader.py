@@ -44,31 +44,36 @@ _EMPTY = (
 )
 
 
+BOM = b"\xef\xbb\xbf"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""The byte order marks of UTF-16, in either order."""
+
+UTF_16_ERROR = "the file is UTF-16; save it as UTF-8"
+
+
+def utf8_error(byte: int) -> str:
+    """Return the message for a byte that is not UTF-8."""
+    return f"the byte 0x{byte:02X} is not UTF-8; save the file as UTF-8"
+
+
 def decode(raw: bytes, file: str) -> str:
     """Decode a file's content: UTF-8, with or without a byte order mark.
 
     Raises:
         PlaybookError: It is not UTF-8; says where.
     """
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    raw = raw.removeprefix(BOM)
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-            message = "the file is UTF-16; save it as UTF-8"
-        else:
-            message = f"the byte 0x{raw[error.start]:02X} is not UTF-8; save the file as UTF-8"
+        message = UTF_16_ERROR if raw.startswith(UTF_16) else utf8_error(raw[error.start])
         start = len(raw[: error.start].decode())
         source = Source(file, raw.decode(errors="replace"))
         raise PlaybookError([source.problem(message, "encoding", start, start + 1)]) from None
 
 
 def load(text: str, file: str) -> Document:
-    """Load a text that holds one YAML or JSON document.
-
-    Args:
-        text: The text; a byte order mark is ignored.
-        file: The file name in problems.
+    """Load a text that holds one YAML or JSON document; a byte order mark is ignored.
 
     Raises:
         PlaybookError: It is not valid. Holds all problems up to the first syntax error.

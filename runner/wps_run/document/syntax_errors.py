@@ -60,12 +60,7 @@ _FLOW_ENDINGS = ("expected ',' or ']'", "expected ',' or '}'")
 
 
 def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[str, int]:
-    """Return the message for a syntax error, and its offset in the text.
-
-    Args:
-        error: An error of libyaml or PyYAML, with its marks.
-        text: The text that was parsed.
-    """
+    """Return the message for an error of libyaml or PyYAML, and its offset in the text."""
     mark = error.problem_mark or error.context_mark
     offset = min(mark.index, len(text)) if mark else 0
     problem = error.problem or "it cannot be read as YAML"

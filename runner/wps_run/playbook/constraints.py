@@ -85,14 +85,7 @@ def _string_findings(field: Field, value: str, path: Path) -> Iterator[Finding]:
 def compile_predicates(
     action: Action, names: Iterable[str], data_type: str, *, slash_in_names: bool
 ) -> dict[str, Predicate]:
-    """Make a predicate for each of some properties of an action.
-
-    Args:
-        action: The row of the action table.
-        names: The properties.
-        data_type: The `dataType` of every action that is checked.
-        slash_in_names: Whether names in the URL path may contain `/`.
-    """
+    """Make a predicate for each of these properties, for actions of one `dataType`."""
     schema = action_schema(action, SchemaForm.EXPANDED)
     branch = schema.get("then" if data_type == "binary" else "else", {})
     schemas = {**schema["properties"], **branch.get("properties", {})}

@@ -39,12 +39,7 @@ def find_warnings(playbook: Playbook) -> Iterator[Problem]:
 
 
 def find_unused_assignments(names: Iterable[str], used: Collection[str]) -> Iterator[Problem]:
-    """Yield a warning, without a position, for each variable from outside that nothing uses.
-
-    Args:
-        names: The variables.
-        used: The names that the playbooks of the call use, from `used_variables`.
-    """
+    """Yield a warning, without a position, for each variable from outside that is not in `used`."""
     for name in dict.fromkeys(names):
         if name not in used:
             near = did_you_mean(name, sorted(used))

@@ -40,14 +40,7 @@ def describe_type(value: object) -> str:
 
 
 def value_error(key: str, schema: Mapping[str, Any], value: object, source_text: str) -> str:
-    """Explain why a value is not valid.
-
-    Args:
-        key: The key of the value.
-        schema: Its schema.
-        value: The value.
-        source_text: A scalar as the source has it.
-    """
+    """Explain why the value of a key is not valid; `source_text` is a scalar as in the source."""
     if "enum" in schema and isinstance(value, str):
         near = did_you_mean(value, schema["enum"])
         shown = f", not `{value}`" if len(value) <= _SHOWN else ""

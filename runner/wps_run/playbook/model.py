@@ -72,11 +72,7 @@ class Playbook(NamedTuple):
 
 
 def read_playbook(text: str, file: str) -> Playbook:
-    """Read and check a playbook or a bare batch in YAML or JSON.
-
-    Args:
-        text: The text.
-        file: The name of the file in problems.
+    """Read and check a playbook or a bare batch in YAML or JSON; `file` is its name in problems.
 
     Raises:
         PlaybookError: The text is not YAML. All other errors are in `problems`.

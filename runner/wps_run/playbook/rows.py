@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Never, Protocol
 
 from wps_run.document.document import Document, Path
+from wps_run.document.loader import BOM, UTF_16, UTF_16_ERROR, utf8_error
 from wps_run.playbook.messages import describe_type
 from wps_run.problems import Position, Problem
 from wps_run.text import has_surrogate
@@ -75,10 +76,6 @@ NO_INPUTS: Inputs = _NoInputs()
 """Inputs without a file system: every file is refused."""
 
 
-BOM = b"\xef\xbb\xbf"
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-
-
 def _decode_lines(lines: Iterable[bytes], file: str, problems: list[Problem]) -> Iterator[str]:
     """Decode lines of UTF-8, with their line breaks and without a byte order mark.
 
@@ -87,8 +84,8 @@ def _decode_lines(lines: Iterable[bytes], file: str, problems: list[Problem]) ->
     """
     source = iter(lines)
     first = next(source, b"").removeprefix(BOM)
-    if first[:2] in _UTF_16 or b"\0" in first[:2]:
-        problems.append(_problem(file, 1, "the file is UTF-16; save it as UTF-8", "encoding"))
+    if first.startswith(UTF_16) or b"\0" in first[:2]:
+        problems.append(_problem(file, 1, UTF_16_ERROR, "encoding"))
         return
     for number, line in enumerate(chain((first,), source), start=1):
         if len(line) >= LINE_LIMIT:
@@ -98,8 +95,7 @@ def _decode_lines(lines: Iterable[bytes], file: str, problems: list[Problem]) ->
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
-            message = f"the byte 0x{line[error.start]:02X} is not UTF-8; save the file as UTF-8"
-            problems.append(_problem(file, number, message, "encoding"))
+            problems.append(_problem(file, number, utf8_error(line[error.start]), "encoding"))
             text = line.decode(errors="replace")
         yield text
 
@@ -306,13 +302,7 @@ FillFunction = Callable[[str, Path], str]
 
 
 def inline_rows(document: Document, path: Path, fill: FillFunction) -> Iterator[Row]:
-    """Read the rows of a `forEach` that is a list or a matrix in the playbook itself.
-
-    Args:
-        document: The playbook.
-        path: The path of its `forEach`.
-        fill: Fills in the variables of a cell.
-    """
+    """Read the rows of the `forEach` at a path, a list or a matrix in the playbook itself."""
     value = document.value_at(path)
     if isinstance(value, list):
         for index, row in enumerate(value):

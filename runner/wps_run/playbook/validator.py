@@ -61,12 +61,7 @@ class PlaybookValidator:
     def validate_document(
         self, data: object, source_text: SourceText | None = None
     ) -> list[Finding]:
-        """Return the errors of a playbook, except those inside an action.
-
-        Args:
-            data: The playbook or the bare batch.
-            source_text: Returns a scalar as the source has it.
-        """
+        """Return the errors of a playbook or a bare batch, except those inside an action."""
         if is_batch(data):
             return []
         if not isinstance(data, dict):

@@ -22,15 +22,12 @@ class Reporter(Protocol):
 
     def begin(self, run_info: "RunInfo") -> str:
         """Return the text before the first result."""
-        ...
 
     def result(self, result: "Result") -> str:
         """Return the text of one result. Results come in the order in which actions end."""
-        ...
 
     def end(self, summary: "Summary", simulations: "Sequence[Simulation]") -> str:
         """Return the text after the last result. A rehearsal has a simulation for each hub."""
-        ...
 
 
 class ReportFormat(NamedTuple):

@@ -58,10 +58,7 @@ def statistics_of(
 ) -> RunStatistics:
     """Iterate over the results once, in constant memory.
 
-    Args:
-        results: All results.
-        failures: The most failures to list.
-        slowest: The most slow actions to list.
+    At most so many `failures` and `slowest` actions are listed.
     """
     counter = _Counter()
     first_failures: list[Result] = []
