@@ -97,8 +97,8 @@ class Action:
         success: The statuses that mean that the service accepted it.
         overlap: What may run at the same time.
         repeat: The effect of a second request, which decides whether it may be retried.
-        origin: Whether the output binding has it, or only the REST API.
         operation: The ID of the REST operation.
+        origin: Whether the output binding has it, or only the REST API.
         rest_fields: Names of the properties that only the REST API has.
         targets: Names of the properties that say what it is applied to.
     """
@@ -111,8 +111,8 @@ class Action:
     success: tuple[int, ...]
     overlap: Overlap
     repeat: Repeat
-    origin: Origin
     operation: str
+    origin: Origin = Origin.BINDING
     rest_fields: frozenset[str] = frozenset()
     targets: tuple[str, ...] = field(init=False, repr=False)
 
@@ -142,7 +142,6 @@ _ROWS = (
         success=(202,),
         overlap=Overlap(Phase.BROADCAST, OverlapKind.ALONE),
         repeat=Repeat.SEND,
-        origin=Origin.BINDING,
         operation="WebPubSub_SendToAll",
         rest_fields=_REST_SEND,
     ),
@@ -155,7 +154,6 @@ _ROWS = (
         success=(202,),
         overlap=Overlap(Phase.USE, OverlapKind.SEND),
         repeat=Repeat.SEND,
-        origin=Origin.BINDING,
         operation="WebPubSub_SendToGroup",
         rest_fields=_REST_SEND,
     ),
@@ -168,7 +166,6 @@ _ROWS = (
         success=(202,),
         overlap=Overlap(Phase.USE, OverlapKind.SEND),
         repeat=Repeat.SEND,
-        origin=Origin.BINDING,
         operation="WebPubSub_SendToUser",
         rest_fields=_REST_SEND,
     ),
@@ -181,7 +178,6 @@ _ROWS = (
         success=(202,),
         overlap=Overlap(Phase.USE, OverlapKind.SEND),
         repeat=Repeat.SEND,
-        origin=Origin.BINDING,
         operation="WebPubSub_SendToConnection",
         rest_fields=_REST_TTL,
     ),
@@ -194,7 +190,6 @@ _ROWS = (
         success=(200,),
         overlap=Overlap(Phase.USE, OverlapKind.JOIN),
         repeat=Repeat.IDEMPOTENT,
-        origin=Origin.BINDING,
         operation="WebPubSub_AddUserToGroup",
     ),
     Action(
@@ -206,7 +201,6 @@ _ROWS = (
         success=(204,),
         overlap=Overlap(Phase.USE, OverlapKind.LEAVE),
         repeat=Repeat.IDEMPOTENT,
-        origin=Origin.BINDING,
         operation="WebPubSub_RemoveUserFromGroup",
     ),
     Action(
@@ -218,7 +212,6 @@ _ROWS = (
         success=(204,),
         overlap=Overlap(Phase.LEAVE_ALL, OverlapKind.LEAVE_ALL),
         repeat=Repeat.IDEMPOTENT,
-        origin=Origin.BINDING,
         operation="WebPubSub_RemoveUserFromAllGroups",
     ),
     Action(
@@ -230,7 +223,6 @@ _ROWS = (
         success=(200,),
         overlap=Overlap(Phase.USE, OverlapKind.JOIN),
         repeat=Repeat.IDEMPOTENT,
-        origin=Origin.BINDING,
         operation="WebPubSub_AddConnectionToGroup",
     ),
     Action(
@@ -242,7 +234,6 @@ _ROWS = (
         success=(204,),
         overlap=Overlap(Phase.USE, OverlapKind.LEAVE),
         repeat=Repeat.IDEMPOTENT,
-        origin=Origin.BINDING,
         operation="WebPubSub_RemoveConnectionFromGroup",
     ),
     Action(
@@ -254,7 +245,6 @@ _ROWS = (
         success=(204,),
         overlap=Overlap(Phase.CLOSE, OverlapKind.ALONE),
         repeat=Repeat.SCOPE_CLOSE,
-        origin=Origin.BINDING,
         operation="WebPubSub_CloseAllConnections",
     ),
     Action(
@@ -266,7 +256,6 @@ _ROWS = (
         success=(204,),
         overlap=Overlap(Phase.CLOSE, OverlapKind.CLOSE),
         repeat=Repeat.IDEMPOTENT,
-        origin=Origin.BINDING,
         operation="WebPubSub_CloseConnection",
     ),
     Action(
@@ -278,7 +267,6 @@ _ROWS = (
         success=(204,),
         overlap=Overlap(Phase.CLOSE, OverlapKind.CLOSE),
         repeat=Repeat.SCOPE_CLOSE,
-        origin=Origin.BINDING,
         operation="WebPubSub_CloseGroupConnections",
     ),
     Action(
@@ -290,7 +278,6 @@ _ROWS = (
         success=(200,),
         overlap=Overlap(Phase.USE, OverlapKind.GRANT),
         repeat=Repeat.IDEMPOTENT,
-        origin=Origin.BINDING,
         operation="WebPubSub_GrantPermission",
     ),
     Action(
@@ -302,7 +289,6 @@ _ROWS = (
         success=(204,),
         overlap=Overlap(Phase.USE, OverlapKind.REVOKE),
         repeat=Repeat.IDEMPOTENT,
-        origin=Origin.BINDING,
         operation="WebPubSub_RevokePermission",
     ),
     Action(

@@ -5,7 +5,6 @@ of a client with 64 requests in flight (the timeout of aiohttp: 5 %).
 """
 
 import asyncio
-from types import TracebackType
 from typing import Any, Self
 
 
@@ -70,12 +69,7 @@ class _Deadline:
         self._deadlines.add(self)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._deadlines.remove(self)
         if (
             self._is_expired
