@@ -632,3 +632,74 @@ async def test_all_steps_before_a_reading_error_run(run: Any, join: Make) -> Non
             await collect(Executor(client, run.options, run.stop), steps(), results)
 
     assert len(results) == 200
+
+
+class EventRecorder(NoRecorder):
+    """Notes what it is asked to record; it may refuse."""
+
+    def __init__(self, events: list[str], *, accepts: bool = True) -> None:
+        self.events, self.accepts = events, accepts
+
+    def mark_sending(self, index: int) -> bool:
+        self.events.append(f"sending {index}")
+        return self.accepts
+
+    async def sync_sending(self, index: int) -> bool:
+        self.events.append(f"sync {index}")
+        return self.accepts
+
+    def mark_unsent(self, index: int) -> None:
+        self.events.append(f"unsent {index}")
+
+    def record(self, step: Step, result: Result) -> Result:
+        self.events.append(f"{result.status} {step.index}")
+        return result
+
+
+@pytest.mark.parametrize(
+    ("name", "responses", "expected"),
+    [
+        ("addUserToGroup", [200], ["sending 0", "200", "ok 0"]),
+        ("sendToGroup", [202], ["sync 0", "202", "ok 0"]),
+        (
+            "addUserToGroup",
+            [429, 200],
+            ["sending 0", "429", "unsent 0", "sending 0", "200", "ok 0"],
+        ),
+        ("sendToGroup", [429, 202], ["sync 0", "429", "unsent 0", "sync 0", "202", "ok 0"]),
+        (
+            "addUserToGroup",
+            [500, 429, 200],
+            ["sending 0", "500", "sending 0", "429", "sending 0", "200", "ok 0"],
+        ),
+        ("sendToGroup", [500], ["sync 0", "500", "unknown 0"]),
+    ],
+)
+async def test_each_attempt_is_recorded_before_it_is_sent(
+    run: Any, make_step: Make, name: str, responses: list[int], expected: list[str]
+) -> None:
+    """Synced if it must not be repeated; `unsent` only if no attempt can have been carried out."""
+    events: list[str] = []
+
+    async def answer(_: web.Request) -> web.Response:
+        events.append(str(responses.pop(0)))
+        return web.Response(status=int(events[-1]))
+
+    run.service.answer = answer
+    run.executor_args = {"recorder": EventRecorder(events)}
+    values = {"userId": "ada"} if name == "addUserToGroup" else {}
+    await run.results([make_step(name, group="red", **values)])
+
+    assert events == expected
+
+
+@pytest.mark.parametrize("name", ["addUserToGroup", "sendToUser"])
+async def test_nothing_is_sent_that_cannot_be_recorded(
+    run: Any, service: Any, make_step: Make, name: str
+) -> None:
+    values = {"group": "red"} if name == "addUserToGroup" else {}
+    run.executor_args = {"recorder": EventRecorder([], accepts=False)}
+    results = await run.results([make_step(name, userId=f"u{n}", **values) for n in range(3)])
+
+    assert [(result.status, result.attempts) for result in results] == [(Status.SKIPPED, 0)] * 3
+    assert service.requests == []
