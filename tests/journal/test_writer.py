@@ -14,7 +14,13 @@ from typing import Any
 import pytest
 
 from wps_run.journal.format import encode_line
-from wps_run.journal.writer import Journal, read_journal, remove_incomplete
+from wps_run.journal.writer import (
+    Journal,
+    is_in_use,
+    read_journal,
+    remove_incomplete,
+    remove_unused,
+)
 from wps_run.problems import JournalError
 
 HEADER = {
@@ -106,12 +112,31 @@ async def test_concurrent_callers_share_a_sync(
 async def test_result_is_written_in_the_next_loop_turn(tmp_path: Path) -> None:
     """SIGKILL loses only the results of the current turn."""
     journal = Journal.create(tmp_path / "j", HEADER_LINE)
-    journal.add(encode_line(RESULT))
-    done = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_soon(done.set_result, None)
-    await done
+    for index in range(3):
+        journal.add(encode_line({**RESULT, "index": index}))
+        done = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(done.set_result, None)
+        await done
 
-    assert (tmp_path / "j").read_bytes().endswith(encode_line(RESULT))
+        assert (tmp_path / "j").read_bytes().endswith(encode_line({**RESULT, "index": index}))
+    await journal.close()
+
+
+async def test_every_result_is_synced_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut loses only the results of the last moment."""
+    loop, on_disk = asyncio.get_running_loop(), asyncio.Queue[bytes]()
+
+    def sync(descriptor: int) -> None:
+        content = (tmp_path / "j").read_bytes()
+        os.fsync(descriptor)
+        loop.call_soon_threadsafe(on_disk.put_nowait, content)
+
+    journal = Journal.create(tmp_path / "j", HEADER_LINE)
+    monkeypatch.setattr(os, "fdatasync", sync, raising=False)
+    for index in range(3):
+        line = encode_line({**RESULT, "index": index})
+        journal.add(line)
+        assert (await asyncio.wait_for(on_disk.get(), 5)).endswith(line)
     await journal.close()
 
 
@@ -250,6 +275,29 @@ async def test_nothing_is_sent_if_its_record_cannot_be_written(tmp_path: Path) -
     assert read_journal(tmp_path / "j").sending == set()
 
 
+@pytest.mark.parametrize(
+    ("create", "error"),
+    [
+        (lambda path: Journal.create(path, HEADER_LINE), JournalError),
+        (lambda path: Journal.create_temporary(path.parent, HEADER_LINE), OSError),
+    ],
+    ids=["lasting", "temporary"],
+)
+def test_journal_whose_header_cannot_be_written_is_removed(
+    tmp_path: Path, create: Callable[[Path], object], error: type[Exception]
+) -> None:
+    resource: Any = pytest.importorskip("resource", reason="Windows has no such limit")
+    _, hard_limit = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5, hard_limit))
+    try:
+        with pytest.raises(error, match="File too large"):
+            create(tmp_path / "j")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_temporary_journal_is_made_in_its_folder_and_not_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,6 +310,7 @@ async def test_temporary_journal_is_made_in_its_folder_and_not_synced(
 
     assert journal.path.parent == tmp_path
     assert read_journal(journal.path).sending == {1}
+    journal.add(encode_line(RESULT))
     await journal.close()
     assert synced == []
 
@@ -274,6 +323,41 @@ def test_pipe_is_no_journal(tmp_path: Path, read: Callable[[Path], object]) -> N
 
     with pytest.raises(JournalError, match="it is not a file"):
         read(tmp_path / "j")
+
+
+@pytest.mark.parametrize(
+    ("content", "is_incomplete"),
+    [
+        (b"", True),
+        (b'{"ty', True),
+        (HEADER_LINE[:-1], True),
+        (HEADER_LINE, False),
+        (b"precious", False),
+        (b'{"type":"summary"', False),
+    ],
+)
+def test_only_a_journal_with_an_incomplete_header_is_removed(
+    tmp_path: Path, content: bytes, *, is_incomplete: bool
+) -> None:
+    """Its run sent nothing. Another file is none of ours."""
+    (tmp_path / "j").write_bytes(content)
+
+    assert remove_incomplete(tmp_path / "j") is is_incomplete
+    assert (tmp_path / "j").exists() is not is_incomplete
+
+
+async def test_journal_in_use_is_not_removed(tmp_path: Path) -> None:
+    """Not even while its run writes the header."""
+    journal = Journal.create(tmp_path / "j", b'{"type":"run",')
+    assert is_in_use(tmp_path / "j")
+    assert not remove_unused(tmp_path / "j")
+    with pytest.raises(JournalError, match="another run is using"):
+        remove_incomplete(tmp_path / "j")
+    await journal.close()
+
+    assert not is_in_use(tmp_path / "j")
+    assert remove_unused(tmp_path / "j")
+    assert not (tmp_path / "j").exists()
 
 
 async def test_close_waits_for_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
