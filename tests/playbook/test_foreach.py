@@ -45,6 +45,8 @@ def test_suffixes_are_known_in_any_case(suffix: str) -> None:
     for name in (f"rows{suffix}", f"ROWS{suffix.upper()}"):
         assert file_name_error(name) is None
         assert Draft7Validator(dict(FOR_EACH_SCHEMA)).is_valid({"file": name})
+        assert file_name_error(f"{name}.gz") is not None
+        assert not Draft7Validator(dict(FOR_EACH_SCHEMA)).is_valid({"file": f"{name}.gz"})
 
 
 def test_a_column_in_a_header_without_commas_gets_a_hint() -> None:
