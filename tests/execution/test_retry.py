@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.connect.reply import NoReply, Outcome, Reply
-from wps_run.execution.result import ActionError, Status
+from wps_run.execution.result import ActionError, SkipReason, Status
 from wps_run.execution.retry import (
     LAST_BOUND,
     AttemptHistory,
@@ -14,6 +14,7 @@ from wps_run.execution.retry import (
     OutcomeKind,
     Retry,
     RetryPolicy,
+    cancelled_retry,
     classify,
     final_decision,
     is_missing,
@@ -175,6 +176,24 @@ def test_rules_hold_for_every_history(
         done = classify(outcomes[-1]) is OutcomeKind.ACCEPTED
         assert (decision.status is Status.OK) == done
         assert (decision.status is Status.FAILED) == (not done and not any(doubts))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status"),
+    [
+        ((), Status.SKIPPED),
+        ((REFUSED, Reply(429)), Status.SKIPPED),
+        ((SILENT,), Status.UNKNOWN),
+        ((Reply(500), Reply(429)), Status.UNKNOWN),
+    ],
+)
+def test_cancelled_retry_is_skipped_only_if_certainly_nothing_was_done(
+    outcomes: tuple[Outcome, ...], status: Status
+) -> None:
+    end = cancelled_retry(JOIN, history_of(*outcomes), SkipReason.INTERRUPTED)
+
+    assert end.error is not None
+    assert (end.status, end.error.code) == (status, "interrupted")
 
 
 def test_history_without_attempts_has_no_final_decision() -> None:

@@ -109,6 +109,29 @@ def test_the_meaning_of_a_keyword(schema: Any, data: Any, *, right: bool) -> Non
     assert compile_schema(schema)(data) is right
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "minLength": 2, "maxLength": 4},
+        {"type": "string", "maxLength": 4},
+        {"minLength": 2, "maxLength": 4},
+        {"minItems": 2},
+        {"minProperties": 1},
+        {"minimum": 2, "maximum": 4},
+        {"exclusiveMinimum": 2},
+        {"type": "null"},
+        {"propertyNames": {"maxLength": 4}},
+    ],
+    ids=str,
+)
+def test_bounds_are_those_of_jsonschema(schema: Any) -> None:
+    values = [None, True, *range(7), *(n * "x" for n in range(7)), *([0] * n for n in range(7))]
+    values += [{n * "x": 0} for n in range(7)]
+
+    for value in values:
+        assert compile_schema(schema)(value) == Draft7Validator(schema).is_valid(value), value
+
+
 def test_a_keyword_that_is_not_known_is_no_schema_for_it() -> None:
     """Rather than a rule that is silently not kept."""
     with pytest.raises(KeyError, match="multipleOf"):
