@@ -2,6 +2,7 @@
 
 import pytest
 
+from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import (
     Delivery,
     Mode,
@@ -11,6 +12,7 @@ from wps_run.playbook.options import (
     merge_options,
     parse_duration,
 )
+from wps_run.problems import Problem
 
 
 def test_without_a_word_the_defaults_of_the_contract_hold() -> None:
@@ -57,3 +59,26 @@ def test_what_is_no_duration(duration: str) -> None:
     """The message says how one is written."""
     with pytest.raises(ValueError, match="250ms"):
         parse_duration(duration)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (["concurrency: 1", "concurrency: 1000"], ["concurrency: 0", "concurrency: 1001"]),
+        (["retry: {attempts: 1}", "retry: {attempts: 100}"], ["retry: {attempts: 0}"]),
+        (["retry: {backoff: 0.5}", "retry: {maxBackoff: 1s}"], ["retry: {attempts: 101}"]),
+        (["rate: 0.1"], ["rate: 0", "rate: -1", "rate: fast"]),
+        (["mode: concurrent"], ["mode: fast"]),
+        (["onError: continue"], ["onError: retry"]),
+        (["delivery: atLeastOnce"], ["delivery: exactlyOnce"]),
+        (["timeout: 250ms", "timeout: 10"], ["timeout: 1h"]),
+    ],
+    ids=lambda texts: texts[0],
+)
+def test_options_have_bounds_and_choices(right: list[str], wrong: list[str]) -> None:
+    def problems(option: str) -> tuple[Problem, ...]:
+        text = f"{option}\nactions: [{{actionName: closeAllConnections}}]\n"
+        return read_playbook(text, "p.yaml").problems
+
+    assert [problems(option) for option in right] == [()] * len(right)
+    assert all(map(problems, wrong))
