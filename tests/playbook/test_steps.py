@@ -167,7 +167,12 @@ def test_the_check_counts_the_steps_that_are_made() -> None:
     check = check_steps(playbook, VariableScope(playbook.variables, {}))
 
     assert (check.problems, check.steps, check.owned) == ((), 5, 5)
-    assert [step.index for step in steps_of(playbook, first=2)] == [2, 3, 4, 5, 6]
+    steps = steps_of(playbook, first=2)
+    assert [(step.index, step.action_index, step.item) for step in steps] == [
+        *((2, 0, 0), (3, 0, 1), (4, 0, 2)),
+        (5, 1, None),
+        (6, 2, None),
+    ]
 
 
 @pytest.mark.parametrize(
