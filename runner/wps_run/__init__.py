@@ -1,4 +1,4 @@
-"""wps-run: run batches of Azure Web PubSub actions, written as YAML playbooks.
+"""Manage Azure Web PubSub groups, permissions, messages and connections from a YAML file.
 
 For programs::
 
