@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from wps_run.actions.fields import Field, FieldType
 from wps_run.actions.table import ACTIONS
 from wps_run.document.loader import decode
+from wps_run.document.scalars import resolve_plain
 from wps_run.playbook.expansion import Expansion
 from wps_run.playbook.files import Files
 from wps_run.playbook.model import Playbook, read_playbook
@@ -281,8 +282,13 @@ def _by_hand(
     filled: dict[str, Any] = {}
     for one in fields:
         cell = row[one.name] if "$" in str(properties[one.name]) else properties[one.name]
-        whole = one.type is FieldType.INTEGER and re.fullmatch("[0-9]{1,18}", cell)
-        filled[one.name] = int(cell) if whole else cell
+        filled[one.name] = cell
+        if one.type is FieldType.INTEGER and len(cell) <= 18:
+            number = resolve_plain(cell)  # as a number in a playbook is read
+            if isinstance(number, float) and number.is_integer():
+                number = int(number)
+            if type(number) in {int, float}:
+                filled[one.name] = number
         if one.type is FieldType.STRINGS:
             filled[one.name] = [cell]
     return filled
