@@ -24,7 +24,7 @@ def git(folder: Path, *args: str) -> str:
 @pytest.mark.skipif(GIT is None, reason="pre-commit needs git")
 @pytest.mark.timeout(300)
 def test_hook_checks_the_playbooks_of_a_repository(project: Path, tmp_path: Path) -> None:
-    """It is installed from the project, and ignores other files."""
+    """It is installed from the project, ignores other files, and takes no file for an option."""
     tool, user = tmp_path / "tool", tmp_path / "user"
     tool.mkdir()
     for name in ("pyproject.toml", "README.md", ".pre-commit-hooks.yaml"):
@@ -42,6 +42,7 @@ def test_hook_checks_the_playbooks_of_a_repository(project: Path, tmp_path: Path
     (user / "playbooks" / "good.yaml").write_text(BAD.replace("ada}", "ada, group: red}"))
     (user / "other.yaml").write_text("not: a playbook\n")
     (user / "bad.wps.yaml").write_text(BAD)
+    (user / "--help.wps.yaml").write_text(BAD)
     git(user, "add", "--all")
 
     process = subprocess.run(
@@ -55,8 +56,10 @@ def test_hook_checks_the_playbooks_of_a_repository(project: Path, tmp_path: Path
 
     assert process.returncode == 1, process.stdout + process.stderr
     assert "bad.wps.yaml:3:5: `addUserToGroup` needs `group`" in process.stdout
+    assert "--help.wps.yaml:3:5: `addUserToGroup` needs `group`" in process.stdout
     assert "other.yaml" not in process.stdout
     (user / "bad.wps.yaml").unlink()
+    (user / "--help.wps.yaml").unlink()
     git(user, "add", "--all")
     assert (
         subprocess.run(

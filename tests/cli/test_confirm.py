@@ -1,4 +1,4 @@
-"""Confirmation at a terminal before actions that close every connection of a hub."""
+"""Confirmation before actions that close the connections of a whole hub or group."""
 
 import os
 import subprocess
@@ -17,11 +17,12 @@ CLOSE = "hub: chat\nactions:\n  - actionName: closeAllConnections\n"
 REMOTE = "Endpoint=https://prod.webpubsub.example;AccessKey=bG9vcGJhY2s=;"
 LOOPBACK = "Endpoint=http://127.0.0.1:9;AccessKey=bG9vcGJhY2s=;"
 QUESTION = (
-    "wps-run: 1 action closes every connection of hub `chat` at prod.webpubsub.example\n"
+    "wps-run: closeAllConnections on hub `chat` at prod.webpubsub.example (1 action)\n"
     "Continue? [y/N] "
 )
 
 RunAtTerminal = Callable[..., tuple[int, str]]
+RunWithoutTerminal = Callable[..., tuple[int, str]]
 
 
 class Proxy(BaseHTTPRequestHandler):
@@ -146,26 +147,83 @@ def test_hub_reached_through_a_local_proxy_needs_confirmation(
     assert QUESTION in output
 
 
-def test_no_confirmation_is_needed_without_a_terminal(
-    tmp_path: Path, proxy: HTTPServer, reached: list[str]
-) -> None:
-    (tmp_path / "p.yaml").write_text(CLOSE)
-    environment = {
-        **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
-        "HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_port}",
-        "WebPubSubConnectionString": REMOTE,
-    }
+@pytest.fixture
+def run_without_terminal(tmp_path: Path, proxy: HTTPServer) -> RunWithoutTerminal:
+    """Runs a playbook as a scheduler does, with stdin from a file."""
 
-    process = subprocess.run(
-        [sys.executable, "-m", "wps_run", "--attempts", "1", "--no-journal", "p.yaml"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        cwd=tmp_path,
-        env=environment,
-        timeout=50,
-        check=False,
+    def call(playbook: str, *args: str, connection: str = REMOTE) -> tuple[int, str]:
+        (tmp_path / "p.yaml").write_text(playbook)
+        environment = {
+            **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
+            "HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_port}",
+            "WebPubSubConnectionString": connection,
+            "XDG_STATE_HOME": str(tmp_path / "state"),
+        }
+        process = subprocess.run(
+            [sys.executable, "-m", "wps_run", "--attempts", "1", *args, "p.yaml"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=tmp_path,
+            env=environment,
+            timeout=50,
+            check=False,
+        )
+        return process.returncode, process.stderr.decode()
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "{actionName: closeAllConnections, excluded: [wall]}",
+        "{actionName: closeGroupConnections, group: red}",
+        "{forEach: [red, blue], actionName: closeGroupConnections, group: '${each}'}",
+    ],
+)
+def test_without_a_terminal_such_a_run_needs_yes(
+    run_without_terminal: RunWithoutTerminal, reached: list[str], tmp_path: Path, action: str
+) -> None:
+    """Exit code 2 with the way out, no connection, no journal; with `--yes` it runs."""
+    playbook = f"hub: chat\nactions:\n  - {action}\n"
+
+    code, errors = run_without_terminal(playbook)
+
+    assert code == 2
+    assert "on hub `chat` at prod.webpubsub.example (1 action)" in errors
+    assert errors.endswith("there is no terminal to ask at, so add --yes\n")
+    assert reached == []
+    assert not (tmp_path / "state").exists()
+    assert run_without_terminal(playbook, "--yes")[0] == 1
+    assert set(reached) == {"prod.webpubsub.example:443"}
+
+
+def test_without_a_terminal_a_hub_behind_a_local_proxy_needs_yes(
+    run_without_terminal: RunWithoutTerminal, reached: list[str]
+) -> None:
+    code, _ = run_without_terminal(CLOSE, "--endpoint", "http://127.0.0.1:9")
+
+    assert (code, reached) == (2, [])
+
+
+def test_actions_of_a_kind_are_counted(run_without_terminal: RunWithoutTerminal) -> None:
+    group = "  - {actionName: closeGroupConnections, group: red}\n"
+
+    _, errors = run_without_terminal(CLOSE + group + group)
+
+    assert "closeAllConnections on hub `chat` at prod.webpubsub.example (1 action)\n" in errors
+    assert "closeGroupConnections on hub `chat` at prod.webpubsub.example (2 actions)\n" in errors
+
+
+def test_other_closings_need_no_confirmation(
+    run_without_terminal: RunWithoutTerminal, reached: list[str]
+) -> None:
+    """Those of one connection or one user, whom the playbook names."""
+    code, _ = run_without_terminal(
+        "hub: chat\nonError: continue\nactions:\n"
+        "  - {actionName: closeClientConnection, connectionId: wall}\n"
+        "  - {actionName: closeUserConnections, userId: ada}\n"
     )
 
-    assert process.returncode == 1
-    assert b"Continue?" not in process.stderr
-    assert reached == ["prod.webpubsub.example:443"]
+    assert code == 1
+    assert reached == ["prod.webpubsub.example:443"] * 2

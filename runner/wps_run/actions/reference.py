@@ -12,6 +12,8 @@ _REPEAT = {
     Repeat.SCOPE_CLOSE: "unsafe to repeat: not sent again when it may have taken effect",
 }
 
+_CONFIRMATION = "A run asks for confirmation first, or needs `--yes`, unless the hub is local."
+
 
 def render_markdown(actions: Mapping[str, Action]) -> str:
     """Render the page `docs/actions.md`."""
@@ -52,9 +54,10 @@ def _section(action: Action) -> str:
         f"| `{field.name}` | {'yes' if field.required else 'no'} | {_meaning(field)} |"
         for field in action.fields
     )
+    confirmation = f"\n\n{_CONFIRMATION}" if action.is_destructive else ""
     return f"""## {action.name}
 
-{action.summary} REST operation `{action.operation}`; {_REPEAT[action.repeat]}.
+{action.summary} REST operation `{action.operation}`; {_REPEAT[action.repeat]}.{confirmation}
 
 | property | required | meaning |
 |---|---|---|
@@ -91,6 +94,7 @@ def render_action(action: Action) -> str:
         f"  repeated  {_REPEAT[action.repeat]}",
         f"  origin    {_origin(action)}",
         f"  REST      {action.operation}",
+        *([f"  confirm   {_CONFIRMATION}"] if action.is_destructive else []),
         "",
         "Properties:",
     ]

@@ -100,6 +100,8 @@ class Action:
         operation: The ID of the REST operation.
         origin: Whether the output binding has it, or only the REST API.
         rest_fields: Names of the properties that only the REST API has.
+        is_destructive: Whether it ends connections of people whom the playbook does not name,
+            so that a run asks for confirmation.
         targets: Names of the properties that say what it is applied to.
     """
 
@@ -114,6 +116,7 @@ class Action:
     operation: str
     origin: Origin = Origin.BINDING
     rest_fields: frozenset[str] = frozenset()
+    is_destructive: bool = False
     targets: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -246,6 +249,7 @@ _ROWS = (
         overlap=Overlap(Phase.CLOSE, OverlapKind.ALONE),
         repeat=Repeat.SCOPE_CLOSE,
         operation="WebPubSub_CloseAllConnections",
+        is_destructive=True,
     ),
     Action(
         name="closeClientConnection",
@@ -268,6 +272,7 @@ _ROWS = (
         overlap=Overlap(Phase.CLOSE, OverlapKind.CLOSE),
         repeat=Repeat.SCOPE_CLOSE,
         operation="WebPubSub_CloseGroupConnections",
+        is_destructive=True,
     ),
     Action(
         name="grantPermission",

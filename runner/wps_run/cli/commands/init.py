@@ -36,7 +36,7 @@ repos:
     hooks:
       - id: wps-run-validate
         name: validate Web PubSub playbooks
-        entry: wps-run validate
+        entry: wps-run validate --
         language: system
         types_or: [yaml, json]
         files: (^|/)playbooks/|\\.wps\\.(yaml|yml|json)$

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, fields, replace
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wps_run import checking, planning, running
+from wps_run.actions.table import ACTIONS
 from wps_run.cli.errors import show_error, show_warnings
 from wps_run.cli.inputs import read_inputs
 from wps_run.cli.journals import (
@@ -148,7 +150,9 @@ class RunArguments:
 @click.option(
     "--yes",
     is_flag=True,
-    help="Do not ask before closeAllConnections on a hub that is not on this machine.",
+    help="Confirm actions that ask first: "
+    f"{', '.join(action.name for action in ACTIONS.values() if action.is_destructive)} on a hub "
+    "that is not on this machine. Needed where there is no terminal.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Show only failures and the totals.")
 @click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
@@ -300,32 +304,33 @@ def _account_for(error: Exception, run: RunInfo, summary: Summary) -> Exception 
     return error
 
 
-CLOSES_ALL = "closeAllConnections"
-
-
 def _confirm(plans: Sequence[Plan], endpoint: "Callable[[Plan], Endpoint]") -> None:
-    """Ask for confirmation if a plan closes every connection of a hub.
-
-    Does not ask for a hub on this machine, nor where stdin or stderr is no terminal.
+    """Ask for confirmation before destructive actions on a hub that is not on this machine.
 
     Args:
         plans: The plans of the run. Their actions count, not the rows of these.
         endpoint: Returns the endpoint of a plan.
 
     Raises:
-        UsageError: The answer is not yes.
+        UsageError: The answer is not yes, or stdin or stderr is no terminal.
     """
-    closing: dict[str, int] = {}
-    for plan in plans:
-        count = sum(item.action.name == CLOSES_ALL for item in plan.playbook.actions)
-        if count and not _is_local(endpoint(plan)):
-            hub = f"hub `{plan.hub}` at {endpoint(plan).host}"
-            closing[hub] = closing.get(hub, 0) + count
-    if not closing or not _is_at_terminal():
+    counts = Counter(
+        (item.action.name, plan.hub, endpoint(plan).host)
+        for plan in plans
+        if not _is_local(endpoint(plan))
+        for item in plan.playbook.actions
+        if item.action.is_destructive
+    )
+    if not counts:
         return
-    for hub, count in closing.items():
-        actions = "1 action closes" if count == 1 else f"{count} actions close"
-        click.echo(f"wps-run: {actions} every connection of {hub}", err=True)
+    for (name, hub, host), count in counts.items():
+        actions = "1 action" if count == 1 else f"{count} actions"
+        click.echo(f"wps-run: {name} on hub `{hub}` at {host} ({actions})", err=True)
+    if not _is_at_terminal():
+        raise UsageError(
+            "nothing was sent; this needs confirmation and there is no terminal to ask at, so "
+            "add --yes"
+        )
     click.echo("Continue? [y/N] ", err=True, nl=False)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise UsageError("nothing was sent; answer `y` to continue, or use --yes")
