@@ -1,12 +1,18 @@
-"""Shared by all tests: the profiles of hypothesis, the project's root, a certificate."""
+"""Shared by all tests: the profiles of hypothesis, the project's root, a certificate, journals."""
 
+import io
 import os
 import shutil
 import subprocess
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from wps_run.journal.format import UNCHECKED_VERSION, VERSION, Chain, encode
+from wps_run.journal.reader import History, read_history
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile(
@@ -32,3 +38,47 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     name = ["-addext", "subjectAltName=IP:127.0.0.1"]
     subprocess.run([openssl, *args.split(), *name], cwd=folder, check=True, capture_output=True)
     return str(folder / "cert.pem"), str(folder / "key.pem")
+
+
+@pytest.fixture(scope="session")
+def journal_header() -> Mapping[str, Any]:
+    """The header of a journal."""
+    return {
+        "type": "run",
+        "version": VERSION,
+        "started": "2026-11-24T12:00:00.000+00:00",
+        "paths": ["p.yaml"],
+        "folder": "/srv",
+        "destination": "SERVICE",
+        "endpoints": ["127.0.0.1:80"],
+        "hubs": ["chat"],
+        "playbooks": ["p.yaml"],
+        "total": 9,
+        "pace": "sequential",
+        "salt": "salt",
+        "fingerprint": {"the playbook p.yaml": "1", "the hub": "c"},
+    }
+
+
+@pytest.fixture(scope="session")
+def journal_of(journal_header: Mapping[str, Any]) -> Callable[..., bytes]:
+    """Makes the bytes of a journal of these records; keywords change its header."""
+
+    def make(*records: object, **header: Any) -> bytes:
+        chain, first = Chain(), {**journal_header, **header}
+        if first["version"] == UNCHECKED_VERSION:
+            return b"".join(encode(record) + b"\n" for record in (first, *records))
+        return b"".join(map(chain.seal, (first, *records)))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def history_of(journal_of: Callable[..., bytes]) -> Callable[..., History]:
+    """Makes the history of a journal named `j`, from the arguments of `journal_of`."""
+
+    def make(*records: object, **header: Any) -> History:
+        journal = journal_of(*records, **header)
+        return read_history(lambda: io.BytesIO(journal), "j")
+
+    return make

@@ -1,37 +1,17 @@
 """Which journal a run writes or resumes, its shard, and the command that resumes it."""
 
-import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wps_run.cli.journals import JournalOptions, recorded_shard, resume_command
-from wps_run.journal.format import encode_line
-from wps_run.journal.reader import History, read_history
+from wps_run.journal.reader import History
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError, UsageError
 
-
-def history(shard: dict[str, Any] | None) -> History:
-    """Return the history of a journal that has only its header."""
-    header = {
-        "type": "run",
-        "version": 1,
-        "started": "2026-11-24T12:00:00.000+00:00",
-        "paths": [],
-        "destination": "SERVICE",
-        "endpoints": [],
-        "hubs": [],
-        "playbooks": [],
-        "total": 1,
-        "pace": "sequential",
-        "shard": shard,
-        "salt": "",
-        "fingerprint": {},
-    }
-    return read_history(lambda: io.BytesIO(encode_line(header)), "j")
-
+MakeHistory = Callable[..., History]
 
 SECOND = {"number": 2, "count": 3, "of": 9}
 
@@ -45,20 +25,23 @@ SECOND = {"number": 2, "count": 3, "of": 9}
     ],
 )
 def test_resumed_run_takes_its_shard_from_the_journal(
-    recorded: dict[str, Any] | None, requested: Shard | None, expected: Shard | None
+    history_of: MakeHistory,
+    recorded: dict[str, Any] | None,
+    requested: Shard | None,
+    expected: Shard | None,
 ) -> None:
     """The same shard may be given again."""
-    assert recorded_shard(history(recorded), requested, "j") == expected
+    assert recorded_shard(history_of(shard=recorded), requested, "j") == expected
 
 
 @pytest.mark.parametrize(
     ("recorded", "message"), [(SECOND, "of shard 2/3, not of shard 1/3"), (None, "without shards")]
 )
 def test_other_shard_than_that_of_the_journal_is_refused(
-    recorded: dict[str, Any] | None, message: str
+    history_of: MakeHistory, recorded: dict[str, Any] | None, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        recorded_shard(history(recorded), Shard(1, 3), "j")
+        recorded_shard(history_of(shard=recorded), Shard(1, 3), "j")
 
 
 def test_existing_journal_is_resumed_else_it_is_created(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from wps_run.execution.result import ActionError, Attempt, Result, Status, result_for
-from wps_run.journal.format import decode_record, encode_line
+from wps_run.journal.format import decode_record, encode
 from wps_run.playbook.steps import Step
 
 TRIES = (Attempt(500.0, 429, None, 1250.0), Attempt(2000.0, None, "connect", 500.0))
@@ -45,7 +45,7 @@ def test_result_is_decoded_from_its_record(
 ) -> None:
     result = make(join("ada"))
 
-    assert decode_record(encode_line(result)) == result
+    assert decode_record(encode(result)) == result
 
 
 def test_times_and_attempts_are_encoded_in_milliseconds_at_the_end(
@@ -64,11 +64,11 @@ def test_times_and_attempts_are_encoded_in_milliseconds_at_the_end(
     )
 
     assert (
-        encode_line(result)
+        encode(result)
         .decode()
         .endswith(
             '"startedMs":1250.0,"waitedFor":3,'
-            '"tries":[{"atMs":500.0,"httpStatus":429,"error":null,"pauseMs":1250.0}]}\n'
+            '"tries":[{"atMs":500.0,"httpStatus":429,"error":null,"pauseMs":1250.0}]}'
         )
     )
 
@@ -81,7 +81,7 @@ def test_record_without_times_is_decoded(join: Callable[..., Step]) -> None:
     for key in ("startedMs", "waitedFor", "tries"):
         del fields[key]
 
-    record = decode_record(encode_line(fields))
+    record = decode_record(encode(fields))
 
     assert isinstance(record, Result)
     assert (record.started_ms, record.waited_for, record.tries) == (None, None, ())
@@ -99,7 +99,7 @@ def test_record_has_the_numbers_of_the_step_the_action_and_the_row(
     step = replace(step, index=7, action_index=1, item=4, name="Join both")
     result = result_for(step, Status.SKIPPED, error=ActionError("stopped", "m"))
 
-    assert json.loads(encode_line(result)) == result.as_json()
+    assert json.loads(encode(result)) == result.as_json()
     assert result.as_json() == {
         "type": "result",
         "index": 7,

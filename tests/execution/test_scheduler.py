@@ -601,7 +601,7 @@ def arrivals(service: Any) -> list[float]:
 
 @pytest.fixture
 async def recorder(tmp_path: Path) -> AsyncIterator[RunRecorder]:
-    journal = Journal.create(tmp_path / "j", b'{"type":"run"}\n')
+    journal = Journal.create(tmp_path / "j", {"type": "run"})
     yield RunRecorder(journal)
     await journal.close()
 

@@ -1,6 +1,5 @@
 """A journal is resumed only by the run that wrote it: by what is sent, not by help texts."""
 
-import io
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,8 +14,7 @@ from wps_run.journal.fingerprint import (
     require_same,
     shared_salt,
 )
-from wps_run.journal.format import encode_line
-from wps_run.journal.reader import History, read_history
+from wps_run.journal.reader import History
 from wps_run.problems import JournalError
 
 JOIN = ACTIONS["addUserToGroup"]
@@ -25,25 +23,6 @@ JOIN = ACTIONS["addUserToGroup"]
 def digests(*actions: Action, version: str = "2024-12-01") -> dict[str, str]:
     """The fingerprint of a run with this action table."""
     return fingerprint("salt", {ACTIONS_PART: actions_content(actions, version), "the hub": "c"})
-
-
-def history(recorded: dict[str, str]) -> History:
-    """The history of a journal with this fingerprint."""
-    header = {
-        "type": "run",
-        "version": 1,
-        "started": "2026-11-24T12:00:00.000+00:00",
-        "paths": ["p.yaml"],
-        "destination": "SERVICE",
-        "endpoints": [],
-        "hubs": [],
-        "playbooks": [],
-        "total": 1,
-        "pace": "sequential",
-        "salt": "salt",
-        "fingerprint": recorded,
-    }
-    return read_history(lambda: io.BytesIO(encode_line(header)), "j")
 
 
 def with_texts(action: Action) -> Action:
@@ -79,13 +58,15 @@ def test_another_api_version_is_another_run() -> None:
     assert changed_parts(digests(JOIN), digests(JOIN, version="2027-01-01")) == [ACTIONS_PART]
 
 
-def test_the_actions_of_an_older_journal_are_not_compared() -> None:
+def test_the_actions_of_an_older_journal_are_not_compared(
+    history_of: Callable[..., History],
+) -> None:
     """Its digest covered the help texts too; all other parts count."""
     older = {ACTIONS_PART: "0" * 32, "the hub": digests(JOIN)["the hub"]}
 
-    require_same(history(older), digests(JOIN), "j")
+    require_same(history_of(fingerprint=older), digests(JOIN), "j")
     with pytest.raises(JournalError, match="since the run started: the hub; "):
-        require_same(history({**older, "the hub": "1"}), digests(JOIN), "j")
+        require_same(history_of(fingerprint={**older, "the hub": "1"}), digests(JOIN), "j")
 
 
 def test_equal_values_have_other_digests_under_another_salt() -> None:

@@ -18,7 +18,7 @@ from wps_run.journal.writer import Journal, read_journal
 from wps_run.playbook.options import Delivery, OnError
 from wps_run.playbook.steps import Step
 
-HEADER = Header("2026-11-24T12:00:00.000+00:00", ("p.yaml",), "salt", {}).line(
+HEADER = Header("2026-11-24T12:00:00.000+00:00", ("p.yaml",), "salt", {}).record(
     RunInfo(Destination.SERVICE, ("127.0.0.1:80",), ("chat",), ("p.yaml",), 9, "sequential")
 )
 

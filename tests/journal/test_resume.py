@@ -1,6 +1,6 @@
 """A resumed run executes what was not done, and repeats nothing that must not be repeated."""
 
-import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,11 +9,12 @@ from wps_run.actions.locks import EXCLUSIVE
 from wps_run.actions.request import Value, build_request
 from wps_run.actions.table import ACTIONS
 from wps_run.execution.result import Status, result_for
-from wps_run.journal.format import encode_line
-from wps_run.journal.reader import History, read_history
+from wps_run.journal.reader import History
 from wps_run.journal.resume import IN_DOUBT, REPEATABLE_IN_DOUBT, ResumeMode, Resumption
 from wps_run.playbook.options import Delivery, OnError
 from wps_run.playbook.steps import Step
+
+MakeHistory = Callable[..., History]
 
 SEND: dict[str, Value] = {"data": b"x", "dataType": "text"}
 JOIN: dict[str, Value] = {"userId": "ada", "group": "red"}
@@ -51,29 +52,15 @@ def record(index: int, status: str, code: str | None = None) -> dict[str, Any]:
 TIMED_OUT = record(3, "unknown", "timeout")
 
 
-HEADER = encode_line(
-    {
-        "type": "run",
-        "version": 1,
-        "started": "2026-11-24T12:00:00.000+00:00",
-        "paths": ["p.yaml"],
-        "destination": "SERVICE",
-        "endpoints": ["127.0.0.1:80"],
-        "hubs": ["chat"],
-        "playbooks": ["p.yaml"],
-        "total": 9,
-        "pace": "sequential",
-        "salt": "salt",
-        "fingerprint": {},
-    }
-)
+@pytest.fixture
+def history(history_of: Callable[..., History]) -> Callable[..., History]:
+    """Makes the history of a journal with these results and then these sending records."""
 
+    def make(*records: dict[str, Any], sending: tuple[int, ...] = ()) -> History:
+        sent = [{"type": "sending", "index": index} for index in sending]
+        return history_of(*records, *sent)
 
-def history(*records: dict[str, Any], sending: tuple[int, ...] = ()) -> History:
-    """Return the history of a journal with these results and then these sending records."""
-    sent = [{"type": "sending", "index": index} for index in sending]
-    journal = HEADER + b"".join(map(encode_line, [*records, *sent]))
-    return read_history(lambda: io.BytesIO(journal), "j")
+    return make
 
 
 def split(
@@ -85,7 +72,7 @@ def split(
     return remaining, {step.index: step.status for step in resumption.earlier_results(steps)}
 
 
-def test_results_are_kept_except_skipped() -> None:
+def test_results_are_kept_except_skipped(history: MakeHistory) -> None:
     run = history(
         record(0, "ok"),
         record(1, "failed", "x"),
@@ -99,7 +86,9 @@ def test_results_are_kept_except_skipped() -> None:
     assert earlier == {0: "ok", 1: "failed", 2: "unknown"}
 
 
-def test_send_in_doubt_is_unknown_and_repeated_only_with_at_least_once() -> None:
+def test_send_in_doubt_is_unknown_and_repeated_only_with_at_least_once(
+    history: MakeHistory,
+) -> None:
     steps = [step(0), step(1, delivery=Delivery.AT_LEAST_ONCE)]
 
     remaining, earlier = split(history(sending=(0, 1)), steps)
@@ -109,19 +98,23 @@ def test_send_in_doubt_is_unknown_and_repeated_only_with_at_least_once() -> None
 
 
 @pytest.mark.parametrize("mode", ResumeMode)
-def test_failed_action_that_was_sent_again_is_in_doubt(mode: ResumeMode) -> None:
+def test_failed_action_that_was_sent_again_is_in_doubt(
+    history: MakeHistory, mode: ResumeMode
+) -> None:
     run = history(record(0, "failed", "x"), sending=(0,))
 
     assert split(run, [step(0)], mode) == ([], {0: "unknown"})
 
 
 @pytest.mark.parametrize("sending", [(), (0,)])
-def test_idempotent_action_without_a_result_runs_again(sending: tuple[int, ...]) -> None:
+def test_idempotent_action_without_a_result_runs_again(
+    history: MakeHistory, sending: tuple[int, ...]
+) -> None:
     """Whether it was sent or not."""
     assert split(history(sending=sending), [step(0, "addUserToGroup")]) == ([0], {})
 
 
-def test_action_in_doubt_by_an_interrupt_is_repeated_if_that_is_safe() -> None:
+def test_action_in_doubt_by_an_interrupt_is_repeated_if_that_is_safe(history: MakeHistory) -> None:
     """An action in doubt for another reason has had its attempts."""
     run = history(*(record(index, "unknown", "interrupted") for index in range(3)), TIMED_OUT)
     steps = [
@@ -136,7 +129,9 @@ def test_action_in_doubt_by_an_interrupt_is_repeated_if_that_is_safe() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.SKIPPED, Status.FAILED])
-def test_action_in_doubt_that_is_skipped_or_failed_now_is_unknown(status: Status) -> None:
+def test_action_in_doubt_that_is_skipped_or_failed_now_is_unknown(
+    history: MakeHistory, status: Status
+) -> None:
     """The next resume repeats it all the same."""
     join = step(0, "addUserToGroup")
     result = Resumption(history(sending=(0,)), ResumeMode.UNDONE).combined(
@@ -156,7 +151,7 @@ def test_action_in_doubt_that_is_skipped_or_failed_now_is_unknown(status: Status
     assert resumption.combined(join, result_for(join, Status.OK)).status is Status.OK
 
 
-def test_resume_of_failed_keeps_actions_in_doubt() -> None:
+def test_resume_of_failed_keeps_actions_in_doubt(history: MakeHistory) -> None:
     """They count as sent once; the hint says whether `--resume` may repeat them."""
     run = history(sending=(0, 1))
     steps = [step(0, "addUserToGroup"), step(1)]
@@ -168,11 +163,11 @@ def test_resume_of_failed_keeps_actions_in_doubt() -> None:
     assert REPEATABLE_IN_DOUBT.code == IN_DOUBT.code == "interrupted"
 
 
-def test_skip_by_on_missing_is_kept() -> None:
+def test_skip_by_on_missing_is_kept(history: MakeHistory) -> None:
     assert split(history(record(0, "skipped", "missing")), [step(0)]) == ([], {0: "skipped"})
 
 
-def test_resume_of_failed_runs_only_failed_actions() -> None:
+def test_resume_of_failed_runs_only_failed_actions(history: MakeHistory) -> None:
     run = history(
         record(0, "ok"), record(1, "failed", "x"), record(2, "skipped", "stopped"), sending=(3,)
     )
@@ -185,7 +180,7 @@ def test_resume_of_failed_runs_only_failed_actions() -> None:
     assert (never_sent.attempts, never_sent.error and never_sent.error.code) == (0, "not-failed")
 
 
-def test_failed_action_that_is_skipped_now_stays_failed() -> None:
+def test_failed_action_that_is_skipped_now_stays_failed(history: MakeHistory) -> None:
     resumption = Resumption(history(record(0, "failed", "x")), ResumeMode.FAILED)
     (remaining,) = resumption.steps_to_run([step(0)])
 
@@ -197,7 +192,9 @@ def test_failed_action_that_is_skipped_now_stays_failed() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.SKIPPED, Status.FAILED])
-def test_action_in_doubt_stays_unknown_unless_its_repeat_succeeds(status: Status) -> None:
+def test_action_in_doubt_stays_unknown_unless_its_repeat_succeeds(
+    history: MakeHistory, status: Status
+) -> None:
     resumption = Resumption(history(sending=(0,)), ResumeMode.UNDONE)
     (remaining,) = resumption.steps_to_run([step(0, delivery=Delivery.AT_LEAST_ONCE)])
 
@@ -205,7 +202,7 @@ def test_action_in_doubt_stays_unknown_unless_its_repeat_succeeds(status: Status
     assert resumption.combined(remaining, result_for(remaining, Status.OK)).status is Status.OK
 
 
-def test_only_new_results_are_recorded() -> None:
+def test_only_new_results_are_recorded(history: MakeHistory) -> None:
     resumption = Resumption(history(record(0, "ok"), sending=(1,)), ResumeMode.UNDONE)
 
     recorded, in_doubt = resumption.earlier_results([step(0), step(1)])

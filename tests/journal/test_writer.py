@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from wps_run.journal.format import encode_line
+from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.journal.format import Chain, Header, Sending
 from wps_run.journal.writer import (
     Journal,
     is_in_use,
@@ -23,23 +24,10 @@ from wps_run.journal.writer import (
 )
 from wps_run.problems import JournalError
 
-HEADER = {
-    "type": "run",
-    "version": 1,
-    "started": "2026-11-24T12:00:00.000+00:00",
-    "paths": ["p.yaml"],
-    "folder": "/srv",
-    "destination": "SERVICE",
-    "endpoints": ["127.0.0.1:80"],
-    "hubs": ["chat"],
-    "playbooks": ["p.yaml"],
-    "total": 9,
-    "pace": "sequential",
-    "salt": "salt",
-    "fingerprint": {"the playbook p.yaml": "1", "the hub": "c"},
-}
-HEADER_LINE = encode_line(HEADER)
-RESUMED = encode_line({"type": "resumed", "resumed": "2026-11-24T12:00:00+00:00"})
+HEADER = Header("2026-11-24T12:00:00.000+00:00", ("p.yaml",), "salt", {"the hub": "c"}).record(
+    RunInfo(Destination.SERVICE, ("127.0.0.1:80",), ("chat",), ("p.yaml",), 9, "sequential")
+)
+RESUMED = {"type": "resumed", "version": 2, "resumed": "2026-11-24T12:00:00+00:00"}
 RESULT = {
     "type": "result",
     "index": 0,
@@ -61,33 +49,41 @@ RESULT = {
 }
 
 
+def lines_of(*records: object) -> list[bytes]:
+    """Return the lines of a journal with these records after its header."""
+    return [*map(Chain().seal, (HEADER, *records))]
+
+
+def journal_of(*records: object) -> bytes:
+    """Return the bytes of a journal with these records after its header."""
+    return b"".join(lines_of(*records))
+
+
+HEADER_LINE = journal_of()
+
+
 async def test_records_are_read_back(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path / "j", HEADER_LINE)
+    journal = Journal.create(tmp_path / "j", HEADER)
     assert await journal.sync_sending(0)
-    journal.add(encode_line(RESULT))
+    journal.add(RESULT)
     await journal.sync_sending(1)
     await journal.close()
 
     reopened, history = Journal.reopen(tmp_path / "j")
     await reopened.close()
 
-    assert history.header.line(history.run) == HEADER_LINE
+    assert history.header.record(history.run) == HEADER
     assert [result.as_json() for result in history.results()] == [RESULT]
     assert history.sending == {1}
 
 
 async def test_sending_record_is_on_disk_after_sync_sending(tmp_path: Path) -> None:
     """With all results before it."""
-    journal = Journal.create(tmp_path / "j", HEADER_LINE)
-    journal.add(encode_line(RESULT))
+    journal = Journal.create(tmp_path / "j", HEADER)
+    journal.add(RESULT)
     await journal.sync_sending(7)
 
-    on_disk = (tmp_path / "j").read_bytes()
-
-    assert on_disk.splitlines()[1:] == [
-        encode_line(RESULT).strip(),
-        b'{"type":"sending","index":7}',
-    ]
+    assert (tmp_path / "j").read_bytes() == journal_of(RESULT, Sending(7))
     await journal.close()
 
 
@@ -101,7 +97,7 @@ async def test_concurrent_callers_share_a_sync(
         os.fsync(descriptor)
 
     monkeypatch.setattr(os, "fdatasync", count_sync, raising=False)
-    journal = Journal.create(tmp_path / "j", HEADER_LINE)
+    journal = Journal.create(tmp_path / "j", HEADER)
 
     assert all(await asyncio.gather(*(journal.sync_sending(number) for number in range(100))))
 
@@ -111,14 +107,15 @@ async def test_concurrent_callers_share_a_sync(
 
 async def test_result_is_written_in_the_next_loop_turn(tmp_path: Path) -> None:
     """SIGKILL loses only the results of the current turn."""
-    journal = Journal.create(tmp_path / "j", HEADER_LINE)
-    for index in range(3):
-        journal.add(encode_line({**RESULT, "index": index}))
+    journal = Journal.create(tmp_path / "j", HEADER)
+    results = [{**RESULT, "index": index} for index in range(3)]
+    for number, result in enumerate(results, start=1):
+        journal.add(result)
         done = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_soon(done.set_result, None)
         await done
 
-        assert (tmp_path / "j").read_bytes().endswith(encode_line({**RESULT, "index": index}))
+        assert (tmp_path / "j").read_bytes() == journal_of(*results[:number])
     await journal.close()
 
 
@@ -131,17 +128,17 @@ async def test_every_result_is_synced_soon(tmp_path: Path, monkeypatch: pytest.M
         os.fsync(descriptor)
         loop.call_soon_threadsafe(on_disk.put_nowait, content)
 
-    journal = Journal.create(tmp_path / "j", HEADER_LINE)
+    journal = Journal.create(tmp_path / "j", HEADER)
     monkeypatch.setattr(os, "fdatasync", sync, raising=False)
-    for index in range(3):
-        line = encode_line({**RESULT, "index": index})
-        journal.add(line)
-        assert (await asyncio.wait_for(on_disk.get(), 5)).endswith(line)
+    results = [{**RESULT, "index": index} for index in range(3)]
+    for number, result in enumerate(results, start=1):
+        journal.add(result)
+        assert await asyncio.wait_for(on_disk.get(), 5) == journal_of(*results[:number])
     await journal.close()
 
 
 async def test_only_the_owner_can_read_a_journal(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path / "j", HEADER_LINE)
+    journal = Journal.create(tmp_path / "j", HEADER)
     await journal.close()
 
     assert stat.S_IMODE((tmp_path / "j").stat().st_mode) == 0o600
@@ -151,13 +148,13 @@ async def test_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "j").write_text("precious")
 
     with pytest.raises(JournalError, match="--resume"):
-        Journal.create(tmp_path / "j", HEADER_LINE)
+        Journal.create(tmp_path / "j", HEADER)
 
     assert (tmp_path / "j").read_text() == "precious"
 
 
 async def test_two_runs_cannot_use_one_journal(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path / "j", HEADER_LINE)
+    journal = Journal.create(tmp_path / "j", HEADER)
 
     with pytest.raises(JournalError, match="another run is using"):
         Journal.reopen(tmp_path / "j")
@@ -170,7 +167,7 @@ async def test_two_runs_cannot_use_one_journal(tmp_path: Path) -> None:
 def test_lock_ends_with_its_process(tmp_path: Path) -> None:
     code = (
         "import pathlib, sys, os, signal; from wps_run.journal.writer import Journal\n"
-        f"journal = Journal.create(pathlib.Path({str(tmp_path / 'j')!r}), {HEADER_LINE!r})\n"
+        f"journal = Journal.create(pathlib.Path({str(tmp_path / 'j')!r}), {HEADER!r})\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     process = subprocess.run([sys.executable, "-c", code], check=False)
@@ -178,7 +175,7 @@ def test_lock_ends_with_its_process(tmp_path: Path) -> None:
 
     async def reopen() -> None:
         journal, history = Journal.reopen(tmp_path / "j")
-        assert history.header.line(history.run) == HEADER_LINE
+        assert history.header.record(history.run) == HEADER
         await journal.close()
 
     asyncio.run(reopen())
@@ -189,25 +186,25 @@ async def test_incomplete_last_line_is_removed_on_resume(tmp_path: Path) -> None
 
     journal, history = Journal.reopen(tmp_path / "j")
     journal.resume(history.length, RESUMED)
-    journal.add(encode_line(RESULT))
+    journal.add(RESULT)
     await journal.close()
 
-    expected = HEADER_LINE + RESUMED + encode_line(RESULT)
-    assert (tmp_path / "j").read_bytes() == expected
+    assert (tmp_path / "j").read_bytes() == journal_of(RESUMED, RESULT)
 
 
 async def test_journal_truncated_at_any_byte_is_resumed(tmp_path: Path) -> None:
-    complete, last = HEADER_LINE + encode_line(RESULT), encode_line({**RESULT, "index": 1})
-    for cut in range(len(last)):
+    last = {**RESULT, "index": 1}
+    complete, torn = journal_of(RESULT), lines_of(RESULT, last)[-1]
+    for cut in range(len(torn)):
         path = tmp_path / str(cut)
-        path.write_bytes(complete + last[:cut])
+        path.write_bytes(complete + torn[:cut])
 
         journal, history = Journal.reopen(path)
         journal.resume(history.length, RESUMED)
         journal.add(last)
         await journal.close()
 
-        assert path.read_bytes() == complete + RESUMED + last
+        assert path.read_bytes() == journal_of(RESULT, RESUMED, last)
         assert [result.index for result in read_journal(path).results()] == [0, 1]
 
 
@@ -216,7 +213,7 @@ async def test_path_that_cannot_be_written_is_refused(tmp_path: Path, name: str)
     (tmp_path / "a-folder").mkdir()
 
     with pytest.raises(JournalError, match=r"cannot write the journal|exists already"):
-        Journal.create(tmp_path / name, HEADER_LINE)
+        Journal.create(tmp_path / name, HEADER)
     with pytest.raises(JournalError, match="cannot open the journal"):
         Journal.reopen(tmp_path / name)
 
@@ -227,7 +224,7 @@ async def test_full_disk_is_reported_once_and_nothing_is_sent_after_it(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    journal = Journal.create(tmp_path / "j", HEADER_LINE)
+    journal = Journal.create(tmp_path / "j", HEADER)
     reported: list[str] = []
     journal.on_error(lambda: reported.append("full"))
     monkeypatch.setattr(os, "fdatasync", full, raising=False)
@@ -242,23 +239,19 @@ async def test_full_disk_is_reported_once_and_nothing_is_sent_after_it(
 
 async def test_sending_record_is_written_after_mark_sending(tmp_path: Path) -> None:
     """With all results before it, so they survive SIGKILL."""
-    journal = Journal.create(tmp_path / "j", HEADER_LINE)
-    journal.add(encode_line(RESULT))
+    journal = Journal.create(tmp_path / "j", HEADER)
+    journal.add(RESULT)
 
     assert journal.mark_sending(7)
 
-    on_disk = (tmp_path / "j").read_bytes()
-    assert on_disk.splitlines()[1:] == [
-        encode_line(RESULT).strip(),
-        b'{"type":"sending","index":7}',
-    ]
+    assert (tmp_path / "j").read_bytes() == journal_of(RESULT, Sending(7))
     await journal.close()
     assert read_journal(tmp_path / "j").sending == {7}
 
 
 async def test_nothing_is_sent_if_its_record_cannot_be_written(tmp_path: Path) -> None:
     """Nothing is written after an incomplete line either, which would damage the journal."""
-    journal = Journal.create(tmp_path / "j", HEADER_LINE)
+    journal = Journal.create(tmp_path / "j", HEADER)
     resource: Any = pytest.importorskip("resource", reason="Windows has no such limit")
     _, hard_limit = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(HEADER_LINE) + 5, hard_limit))
@@ -267,7 +260,7 @@ async def test_nothing_is_sent_if_its_record_cannot_be_written(tmp_path: Path) -
         assert not await journal.sync_sending(1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    journal.add(encode_line(RESULT))
+    journal.add(RESULT)
     assert not journal.mark_sending(2)
     await journal.close()
 
@@ -278,8 +271,8 @@ async def test_nothing_is_sent_if_its_record_cannot_be_written(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("create", "error"),
     [
-        (lambda path: Journal.create(path, HEADER_LINE), JournalError),
-        (lambda path: Journal.create_temporary(path.parent, HEADER_LINE), OSError),
+        (lambda path: Journal.create(path, HEADER), JournalError),
+        (lambda path: Journal.create_temporary(path.parent, HEADER), OSError),
     ],
     ids=["lasting", "temporary"],
 )
@@ -304,13 +297,13 @@ async def test_temporary_journal_is_made_in_its_folder_and_not_synced(
     """It serves to write reports, and ends with the run."""
     synced: list[int] = []
     monkeypatch.setattr(os, "fdatasync", synced.append, raising=False)
-    journal = Journal.create_temporary(tmp_path, HEADER_LINE)
-    journal.add(encode_line(RESULT))
+    journal = Journal.create_temporary(tmp_path, HEADER)
+    journal.add(RESULT)
     assert await journal.sync_sending(1)
 
     assert journal.path.parent == tmp_path
     assert read_journal(journal.path).sending == {1}
-    journal.add(encode_line(RESULT))
+    journal.add(RESULT)
     await journal.close()
     assert synced == []
 
@@ -332,6 +325,7 @@ def test_pipe_is_no_journal(tmp_path: Path, read: Callable[[Path], object]) -> N
         (b'{"ty', True),
         (HEADER_LINE[:-1], True),
         (HEADER_LINE, False),
+        (journal_of(RESULT).replace(b"\n", b"\r"), False),
         (b"precious", False),
         (b'{"type":"summary"', False),
     ],
@@ -348,7 +342,8 @@ def test_only_a_journal_with_an_incomplete_header_is_removed(
 
 async def test_journal_in_use_is_not_removed(tmp_path: Path) -> None:
     """Not even while its run writes the header."""
-    journal = Journal.create(tmp_path / "j", b'{"type":"run",')
+    journal = Journal.create(tmp_path / "j", {"type": "run"})
+    os.truncate(tmp_path / "j", 10)
     assert is_in_use(tmp_path / "j")
     assert not remove_unused(tmp_path / "j")
     with pytest.raises(JournalError, match="another run is using"):
@@ -368,9 +363,9 @@ async def test_close_waits_for_a_sync(tmp_path: Path, monkeypatch: pytest.Monkey
         assert finish.wait(5)
         os.fsync(descriptor)
 
-    journal = Journal.create(tmp_path / "j", HEADER_LINE)
+    journal = Journal.create(tmp_path / "j", HEADER)
     monkeypatch.setattr(os, "fdatasync", sync, raising=False)
-    journal.add(encode_line(RESULT))
+    journal.add(RESULT)
     assert await asyncio.to_thread(started.wait, 5)
     asyncio.get_running_loop().call_later(0.05, finish.set)
 
@@ -378,11 +373,11 @@ async def test_close_waits_for_a_sync(tmp_path: Path, monkeypatch: pytest.Monkey
 
     assert finish.is_set()
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    assert (tmp_path / "j").read_bytes() == HEADER_LINE + encode_line(RESULT)
+    assert (tmp_path / "j").read_bytes() == journal_of(RESULT)
 
 
 async def test_lone_surrogates_are_recorded(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path / "j", encode_line({**HEADER, "folder": "\ud800"}))
+    journal = Journal.create(tmp_path / "j", {**HEADER, "folder": "\ud800"})
     await journal.close()
 
     assert read_journal(tmp_path / "j").header.folder == "\ud800"

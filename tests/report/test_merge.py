@@ -1,13 +1,13 @@
 """The journals of all shards are merged into one report; others are refused."""
 
 import io
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from wps_run.journal.format import UNCHECKED_VERSION, VERSION, Chain, encode
 from wps_run.journal.reader import History, read_history
 from wps_run.problems import JournalError
 from wps_run.report.merge import merge_histories
@@ -54,6 +54,7 @@ class Journal:
     second: int = 0
     seconds: float = 1.0
     is_shard: bool = True
+    version: int = VERSION
     header: dict[str, Any] = field(default_factory=dict)
     extra_records: list[dict[str, Any]] = field(default_factory=list)
 
@@ -64,7 +65,7 @@ class Journal:
         records: list[dict[str, Any]] = [
             {
                 "type": "run",
-                "version": 1,
+                "version": self.version,
                 "started": STARTED.format(self.second),
                 "paths": ["p.yaml"],
                 "destination": "SERVICE",
@@ -89,7 +90,10 @@ class Journal:
                     "exitCode": self.exit_code,
                 }
             )
-        text = "".join(json.dumps(record) + "\n" for record in records).encode()
+        if self.version == UNCHECKED_VERSION:
+            text = b"".join(encode(record) + b"\n" for record in records)
+        else:
+            text = b"".join(map(Chain().seal, records))
         return read_history(lambda: io.BytesIO(text), str(self.number))
 
 
@@ -129,6 +133,16 @@ def test_totals_add_up_and_the_run_info_is_that_of_the_plan() -> None:
     assert report.run_info.shard is None
     assert report.run_info.pace == "3 shards, each concurrent, at most 16 in flight"
     assert (report.summary.exit_code, report.is_finished) == (0, True)
+
+
+def test_shards_of_different_versions_of_wps_run_make_one_run() -> None:
+    """One of the journals has no checksums."""
+    journals = three_shards()
+    journals[1].version = UNCHECKED_VERSION
+    histories = [(str(journal.number), journal.read()) for journal in journals]
+
+    assert [history.is_checked for _, history in histories] == [True, False, True]
+    assert [result.index for result in merge_histories(histories).results] == list(range(WHOLE))
 
 
 def test_times_count_from_the_start_of_the_first_shard() -> None:

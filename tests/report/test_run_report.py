@@ -10,11 +10,11 @@ import pytest
 from wps_run.execution.result import Result, Status
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.summary import Summary
-from wps_run.journal.format import run_fields
+from wps_run.journal.format import VERSION, Chain, run_fields
 from wps_run.journal.reader import History, read_history
 from wps_run.problems import JournalError
 from wps_run.report.formats import FILE_FORMATS, OUTPUT_FORMATS
-from wps_run.report.records import line, summary_record
+from wps_run.report.records import summary_record
 from wps_run.report.run_report import RunReport, report_from_history
 from wps_run.report.simulation import ClosedClient, PermissionState, Simulation, message_delivery
 
@@ -36,9 +36,9 @@ SIMULATION = Simulation(
 def journal(results: list[Result], *more_records: Mapping[str, Any]) -> History:
     """The history of a run with these results."""
     known = {"started": BEGAN, "paths": [], "salt": "s", "fingerprint": {}}
-    header = {"type": "run", "version": 1, **known, **run_fields(RUN_INFO)}
+    header = {"type": "run", "version": VERSION, **known, **run_fields(RUN_INFO)}
     records = [header, *(result.as_json() for result in results), *more_records]
-    content = "".join(map(line, records)).encode()
+    content = b"".join(map(Chain().seal, records))
     return read_history(lambda: BytesIO(content), "j")
 
 

@@ -4,17 +4,18 @@ import os
 import secrets
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from wps_run.cli.inputs import STDIN, STDIN_NAME
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.fingerprint import require_same
-from wps_run.journal.format import Header, Resumed, decode_object, format_moment
+from wps_run.journal.format import VERSION, Header, Resumed, decode_object, format_moment
 from wps_run.journal.reader import History
 from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.resume import ResumeMode, Resumption
@@ -110,17 +111,17 @@ def open_recorder(
     if not options.is_off:
         header = _header(plans, endpoints)
         if options.file:
-            journal = Journal.create(Path(options.file), header.line(run))
+            journal = Journal.create(Path(options.file), header.record(run))
             return RunRecorder(journal, started=header.started)
         try:
-            return RunRecorder(_create_in_store(header.line(run)), started=header.started)
+            return RunRecorder(_create_in_store(header.record(run)), started=header.started)
         except (JournalError, OSError) as error:
             click.echo(f"wps-run: warning: this run has no journal: {error}", err=True)
     if not needs_report:
         return RunRecorder()
     header = Header(format_moment(datetime.now(UTC)), (), "", {})
     try:
-        journal = Journal.create_temporary(report_folder, header.line(run))
+        journal = Journal.create_temporary(report_folder, header.record(run))
     except OSError as error:
         raise UsageError(f"cannot store results for the report: {error.strerror}") from None
     return RunRecorder(journal, started=header.started, is_temporary=True)
@@ -161,6 +162,16 @@ def recorded_shard(history: History, requested: Shard | None, journal: str) -> S
     )
 
 
+def warn_if_unchecked(history: History, name: str) -> None:
+    """Warn of a journal whose lines have no checksums."""
+    if not history.is_checked:
+        click.echo(
+            f"wps-run: warning: an older version of wps-run wrote `{name}`, without checksums: "
+            "lost or changed lines may not show",
+            err=True,
+        )
+
+
 def resume_command(path: Path, playbooks: Sequence[str]) -> str:
     """Return the command line that resumes a run or a rehearsal."""
     local = ["--local"] if _is_rehearsal(path) else []
@@ -176,7 +187,7 @@ def _is_rehearsal(path: Path) -> bool:
     return header.get("destination") == Destination.LOCAL
 
 
-def _create_in_store(header: bytes) -> Journal:
+def _create_in_store(header: Mapping[str, Any]) -> Journal:
     """Create a journal in the state folder.
 
     Raises:
@@ -219,8 +230,9 @@ def _resume(
     journal, history = Journal.reopen(path)
     digests = fingerprint_of(plans, endpoints, history.header.salt)
     require_same(history, digests, str(path))
-    resumed = Resumed(format_moment(datetime.now(UTC)))
-    journal.resume(history.length, resumed.line(run))
+    warn_if_unchecked(history, str(path))
+    resumed = Resumed(format_moment(datetime.now(UTC)), VERSION)
+    journal.resume(history.length, resumed.record(run))
     history.resumed = resumed
     if run.destination is Destination.LOCAL:
         click.echo(

@@ -16,7 +16,6 @@ from wps_run.cli.terminal import StdoutError, styler_for, use_utf8_stdout
 from wps_run.execution.result import Result
 from wps_run.execution.run_info import RunInfo
 from wps_run.execution.summary import EXIT_FAILED, Summary
-from wps_run.journal.format import encode_line
 from wps_run.journal.reader import RecordedResults
 from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.writer import read_journal
@@ -187,8 +186,8 @@ async def _close_journal(
     if journal is None:
         return
     for simulation in simulations:
-        journal.add(encode_line(simulation.without_text().as_json()))
-    journal.add(encode_line(summary_record(context.run, summary)))
+        journal.add(simulation.without_text().as_json())
+    journal.add(summary_record(context.run, summary))
     await journal.close()
     if journal.error is not None:
         click.echo(

@@ -9,13 +9,18 @@ A journal is ndjson and only appended to:
 - `resumed` comes where a resumed part of the run begins;
 - `rehearsal`, one for each hub of a rehearsal, and `summary` come at the end.
 
-A journal may be damaged or edited by hand, so decoding checks the type of every value that is
-used later. Records of other types are ignored.
+The last key of each line is `check`, a checksum of the line and of all lines before it; see
+`Chain`. Version 1 has no checksums. When a run of version 1 is resumed, its `resumed` line has the
+new version and the first checksum, which covers the old lines too.
+
+A journal of version 1 may be damaged or edited without showing it, so decoding checks the type of
+every value that is used later.
 
 msgspec refuses lone surrogates, which file names that are not UTF-8 contain. Lines with such
 text go through the standard library's encoder instead, which writes them as they are.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -28,18 +33,83 @@ from wps_run.execution.result import MAX_ACTIONS, Index, Milliseconds, Result
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.playbook.shards import Shard
 
-VERSION = 1
-"""The version of the format. A journal of another version is refused."""
+VERSION = 2
+"""The version of the format."""
+
+UNCHECKED_VERSION = 1
+"""The version without checksums, which is still read. Journals of other versions are refused."""
+
+LONGEST_LINE = 16 * 1024 * 1024
+"""The most bytes of a line, so that a file without line breaks is never read as one."""
 
 Count = Annotated[int, Meta(ge=0, le=MAX_ACTIONS)]
 
 
-class IncompleteLineError(ValueError):
-    """A line is not a complete JSON object, as after a crash while it was written."""
-
-
 class InvalidLineError(ValueError):
-    """A line is JSON, but not a record of a journal."""
+    """A line is not a record of a journal, or not the one that was written there."""
+
+
+class OtherVersionError(ValueError):
+    """A journal has a version that is not known here."""
+
+
+class Chain:
+    """The checksums of a journal's lines, in order.
+
+    A checksum covers the content of its line and the checksum of the line before, and so all
+    lines before. A line that is changed, lost, added, repeated or moved does not fit, nor does a
+    line of another journal. The checksums find damage; they do not keep anybody from making new
+    ones.
+    """
+
+    def __init__(self) -> None:
+        self._check = b""
+
+    def seal(self, record: object) -> bytes:
+        """Encode the next record as a line with its checksum."""
+        content = encode(record)[:-1]
+        return content + self._next_ending(content)
+
+    def accept(self, line: bytes) -> None:
+        """Check the next line.
+
+        Raises:
+            InvalidLineError: It is not the line that was written there.
+        """
+        content = line[:-_ENDING_LENGTH]
+        if line[-_ENDING_LENGTH:] != self._next_ending(content):
+            raise InvalidLineError("the checksum is wrong")
+
+    def cover(self, line: bytes) -> None:
+        """Let later checksums cover a line that has none."""
+        self._next_ending(line)
+
+    def _next_ending(self, content: bytes) -> bytes:
+        digest = hashlib.blake2b(self._check + content, digest_size=_CHECK_BYTES)
+        self._check = digest.hexdigest().encode()
+        return b'%b%b"}\n' % (_CHECK_KEY, self._check)
+
+
+_CHECK_KEY = b',"check":"'
+"""What precedes a checksum. No other part of a line contains it: strings have escaped quotes."""
+
+_CHECK_BYTES = 8
+_ENDING_LENGTH = len(_CHECK_KEY) + 2 * _CHECK_BYTES + len(b'"}\n')
+
+
+def has_check(line: bytes) -> bool:
+    """Whether a line has a checksum, right or wrong."""
+    return _CHECK_KEY in line
+
+
+def is_torn(line: bytes) -> bool:
+    """Whether bytes without a line break can be what a crash left of a line.
+
+    That is a part of a line, or the zeros that a file system leaves after a power failure. A
+    whole line that is followed by something else was damaged later.
+    """
+    _, key, rest = line.rstrip(b"\0").partition(_CHECK_KEY)
+    return not key or len(rest) < _ENDING_LENGTH - len(_CHECK_KEY)
 
 
 class Header(Struct, frozen=True, tag="run"):
@@ -64,20 +134,18 @@ class Header(Struct, frozen=True, tag="run"):
     def __post_init__(self) -> None:
         _check_moment(self.started)
 
-    def line(self, run: RunInfo) -> bytes:
-        """Return the line of the header of this run."""
-        return encode_line(
-            {
-                "type": "run",
-                "version": self.version,
-                "started": self.started,
-                "paths": self.paths,
-                "folder": self.folder,
-                **run_fields(run),
-                "salt": self.salt,
-                "fingerprint": self.fingerprint,
-            }
-        )
+    def record(self, run: RunInfo) -> dict[str, Any]:
+        """Return the record of the header of this run."""
+        return {
+            "type": "run",
+            "version": self.version,
+            "started": self.started,
+            "paths": self.paths,
+            "folder": self.folder,
+            **run_fields(run),
+            "salt": self.salt,
+            "fingerprint": self.fingerprint,
+        }
 
 
 class Resumed(Struct, frozen=True, tag="resumed"):
@@ -85,16 +153,23 @@ class Resumed(Struct, frozen=True, tag="resumed"):
 
     Attributes:
         resumed: When it began, as ISO 8601 in UTC.
+        version: The version of the format from this line on.
     """
 
     resumed: str
+    version: int = UNCHECKED_VERSION
 
     def __post_init__(self) -> None:
         _check_moment(self.resumed)
 
-    def line(self, run: RunInfo) -> bytes:
-        """Return the line of the resumed part of this run."""
-        return encode_line({"type": "resumed", "resumed": self.resumed, **run_fields(run)})
+    def record(self, run: RunInfo) -> dict[str, Any]:
+        """Return the record of the resumed part of this run."""
+        return {
+            "type": "resumed",
+            "version": self.version,
+            "resumed": self.resumed,
+            **run_fields(run),
+        }
 
 
 class Sending(Struct, frozen=True, tag="sending"):
@@ -185,7 +260,6 @@ Record = Resumed | Sending | Unsent | RehearsalRecord | SummaryRecord | Result
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
-_KNOWN_TYPES = {"run", "resumed", "sending", "unsent", "rehearsal", "summary", "result"}
 
 
 def encode(value: object) -> bytes:
@@ -203,46 +277,35 @@ def encode_text(value: object) -> str:
     return encode(value).decode(errors="surrogatepass")
 
 
-def encode_line(record: object) -> bytes:
-    """Encode a record as a line of ndjson, with its line break."""
-    return encode(record) + b"\n"
-
-
 def decode_object(line: bytes) -> dict[str, Any]:
-    """Decode a line as plain data.
+    """Decode a line as plain data, without its checksum.
 
     Raises:
-        IncompleteLineError: It is not a complete JSON object.
+        InvalidLineError: It is not a JSON object.
     """
-    if not line.endswith(b"\n"):
-        raise IncompleteLineError
     try:
         value = json.loads(line.decode(errors="surrogatepass"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        raise IncompleteLineError from None
+        raise InvalidLineError("no JSON") from None
     if not isinstance(value, dict):
-        raise IncompleteLineError
+        raise InvalidLineError("no JSON object")
+    value.pop("check", None)
     return value
 
 
-def decode_record(line: bytes) -> Record | None:
-    """Decode a line after the header. None for a record of an unknown type.
+def decode_record(line: bytes) -> Record:
+    """Decode a line after the header.
 
     Raises:
-        IncompleteLineError: It is not a complete JSON object.
-        InvalidLineError: A value has the wrong type or is out of range, or it is a header.
+        InvalidLineError: It is not a JSON object, its type is unknown, a value has the wrong type
+            or is out of range, or it is a header.
     """
-    if line.endswith(b"\n"):
-        try:
-            return _decoder.decode(line)
-        except (ValueError, RecursionError):  # rare: find out what is wrong with it
-            pass
-    record = decode_object(line)
-    kind = record.get("type")
-    if not isinstance(kind, str) or kind not in _KNOWN_TYPES:
-        return None
     try:
-        return msgspec.convert(record, Record)  # type: ignore[no-any-return] # msgspec's stub
+        return _decoder.decode(line)
+    except (ValueError, RecursionError):  # rare: find out what is wrong with it
+        pass
+    try:
+        return msgspec.convert(decode_object(line), Record)  # type: ignore[no-any-return] # its stub
     except msgspec.ValidationError as error:
         raise InvalidLineError(str(error)) from None
 
@@ -251,8 +314,8 @@ def decode_header(line: bytes) -> tuple[Header, RunInfo]:
     """Decode the first line, whose `type` and `version` are known to be right.
 
     Raises:
-        IncompleteLineError: It is not a complete JSON object.
-        InvalidLineError: A value is missing, has the wrong type or is out of range.
+        InvalidLineError: It is not a JSON object, or a value is missing, has the wrong type or is
+            out of range.
     """
     record = decode_object(line)
     try:

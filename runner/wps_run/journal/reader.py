@@ -11,15 +11,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
+from functools import partial
 from typing import Any, BinaryIO
 
 from wps_run.execution.result import Result, SkipReason, Status
 from wps_run.execution.run_info import RunInfo
 from wps_run.journal.format import (
+    LONGEST_LINE,
+    UNCHECKED_VERSION,
     VERSION,
+    Chain,
     Header,
-    IncompleteLineError,
     InvalidLineError,
+    OtherVersionError,
     RehearsalRecord,
     Resumed,
     Sending,
@@ -29,6 +33,8 @@ from wps_run.journal.format import (
     decode_object,
     decode_record,
     decode_run_info,
+    has_check,
+    is_torn,
 )
 from wps_run.problems import JournalError
 
@@ -78,6 +84,8 @@ class History:
         length: Bytes of complete lines; an incomplete last line is not counted.
         resumed: The record with which the last part began, or None if there is one part.
         rehearsals: The findings of a rehearsal, one for each hub.
+        is_checked: Whether the last line has a checksum; it covers all lines before.
+        chain: The checksums up to the last line, to continue them.
     """
 
     header: Header
@@ -88,6 +96,8 @@ class History:
     length: int = 0
     resumed: Resumed | None = None
     rehearsals: list[Mapping[str, Any]] = field(default_factory=list)
+    is_checked: bool = False
+    chain: Chain = field(default_factory=Chain, repr=False, compare=False)
     _statuses: bytearray = field(default_factory=bytearray)
     _offsets: "array[int]" = field(default_factory=lambda: array("Q"))
 
@@ -111,10 +121,14 @@ class History:
         """Add the next line.
 
         Raises:
-            IncompleteLineError: It is not a complete JSON object.
-            InvalidLineError: It is damaged in another way.
+            InvalidLineError: It is damaged, or not the next line of this journal.
+            OtherVersionError: A later version of wps-run resumed the run here.
         """
-        match decode_record(line):
+        record = decode_record(line)
+        if isinstance(record, Resumed) and not self.is_checked:
+            self.is_checked = _is_checked(record.version)
+        _check(self.chain, line, is_checked=self.is_checked)
+        match record:
             case Result() as result:
                 self._keep(result.index, _recorded_status(result))
                 self.sending.discard(result.index)
@@ -125,13 +139,12 @@ class History:
             case SummaryRecord() as summary:
                 self.summary = summary
             case Resumed() as resumed:
+                _is_checked(resumed.version)
                 self.run = decode_run_info(decode_object(line)) or self.run
                 self.summary, self.resumed = None, resumed
                 self.rehearsals.clear()
             case RehearsalRecord():
                 self.rehearsals.append(decode_object(line))
-            case None:
-                pass
         self.length += len(line)
 
     def status(self, index: int) -> RecordedStatus:
@@ -212,38 +225,88 @@ def read_history(open_file: Callable[[], BinaryIO], name: str) -> History:
         name: The name of the journal in messages.
 
     Raises:
-        JournalError: It is not a journal, has another version, or is damaged before its last
-            line. An incomplete last line is ignored.
+        JournalError: It is not a journal, has another version, or is damaged. Bytes after the
+            last line break are ignored if a crash can have left them.
     """
     history: History | None = None
-    is_incomplete = False
-    with open_file() as lines:
-        for number, line in enumerate(lines, start=1):
-            if is_incomplete:
-                raise _damaged(name, number - 1)
-            try:
+    number = 0
+    with open_file() as file:
+        try:
+            for line in iter(partial(file.readline, LONGEST_LINE), b""):
+                number += 1
+                if not line.endswith(b"\n"):
+                    _require_end(file, line)
+                    break
                 if history is None:
-                    header, run = _read_header(line, name)
-                    history = History(header, run, open_file, length=len(line))
+                    history = _begin_history(line, name, open_file)
                 else:
                     history.add(line)
-            except IncompleteLineError:
-                is_incomplete = True
-            except InvalidLineError:
-                raise _damaged(name, number) from None
+        except InvalidLineError:
+            raise JournalError(
+                f"{name}:{number}: the journal is damaged here: a line was changed, lost or added; "
+                "restore an undamaged copy, or start a new run with what is still to be done"
+            ) from None
+        except OtherVersionError:
+            raise JournalError(
+                f"{name}:{number}: the journal was written by another version of wps-run; "
+                "use that version"
+            ) from None
     if history is None:
         raise JournalError(f"`{name}` is not a journal of wps-run, or its first line is incomplete")
     return history
 
 
-def _damaged(name: str, number: int) -> JournalError:
-    return JournalError(f"{name}:{number}: the journal is damaged here")
+def _require_end(file: BinaryIO, line: bytes) -> None:
+    """Raise InvalidLineError unless a line without a line break is what a crash leaves at the end.
+
+    A line that is shorter than the limit is at the end. What a run appends meanwhile is not read.
+    """
+    while is_torn(line):
+        if len(line) < LONGEST_LINE:
+            return
+        line = file.readline(LONGEST_LINE)
+        if line.endswith(b"\n"):
+            break
+    raise InvalidLineError("a line is too long, or was changed")
 
 
-def _read_header(line: bytes, name: str) -> tuple[Header, RunInfo]:
-    record = decode_object(line)
+def _begin_history(line: bytes, name: str, open_file: Callable[[], BinaryIO]) -> History:
+    """Return the history of a journal that has only its header."""
+    try:
+        record = decode_object(line)
+    except InvalidLineError:
+        record = {}
     if record.get("type") != "run":
-        raise JournalError(f"`{name}` is not a journal of wps-run")
-    if record.get("version") != VERSION:
-        raise JournalError(f"`{name}` was written by another version of wps-run")
-    return decode_header(line)
+        if has_check(line):  # the header is damaged or lost
+            raise InvalidLineError("no header")
+        raise JournalError(
+            f"{name}:1: `{name}` is not a journal of wps-run, or its first line is lost; "
+            "`wps-run runs` lists the journals"
+        )
+    version = record.get("version")
+    is_checked = _is_checked(version if isinstance(version, int) else 0)
+    header, run = decode_header(line)
+    history = History(header, run, open_file, length=len(line), is_checked=is_checked)
+    _check(history.chain, line, is_checked=is_checked)
+    return history
+
+
+def _is_checked(version: int) -> bool:
+    """Whether the lines of a version have checksums.
+
+    Raises:
+        OtherVersionError: It is not known.
+    """
+    if version not in {UNCHECKED_VERSION, VERSION}:
+        raise OtherVersionError
+    return version != UNCHECKED_VERSION
+
+
+def _check(chain: Chain, line: bytes, *, is_checked: bool) -> None:
+    """Raise InvalidLineError if a line is not the next one of a journal."""
+    if is_checked:
+        chain.accept(line)
+    elif has_check(line):
+        raise InvalidLineError("a line with a checksum is among lines without")
+    else:
+        chain.cover(line)

@@ -5,13 +5,13 @@ import errno
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 from wps_run.execution.result import Result
-from wps_run.journal.format import Sending, Unsent, encode_line
+from wps_run.journal.format import Chain, Sending, Unsent, is_torn
 from wps_run.journal.reader import History, read_history
 from wps_run.problems import JournalError
 
@@ -31,6 +31,10 @@ _LOCK_TRIES, _LOCK_PAUSE = 4, 0.01
 def _sync_data(descriptor: int) -> None:
     sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
     sync(descriptor)
+
+
+_Record = Result | Sending | Unsent | Mapping[str, Any]
+"""What is appended to a journal after its header."""
 
 
 class Journal:
@@ -55,7 +59,8 @@ class Journal:
         self.error: OSError | None = None
         self._is_durable = is_durable
         self._file = file
-        self._buffer: list[Result | Sending | Unsent | bytes] = []
+        self._chain = Chain()
+        self._buffer: list[_Record] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -64,8 +69,12 @@ class Journal:
         self._on_error: Callable[[], None] = lambda: None
 
     @classmethod
-    def create(cls, path: Path, header: bytes) -> Self:
+    def create(cls, path: Path, header: Mapping[str, Any]) -> Self:
         """Create a journal. Its first line and its directory entry are on disk on return.
+
+        Args:
+            path: Where it is created.
+            header: The record of its first line.
 
         Raises:
             JournalError: It exists already, or cannot be written.
@@ -81,7 +90,7 @@ class Journal:
         journal = cls(os.fdopen(descriptor, "r+b", buffering=0), path)
         journal._lock()
         try:
-            journal._append(header)
+            journal._append(journal._chain.seal(header))
             _sync_data(descriptor)
             _sync_folder(path.parent)
         except OSError as error:
@@ -91,12 +100,12 @@ class Journal:
         return journal
 
     @classmethod
-    def create_temporary(cls, folder: Path | None, header: bytes) -> Self:
+    def create_temporary(cls, folder: Path | None, header: Mapping[str, Any]) -> Self:
         """Create a journal that only serves to write reports; its user deletes it.
 
         Args:
             folder: Where it is created, or None for the system's folder of temporary files.
-            header: Its first line.
+            header: The record of its first line.
 
         Raises:
             OSError: It cannot be written.
@@ -104,7 +113,7 @@ class Journal:
         descriptor, name = tempfile.mkstemp(prefix=".wps-run-", suffix=".part", dir=folder)
         journal = cls(os.fdopen(descriptor, "r+b", buffering=0), Path(name), is_durable=False)
         try:
-            journal._append(header)
+            journal._append(journal._chain.seal(header))
         except OSError:
             journal._file.close()
             journal.path.unlink()
@@ -126,24 +135,26 @@ class Journal:
         journal = cls(file, path)
         journal._lock()
         try:
-            return journal, read_journal(path)
+            history = read_journal(path)
         except JournalError:
             file.close()
             raise
+        journal._chain = history.chain
+        return journal, history
 
-    def resume(self, length: int, line: bytes) -> None:
+    def resume(self, length: int, record: Mapping[str, Any]) -> None:
         """Drop an incomplete last line, and record on disk that the run is resumed.
 
         Args:
             length: Bytes of complete lines.
-            line: The line that begins the resumed part.
+            record: The record that begins the resumed part.
 
         Raises:
             JournalError: It cannot be written.
         """
         try:
             self._file.truncate(length)
-            self._append(line)
+            self._append(self._chain.seal(record))
             _sync_data(self._file.fileno())
         except OSError as error:
             self._file.close()
@@ -155,8 +166,8 @@ class Journal:
         """Call `callback` once when the journal can no longer be written."""
         self._on_error = callback
 
-    def add(self, record: Result | Unsent | bytes) -> None:
-        """Append a record or a line, written at the end of this loop turn and synced soon after."""
+    def add(self, record: _Record) -> None:
+        """Append a record, written at the end of this loop turn and synced soon after."""
         self._buffer.append(record)
         self._write_soon()
 
@@ -216,7 +227,7 @@ class Journal:
         self._write()
 
     def _write(self) -> None:
-        lines, self._buffer = b"".join(map(_line, self._buffer)), []
+        lines, self._buffer = b"".join(map(self._chain.seal, self._buffer)), []
         if not lines or self.error is not None:
             return
         try:
@@ -299,9 +310,8 @@ def remove_incomplete(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             first = file.readline()
-        if first.endswith(b"\n") or not (
-            _BEGINNING.startswith(first) or first.startswith(_BEGINNING)
-        ):
+        is_beginning = _BEGINNING.startswith(first) or first.startswith(_BEGINNING)
+        if first.endswith(b"\n") or not is_beginning or not is_torn(first):
             return False
         if not remove_unused(path):
             raise JournalError(f"another run is using the journal `{path}`")
@@ -366,10 +376,6 @@ def _require_file(path: Path) -> None:
     """Refuse a device or a pipe, which may have no end."""
     if path.exists() and not path.is_file():
         raise JournalError(f"cannot open the journal `{path}`: it is not a file")
-
-
-def _line(record: Result | Sending | Unsent | bytes) -> bytes:
-    return record if isinstance(record, bytes) else encode_line(record)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from wps_run.cli.journals import warn_if_unchecked
 from wps_run.cli.report_files import report_option, report_paths, write_reports
 from wps_run.execution.summary import EXIT_FAILED
 from wps_run.journal.store import recent_journals, state_folder
@@ -56,6 +57,8 @@ def command(journals: tuple[str, ...], output: str | None, reports: tuple[str, .
 def _read_report(paths: Sequence[Path]) -> RunReport:
     """Read the report of a journal, or of the journals of all shards."""
     histories = [(str(path), read_journal(path)) for path in paths]
+    for name, history in histories:
+        warn_if_unchecked(history, name)
     if len(histories) > 1:
         return merge_histories(histories)
     report = report_from_history(histories[0][1])
