@@ -1,5 +1,6 @@
 """Problems of a user's input with their positions, and the expected exceptions."""
 
+import errno
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -123,3 +124,8 @@ def did_you_mean(word: str, names: Sequence[str]) -> str:
     by_folded_name = {name.casefold(): name for name in names}
     similar = difflib.get_close_matches(word.casefold(), by_folded_name, n=1, cutoff=0.6)
     return f"; did you mean `{by_folded_name[similar[0]]}`?" if similar else ""
+
+
+def is_out_of_files(error: BaseException) -> bool:
+    """Whether a process, or the system, has as many files open as it may have."""
+    return isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}

@@ -1,9 +1,12 @@
 """Run plans: endpoints, clients, the executor and the fingerprint of a run put together."""
 
+import os
 import secrets
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +32,7 @@ from wps_run.journal.recorder import RunRecorder
 from wps_run.planning import Plan
 from wps_run.playbook.files import Files
 from wps_run.playbook.lint import used_variables
+from wps_run.playbook.options import Mode
 
 if TYPE_CHECKING:
     from wps_run.rehearsal import Rehearsal
@@ -130,8 +134,75 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
                         yield results
                 except Exception as error:  # noqa: BLE001 -- raised after a result for every action
                     failure = failure or error
+            await client.close()  # the connections of the next plan need its descriptors
     if failure is not None:
         raise failure
+
+
+_SPARE_FILES = 16
+"""The open files that are kept for all but connections: the event loop, the journal, files of rows,
+the resolution of names, reports, modules."""
+
+_FILES_UNKNOWN = 16
+"""How many files are taken to be open if the system does not list them."""
+
+
+def fit_open_files(plans: tuple[Plan, ...], *, ends: int) -> tuple[tuple[Plan, ...], str]:
+    """Lower the concurrency of plans to what the limit of open files allows.
+
+    The limit is raised first, as far as that needs no privileges.
+
+    Args:
+        plans: The plans of a run, which run one after the other.
+        ends: The ends of each connection in this process: 2 if the emulator is in it, else 1.
+
+    Returns:
+        The plans, and a warning if one was changed, else "".
+    """
+    wanted = max(
+        (plan.options.concurrency for plan in plans if plan.options.mode is Mode.CONCURRENT),
+        default=1,
+    )
+    kept = _count_open_files() + _SPARE_FILES
+    needed = kept + ends * wanted
+    limit = _raise_limit(needed)
+    if limit is None or limit >= needed:
+        return plans, ""
+    allowed = max(1, (limit - kept) // ends)
+    lowered = (
+        replace(
+            plan,
+            options=replace(plan.options, concurrency=min(plan.options.concurrency, allowed)),
+        )
+        for plan in plans
+    )
+    return tuple(lowered), (
+        f"`concurrency` is lowered from {wanted} to {allowed}: {wanted} needs {needed} open files, "
+        f"and this process may have {limit}; raise the limit with `ulimit -n {needed}` in the "
+        f"shell, or `LimitNOFILE={needed}` for a service"
+    )
+
+
+def _count_open_files() -> int:
+    try:
+        return len(os.listdir("/dev/fd"))  # noqa: PTH208 -- no paths are needed
+    except OSError:
+        return _FILES_UNKNOWN
+
+
+def _raise_limit(needed: int) -> int | None:
+    """Raise the limit of open files if it is lower; return it, or None if there is none."""
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415 -- Windows has none
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft in range(needed):
+        raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        with suppress(ValueError, OSError):  # some systems have a lower limit of their own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
 
 
 def new_salt(plans: Sequence[Plan]) -> str:

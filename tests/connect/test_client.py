@@ -189,6 +189,21 @@ async def test_a_refused_connection_sent_nothing() -> None:
     assert outcome.message.startswith("the service could not be reached (")
 
 
+async def test_a_process_without_a_free_descriptor_sent_nothing() -> None:
+    """It is not the service that cannot be reached."""
+    resource: Any = pytest.importorskip("resource", reason="Windows has no such limit")
+    _, hard_limit = limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard_limit))
+    try:
+        outcome = await send(Endpoint("http://127.0.0.1:9", "k" * 44))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (False, "open-files")
+    assert outcome.message == "could not connect, since this process has too many open files"
+
+
 async def test_a_name_that_does_not_resolve_sent_nothing() -> None:
     """`.invalid` never resolves (RFC 6761)."""
     outcome = await send(Endpoint("https://wps.invalid", "k" * 44))

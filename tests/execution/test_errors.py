@@ -26,6 +26,7 @@ from wps_run.execution.result import ActionError, SkipReason
         ("sendToAll", NoReply(sent=False, code="connect", message="m"), "firewall"),
         ("sendToAll", NoReply(sent=False, code="dns", message="m"), "spelling"),
         ("sendToAll", NoReply(sent=False, code="tls", message="m"), "--ca-bundle"),
+        ("sendToAll", NoReply(sent=False, code="open-files", message="m"), "`concurrency`"),
         ("sendToAll", NoReply(sent=False, code="timeout", message="m"), "timeout"),
         ("sendToAll", NoReply(sent=True, code="disconnected", message="m"), "closed"),
     ],

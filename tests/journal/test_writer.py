@@ -181,6 +181,25 @@ def test_lock_ends_with_its_process(tmp_path: Path) -> None:
     asyncio.run(reopen())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_journal_needs_no_further_open_files(tmp_path: Path) -> None:
+    """Connections may take all that the process may open; that is no broken journal."""
+    code = (
+        "import asyncio, pathlib, resource; from wps_run.journal.writer import Journal\n"
+        "async def main():\n"
+        f"    journal = Journal.create(pathlib.Path({str(tmp_path / 'j')!r}), {HEADER!r})\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))\n"
+        "    assert await journal.sync_sending(1)\n"
+        "    await journal.close()\n"
+        "    assert journal.error is None\n"
+        "asyncio.run(main())"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+    assert read_journal(tmp_path / "j").sending == {1}
+
+
 async def test_incomplete_last_line_is_removed_on_resume(tmp_path: Path) -> None:
     (tmp_path / "j").write_bytes(HEADER_LINE + b'{"type":"resu')
 

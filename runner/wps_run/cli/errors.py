@@ -24,13 +24,13 @@ BUG = 70
 """A defect of wps-run itself. The message asks for a report."""
 
 
-def report_error(error: BaseException) -> int:
+def report_error(error: BaseException) -> int:  # noqa: C901 -- one case a line of this table
     """Report an exception on stderr and return the exit code of the process.
 
     An expected failure is 2 (nothing was sent), an interrupt 130, a broken pipe 141 without a
     message, a bug 70. `WPS_RUN_DEBUG` adds the traceback of a bug, without secrets.
     """
-    from wps_run.problems import WpsRunError
+    from wps_run.problems import WpsRunError, is_out_of_files
 
     match error:
         case click.exceptions.Exit():
@@ -43,6 +43,12 @@ def report_error(error: BaseException) -> int:
             code = INTERRUPTED
         case WpsRunError():
             show_error(error)
+            code = NOTHING_SENT
+        case OSError() if is_out_of_files(error):
+            click.echo(
+                f"wps-run: {error.strerror}: raise the limit of open files (`ulimit -n 256`)",
+                err=True,
+            )
             code = NOTHING_SENT
         case StdoutError():
             if not error.is_closed:

@@ -21,7 +21,7 @@ from wps_run.connect.entra import EntraTokens, create_entra_tokens
 from wps_run.connect.log import LOG, RequestLogger
 from wps_run.connect.proxy import find_proxy
 from wps_run.connect.reply import NoReply, Outcome, parse_reply
-from wps_run.problems import SettingsError
+from wps_run.problems import SettingsError, is_out_of_files
 from wps_run.version import VERSION
 
 MAX_BODY_BYTES = 64 * 1024
@@ -109,6 +109,10 @@ class Client:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections; nothing can be sent any more."""
         self._deadlines.close()
         await self._session.close()
 
@@ -243,6 +247,9 @@ def no_reply_from(error: Exception) -> NoReply:
     Only failures that certainly precede the first byte count as not sent. The messages are
     ours with the system's reason, since those of aiohttp contain URLs and data of the server.
     """
+    if isinstance(error, aiohttp.ClientConnectorError) and is_out_of_files(error.os_error):
+        message = "could not connect, since this process has too many open files"
+        return NoReply(sent=False, code="open-files", message=message)
     for failures, sent in ((_NEVER_SENT, False), (_MAYBE_SENT, True)):
         for kind, code, message in failures:
             if isinstance(error, kind):

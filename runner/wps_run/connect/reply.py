@@ -44,7 +44,8 @@ class NoReply(NamedTuple):
     Attributes:
         sent: Whether bytes of the request may have reached the service; False only when it is
             certain that nothing was sent (refused connection, DNS or TLS failure).
-        code: A stable name: `connect`, `dns`, `tls`, `timeout`, `disconnected`, `token`.
+        code: A stable name: `connect`, `dns`, `tls`, `timeout`, `disconnected`, `token`,
+            `open-files`.
         message: What happened. Never contains a token.
     """
 

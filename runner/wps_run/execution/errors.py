@@ -39,6 +39,7 @@ _NO_REPLY_HINTS: Mapping[str, str] = MappingProxyType(
         "it through",
         "dns": "check the spelling of the endpoint's host and this machine's name resolution",
         "token": "check that the identity may still sign in",
+        "open-files": "lower `concurrency`, or raise the limit of open files (`ulimit -n`)",
         "tls": "check the clock and the certificates of this machine; `--ca-bundle FILE` adds a CA",
         "timeout": "set a longer `timeout`, or a lower `concurrency`",
         "disconnected": "the service or something on the way to it closed the connection",

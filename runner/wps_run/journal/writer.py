@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Any, BinaryIO, Self
@@ -41,8 +42,9 @@ class Journal:
     """An open journal, locked by this process.
 
     Lines are written once a loop turn, so that kill -9 loses only what ended in the current
-    turn, and synced in a thread. `sync_sending` returns when its line is on disk; all callers
-    that wait share one sync.
+    turn, and synced in a thread of its own. What that needs is open and imported before the first
+    request, since connections may take all other files that the process may open. `sync_sending`
+    returns when its line is on disk; all callers that wait share one sync.
 
     Args:
         file: The open file, unbuffered.
@@ -60,6 +62,7 @@ class Journal:
         self._is_durable = is_durable
         self._file = file
         self._chain = Chain()
+        self._syncing = ThreadPoolExecutor(1, "wps-run journal")
         self._buffer: list[_Record] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -91,7 +94,7 @@ class Journal:
         journal._lock()
         try:
             journal._append(journal._chain.seal(header))
-            _sync_data(descriptor)
+            journal._sync_first()
             _sync_folder(path.parent)
         except OSError as error:
             journal._file.close()
@@ -155,7 +158,7 @@ class Journal:
         try:
             self._file.truncate(length)
             self._append(self._chain.seal(record))
-            _sync_data(self._file.fileno())
+            self._sync_first()
         except OSError as error:
             self._file.close()
             raise JournalError(
@@ -203,6 +206,7 @@ class Journal:
             self._sync_now()
             if self._task:
                 await self._task
+        self._syncing.shutdown()
         self._file.close()
 
     def _lock(self) -> None:
@@ -243,6 +247,10 @@ class Journal:
         while lines:
             lines = lines[self._file.write(lines) :]
 
+    def _sync_first(self) -> None:
+        """Sync in the thread of later syncs, so that it has started before anything is sent."""
+        self._syncing.submit(_sync_data, self._file.fileno()).result()
+
     def _sync_later(self) -> None:
         if self._timer is None and self._task is None:
             self._timer = asyncio.get_running_loop().call_later(SYNC_SECONDS, self._sync_now)
@@ -269,7 +277,8 @@ class Journal:
         self._dirty = False
         if self.error is None and self._is_durable:
             try:
-                await asyncio.to_thread(_sync_data, self._file.fileno())
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._syncing, _sync_data, self._file.fileno())
             except OSError as error:
                 self._fail(error)
         for future in waiting:

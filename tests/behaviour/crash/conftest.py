@@ -43,6 +43,8 @@ class RecordingServer:
         applied: How often each action was applied.
         request_count: The number of requests so far.
         holds_responses: Whether it sends no responses.
+        pause: Seconds by which all responses are late.
+        most_open: The most connections that were open at a time.
         throttled_share: The share of requests that get a 429 and are not applied.
         trigger_at: The number of the request at which `trigger` is called.
         trigger: Called once, after that request.
@@ -53,6 +55,8 @@ class RecordingServer:
         self.applied: Counter[RequestLine] = Counter()
         self.request_count = 0
         self.holds_responses = False
+        self.pause = 0.0
+        self.most_open = 0
         self.throttled_share = 0.03
         self.trigger_at = 0
         self.trigger: Callable[[], object] = lambda: None
@@ -61,7 +65,7 @@ class RecordingServer:
         self._is_idle = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._server = self._loop.run_until_complete(
-            self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
+            self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0, backlog=1000)
         )
         self.port = self._server.sockets[0].getsockname()[1]
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -78,6 +82,7 @@ class RecordingServer:
         """Count the open connections."""
         with self._is_idle:
             self._open += change
+            self.most_open = max(self.most_open, self._open)
             self._is_idle.notify_all()
 
     def wait_until_idle(self) -> None:
@@ -95,7 +100,7 @@ class RecordingServer:
         status = 429 if self.random.random() < self.throttled_share else 200
         self.applied[line] += status != 429
         if not self.holds_responses:
-            delay = self.random.random() / 500
+            delay = self.pause + self.random.random() / 500
             self._loop.call_later(delay, respond, RESPONSE % status)
         if self.request_count == self.trigger_at:
             self.trigger()

@@ -17,7 +17,7 @@ import click
 
 from wps_run import checking, planning, running
 from wps_run.actions.table import ACTIONS
-from wps_run.cli.errors import show_error, show_warnings
+from wps_run.cli.errors import report_error, show_warnings
 from wps_run.cli.inputs import read_inputs
 from wps_run.cli.journals import (
     JournalOptions,
@@ -47,7 +47,7 @@ from wps_run.journal.store import MOST_JOURNALS
 from wps_run.journal.writer import read_journal
 from wps_run.planning import Plan
 from wps_run.playbook.options import CONNECTION
-from wps_run.problems import PlaybookError, UsageError
+from wps_run.problems import PlaybookError, UsageError, is_out_of_files
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
 
 if TYPE_CHECKING:
@@ -193,6 +193,9 @@ def command(**values: Any) -> int:
     default_hub = planning.LOCAL_HUB if args.local else ""
     plans = planning.plan(playbooks, overrides, default_hub=default_hub)
     note_empty_shard(plans)
+    plans, warning = running.fit_open_files(plans, ends=2 if args.local else 1)
+    if warning:
+        click.echo(f"wps-run: warning: {warning}", err=True)
     output = RunOutput(args.output, reports, os.environ, quiet=args.quiet)
     progress = choose_mode(sys.stderr, os.environ, wanted=not (args.quiet or args.no_progress))
     gc.freeze()  # what exists now stays to the end, so the collector need not look at it again
@@ -289,8 +292,8 @@ def _account_for(error: Exception, run: RunInfo, summary: Summary) -> Exception 
     """Count the actions that an error kept from running as skipped; the report stays complete.
 
     Returns:
-        The error, to raise at the end; None for a file of rows that changed after it was checked,
-        which is shown at once.
+        The error, to raise at the end; None if it is shown at once: a file of rows changed after
+        it was checked, or cannot be opened, as too many files are open.
 
     Raises:
         Exception: The error, if nothing was sent.
@@ -298,8 +301,8 @@ def _account_for(error: Exception, run: RunInfo, summary: Summary) -> Exception 
     if not summary.total:
         raise error
     summary.counts[Status.SKIPPED] += max(0, run.total - summary.total)
-    if isinstance(error, PlaybookError):
-        show_error(error)
+    if isinstance(error, PlaybookError) or is_out_of_files(error):
+        report_error(error)
         return None
     return error
 
