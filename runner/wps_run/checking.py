@@ -1,6 +1,6 @@
 """Load and check playbooks. Nothing here needs the modules that plan, connect or run."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from wps_run.document.loader import decode, load
@@ -12,9 +12,13 @@ from wps_run.playbook.lint import (
     used_variables,
 )
 from wps_run.playbook.model import Playbook, read_playbook, variables_from
+from wps_run.playbook.options import CONNECTION
 from wps_run.playbook.steps import check_steps
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, Problem, Severity, UsageError, sort_problems
+
+DEFAULT_CONNECTION = str(CONNECTION.default)
+"""The setting that holds the connection string unless the playbook names another one."""
 
 
 def load_playbook(path: str | Path) -> Playbook:
@@ -56,19 +60,30 @@ def read_text(path: str | Path) -> str:
 
 
 def validate(
-    playbook: Playbook, variables: Mapping[str, str], *, binding_only: bool = False
+    playbook: Playbook,
+    variables: Mapping[str, str],
+    *,
+    binding_only: bool = False,
+    allowed_environment: Collection[str] = (),
 ) -> tuple[Problem, ...]:
     """Return every problem of a playbook by position, warnings included.
 
-    Values of environment variables are not checked.
+    Names of environment variables are checked, but not their values.
 
     Args:
         playbook: What `read_playbook` returned.
         variables: Name to value; they override the playbook's `vars`.
         binding_only: Whether what the Functions output binding does not have is a problem.
+        allowed_environment: The names of secrets that `${env.NAME}` may read all the same.
     """
     names = {**playbook.variables, **variables}
-    scope = VariableScope(names, None, files_of(playbook))
+    scope = VariableScope(
+        names,
+        None,
+        files_of(playbook),
+        connections=connections_of(playbook),
+        allowed=allowed_environment,
+    )
     return sort_problems(
         (
             *playbook.problems,
@@ -102,6 +117,11 @@ def raise_errors(problems: Sequence[Problem]) -> None:
     """
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise PlaybookError(problems)
+
+
+def connections_of(playbook: Playbook, override: str | None = None) -> tuple[str, ...]:
+    """Return the names of the settings that may hold the connection string of a playbook."""
+    return tuple(filter(None, (DEFAULT_CONNECTION, playbook.connection, override)))
 
 
 def files_of(playbook: Playbook) -> Files:

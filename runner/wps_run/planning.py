@@ -1,15 +1,15 @@
 """Plan a run: playbooks with their variables, hubs and options, ready to be run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from wps_run.checking import files_of, raise_errors
+from wps_run.checking import DEFAULT_CONNECTION, connections_of, files_of, raise_errors
 from wps_run.connect.settings import resolve_hub
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.playbook.model import Playbook
-from wps_run.playbook.options import CONNECTION, Mode, RunOptions, merge_options
+from wps_run.playbook.options import Mode, RunOptions, merge_options
 from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
 from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import Step, check_steps, make_steps
@@ -18,9 +18,6 @@ from wps_run.problems import sort_problems
 
 LOCAL_HUB = "local"
 """The hub of a rehearsal when no hub is named."""
-
-DEFAULT_CONNECTION = str(CONNECTION.default)
-"""The setting that holds the connection string unless the playbook names another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +28,7 @@ class RunOverrides:
         options: Values by the keys of a playbook (`mode`, `concurrency`, …), which they override.
         variables: Name to value; they override the playbook's `vars`.
         environment: Settings by name; `${env.NAME}` reads them, too.
+        allowed_environment: The names of secrets that `${env.NAME}` may read all the same.
         hub: The hub, or None for that of the playbook or the setting.
         connection: The name of the setting that holds the connection string, or None.
         shard: The shard of the plan to run, or None for all of it.
@@ -39,14 +37,20 @@ class RunOverrides:
     options: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    allowed_environment: Collection[str] = ()
     hub: str | None = None
     connection: str | None = None
     shard: Shard | None = None
 
     def scope(self, playbook: Playbook) -> VariableScope:
         """Return what `${…}` can name in a playbook."""
-        names = {**playbook.variables, **self.variables}
-        return VariableScope(names, self.environment, files_of(playbook))
+        return VariableScope(
+            {**playbook.variables, **self.variables},
+            self.environment,
+            files_of(playbook),
+            connections=connections_of(playbook, self.connection),
+            allowed=self.allowed_environment,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,14 @@ from wps_run.emulator.request_log import RequestEntry
 from wps_run.emulator.server import Emulator
 from wps_run.playbook.steps import Step
 from wps_run.problems import UsageError
+from wps_run.redaction import NO_SECRETS, Secrets
 from wps_run.report.simulation import (
     ClosedClient,
     FaultHits,
     MessageDelivery,
     PermissionState,
     Simulation,
+    masked_simulation,
     message_delivery,
 )
 from wps_run.text import replace_invisible
@@ -89,6 +91,7 @@ class Rehearsal:
         fault_seed: The seed of the faults' random decisions, or None for a new one.
         absent: Users and connections without a client, each with the seconds after the start when
             it connects, or None for never.
+        secrets: Values to mask in the simulations.
 
     Raises:
         UsageError: A fault is invalid, or, on entering, no step has a name in `absent`.
@@ -101,9 +104,11 @@ class Rehearsal:
         faults: Sequence[str] = (),
         fault_seed: int | None = None,
         absent: Mapping[str, float | None] | None = None,
+        secrets: Secrets = NO_SECRETS,
     ) -> None:
         self._plans = plans
         self._absent = absent or {}
+        self._secrets = secrets
         try:
             self._emulator = Emulator(on_request=self._record, faults=faults, fault_seed=fault_seed)
         except ValueError as error:
@@ -136,7 +141,10 @@ class Rehearsal:
 
     def simulations(self) -> tuple[Simulation, ...]:
         """Return the current result for each hub."""
-        return tuple(self._simulation(hub, clients) for hub, clients in self._hubs.items())
+        simulations = tuple(self._simulation(hub, clients) for hub, clients in self._hubs.items())
+        if not self._secrets.values:
+            return simulations
+        return tuple(masked_simulation(item, self._secrets.mask) for item in simulations)
 
     def _record(self, request: RequestEntry) -> None:
         clients = self._hubs.get(request.hub)

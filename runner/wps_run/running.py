@@ -33,6 +33,7 @@ from wps_run.planning import Plan
 from wps_run.playbook.files import Files
 from wps_run.playbook.lint import used_variables
 from wps_run.playbook.options import Mode
+from wps_run.redaction import NO_SECRETS
 
 if TYPE_CHECKING:
     from wps_run.rehearsal import Rehearsal
@@ -66,7 +67,8 @@ def rehearsal(
     from wps_run.rehearsal import Rehearsal  # noqa: PLC0415 -- a real run needs no emulator
 
     steps = ((plan.hub, plan.steps()) for plan in plans)
-    return Rehearsal(steps, faults=faults, fault_seed=fault_seed, absent=absent)
+    secrets = plans[0].scope.secrets if plans else NO_SECRETS
+    return Rehearsal(steps, faults=faults, fault_seed=fault_seed, absent=absent, secrets=secrets)
 
 
 async def run(
@@ -117,7 +119,16 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
     failure: Exception | None = None
     async with AsyncExitStack() as stack:
         # All clients first: an unusable key, identity or proxy shows before anything is sent.
-        clients = [Client(endpoint(p), concurrency=p.options.concurrency, tls=tls) for p in plans]
+        clients = [
+            Client(
+                endpoint(plan),
+                concurrency=plan.options.concurrency,
+                tls=tls,
+                secrets=plan.scope.secrets,
+                variables=_used_values(plan).values(),
+            )
+            for plan in plans
+        ]
         for client in clients:
             await stack.enter_async_context(client)
         for plan, client in zip(plans, clients, strict=True):
@@ -233,15 +244,18 @@ def fingerprint_of(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -
         parts[playbook] = plan.playbook.document.text
         parts[f"the hub of {playbook}"] = plan.hub.lower()
         parts[f"the endpoint of {playbook}"] = endpoint
-        for name in sorted(used_variables(plan.playbook)):
-            is_environment = name.startswith("env.")
-            values = plan.scope.environment or {} if is_environment else plan.scope.variables
-            value = values.get(name.removeprefix("env."))
-            if value is not None:
-                parts[f"the variable {name} of {playbook}"] = value
+        for name, value in _used_values(plan).items():
+            parts[f"the variable {name} of {playbook}"] = value
         for name, path in _files_read(plan).items():
             parts[f"the file {name} of {playbook}"] = _chunks(path)
     return fingerprint(salt, parts)
+
+
+def _used_values(plan: Plan) -> Mapping[str, str]:
+    """Return the variables that the actions of a plan use, `env.NAME` included."""
+    environment = {f"env.{name}": text for name, text in (plan.scope.environment or {}).items()}
+    values = {**plan.scope.variables, **environment}
+    return {name: values[name] for name in sorted(used_variables(plan.playbook)) if name in values}
 
 
 def _files_read(plan: Plan) -> Mapping[str, Path]:

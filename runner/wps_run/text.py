@@ -1,10 +1,10 @@
-"""Make text fit to show: width, styles, escapes for invisible characters, masks for secrets.
+"""Make text fit to show: width, styles, escapes for invisible characters.
 
 Patterns are compiled when they are first used, since `--help` imports this module and uses none.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import StrEnum
 
 
@@ -129,6 +129,11 @@ def replace_invisible(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c in "\t\r\n" else "\ufffd" for c in text)
 
 
+def one_line(text: str) -> str:
+    """Remove invisible characters, and make each run of white space one space."""
+    return " ".join(re.sub(_INVISIBLE, "", " ".join(text.split())).split())
+
+
 def _escape(character: str) -> str:
     code = ord(character)
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 -- four digits
@@ -141,73 +146,3 @@ def _joins_emoji(text: str, index: int) -> bool:
     before = text[:index].rstrip(_EMOJI_STYLE)[-1:]
     after = text[index + 1 : index + 2]
     return all(char and category(char) in _EMOJI_CATEGORIES for char in (before, after))
-
-
-MASK = "***"
-
-SHORTEST_SECRET = 8
-"""Characters; masking shorter values would remove ordinary words from the text."""
-
-_SENSITIVE_NAME = r"(?i)connectionstring|secret|password|token|key"
-_CONNECTION_STRING = r"(?i)accesskey\s*="
-_ACCESS_KEY = r"(?i:(?P<name>accesskey\s*=\s*))[^;\s\"'`]+"
-_SECRETS = (
-    _ACCESS_KEY,
-    r"(?i:(?P<name>bearer\s+))[^\s\"'`,]+",
-    r"(?P<name>)\beyJ[\w-]{4,}(\.[\w-]*){0,2}",
-    # A key by itself, from a settings file: base64 of 30 bytes or more, and no path.
-    (
-        r"(?P<name>)(?<![\w+/.-])(?=[\w+/]*[a-z])(?=[\w+/]*[A-Z])(?=[\w+/]*[0-9])"
-        r"[A-Za-z0-9+][A-Za-z0-9+/]{39,}={0,2}"
-    ),
-)
-
-
-def mask_secrets(text: str, environment: Mapping[str, str]) -> str:
-    """Mask keys, tokens and connection strings.
-
-    Args:
-        text: What is to be shown, such as a traceback.
-        environment: Settings by name. Values that are connection strings, or whose name is that
-            of a secret, are masked wherever they occur.
-    """
-    values = {value.strip() for name, value in environment.items() if _is_secret(name, value)}
-    for value in sorted(values, key=len, reverse=True):
-        text = text.replace(value, MASK)
-    for pattern in _SECRETS:
-        text = re.sub(pattern, rf"\g<name>{MASK}", text)
-    return text
-
-
-def _is_secret(name: str, value: str) -> bool:
-    named = re.search(_SENSITIVE_NAME, name) and len(value.strip()) >= SHORTEST_SECRET
-    return bool(named or re.search(_CONNECTION_STRING, value))
-
-
-def mask_access_keys(text: str) -> str:
-    """Replace the access keys of connection strings by asterisks; the length stays."""
-    return re.sub(_ACCESS_KEY, lambda match: match["name"].ljust(len(match[0]), "*"), text)
-
-
-def clean_line(text: str | None, secrets: tuple[str, ...], length: int) -> str | None:
-    """Turn text of a server into one line without secrets and invisible characters.
-
-    Invisible characters are removed first, secrets masked next, and the length limited last: in
-    another order, half a secret could stay. A secret that is broken by spaces masks the whole text.
-
-    Args:
-        text: The text, or None.
-        secrets: Values to mask; none is empty.
-        length: The most characters of the result.
-
-    Returns:
-        The line, or None when nothing is left.
-    """
-    escape_invisible = re.sub(_INVISIBLE, "", " ".join((text or "").split()))
-    line = " ".join(escape_invisible.split())
-    for secret in secrets:
-        line = line.replace(secret, MASK)
-    packed = line.replace(" ", "")
-    if any(secret in packed for secret in secrets):
-        return MASK
-    return (line if len(line) <= length else line[: length - 1] + ELLIPSIS) or None

@@ -15,15 +15,19 @@ from wps_run.connect.reply import (
     parse_reply,
     parse_retry_after,
 )
-from wps_run.text import MASK
+from wps_run.redaction import MASK, Secrets, clean_line
 
 NOW = 1_900_000_000.0
 SECRET = "eyJhbGciOiJIUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"  # noqa: S105 -- of nobody
 JSON = {"content-type": "application/json"}
 
 
+def clean(text: str | None, length: int) -> str | None:
+    return clean_line(text, Secrets([SECRET, ""]), length)
+
+
 def read(body: bytes, headers: dict[str, str] | None = None, status: int = 400) -> Reply:
-    return parse_reply(status, headers or {}, body, now=NOW, secrets=[SECRET, ""])
+    return parse_reply(status, headers or {}, body, now=NOW, clean=clean)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +96,7 @@ def test_a_secret_that_the_server_echoes_is_masked(text: str) -> None:
 )
 def test_no_answer_breaks_the_reader(status: int, headers: dict[str, str], body: bytes) -> None:
     """Whatever comes, there is a reply, short and printable."""
-    reply = parse_reply(status, headers, body, now=NOW, secrets=[SECRET])
+    reply = parse_reply(status, headers, body, now=NOW, clean=clean)
 
     assert reply.status == status
     assert len(reply.code or "") <= MAX_CODE_LENGTH

@@ -7,11 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.document.loader import load
+from wps_run.emulator.filters.evaluation import compile_filter
+from wps_run.emulator.hub import Connection
 from wps_run.playbook.model import variables_from
 from wps_run.playbook.variables import (
+    FilterValueError,
     NotYetKnownError,
+    SecretReferenceError,
     UndefinedError,
     VariableScope,
+    parse_template,
     substitute,
 )
 from wps_run.problems import PlaybookError
@@ -105,3 +110,109 @@ def test_spaces_around_any_name_are_reported(name: str) -> None:
     with pytest.raises(UndefinedError) as caught:
         substitute(f"${{ {name} }}", VariableScope())
     assert caught.value.message.endswith(f"has spaces in it; write `${{{name}}}`")
+
+
+SECRETS = VariableScope(
+    {"room": "launch"},
+    {
+        "API_KEY": "k", "TEAM": "red", "Plain": "Endpoint=https://h;AccessKey=abcdefgh",
+        "COPY": "abcdefgh", "Chat": "x", "Chat__serviceUri": "https://h", "MONKEY": "banana",
+    },
+    connections=("WebPubSubConnectionString", "Chat"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("API_KEY", "by its name"),
+        ("WebPubSubConnectionString", "by its name"),
+        ("Chat", "by its name"),
+        ("Chat__serviceUri", "by its name"),
+        ("CHAT", "by its name"),
+        ("CUSTOMCONNSTR_Chat", "by its name"),
+        ("UNSET_TOKEN", "by its name"),
+        ("Plain", "holds a connection string"),
+        ("COPY", "holds a connection string"),
+    ],
+)
+def test_a_secret_of_the_environment_is_refused(name: str, reason: str) -> None:
+    """By its name, set or not, or by its value; the message does not have the value."""
+    with pytest.raises(SecretReferenceError, match=reason) as caught:
+        substitute("${env.TEAM} ${env." + name + "}", SECRETS)
+
+    assert caught.value.message.endswith(f"allow it with `--allow-env {name}`")
+    assert "abcdefgh" not in caught.value.message
+
+
+def test_an_ordinary_variable_of_the_environment_is_not() -> None:
+    assert substitute("${env.MONKEY} ${env.TEAM}", SECRETS) == "banana red"
+
+
+def test_a_name_is_refused_before_the_environment_is_known() -> None:
+    """Also behind a variable whose value is not known yet."""
+    with pytest.raises(SecretReferenceError):
+        substitute("${env.TEAM} ${env.API_KEY}", VariableScope({}, None))
+
+
+def test_the_caller_can_allow_a_secret() -> None:
+    scope = VariableScope({}, SECRETS.environment, allowed=("API_KEY", "Plain"))
+
+    assert substitute("${env.API_KEY}", scope) == "k"
+    assert substitute("${env.Plain}", scope).endswith("abcdefgh")
+    assert scope.secrets.mask("abcdefgh is a key") == "*** is a key"
+
+
+def test_the_hint_is_safe_to_paste() -> None:
+    with pytest.raises(SecretReferenceError, match=r"--allow-env 'X_KEY; rm -rf ~'"):
+        substitute("${env.X_KEY; rm -rf ~}", VariableScope({}, None))
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "expression"),
+    [
+        ("userId eq '${x}'", "ada", "userId eq 'ada'"),
+        ("userId eq '${x}'", "x' or userId ne 'y", "userId eq 'x'' or userId ne ''y'"),
+        ("'it''s ${x}' eq ${n}", "'", "'it''s ''' eq 7"),
+        ("${n} lt ${n} and 'a' eq '$${${x}'", "'", "7 lt 7 and 'a' eq '${'''"),
+    ],
+)
+def test_a_variable_in_an_expression_is_one_value(text: str, value: str, expression: str) -> None:
+    """Inside quotes its quotes are doubled, in a cell as well."""
+    scope = VariableScope({"x": value, "n": "7"})
+    row = parse_template(text.replace("${x}", "${each.x}"), scope, is_expression=True)
+
+    assert parse_template(text, scope, is_expression=True).fill({}) == expression
+    assert row.fill({"x": value}) == expression
+    assert row.unusable_column({"x": value}) is None
+
+
+@pytest.mark.parametrize("value", ["7", "-1.5", "2e3", "true", "false", "null"])
+def test_outside_quotes_it_may_be_a_number_or_a_word_of_odata(value: str) -> None:
+    template = parse_template("a eq ${x}", VariableScope({"x": value}), is_expression=True)
+
+    assert template.fill({}) == f"a eq {value}"
+
+
+@pytest.mark.parametrize("value", ["ada", "'ada'", "1 or true", "True", "", "1\n", "NaN", "0x1"])
+def test_outside_quotes_another_value_is_refused(value: str) -> None:
+    """In a cell as well; the message says what to write."""
+    with pytest.raises(FilterValueError) as caught:
+        parse_template("a eq ${x}", VariableScope({"x": value}), is_expression=True)
+    template = parse_template("a eq ${each.x}", VariableScope(), is_expression=True)
+
+    assert caught.value.message.endswith("for a text write `'${x}'`")
+    assert template.unusable_column({"x": value}) == (
+        "x", caught.value.message.replace("${x}", "${each.x}"),
+    )  # fmt: skip
+
+
+@given(value=st.text(), name=st.text())
+def test_a_filter_selects_by_exactly_the_value(value: str, name: str) -> None:
+    """The emulator's parser reads the value as one string, whatever is in it."""
+    scope = VariableScope({"x": value})
+    template = parse_template("userId eq '${x}' and true", scope, is_expression=True)
+    selects = compile_filter(template.fill({}))
+
+    assert selects(Connection("c", value))
+    assert selects(Connection("c", name)) is (name == value)

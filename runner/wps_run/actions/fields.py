@@ -44,6 +44,7 @@ class Field(NamedTuple):
         required: Whether the action needs it.
         is_target: Whether it names what the action is applied to; results show such values.
         is_name: Whether the rules for names hold for its value, or for each string in a list.
+        is_expression: Whether it is an OData expression, in which a variable is a single value.
         limit: The longest value, for names in UTF-16 units, for data in bytes; None for no limit.
         choices: For CHOICE, each legal value with its meaning.
         minimum: For INTEGER, the smallest legal value.
@@ -58,6 +59,7 @@ class Field(NamedTuple):
     required: bool = True
     is_target: bool = False
     is_name: bool = False
+    is_expression: bool = False
     limit: int | None = None
     choices: Mapping[str, str] = MappingProxyType({})
     minimum: int | None = None
@@ -149,6 +151,7 @@ FILTER = Field(
     location=FieldLocation.QUERY,
     example="userId ne 'ada'",
     required=False,
+    is_expression=True,
 )
 SELECTION = FILTER._replace(
     summary="An OData expression that selects the connections, such as `userId eq 'ada'`.",

@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, unquote
 
 from wps_run.actions.fields import FieldLocation, FieldType
 from wps_run.actions.payload import CONTENT_TYPES
@@ -32,6 +32,7 @@ class Request:
         query: The query, percent-encoded, without `?` and without api-version; may be "".
         body: The body; b"" for none.
         content_type: The body's media type, or None when there is no body.
+        cells: The cells of the row that it was made from, or None.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Request:
     query: str = ""
     body: bytes = field(default=b"", repr=False)
     content_type: str | None = None
+    cells: Mapping[str, str] | None = field(default=None, repr=False)
 
     @property
     def full_query(self) -> str:
@@ -47,6 +49,37 @@ class Request:
 
     def target(self) -> str:
         return f"{self.path}?{self.full_query}"
+
+    def echoes(self, variables: Iterable[str] = ()) -> list[str]:
+        """Return the texts that must not be shown when a server repeats them.
+
+        These are the body, the strings in a body of JSON, the query, the cells of the row and
+        `variables`, but not what is part of the path, which is shown anyway.
+        """
+        path = unquote(self.path)
+        texts = [
+            *variables,
+            *(self.cells or {}).values(),
+            *(value for _, value in parse_qsl(self.query)),
+        ]
+        if self.content_type == CONTENT_TYPES["json"]:
+            texts += _strings_in_json(self.body)
+        texts = [text for text in texts if text not in path]
+        bodies = {self.body.decode(errors="replace"), self.body.decode("latin-1")}
+        return [*texts, *bodies]
+
+
+def _strings_in_json(body: bytes) -> list[str]:
+    """Return the strings and numbers in a JSON text, without its keys."""
+    strings: list[str] = []
+    values = [json.loads(body)]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict | list):
+            values += value.values() if isinstance(value, dict) else value
+        elif isinstance(value, str | int | float) and not isinstance(value, bool):
+            strings.append(str(value))
+    return strings
 
 
 _SAFE = "-._~"

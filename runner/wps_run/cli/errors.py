@@ -106,7 +106,7 @@ def _report_bug(error: BaseException) -> int:
     if os.environ.get("WPS_RUN_DEBUG"):
         import traceback
 
-        from wps_run.text import mask_secrets
+        from wps_run.redaction import mask_secrets
 
         trace = "".join(traceback.format_exception(error))
         click.echo(mask_secrets(trace, os.environ), err=True, nl=False)

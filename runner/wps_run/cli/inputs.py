@@ -13,6 +13,9 @@ from wps_run.problems import PlaybookError, Problem, UsageError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
+ALLOW_VARIABLE = "WPS_RUN_ALLOW_ENV"
+"""The environment variable with the names that `--allow-env` allows."""
+
 STDIN = "-"
 STDIN_NAME = "<stdin>"
 
@@ -28,7 +31,18 @@ def _assignments(
 
 
 def variable_options(command: Decorated) -> Decorated:
-    """Add `--var` and `--vars-file`."""
+    """Add `--var`, `--vars-file` and `--allow-env`."""
+    command = click.option(
+        "--allow-env",
+        "allowed_environment",
+        multiple=True,
+        metavar="NAME",
+        envvar=ALLOW_VARIABLE,
+        show_envvar=True,
+        help="Allow ${env.NAME} although its name or value is that of a key, token or password. "
+        "Playbooks cannot allow it themselves. Repeatable; names in the variable are separated by "
+        "spaces.",
+    )(command)
     command = click.option(
         "--vars-file",
         "vars_files",

@@ -9,6 +9,7 @@ from typing import TextIO
 import click
 
 from wps_run.cli.inputs import Decorated
+from wps_run.redaction import NO_SECRETS, Secrets
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -37,13 +38,27 @@ class _ToStderr(logging.StreamHandler[TextIO]):
         super().emit(record)
 
 
+class _MaskingFormatter(logging.Formatter):
+    """Masks secrets in each line."""
+
+    def __init__(self, line_format: str, time_format: str, secrets: Secrets) -> None:
+        super().__init__(line_format, time_format)
+        self._secrets = secrets
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._secrets.mask(super().format(record))
+
+
 @contextmanager
-def logging_to_stderr(level: str | None, *, verbose: bool) -> Iterator[None]:
+def logging_to_stderr(
+    level: str | None, *, verbose: bool, secrets: Secrets = NO_SECRETS
+) -> Iterator[None]:
     """Show the loggers `wps_run.*` on stderr, within the context.
 
     Args:
         level: One of `LEVELS`, or None: `info` when `verbose`, else nothing is logged.
         verbose: Whether to log at `info` when there is no level.
+        secrets: Values to mask, whichever logger has them.
     """
     level = level or ("info" if verbose else None)
     if level is None:
@@ -52,7 +67,7 @@ def logging_to_stderr(level: str | None, *, verbose: bool) -> Iterator[None]:
     logger = logging.getLogger("wps_run")
     handler = _ToStderr(sys.stderr)
     line_format = "%(asctime)s.%(msecs)03d %(levelname)s %(name)s %(message)s"
-    handler.setFormatter(logging.Formatter(line_format, "%H:%M:%S"))
+    handler.setFormatter(_MaskingFormatter(line_format, "%H:%M:%S", secrets))
     logger.addHandler(handler)
     previous = logger.level
     logger.setLevel(level.upper())

@@ -124,6 +124,7 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
         options=options,
         variables=read_variables(values["assignments"], values["vars_files"]),
         environment=read_environment(values.get("settings")),
+        allowed_environment=values["allowed_environment"],
         hub=values["hub"],
         connection=values.get("connection"),
         shard=resolve_shard(values["shard"], values["shards"], os.environ),

@@ -4,8 +4,8 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from typing import Self
 
 import aiohttp
@@ -22,6 +22,7 @@ from wps_run.connect.log import LOG, RequestLogger
 from wps_run.connect.proxy import find_proxy
 from wps_run.connect.reply import NoReply, Outcome, parse_reply
 from wps_run.problems import SettingsError, is_out_of_files
+from wps_run.redaction import NO_SECRETS, Secrets, clean_line
 from wps_run.version import VERSION
 
 MAX_BODY_BYTES = 64 * 1024
@@ -61,6 +62,10 @@ class Client:
         concurrency: The most connections, and so requests in flight.
         tokens: The source of tokens; the endpoint's key or identity by default.
         tls: The TLS context, such as one with a CA bundle; the system's by default.
+        secrets: Values to mask in logs and in what the server answers; the endpoint's key and
+            each token are masked in any case.
+        variables: Values of the playbook's variables. An error of the server that repeats one
+            is shown without it.
         trust_env: Whether `HTTPS_PROXY` and `NO_PROXY` apply.
         now: The clock for tokens and dates: seconds since the epoch.
 
@@ -77,6 +82,8 @@ class Client:
         concurrency: int,
         tokens: TokenSource | None = None,
         tls: ssl.SSLContext | None = None,
+        secrets: Secrets = NO_SECRETS,
+        variables: Iterable[str] = (),
         trust_env: bool = True,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -88,6 +95,8 @@ class Client:
         self._tokens = tokens or _token_source(endpoint)
         self._entra_tokens = self._tokens if isinstance(self._tokens, EntraTokens) else None
         self._tls = tls
+        self._secrets = secrets.with_values(endpoint.key)
+        self._variables = tuple(variables)
         self._proxy = find_proxy(endpoint) if trust_env else None
         self._now = now
         self._deadlines = Deadlines()
@@ -146,9 +155,12 @@ class Client:
             except SettingsError as error:
                 return NoReply(sent=False, code="token", message=str(error)), b""
         token = self._tokens.token(request.path, now)
-        # The signature alone, too: a server may echo the token with its dots escaped.
-        secrets = (token, token.rpartition(".")[2], self._endpoint.key)
-        log = RequestLogger(request, request_id, attempt, secrets) if self._is_logging else None
+        clean = partial(self._clean, request, token)
+        log = (
+            RequestLogger(request, request_id, attempt, self._secrets, clean)
+            if self._is_logging
+            else None
+        )
         headers = self._headers(request, token, request_id)
         if log:
             log.log_request(headers)
@@ -161,9 +173,15 @@ class Client:
         if log:
             log.log_response(response.status, response.headers, len(body))
         return (
-            parse_reply(response.status, response.headers, body, now=self._now(), secrets=secrets),
+            parse_reply(response.status, response.headers, body, now=self._now(), clean=clean),
             body,
         )
+
+    def _clean(self, request: Request, token: str, text: str | None, length: int) -> str | None:
+        """Turn a text of the server into one line that may be shown."""
+        # The signature alone, too: a server may echo the token with its dots escaped.
+        secrets = self._secrets.with_values(token, token.rpartition(".")[2])
+        return clean_line(text, secrets, length, request.echoes(self._variables))
 
     async def _exchange(
         self, request: Request, headers: dict[str, str], seconds: float

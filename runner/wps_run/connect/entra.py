@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from wps_run.connect.endpoint import Identity
 from wps_run.problems import SettingsError
-from wps_run.text import clean_line
+from wps_run.redaction import Secrets, clean_line
 
 SCOPE = "https://webpubsub.azure.com/.default"
 """The scope of a token. Source: the official SDKs."""
@@ -45,7 +45,7 @@ class EntraTokens:
 
     def __init__(self, credential: Credential, *, secrets: tuple[str, ...] = ()) -> None:
         self._credential = credential
-        self._secrets = secrets
+        self._secrets = Secrets(secrets)
         self._token = ""
         self._expires_on = 0.0
         self._lock = asyncio.Lock()
@@ -96,7 +96,7 @@ def create_entra_tokens(identity: Identity) -> EntraTokens:
     try:
         credential = _create_credential(library, identity)
     except ValueError as error:
-        reason = clean_line(str(error), secrets, _MESSAGE_LENGTH)
+        reason = clean_line(str(error), Secrets(secrets), _MESSAGE_LENGTH)
         raise SettingsError(f"the identity cannot be used: {reason}") from None
     return EntraTokens(credential, secrets=secrets)
 

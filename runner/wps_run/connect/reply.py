@@ -2,11 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
-
-from wps_run.text import clean_line
 
 MAX_MESSAGE_LENGTH = 300
 """The most characters of an error message that are kept."""
@@ -20,6 +18,10 @@ MAX_RETRY_AFTER = 3600.0
 _MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
 _TITLE = re.compile(r"<title[^<>]*>([^<>]*)</title", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
+
+
+Cleaner = Callable[[str | None, int], str | None]
+"""Turns a text of the server into one line that may be shown, of at most so many characters."""
 
 
 class Reply(NamedTuple):
@@ -59,7 +61,7 @@ Outcome = Reply | NoReply
 
 
 def parse_reply(
-    status: int, headers: Mapping[str, str], body: bytes, *, now: float, secrets: Iterable[str]
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float, clean: Cleaner
 ) -> Reply:
     """Parse a response. A success has only its status.
 
@@ -68,16 +70,15 @@ def parse_reply(
         headers: The headers, case-insensitive (a `CIMultiDict`) or in lower case.
         body: The body, or its beginning. It may be JSON, problem+json, HTML, text or empty.
         now: Seconds since the epoch, for a `Retry-After` that is a date.
-        secrets: Values to mask; a hostile server may echo them.
+        clean: Removes secrets and parts of the request from texts of the server.
     """
     if 200 <= status < 300:  # noqa: PLR2004 -- the range of success
         return Reply(status)
     code, message = _parse_error(headers.get("content-type", ""), body)
-    masked = tuple(filter(None, secrets))
     return Reply(
         status,
-        clean_line(headers.get("x-ms-error-code") or code, masked, MAX_CODE_LENGTH),
-        clean_line(message, masked, MAX_MESSAGE_LENGTH),
+        clean(headers.get("x-ms-error-code") or code, MAX_CODE_LENGTH),
+        clean(message, MAX_MESSAGE_LENGTH),
         parse_retry_after(headers, now),
     )
 

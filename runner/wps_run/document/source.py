@@ -5,7 +5,7 @@ from bisect import bisect_right
 from functools import cached_property
 
 from wps_run.problems import Position, Problem, Severity
-from wps_run.text import mask_access_keys
+from wps_run.redaction import mask_access_keys
 
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 

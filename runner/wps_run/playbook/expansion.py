@@ -1,9 +1,10 @@
 """Expand one action of a playbook: substitute its variables and rows, and check every result."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from wps_run.actions.fields import FieldType
@@ -18,9 +19,10 @@ from wps_run.playbook.rows import InputError, Row, Rows, inline_rows
 from wps_run.playbook.schema import SchemaForm
 from wps_run.playbook.validator import default_validator
 from wps_run.playbook.variables import (
+    FilterValueError,
     NotYetKnownError,
     Template,
-    UndefinedError,
+    UnusableReferenceError,
     VariableScope,
     parse_template,
     reference_problem,
@@ -52,6 +54,7 @@ class ExpandedAction(NamedTuple):
         values: Its properties, with all variables substituted; `data` from a file is bytes.
         label: Its label, with all variables substituted.
         problems: What is wrong. If there are any, the values are not usable.
+        cells: The cells of its row.
     """
 
     template: ActionTemplate
@@ -60,6 +63,7 @@ class ExpandedAction(NamedTuple):
     values: Mapping[str, Any]
     label: str | None
     problems: tuple[Problem, ...] = ()
+    cells: Mapping[str, str] = MappingProxyType({})
 
 
 class Expansion:
@@ -80,6 +84,8 @@ class Expansion:
         self._constants: dict[str, Any] = {}
         self._functions: dict[str, CellFunction] = {}
         self._first_columns: dict[str, str] = {}
+        self._expressions: dict[str, Template] = {}
+        """Expressions with cells outside quotes, which are checked in each row."""
         self._predicates: tuple[tuple[str, Predicate], ...] | None = None
         self._message = lru_cache(maxsize=MESSAGE_CACHE_SIZE)(self._read_message)
         for key, value in self._substituted_properties().items():
@@ -105,7 +111,10 @@ class Expansion:
         """Make one property a constant, or a function of the cells of a row."""
         path = (*self._template.path, key)
         if isinstance(value, str):
-            parts = [self._parse(value, path)]
+            is_expression = key in self._expression_names
+            parts = [self._parse(value, path, is_expression=is_expression)]
+            if not all(parts[0].quoted):
+                self._expressions[key] = parts[0]
         elif isinstance(value, list):
             parts = [self._parse(text, (*path, index)) for index, text in enumerate(value)]
         else:
@@ -120,24 +129,27 @@ class Expansion:
         else:
             self._constants[key] = function({}) if "${" in str(value) else value
 
+    @property
+    def _expression_names(self) -> Collection[str]:
+        fields = self._template.action.fields
+        return [field.name for field in fields if field.is_expression]
+
     def _is_number(self, key: str) -> bool:
         fields = self._template.action.fields
         return any(field.name == key and field.type is FieldType.INTEGER for field in fields)
 
-    def _parse(self, text: str, path: Path) -> Template:
+    def _parse(self, text: str, path: Path, *, is_expression: bool = False) -> Template:
         try:
-            return parse_template(text, self._scope)
-        except UndefinedError as error:
-            self._add_undefined(path, error)
+            return parse_template(text, self._scope, is_expression=is_expression)
+        except UnusableReferenceError as error:
+            self._add_unusable(path, error)
         except NotYetKnownError:
             self._is_known = False
         return Template((text,))
 
-    def _add_undefined(self, path: Path, error: UndefinedError) -> None:
+    def _add_unusable(self, path: Path, error: UnusableReferenceError) -> None:
         self._problems.append(
-            reference_problem(
-                self._document, path, error.reference, error.message, "undefined-variable"
-            )
+            reference_problem(self._document, path, error.reference, error.message, error.rule)
         )
 
     def _expand_rows(self) -> Iterator[ExpandedAction]:
@@ -167,8 +179,8 @@ class Expansion:
         if isinstance(for_each, dict) and "file" in for_each:
             try:
                 return self._scope.inputs.rows(substitute(for_each["file"], self._scope))
-            except UndefinedError as error:
-                self._add_undefined((*path, "file"), error)
+            except UnusableReferenceError as error:
+                self._add_unusable((*path, "file"), error)
             except NotYetKnownError:
                 pass
             return iter(())
@@ -177,8 +189,8 @@ class Expansion:
     def _substitute_cell(self, text: str, path: Path) -> str:
         try:
             return substitute(text, self._scope)
-        except UndefinedError as error:
-            self._add_undefined(path, error)
+        except UnusableReferenceError as error:
+            self._add_unusable(path, error)
         except NotYetKnownError:
             self._is_known = False
         return text
@@ -226,6 +238,8 @@ class Expansion:
         except KeyError as error:
             message = missing_column_error(error.args[0], row.cells)
             return self._rejected_row(row, item, [Finding((), message, "row")])
+        if self._expressions and (problem := self._unusable_cell(row)):
+            return ExpandedAction(self._template, item, row.position, {}, None, (problem,))
         if not self._passes(values):
             findings = list(self._check(values, varying=True))
             if findings:
@@ -235,7 +249,7 @@ class Expansion:
             name = values.pop("dataFile")
             if self._is_known:
                 values["data"] = self._message(name, data_type_of(values))
-        return ExpandedAction(self._template, item, row.position, values, label)
+        return ExpandedAction(self._template, item, row.position, values, label, (), row.cells)
 
     def _passes(self, values: Mapping[str, Any]) -> bool:
         """Check the row's values by predicates; False means that the full check must decide."""
@@ -293,14 +307,26 @@ class Expansion:
         problems = tuple(self._row_problem(row, finding) for finding in findings)
         return ExpandedAction(self._template, item, row.position, {}, None, problems)
 
+    def _unusable_cell(self, row: Row) -> Problem | None:
+        """Find a cell that would become another part of an expression."""
+        for key, template in self._expressions.items():
+            unusable = template.unusable_column(row.cells) if self._is_known else None
+            if unusable:
+                column, message = unusable
+                return self._cell_problem(row, column, f"{key}: {message}", FilterValueError.rule)
+        return None
+
     def _row_problem(self, row: Row, finding: Finding) -> Problem:
         """Place a finding at its row, or at its cell if the rows are in the playbook."""
         message = _PROPERTY.sub(r"\1", finding.message)
         column = self._first_columns.get(str(finding.path[0])) if finding.path else None
+        return self._cell_problem(row, column, message, finding.rule)
+
+    def _cell_problem(self, row: Row, column: str | None, message: str, rule: str) -> Problem:
         if not row.paths:
-            return Problem(message, finding.rule, row.position)
+            return Problem(message, rule, row.position)
         path = row.paths.get(column or "", next(iter(row.paths.values())))
-        return self._document.problem(message, finding.rule, path)
+        return self._document.problem(message, rule, path)
 
     def _property_problem(self, finding: Finding) -> Problem:
         path = (*self._template.path, *finding.path)

@@ -22,6 +22,7 @@ from wps_run.playbook.options import (
 )
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, Position, Problem
+from wps_run.redaction import NO_SECRETS, Secrets
 
 if TYPE_CHECKING:
     from wps_run.playbook.shards import Shard  # it loads OpenSSL, which only shards need
@@ -48,6 +49,7 @@ class Step:
         delivery: Whether it is sent again when the outcome is unknown.
         timeout: The limit of one attempt in seconds.
         on_missing: What to do when its user or connection does not exist.
+        secrets: Values that are masked in its target.
     """
 
     index: int
@@ -63,12 +65,13 @@ class Step:
     delivery: Delivery
     timeout: float
     on_missing: OnMissing = field(default_factory=OnMissing)
+    secrets: Secrets = NO_SECRETS
 
     @property
     def target(self) -> dict[str, Value]:
-        """What it is applied to: its target properties, in the order of the table."""
-        values = self.values
-        return {name: values[name] for name in self.action.targets if name in values}
+        """What it is applied to, to be shown: its target properties, in the order of the table."""
+        values, masked = self.values, self.secrets.masked
+        return {name: masked(values[name]) for name in self.action.targets if name in values}
 
 
 SHOWN_ROWS = 20
@@ -174,7 +177,7 @@ def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
     """
     index = first
     for template in playbook.actions:
-        make = _step_maker(template, options, hub)
+        make = _step_maker(template, options, hub, scope.secrets)
         is_owned = _ownership(template, shard)
         for expanded in _expand(playbook, template, scope):
             if expanded.problems:
@@ -185,7 +188,7 @@ def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
 
 
 def _step_maker(
-    template: ActionTemplate, options: RunOptions, hub: str
+    template: ActionTemplate, options: RunOptions, hub: str, secrets: Secrets
 ) -> Callable[[ExpandedAction, int], Step]:
     """Return the function that makes the steps of one action; rows share all that it prepares."""
     own, action, action_index = template.options, template.action, _action_index(template)
@@ -202,20 +205,23 @@ def _step_maker(
     def make(expanded: ExpandedAction, index: int) -> Step:
         values = _convert(action, expanded.values) if needs_conversion else expanded.values
         position = expanded.position
+        request = make_request(values)
+        request.cells = expanded.cells or None
         return Step(
             index,
             action_index,
             expanded.item,
             action,
             values,
-            make_request(values),
+            request,
             EXCLUSIVE if is_sequential else make_locks(values),
             f"{position.file}:{position.line}",
-            expanded.label,
+            expanded.label and secrets.mask(expanded.label),
             on_error,
             delivery,
             timeout,
             on_missing,
+            secrets,
         )
 
     return make

@@ -1,13 +1,25 @@
-"""Substitute `${name}` in strings: plain text replacement, without expressions."""
+"""Substitute `${name}` in strings: plain text replacement, without expressions.
+
+In an OData expression a variable is a value and cannot become another part of the expression.
+"""
 
 import re
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
 
 from wps_run.document.document import Document, Path
 from wps_run.playbook.rows import NO_INPUTS, VALUE_COLUMN, Inputs
 from wps_run.problems import Position, Problem, did_you_mean
+from wps_run.redaction import (
+    Secrets,
+    is_secret_name,
+    is_secret_value,
+    is_setting_of,
+    secrets_of,
+)
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[^}\n]*)(?P<end>\}?)")
 
@@ -19,6 +31,8 @@ class VariableScope:
         variables: Name to value, from all sources, overrides applied.
         environment: The variables of `${env.NAME}`; None when they are known only at run time.
         inputs: The files that the playbook names.
+        connections: The settings that hold connection strings; `${env.NAME}` does not read them.
+        allowed: The secrets of the environment that `${env.NAME}` may read all the same.
     """
 
     def __init__(
@@ -26,24 +40,53 @@ class VariableScope:
         variables: Mapping[str, str] = MappingProxyType({}),
         environment: Mapping[str, str] | None = MappingProxyType({}),
         inputs: Inputs = NO_INPUTS,
+        *,
+        connections: Collection[str] = (),
+        allowed: Collection[str] = (),
     ) -> None:
         self.variables = variables
         self.environment = environment
         self.inputs = inputs
+        self.connections = connections
+        self.allowed = allowed
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """The secrets of the environment, which are not shown even if they may be sent."""
+        return secrets_of(self.environment or {}, self.allowed)
 
 
-class UndefinedError(Exception):
-    """A `${…}` that names no variable.
+class UnusableReferenceError(Exception):
+    """A `${…}` that cannot be replaced.
 
     Attributes:
+        rule: A stable name for machines.
         reference: The reference as in the source, `${…}`.
         message: What is wrong with it and what to write instead.
     """
+
+    rule = "undefined-variable"
 
     def __init__(self, reference: str, message: str) -> None:
         self.reference = reference
         self.message = message
         super().__init__(message)
+
+
+class UndefinedError(UnusableReferenceError):
+    """It names no variable."""
+
+
+class SecretReferenceError(UnusableReferenceError):
+    """It names an environment variable that may hold a secret."""
+
+    rule = "secret-variable"
+
+
+class FilterValueError(UnusableReferenceError):
+    """Its value would become another part of an OData expression."""
+
+    rule = "filter-value"
 
 
 class NotYetKnownError(Exception):
@@ -55,9 +98,11 @@ class Template(NamedTuple):
 
     Attributes:
         parts: Alternately a literal text and the name of a column; the last is a literal text.
+        quoted: In an expression, for each column whether it is inside quotes; () in other texts.
     """
 
     parts: tuple[str, ...]
+    quoted: tuple[bool, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -77,30 +122,78 @@ class Template(NamedTuple):
         """
         filled = list(self.parts)
         filled[1::2] = [cells[column] for column in self.parts[1::2]]
+        for index, is_quoted in enumerate(self.quoted):
+            if is_quoted:
+                filled[2 * index + 1] = _escape_quotes(filled[2 * index + 1])
         return "".join(filled)
 
+    def unusable_column(self, cells: Mapping[str, str]) -> tuple[str, str] | None:
+        """Return the column whose value cannot stand in the expression, and why; or None."""
+        for column, is_quoted in zip(self.columns, self.quoted, strict=False):
+            if not is_quoted and not _is_expression_value(cells[column]):
+                return column, _expression_error(f"${{each.{column}}}" if column else "${each}")
+        return None
 
-def parse_template(text: str, scope: VariableScope) -> Template:
+
+def parse_template(text: str, scope: VariableScope, *, is_expression: bool = False) -> Template:
     """Substitute every `${…}` of a text except those of a row.
+
+    Args:
+        text: The text.
+        scope: The sources of values.
+        is_expression: Whether the text is an OData expression. Inside its quotes, quotes in a
+            value are doubled; outside of them, a value is a number, `true`, `false` or `null`.
 
     Raises:
         UndefinedError: A reference names no variable.
+        SecretReferenceError: It names a secret of the environment.
+        FilterValueError: Its value cannot stand in the expression.
         NotYetKnownError: It names an environment variable, and the environment is not known.
     """
+    _refuse_secrets(text, scope)
     parts: list[str] = []
     literal: list[str] = []
+    quoted: list[bool] = []
+    is_quoted = False
     end = 0
     for match in _REFERENCE.finditer(text):
-        literal.append(text[end : match.start()])
+        before = text[end : match.start()]
+        is_quoted ^= before.count("'") % 2 == 1
+        literal.append(before)
         end = match.end()
         column = _column(match)
         if column is None:
-            literal.append(_resolve(match, scope))
+            value = _resolve(match, scope)
+            if is_expression and match["name"] is not None:
+                if is_quoted:
+                    value = _escape_quotes(value)
+                elif not _is_expression_value(value):
+                    raise FilterValueError(match[0], _expression_error(match[0]))
+            literal.append(value)
         else:
             parts += ("".join(literal), column)
+            quoted.append(is_quoted)
             literal = []
     literal.append(text[end:])
-    return Template((*parts, "".join(literal)))
+    return Template((*parts, "".join(literal)), tuple(quoted) if is_expression else ())
+
+
+_EXPRESSION_VALUE = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
+
+
+def _is_expression_value(value: str) -> bool:
+    return bool(_EXPRESSION_VALUE.fullmatch(value))
+
+
+def _expression_error(reference: str) -> str:
+    return (
+        f"`{reference}` is outside quotes, where its value must be a number, `true`, `false` or "
+        f"`null`; for a text write `'{reference}'`"
+    )
+
+
+def _escape_quotes(value: str) -> str:
+    return value.replace("'", "''")
 
 
 def substitute(text: str, scope: VariableScope) -> str:
@@ -110,10 +203,12 @@ def substitute(text: str, scope: VariableScope) -> str:
 
     Raises:
         UndefinedError: A reference names no variable.
+        SecretReferenceError: It names a secret of the environment.
         NotYetKnownError: It names an environment variable, and the environment is not known.
     """
     if "${" not in text:
         return text
+    _refuse_secrets(text, scope)
     return _REFERENCE.sub(lambda match: _resolve(match, scope), text)
 
 
@@ -171,6 +266,35 @@ def _resolve(match: re.Match[str], scope: VariableScope) -> str:
     if value is None:
         raise UndefinedError(reference, _undefined_message(reference, name, scope.variables))
     return value
+
+
+def _refuse_secrets(text: str, scope: VariableScope) -> None:
+    """Refuse secrets of the environment, also those whose values are not known yet.
+
+    A playbook may be from somebody else, who must not receive them.
+    """
+    for match in _matches(text):
+        prefix, dot, name = (match["name"] or "").partition(".")
+        if prefix != "env" or not dot or not match["end"] or name in scope.allowed:
+            continue
+        if is_secret_name(name) or any(
+            is_setting_of(connection, name) for connection in scope.connections
+        ):
+            reason = "by its name holds a key, a password or a token"
+        elif _has_secret_value(name, scope):
+            reason = "holds a connection string, a key or a token"
+        else:
+            continue
+        message = (
+            f"the environment variable `{name}` {reason}, and a playbook must not send it; if it "
+            f"is meant to, allow it with `--allow-env {shlex.quote(name)}`"
+        )
+        raise SecretReferenceError(match[0], message)
+
+
+def _has_secret_value(name: str, scope: VariableScope) -> bool:
+    value = (scope.environment or {}).get(name, "")
+    return is_secret_value(value) or scope.secrets.occur_in(value)
 
 
 def _from_environment(reference: str, name: str, environment: Mapping[str, str] | None) -> str:

@@ -53,7 +53,8 @@ class WaitTracker:
     def waits_of(self, step: Step) -> tuple[StepWait, ...]:
         """Return what the step waits for, one value per key. Call it for each step in order."""
         waits = (self._wait(lock, step.index) for lock in step.locks)
-        return tuple(wait for wait in waits if wait)
+        mask = step.secrets.masked
+        return tuple(replace(wait, key=mask(wait.key)) for wait in waits if wait)
 
     def _wait(self, lock: Lock, number: int) -> StepWait | None:
         """Return what holders of this lock wait for, and add the step to its holders."""
@@ -76,7 +77,7 @@ def step_text(step: Step, waits: Sequence[StepWait]) -> str:
     body = f"  {len(step.request.body)} B {step.request.content_type}" if step.request.body else ""
     return (
         f"{step.index:>6}  {step.action.name} {target_text(step.target)}{name}\n"
-        f"        {step.request.method} {step.request.target()}{body}\n"
+        f"        {step.request.method} {step.secrets.mask(step.request.target())}{body}\n"
         f"        {replace_invisible(step.source)}; waits for {_waits_text(waits)}\n"
     )
 
@@ -107,8 +108,8 @@ def step_record(step: Step, waits: Sequence[StepWait]) -> dict[str, Any]:
         "target": step.target,
         "source": step.source,
         "method": step.request.method,
-        "path": step.request.path,
-        "query": step.request.query,
+        "path": step.secrets.mask(step.request.path),
+        "query": step.secrets.mask(step.request.query),
         "contentType": step.request.content_type,
         "bodyBytes": len(step.request.body),
         "waitsFor": [

@@ -143,6 +143,14 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "type": Rule(
             "A value has the wrong type.", "Write the type that the message names; quote strings."
         ),
+        "filter-value": Rule(
+            "A variable outside quotes of a filter is a text.",
+            "Write it in single quotes: `userId eq '${name}'`.",
+        ),
+        "secret-variable": Rule(
+            "A `${env.NAME}` names an environment variable that holds a secret.",
+            "Use another variable, or allow it with `--allow-env NAME`.",
+        ),
         "undefined-variable": Rule(
             "A `${…}` names an unknown variable.",
             "Add it to `vars`, use `--var`, or write `$${` for a literal `${`.",

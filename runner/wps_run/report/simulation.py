@@ -65,6 +65,19 @@ def message_delivery(
     return MessageDelivery(origin, data_type, len(data), text, recipients)
 
 
+def masked_simulation(simulation: "Simulation", mask: Callable[[str], str]) -> "Simulation":
+    """Return a simulation in which each text is masked."""
+    return msgspec.convert(_masked(msgspec.to_builtins(simulation), mask), Simulation)
+
+
+def _masked(value: Any, mask: Callable[[str], str]) -> Any:  # noqa: ANN401 -- plain data
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, dict):
+        return {_masked(key, mask): _masked(item, mask) for key, item in value.items()}
+    return [_masked(item, mask) for item in value] if isinstance(value, list | tuple) else value
+
+
 class ClosedClient(Struct, frozen=True):
     """One client whose connection was closed, and the reason it received; "" for none."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from wps_run import planning, running
+from wps_run import checking, planning, running
 from wps_run.execution.result import Result
 from wps_run.playbook.model import read_playbook
 
@@ -328,7 +328,7 @@ def make_plan(
         **options,
         "actions": list(actions),
     }
-    setting = {planning.DEFAULT_CONNECTION: connection}
+    setting = {checking.DEFAULT_CONNECTION: connection}
     read = read_playbook(json.dumps(playbook), "p.json")
     (plan,) = planning.plan([read], planning.RunOverrides(environment=setting))
     return plan

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from wps_run import planning
+from wps_run import checking
 from wps_run.cli.options import read_environment
 from wps_run.connect.client_token import (
     ClientTokenOptions,
@@ -73,7 +73,7 @@ class Lifetime(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no g
 @click.option(
     "--connection",
     metavar="NAME",
-    default=planning.DEFAULT_CONNECTION,
+    default=checking.DEFAULT_CONNECTION,
     show_default=True,
     help="Read the connection string from the setting with this NAME.",
 )

@@ -48,6 +48,7 @@ from wps_run.journal.writer import read_journal
 from wps_run.planning import Plan
 from wps_run.playbook.options import CONNECTION
 from wps_run.problems import PlaybookError, UsageError, is_out_of_files
+from wps_run.redaction import secrets_of
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
 
 if TYPE_CHECKING:
@@ -173,12 +174,13 @@ def command(**values: Any) -> int:
       wps-run --output ndjson playbook.yaml > results.ndjson
     """
     args = RunArguments(**{field.name: values[field.name] for field in fields(RunArguments)})
-    click.get_current_context().with_resource(
-        logging_to_stderr(args.log_level, verbose=args.verbose)
-    )
     faults = rehearsal_arguments(args.faults, args.fault_seed, args.absent, local=args.local)
     journal = args.journal_options()
     overrides = overrides_from(values)
+    secrets = secrets_of(overrides.environment, overrides.allowed_environment)
+    click.get_current_context().with_resource(
+        logging_to_stderr(args.log_level, verbose=args.verbose, secrets=secrets)
+    )
     paths = args.playbooks
     if journal.resume:
         history = read_journal(Path(journal.resume))

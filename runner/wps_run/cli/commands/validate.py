@@ -1,7 +1,8 @@
 """`wps-run validate`: check playbooks without sending anything."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from wps_run import checking
 from wps_run.cli.inputs import STDIN, read_input, read_variables, variable_options
 from wps_run.cli.terminal import styler_for, write
 from wps_run.playbook.lint import find_unused_assignments, used_variables
+from wps_run.playbook.model import Playbook
 from wps_run.problems import PlaybookError, Problem, Severity, UsageError
 from wps_run.report.findings import format_text
 from wps_run.report.formats import FINDING_FORMATS, help_of
@@ -41,6 +43,7 @@ def command(
     paths: tuple[str, ...],
     assignments: tuple[tuple[str, str], ...],
     vars_files: tuple[str, ...],
+    allowed_environment: tuple[str, ...],
     form: str,
     *,
     binding_only: bool,
@@ -62,7 +65,13 @@ def command(
     files = list(_find_files(paths))
     variables = read_variables(assignments, vars_files)
     assigned = [name for name, _ in assignments]
-    problems, unreadable = _validate(files, variables, assigned, binding_only=binding_only)
+    check = partial(
+        checking.validate,
+        variables=variables,
+        binding_only=binding_only,
+        allowed_environment=allowed_environment,
+    )
+    problems, unreadable = _validate(files, check, assigned)
     if strict:
         problems = [problem._replace(severity=Severity.ERROR) for problem in problems]
     count = len(files) - len(unreadable)
@@ -75,10 +84,8 @@ def command(
 
 def _validate(
     files: Iterable[str],
-    variables: Mapping[str, str],
+    check: Callable[[Playbook], Iterable[Problem]],
     assigned: Sequence[str],
-    *,
-    binding_only: bool,
 ) -> tuple[list[Problem], list[UsageError]]:
     """Return the problems of the files, and an error for each file that cannot be read.
 
@@ -94,7 +101,7 @@ def _validate(
             playbook = read_input(file)
             if assigned:
                 used |= used_variables(playbook)
-            problems += checking.validate(playbook, variables, binding_only=binding_only)
+            problems += check(playbook)
         except PlaybookError as error:
             has_syntax_error = True
             problems += error.problems
