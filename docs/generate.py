@@ -14,6 +14,7 @@ import click
 from wps_run.actions.reference import render_markdown
 from wps_run.actions.table import ACTIONS
 from wps_run.cli.main import COMMANDS, wps_run
+from wps_run.input_limits import LIMITS
 from wps_run.playbook.options import PLAYBOOK_KEYS, Option, options_of
 from wps_run.report.formats import FORMATS
 
@@ -66,6 +67,13 @@ def format_table() -> str:
     return "\n".join([*rows, ""])
 
 
+def limit_table() -> str:
+    """Return the table of the limits of all inputs, and of the numbers in options."""
+    rows = ["| input | limit | when it is larger |", "|---|---|---|"]
+    rows += [f"| {limit.name} | {limit.shown} | {limit.remedy} |" for limit in LIMITS]
+    return "\n".join([*rows, ""])
+
+
 def replace_part(page: str, name: str, content: str) -> str:
     """Replace what a page has between `<!-- name -->` and `<!-- end of name -->`."""
     begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
@@ -77,9 +85,11 @@ def pages() -> dict[str, str]:
     """Return the generated pages by file name."""
     playbooks = (DOCS / "playbooks.md").read_text("utf-8")
     reports = (DOCS / "reports.md").read_text("utf-8")
+    limits = (DOCS / "limits.md").read_text("utf-8")
     return {
         "actions.md": render_markdown(ACTIONS),
         "cli.md": command_line(),
+        "limits.md": replace_part(limits, "limits", limit_table()),
         "playbooks.md": replace_part(playbooks, "keys", key_table()),
         "reports.md": replace_part(reports, "formats", format_table()),
     }

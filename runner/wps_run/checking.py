@@ -3,8 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from wps_run import input_limits
 from wps_run.document.loader import decode, load
-from wps_run.playbook.files import Files
+from wps_run.input_limits import Limit
+from wps_run.playbook.files import Files, read_input, require_below
 from wps_run.playbook.lint import (
     find_not_in_binding,
     find_unused_assignments,
@@ -13,9 +15,18 @@ from wps_run.playbook.lint import (
 )
 from wps_run.playbook.model import Playbook, read_playbook, variables_from
 from wps_run.playbook.options import CONNECTION
+from wps_run.playbook.rows import InputError
 from wps_run.playbook.steps import check_steps
 from wps_run.playbook.variables import VariableScope
-from wps_run.problems import PlaybookError, Problem, Severity, UsageError, sort_problems
+from wps_run.problems import (
+    PlaybookError,
+    Position,
+    Problem,
+    Severity,
+    UsageError,
+    limited,
+    sort_problems,
+)
 
 DEFAULT_CONNECTION = str(CONNECTION.default)
 """The setting that holds the connection string unless the playbook names another one."""
@@ -40,18 +51,30 @@ def load_variables(path: str | Path) -> dict[str, str]:
         UsageError: The file cannot be read.
         PlaybookError: The file is not such a mapping.
     """
-    return variables_from(load(read_text(path), str(path)))
+    return variables_from(load(read_text(path, input_limits.VARIABLES), str(path)))
 
 
-def read_text(path: str | Path) -> str:
-    """Read a text file that the user named.
+def read_text(
+    path: str | Path, limit: Limit = input_limits.PLAYBOOK, root: Path | None = None
+) -> str:
+    """Read a text file.
+
+    Args:
+        path: The file.
+        limit: Its largest size.
+        root: The folder in which it was found and below which it must be; None when the user named
+            the file. Then it may be a pipe such as `/dev/fd/63`.
 
     Raises:
         UsageError: The file cannot be read; has the reason.
-        PlaybookError: The file is not UTF-8; says where.
+        PlaybookError: The file is too large, is no regular file, is not UTF-8, or is not below
+            `root`.
     """
     try:
-        return decode(Path(path).read_bytes(), str(path))
+        source = path if root is None else require_below(Path(path), root)
+        return decode(read_input(source, limit, may_be_pipe=root is None), str(path))
+    except InputError as error:
+        raise PlaybookError([Problem(str(error), "file", Position(str(path), 1))]) from None
     except IsADirectoryError:
         raise UsageError(f"`{path}` is a folder; name the playbooks in it") from None
     except (OSError, ValueError) as error:
@@ -65,6 +88,7 @@ def validate(
     *,
     binding_only: bool = False,
     allowed_environment: Collection[str] = (),
+    root: Path | None = None,
 ) -> tuple[Problem, ...]:
     """Return every problem of a playbook by position, warnings included.
 
@@ -75,23 +99,22 @@ def validate(
         variables: Name to value; they override the playbook's `vars`.
         binding_only: Whether what the Functions output binding does not have is a problem.
         allowed_environment: The names of secrets that `${env.NAME}` may read all the same.
+        root: The folder below which all files of the playbook must be, or None.
     """
     names = {**playbook.variables, **variables}
     scope = VariableScope(
         names,
         None,
-        files_of(playbook),
+        files_of(playbook, root),
         connections=connections_of(playbook),
         allowed=allowed_environment,
     )
-    return sort_problems(
-        (
-            *playbook.problems,
-            *check_steps(playbook, scope).problems,
-            *(find_not_in_binding(playbook) if binding_only else ()),
-            *find_warnings(playbook),
-        )
+    errors = (
+        *playbook.problems,
+        *check_steps(playbook, scope).problems,
+        *limited(find_not_in_binding(playbook) if binding_only else ()),
     )
+    return tuple(limited(sort_problems((*errors, *limited(find_warnings(playbook))))))
 
 
 def find_run_warnings(
@@ -105,7 +128,7 @@ def find_run_warnings(
     used = {name for playbook in playbooks for name in used_variables(playbook)} if assigned else ()
     warnings = [*find_unused_assignments(assigned, used)]
     for playbook in playbooks:
-        warnings += sort_problems(find_warnings(playbook))
+        warnings += sort_problems(limited(find_warnings(playbook)))
     return tuple(warnings)
 
 
@@ -124,6 +147,6 @@ def connections_of(playbook: Playbook, override: str | None = None) -> tuple[str
     return tuple(filter(None, (DEFAULT_CONNECTION, playbook.connection, override)))
 
 
-def files_of(playbook: Playbook) -> Files:
+def files_of(playbook: Playbook, root: Path | None = None) -> Files:
     """Return the reader of the files that a playbook names, relative to its folder."""
-    return Files(Path(playbook.document.file).parent)
+    return Files(Path(playbook.document.file).parent, root)

@@ -8,13 +8,14 @@ from typing import Any
 from wps_run.checking import DEFAULT_CONNECTION, connections_of, files_of, raise_errors
 from wps_run.connect.settings import resolve_hub
 from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.input_limits import ACTIONS
 from wps_run.playbook.model import Playbook
 from wps_run.playbook.options import Mode, RunOptions, merge_options
 from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
 from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import Step, check_steps, make_steps
 from wps_run.playbook.variables import VariableScope
-from wps_run.problems import sort_problems
+from wps_run.problems import PlaybookError, sort_problems
 
 LOCAL_HUB = "local"
 """The hub of a rehearsal when no hub is named."""
@@ -137,6 +138,9 @@ def plan(
             )
         )
         first += checked.steps
+        if first > ACTIONS.value:
+            message = f"the run, with the playbooks up to this one, {ACTIONS.error}"
+            raise PlaybookError([playbook.document.problem(message, "too-many", ())])
     if shard:
         require_commuting(
             [

@@ -1,11 +1,13 @@
 """Problems of a user's input with their positions, and the expected exceptions."""
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from enum import StrEnum
+from itertools import islice
 from typing import NamedTuple
 
-from wps_run.text import Style, Styler, display_width, replace_invisible, unstyled
+from wps_run.input_limits import PROBLEM_MESSAGE, PROBLEMS
+from wps_run.text import ELLIPSIS, Style, Styler, display_width, replace_invisible, unstyled
 
 
 class Severity(StrEnum):
@@ -117,11 +119,24 @@ def format_with_caret(problem: Problem, styler: Styler = unstyled) -> str:
     return f"{head}\n  {source}\n  {gutter} {caret}"
 
 
-def did_you_mean(word: str, names: Sequence[str]) -> str:
-    """Return `; did you mean `x`?` when a name is similar, else an empty text."""
+SIMILAR_NAMES, SIMILAR_LENGTH = 100, 64
+"""The most names that are compared with a misspelled one, and the longest: comparing takes time."""
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """Return `; did you mean `x`?` when a name is similar, else an empty text.
+
+    Of many names only the first are compared, and long ones are never similar.
+    """
+    if len(word) > SIMILAR_LENGTH:
+        return ""
     import difflib  # noqa: PLC0415 -- only for errors, and slow to import
 
-    by_folded_name = {name.casefold(): name for name in names}
+    by_folded_name = {
+        name.casefold(): name
+        for name in islice(names, SIMILAR_NAMES)
+        if len(name) <= SIMILAR_LENGTH
+    }
     similar = difflib.get_close_matches(word.casefold(), by_folded_name, n=1, cutoff=0.6)
     return f"; did you mean `{by_folded_name[similar[0]]}`?" if similar else ""
 
@@ -129,3 +144,22 @@ def did_you_mean(word: str, names: Sequence[str]) -> str:
 def is_out_of_files(error: BaseException) -> bool:
     """Whether a process, or the system, has as many files open as it may have."""
     return isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
+
+
+def shorten(message: str) -> str:
+    """Cut a message that quotes something very long, in the middle: the remedy is at its end."""
+    if len(message) <= PROBLEM_MESSAGE.value:
+        return message
+    half = PROBLEM_MESSAGE.value // 2
+    return f"{message[:half]}{ELLIPSIS}{message[-half:]}"
+
+
+def limited(problems: Iterable[Problem], most: int = PROBLEMS.value) -> list[Problem]:
+    """Return the first problems and, in place of all others, one that says that there are more."""
+    rest = iter(problems)
+    first = list(islice(rest, most))
+    following = next(rest, None)
+    if following is not None:
+        message = f"there are more than {most:,} problems; correct the ones above first"
+        first.append(Problem(message, "more-problems", following.position))
+    return first

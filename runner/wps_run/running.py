@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import ssl
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wps_run import input_limits
 from wps_run.actions.request import API_VERSION
 from wps_run.actions.table import ACTIONS
 from wps_run.connect.client import Client, load_ca_bundle
@@ -30,9 +32,11 @@ from wps_run.journal.fingerprint import (
 )
 from wps_run.journal.recorder import RunRecorder
 from wps_run.planning import Plan
-from wps_run.playbook.files import Files
+from wps_run.playbook.files import Files, open_input, read_input
 from wps_run.playbook.lint import used_variables
 from wps_run.playbook.options import Mode
+from wps_run.playbook.rows import InputError
+from wps_run.problems import SettingsError
 from wps_run.redaction import NO_SECRETS
 
 if TYPE_CHECKING:
@@ -113,7 +117,7 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
         SettingsError: An endpoint is missing or cannot be used. Nothing was sent.
         Exception: What ended the run, after a result for every action.
     """
-    tls = load_ca_bundle(ca_bundle) if ca_bundle else None
+    tls = _load_tls(ca_bundle) if ca_bundle else None
     stop, recorder = stop or Stop(), recorder or RunRecorder()
     epoch = time.monotonic() - recorder.elapsed
     failure: Exception | None = None
@@ -216,6 +220,20 @@ def _raise_limit(needed: int) -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
+def _load_tls(ca_bundle: str) -> ssl.SSLContext:
+    """Return the TLS context that also trusts the certificates in a file.
+
+    Raises:
+        SettingsError: The file cannot be read, or contains no certificate.
+    """
+    try:
+        raw = read_input(ca_bundle, input_limits.CERTIFICATES, may_be_pipe=True)
+    except (OSError, ValueError, InputError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise SettingsError(f"cannot read the CA bundle `{ca_bundle}`: {reason}") from None
+    return load_ca_bundle(ca_bundle, raw)
+
+
 def new_salt(plans: Sequence[Plan]) -> str:
     """Return a salt for a new journal; the shards of one plan share theirs."""
     if any(plan.shard for plan in plans):
@@ -264,6 +282,6 @@ def _files_read(plan: Plan) -> Mapping[str, Path]:
 
 def _chunks(path: Path) -> Iterator[bytes]:
     """Yield the content of a file, a mebibyte at a time."""
-    with path.open("rb") as file:
+    with open_input(path) as file:
         while chunk := file.read(1024 * 1024):
             yield chunk

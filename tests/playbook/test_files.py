@@ -77,7 +77,7 @@ def test_a_message_has_a_mebibyte_at_most(tmp_path: Path) -> None:
     (tmp_path / "more").write_bytes(b"x" * (DATA_LIMIT + 1))
 
     assert len(Files(tmp_path).data("full")) == DATA_LIMIT
-    with pytest.raises(InputError, match="longer than 1048576 bytes"):
+    with pytest.raises(InputError, match="has more than 1 MiB"):
         Files(tmp_path).data("more")
 
 

@@ -5,6 +5,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from wps_run import input_limits
+
 
 class FieldLocation(StrEnum):
     """The part of the request that carries a property."""
@@ -28,7 +30,7 @@ class FieldType(StrEnum):
 NAME_LIMIT = 1024
 """The longest group name, in UTF-16 units. Source: the pattern in the OpenAPI document."""
 
-DATA_LIMIT = 1024 * 1024
+DATA_LIMIT = input_limits.DATA.value
 """The largest message in bytes. Source: the service's documented message size."""
 
 

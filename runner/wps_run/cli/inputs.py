@@ -2,14 +2,16 @@
 
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from wps_run import input_limits
 from wps_run.checking import load_variables, read_text
 from wps_run.document.loader import decode
 from wps_run.playbook.model import Playbook, read_playbook
-from wps_run.problems import PlaybookError, Problem, UsageError
+from wps_run.problems import PlaybookError, Position, Problem, UsageError, limited
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -27,6 +29,8 @@ def _assignments(
     for value in values:
         if not value.partition("=")[0] or "=" not in value:
             raise click.BadParameter("write it as name=value", param=parameter)
+        if len(value) > input_limits.VARIABLE_VALUE.value:
+            raise click.BadParameter(input_limits.VARIABLE_VALUE.error, param=parameter)
     return tuple((name, text) for name, _, text in (value.partition("=") for value in values))
 
 
@@ -71,18 +75,31 @@ def read_variables(
     return variables
 
 
-def read_input(path: str) -> Playbook:
+def read_input(path: str, root: Path | None = None) -> Playbook:
     """Read one playbook; `-` is standard input. Its problems are in `problems`, not raised.
+
+    Args:
+        path: The file.
+        root: The folder in which it was found and below which it must be, or None.
 
     Raises:
         UsageError: The file cannot be read.
-        PlaybookError: The file is not YAML.
+        PlaybookError: The file is not YAML, or too large.
     """
     if path == STDIN:
-        if sys.stdin is None:
-            raise UsageError("standard input is closed")
-        return read_playbook(decode(sys.stdin.buffer.read(), STDIN_NAME), STDIN_NAME)
-    return read_playbook(read_text(path), path)
+        return read_playbook(_read_stdin(), STDIN_NAME)
+    return read_playbook(read_text(path, root=root), path)
+
+
+def _read_stdin() -> str:
+    if sys.stdin is None:
+        raise UsageError("standard input is closed")
+    limit = input_limits.PLAYBOOK
+    raw = sys.stdin.buffer.read(limit.value + 1)
+    if len(raw) > limit.value:
+        message = f"standard input {limit.error}"
+        raise PlaybookError([Problem(message, "file", Position(STDIN_NAME, 1))])
+    return decode(raw, STDIN_NAME)
 
 
 def read_inputs(paths: Iterable[str]) -> list[Playbook]:
@@ -97,14 +114,32 @@ def read_inputs(paths: Iterable[str]) -> list[Playbook]:
         raise UsageError("name a playbook, or `-` for standard input")
     if paths.count(STDIN) > 1:
         raise UsageError("standard input can be read only once")
+    check_count(len(paths))
     playbooks: list[Playbook] = []
     problems: list[Problem] = []
+    size = 0
     for path in paths:
         try:
-            playbooks.append(read_input(path))
+            playbook = read_input(path)
         except PlaybookError as error:
             problems += error.problems
+            continue
+        playbooks.append(playbook)
+        size += len(playbook.document.text)
+        if size > input_limits.PLAYBOOKS.value:
+            message = f"the playbooks up to here: {input_limits.PLAYBOOKS.error}"
+            raise PlaybookError([Problem(message, "file", Position(path, 1))])
     if problems:
         others = (problem for playbook in playbooks for problem in playbook.problems)
-        raise PlaybookError([*problems, *others])
+        raise PlaybookError(limited([*problems, *others], input_limits.ALL_PROBLEMS.value))
     return playbooks
+
+
+def check_count(playbooks: int) -> None:
+    """Refuse too many playbooks.
+
+    Raises:
+        UsageError: There are more than the limit.
+    """
+    if playbooks > input_limits.PLAYBOOK_FILES.value:
+        raise UsageError(f"the command {input_limits.PLAYBOOK_FILES.error}")

@@ -1,51 +1,37 @@
 """Options that several commands share; those of a run are made from `playbook.options`."""
 
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
+from wps_run import input_limits
 from wps_run.checking import read_text
 from wps_run.cli.inputs import Decorated, read_variables, variable_options
+from wps_run.document.scalars import resolve_plain
 from wps_run.planning import Plan, RunOverrides
+from wps_run.playbook.compiled_schema import compile_schema
+from wps_run.playbook.messages import value_error
 from wps_run.playbook.options import DURATION, HUB, TIMEOUT, Option, flagged_options, parse_duration
 from wps_run.playbook.shards import SHARD_VARIABLE, SHARDS_VARIABLE, resolve_shard
-from wps_run.problems import UsageError
+from wps_run.problems import UsageError, shorten
 
 
-class Duration(click.FloatRange):
-    """A duration in seconds: `250ms`, `10s`, `2m`, or a number of seconds; greater than 0."""
+class OptionValue(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no generics
+    """The value of a playbook's key, which accepts what the playbook accepts."""
 
-    name = "duration"
+    def __init__(self, option: Option) -> None:
+        self.name = option.key
+        self._option = option
 
-    def __init__(self) -> None:
-        super().__init__(min=0, min_open=True)
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        is_number = value.replace(".", "", 1).isdigit()
-        try:
-            duration = parse_duration(float(value) if is_number else value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if duration <= 0:
-            self.fail("a duration must be longer than 0", param, ctx)
-        return duration
-
-
-class FiniteNumber(click.FloatRange):
-    """A number in a range, without infinity and NaN."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value} is not a finite number", param, ctx)
-        return number
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        schema = self._option.schema
+        plain = resolve_plain(value) if schema.get("type") != "string" else value
+        if not compile_schema(schema)(plain):
+            message = value_error(param.opts[0] if param else self.name, schema, plain, value)
+            self.fail(shorten(message), param, ctx)
+        return plain
 
 
 def override_option(option: Option, path: Sequence[str]) -> Callable[[Decorated], Decorated]:
@@ -57,21 +43,23 @@ def override_option(option: Option, path: Sequence[str]) -> Callable[[Decorated]
         option.flag,
         type=value_type,
         metavar=metavar,
-        help=f"{option.summary} Overrides `{'.'.join(path)}` in the playbook.",
+        help=f"{option.summary} {_range_of(option)}Overrides `{'.'.join(path)}` in the playbook.",
         show_default=option.shown_default or None,
     )
 
 
+def _range_of(option: Option) -> str:
+    return f"Range: {option.shown_range}. " if option.shown_range else ""
+
+
 def _type_of(option: Option) -> tuple["click.ParamType[Any]", str | None]:
     schema = option.schema
-    if schema in (DURATION, TIMEOUT):
-        return Duration(), "TIME"
     if "enum" in schema:
         return click.Choice(schema["enum"]), None
-    if schema["type"] == "integer":
-        return click.IntRange(schema["minimum"], schema["maximum"]), "N"
-    if schema["type"] == "number":
-        return FiniteNumber(min=schema["exclusiveMinimum"], min_open=True), "N"
+    if schema in (DURATION, TIMEOUT):
+        return OptionValue(option), "TIME"
+    if schema["type"] in {"integer", "number"}:
+        return OptionValue(option), "N"
     return click.STRING, "NAME"
 
 
@@ -157,7 +145,8 @@ def read_environment(settings: str | None) -> Mapping[str, str]:
         return dict(os.environ)
     from wps_run.connect.settings import parse_settings  # noqa: PLC0415 -- only a run needs it
 
-    return {**parse_settings(read_text(settings), settings), **os.environ}
+    text = read_text(settings, input_limits.SETTINGS)
+    return {**parse_settings(text, settings), **os.environ}
 
 
 def fault_options(command: Decorated) -> Decorated:

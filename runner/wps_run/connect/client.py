@@ -290,20 +290,23 @@ def _reason(error: Exception) -> str:
     return ""
 
 
-def load_ca_bundle(file: str) -> ssl.SSLContext:
+def load_ca_bundle(file: str, content: bytes) -> ssl.SSLContext:
     """Create a TLS context that trusts the system's CAs and those of a PEM file.
 
+    Args:
+        file: The name of the file in messages.
+        content: Its content.
+
     Raises:
-        SettingsError: The file cannot be read, or contains no certificate.
+        SettingsError: It contains no certificate.
     """
     context = ssl.create_default_context()
+    pem = content.decode("ascii", errors="backslashreplace")  # only comments are not ASCII
     try:
-        context.load_verify_locations(cafile=file)
-    except ssl.SSLError:
+        context.load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError):
         raise SettingsError(
             f"the CA bundle `{file}` contains no certificate in PEM form "
             "(`-----BEGIN CERTIFICATE-----`)"
         ) from None
-    except OSError as error:
-        raise SettingsError(f"cannot read the CA bundle `{file}`: {error.strerror}") from None
     return context

@@ -98,7 +98,7 @@ def parse_lifetime(text: str) -> int:
         number = text.strip()
         instead = f"`{number}m` or `{number}s`" if number.isdigit() else "`90s`, `60m`, `12h`, `7d`"
         raise ValueError(f"a lifetime needs a unit: write {instead}")
-    seconds = math.floor(float(match[1]) * _UNITS[match[2]])
+    seconds = math.floor(min(float(match[1]) * _UNITS[match[2]], 1e18))
     if not 1 <= seconds <= _MOST_MINUTES * _MINUTE:
         raise ValueError("a lifetime is at least one second, and at most 2,147,483,647 minutes")
     return seconds

@@ -6,17 +6,23 @@ from typing import Any
 
 from wps_run.document.document import OFFSETS_PER_ENTRY, Document, EntryOffsets
 from wps_run.document.source import Source
-from wps_run.problems import PlaybookError, Problem, did_you_mean, sort_problems
+from wps_run.input_limits import DEPTH, PROBLEMS
+from wps_run.problems import PlaybookError, Problem, did_you_mean, limited, sort_problems
 
-DEPTH_LIMIT = 64
+DEPTH_LIMIT = DEPTH.value
 """The deepest nesting of lists and mappings; a playbook needs five levels."""
 
 TOO_DEEP = f"lists and mappings are nested more than {DEPTH_LIMIT} levels deep"
 
 ALIAS_MINIMUM = 100_000
 ALIAS_RATIO = 10
+LONG_TEXT = 1024
 """Aliases may expand to at most ALIAS_MINIMUM values, or to ALIAS_RATIO times the values in the
-text if that is more. Without this limit, a few lines of nested aliases expand to billions."""
+text if that is more. Without this limit, a few lines of nested aliases expand to billions. A text
+counts as another value for each LONG_TEXT characters."""
+
+MANY_KEYS = 10_000
+"""In a larger mapping, the line of the first of two equal keys is not looked up: it takes long."""
 
 MERGE_KEY = "<<"
 """The unquoted key that merges the entries of other mappings into its own."""
@@ -107,8 +113,14 @@ class DocumentBuilder:
         return Document(self._source, self._roots, self._offsets, self._alias_spans)
 
     def add_problem(self, message: str, rule: str, start: int, end: int) -> None:
-        """Record a problem that does not prevent further parsing."""
+        """Record a problem that does not prevent further parsing.
+
+        Raises:
+            PlaybookError: There are too many problems.
+        """
         self.problems.append(self._source.problem(message, rule, start, end))
+        if len(self.problems) > PROBLEMS.value:
+            raise PlaybookError(limited(sort_problems(self.problems)))
 
     def fatal(self, message: str, rule: str, start: int, end: int) -> PlaybookError:
         """Return the error to raise when parsing cannot continue; holds all problems so far."""
@@ -149,7 +161,7 @@ class DocumentBuilder:
 
     def add_value(self, value: Any, start: int, end: int) -> None:  # noqa: ANN401 -- any value
         """Add a list item, or in a mapping alternately a key and its value."""
-        self._node_count += 1
+        self._node_count += _weight(value)
         current = self._current
         key = current.key
         if key is _LIST_ITEM:
@@ -174,7 +186,7 @@ class DocumentBuilder:
         current.key = _MERGE_VALUE
 
     def define_anchor(self, name: str, value: Any, start: int, end: int) -> None:  # noqa: ANN401 -- any scalar
-        self._anchors[name] = _Anchor(value, 1, (start, end))
+        self._anchors[name] = _Anchor(value, _weight(value), (start, end))
 
     def add_alias(self, name: str, start: int, end: int) -> None:
         """Add the value of an anchor once more.
@@ -195,7 +207,7 @@ class DocumentBuilder:
         if self._alias_node_count > max(ALIAS_MINIMUM, ALIAS_RATIO * own_node_count):
             message = "aliases expand to too many values; write a shorter file, or several"
             raise self.fatal(message, "alias-bomb", start, end)
-        self._node_count += anchor.node_count - 1
+        self._node_count += anchor.node_count - _weight(anchor.value)
         if anchor.span is not None:
             self._alias_spans[start] = anchor.span
         self.add_value(anchor.value, start, end)
@@ -204,7 +216,7 @@ class DocumentBuilder:
         if anchor is _UNFINISHED:
             message = f"`*{name}` is used inside the value of its own anchor"
         else:
-            hint = did_you_mean(name, list(self._anchors)) or "; quote it if a text is meant"
+            hint = did_you_mean(name, self._anchors) or "; quote it if a text is meant"
             message = f"`*{name}` names no anchor{hint}"
         self.add_problem(message, "alias", start, end)
 
@@ -214,9 +226,11 @@ class DocumentBuilder:
             self._add_key_problem(key, start, end)
             current.key = _IGNORED_VALUE
         elif key in current.container:
-            entry = list(current.container).index(key)
-            line = self._source.line_of(current.offsets[OFFSETS_PER_ENTRY * entry])
-            message = f"the key `{key}` is here for the second time; the first is on line {line}"
+            message = f"the key `{key}` is here for the second time"
+            if len(current.container) <= MANY_KEYS:
+                entry = list(current.container).index(key)
+                line = self._source.line_of(current.offsets[OFFSETS_PER_ENTRY * entry])
+                message += f"; the first is on line {line}"
             self.add_problem(message, "duplicate-key", start, end)
             current.key = _IGNORED_VALUE
         else:
@@ -248,3 +262,8 @@ class DocumentBuilder:
         for entry, key in enumerate(mapping):
             start = OFFSETS_PER_ENTRY * entry
             yield key, offsets[start : start + OFFSETS_PER_ENTRY]
+
+
+def _weight(value: object) -> int:
+    """Return as how many values a value counts, what is in it not included."""
+    return 1 + len(value) // LONG_TEXT if isinstance(value, str) else 1

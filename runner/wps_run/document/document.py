@@ -15,7 +15,10 @@ EntryOffsets: TypeAlias = "array[int]"
 """The offsets of a container's entries: for each, the start of key and value and the end."""
 
 OFFSETS_PER_ENTRY = 3
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\']|\'\')*\'', re.DOTALL)
+_FEW_KEYS = 16
+"""Up to so many keys are searched in their order; of more, the indexes are kept."""
+
+_QUOTED = re.compile(r"""\"[^"\\]*(?:\\.[^"\\]*)*"|'[^']*(?:''[^']*)*'""", re.DOTALL)
 
 
 class Document:
@@ -50,6 +53,7 @@ class Document:
         self._roots = roots
         self._offsets = offsets
         self._alias_spans = alias_spans
+        self._key_indexes: dict[int, dict[object, int]] = {}
 
     def position(self, path: Path) -> Position:
         """Return where a value begins, or its closest container if there is no such value."""
@@ -107,7 +111,7 @@ class Document:
         container: Any = self._roots
         key_start, start, end = 0, 0, 0
         for step in (0, *path):
-            entry = _entry_index(container, step)
+            entry = self._entry_index(container, step)
             if entry is None:
                 break
             first = OFFSETS_PER_ENTRY * entry
@@ -116,11 +120,14 @@ class Document:
             container = container[step]
         return key_start, start, end
 
-
-def _entry_index(container: object, step: str | int) -> int | None:
-    """Return the index of the entry that a step of a path leads to, or None."""
-    if isinstance(container, dict):
-        return list(container).index(step) if step in container else None
-    if isinstance(container, list) and isinstance(step, int) and 0 <= step < len(container):
-        return step
-    return None
+    def _entry_index(self, container: object, step: str | int) -> int | None:
+        """Return the index of the entry that a step of a path leads to, or None."""
+        if isinstance(container, dict):
+            if len(container) <= _FEW_KEYS:
+                return list(container).index(step) if step in container else None
+            if id(container) not in self._key_indexes:
+                self._key_indexes[id(container)] = {key: n for n, key in enumerate(container)}
+            return self._key_indexes[id(container)].get(step)
+        if isinstance(container, list) and isinstance(step, int) and 0 <= step < len(container):
+            return step
+        return None

@@ -20,8 +20,9 @@ _FIRST_CHARACTERS = frozenset("~nNtTfF.+-0123456789")
 
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_MAX_DIGITS = 4000
-"""The longest integer that is converted; Python refuses texts of more than 4,300 digits."""
+_MAX_DIGITS = 3000
+"""The longest integer that is converted, in decimal, octal or hexadecimal digits. Python refuses to
+convert integers of more than 4,300 decimal digits to and from text. Longer ones are infinite."""
 
 _PREFIX = "tag:yaml.org,2002:"
 
@@ -67,7 +68,7 @@ def resolve_tagged(tag: str, text: str) -> Scalar:
         )
     value = resolve_plain(text)
     if name == "float" and type(value) is int:
-        return float(value)
+        return _as_float(value)
     if not isinstance(value, _TYPES[name]) or (name == "int" and isinstance(value, bool)):
         raise TagError(f"`{text}` is not a valid {short_tag(tag)}")
     return value
@@ -83,7 +84,14 @@ def short_tag(tag: str) -> str:
     return "!!" + tag.removeprefix(_PREFIX) if tag.startswith(_PREFIX) else tag
 
 
+def _as_float(number: int) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return float("inf") if number > 0 else float("-inf")
+
+
 def _parse_integer(text: str) -> int | float:
-    if text.startswith(("0o", "0x")):
-        return int(text, 0)
-    return int(text) if len(text) <= _MAX_DIGITS else float(text)
+    if len(text) > _MAX_DIGITS:
+        return float("-inf" if text[0] == "-" else "inf")
+    return int(text, 0) if text.startswith(("0o", "0x")) else int(text)

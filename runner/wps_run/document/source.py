@@ -1,13 +1,13 @@
 """A source text, with the line and column of each character and the lines that problems show."""
 
-import re
+from array import array
 from bisect import bisect_right
 from functools import cached_property
+from itertools import accumulate, chain, count
+from operator import add
 
-from wps_run.problems import Position, Problem, Severity
+from wps_run.problems import Position, Problem, Severity, shorten
 from wps_run.redaction import mask_access_keys
-
-_LINE_BREAK = re.compile(r"\r\n|\n|\r")
 
 
 class Source:
@@ -25,9 +25,11 @@ class Source:
         self._lines: dict[int, str] = {}
 
     @cached_property
-    def _line_starts(self) -> list[int]:
+    def _line_starts(self) -> "array[int]":
         """The offset of each line's first character."""
-        return [0, *(match.end() for match in _LINE_BREAK.finditer(self.text))]
+        lines = self.text.replace("\r\n", " \n").replace("\r", "\n").split("\n")
+        lengths = accumulate(map(len, lines[:-1]))
+        return array("q", chain((0,), map(add, lengths, count(1))))
 
     def line_of(self, offset: int) -> int:
         """Return the number of the line, from 1, that contains a character."""
@@ -52,7 +54,7 @@ class Source:
         position = self.position(start)
         line = self._masked_line(position.line)
         width = max(1, min(end - start, len(line) - position.column + 1))
-        return Problem(mask_access_keys(message), rule, position, line, width, severity)
+        return Problem(mask_access_keys(shorten(message)), rule, position, line, width, severity)
 
     def _masked_line(self, number: int) -> str:
         """Return a line without its line break. Masking keeps its width.

@@ -27,11 +27,16 @@ class CompiledSchema:
 
     def errors(self, data: Any) -> "Iterator[ValidationError]":  # noqa: ANN401 -- any data
         """Yield the errors of the data as jsonschema reports them; none if it is valid."""
-        if not self._is_valid(data):
-            yield from self._validator.iter_errors(data)
+        if not self.is_valid(data):
+            yield from self.list_errors(data)
+
+    def list_errors(self, data: Any) -> "Iterator[ValidationError]":  # noqa: ANN401 -- any data
+        """Yield the errors of data that is not valid."""
+        return self._validator.iter_errors(data)
 
     @cached_property
-    def _is_valid(self) -> Predicate:
+    def is_valid(self) -> Predicate:
+        """The function that returns whether data is valid."""
         return compile_schema(self._schema)
 
     @cached_property
@@ -221,6 +226,7 @@ _KEYWORDS: Mapping[str, Callable[[Any, Json], Predicate]] = MappingProxyType(
         "maxLength": _at_most(str),
         "minItems": _at_least(list),
         "minProperties": _at_least(dict),
+        "maxProperties": _at_most(dict),
         "minimum": lambda bound, _: lambda data: not _is_number(data) or data >= bound,
         "maximum": lambda bound, _: lambda data: not _is_number(data) or data <= bound,
         "exclusiveMinimum": lambda bound, _: lambda data: not _is_number(data) or data > bound,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from wps_run.actions.fields import FieldType
 from wps_run.actions.payload import encode_message
 from wps_run.document.document import Path
 from wps_run.document.scalars import resolve_plain
+from wps_run.input_limits import EXPANDED, PROBLEMS
 from wps_run.playbook.compiled_schema import Predicate
 from wps_run.playbook.constraints import Finding, compile_predicates, data_type_of
 from wps_run.playbook.foreach import invalid_references, missing_column_error
@@ -22,6 +24,7 @@ from wps_run.playbook.variables import (
     FilterValueError,
     NotYetKnownError,
     Template,
+    TooLongError,
     UnusableReferenceError,
     VariableScope,
     parse_template,
@@ -127,7 +130,15 @@ class Expansion:
             self._first_columns[key] = columns[0]
             self._functions[key] = function
         else:
-            self._constants[key] = function({}) if "${" in str(value) else value
+            self._set_constant(key, path, function, value)
+
+    def _set_constant(self, key: str, path: Path, function: CellFunction, value: object) -> None:
+        texts = value if isinstance(value, list) else [value]
+        try:
+            has_templates = any("${" in str(text) for text in texts)
+            self._constants[key] = function({}) if has_templates else value
+        except TooLongError as error:
+            self._add_unusable(path, error)
 
     @property
     def _expression_names(self) -> Collection[str]:
@@ -205,12 +216,19 @@ class Expansion:
             reference_problem(
                 self._document, (*path, *inner_path), reference, message, "undefined-variable"
             )
-            for inner_path, reference, message in invalid_references(action, list(row.cells), file)
+            for inner_path, reference, message in islice(
+                invalid_references(action, row.cells, file), PROBLEMS.value + 1
+            )
         ]
 
     def _expand_first(self, row: Row, item: int | None) -> Iterator[ExpandedAction]:
         """Check everything that no row changes with the first row, and expand it."""
-        values = self._constants | {key: make(row.cells) for key, make in self._functions.items()}
+        try:
+            filled = {key: make(row.cells) for key, make in self._functions.items()}
+        except TooLongError as error:
+            yield self._rejected_row(row, item, [_fill_finding(error, row)])
+            return
+        values = self._constants | filled
         problems = []
         if self._is_known and not self._problems:
             findings = self._check(values, varying=False)
@@ -235,9 +253,8 @@ class Expansion:
         try:
             for key, make in self._functions.items():
                 values[key] = make(row.cells)
-        except KeyError as error:
-            message = missing_column_error(error.args[0], row.cells)
-            return self._rejected_row(row, item, [Finding((), message, "row")])
+        except (KeyError, TooLongError) as error:
+            return self._rejected_row(row, item, [_fill_finding(error, row)])
         if self._expressions and (problem := self._unusable_cell(row)):
             return ExpandedAction(self._template, item, row.position, {}, None, (problem,))
         if not self._passes(values):
@@ -339,11 +356,29 @@ class Expansion:
 
 def _cell_function(parts: list[Template], *, is_list: bool, is_number: bool) -> CellFunction:
     if is_list:
-        return lambda cells: [part.fill(cells) for part in parts]
+        return lambda cells: _fill_list(parts, cells)
     text = parts[0]
     if is_number:
         return lambda cells: _parse_number(text.fill(cells))
     return itemgetter(*text.columns) if text.is_single_cell else text.fill
+
+
+def _fill_finding(error: KeyError | TooLongError, row: Row) -> Finding:
+    """Explain why a row cannot be filled in."""
+    if isinstance(error, TooLongError):
+        return Finding((), error.message, error.rule)
+    return Finding((), missing_column_error(error.args[0], row.cells), "row")
+
+
+def _fill_list(parts: list[Template], cells: Mapping[str, str]) -> list[str]:
+    filled: list[str] = []
+    size = 0
+    for part in parts:
+        filled.append(part.fill(cells))
+        size += len(filled[-1])
+        if size > EXPANDED.value:
+            raise TooLongError("${…}")
+    return filled
 
 
 def _parse_number(text: str) -> str | int | float:

@@ -1,20 +1,116 @@
-"""Read the files that a playbook names: rows of `forEach`, messages of `dataFile`."""
+"""Open files to read: those that a user names, and those that a playbook names.
+
+Only regular files are read, and never more than a limit. Devices and pipes may have no end.
+"""
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import BinaryIO
 
-from wps_run.actions.fields import DATA_LIMIT
+from wps_run import input_limits
 from wps_run.document.loader import decode, load
+from wps_run.input_limits import Limit
 from wps_run.playbook.foreach import SAVE_FIRST, file_name_error
 from wps_run.playbook.rows import LINE_LIMIT, InputError, Rows, read_csv, read_document, read_ndjson
 from wps_run.problems import PlaybookError, Position, Problem
 
 Reader = Callable[[Iterable[bytes], str], Rows]
+
+
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)  # opening a pipe waits for a writer otherwise
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_OWN_DESCRIPTOR = re.compile(r"/dev/(?:stdin|fd/([0-9]{1,9}))|/proc/self/fd/([0-9]{1,9})")
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def open_input(path: str | Path, *, may_be_pipe: bool = False) -> BinaryIO:
+    """Open a regular file to read, without waiting.
+
+    Args:
+        path: The file.
+        may_be_pipe: Whether the user named it on the command line. Then `/dev/stdin`, `/dev/fd/N`
+            and `/proc/self/fd/N` are the descriptors of this process, and may be pipes, as the
+            shell makes them for `<(command)`.
+
+    Raises:
+        InputError: It is a device, a socket or another pipe.
+        OSError: It cannot be opened.
+    """
+    own = _OWN_DESCRIPTOR.fullmatch(str(path)) if may_be_pipe and os.name == "posix" else None
+    if own:
+        descriptor = os.dup(int(own[1] or own[2] or 0))
+    else:
+        # Some devices do something when they are opened.
+        _require_regular(Path(path).stat().st_mode, path)
+        descriptor = os.open(path, _FLAGS)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not (own and stat.S_ISFIFO(mode)):
+            _require_regular(mode, path)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_input(path: str | Path, limit: Limit, *, may_be_pipe: bool = False) -> bytes:
+    """Read a file whole. The arguments and errors are those of `open_input`.
+
+    Raises:
+        InputError: It is larger than the limit as well.
+    """
+    with open_input(path, may_be_pipe=may_be_pipe) as file:
+        return read_limited(file, path, limit)
+
+
+def read_limited(file: BinaryIO, name: str | Path, limit: Limit) -> bytes:
+    """Read a file whole. Its size is checked as well as its content: it may grow.
+
+    Raises:
+        InputError: It is larger than the limit.
+    """
+    status = os.fstat(file.fileno())
+    is_longer = stat.S_ISREG(status.st_mode) and status.st_size > limit.value
+    content = b"" if is_longer else file.read(limit.value + 1)
+    if is_longer or len(content) > limit.value:
+        raise InputError(f"`{name}` {limit.error}")
+    return content
+
+
+def require_below(path: Path, folder: Path) -> Path:
+    """Return the path without symbolic links, which must be below a folder.
+
+    Raises:
+        InputError: A symbolic link, or `..`, leads out of the folder.
+        OSError: A part of the path cannot be read.
+    """
+    try:
+        resolved = path.resolve()
+    except RuntimeError:  # a loop of symbolic links, before Python 3.13
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+    if not resolved.is_relative_to(folder.resolve()):
+        kind = "is a symbolic link that leads out of" if path.is_symlink() else "is outside"
+        raise InputError(
+            f"`{path}` {kind} the folder `{folder}`, and is not read; name the playbook itself to "
+            "check it"
+        )
+    return resolved
 
 
 class Files:
@@ -24,12 +120,18 @@ class Files:
     to clients, and their names may come from rows, so that otherwise a row could have any file of
     the machine sent.
 
+    Args:
+        folder: The folder of the playbook.
+        root: All files must be below this folder, in which the playbook was found; None when the
+            user named the playbook.
+
     Attributes:
         paths: The files that were read so far, by their names in the playbook.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, root: Path | None = None) -> None:
         self._folder = Path(folder)
+        self._root = root
         self.paths: dict[str, Path] = {}
         self._states: dict[str, tuple[int, ...]] = {}
 
@@ -41,19 +143,25 @@ class Files:
         """
         path = self._folder / name
         try:
-            _require_regular(
-                path, name, f"can be read only once, and rows are read twice; {SAVE_FIRST}"
-            )
-            if message := file_name_error(name):
-                raise InputError(message)
-            reader = READERS.get(path.suffix.lower(), _read_whole)
-            self.paths[name] = path
-            with path.open("rb") as file:
+            source = path if self._root is None else require_below(path, self._root)
+            with open_input(source) as file:
+                if message := file_name_error(name):
+                    raise InputError(message)
+                self.paths[name] = path
                 self._refuse_change(name, file.fileno())
                 # The shortest form: `playbooks/members.csv`, not `playbooks/./members.csv`.
                 display_name = os.path.normpath(path)
-                yield from reader(iter(partial(file.readline, LINE_LIMIT), b""), display_name)
+                reader = READERS.get(path.suffix.lower())
+                if reader is None:
+                    raw = read_limited(file, name, input_limits.ROWS_DOCUMENT)
+                    yield from _read_whole(raw, display_name)
+                else:
+                    _require_size(file, name, input_limits.ROWS_STREAM)
+                    yield from reader(iter(partial(file.readline, LINE_LIMIT), b""), display_name)
                 self._refuse_change(name, file.fileno())
+        except _NotRegularError as error:
+            message = f"can be read only once, and rows are read twice; {SAVE_FIRST}"
+            raise InputError(f"`{name}` is {error.kind}: it {message}") from None
         except (OSError, ValueError) as error:
             raise InputError(_reason(name, error)) from None
 
@@ -71,15 +179,16 @@ class Files:
                     f"`{name}` is outside the playbook's folder, and its content would be sent to "
                     "clients; copy it into the folder"
                 )
-            _require_regular(path, name, "is not a regular file; save its content to one")
-            self.paths[name] = path
-            with path.open("rb") as file:
-                raw = file.read(DATA_LIMIT + 1)
+            if self._root is not None:
+                require_below(path, self._root)
+            with open_input(path) as file:
+                self.paths[name] = path
+                return read_limited(file, name, input_limits.DATA)
+        except _NotRegularError as error:
+            message = f"is {error.kind}, not a regular file; save its content to one"
+            raise InputError(f"`{name}` {message}") from None
         except (OSError, ValueError, RuntimeError) as error:
             raise InputError(_reason(name, error)) from None
-        if len(raw) > DATA_LIMIT:
-            raise InputError(f"`{name}` is longer than {DATA_LIMIT} bytes (1 MiB)")
-        return raw
 
     def _refuse_change(self, name: str, descriptor: int) -> None:
         """Refuse a file that has changed since its rows were checked."""
@@ -87,17 +196,21 @@ class Files:
             raise InputError(f"`{name}` was changed after its rows were checked")
 
 
-def _read_whole(lines: Iterable[bytes], file: str) -> Rows:
+def _read_whole(raw: bytes, file: str) -> Rows:
+    """Read a JSON or YAML file of rows. Problems show no line of it, which may be confidential."""
     try:
-        text = decode(b"".join(lines), file)
+        text = decode(raw, file)
         if not text.strip():
             return iter(
                 (Problem("the file is empty; an empty list is `[]`", "row", Position(file, 1)),)
             )
         document = load(text, file)
     except PlaybookError as error:
-        return iter(error.problems)
-    return read_document(document)
+        return (problem._replace(line="") for problem in error.problems)
+    return (
+        row._replace(line="") if isinstance(row, Problem) else row
+        for row in read_document(document)
+    )
 
 
 READERS: Mapping[str, Reader] = MappingProxyType(
@@ -106,13 +219,29 @@ READERS: Mapping[str, Reader] = MappingProxyType(
 """Readers of files line by line, by suffix. All other files are read whole."""
 
 
-def _require_regular(path: Path, name: str, message: str) -> None:
-    """Refuse a file that is not regular without opening it: opening a pipe blocks."""
-    mode = path.stat().st_mode
+class _NotRegularError(InputError):
+    """A file is not a regular one.
+
+    Attributes:
+        kind: What it is, with an article.
+    """
+
+    def __init__(self, path: str | Path, kind: str) -> None:
+        super().__init__(f"`{path}` is {kind}; only regular files are read, so save it to one")
+        self.kind = kind
+
+
+def _require_regular(mode: int, path: str | Path) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(mode):
-        raise InputError(f"`{name}` {message}")
+        kind = next((kind for is_kind, kind in _KINDS if is_kind(mode)), "no regular file")
+        raise _NotRegularError(path, kind)
+
+
+def _require_size(file: BinaryIO, name: str, limit: Limit) -> None:
+    if os.fstat(file.fileno()).st_size > limit.value:
+        raise InputError(f"`{name}` {limit.error}")
 
 
 def _state(descriptor: int) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from wps_run.document.document import Path
 from wps_run.playbook.messages import describe_type, join_names
-from wps_run.playbook.rows import VALUE_COLUMN
+from wps_run.playbook.rows import VALUE_COLUMN, column_names
 from wps_run.playbook.variables import row_references
 from wps_run.problems import did_you_mean
 
@@ -135,9 +135,9 @@ def columns_of(for_each: object) -> Collection[str] | None:
     if isinstance(for_each, list):
         if not for_each:
             return None
-        return list(for_each[0]) if isinstance(for_each[0], dict) else (VALUE_COLUMN,)
+        return for_each[0].keys() if isinstance(for_each[0], dict) else (VALUE_COLUMN,)
     if isinstance(for_each, dict):
-        return list(for_each["matrix"]) if "matrix" in for_each else None
+        return for_each["matrix"].keys() if "matrix" in for_each else None
     return ()
 
 
@@ -155,11 +155,14 @@ def column_error(column: str, columns: Collection[str], file: str | None = None)
         return "stands for a row of `forEach`, and this action has none"
     if VALUE_COLUMN in columns:
         return "names a column, and these rows are single values; write `${each}`"
-    known = list(columns)
+    known = column_names(columns)
     if column == VALUE_COLUMN:
-        return f"is a whole row, and rows have columns; write `${{each.{known[0]}}}`"
-    hint = did_you_mean(column, known) or f"; there is {join_names(known, 'and')}"
-    if file and len(known) == 1 and any(separator in known[0] for separator in ";\t|"):
+        example = known[0] if known else "column"
+        return f"is a whole row, and rows have columns; write `${{each.{example}}}`"
+    listed = join_names(known, "and") if known else "no column with a plain name"
+    more = f" ({len(columns) - len(known):,} more)" if len(columns) > len(known) > 0 else ""
+    hint = did_you_mean(column, known) or f"; there is {listed}{more}"
+    if file and len(columns) == 1 and any(mark in next(iter(columns)) for mark in ";\t|"):
         hint = "; its header has no comma, and only comma-separated files are supported"
     return f"names no column{f' of `{file}`' if file else ''}{hint}"
 

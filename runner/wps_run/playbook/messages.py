@@ -1,6 +1,7 @@
 """Messages about a wrong value or key: what is wrong and what to write instead."""
 
 from collections.abc import Container, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from wps_run.actions.fields import Field, FieldType
@@ -9,7 +10,7 @@ from wps_run.actions.payload import encode_message, quote_json
 from wps_run.actions.table import Action
 from wps_run.document.scalars import resolve_plain
 from wps_run.playbook.options import DURATION, TIMEOUT
-from wps_run.problems import did_you_mean
+from wps_run.problems import SIMILAR_NAMES, did_you_mean
 from wps_run.text import has_surrogate
 
 _SHOWN = 60
@@ -190,7 +191,7 @@ def no_action_name(mapping: Mapping[str, object], actions: Iterable[str]) -> tup
     key = next((key for key in mapping if key in known), "")
     if key:
         return f"write `actionName: {key}`, and its properties beside it", key
-    for key in mapping:
+    for key in islice(mapping, SIMILAR_NAMES):
         if did_you_mean(key, ["actionName"]):
             return f"`{key}` is not a key of an action; did you mean `actionName`?", key
     return "this action has no `actionName`", ""
@@ -224,8 +225,8 @@ def _list_error(field: Field, value: object, source_text: str) -> str | None:
 
 def _expected(schema: Mapping[str, Any]) -> str:
     if schema.get("anyOf") in (DURATION["anyOf"], TIMEOUT["anyOf"]):
-        longer = " longer than 0" if schema["anyOf"] == TIMEOUT["anyOf"] else ""
-        return f"a duration{longer} such as `250ms`, `10s` or `2m`, or a number of seconds"
+        range_ = "1 ms to 24 hours" if schema["anyOf"] == TIMEOUT["anyOf"] else "0 to 24 hours"
+        return f"a duration of {range_}, such as `250ms`, `10s` or `2m`, or a number of seconds"
     if "anyOf" in schema:
         return "a string, a number, or true or false"
     if "enum" in schema:
@@ -233,7 +234,7 @@ def _expected(schema: Mapping[str, Any]) -> str:
     if schema["type"] == "integer":
         return f"a whole number from {schema['minimum']} to {schema['maximum']}"
     if schema["type"] == "number":
-        return f"a number above {schema['exclusiveMinimum']}"
+        return f"a number from {schema['minimum']} to {schema['maximum']:,}"
     return {
         "object": "a mapping",
         "array": "a list with `- ` before each item",

@@ -1,19 +1,21 @@
 """Read and check a playbook; its errors are collected, not raised."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from wps_run.actions.fields import FieldType
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.document.document import Document, Path
 from wps_run.document.loader import load
+from wps_run.input_limits import PROBLEMS
 from wps_run.playbook.constraints import Finding
 from wps_run.playbook.foreach import invalid_references
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.schema import SchemaForm
 from wps_run.playbook.validator import default_validator, is_batch
 from wps_run.playbook.variables import reference_problem
-from wps_run.problems import PlaybookError, Problem, sort_problems
+from wps_run.problems import PlaybookError, Problem, limited, sort_problems
 
 _BY_FOLDED_NAME = {name.lower(): action for name, action in ACTIONS.items()}
 
@@ -95,6 +97,8 @@ def read_playbook(text: str, file: str) -> Playbook:
         errors = _action_problems(document, path, item, form, slash_in_names=slash_in_names)
         if errors:
             problems += errors
+            if len(problems) > PROBLEMS.value:
+                break
         else:
             actions.append(_action_template(item, path, form))
     return Playbook(
@@ -108,7 +112,7 @@ def read_playbook(text: str, file: str) -> Playbook:
         is_bare=is_bare,
         actions=tuple(actions),
         # An alias can lead to the same problem again.
-        problems=sort_problems(dict.fromkeys(problems)),
+        problems=tuple(limited(sort_problems(dict.fromkeys(problems)))),
     )
 
 
@@ -121,7 +125,10 @@ def variables_from(document: Document) -> dict[str, str]:
     findings = default_validator().validate_document({"vars": document.data, "actions": []})
     if findings:
         raise PlaybookError(
-            _problem_of(document, finding._replace(path=finding.path[1:])) for finding in findings
+            limited(
+                _problem_of(document, finding._replace(path=finding.path[1:]))
+                for finding in findings
+            )
         )
     return {name: document.source_text((name,)) for name in document.data}
 
@@ -171,7 +178,7 @@ def _action_problems(
         ]
     return [
         reference_problem(document, (*path, *below), reference, message, "undefined-variable")
-        for below, reference, message in invalid_references(item)
+        for below, reference, message in islice(invalid_references(item), PROBLEMS.value + 1)
     ]
 
 

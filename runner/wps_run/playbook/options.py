@@ -16,33 +16,65 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from wps_run.actions.names import HUB_PATTERN
+from wps_run.input_limits import VARIABLE_COUNT
 
 Schema = Mapping[str, Any]
 """A JSON Schema, or a part of one."""
 
-DURATION_PATTERN = r"^[0-9]+(\.[0-9]+)?(ms|s|m)$(?!\n)"
+LONGEST = 24 * 60 * 60
+"""Seconds: the longest duration. A longer one is a mistake: the run would seem to hang."""
+
+SHORTEST_TIMEOUT = 0.001
+"""Seconds: the shortest timeout. Within a shorter one, no request ends."""
+
+LOWEST_RATE, HIGHEST_RATE = 0.001, 1_000_000
+"""Actions per second. At a lower rate, the second action would seem never to start."""
+
+_UNITS = {"ms": 1000, "s": 1, "m": 1 / 60}
+"""How many of a unit are one second."""
+
+
+def _up_to(maximum: int) -> str:
+    """Return a pattern of the whole numbers below `maximum`, with up to nine zeros before them."""
+    digits = str(maximum)
+    parts = [
+        f"{digits[:place]}[0-{int(digit) - 1}][0-9]{{{len(digits) - place - 1}}}"
+        for place, digit in enumerate(digits)
+        if digit != "0" and (place or digit != "1")
+    ]
+    return f"0{{0,9}}(?:[0-9]{{1,{len(digits) - 1}}}|{'|'.join(parts)})"
+
+
+def _duration_pattern(unit: str) -> str:
+    """Return a pattern of the durations in one unit, up to `LONGEST`."""
+    maximum = round(LONGEST * _UNITS[unit])
+    fraction = r"(?:\.[0-9]{1,9})?"
+    return rf"(?:{_up_to(maximum)}{fraction}|0{{0,9}}{maximum}(?:\.0{{1,9}})?){unit}"
+
+
+DURATION_PATTERN = f"^(?:{'|'.join(map(_duration_pattern, _UNITS))})$(?!\\n)"
 DURATION: Schema = MappingProxyType(
     {
         "anyOf": [
             {"type": "string", "pattern": DURATION_PATTERN},
-            {"type": "number", "minimum": 0},
+            {"type": "number", "minimum": 0, "maximum": LONGEST},
         ]
     }
 )
+_LONG_ENOUGH = r"^(?=0*[1-9]|0+\.0{0,2}[1-9][0-9]*s|0+\.0{0,3}[1-9][0-9]*m$)"
+"""At least 1 ms, in any unit: 1ms, 0.001s, 0.0001m."""
+
 TIMEOUT: Schema = MappingProxyType(
     {
         "anyOf": [
-            {
-                "type": "string",
-                "pattern": r"^(?=[0-9.]*[1-9])" + DURATION_PATTERN.removeprefix("^"),
-            },
-            {"type": "number", "exclusiveMinimum": 0},
+            {"type": "string", "pattern": _LONG_ENOUGH + DURATION_PATTERN.removeprefix("^")},
+            {"type": "number", "minimum": SHORTEST_TIMEOUT, "maximum": LONGEST},
         ]
     }
 )
-"""A duration greater than 0."""
+"""A duration of at least 1 ms."""
 
-_DURATION = re.compile(DURATION_PATTERN)
+_DURATION = re.compile(r"([0-9.]+)(ms|s|m)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 
@@ -50,15 +82,16 @@ def parse_duration(duration: str | float) -> float:
     """Convert a duration (`250ms`, `10s`, `2m`, or a number of seconds) to seconds.
 
     Raises:
-        ValueError: The text is not a duration.
+        ValueError: It is not a duration, or longer than a day.
     """
     if not isinstance(duration, str):
-        return float(duration)
-    match = _DURATION.fullmatch(duration)
-    if not match:
-        raise ValueError("a duration is written `250ms`, `10s`, `2m` or as a number of seconds")
-    unit = match[2]
-    return float(duration.removesuffix(unit)) * _SECONDS[unit]
+        if 0 <= duration <= LONGEST:
+            return float(duration)
+    elif re.search(DURATION_PATTERN, duration) and (match := _DURATION.fullmatch(duration)):
+        return float(match[1]) * _SECONDS[match[2]]
+    raise ValueError(
+        "a duration is written `250ms`, `10s`, `2m` or as a number of seconds, at most a day"
+    )
 
 
 class Mode(StrEnum):
@@ -144,10 +177,12 @@ class Option(NamedTuple):
     @property
     def shown_range(self) -> str:
         """The range of a number for readers, or an empty text."""
+        if self.schema == TIMEOUT:
+            return "1 ms to 24 hours"
+        if self.schema == DURATION:
+            return "0 to 24 hours"
         if "maximum" in self.schema:
-            return f"{self.schema['minimum']} to {self.schema['maximum']}"
-        if "exclusiveMinimum" in self.schema:
-            return f"greater than {self.schema['exclusiveMinimum']}"
+            return f"{self.schema['minimum']} to {self.schema['maximum']:,}"
         return ""
 
     @property
@@ -280,7 +315,7 @@ class RunOptions:
     rate: float | None = _option(
         "rate",
         "Limit the actions started per second, retries included.",
-        MappingProxyType({"type": "number", "exclusiveMinimum": 0}),
+        MappingProxyType({"type": "number", "minimum": LOWEST_RATE, "maximum": HIGHEST_RATE}),
         without_default="no limit",
         flag="--rate",
     )
@@ -381,6 +416,7 @@ PLAYBOOK_KEYS: Mapping[str, Option] = MappingProxyType(
                 MappingProxyType(
                     {
                         "type": "object",
+                        "maxProperties": VARIABLE_COUNT.value,
                         "propertyNames": {"pattern": VARIABLE_PATTERN},
                         "additionalProperties": {"anyOf": _SINGLE_VALUE},
                     }

@@ -7,20 +7,21 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, product
+from itertools import chain, islice, product
 from types import MappingProxyType
 from typing import Any, NamedTuple, Never, Protocol
 
+from wps_run import input_limits
 from wps_run.document.document import Document, Path
 from wps_run.document.loader import BOM, UTF_16, UTF_16_ERROR, utf8_error
 from wps_run.playbook.messages import describe_type
-from wps_run.problems import Position, Problem
+from wps_run.problems import Position, Problem, shorten
 from wps_run.text import has_surrogate
 
 VALUE_COLUMN = ""
 """The only column of rows that are single values. No column of a file has this name."""
 
-LINE_LIMIT = 8 * 1024 * 1024
+LINE_LIMIT = input_limits.LINE.value
 """The longest line in bytes, and the longest CSV record in characters, that is read."""
 
 
@@ -131,17 +132,40 @@ def _count_cells(count: int) -> str:
 
 
 def _check_header(header: Sequence[str], file: str, number: int) -> Iterator[Problem]:
+    if len(header) > input_limits.COLUMNS.value:
+        yield _problem(file, number, f"the header {input_limits.COLUMNS.error}", "header")
+        return
+    seen: set[str] = set()
     for index, name in enumerate(header):
         if not name:
             message = f"column {index + 1} has no name in the header"
         elif name != name.strip():
             # With a space behind each comma, the cells begin with a space too.
-            message = f"the column `{name}` has spaces around its name; remove them, in cells too"
-        elif name in header[:index]:
-            message = f"the column `{name}` is in the header twice"
+            column = quote_column(name, index)
+            message = f"{column} has spaces around its name; remove them, in cells too"
+        elif name in seen:
+            message = f"{quote_column(name, index)} is in the header twice"
         else:
+            seen.add(name)
             continue
         yield _problem(file, number, message, "header")
+
+
+_COLUMN_NAME = re.compile(r"[\w .-]{1,60}")
+
+
+def quote_column(name: str, index: int) -> str:
+    """Name a column in a message. What is not like a name may be other content of the file."""
+    return f"the column `{name}`" if _COLUMN_NAME.fullmatch(name) else f"column {index + 1}"
+
+
+def column_names(columns: Iterable[str]) -> list[str]:
+    """Return the first names of columns for a message, without those that are not like a name."""
+    return [name for name in islice(columns, _SHOWN_COLUMNS) if _COLUMN_NAME.fullmatch(name)]
+
+
+_SHOWN_COLUMNS = 20
+"""The most columns that a message names."""
 
 
 def _csv_records(lines: Iterable[bytes], file: str) -> Iterator[tuple[int, list[str] | Problem]]:
@@ -244,9 +268,11 @@ def _parse_json(line: str) -> Any:  # noqa: ANN401 -- any JSON value; numbers as
 def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        keys = [key for key, _ in pairs]
-        duplicate = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key `{duplicate}` is here twice")
+        seen: set[str] = set()
+        for index, (key, _) in enumerate(pairs):
+            if key in seen:
+                raise ValueError(f"{quote_column(key, index)} is here twice")
+            seen.add(key)
     return made
 
 
@@ -262,10 +288,10 @@ _LITERALS: Mapping[Any, str] = MappingProxyType({True: "true", False: "false", N
 
 def _json_cells(value: object) -> dict[str, str]:
     cells: dict[str, Any] = value if isinstance(value, dict) else {VALUE_COLUMN: value}
-    for key, cell in cells.items():
+    for index, (key, cell) in enumerate(cells.items()):
         if type(cell) is not str:
             if isinstance(cell, list | dict):
-                name = f"`{key}`" if key else "a row"
+                name = quote_column(key, index) if key else "a row"
                 raise ValueError(f"{name} is a single value, not {describe_type(cell)}")
             cells[key] = _LITERALS[cell]
         elif has_surrogate(cell):
@@ -341,4 +367,4 @@ def _source_cells(
 
 
 def _problem(file: str, line: int, message: str, rule: str = "row") -> Problem:
-    return Problem(message, rule, Position(file, line))
+    return Problem(shorten(message), rule, Position(file, line))

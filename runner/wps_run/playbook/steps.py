@@ -1,6 +1,6 @@
 """Turn a checked playbook, its variables and a hub into a lazy stream of steps."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,6 +9,7 @@ from wps_run.actions.locks import EXCLUSIVE, Lock, locks_for
 from wps_run.actions.payload import encode_message
 from wps_run.actions.request import Request, RequestTemplate, Value, Values
 from wps_run.actions.table import Action
+from wps_run.input_limits import ACTIONS, BAD_ROWS, MATRIX, PROBLEMS
 from wps_run.playbook.expansion import ExpandedAction, Expansion
 from wps_run.playbook.model import ActionTemplate, Playbook
 from wps_run.playbook.options import (
@@ -21,7 +22,7 @@ from wps_run.playbook.options import (
     parse_on_missing,
 )
 from wps_run.playbook.variables import VariableScope
-from wps_run.problems import PlaybookError, Position, Problem
+from wps_run.problems import PlaybookError, Position, Problem, limited
 from wps_run.redaction import NO_SECRETS, Secrets
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Step:
 
 
 SHOWN_ROWS = 20
-"""The most bad rows of one source that are reported; the others are only counted."""
+"""The most bad rows of one source that are reported; the others are only counted, up to a limit."""
 
 
 class StepCheck(NamedTuple):
@@ -109,11 +110,18 @@ class _ProblemCollector:
                 return
         self.problems.update(dict.fromkeys(new))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the rest of the source need not be checked: too much of it is wrong."""
+        return self._bad_rows >= BAD_ROWS.value or len(self.problems) > PROBLEMS.value
+
     def end_source(self) -> None:
         """Report how many bad rows were omitted, and reset the count."""
         if self._first_omitted:
             omitted = self._bad_rows - SHOWN_ROWS
             rows = "1 more row is" if omitted == 1 else f"{omitted} more rows are"
+            if self._bad_rows >= BAD_ROWS.value:
+                rows = f"at least {rows}"
             message = f"{rows} wrong from here on"
             self.problems[Problem(message, "more-rows", self._first_omitted)] = None
         self._bad_rows, self._first_omitted = 0, None
@@ -129,6 +137,8 @@ def check_steps(
     """
     collector = _ProblemCollector()
     steps = owned = 0
+    if problem := _too_many_rows(playbook):
+        return StepCheck((problem,), 0, 0)
     for template in playbook.actions:
         is_owned = _ownership(template, shard)
         if not template.has_templates:
@@ -141,8 +151,51 @@ def check_steps(
                 collector.add(expanded)
             else:
                 owned += is_owned(expanded.values)
+            if collector.is_full or steps > ACTIONS.value:
+                break
         collector.end_source()
-    return StepCheck(tuple(collector.problems), steps, owned)
+        if steps > ACTIONS.value:
+            message = f"the playbook {ACTIONS.error}"
+            collector.problems[playbook.document.problem(message, "too-many", template.path)] = None
+            break
+    return StepCheck(tuple(limited(collector.problems)), steps, owned)
+
+
+def _too_many_rows(playbook: Playbook) -> Problem | None:
+    """Count the rows that are in the playbook itself before they are made.
+
+    Returns:
+        What is wrong with the first action that has too many, or None.
+    """
+    steps = 0
+    for template in playbook.actions:
+        for_each, path = template.for_each, (*template.path, "forEach")
+        if isinstance(for_each, dict) and "matrix" in for_each:
+            sizes = [len(values) for values in for_each["matrix"].values()]
+            rows = _product(sizes)
+            if rows > MATRIX.value:
+                product = " x ".join(f"{size:,}" for size in sizes[:SHOWN_ROWS])
+                message = f"the matrix has {product} rows; at most {MATRIX.value:,} are allowed"
+                return playbook.document.problem(
+                    f"{message}; {MATRIX.remedy}", "too-many", (*path, "matrix"), at_key=True
+                )
+            steps += rows
+        else:
+            steps += len(for_each) if isinstance(for_each, list) else 1
+        if steps > ACTIONS.value:
+            message = f"the playbook up to this action {ACTIONS.error}"
+            return playbook.document.problem(message, "too-many", template.path)
+    return None
+
+
+def _product(sizes: Sequence[int]) -> int:
+    """Return the number of rows of a matrix, or some number above the limit."""
+    product = 0 if 0 in sizes else 1
+    for size in sizes:
+        product *= size
+        if product > MATRIX.value:
+            break
+    return product
 
 
 def _ownership(

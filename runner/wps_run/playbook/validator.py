@@ -9,16 +9,20 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
+from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from wps_run.actions.fields import FieldLocation, FieldType
 from wps_run.actions.names import SLASH_ERROR, hub_error
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.document.document import Path
+from wps_run.input_limits import PROBLEMS, VARIABLE_COUNT
 from wps_run.playbook import messages
-from wps_run.playbook.compiled_schema import CompiledSchema
+from wps_run.playbook.compiled_schema import CompiledSchema, compile_schema
 from wps_run.playbook.constraints import Finding, constraint_findings, data_type_of
 from wps_run.playbook.foreach import for_each_error
+from wps_run.playbook.options import OPTIONS, TIMEOUT
 from wps_run.playbook.schema import (
     SchemaForm,
     action_schema,
@@ -27,6 +31,7 @@ from wps_run.playbook.schema import (
     playbook_key_schemas,
     playbook_schema,
 )
+from wps_run.problems import SIMILAR_NAMES
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -67,17 +72,19 @@ class PlaybookValidator:
         if not isinstance(data, dict):
             message = "a playbook is a mapping with the list `actions`, or a bare list of actions"
             return [Finding((), message, "type")]
-        findings = [
+        findings = []
+        variables = data.get("vars")
+        if isinstance(variables, dict) and len(variables) > VARIABLE_COUNT.value:
+            message = f"`vars` {VARIABLE_COUNT.error}"
+            findings.append(Finding(("vars",), message, "too-many", at_key=True))
+            data = {key: value for key, value in data.items() if key != "vars"}
+        explained = (
             finding
             for error in self._playbook_schema.errors(data)
             for finding in self._explain(error, source_text)
-        ]
-        schemas = playbook_key_schemas()
-        findings += _non_finite_numbers(data, schemas)
-        if isinstance(data.get("retry"), dict):
-            findings += _non_finite_numbers(
-                data["retry"], schemas["retry"]["properties"], ("retry",)
-            )
+        )
+        findings += islice(explained, PROBLEMS.value + 1)
+        findings += _non_finite_numbers(data, playbook_key_schemas())
         return _first_at_each_place(findings)
 
     def validate_action(
@@ -102,8 +109,9 @@ class PlaybookValidator:
         if isinstance(action, Finding):
             return [action]
         findings: list[Finding] = []
-        errors = list(self._schema_of(action, form).errors(mapping))
-        if errors:
+        schema = self._schema_of(action, form)
+        is_valid = schema.is_valid(mapping)
+        if not is_valid:
             explainer = _ActionExplainer(
                 action=action,
                 mapping=mapping,
@@ -112,12 +120,14 @@ class PlaybookValidator:
                 properties=self._properties_of(action),
                 source_text=source_text,
             )
-            findings = [finding for error in errors for finding in explainer.explain(error)]
+            findings = list(islice(explainer.explain_all(schema), PROBLEMS.value + 1))
         if form is not SchemaForm.TEMPLATE:
             invalid = {finding.path[:1] for finding in findings}
             findings += constraint_findings(action, mapping, invalid)
-        if any(isinstance(value, float) for value in mapping.values()):
+        if any(isinstance(value, float | dict) for value in mapping.values()):
             findings += _non_finite_numbers(mapping, self._properties_of(action))
+        if not is_valid and not findings:
+            findings.append(Finding((), f"this is not a valid `{action.name}`", "value"))
         if not slash_in_names and any(
             "/" in str(mapping.get(name, "")) for name in self._no_slash_names
         ):
@@ -211,6 +221,37 @@ class _ActionExplainer(NamedTuple):
     actions: Mapping[str, Action]
     properties: Mapping[str, Any]
     source_text: SourceText | None
+
+    def explain_all(self, schema: CompiledSchema) -> Iterator[Finding]:
+        """Explain the errors of the mapping, which is not valid.
+
+        Long lists are checked one by one and left out of what jsonschema sees: it lists an error
+        for each item and for each alternative, which takes gigabytes.
+        """
+        rest = dict(self.mapping)
+        for key, value in self.mapping.items():
+            if key in self.properties and _is_long(value):
+                rest[key] = _SHORT.get(key, [])
+                yield from self._explain_long(key, value)
+        for error in schema.list_errors(rest):
+            yield from self.explain(error)
+
+    def _explain_long(self, key: str, value: Any) -> Iterator[Finding]:  # noqa: ANN401 -- any data
+        field = next((field for field in self.action.fields if field.name == key), None)
+        if field is None:
+            is_valid = compile_schema(self.properties[key])(value)
+        elif field.type is FieldType.DATA:
+            is_valid = not messages.data_error(field, value, data_type_of(self.mapping), "")
+        elif field.type is FieldType.STRINGS and isinstance(value, list):
+            is_valid_item = compile_schema(self.properties[key]["items"])
+            for index, item in enumerate(value):
+                if not is_valid_item(item):
+                    yield self._wrong_value((key, index))
+            return
+        else:
+            is_valid = False
+        if not is_valid:
+            yield self._wrong_value((key,))
 
     def explain(self, error: "ValidationError") -> Iterator[Finding]:
         path = tuple(error.absolute_path)
@@ -310,15 +351,13 @@ def _instance(error: "ValidationError") -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", error.instance)
 
 
-def _unknown_keys(error: "ValidationError") -> list[str]:
-    """Return the keys that an error about additional properties is about."""
+def _unknown_keys(error: "ValidationError") -> Iterator[str]:
+    """Yield the keys that an error about additional properties is about."""
     known = _schema(error)["properties"]
     patterns = _schema(error).get("patternProperties", ())
-    return [
-        key
-        for key in _instance(error)
-        if key not in known and not any(re.search(pattern, key) for pattern in patterns)
-    ]
+    for key in _instance(error):
+        if key not in known and not any(re.search(pattern, key) for pattern in patterns):
+            yield key
 
 
 def _missing_keys(
@@ -326,7 +365,8 @@ def _missing_keys(
 ) -> Iterator[Finding]:
     """Report missing keys, except those whose misspelling is reported as an unknown key."""
     absent = [name for name in required if name not in _instance(error)]
-    misspelled = {messages.closest_key(key, absent) for key in _unknown_keys(error)}
+    unknown = islice(_unknown_keys(error), SIMILAR_NAMES)
+    misspelled = {messages.closest_key(key, absent) for key in unknown}
     missing = [name for name in absent if name not in misspelled]
     if missing:
         yield Finding((), f"{owner} needs {messages.join_names(missing, 'and')}", "missing")
@@ -339,14 +379,41 @@ def _shown(source_text: SourceText | None, path: Path, value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
+def _is_long(value: object) -> bool:
+    """Whether a list or mapping, or one in it, has many items."""
+    if not isinstance(value, list | dict):
+        return False
+    if len(value) > _LONG:
+        return True
+    items = value.values() if isinstance(value, dict) else value
+    return any(isinstance(item, list | dict) and _is_long(item) for item in items)
+
+
+_LONG = 200
+"""A list or mapping with more items is long."""
+
+_SHORT: Mapping[str, Any] = MappingProxyType({"data": "", "excluded": ["x"], "groups": ["x"]})
+"""Valid values in place of long ones."""
+
+
 def _non_finite_numbers(
     mapping: Mapping[str, Any], schemas: Mapping[str, Any], path: Path = ()
 ) -> Iterator[Finding]:
-    """Report infinity and NaN, which JSON, and therefore JSON Schema, does not have."""
+    """Report infinity and NaN in options, which JSON, and so JSON Schema, does not have."""
     for key, value in mapping.items():
-        if isinstance(value, float) and not math.isfinite(value) and key in schemas:
-            message = messages.value_error(key, schemas[key], value, "")
-            yield Finding((*path, key), message, "value")
+        if key not in schemas or not (path or key in OPTIONS):
+            continue
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                message = messages.value_error(key, schemas[key], value, "")
+                yield Finding((*path, key), message, "value")
+        elif isinstance(value, dict):
+            inner = schemas[key].get("properties") or _WAIT
+            yield from _non_finite_numbers(value, inner, (*path, key))
+
+
+_WAIT = {"wait": TIMEOUT}
+"""The only key below `onMissing`."""
 
 
 def _value_message(error: "ValidationError", path: Path, source_text: SourceText | None) -> str:

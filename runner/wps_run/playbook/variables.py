@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from wps_run.document.document import Document, Path
+from wps_run.input_limits import EXPANDED
 from wps_run.playbook.rows import NO_INPUTS, VALUE_COLUMN, Inputs
 from wps_run.problems import Position, Problem, did_you_mean
 from wps_run.redaction import (
@@ -20,6 +21,9 @@ from wps_run.redaction import (
     is_setting_of,
     secrets_of,
 )
+
+_FEW_PARTS = 9
+"""Four cells and the texts around them: at most four lines of a file of rows."""
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[^}\n]*)(?P<end>\}?)")
 
@@ -89,6 +93,15 @@ class FilterValueError(UnusableReferenceError):
     rule = "filter-value"
 
 
+class TooLongError(UnusableReferenceError):
+    """The text is too long with its value filled in."""
+
+    rule = "too-long"
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(reference, f"the text with `{reference}` filled in {EXPANDED.error}")
+
+
 class NotYetKnownError(Exception):
     """A `${env.…}` whose value is known only at run time."""
 
@@ -119,13 +132,20 @@ class Template(NamedTuple):
 
         Raises:
             KeyError: The row has no such column.
+            TooLongError: The text is too long.
         """
         filled = list(self.parts)
         filled[1::2] = [cells[column] for column in self.parts[1::2]]
         for index, is_quoted in enumerate(self.quoted):
             if is_quoted:
                 filled[2 * index + 1] = _escape_quotes(filled[2 * index + 1])
-        return "".join(filled)
+        # A few cells are short enough to be checked afterwards; many are counted before.
+        if len(filled) > _FEW_PARTS and sum(map(len, filled)) > EXPANDED.value:
+            raise TooLongError(_reference_to(self.columns[-1]))
+        text = "".join(filled)
+        if len(text) > EXPANDED.value:
+            raise TooLongError(_reference_to(self.columns[-1]) if self.columns else "${…}")
+        return text
 
     def unusable_column(self, cells: Mapping[str, str]) -> tuple[str, str] | None:
         """Return the column whose value cannot stand in the expression, and why; or None."""
@@ -148,6 +168,7 @@ def parse_template(text: str, scope: VariableScope, *, is_expression: bool = Fal
         UndefinedError: A reference names no variable.
         SecretReferenceError: It names a secret of the environment.
         FilterValueError: Its value cannot stand in the expression.
+        TooLongError: The text is too long.
         NotYetKnownError: It names an environment variable, and the environment is not known.
     """
     _refuse_secrets(text, scope)
@@ -155,7 +176,7 @@ def parse_template(text: str, scope: VariableScope, *, is_expression: bool = Fal
     literal: list[str] = []
     quoted: list[bool] = []
     is_quoted = False
-    end = 0
+    end = size = 0
     for match in _REFERENCE.finditer(text):
         before = text[end : match.start()]
         is_quoted ^= before.count("'") % 2 == 1
@@ -169,6 +190,9 @@ def parse_template(text: str, scope: VariableScope, *, is_expression: bool = Fal
                     value = _escape_quotes(value)
                 elif not _is_expression_value(value):
                     raise FilterValueError(match[0], _expression_error(match[0]))
+            size += len(value)
+            if size > EXPANDED.value:
+                raise TooLongError(match[0])
             literal.append(value)
         else:
             parts += ("".join(literal), column)
@@ -202,14 +226,23 @@ def substitute(text: str, scope: VariableScope) -> str:
     `$${` is a literal `${`. Substituted values are not searched for references.
 
     Raises:
-        UndefinedError: A reference names no variable.
+        UndefinedError: A reference names no variable, or a row, which there is none of.
         SecretReferenceError: It names a secret of the environment.
+        TooLongError: The text is too long.
         NotYetKnownError: It names an environment variable, and the environment is not known.
     """
     if "${" not in text:
         return text
-    _refuse_secrets(text, scope)
-    return _REFERENCE.sub(lambda match: _resolve(match, scope), text)
+    template = parse_template(text, scope)
+    for column in template.columns:
+        reference = _reference_to(column)
+        name = reference.removeprefix("${").removesuffix("}")
+        raise UndefinedError(reference, _undefined_message(reference, name, scope.variables))
+    return template.fill({})
+
+
+def _reference_to(column: str) -> str:
+    return f"${{each.{column}}}" if column else "${each}"
 
 
 def row_references(text: str) -> Iterator[tuple[str, str]]:

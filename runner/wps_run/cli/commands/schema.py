@@ -4,6 +4,9 @@ from pathlib import Path
 
 import click
 
+from wps_run import input_limits
+from wps_run.playbook.files import read_input
+from wps_run.playbook.rows import InputError
 from wps_run.playbook.schema import SCHEMA_FILES, schema_text
 from wps_run.problems import UsageError
 
@@ -74,6 +77,6 @@ def _check(folder: Path) -> int:
 
 def _read(file: Path) -> str | None:
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, ValueError):
+        return read_input(file, input_limits.PLAYBOOK).decode()
+    except (OSError, ValueError, InputError):
         return None

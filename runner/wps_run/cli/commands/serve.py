@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wps_run import input_limits
 from wps_run.checking import read_text
 from wps_run.cli.options import fault_options
 from wps_run.document.loader import load
@@ -120,6 +121,8 @@ def command(
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
     )
+    for file in filter(None, (tls_cert, tls_key)):
+        read_text(file, input_limits.CERTIFICATES)  # TLS reads the file itself, without a limit
     try:
         emulator = Emulator(
             host=host,
@@ -148,7 +151,7 @@ def _connect_clients(emulator: "Emulator", file: str) -> None:
     """
     from wps_run.emulator.seed import EXAMPLE, SeedError  # noqa: PLC0415 -- late, as the emulator
 
-    text = read_text(file)
+    text = read_text(file, input_limits.SEED)
     if all(line.lstrip()[:1] in {"", "#"} for line in text.splitlines()):
         raise UsageError(f"the seed `{file}` is empty; write it as {EXAMPLE}")
     document = load(text, file)

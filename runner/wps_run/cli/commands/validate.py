@@ -1,18 +1,27 @@
 """`wps-run validate`: check playbooks without sending anything."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
-from wps_run import checking
-from wps_run.cli.inputs import STDIN, read_input, read_variables, variable_options
+from wps_run import checking, input_limits
+from wps_run.cli.inputs import (
+    STDIN,
+    check_count,
+    read_input,
+    read_variables,
+    variable_options,
+)
 from wps_run.cli.terminal import styler_for, write
+from wps_run.playbook.files import require_below
 from wps_run.playbook.lint import find_unused_assignments, used_variables
-from wps_run.playbook.model import Playbook
-from wps_run.problems import PlaybookError, Problem, Severity, UsageError
+from wps_run.playbook.rows import InputError
+from wps_run.problems import PlaybookError, Problem, Severity, UsageError, limited
 from wps_run.report.findings import format_text
 from wps_run.report.formats import FINDING_FORMATS, help_of
 
@@ -20,6 +29,18 @@ FINDINGS = 1
 SUFFIXES = (".yaml", ".yml", ".json")
 SCHEMA = ".schema.json"
 """The suffix of the files that `wps-run schema --write` and `init` create beside playbooks."""
+
+
+class FoundFile(NamedTuple):
+    """A file to check.
+
+    Attributes:
+        path: Its path, as messages name it.
+        root: The folder in which it was found, or None when the command line names it.
+    """
+
+    path: str
+    root: Path | None = None
 
 
 @click.command("validate")
@@ -52,7 +73,8 @@ def command(
     """Check playbooks without sending anything.
 
     PATH is a file, `-` for standard input, or a folder, which is searched for *.yaml, *.yml and
-    *.json, but not *.schema.json. Bare batches of actions are checked, too.
+    *.json, but not *.schema.json. Bare batches of actions are checked, too. Nothing outside the
+    folder is read: a symbolic link, or a file of rows, that leads out of it is an error.
 
     Exits with 0 when there are no errors, 1 when there are, 2 when a file cannot be read. Warnings
     alone exit with 0, unless --strict is given.
@@ -62,6 +84,7 @@ def command(
       wps-run validate playbooks/
       wps-run validate --strict --format github playbooks/
     """
+    check_count(len(paths))
     files = list(_find_files(paths))
     variables = read_variables(assignments, vars_files)
     assigned = [name for name, _ in assignments]
@@ -83,8 +106,8 @@ def command(
 
 
 def _validate(
-    files: Iterable[str],
-    check: Callable[[Playbook], Iterable[Problem]],
+    files: Iterable[FoundFile],
+    check: Callable[..., Iterable[Problem]],
     assigned: Sequence[str],
 ) -> tuple[list[Problem], list[UsageError]]:
     """Return the problems of the files, and an error for each file that cannot be read.
@@ -97,18 +120,20 @@ def _validate(
     used: set[str] = set()
     has_syntax_error = False
     for file in files:
+        if len(problems) > input_limits.ALL_PROBLEMS.value:
+            break
         try:
-            playbook = read_input(file)
+            playbook = read_input(file.path, file.root)
             if assigned:
                 used |= used_variables(playbook)
-            problems += check(playbook)
+            problems += check(playbook, root=file.root)
         except PlaybookError as error:
             has_syntax_error = True
             problems += error.problems
         except UsageError as error:
             unreadable.append(error)
     unused = () if has_syntax_error else find_unused_assignments(assigned, used)
-    return [*unused, *problems], unreadable
+    return limited([*unused, *problems], input_limits.ALL_PROBLEMS.value), unreadable
 
 
 def _format(form: str, problems: Sequence[Problem], files: int) -> str:
@@ -133,27 +158,60 @@ def _relative(problem: Problem) -> Problem:
     return problem._replace(position=position._replace(file=file.as_posix()))
 
 
-def _find_files(paths: Sequence[str]) -> Iterator[str]:
+def _find_files(paths: Sequence[str]) -> Iterator[FoundFile]:
     """Return the files of the paths, and those in folders, in a stable order."""
     if not paths:
         raise UsageError("name a playbook, a folder, or `-` for standard input")
     for path in paths:
         try:
             is_folder = path != STDIN and Path(path).is_dir()
-            files = sorted(_search(Path(path))) if is_folder else [path]
-        except OSError as error:
-            raise UsageError(f"cannot read `{path}`: {error.strerror}") from None
-        if not files:
+            found = sorted(_search(Path(path))) if is_folder else []
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise UsageError(f"cannot read `{path}`: {reason}") from None
+        if not is_folder:
+            yield FoundFile(path)
+        elif not found:
             raise UsageError(f"the folder `{path}` has no {', '.join(SUFFIXES)} file")
-        yield from map(str, files)
+        yield from (FoundFile(str(file), Path(path)) for file in found)
 
 
-def _search(folder: Path) -> Iterator[Path]:
-    for file in folder.rglob("*"):
-        is_playbook = file.name.endswith(SUFFIXES) and not file.name.endswith(SCHEMA)
-        if is_playbook and file.is_file() and not _is_hidden(file, folder):
-            yield file
+def _search(folder: Path) -> list[Path]:
+    """Return the playbooks below a folder, each once.
+
+    Links to folders are not followed: what is in a folder below is found there. A link that leads
+    out of the folder is returned, since reading it is the error that names it.
+    """
+    candidates = list(_candidates(folder))
+    links = [file for file in candidates if file.is_symlink()]
+    files = [file for file in candidates if not file.is_symlink() and file.is_file()]
+    seen = {file.resolve() for file in files} if links else set()
+    for link in links:
+        try:
+            target = require_below(link, folder)
+        except (InputError, OSError):
+            files.append(link)
+            continue
+        if target.is_file() and target not in seen:
+            seen.add(target)
+            files.append(link)
+    return files
 
 
-def _is_hidden(file: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(folder).parts)
+def _candidates(folder: Path) -> Iterator[Path]:
+    """Yield what is named as a playbook and is in no hidden folder.
+
+    Raises:
+        UsageError: There are too many files or folders.
+    """
+    entries = found = 0
+    for parent, folders, names in os.walk(folder):
+        folders[:] = (name for name in folders if not name.startswith("."))
+        entries += len(folders) + len(names)
+        if entries > input_limits.FOLDER_ENTRIES.value:
+            raise UsageError(f"the folder `{folder}` {input_limits.FOLDER_ENTRIES.error}")
+        for name in names:
+            if name.endswith(SUFFIXES) and not name.endswith(SCHEMA) and not name.startswith("."):
+                found += 1
+                check_count(found)
+                yield Path(parent, name)
