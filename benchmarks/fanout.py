@@ -33,9 +33,14 @@ from wps_run.emulator.server import Emulator
 TEXT = "x" * 100
 KEY = "k" * 32
 JSON = "json.webpubsub.azure.v1"
-RELIABLE = "json.reliable.webpubsub.azure.v1"
+PROTOBUF = "protobuf.webpubsub.azure.v1"
+RELIABLE_JSON = "json.reliable.webpubsub.azure.v1"
+RELIABLE_PROTOBUF = "protobuf.reliable.webpubsub.azure.v1"
+PROTOCOLS = ("", JSON, PROTOBUF, RELIABLE_JSON, RELIABLE_PROTOBUF)
 READ_BYTES = 1 << 16
 REPLAY_LIMIT = 1000
+VARINT_LIMIT = 128
+"""The lowest number that protobuf encodes in two bytes."""
 
 
 # The servers, each in a process of its own.
@@ -152,14 +157,10 @@ class ClientPool:
         self.number = 1
 
     def reach_all(self, sends: int) -> None:
-        """Request a number of sends, each after the response to the last; read until all arrived.
-
-        The frames of reliable clients grow with their number.
-        """
+        """Request sends, each after the response to the last, and read until all arrived."""
         expected = 0
         for number in range(self.number + 1, self.number + 1 + sends):
-            more = len(str(number)) - 1 if self.protocol == RELIABLE else 0
-            expected += (self.size + more) * len(self.clients)
+            expected += (self.size + growth(self.protocol, number)) * len(self.clients)
         self.number += sends
         requested, total = 1, 0
         self._request_send()
@@ -223,6 +224,13 @@ class ClientPool:
             self.control.close()
 
 
+def growth(protocol: str, number: int) -> int:
+    """Return how many bytes the frame with a sequence number is longer than that with 1."""
+    if protocol == RELIABLE_JSON:
+        return len(str(number)) - 1
+    return int(protocol == RELIABLE_PROTOBUF and number >= VARINT_LIMIT)
+
+
 @contextmanager
 def running(name: str) -> Iterator[tuple[int, list[int]]]:
     """Run a server in its own process, on the last core; yield its process ID and its ports."""
@@ -259,8 +267,8 @@ def resident(process: int) -> int:
 
 def fan_out(number: int, sends: int, rounds: int) -> None:
     """Print deliveries a second of each server, and the medians of the ratios to bare aiohttp."""
-    cases = [(name, "") for name in SERVERS]
-    cases += [("emulator", JSON), ("emulator", RELIABLE)]
+    cases = [("bare aiohttp", ""), ("websockets broadcast", "")]
+    cases += [("emulator", protocol) for protocol in PROTOCOLS]
     rates_of: dict[tuple[str, str], list[float]] = {case: [] for case in cases}
     with ExitStack() as stack:
         pools = {case: connected_pool(stack, *case, number) for case in cases}
@@ -307,7 +315,7 @@ def idle(number: int) -> None:
         ("bare aiohttp", ""),
         *((n, "") for n in list(SERVERS)[1:]),
         ("emulator", JSON),
-        ("emulator", RELIABLE),
+        ("emulator", RELIABLE_JSON),
     ]:
         with running(name) as (process, ports):
             pool = ClientPool(ports[0], ports[-1], protocol)

@@ -6,6 +6,7 @@ from typing import Any
 
 from wps_run.emulator.clients import WRITE_BUFFER_LIMIT, Clients
 from wps_run.emulator.effects import Close, DataType, Deliver, Message
+from wps_run.emulator.websocket.send_queue import ClientLimits, SendQueue
 
 HELLO = Message(b"hello", DataType.TEXT)
 
@@ -17,7 +18,7 @@ def test_a_message_reaches_each_attached_client(make_client: Callable[[], Any]) 
     clients.attach("b", former)
     clients.detach("b")
 
-    clients.perform(Deliver(("a", "b", "gone"), HELLO))
+    clients.perform(Deliver(("a", "b", "gone"), HELLO), 0)
 
     assert client.received == [HELLO]
     assert former.received == []
@@ -30,9 +31,9 @@ def test_a_closed_client_receives_the_reason_once_and_nothing_more(
     clients, client = Clients(), make_client()
     clients.attach("a", client)
 
-    clients.perform(Close(("a", "gone"), "bye"))
-    clients.perform(Close(("a",), "again"))
-    clients.perform(Deliver(("a",), HELLO))
+    clients.perform(Close(("a", "gone"), "bye"), 0)
+    clients.perform(Close(("a",), "again"), 0)
+    clients.perform(Deliver(("a",), HELLO), 0)
 
     assert client.close_reasons == ["bye"]
     assert client.received == []
@@ -45,7 +46,7 @@ def test_clients_can_be_looked_up(make_client: Callable[[], Any]) -> None:
     clients.attach("b", second)
     assert clients.get("a") is first
     assert clients.get("gone") is None
-    clients.perform(Close(("a",), ""))
+    clients.close(Close(("a",), ""))
 
     assert clients.all() == (second,)
 
@@ -71,10 +72,23 @@ class FakeTransport:
         self.written.append(data)
 
 
+@dataclass(eq=False)
+class PrefixEncoder:
+    """Encodes a message as a prefix, its number and its data; records the numbers it encodes."""
+
+    prefix: bytes
+    numbers: list[int | None] = field(default_factory=list)
+
+    def encode(self, message: Message, number: int | None) -> bytes:
+        """Encode a message."""
+        self.numbers.append(number)
+        return self.prefix + str(number or "").encode() + message.data
+
+
 def test_clients_on_the_fast_path_receive_a_frame_encoded_once_for_their_kind(
     make_client: Callable[[], Any],
 ) -> None:
-    """In the order of the effect, with the other clients; a full transport is not written to."""
+    """A full or closed transport is not written to: the client object receives the message."""
     clients, recorders = Clients(), {name: make_client() for name in "abcdef"}
     transports = {
         "a": FakeTransport(),
@@ -83,31 +97,22 @@ def test_clients_on_the_fast_path_receive_a_frame_encoded_once_for_their_kind(
         "d": FakeTransport(WRITE_BUFFER_LIMIT + 1),
         "e": FakeTransport(is_closed=True),
     }
-    encoded: list[str] = []
-
-    def encode(message: Message) -> bytes:
-        encoded.append("first")
-        return b"1" + message.data
-
-    def encode_other(message: Message) -> bytes:
-        encoded.append("second")
-        return b"2" + message.data
-
+    encoder, other_encoder = PrefixEncoder(b"1"), PrefixEncoder(b"2")
     for name, recorder in recorders.items():
         clients.attach(name, recorder)
     for name, transport in transports.items():
-        clients.enable_fast_path(name, transport, encode_other if name == "b" else encode)
+        clients.enable_fast_path(name, transport, other_encoder if name == "c" else encoder)
 
-    clients.perform(Deliver((*recorders, "gone"), HELLO))
+    clients.perform(Deliver((*recorders, "gone"), HELLO), 0)
 
     assert {name: transport.written for name, transport in transports.items()} == {
         "a": [b"1hello"],
-        "b": [b"2hello"],
-        "c": [b"1hello"],
+        "b": [b"1hello"],
+        "c": [b"2hello"],
         "d": [],
         "e": [],
     }
-    assert encoded == ["first", "second"]
+    assert (encoder.numbers, other_encoder.numbers) == ([None], [None])
     assert [name for name, recorder in recorders.items() if recorder.received] == ["d", "e", "f"]
 
 
@@ -117,13 +122,43 @@ def test_the_fast_path_ends(make_client: Callable[[], Any]) -> None:
     transports = {name: FakeTransport() for name in "abc"}
     for name, transport in transports.items():
         clients.attach(name, recorder)
-        clients.enable_fast_path(name, transport, lambda message: message.data)
+        clients.enable_fast_path(name, transport, PrefixEncoder(b""))
 
     clients.disable_fast_path("a")
     clients.detach("b")
-    clients.perform(Close(("c",), "bye"))
-    clients.perform(Deliver(("a", "b", "c"), HELLO))
+    clients.perform(Close(("c",), "bye"), 0)
+    clients.perform(Deliver(("a", "b", "c"), HELLO), 0)
 
     assert [transport.written for transport in transports.values()] == [[], [], []]
     assert recorder.received == [HELLO]
     assert recorder.close_reasons == ["bye"]
+
+
+def test_reliable_clients_with_the_same_number_receive_one_frame(
+    make_client: Callable[[], Any],
+) -> None:
+    """Others their own; a client that may not be sent more receives the message itself."""
+    clients, recorders = Clients(), {name: make_client() for name in "abcde"}
+    transports = {name: FakeTransport() for name in recorders}
+    queues = {name: SendQueue(ClientLimits(max_messages=8), is_reliable=True) for name in recorders}
+    for name, missed in {"a": 0, "b": 0, "c": 6, "d": 8, "e": 6}.items():
+        for _ in range(missed):
+            queues[name].record_sent(HELLO, 0)
+    encoder = PrefixEncoder(b"#")
+    for name, recorder in recorders.items():
+        clients.attach(name, recorder)
+        clients.enable_fast_path(name, transports[name], encoder, queues[name].record_sent)
+
+    clients.perform(Deliver(tuple(recorders), HELLO), 0)
+    clients.perform(Deliver(tuple(recorders), HELLO), 0)
+
+    assert {name: transport.written for name, transport in transports.items()} == {
+        "a": [b"#1hello", b"#2hello"],
+        "b": [b"#1hello", b"#2hello"],
+        "c": [b"#7hello", b"#8hello"],
+        "d": [],
+        "e": [b"#7hello", b"#8hello"],
+    }
+    assert encoder.numbers == [1, 7, 2, 8]
+    assert recorders["d"].received == [HELLO, HELLO]
+    assert [name for name, recorder in recorders.items() if recorder.received] == ["d"]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class DataType(StrEnum):
@@ -32,6 +33,20 @@ class Message:
     from_user: str | None = None
     ttl: int = 0
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class QueuedMessage(NamedTuple):
+    """A message as it is stored for a client, or for several that number it alike.
+
+    Attributes:
+        expires_at: When it need not be delivered any more, in seconds of the event loop's clock;
+            None means never.
+        number: Its sequence number once it was sent to a reliable client.
+    """
+
+    message: Message
+    expires_at: float | None = None
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,7 +270,7 @@ class Emulator:
             connection_id for hub in self.hubs.values() for connection_id in hub.connections
         )
         for state in self._hubs.values():
-            state.clients.perform(state.hub.close(ALL_CONNECTIONS, "reset"))
+            state.clients.close(state.hub.close(ALL_CONNECTIONS, "reset"))
         self.faults.replace(())
         self.request_log.clear()
         self._counters.reset()

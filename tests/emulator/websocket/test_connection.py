@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -13,6 +17,7 @@ from wps_run.emulator.websocket.send_queue import ClientLimits
 JSON = "json.webpubsub.azure.v1"
 RELIABLE = "json.reliable.webpubsub.azure.v1"
 PROTOBUF = "protobuf.webpubsub.azure.v1"
+RELIABLE_PROTOBUF = "protobuf.reliable.webpubsub.azure.v1"
 JOIN_AND_SEND = ["webpubsub.joinLeaveGroup", "webpubsub.sendToGroup"]
 CHAT = "/api/hubs/chat"
 
@@ -270,3 +275,70 @@ async def test_clients_can_disconnect_during_a_fan_out(connector: Any, call: Any
     assert {(await send).status for send in sends} == {202}
     for peer in peers[1::2]:
         assert [await peer.receive() for _ in range(20)] == ["x"] * 20
+
+
+async def test_reliable_clients_that_come_at_different_times_miss_nothing(
+    connector: Any, call: Any
+) -> None:
+    """Each has its own numbers, without gaps, through lost sockets and acknowledgments."""
+    peers: list[Any] = []
+    connected: list[Any] = []
+    received: list[dict[int, str]] = []
+    for send in range(24):
+        if send % 4 == 0:
+            peer, frame = await connector.open_connected(RELIABLE)
+            peers.append(peer)
+            connected.append(frame)
+            received.append({})
+        lost = send % len(peers)
+        peers[lost].abort()
+        await call("POST", f"{CHAT}/:send", b"m%d" % send)
+        peers[lost] = await connector.recover(connected[lost])
+        for place, peer in enumerate(peers):
+            number = 0
+            while number <= send - 4 * place:  # the first number is 1
+                frame = await peer.receive()
+                number = frame["sequenceId"]
+                assert received[place].setdefault(number, frame["data"]) == frame["data"]
+            if (send + place) % 3 == 0:
+                await peer.send(type="sequenceAck", sequenceId=number)
+                assert await peer.request(type="ping") == {"type": "pong"}
+
+    for place, messages in enumerate(received):
+        expected = [f"m{send}" for send in range(4 * place, 24)]
+        assert list(messages.items()) == list(enumerate(expected, 1))
+
+
+@contextmanager
+def emulator_calls() -> Iterator[list[CodeType]]:
+    """Collect the calls of the emulator's functions in this thread."""
+    calls: list[CodeType] = []
+
+    def profile(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and "wps_run/emulator/" in frame.f_code.co_filename.replace("\\", "/"):
+            calls.append(frame.f_code)
+
+    sys.setprofile(profile)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(None)
+
+
+@pytest.mark.parametrize("protocol", [RELIABLE, RELIABLE_PROTOBUF])
+@pytest.mark.parametrize("query", ["", "?messageTtlSeconds=60"])
+async def test_a_reliable_client_costs_little_more_than_another(
+    connector: Any, call: Any, protocol: str, query: str
+) -> None:
+    """At most two more calls a delivery: the frame is shared, and recorded only once."""
+    count, calls_of = 40, {}
+    for hub, subprotocol in (("simple", ""), ("reliable", protocol)):
+        peers = [await connector.open(subprotocol, hub=hub) for _ in range(count)]
+        await call("POST", f"/api/hubs/{hub}/:send", b"first")
+        with emulator_calls() as calls:
+            assert (await call("POST", f"/api/hubs/{hub}/:send{query}", b"x")).status == 202
+        calls_of[hub] = len(calls)
+        assert len(peers) == count
+
+    assert calls_of["simple"] >= count
+    assert calls_of["reliable"] <= calls_of["simple"] + 2 * count

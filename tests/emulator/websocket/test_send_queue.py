@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from wps_run.emulator.effects import DataType, Message
+from wps_run.emulator.effects import DataType, Message, QueuedMessage
 from wps_run.emulator.websocket.send_queue import ClientLimits, QueueFullError, SendQueue
 
 SMALL = ClientLimits(max_messages=8, max_bytes=40)
@@ -187,13 +187,27 @@ def test_recording_is_the_same_as_adding_and_taking() -> None:
     queued, direct = (SendQueue(ClientLimits(max_messages=2), is_reliable=True) for _ in range(2))
     for data in (b"a", b"b"):
         queued.put(message(data), 0)
-        assert (message(data), direct.record_sent(message(data), 0)) == queued.take(0)
-    with pytest.raises(QueueFullError):
-        direct.record_sent(message(b"c"), 0)
+        sent = direct.record_sent(message(data), 0)
+        assert sent is not None
+        assert (sent.message, sent.number) == queued.take(0)
+    assert direct.record_sent(message(b"c"), 0) is None
     direct.rewind()
     queued.rewind()
 
     assert [direct.take(0) for _ in range(3)] == [queued.take(0) for _ in range(3)]
-    assert (
-        SendQueue(ClientLimits(max_messages=0), is_reliable=False).record_sent(message(), 0) is None
+
+
+def test_clients_that_number_a_message_alike_share_what_is_recorded() -> None:
+    """Whoever has another number, or another message, records its own."""
+    first, second, third = (SendQueue(ClientLimits(), is_reliable=True) for _ in range(3))
+    third.record_sent(message(), 0)
+    hello = message(b"hello", ttl=2)
+
+    sent = first.record_sent(hello, 10.0)
+
+    assert sent == QueuedMessage(hello, 12.0, 1)
+    assert second.record_sent(hello, 10.0, sent) is sent
+    assert third.record_sent(hello, 10.0, sent) == QueuedMessage(hello, 12.0, 2)
+    assert second.record_sent(message(b"other"), 10.0, sent) == QueuedMessage(
+        message(b"other"), None, 2
     )

@@ -1,5 +1,6 @@
 """The REST API on aiohttp: route a request, run its operation, perform effects, inject faults."""
 
+import asyncio
 import logging
 import secrets
 import time
@@ -223,7 +224,7 @@ class RestHandler:
             )
         )
         if result.effect is not None:
-            state.clients.perform(result.effect)
+            state.clients.perform(result.effect, asyncio.get_running_loop().time())
         return result
 
     def _check_access(self, routed: _RoutedRequest, host: str, now: float) -> None:

@@ -65,18 +65,14 @@ class ClientConnection:
     # Called by the hub's clients, while a request is processed.
 
     def deliver(self, message: Message) -> None:
-        """Send a message, or queue it if the client does not read fast enough."""
-        transport, queue = self.transport, self.session.queue
+        """Queue a message, as the fast path could not send it, and send what can be sent now."""
+        self.disable_fast_path()
         try:
-            if transport is not None and transport.is_writable and not queue.has_pending:
-                number = queue.record_sent(message, _now() if message.ttl else 0.0)
-                self._write(transport, message, number)
-            else:
-                self.disable_fast_path()
-                queue.put(message, _now())
-                self._flush()
+            self.session.queue.put(message, _now())
         except QueueFullError:
             self.terminate(_TOO_SLOW)
+        else:
+            self._flush()
 
     def close(self, reason: str) -> None:
         """Send the queued messages and a notice, and close: a REST call has closed the connection.
@@ -95,6 +91,7 @@ class ClientConnection:
 
     def attach(self, transport: WebSocketTransport) -> None:
         """Use this WebSocket from now on, and abort the one before."""
+        self.disable_fast_path()
         previous, self.transport = self.transport, transport
         transport.owner = self
         if previous is not None:
@@ -167,16 +164,14 @@ class ClientConnection:
         self._clients.disable_fast_path(self.session.connection_id)
 
     def _enable_fast_path(self, transport: WebSocketTransport) -> None:
-        if transport.raw_transport is not None and not self.session.subprotocol.is_reliable:
+        if transport.raw_transport is not None:
+            session = self.session
             self._clients.enable_fast_path(
-                self.session.connection_id, transport.raw_transport, self._encoder.encode
+                session.connection_id,
+                transport.raw_transport,
+                self._encoder,
+                session.queue.record_sent if session.subprotocol.is_reliable else None,
             )
-
-    def _write(self, transport: WebSocketTransport, message: Message, number: int | None) -> None:
-        if number is None:
-            transport.write(self._encoder.encode(message))
-        else:
-            transport.write(self._encoder.encode_numbered(message, number))
 
     def _report(self, kind: EventKind, detail: str, effect: Effect | None = None) -> None:
         session = self.session
@@ -226,7 +221,7 @@ class ClientConnection:
             if entry is None:
                 self._enable_fast_path(transport)
                 return
-            self._write(transport, *entry)
+            transport.write(self._encoder.encode(*entry))
 
 
 def _now() -> float:

@@ -4,14 +4,12 @@ Source: RFC 6455, section 5.2; a server's frames are not masked.
 """
 
 import struct
-from collections.abc import Callable
 
-from wps_run.emulator.effects import DataType, Message
+from wps_run.emulator.effects import Message
 from wps_run.emulator.websocket.subprotocols import EncodedMessage, Subprotocol
 
 _TEXT, _BINARY = 0x81, 0x82
 _SHORT, _MEDIUM = 126, 1 << 16
-_TEXT_TYPES = frozenset({DataType.TEXT, DataType.JSON})
 
 
 def encode_frame(payload: bytes, *, is_binary: bool) -> bytes:
@@ -27,37 +25,30 @@ def encode_frame(payload: bytes, *, is_binary: bool) -> bytes:
 class FrameEncoder:
     """Encodes messages for all clients of one subprotocol, or of none.
 
-    A simple client, whose subprotocol has no name, gets the payload unchanged: text and JSON in
-    a text frame, other types in a binary one.
+    Consecutive clients with the same sequence number get the same frame. For another number, only
+    the number is encoded again.
 
     Attributes:
         subprotocol: The clients' subprotocol.
-        encode: Encodes a message without a sequence number. One object for the encoder's life:
-            the fan-out compares it to reuse a frame.
     """
 
-    __slots__ = ("_encoded", "_message", "encode", "subprotocol")
+    __slots__ = ("_encoded", "_frame", "_message", "_number", "subprotocol")
 
     def __init__(self, subprotocol: Subprotocol) -> None:
         self.subprotocol = subprotocol
         self._message: Message | None = None
         self._encoded: EncodedMessage | None = None
-        self.encode: Callable[[Message], bytes] = self._encode
+        self._number: int | None = None
+        self._frame = b""
 
-    def encode_numbered(self, message: Message, sequence_id: int) -> bytes:
-        """Encode a message with its sequence number for one client.
-
-        The parts that all recipients share are encoded only for the first of them.
-        """
-        if message is not self._message or self._encoded is None:
-            self._message = message
-            self._encoded = self.subprotocol.encode_message(message)
-        payload = self._encoded.payload(sequence_id)
-        return encode_frame(payload, is_binary=self.subprotocol.is_binary)
-
-    def _encode(self, message: Message) -> bytes:
-        subprotocol = self.subprotocol
-        if not subprotocol.name:
-            return encode_frame(message.data, is_binary=message.data_type not in _TEXT_TYPES)
-        payload = subprotocol.encode_message(message).payload(None)
-        return encode_frame(payload, is_binary=subprotocol.is_binary)
+    def encode(self, message: Message, number: int | None) -> bytes:
+        """Encode a message with its sequence number; None for a client that is not reliable."""
+        encoded = self._encoded
+        if message is not self._message or encoded is None:
+            encoded = self.subprotocol.encode_message(message)
+            self._message, self._encoded = message, encoded
+        elif number == self._number:
+            return self._frame
+        self._number = number
+        self._frame = encode_frame(encoded.payload(number), is_binary=encoded.is_binary)
+        return self._frame

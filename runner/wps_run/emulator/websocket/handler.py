@@ -237,7 +237,7 @@ class WebSocketHandler:
     ) -> None:
         result = connection.handle_frame(transport, frame)
         if result is not None and result.effect is not None:
-            hub.clients.perform(result.effect)
+            hub.clients.perform(result.effect, asyncio.get_running_loop().time())
             await asyncio.sleep(0)  # noqa: TID251 - yields: a flooding client starves no other
         if not transport.is_writable:
             await transport.drain()

@@ -74,17 +74,18 @@ class JsonFrames:
 
 
 class EncodedJsonMessage:
-    """A message as a JSON object, with and without its closing brace."""
+    """A message as a JSON object without its closing brace."""
 
-    __slots__ = ("_complete", "_unclosed")
+    __slots__ = ("_unclosed",)
+
+    is_binary = False
 
     def __init__(self, unclosed: bytes) -> None:
         self._unclosed = unclosed
-        self._complete = unclosed + b"}"
 
     def payload(self, sequence_id: int | None) -> bytes:
         if sequence_id is None:
-            return self._complete
+            return self._unclosed + b"}"
         return b'%b,"sequenceId":%d}' % (self._unclosed, sequence_id)
 
 

@@ -90,19 +90,19 @@ class ProtobufFrames:
 
 
 class EncodedProtobufMessage:
-    """A DataMessage: the parts before and after its sequence number, and the complete message."""
+    """A DataMessage: the parts before and after its sequence number."""
 
-    __slots__ = ("_complete", "_head", "_tail")
+    __slots__ = ("_head", "_tail")
+
+    is_binary = True
 
     def __init__(self, head: bytes, tail: bytes) -> None:
         self._head = head
         self._tail = tail
-        self._complete = encode_bytes(_DATA, head, tail)
 
     def payload(self, sequence_id: int | None) -> bytes:
-        if sequence_id is None:
-            return self._complete
-        return encode_bytes(_DATA, self._head, encode_number(4, sequence_id), self._tail)
+        number = b"" if sequence_id is None else encode_number(4, sequence_id)
+        return encode_bytes(_DATA, self._head, number, self._tail)
 
 
 # Decoding.

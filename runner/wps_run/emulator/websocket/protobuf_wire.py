@@ -189,6 +189,8 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
 
 def encode_varint(number: int) -> bytes:
     """Encode an unsigned 64-bit number."""
+    if number < _MORE:  # most are: tags, and the lengths of short texts
+        return number.to_bytes()
     encoded = bytearray()
     while number >= _MORE:
         encoded.append(number & 0x7F | _MORE)

@@ -7,7 +7,7 @@ covers all up to its number, and a recovered connection is sent again what is un
 from collections import deque
 from dataclasses import dataclass
 
-from wps_run.emulator.effects import Message
+from wps_run.emulator.effects import Message, QueuedMessage
 
 
 class QueueFullError(Exception):
@@ -29,10 +29,7 @@ class ClientLimits:
     recovery_seconds: float = 30.0
 
 
-_Entry = tuple[Message, float | None, int | None]
-"""A message, when it expires (None: never), and its sequence number once it was sent."""
-
-_EMPTY: deque[_Entry] = deque(maxlen=0)
+_EMPTY: deque[QueuedMessage] = deque(maxlen=0)
 """Shared by all empty queues: most clients never need one of their own."""
 
 
@@ -69,7 +66,7 @@ class SendQueue:
                 raise QueueFullError
         if self._pending is _EMPTY:
             self._pending = deque()
-        self._pending.append((message, _expiry(message, now), None))
+        self._pending.append(QueuedMessage(message, _expires_at(message, now)))
         self._size += len(message.data)
 
     def take(self, now: float) -> tuple[Message, int | None] | None:
@@ -78,32 +75,45 @@ class SendQueue:
         The number is None when the connection is not reliable.
         """
         while self._pending:
-            message, expiry, number = self._pending.popleft()
-            self._size -= len(message.data)
-            if expiry is None or now < expiry:
-                return message, self._record(message, expiry, number)
+            queued = self._pending.popleft()
+            self._size -= len(queued.message.data)
+            if queued.expires_at is None or now < queued.expires_at:
+                if self._is_reliable:
+                    if queued.number is None:
+                        self._number += 1
+                        queued = queued._replace(number=self._number)
+                    self._store_sent(queued)
+                return queued.message, queued.number
         return None
 
-    def record_sent(self, message: Message, now: float) -> int | None:
+    def record_sent(
+        self, message: Message, now: float, previous: QueuedMessage | None = None
+    ) -> QueuedMessage | None:
         """Record a message that is sent at once, as `put` and `take` would if none is pending.
 
-        Returns:
-            Its sequence number, or None when the connection is not reliable.
+        What another client's queue recorded, `previous`, is stored again if it is the same: many
+        clients that acknowledge nothing need little memory.
 
-        Raises:
-            QueueFullError: Too much is unacknowledged; the message was not recorded.
+        Returns:
+            What was recorded; None when too much is unacknowledged: nothing was recorded.
         """
-        if not self._is_reliable:
+        limits, size = self._limits, self._size + len(message.data)
+        if len(self._unacknowledged) >= limits.max_messages or size > limits.max_bytes:
             return None
-        if not self._fits(message):
-            raise QueueFullError
-        return self._record(message, _expiry(message, now), None)
+        number = self._number + 1
+        if previous is None or previous.number != number or previous.message is not message:
+            previous = QueuedMessage(message, _expires_at(message, now), number)
+        if self._unacknowledged is _EMPTY:
+            self._unacknowledged = deque()
+        self._unacknowledged.append(previous)
+        self._number, self._size = number, size
+        return previous
 
     def acknowledge(self, number: int) -> None:
         """Remove the messages that were sent with numbers up to this one."""
         for queue in (self._unacknowledged, self._pending):
-            while queue and (queue[0][2] or number + 1) <= number:
-                self._size -= len(queue.popleft()[0].data)
+            while queue and (queue[0].number or number + 1) <= number:
+                self._size -= len(queue.popleft().message.data)
 
     def rewind(self) -> None:
         """Make the unacknowledged messages pending again."""
@@ -111,16 +121,11 @@ class SendQueue:
             self._unacknowledged.extend(self._pending)
             self._pending, self._unacknowledged = self._unacknowledged, _EMPTY
 
-    def _record(self, message: Message, expiry: float | None, number: int | None) -> int | None:
-        if not self._is_reliable:
-            return None
-        if number is None:
-            number = self._number = self._number + 1
+    def _store_sent(self, sent: QueuedMessage) -> None:
         if self._unacknowledged is _EMPTY:
             self._unacknowledged = deque()
-        self._unacknowledged.append((message, expiry, number))
-        self._size += len(message.data)
-        return number
+        self._unacknowledged.append(sent)
+        self._size += len(sent.message.data)
 
     def _fits(self, message: Message) -> bool:
         count = len(self._unacknowledged) + len(self._pending)
@@ -129,11 +134,14 @@ class SendQueue:
         )
 
     def _drop_expired(self, now: float) -> None:
-        unexpired = deque(entry for entry in self._pending if entry[1] is None or now < entry[1])
-        self._size -= sum(len(message.data) for message, _, _ in self._pending)
-        self._size += sum(len(message.data) for message, _, _ in unexpired)
+        unexpired = deque[QueuedMessage]()
+        for queued in self._pending:
+            if queued.expires_at is None or now < queued.expires_at:
+                unexpired.append(queued)
+            else:
+                self._size -= len(queued.message.data)
         self._pending = unexpired
 
 
-def _expiry(message: Message, now: float) -> float | None:
+def _expires_at(message: Message, now: float) -> float | None:
     return now + message.ttl if message.ttl else None

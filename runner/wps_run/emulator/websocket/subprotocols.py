@@ -24,6 +24,10 @@ from wps_run.emulator.websocket.protobuf_frames import ProtobufFrames
 class EncodedMessage(Protocol):
     """One message in a subprotocol's encoding, for any number of recipients."""
 
+    @property
+    def is_binary(self) -> bool:
+        """Whether its frame is binary."""
+
     def payload(self, sequence_id: int | None) -> bytes:
         """Return the payload for one recipient; the number is None if it is not reliable."""
 
@@ -41,7 +45,7 @@ class Subprotocol(Protocol):
 
     @property
     def is_binary(self) -> bool:
-        """Whether its frames are binary."""
+        """Whether the frames of its responses are binary."""
 
     def decode(self, frame: str | bytes) -> ClientRequest:
         """Decode a client's frame. Raises FrameError."""
@@ -90,9 +94,13 @@ class ModeError(ValueError):
     """The query selects no valid mode."""
 
 
+_TEXT_TYPES = frozenset({DataType.TEXT, DataType.JSON})
+
+
 @dataclass(frozen=True, slots=True)
 class _Payload:
     data: bytes
+    is_binary: bool
 
     def payload(self, sequence_id: int | None) -> bytes:  # noqa: ARG002 - never numbered
         return self.data
@@ -124,7 +132,7 @@ class SimpleFrames:
         return b""
 
     def encode_message(self, message: Message) -> _Payload:
-        return _Payload(message.data)
+        return _Payload(message.data, is_binary=message.data_type not in _TEXT_TYPES)
 
 
 _EVENT_FRAMES = SimpleFrames()
