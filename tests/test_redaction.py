@@ -4,18 +4,22 @@ import base64
 
 import jwt
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from wps_run.actions.request import Request
 from wps_run.redaction import (
     MASK,
+    SHORTEST_ECHO,
     Secrets,
     clean_line,
     is_secret_name,
     is_secret_value,
     mask_access_keys,
     mask_secrets,
+    secrets_of,
 )
+from wps_run.text import one_line
 
 KEYS = st.binary(min_size=32, max_size=64).map(lambda key: base64.b64encode(key).decode())
 AROUND = st.sampled_from(["", " ", "'", '"', "(", ": ", "\n"])
@@ -176,3 +180,29 @@ def test_what_a_request_contains_is_cut_out(
 ) -> None:
     """Short texts as whole words, longer ones in each part; all of it in another encoding."""
     assert clean_line(text, Secrets(), 100, echoes) == shown
+
+
+def test_what_a_server_writes_in_another_case_is_cut_out_too() -> None:
+    assert clean_line("bad: HELLO WORLD OF ECHOES!", Secrets(), 100, ["hello World of echoes"]) == (
+        "bad: …!"
+    )
+
+
+def test_a_secret_that_is_allowed_is_masked_by_its_value_too() -> None:
+    environment = {"A": "postgres://ada:pass@db/chat", "B": "ordinary-text"}
+
+    secrets = secrets_of(environment, ["A", "B"])
+
+    assert secrets.mask("postgres://ada:pass@db/chat ordinary-text") == "*** ordinary-text"
+    assert "pass" not in repr(secrets)
+
+
+@given(body=st.binary(min_size=24, max_size=200))
+def test_a_binary_payload_that_a_server_repeats_in_base64_is_not_shown(body: bytes) -> None:
+    echoes = Request("POST", "/api/hubs/chat/:send", "", body).echoes()
+    encoded = base64.b64encode(body).decode()
+    assume(len(one_line(body.decode("latin-1"))) >= SHORTEST_ECHO)
+
+    shown = clean_line(f"invalid: {encoded}", Secrets(), 300, echoes)
+
+    assert shown is None or encoded not in shown

@@ -43,7 +43,7 @@ _PART = r"\s*([A-Za-z][\w .-]*)=(.*\S.*)"
 _SECRET_PARTS = frozenset({"sharedaccesssignature", "sig"})
 _SECRET_VALUES = (
     r"(?i)(?:access|account)key\s*=",
-    r"[A-Za-z][\w+.-]*://[^\s/@:]*:[^\s/@]+@",  # a URL with a password
+    r"[A-Za-z][\w+.-]{0,30}://[^\s/@:]{0,500}:[^\s/@]{1,500}@",  # a URL with a password
     r"[?&]sig=",  # a URL with a signature
     r"\beyJ[\w-]{4,}\.[\w-]+\.[\w-]*",  # a JSON Web Token
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
@@ -161,13 +161,17 @@ def secrets_of(environment: Mapping[str, str], allowed: Iterable[str] = ()) -> S
     Args:
         environment: Settings by name. Those with connection strings are secrets.
         allowed: The names of settings that `${env.NAME}` may read although they are secrets.
-            Those whose names say so are masked, too.
+            Those that are secrets by name or value are masked, too.
     """
     keys = [key for value in environment.values() for key in keys_in(value)]
-    named = [environment.get(name, "").strip() for name in allowed if is_secret_name(name)]
+    read = [(name, environment.get(name, "").strip()) for name in allowed]
     # The key of a connection string is masked, but its endpoint is not.
-    values = [*keys, *(value for value in named if not any(keys_in(value)))]
-    long_enough = [value for value in values if len(value) >= SHORTEST_SECRET]
+    whole = [
+        value
+        for name, value in read
+        if (is_secret_name(name) or is_secret_value(value)) and not any(keys_in(value))
+    ]
+    long_enough = [value for value in (*keys, *whole) if len(value) >= SHORTEST_SECRET]
     return Secrets(long_enough) if long_enough else NO_SECRETS
 
 
@@ -215,10 +219,11 @@ def clean_line(
         line = line.rpartition(" ")[0] or line  # the last word may be a part of a secret
     for secret in secrets.values:
         line = line.replace(secret, MASK)
-    sources = [source for source in map(one_line, echoes) if source]
-    line = _cut(_cut(line, secrets.values, MASK), sources)
+    sources = [source.lower() for source in map(one_line, echoes) if source]
+    keys = [secret.lower() for secret in secrets.values]
+    line = _cut(_cut(line, keys, MASK), sources)
     for view in _decoded(line):
-        if _repeats(view, secrets.values):
+        if _repeats(view, keys):
             return MASK
         if _repeats(view, sources):
             return None
@@ -228,13 +233,14 @@ def clean_line(
 
 
 def _cut(text: str, sources: Iterable[str], mark: str = ELLIPSIS) -> str:
-    """Replace each part of a text that is also in one of the sources."""
+    """Replace each part of a text that is also, in any case, in one of the lower-case sources."""
     for source in sources:
+        lower = text.lower() if len(text.lower()) == len(text) else text
         if len(source) < SHORTEST_ECHO:
-            if source in text:
-                text = re.sub(_as_words(source), mark, text)
-        elif _may_share(text, source):
-            text = _cut_parts(text, source, mark)
+            if source in lower:
+                text = re.sub(_as_words(source), mark, text, flags=re.IGNORECASE)
+        elif _may_share(lower, source):
+            text = _cut_parts(text, lower, source, mark)
     return text
 
 
@@ -253,16 +259,16 @@ def _may_share(text: str, source: str) -> bool:
     return any(text[start : start + _BLOCK] in source for start in starts)
 
 
-def _cut_parts(text: str, source: str, mark: str) -> str:
+def _cut_parts(text: str, lower: str, source: str, mark: str) -> str:
     kept: list[str] = []
     start = 0
     while start < len(text):
         end = start + SHORTEST_ECHO
-        if end > len(text) or text[start:end] not in source:
+        if end > len(text) or lower[start:end] not in source:
             kept.append(text[start])
             start += 1
             continue
-        while end < len(text) and text[start : end + 1] in source:
+        while end < len(text) and lower[start : end + 1] in source:
             end += 1
         kept.append(mark)
         start = end
@@ -320,9 +326,10 @@ def _base64_decoded(run: str) -> Iterator[str]:
 
 def _text_of(raw: bytes) -> str:
     try:
-        return raw.decode()
+        text = raw.decode()
     except UnicodeDecodeError:
-        return raw.decode("latin-1")
+        text = raw.decode("latin-1")
+    return text if text.isprintable() else one_line(text)
 
 
 _SENSITIVE_NAME = r"(?i)connectionstring|secret|password|token|key"

@@ -91,3 +91,28 @@ def test_a_payload_is_not_in_the_repr_of_a_request() -> None:
     request = build_request(ACTIONS["sendToAll"], {"data": b"secret", "dataType": "text"}, "h")
 
     assert "secret" not in repr(request)
+
+
+def test_what_a_server_must_not_repeat_is_what_the_request_contains_but_its_path() -> None:
+    """Body, strings in JSON, query, cells and variables; bytes also as Latin-1."""
+    body = b'{"pin": "4711", "deep": [1.5, true, {"name": "ada"}]}'
+    path = "/api/hubs/chat/users/ada/:send"
+    request = Request("POST", path, "filter=a%20eq%201", body, "application/json")
+    request.cells = {"user": "ada", "code": "x-1"}
+
+    assert {*request.echoes(["red", "chat"])} == {
+        "4711",
+        "1.5",
+        "a eq 1",
+        "x-1",
+        "red",
+        body.decode(),
+    }
+    assert "é\x00" in Request("POST", path, "", b"\xe9\x00").echoes()
+
+
+@pytest.mark.parametrize("body", [b"{", b"[" * 100_000, b"[" + b"9" * 5000 + b"]", b""])
+def test_a_body_that_only_begins_like_json_is_a_text(body: bytes) -> None:
+    request = Request("POST", "/api/hubs/chat/:send", "", body)
+
+    assert request.echoes() == [body.decode()]

@@ -7,6 +7,7 @@ import pytest
 from wps_run.actions.locks import EXCLUSIVE, locks_of
 from wps_run.actions.request import Request
 from wps_run.actions.table import ACTIONS
+from wps_run.playbook.files import Files
 from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import Delivery, Mode, OnError, RunOptions
 from wps_run.playbook.steps import Step, check_steps, make_steps
@@ -193,3 +194,15 @@ def test_the_first_20_bad_rows_of_each_source_are_reported(bad: int, omitted: li
     for part in (reported[:middle], reported[middle:]):
         assert ["has a `/`" in problem for problem in part[:20]] == [True] * 20
         assert [problem.rpartition(": ")[2] for problem in part[20:]] == omitted
+
+
+def test_a_problem_does_not_quote_a_secret() -> None:
+    """Of the file that a secret names, say."""
+    playbook = read_playbook(
+        "actions:\n- {actionName: sendToUser, userId: a, dataFile: '${env.A_KEY}'}\n", "p.yaml"
+    )
+    scope = VariableScope({}, {"A_KEY": "a-secret.txt"}, Files("."), allowed=["A_KEY"])
+
+    (problem,) = check_steps(playbook, scope).problems
+
+    assert problem.message.startswith("there is no file `***`")

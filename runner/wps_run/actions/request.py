@@ -53,7 +53,7 @@ class Request:
     def echoes(self, variables: Iterable[str] = ()) -> list[str]:
         """Return the texts that must not be shown when a server repeats them.
 
-        These are the body, the strings in a body of JSON, the query, the cells of the row and
+        These are the body, the strings in it if it is JSON, the query, the cells of the row and
         `variables`, but not what is part of the path, which is shown anyway.
         """
         path = unquote(self.path)
@@ -62,17 +62,21 @@ class Request:
             *(self.cells or {}).values(),
             *(value for _, value in parse_qsl(self.query)),
         ]
-        if self.content_type == CONTENT_TYPES["json"]:
-            texts += _strings_in_json(self.body)
+        texts += _strings_in_json(self.body)
         texts = [text for text in texts if text not in path]
         bodies = {self.body.decode(errors="replace"), self.body.decode("latin-1")}
         return [*texts, *bodies]
 
 
 def _strings_in_json(body: bytes) -> list[str]:
-    """Return the strings and numbers in a JSON text, without its keys."""
+    """Return the strings and numbers in a JSON text, without its keys; [] for other texts."""
+    if body[:1] not in {b"{", b"["}:
+        return []
     strings: list[str] = []
-    values = [json.loads(body)]
+    try:
+        values = [json.loads(body)]
+    except (ValueError, RecursionError):
+        return []
     while values:
         value = values.pop()
         if isinstance(value, dict | list):

@@ -148,7 +148,7 @@ def check_steps(
         for expanded in Expansion(playbook, template, scope):
             steps += 1
             if expanded.problems:
-                collector.add(expanded)
+                collector.add(_without_secrets(expanded, scope.secrets))
             else:
                 owned += is_owned(expanded.values)
             if collector.is_full or steps > ACTIONS.value:
@@ -198,6 +198,14 @@ def _product(sizes: Sequence[int]) -> int:
     return product
 
 
+def _without_secrets(expanded: ExpandedAction, secrets: Secrets) -> ExpandedAction:
+    """Mask what messages quote of the values of variables."""
+    problems = [
+        problem._replace(message=secrets.mask(problem.message)) for problem in expanded.problems
+    ]
+    return expanded._replace(problems=tuple(problems))
+
+
 def _ownership(
     template: ActionTemplate, shard: "Shard | None"
 ) -> Callable[[Mapping[str, Any]], bool]:
@@ -234,7 +242,7 @@ def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
         is_owned = _ownership(template, shard)
         for expanded in _expand(playbook, template, scope):
             if expanded.problems:
-                raise PlaybookError(expanded.problems)
+                raise PlaybookError(_without_secrets(expanded, scope.secrets).problems)
             if is_owned(expanded.values):
                 yield make(expanded, index)
             index += 1

@@ -53,6 +53,22 @@ class VariableScope:
         self.inputs = inputs
         self.connections = connections
         self.allowed = allowed
+        self._refusals: dict[str, str | None] = {}
+
+    def refusal_of(self, name: str) -> str | None:
+        """Return why `${env.NAME}` must not be read, or None. It is the same in all rows."""
+        if name not in self._refusals:
+            self._refusals[name] = None if name in self.allowed else self._reason(name)
+        return self._refusals[name]
+
+    def _reason(self, name: str) -> str | None:
+        is_setting = any(is_setting_of(connection, name) for connection in self.connections)
+        if is_setting or is_secret_name(name):
+            return "by its name holds a key, a password or a token"
+        value = (self.environment or {}).get(name, "")
+        if is_secret_value(value) or self.secrets.occur_in(value):
+            return "holds a connection string, a key or a token"
+        return None
 
     @cached_property
     def secrets(self) -> Secrets:
@@ -308,26 +324,15 @@ def _refuse_secrets(text: str, scope: VariableScope) -> None:
     """
     for match in _matches(text):
         prefix, dot, name = (match["name"] or "").partition(".")
-        if prefix != "env" or not dot or not match["end"] or name in scope.allowed:
-            continue
-        if is_secret_name(name) or any(
-            is_setting_of(connection, name) for connection in scope.connections
-        ):
-            reason = "by its name holds a key, a password or a token"
-        elif _has_secret_value(name, scope):
-            reason = "holds a connection string, a key or a token"
-        else:
+        is_environment = prefix == "env" and dot and match["end"]
+        reason = scope.refusal_of(name) if is_environment else None
+        if reason is None:
             continue
         message = (
             f"the environment variable `{name}` {reason}, and a playbook must not send it; if it "
             f"is meant to, allow it with `--allow-env {shlex.quote(name)}`"
         )
         raise SecretReferenceError(match[0], message)
-
-
-def _has_secret_value(name: str, scope: VariableScope) -> bool:
-    value = (scope.environment or {}).get(name, "")
-    return is_secret_value(value) or scope.secrets.occur_in(value)
 
 
 def _from_environment(reference: str, name: str, environment: Mapping[str, str] | None) -> str:
