@@ -172,7 +172,7 @@ class Process:
         Returns:
             The status of its action, or None if another attempt follows.
         """
-        history = history.after(reply)
+        history = history.after(JOIN, reply)
         if is_throttling(reply):
             self._limiter.throttled(sent, now, self._policy.throttle_pause(history, chance()))
         else:

@@ -59,7 +59,7 @@ class Behavior:
 
     Attributes:
         applies: Whether it applies the action.
-        response: The bytes of the response; b"" for none.
+        response: The bytes of the response; b"" for none. 200 stands for the documented success.
         ambiguous: Whether the client cannot know if the action was applied.
         closes: Whether it closes the connection.
         delay: Seconds before the response.
@@ -153,14 +153,18 @@ class Connection(asyncio.Protocol):
         self._rest = b""
         self._last, behavior = self._log.decide(fields[b"x-ms-client-request-id"].decode())
         self._is_waiting = True
+        response = behavior.response
+        if head.startswith(b"POST"):
+            response = response.replace(b"HTTP/1.1 200", b"HTTP/1.1 202")
         if behavior.delay:
-            asyncio.get_running_loop().call_later(behavior.delay, self._respond, behavior)
+            loop = asyncio.get_running_loop()
+            loop.call_later(behavior.delay, self._respond, behavior, response)
         else:
-            self._respond(behavior)
+            self._respond(behavior, response)
 
-    def _respond(self, behavior: Behavior) -> None:
+    def _respond(self, behavior: Behavior, response: bytes) -> None:
         if isinstance(self._transport, asyncio.Transport) and not self._transport.is_closing():
-            self._transport.write(behavior.response)
+            self._transport.write(response)
             self._is_waiting = not behavior.response
             if behavior.closes:
                 self._log.unread += not behavior.ambiguous

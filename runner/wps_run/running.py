@@ -19,7 +19,7 @@ from wps_run.connect.client import Client, load_ca_bundle
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.settings import resolve_endpoint
 from wps_run.execution.executor import Executor
-from wps_run.execution.limits import ConcurrencyLimiter
+from wps_run.execution.limits import ConcurrencyLimiter, Wait
 from wps_run.execution.result import Result
 from wps_run.execution.scheduler import BATCH
 from wps_run.execution.stop import Stop
@@ -102,6 +102,7 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
     ca_bundle: str | None = None,
     recorder: RunRecorder | None = None,
     on_plan: Callable[[ConcurrencyLimiter], object] | None = None,
+    on_wait: Callable[[Wait], object] | None = None,
 ) -> AsyncGenerator[Sequence[Result]]:
     """Run plans and yield results in batches, which costs less than single results.
 
@@ -112,6 +113,7 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
         ca_bundle: A file of certificates to trust besides the system's, or None.
         recorder: Records the run, and has the results of an earlier part.
         on_plan: Called when a plan starts, with its concurrency limit, for a progress display.
+        on_wait: Called at the beginning of a wait that the service requests.
 
     Raises:
         SettingsError: An endpoint is missing or cannot be used. Nothing was sent.
@@ -139,7 +141,9 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
             earlier = recorder.earlier_results(plan.steps())
             while batch := tuple(islice(earlier, BATCH)):
                 yield batch
-            executor = Executor(client, plan.options, stop, epoch=epoch, recorder=recorder)
+            executor = Executor(
+                client, plan.options, stop, epoch=epoch, recorder=recorder, on_wait=on_wait
+            )
             if on_plan:
                 on_plan(executor.limiter)
             batches = executor.run(recorder.steps_to_run(plan.steps()))

@@ -146,8 +146,9 @@ def test_port_in_use_is_reported(wps_run: Script) -> None:
     assert process.stderr.startswith(f"wps-run: cannot listen on 127.0.0.1:{port}: ")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)])
 def test_emulator_stops_at_once_while_requests_are_stalled(
-    serve: Serve, script: Path, tmp_path: Path
+    serve: Serve, script: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     """It leaves no files."""
     endpoint, child = serve("--fault", "stall")
@@ -165,7 +166,7 @@ def test_emulator_stops_at_once_while_requests_are_stalled(
     while not call_admin(endpoint, "ledger?operation=SendToAll")["entries"]:
         pass
 
-    child.send_signal(signal.SIGTERM)
+    child.send_signal(number)
     _, errors = child.communicate(timeout=5)
     output, _ = caller.communicate(timeout=20)
 

@@ -177,6 +177,8 @@ class Server(ThreadingHTTPServer):
             return 404, {"x-ms-error-code": "Warning.User.NotExisted"}
         if "busy" in path:
             return 429, {"Retry-After": "30"}
+        if "endless" in path:
+            return 503, {"Retry-After": "1000000000"}
         return 200, {}
 
     @property
@@ -327,9 +329,36 @@ def test_pause_by_retry_after_is_shown(
     terminal = at_terminal("p.yaml", "--no-journal", columns=120, **service.setting)
 
     assert terminal.until("waiting (30|29|28) s  as the service requested")
+    assert terminal.until("waiting 30 s before the next request: the answer was 429 Too Many")
     terminal.process.send_signal(signal.SIGINT)
 
     assert terminal.finish() == 130
+
+
+@pytest.mark.parametrize("args", [(), ("-q",), ("--output", "none")])
+def test_pause_by_retry_after_is_reported_at_once_without_a_terminal(
+    script: Path, tmp_path: Path, service: Server, args: tuple[str, ...]
+) -> None:
+    """It is limited to an hour, and can be interrupted."""
+    write_playbook(tmp_path, "endless", "u2", options="")
+    command = [str(script), "p.yaml", "--no-journal", "--no-progress", *args]
+    environment = {**os.environ, **service.setting}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=20)
+
+    assert re.fullmatch(
+        "wps-run: waiting 1 h before the next request: the answer was 503 Service Unavailable "
+        "with a Retry-After of 1 h or more, which is limited to 1 h\n",
+        line,
+    )
+    assert "waiting" not in rest
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize("args", [("--no-progress",), ("-q",)])

@@ -55,7 +55,51 @@ def test_code_and_words_are_read_from_every_shape(
     headers: dict[str, str], body: bytes, code: str | None, message: str | None
 ) -> None:
     """Header before body, JSON and problem+json, HTML's title, text; never an exception."""
-    assert read(body, headers) == Reply(400, code, message)
+    reply = read(body, headers)
+
+    assert (reply.status, reply.code, reply.message) == (400, code, message)
+
+
+HTML = {"content-type": "text/html; charset=utf-8"}
+FLASK_EMPTY = {**HTML, "content-length": "0"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "is_page"),
+    [
+        (HTML, b"<!doctype html><title>Login</title>", True),
+        (HTML, b"Please log in", True),
+        ({"content-type": "application/xhtml+xml"}, b"x", True),
+        ({"content-type": "TEXT/HTML"}, b"x", True),
+        ({**HTML, "content-length": "4000"}, b"", True),  # announced; the connection broke
+        ({**HTML, "transfer-encoding": "chunked"}, b"", True),
+        (JSON, b"<html>", True),
+        ({}, b"<HTML><body>", True),
+        ({}, b"\n\r\n \t<!DOCTYPE html>", True),
+        ({}, b"\xef\xbb\xbf<html>", True),
+        ({}, "<html>".encode("utf-16"), True),
+        ({}, b"<!-- gateway --><html>", True),
+        ({}, b'<?xml version="1.0"?><Error/>', True),
+        ({}, b"", False),
+        (HTML, b"", False),  # as web frameworks announce an empty body
+        (FLASK_EMPTY, b"", False),
+        (JSON, b"{}", False),
+        ({}, b"OK", False),
+        ({}, b"a < b", False),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 202, 404, 503])
+def test_a_page_is_known_by_its_type_or_its_beginning(
+    headers: dict[str, str], body: bytes, status: int, *, is_page: bool
+) -> None:
+    """The service sends JSON or nothing."""
+    assert read(body, headers, status).is_page is is_page
+
+
+def test_a_success_with_a_page_has_the_title_as_message() -> None:
+    reply = read("<html><title>Log in</title>".encode("utf-16"), HTML, status=200)
+
+    assert reply == Reply(200, None, "Log in", is_page=True)
 
 
 def test_a_success_has_no_words() -> None:

@@ -90,9 +90,15 @@ class Service:
         try:
             if self.answer:
                 return await self.answer(request)
-            return web.Response(status=STATUSES[request.method])
+            return self.success(request)
         finally:
             self.in_flight -= 1
+
+    @staticmethod
+    def success(request: web.Request) -> web.Response:
+        """Return the documented success of a request."""
+        closes = request.rel_url.raw_path.endswith(":closeConnections")
+        return web.Response(status=204 if closes else STATUSES[request.method])
 
     def respond_with(self, *statuses: int, **headers: str) -> None:
         """Respond with these statuses, one per request; the last one repeats."""

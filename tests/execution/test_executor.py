@@ -14,7 +14,9 @@ from aiohttp import web
 from wps_run.actions.locks import Lock
 from wps_run.connect.client import Client
 from wps_run.connect.endpoint import Endpoint
+from wps_run.connect.reply import Reply
 from wps_run.execution.executor import Executor, NoRecorder
+from wps_run.execution.limits import Wait
 from wps_run.execution.result import Result, SkipReason, Status, result_for
 from wps_run.playbook.options import Delivery, Mode, OnError, RetryOptions
 from wps_run.playbook.steps import Step
@@ -40,7 +42,8 @@ class Gate:
         if self._service.in_flight >= self._number:
             self.arrived.set()
         await self.open.wait()
-        return web.Response(status={"PUT": 200, "DELETE": 204, "POST": 202}[request.method])
+        response: web.Response = self._service.success(request)
+        return response
 
 
 async def test_result_has_status_attempts_times_and_request_id(
@@ -162,7 +165,8 @@ async def test_conflicting_steps_are_never_in_flight_together(
         asyncio.get_running_loop().call_later(chance.random() / 500, done.set)
         await done.wait()
         held.remove(locks_held)
-        return web.Response()
+        response: web.Response = service.success(request)
+        return response
 
     service.answer = answer
     results = await run.results(steps)
@@ -703,3 +707,39 @@ async def test_nothing_is_sent_that_cannot_be_recorded(
 
     assert [(result.status, result.attempts) for result in results] == [(Status.SKIPPED, 0)] * 3
     assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "expected"),
+    [(429, "1000000000", (True, 3600)), (503, "90", (True, 90)), (500, "90", (False, 90))],
+)
+async def test_wait_that_the_service_requests_is_reported_at_once(
+    run: Any, join: Make, status: int, retry_after: str, expected: tuple[bool, int]
+) -> None:
+    """Of the whole run after 429 and 503, of one action after other statuses."""
+    run.service.respond_with(status, **{"Retry-After": retry_after})
+    waits: list[Wait] = []
+
+    def report(wait: Wait) -> None:
+        waits.append(wait)
+        run.stop.request(SkipReason.INTERRUPTED)
+
+    run.executor_args = {"on_wait": report}
+    await run.results([join()])
+
+    (wait,) = waits
+    of_run, seconds = expected
+    assert wait.seconds == pytest.approx(seconds, abs=1)
+    assert wait.reply == Reply(status, retry_after=seconds)
+    assert wait.of_run is of_run
+
+
+async def test_wait_is_not_reported_if_the_run_ends(run: Any, service: Any, join: Make) -> None:
+    """After the last attempt of the last action there is nothing to wait for."""
+    service.respond_with(503, **{"Retry-After": "90"})
+    waits: list[Wait] = []
+    run.options = replace(run.options, retry=RetryOptions(1, 0.0, 0.0))
+    run.executor_args = {"on_wait": waits.append}
+
+    assert statuses(await run.results([join()])) == ["unknown"]
+    assert waits == []

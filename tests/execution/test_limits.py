@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.connect.reply import NoReply, Outcome, Reply
-from wps_run.execution.limits import LATE, ConcurrencyLimiter, RateLimiter, is_throttling
+from wps_run.execution.limits import (
+    LATE,
+    NOTICE_INTERVAL,
+    ConcurrencyLimiter,
+    RateLimiter,
+    WaitNotices,
+    is_throttling,
+)
 
 
 @given(
@@ -149,3 +156,39 @@ def test_limiter_is_full_at_its_limit() -> None:
 )
 def test_429_and_503_are_throttling(outcome: Outcome, *, expected: bool) -> None:
     assert is_throttling(outcome) is expected
+
+
+def test_wait_is_reported_once_although_many_responses_cause_it() -> None:
+    notices = WaitNotices()
+
+    assert notices.is_due(0.0, 30.0)
+    assert not any(notices.is_due(number / 20, 30.0) for number in range(20))
+
+
+def test_wait_that_becomes_much_longer_is_reported_at_once() -> None:
+    notices = WaitNotices()
+
+    assert notices.is_due(0.0, 2.0)
+    assert notices.is_due(0.1, 3600.0)
+    assert not notices.is_due(0.2, 3600.0)
+    assert not notices.is_due(0.3, 2.0)
+
+
+def test_short_waits_are_reported_from_time_to_time() -> None:
+    """One after the other, as when the service throttles for minutes."""
+    notices = WaitNotices()
+
+    reported = [now for now in range(0, 60, 2) if notices.is_due(float(now), 2.0)]
+
+    assert reported == [0, 10, 20, 30, 40, 50]
+    assert not notices.is_due(100.0, 0.9)
+
+
+@given(events=st.lists(st.tuples(st.floats(0, 5), st.floats(0, 3600)), max_size=200))
+def test_every_long_wait_is_covered_by_a_report(events: list[tuple[float, float]]) -> None:
+    notices, now, until = WaitNotices(), 0.0, -math.inf
+    for elapsed, seconds in events:
+        now += elapsed
+        if notices.is_due(now, seconds):
+            until = now + seconds
+        assert seconds <= NOTICE_INTERVAL or now + seconds <= until + NOTICE_INTERVAL

@@ -27,26 +27,29 @@ JOIN, SEND, CLOSE = (
 )
 ONCE, REPEATED = Delivery.AT_MOST_ONCE, Delivery.AT_LEAST_ONCE
 REFUSED = NoReply(sent=False, code="connect", message="m")
+OK = Reply(0, "the documented success of an action")
 SILENT = NoReply(sent=True, code="timeout", message="m")
 POLICY = RetryPolicy(RetryOptions(attempts=4, backoff=0.5, max_backoff=1.5))
 
 
-def history_of(*outcomes: Outcome) -> AttemptHistory:
+def history_of(*outcomes: Outcome, action: Action = JOIN) -> AttemptHistory:
     history = AttemptHistory()
     for outcome in outcomes:
-        history = history.after(outcome)
+        history = history.after(action, outcome)
     return history
 
 
 @pytest.mark.parametrize(
     ("outcome", "expected"),
     [
-        *((Reply(status), OutcomeKind.ACCEPTED) for status in (200, 202, 204, 299)),
         *((Reply(status), OutcomeKind.NOT_DONE) for status in (429,)),
+        *((Reply(status), OutcomeKind.IN_DOUBT) for status in (0, 99, 100, 101, 199)),
+        *((Reply(status), OutcomeKind.IN_DOUBT) for status in (201, 203, 206, 207, 226, 299)),
         *((Reply(status), OutcomeKind.IN_DOUBT) for status in (408, 500, 502, 503, 504, 599)),
+        *((Reply(status), OutcomeKind.IN_DOUBT) for status in (600, 999)),
         *(
             (Reply(status), OutcomeKind.REFUSED)
-            for status in (101, 300, 307, 400, 401, 404, 409, 413)
+            for status in (300, 302, 307, 399, 400, 401, 404, 407, 409, 413, 499)
         ),
         (REFUSED, OutcomeKind.NOT_DONE),
         (NoReply(sent=False, code="dns", message="m"), OutcomeKind.NOT_DONE),
@@ -56,8 +59,19 @@ def history_of(*outcomes: Outcome) -> AttemptHistory:
         (NoReply(sent=True, code="tls", message="m"), OutcomeKind.IN_DOUBT),
     ],
 )
-def test_outcomes_are_classified(outcome: Outcome, expected: OutcomeKind) -> None:
-    assert classify(outcome) is expected
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=lambda action: action.name)
+def test_outcomes_are_classified(action: Action, outcome: Outcome, expected: OutcomeKind) -> None:
+    assert classify(action, outcome) is expected
+
+
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=lambda action: action.name)
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_only_a_documented_success_without_a_page_is_accepted(action: Action, status: int) -> None:
+    """Another success, or a page, is an answer of something else."""
+    documented = status in action.success
+
+    assert (classify(action, Reply(status)) is OutcomeKind.ACCEPTED) is documented
+    assert classify(action, Reply(status, is_page=True)) is OutcomeKind.IN_DOUBT
 
 
 @pytest.mark.parametrize("action", [JOIN, SEND, CLOSE], ids=lambda action: action.name)
@@ -73,7 +87,7 @@ def test_every_action_is_retried_if_it_was_not_done(action: Action, outcome: Out
     assert last.status is Status.FAILED
 
 
-@pytest.mark.parametrize("outcome", [SILENT, Reply(500), Reply(503), Reply(408)])
+@pytest.mark.parametrize("outcome", [SILENT, *map(Reply, (500, 503, 408, 206, 0, 999))])
 def test_action_in_doubt_is_retried_only_if_that_is_safe(
     outcome: Outcome,
 ) -> None:
@@ -91,8 +105,8 @@ def test_action_in_doubt_is_retried_only_if_that_is_safe(
 @pytest.mark.parametrize(
     ("outcomes", "status"),
     [
-        ((Reply(200),), Status.OK),
-        ((Reply(500), Reply(204)), Status.OK),
+        ((OK,), Status.OK),
+        ((Reply(500), OK), Status.OK),
         ((Reply(404),), Status.FAILED),
         ((Reply(307),), Status.FAILED),
         ((REFUSED, Reply(429), Reply(400)), Status.FAILED),
@@ -107,7 +121,8 @@ def test_failed_means_that_the_action_certainly_did_not_happen(
     action: Action, delivery: Delivery, outcomes: tuple[Outcome, ...], status: Status
 ) -> None:
     """One attempt in doubt leaves the action in doubt, unless a later one succeeds."""
-    end = POLICY.decide(action, delivery, history_of(*outcomes), 0.0)
+    answers = (Reply(action.success[0]) if outcome is OK else outcome for outcome in outcomes)
+    end = POLICY.decide(action, delivery, history_of(*answers, action=action), 0.0)
 
     assert isinstance(end, Finish)
     assert end.status is status
@@ -143,7 +158,12 @@ def test_throttled_response_pauses_all_requests_as_long_as_the_service_asks() ->
 
 
 OUTCOMES = st.one_of(
-    st.builds(Reply, st.integers(100, 599), retry_after=st.none() | st.floats(0, 3600)),
+    st.builds(
+        Reply,
+        st.integers(0, 999) | st.sampled_from([200, 202, 204]),
+        retry_after=st.none() | st.floats(0, 3600),
+        is_page=st.booleans(),
+    ),
     st.builds(
         NoReply, sent=st.booleans(), code=st.sampled_from(["connect", "tls"]), message=st.just("m")
     ),
@@ -151,29 +171,29 @@ OUTCOMES = st.one_of(
 
 
 @given(
-    action=st.sampled_from(sorted(ACTIONS)),
+    action=st.sampled_from(list(ACTIONS.values())),
     delivery=st.sampled_from(Delivery),
     outcomes=st.lists(OUTCOMES, min_size=1, max_size=8),
     attempts=st.integers(1, 100),
     chance=st.floats(0, 1, exclude_max=True),
 )
 def test_rules_hold_for_every_history(
-    action: str, delivery: Delivery, outcomes: list[Outcome], attempts: int, chance: float
+    action: Action, delivery: Delivery, outcomes: list[Outcome], attempts: int, chance: float
 ) -> None:
     """Bounded attempts, bounded pauses, no second send, no false certainty."""
     options = RetryOptions(attempts, 0.5, 30.0)
-    history = history_of(*outcomes)
-    decision = RetryPolicy(options).decide(ACTIONS[action], delivery, history, chance)
+    history = history_of(*outcomes, action=action)
+    decision = RetryPolicy(options).decide(action, delivery, history, chance)
 
     if isinstance(decision, Retry):
         retry_after = outcomes[-1].retry_after if isinstance(outcomes[-1], Reply) else None
         assert len(outcomes) < attempts
         assert (retry_after or 0) <= decision.delay <= 30 + (retry_after or 0)
-        in_doubt = classify(outcomes[-1]) is OutcomeKind.IN_DOUBT
-        assert not in_doubt or ACTIONS[action].is_idempotent or delivery is REPEATED
+        in_doubt = classify(action, outcomes[-1]) is OutcomeKind.IN_DOUBT
+        assert not in_doubt or action.is_idempotent or delivery is REPEATED
     else:
-        doubts = [classify(outcome) is OutcomeKind.IN_DOUBT for outcome in outcomes]
-        done = classify(outcomes[-1]) is OutcomeKind.ACCEPTED
+        doubts = [classify(action, outcome) is OutcomeKind.IN_DOUBT for outcome in outcomes]
+        done = classify(action, outcomes[-1]) is OutcomeKind.ACCEPTED
         assert (decision.status is Status.OK) == done
         assert (decision.status is Status.FAILED) == (not done and not any(doubts))
 
@@ -209,7 +229,7 @@ WAIT = OnMissing(MissingRule.WAIT, 60.0)
 def history_of_misses(*times: float, in_doubt: bool = False) -> AttemptHistory:
     history = AttemptHistory(in_doubt=in_doubt)
     for time in times:
-        history = history.after(NOT_THERE).missing(time)
+        history = history.after(JOIN, NOT_THERE).missing(time)
     return history
 
 
@@ -219,7 +239,8 @@ def history_of_misses(*times: float, in_doubt: bool = False) -> AttemptHistory:
         (NOT_THERE, True),
         (Reply(404, "Error.Connection.NotExisted"), True),
         (Reply(404, "Info.Connection.NotExisted"), True),
-        (Reply(404), True),
+        (Reply(404), False),
+        (Reply(404, is_page=True), False),
         (Reply(404, None, "Not Found, says a proxy"), False),
         (Reply(404, "ResourceNotFound", "no such route"), False),
         (Reply(400, "Warning.User.NotExisted"), False),
@@ -276,7 +297,7 @@ def test_wait_is_measured_from_the_first_miss() -> None:
 
 
 def test_misses_do_not_count_against_the_attempts() -> None:
-    history = history_of_misses(1.0, 2.0, 3.0).after(Reply(500))
+    history = history_of_misses(1.0, 2.0, 3.0).after(JOIN, Reply(500))
 
     assert (history.attempts, history.misses, history.counted, history.missing_since) == (
         4,

@@ -160,7 +160,7 @@ async def test_waiting_action_keeps_its_order(
         nonlocal attempts
         attempts += request.method == "PUT"
         is_missing = request.method == "PUT" and attempts < 4
-        return web.Response(status=404 if is_missing else 200, headers=ABSENT if is_missing else {})
+        return web.Response(status=404, headers=ABSENT) if is_missing else service.success(request)
 
     service.answer = answer
     run.options = replace(run.options, mode=mode, retry=RetryOptions(1, 0.0, 0.0))

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wps_run.connect.reply import MAX_RETRY_AFTER, Reply
+from wps_run.execution.limits import Wait
 from wps_run.execution.result import Status
 from wps_run.report.progress import (
     ProgressSnapshot,
@@ -16,6 +18,7 @@ from wps_run.report.progress import (
     format_duration,
     plain_line,
     progress_line,
+    wait_line,
 )
 from wps_run.text import Style, display_width
 
@@ -213,3 +216,37 @@ def test_durations_have_their_two_largest_units(seconds: float, text: str) -> No
 def test_rates_have_about_three_digits(rate: float, text: str) -> None:
     """More digits would not be exact."""
     assert f"  {text}" in progress_line(snapshot(rate=rate), 110)
+
+
+@pytest.mark.parametrize(
+    ("wait", "line"),
+    [
+        (
+            Wait(30.0, Reply(429, retry_after=30.0), of_run=True),
+            (
+                "waiting 30 s before the next request: "
+                "the answer was 429 Too Many Requests with a Retry-After of 30 s"
+            ),
+        ),
+        (
+            Wait(3600.2, Reply(503, retry_after=MAX_RETRY_AFTER), of_run=True),
+            (
+                "waiting 1 h before the next request: the answer was 503 Service Unavailable "
+                "with a Retry-After of 1 h or more, which is limited to 1 h"
+            ),
+        ),
+        (
+            Wait(12.0, Reply(500, retry_after=11.0), of_run=False),
+            (
+                "waiting 12 s before another attempt of an action: "
+                "the answer was 500 Internal Server Error with a Retry-After of 11 s"
+            ),
+        ),
+        (
+            Wait(4.5, Reply(503), of_run=True),
+            "waiting 5 s before the next request: the answer was 503 Service Unavailable",
+        ),
+    ],
+)
+def test_line_says_how_long_a_run_waits_and_why(wait: Wait, line: str) -> None:
+    assert wait_line(wait) == line

@@ -44,7 +44,7 @@ Examples:
 
 \b
 Exit codes: 0 all actions ok, 1 some failed or were skipped, 2 nothing was sent, 3 the outcome of
-some is unknown, 130/143 interrupted.
+some is unknown, 129/130/143 interrupted.
 
 \b
 Environment: WPS_RUN_SHARD=K/N, or WPS_RUN_SHARDS=N with JOB_COMPLETION_INDEX, selects the shard of

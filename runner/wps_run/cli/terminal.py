@@ -1,11 +1,15 @@
-"""Standard output and standard error: colors, encodings, and what happens when writing fails."""
+"""Standard output and standard error, and the signals that end a command.
+
+Colors, encodings, and what happens when writing fails.
+"""
 
 import codecs
 import contextlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 import click
@@ -93,6 +97,17 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_HANDLER)
+
+
+def interrupting_signals() -> Sequence[signal.Signals]:
+    """Return the signals that end a command: SIGINT, SIGTERM, and SIGHUP unless it is ignored.
+
+    `nohup` ignores it, so that a command survives its terminal. Windows has none.
+    """
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signals.append(signal.SIGHUP)
+    return signals
 
 
 def help_width() -> int:

@@ -1,15 +1,23 @@
 """The HTTP client: sends one request to the service, and returns its reply or why there is none."""
 
+import asyncio
 import logging
 import os
+import select
 import ssl
 import time
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
-from typing import Self
+from http import HTTPStatus
+from typing import Any, Self
 
 import aiohttp
 from aiohttp import ClientRequest, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http import HttpProcessingError, RawResponseMessage
+from aiohttp.streams import StreamReader
+from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -49,6 +57,160 @@ class _BareRequest(ClientRequest):
 
     def update_auto_headers(self, skip_auto_headers: object) -> None:
         pass
+
+
+class _NothingSentError(aiohttp.ClientConnectionError):
+    """A new connection was closed, or received data, before a request was written to it."""
+
+
+class _EarlyReplyError(aiohttp.ClientConnectionError):
+    """A success arrived before the whole request was written."""
+
+
+class _HttpConnection(ResponseHandler):
+    """A connection that accepts one reply to each request, and nothing else.
+
+    Other data belongs to no request: a second reply, or bytes after a reply or on an idle
+    connection. aiohttp would take it for the reply to the next request, which may never have been
+    answered. It ends the connection, so that the next request goes to another one.
+    """
+
+    _is_awaited = False
+    """Whether a request is sent whose reply is not complete."""
+
+    _body: StreamReader | None = None
+    """The body of the reply, as a stream, once its head is complete."""
+
+    _body_size = 0
+    """The bytes that were received after the head, with their framing."""
+
+    _has_ended = False
+    """Whether the other side has closed the connection. Over TLS, ours stays open for a while."""
+
+    was_used = False
+    """Whether a request was sent before."""
+
+    def set_response_params(self, **params: Any) -> None:  # noqa: ANN401 -- those of aiohttp
+        """Begin the exchange of one request and its reply."""
+        self._is_awaited = self.was_used = True
+        self._body, self._body_size = None, 0
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        """Receive bytes: a reply head line by line, so that nothing after the reply is parsed."""
+        if not self._is_awaited:
+            if data:
+                self._close_unasked()
+            else:
+                super().data_received(data)
+            return
+        if self._body is None and 0 <= data.find(b"\r\n\r\n") == len(data) - 4:
+            super().data_received(data)  # nearly always: one complete head
+        else:
+            self._receive_parts(data)
+        if self._body is not None and self._body.is_eof():
+            self._is_awaited = False
+
+    def _receive_parts(self, data: bytes) -> None:
+        start = 0
+        while self._body is None and self._exception is None and start < len(data):
+            end = data.find(b"\n", start) + 1 or len(data)
+            super().data_received(data[start:end])
+            start = end
+        if self._body is None or start == len(data):
+            return
+        if not self._body.is_eof():
+            super().data_received(data[start:])
+            self._body_size += len(data) - start
+            # A body in chunks ends with an empty chunk.
+            if (
+                not self._body.is_eof()
+                or self._body_size == self._body.total_bytes
+                or data.endswith(b"\r\n\r\n")
+            ):
+                return
+        self._close_unasked()
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """Receive a parsed head, with its body as a stream."""
+        message, body = data
+        if self._body is not None:
+            self._close_unasked()
+            return
+        if message.version.major != 1:
+            self.set_exception(HttpProcessingError(message="another version of HTTP"))
+            return
+        if not _is_informational(message.code):
+            self._body = body
+            if self.transport and self.transport.get_write_buffer_size():
+                self.force_close()
+                if message.code < HTTPStatus.MULTIPLE_CHOICES:
+                    self.set_exception(_EarlyReplyError())
+                    return
+        super().feed_data(data, size)
+
+    def eof_received(self) -> None:
+        self._has_ended = True
+        super().eof_received()
+
+    def is_connected(self) -> bool:
+        return not self._has_ended and super().is_connected()
+
+    def _close_unasked(self) -> None:
+        LOG.info("closed a connection: it received data that belongs to no request")
+        self.force_close()
+        self.abort()
+
+
+def _is_informational(status: int) -> bool:
+    """Whether another head follows. After 101, which was not requested, the protocol is unknown."""
+    return 100 <= status < 200 and status != HTTPStatus.SWITCHING_PROTOCOLS  # noqa: PLR2004
+
+
+class _Connector(TCPConnector):
+    """Gives connections without unread data."""
+
+    def __init__(self, *, limit: int, ssl: ssl.SSLContext | bool) -> None:
+        super().__init__(limit=limit, ssl=ssl)
+        self._factory = partial(_HttpConnection, loop=self._loop)  # type: ignore[assignment]
+
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: ClientTimeout,  # noqa: ASYNC109
+    ) -> Connection:
+        """Return a kept-alive connection that is still silent, or a new one.
+
+        Raises:
+            aiohttp.ClientConnectionError: There is none. Nothing was sent.
+        """
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            if not isinstance(protocol, _HttpConnection):
+                raise TypeError("aiohttp made a connection of another type")
+            if _has_input(protocol.transport):
+                # The event loop reads it first: over TLS it may be other than data.
+                for _ in range(2):
+                    await asyncio.sleep(0)  # noqa: TID251 -- only lets the event loop run
+            if protocol.is_connected():
+                return connection
+            connection.close()
+            if not protocol.was_used:
+                raise _NothingSentError
+
+
+def _has_input(transport: asyncio.Transport | None) -> bool:
+    """Whether bytes, or the end of the stream, wait to be read."""
+    connected = transport and transport.get_extra_info("socket")
+    if not connected or connected.fileno() < 0:
+        return False
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([connected], [], [], 0)[0])
+    poller = select.poll()
+    poller.register(connected, select.POLLIN)
+    return bool(poller.poll(0))
 
 
 class Client:
@@ -106,7 +268,7 @@ class Client:
         if self._entra_tokens:
             await self._entra_tokens.renew(self._now())
         self._session = ClientSession(
-            connector=TCPConnector(limit=self._concurrency, ssl=self._tls or True),
+            connector=_Connector(limit=self._concurrency, ssl=self._tls or True),
             cookie_jar=DummyCookieJar(),
             headers={"Accept": "application/json", "User-Agent": f"wps-run/{VERSION}"},
             request_class=_BareRequest,
@@ -250,12 +412,18 @@ _NEVER_SENT: tuple[tuple[type[Exception], str, str], ...] = (
     (aiohttp.ClientHttpProxyError, "connect", "the proxy refused to connect to the service"),
     (aiohttp.ClientSSLError, "tls", "no secure connection to the service"),
     (aiohttp.ClientConnectorError, "connect", "the service could not be reached"),
+    (
+        _NothingSentError,
+        "connect",
+        "the connection was closed, or brought an answer, before the request was sent",
+    ),
 )
 """Failures before the first byte: exception, code and message. The first match applies."""
 
 _MAYBE_SENT: tuple[tuple[type[Exception], str, str], ...] = (
     (TimeoutError, "timeout", "no answer came in time"),
     (aiohttp.ClientResponseError, "disconnected", "the answer was not HTTP"),
+    (_EarlyReplyError, "disconnected", "an answer came before the whole request was sent"),
 )
 
 

@@ -32,12 +32,14 @@ class Reply(NamedTuple):
         code: The service's error code (`x-ms-error-code` or the body's `code`), or None.
         message: The service's error message on one line, shortened, or None.
         retry_after: Seconds to wait before the next attempt, or None when the response has none.
+        is_page: Whether its body is a page (HTML or XML), which the service never sends.
     """
 
     status: int
     code: str | None = None
     message: str | None = None
     retry_after: float | None = None
+    is_page: bool = False
 
 
 class NoReply(NamedTuple):
@@ -63,7 +65,7 @@ Outcome = Reply | NoReply
 def parse_reply(
     status: int, headers: Mapping[str, str], body: bytes, *, now: float, clean: Cleaner
 ) -> Reply:
-    """Parse a response. A success has only its status.
+    """Parse a response. One of the range of success without a page has only its status.
 
     Args:
         status: The HTTP status.
@@ -72,15 +74,34 @@ def parse_reply(
         now: Seconds since the epoch, for a `Retry-After` that is a date.
         clean: Removes secrets and parts of the request from texts of the server.
     """
-    if 200 <= status < 300:  # noqa: PLR2004 -- the range of success
+    is_page = _is_page(headers, body)
+    if 200 <= status < 300 and not is_page:  # noqa: PLR2004 -- the range of success
         return Reply(status)
-    code, message = _parse_error(headers.get("content-type", ""), body)
+    code, message = _parse_page(body) if is_page else _parse_error(body)
     return Reply(
         status,
         clean(headers.get("x-ms-error-code") or code, MAX_CODE_LENGTH),
         clean(message, MAX_MESSAGE_LENGTH),
         parse_retry_after(headers, now),
+        is_page,
     )
+
+
+def _is_page(headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether the body is a page, by its beginning, or by the type of a body that is announced.
+
+    Frameworks give HTML as the type of empty bodies as well.
+    """
+    if body and body.lstrip(_BEFORE_TEXT)[:1] == b"<":
+        return True
+    if "html" not in headers.get("content-type", "").lower():
+        return False
+    has_length = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    return bool(body) or has_length
+
+
+_BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n\f\v"
+"""Byte order marks and white space, also of UTF-16, which may precede a page."""
 
 
 def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -133,13 +154,16 @@ def _bounded(seconds: float) -> float:
     return min(max(0.0, seconds), MAX_RETRY_AFTER)
 
 
-def _parse_error(content_type: str, body: bytes) -> tuple[str | None, str | None]:
-    text = body.decode("utf-8", errors="replace")
-    if "html" in content_type.lower() or text.lstrip()[:1] == "<":
-        import html  # noqa: PLC0415 -- a large table of entities, seldom needed
+def _parse_page(body: bytes) -> tuple[None, str]:
+    import html  # noqa: PLC0415 -- a large table of entities, seldom needed
 
-        title = _TITLE.search(text)
-        return None, html.unescape(title[1] if title else _TAG.sub(" ", text))
+    text = body.replace(b"\0", b"").decode("utf-8", errors="replace")  # UTF-16, roughly
+    title = _TITLE.search(text)
+    return None, html.unescape(title[1] if title else _TAG.sub(" ", text))
+
+
+def _parse_error(body: bytes) -> tuple[str | None, str | None]:
+    text = body.decode("utf-8", errors="replace")
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):

@@ -24,13 +24,23 @@ _STATUS_HINTS: Mapping[int, str] = MappingProxyType(
         "machine's clock, and that the endpoint is the service's own, since the token names it",
         403: "the key is known but not allowed: check the service's network access control and "
         "the role of the identity",
+        407: "a proxy between you and the service asks for a user and a password: set them in "
+        "`HTTPS_PROXY`",
         408: "the service waited too long for the request; try a lower `concurrency`",
         413: "the message is too large: the service takes at most 1 MiB",
         415: "the service does not take this content type; check `dataType`",
         429: "the service gets too many requests: set `rate`, lower `concurrency`, or add units",
+        511: "something between you and the service answered: this network asks for a login",
     }
 )
-_REDIRECT = "redirects are not followed, since the token is only for this endpoint; check it"
+_INTERMEDIARY = (
+    "something between you and the service answered, such as a proxy, a gateway or the login page "
+    "of a network; check the endpoint and the way to it"
+)
+_REDIRECT = (
+    "redirects are not followed, since the token is only for this endpoint; check it, and whether "
+    "something between you and the service answered, such as the login page of a network"
+)
 _SERVICE_TROUBLE = "trouble inside the service or on the way to it; try again later"
 
 _NO_REPLY_HINTS: Mapping[str, str] = MappingProxyType(
@@ -78,7 +88,7 @@ def error_for(action: Action, outcome: Outcome, *, in_doubt: bool) -> ActionErro
         hint = _NO_REPLY_HINTS.get(code, "")
     else:
         code = outcome.code or f"http-{outcome.status}"
-        message = outcome.message or f"the service answered {_status_text(outcome.status)}"
+        message = _reply_message(action, outcome)
         hint = _reply_hint(action, outcome)
     hints = filter(None, (_doubt_hint(action, in_doubt=in_doubt), hint))
     return ActionError(code, message, "; ".join(hints))
@@ -112,14 +122,31 @@ def _doubt_hint(action: Action, *, in_doubt: bool) -> str:
     return _IN_DOUBT_HINTS[action.is_idempotent] if in_doubt else ""
 
 
+def _reply_message(action: Action, reply: Reply) -> str:
+    """Return the service's own message; for an answer that is not the service's, what is wrong."""
+    if reply.status in _ERROR_STATUSES:
+        return reply.message or f"the service answered {status_text(reply.status)}"
+    page = f" with a page ({reply.message or 'without text'})" if reply.is_page else ""
+    expected = " or ".join(map(str, action.success))
+    answer = f"the answer was {status_text(reply.status)}{page}"
+    return f"{answer}; the service confirms this action with {expected}"
+
+
+_ERROR_STATUSES = range(300, 600)
+"""The statuses that say that a request did not succeed."""
+
+
 def _reply_hint(action: Action, reply: Reply) -> str:
-    if reply.status == HTTPStatus.NOT_FOUND:
+    status = reply.status
+    if status in _STATUS_HINTS and not reply.is_page:
+        return _STATUS_HINTS[status]
+    if status == HTTPStatus.NOT_FOUND and not reply.is_page:
         return _missing_hint(action)
-    if reply.status in _STATUS_HINTS:
-        return _STATUS_HINTS[reply.status]
-    if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _SERVICE_TROUBLE
-    return _REDIRECT if reply.status < HTTPStatus.BAD_REQUEST else ""
+    if HTTPStatus.INTERNAL_SERVER_ERROR <= status < _ERROR_STATUSES.stop:
+        return f"{_INTERMEDIARY}; {_SERVICE_TROUBLE}" if reply.is_page else _SERVICE_TROUBLE
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return _REDIRECT
+    return _INTERMEDIARY if reply.is_page or status not in _ERROR_STATUSES else ""
 
 
 def _missing_hint(action: Action) -> str:
@@ -131,7 +158,8 @@ def _missing_hint(action: Action) -> str:
     return "check the endpoint: is it the service's own, without a path?"
 
 
-def _status_text(status: int) -> str:
+def status_text(status: int) -> str:
+    """Return a status with its name, if it has one: `503 Service Unavailable`."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

@@ -12,7 +12,13 @@ from typing import Protocol
 from wps_run.connect.client import Client
 from wps_run.connect.reply import Outcome, Reply
 from wps_run.execution.errors import abandoned_error, skip_error
-from wps_run.execution.limits import ConcurrencyLimiter, RateLimiter, is_throttling
+from wps_run.execution.limits import (
+    ConcurrencyLimiter,
+    RateLimiter,
+    Wait,
+    WaitNotices,
+    is_throttling,
+)
 from wps_run.execution.result import Result, SkipReason, Status, result_for
 from wps_run.execution.retry import (
     ACCEPTED,
@@ -22,7 +28,6 @@ from wps_run.execution.retry import (
     Retry,
     RetryPolicy,
     cancelled_retry,
-    classify,
     is_missing,
     on_missing,
 )
@@ -90,6 +95,7 @@ class Executor:
         chance: From 0 to below 1, drawn for the jitter.
         new_request_id: Makes the `x-ms-client-request-id` that the attempts of an action share.
         recorder: Records what may have been sent and what ended.
+        on_wait: Called at the beginning of a wait that the service requests, once for each.
 
     Attributes:
         limiter: The concurrency limit. Read only: a progress display shows it.
@@ -106,6 +112,7 @@ class Executor:
         chance: Callable[[], float] = random.random,
         new_request_id: Callable[[], object] = uuid.uuid4,
         recorder: Recorder | None = None,
+        on_wait: Callable[[Wait], object] | None = None,
     ) -> None:
         most = 1 if options.mode is Mode.SEQUENTIAL else options.concurrency
         self.limiter = ConcurrencyLimiter(most)
@@ -117,6 +124,8 @@ class Executor:
         self._chance = chance
         self._new_request_id = new_request_id
         self._recorder = recorder or NoRecorder()
+        self._on_wait = on_wait
+        self._wait_notices = WaitNotices()
         self._policy = RetryPolicy(options.retry)
         self._scheduler = Scheduler((), options, stop, self.limiter)
         self._send_rate = RateLimiter(options.rate)
@@ -256,9 +265,27 @@ class Executor:
             else:
                 job.add_retry(decision.delay, self._epoch)
                 self._scheduler.retry(job, self._clock() + decision.delay)
+            if decision is not ACCEPTED:
+                self._report_wait(job, decision)
             job = self._next_job()
             if not self.limiter.is_full:
                 self._start_jobs()
+
+    def _report_wait(self, job: Job, decision: Decision) -> None:
+        """Report the wait that the last response to a job causes, if there is something to wait."""
+        reply = job.history.last
+        if not isinstance(reply, Reply) or self._on_wait is None or self._stop.interrupted.is_set():
+            return
+        now, is_retried = self._clock(), isinstance(decision, Retry)
+        of_run = is_throttling(reply)
+        if of_run and (is_retried or self._scheduler.wake_at() is not None):
+            seconds = self.limiter.next_at - now
+        elif isinstance(decision, Retry) and reply.retry_after:
+            seconds = decision.delay
+        else:
+            return
+        if self._wait_notices.is_due(now, seconds):
+            self._on_wait(Wait(seconds, reply, of_run))
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
@@ -347,7 +374,7 @@ class Executor:
     def _decide(self, job: Job, outcome: Outcome, sent: float) -> Decision:
         """Decide what follows from an outcome, and adapt the concurrency limit to it."""
         history = job.end_attempt(outcome)
-        if classify(outcome) is OutcomeKind.ACCEPTED:  # nearly always
+        if history.kind is OutcomeKind.ACCEPTED:  # nearly always
             self.limiter.accepted(sent)
             return ACCEPTED
         step, now = job.step, self._clock()

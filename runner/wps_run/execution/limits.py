@@ -1,7 +1,8 @@
-"""The rate limit and the concurrency limit, as arithmetic on a given time. Pure."""
+"""The rate limit, the concurrency limit and what is said about waits. Arithmetic on times; pure."""
 
 import math
 from http import HTTPStatus
+from typing import NamedTuple
 
 from wps_run.connect.reply import Outcome, Reply
 
@@ -85,6 +86,46 @@ class ConcurrencyLimiter:
             self.limit = max(1, min(self.limit, self.in_flight) // 2)
             self._halved_at = now
             self._accepted = 0
+
+
+class Wait(NamedTuple):
+    """A pause that a response causes.
+
+    Attributes:
+        seconds: How long it is.
+        reply: The response.
+        of_run: Whether all requests wait, or only one action.
+    """
+
+    seconds: float
+    reply: Reply
+    of_run: bool
+
+
+SHORTEST_NOTICE = 1.0
+"""Seconds; shorter waits are not reported."""
+
+NOTICE_INTERVAL = 10.0
+"""Seconds between two reports, unless a wait becomes longer by more than that."""
+
+
+class WaitNotices:
+    """Decides which waits are reported: each once, although many responses cause it."""
+
+    def __init__(self) -> None:
+        self._reported_until = -math.inf
+        self._next_notice = -math.inf
+
+    def is_due(self, now: float, seconds: float) -> bool:
+        """Whether to report a wait of so many seconds that begins now."""
+        until = now + seconds
+        longer = until - self._reported_until
+        if seconds < SHORTEST_NOTICE or longer <= SHORTEST_NOTICE:
+            return False
+        if now < self._next_notice and longer <= NOTICE_INTERVAL:
+            return False
+        self._reported_until, self._next_notice = until, now + NOTICE_INTERVAL
+        return True
 
 
 def is_throttling(outcome: Outcome) -> bool:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from wps_run.actions.table import Action
-from wps_run.connect.reply import Outcome, Reply
+from wps_run.connect.reply import NoReply, Outcome, Reply
 from wps_run.execution.errors import NOT_RETRIED, error_for, retry_cancelled_error, skip_error
 from wps_run.execution.result import ActionError, SkipReason, Status
 from wps_run.playbook.options import Delivery, MissingRule, OnMissing, RetryOptions
@@ -37,8 +37,9 @@ class AttemptHistory(NamedTuple):
     Attributes:
         attempts: The number of attempts.
         sent: How many of them were sent, or may have been.
-        in_doubt: Whether one of them may have been carried out without a response.
+        in_doubt: Whether one of them may have been carried out without a confirmation.
         last: The outcome of the last one, or None before the first.
+        kind: What the last outcome says about the action.
         misses: How many of them found the user or the connection missing.
         missing_since: When the first of these was answered, in seconds on the caller's clock.
     """
@@ -49,19 +50,25 @@ class AttemptHistory(NamedTuple):
     last: Outcome | None = None
     misses: int = 0
     missing_since: float = 0.0
+    kind: OutcomeKind = OutcomeKind.IN_DOUBT
 
-    def after(self, outcome: Outcome) -> "AttemptHistory":
-        """Return the history with one more attempt."""
-        in_doubt = self.in_doubt or classify(outcome) is OutcomeKind.IN_DOUBT
+    def after(self, action: Action, outcome: Outcome) -> "AttemptHistory":
+        """Return the history with one more attempt of the action."""
+        kind = classify(action, outcome)
+        in_doubt = self.in_doubt or kind is OutcomeKind.IN_DOUBT
         sent = self.sent + (isinstance(outcome, Reply) or outcome.sent)
         return AttemptHistory(
-            self.attempts + 1, sent, in_doubt, outcome, self.misses, self.missing_since
+            self.attempts + 1, sent, in_doubt, outcome, self.misses, self.missing_since, kind
         )
 
     def abandoned(self) -> "AttemptHistory":
         """Return the history with one more attempt whose outcome was not awaited."""
         return self._replace(
-            attempts=self.attempts + 1, sent=self.sent + 1, in_doubt=True, last=None
+            attempts=self.attempts + 1,
+            sent=self.sent + 1,
+            in_doubt=True,
+            last=None,
+            kind=OutcomeKind.IN_DOUBT,
         )
 
     def missing(self, now: float) -> "AttemptHistory":
@@ -96,32 +103,33 @@ Decision = Finish | Retry
 ACCEPTED = Finish(Status.OK, None)
 
 
-def classify(outcome: Outcome) -> OutcomeKind:
+def classify(action: Action, outcome: Outcome) -> OutcomeKind:
     """Return what one outcome says about the action.
 
-    TLS failures are final: a certificate that does not verify will not at the next attempt.
+    Only a documented success of the action says that the service accepted it. With another
+    success, or with a page, something between this machine and the service answered. Whether it
+    passed the request on is not known; nor is it for a status of no class, such as 000 or 999.
+
     A 503 may come from behind the point where the action took effect, so it leaves doubt, as
-    every 5xx does. A redirect is not followed, so it is a refusal.
+    every 5xx does. A redirect is not followed, so it is a refusal. TLS failures are final: a
+    certificate that does not verify will not at the next attempt.
     """
-    if isinstance(outcome, Reply):
-        return _classify_status(outcome.status)
-    if outcome.sent:
-        return OutcomeKind.IN_DOUBT
-    return OutcomeKind.REFUSED if outcome.code == "tls" else OutcomeKind.NOT_DONE
+    if isinstance(outcome, NoReply):
+        if outcome.sent:
+            return OutcomeKind.IN_DOUBT
+        return OutcomeKind.REFUSED if outcome.code == "tls" else OutcomeKind.NOT_DONE
+    if outcome.status in action.success and not outcome.is_page:
+        return OutcomeKind.ACCEPTED
+    return _classify_status(outcome.status)
 
 
 def _classify_status(status: int) -> OutcomeKind:
-    if _OK <= status < _REDIRECT:
-        return OutcomeKind.ACCEPTED
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return OutcomeKind.NOT_DONE
-    if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return OutcomeKind.IN_DOUBT
-    return OutcomeKind.REFUSED
-
-
-_OK, _REDIRECT = 200, 300
-"""The range of success, as plain numbers: enumerations are slow to compare."""
+    is_refusal = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    if is_refusal and status != HTTPStatus.REQUEST_TIMEOUT:
+        return OutcomeKind.REFUSED
+    return OutcomeKind.IN_DOUBT
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +156,7 @@ class RetryPolicy:
             history: The attempts so far, at least one.
             chance: From 0 to below 1, drawn anew for each call.
         """
-        last = classify(history.last) if history.last else OutcomeKind.REFUSED
+        last = history.kind if history.last else OutcomeKind.REFUSED
         if last is OutcomeKind.ACCEPTED:
             return ACCEPTED
         if history.counted >= self.options.attempts:
@@ -207,7 +215,7 @@ def final_decision(action: Action, history: AttemptHistory) -> Finish:
     """
     if history.last is None:
         raise ValueError("an action without an attempt cannot end")
-    if classify(history.last) is OutcomeKind.ACCEPTED:
+    if history.kind is OutcomeKind.ACCEPTED:
         return ACCEPTED
     status = Status.UNKNOWN if history.in_doubt else Status.FAILED
     return Finish(status, error_for(action, history.last, in_doubt=history.in_doubt))
@@ -216,17 +224,15 @@ def final_decision(action: Action, history: AttemptHistory) -> Finish:
 def is_missing(outcome: Outcome) -> bool:
     """Whether the service says that a user or connection does not exist.
 
-    A 404 with a page or with another code does not say so: a wrong endpoint gives one, and must
-    not end as a run in which everything was skipped as planned.
+    A 404 without its code does not say so: a wrong endpoint or a gateway gives one, and must not
+    end as a run in which everything was skipped as planned.
 
     Source: the service's error codes `Warning.User.NotExisted`, `Error.Connection.NotExisted`
     and `Info.Connection.NotExisted`; the word before the first dot is a log level.
     """
     if not isinstance(outcome, Reply) or outcome.status != HTTPStatus.NOT_FOUND:
         return False
-    if outcome.code is None:
-        return outcome.message is None
-    return outcome.code.endswith(".NotExisted")
+    return outcome.code is not None and outcome.code.endswith(".NotExisted")
 
 
 def on_missing(

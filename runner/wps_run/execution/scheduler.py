@@ -68,7 +68,7 @@ class Job:
 
     def end_attempt(self, outcome: Outcome) -> AttemptHistory:
         """Record the outcome of the attempt."""
-        self.history, self.is_sent = self.history.after(outcome), False
+        self.history, self.is_sent = self.history.after(self.step.action, outcome), False
         return self.history
 
     def abandon_attempt(self) -> None:

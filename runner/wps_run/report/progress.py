@@ -8,6 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from wps_run.connect.reply import MAX_RETRY_AFTER
+from wps_run.execution.errors import status_text
+from wps_run.execution.limits import Wait
 from wps_run.execution.result import Status
 from wps_run.text import Style, Styler, display_width, unstyled
 
@@ -187,6 +190,20 @@ def plain_line(snapshot: ProgressSnapshot) -> str:
     rate_and_time = (part.text for part in _rate_and_time(snapshot))
     done = f"{snapshot.done:,}/{snapshot.total:,} ({snapshot.percent} %)"
     return ", ".join((f"{snapshot.destination} {done}", *counts, activity, *rate_and_time))
+
+
+def wait_line(wait: Wait) -> str:
+    """Return the line that says that a run waits, for how long, and why."""
+    waiting = format_duration(wait.seconds)
+    until = "the next request" if wait.of_run else "another attempt of an action"
+    line = f"waiting {waiting} before {until}: the answer was {status_text(wait.reply.status)}"
+    requested = wait.reply.retry_after
+    if requested is None:
+        return line
+    if requested >= MAX_RETRY_AFTER:
+        limit = format_duration(MAX_RETRY_AFTER)
+        return f"{line} with a Retry-After of {limit} or more, which is limited to {limit}"
+    return f"{line} with a Retry-After of {format_duration(requested)}"
 
 
 def _format_rate(rate: float) -> str:

@@ -97,13 +97,20 @@ class RecordingServer:
     def request(self, line: RequestLine, respond: Callable[[bytes], None]) -> None:
         """Apply or throttle a request, and respond after a short delay."""
         self.request_count += 1
-        status = 429 if self.random.random() < self.throttled_share else 200
+        status = 429 if self.random.random() < self.throttled_share else success(line)
         self.applied[line] += status != 429
         if not self.holds_responses:
             delay = self.pause + self.random.random() / 500
             self._loop.call_later(delay, respond, RESPONSE % status)
         if self.request_count == self.trigger_at:
             self.trigger()
+
+
+def success(line: RequestLine) -> int:
+    """Return the documented success of a request."""
+    if line[1].partition("?")[0].endswith(":closeConnections"):
+        return 204
+    return {"PUT": 200, "DELETE": 204, "POST": 202}[line[0]]
 
 
 class _Connection(asyncio.Protocol):

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 CONCURRENCY = 16
+HANGUP = getattr(signal, "SIGHUP", 1)
 CONCURRENT = ("--mode", "concurrent", "--concurrency", str(CONCURRENCY))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize(
     ("number", "code", "args"),
-    [(signal.SIGINT, 130, CONCURRENT), (signal.SIGTERM, 143, ())],
+    [(signal.SIGINT, 130, CONCURRENT), (signal.SIGTERM, 143, ()), (HANGUP, 129, CONCURRENT)],
 )
 def test_interrupted_run_reports_all_results_and_resumes(
     folder: Any, server: Any, number: signal.Signals, code: int, args: tuple[str, ...]
@@ -60,3 +61,35 @@ def test_second_interrupt_ends_the_run_at_once(folder: Any, server: Any) -> None
         folder.results_of(folder.run(server, "--resume", "j", *CONCURRENT)), server
     )
     assert rest == {"ok": len(folder.requests)}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_hangup_of_a_closing_terminal_ends_a_run_once(folder: Any, server: Any) -> None:
+    """The terminal and the shell both send SIGHUP. Requests in flight still end."""
+    server.trigger_at = CONCURRENCY
+    with folder.start(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
+        server.trigger = lambda: [process.send_signal(HANGUP) for _ in range(3)]
+        out, err = process.communicate(timeout=40)
+    server.wait_until_idle()
+    results = folder.results_of(subprocess.CompletedProcess((), process.returncode, out, err))
+
+    assert process.returncode == 129
+    assert folder.check_results(results, server)["unknown"] == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_ignored_hangup_does_not_end_a_run(folder: Any, server: Any) -> None:
+    """As under `nohup`."""
+    server.trigger_at = CONCURRENCY
+    before = signal.signal(HANGUP, signal.SIG_IGN)  # a child process inherits it
+    try:
+        process = folder.start(server, "p.yaml", "--journal", "j", *CONCURRENT)
+    finally:
+        signal.signal(HANGUP, before)
+    with process:
+        server.trigger = lambda: process.send_signal(HANGUP)
+        out, err = process.communicate(timeout=40)
+    results = folder.results_of(subprocess.CompletedProcess((), process.returncode, out, err))
+
+    assert process.returncode == 0
+    assert folder.check_results(results, server) == {"ok": len(folder.requests)}

@@ -42,7 +42,8 @@ class Behavior:
 
     Attributes:
         applies: Whether it applies the action.
-        response: The bytes of the response; b"" for none.
+        response: The bytes of the response; b"" for none. Status 200 stands for the success of
+            the action.
         end: The state of the connection afterwards.
         is_ambiguous: Whether the client cannot know if the action was applied.
         delay: Seconds before the response.
@@ -75,9 +76,16 @@ def http_response(status: int, *headers: str, body: str = "") -> bytes:
     return "\r\n".join(lines).encode()
 
 
+def success(method: str, path: str) -> bytes:
+    """Return the documented success of a request."""
+    if path.partition("?")[0].endswith(":closeConnections"):
+        return b"204"
+    return {"PUT": b"200", "DELETE": b"204", "POST": b"202"}[method]
+
+
 TODAY = "Tue, 24 Nov 2026 12:00:00 GMT"
 OK = Behavior(applies=True, response=http_response(200))
-SLOW = Behavior(applies=True, response=http_response(202), delay=0.01)
+SLOW = Behavior(applies=True, response=http_response(200), delay=0.01)
 PAUSE = 0.05
 PAUSED = Behavior(applies=False, response=http_response(429, f"retry-after-ms: {PAUSE * 1000:.0f}"))
 PAUSES = (
@@ -107,7 +115,18 @@ PROMPT = (
         applies=False, response=http_response(307, "Location: /api/hubs/other/:send?api-version=1")
     ),
     Behavior(applies=True, response=b"HTTP/1.1 100 Continue\r\n\r\n" + http_response(200)),
-    Behavior(applies=True, response=HINTS + http_response(202)),
+    Behavior(applies=True, response=HINTS + http_response(200)),
+    Behavior(applies=True, response=http_response(200) * 2),
+    Behavior(applies=True, response=http_response(200) + b"HTTP/1.1 2"),
+    *(
+        Behavior(applies, response, is_ambiguous=True)
+        for applies in (True, False)
+        for response in (
+            http_response(203),
+            http_response(200, "Content-Type: text/html", body="<html>Log in</html>"),
+            http_response(999),
+        )
+    ),
 )
 """Behaviors that end with a response."""
 BEHAVIORS = (
@@ -144,6 +163,7 @@ class ReceivedRequest:
 
     request_id: str
     path: str
+    success: bytes
     token: str
     behavior: Behavior
     at: float
@@ -252,9 +272,11 @@ class ScriptedServer:
             await reader.readexactly(int(headers["content-length"]))
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
+        method, path, _ = head.split(" ", 2)
         return ReceivedRequest(
             headers["x-ms-client-request-id"],
-            head.split(" ", 2)[1],
+            path,
+            success(method, path),
             headers["authorization"].removeprefix("Bearer "),
             next(self._behaviors, OK),
             time.monotonic(),
@@ -267,8 +289,9 @@ class ScriptedServer:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         behavior = request.behavior
+        response = behavior.response.replace(b"HTTP/1.1 200", b"HTTP/1.1 " + request.success)
         if behavior.end is End.STALLED:
-            writer.write(behavior.response)
+            writer.write(response)
             await _wait_for_disconnect(reader)
         elif behavior.delay:
             await _wait_for_disconnect(reader, behavior.delay)
@@ -278,7 +301,7 @@ class ScriptedServer:
         if behavior.echoes_token:
             writer.write(http_response(400, body=f'{{"message": "I know {request.token}!"}}'))
         elif behavior.end is not End.STALLED:
-            writer.write(behavior.response)
+            writer.write(response)
         return behavior.end
 
 

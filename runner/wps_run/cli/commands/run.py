@@ -39,6 +39,7 @@ from wps_run.cli.report_files import (
     report_paths,
 )
 from wps_run.cli.run_output import RunContext, RunOutput
+from wps_run.cli.terminal import interrupting_signals
 from wps_run.execution.result import SkipReason, Status
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.stop import Stop
@@ -50,6 +51,7 @@ from wps_run.playbook.options import CONNECTION
 from wps_run.problems import PlaybookError, UsageError, is_out_of_files
 from wps_run.redaction import secrets_of
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
+from wps_run.report.progress import wait_line
 
 if TYPE_CHECKING:
     from wps_run.connect.endpoint import Endpoint
@@ -269,6 +271,7 @@ async def _run(
             ca_bundle=ca_bundle,
             recorder=recorder,
             on_plan=tracker.start_plan,
+            on_wait=lambda wait: click.echo(f"wps-run: {wait_line(wait)}", err=True),
         )
         output.begin(context.run)
         started = time.monotonic()
@@ -350,22 +353,28 @@ def _is_at_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
+_REPEATED_HANGUP = 1.0
+"""Seconds after an interrupt in which SIGHUP is part of it: a closing terminal sends several."""
+
+
 def _handle_signals(stop: Stop, summary: Summary) -> None:
     """Let requests in flight end at the first interrupt; stop at once at the second."""
+    loop = asyncio.get_running_loop()
+    first_at = 0.0
 
     def interrupt(number: int) -> None:
+        nonlocal first_at
         if summary.interrupted_by is None:
-            summary.interrupted_by = int(number)
+            summary.interrupted_by, first_at = int(number), loop.time()
             stop.request(SkipReason.INTERRUPTED)
             click.echo(
                 "wps-run: stopping; requests in flight may end (interrupt again to stop at once)",
                 err=True,
             )
-        else:
+        elif number in {signal.SIGINT, signal.SIGTERM} or loop.time() > first_at + _REPEATED_HANGUP:
             stop.abandon()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in interrupting_signals():
         try:
             loop.add_signal_handler(number, interrupt, number)
         except NotImplementedError:  # the event loop of Windows has no signal handlers

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import click
 from wps_run import input_limits
 from wps_run.checking import read_text
 from wps_run.cli.options import fault_options
+from wps_run.cli.terminal import interrupting_signals
 from wps_run.document.loader import load
 from wps_run.problems import PlaybookError, UsageError, sort_problems
 
@@ -79,8 +79,8 @@ def command(
 ) -> None:
     """Run the emulator until it is stopped.
 
-    The emulator is a Web PubSub compatible service on this machine. Ctrl-C or SIGTERM stops it.
-    The connection string is the first line on stdout; HEAD /api/health returns 200 when ready.
+    The emulator is a Web PubSub compatible service on this machine. Ctrl-C, SIGTERM or SIGHUP stops
+    it. The connection string is the first line on stdout; HEAD /api/health returns 200 when ready.
     Nothing is stored on disk. GET /_local/ledger, /_local/state and /_local/faults show the
     requests, the state and the faults; POST /_local/reset resets them. They need the access key as
     bearer token. A link on stderr opens a live dashboard, once.
@@ -167,14 +167,14 @@ def _connect_clients(emulator: "Emulator", file: str) -> None:
 
 
 async def _serve(emulator: "Emulator", host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM.
+    """Serve until a signal ends it.
 
     Raises:
         UsageError: The emulator cannot listen, or the certificate cannot be used.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in interrupting_signals():
         with suppress(NotImplementedError):  # Windows: Ctrl-C ends asyncio.run instead
             loop.add_signal_handler(number, stopped.set)
     try:
