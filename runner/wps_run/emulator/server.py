@@ -16,6 +16,7 @@ from wps_run.emulator.admin.handler import AdminHandler
 from wps_run.emulator.admin.routes import AdminContext
 from wps_run.emulator.auth import TokenVerifier
 from wps_run.emulator.clients import ConnectedClient, HubState, NullClient, Users
+from wps_run.emulator.connections import REQUEST_SECONDS, Listener, TurnBudget
 from wps_run.emulator.dashboard.handler import DashboardHandler
 from wps_run.emulator.dashboard.live import DashboardSource
 from wps_run.emulator.dashboard.traffic import TrafficCounters
@@ -47,9 +48,6 @@ MIN_KEY_BYTES = 32
 _MAX_HEADER_BYTES = 32 * 1024
 """The maximum length of the request line and of a header: long `excluded` lists are in both."""
 
-_STOP_SECONDS = 1.0
-"""How long a stop waits for responses in progress."""
-
 _FAULT_SEED_LIMIT = 2**31
 """New fault seeds are below this limit: short enough to be typed."""
 
@@ -75,6 +73,8 @@ class Emulator:
         fault_seed: The seed of the faults' random decisions, or None for a new one.
         limits: The limits for clients that are slow or disconnected.
         heartbeat: The seconds of silence after which a client is pinged.
+        request_seconds: How long a client may take to send one request; then its connection is
+            dropped.
         on_request: Is called with each request once its status is known.
         on_event: Is called with each client event.
 
@@ -97,6 +97,7 @@ class Emulator:
         fault_seed: int | None = None,
         limits: ClientLimits = ClientLimits(),  # noqa: B008 - frozen
         heartbeat: float = HEARTBEAT,
+        request_seconds: float = REQUEST_SECONDS,
         on_request: Callable[[RequestEntry], None] | None = None,
         on_event: Callable[[ClientEvent], None] | None = None,
     ) -> None:
@@ -116,8 +117,14 @@ class Emulator:
         verifier = TokenVerifier(
             self._key, allow_unvalidated_entra_tokens=allow_unvalidated_entra_tokens
         )
+        self._budget = TurnBudget()
         self._websocket = WebSocketHandler(
-            self._hubs, verifier, limits=limits, heartbeat=heartbeat, on_event=self._record_event
+            self._hubs,
+            verifier,
+            self._budget,
+            limits=limits,
+            heartbeat=heartbeat,
+            on_event=self._record_event,
         )
         self._rest = RestHandler(
             self._hubs,
@@ -139,7 +146,8 @@ class Emulator:
             lambda parameters: verifier.issue_client_token(parameters, time.time()),
         )
         self._admin = AdminHandler(context, self._key, self._dashboard.is_authorized)
-        self._runner: web.ServerRunner | None = None
+        self._request_seconds = request_seconds
+        self._listener: Listener | None = None
 
     async def start(self) -> None:
         """Listen. The emulator answers once this returns.
@@ -148,35 +156,28 @@ class Emulator:
             OSError: The address is not available.
             ValueError: The certificate or its key is unreadable, or they do not match.
         """
-        server = web.Server(
+        listener = Listener(
             self._handle,
+            self._budget,
+            self._request_seconds,
             access_log=None,
             logger=_HTTP_LOG,
             auto_decompress=False,
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
         )
-        runner = web.ServerRunner(server, shutdown_timeout=_STOP_SECONDS)
-        await runner.setup()
-        try:
-            context = self._ssl_context()
-            await web.TCPSite(runner, self._host, self._port, ssl_context=context).start()
-        except BaseException:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        self._port = runner.addresses[0][1]
+        await listener.start(self._host, self._port, self._ssl_context())
+        self._listener, self._port = listener, listener.port
 
     async def stop(self) -> None:
         """Stop listening and close all connections. `hubs` and `request_log` stay readable."""
-        runner, self._runner = self._runner, None
+        listener, self._listener = self._listener, None
         self._rest.stop()
-        if runner is not None:
-            for site in tuple(runner.sites):
-                await site.stop()
+        if listener is not None:
+            await listener.stop_accepting()
             await self._dashboard.stop()
             await self._websocket.stop()
-            await runner.cleanup()
+            await listener.close()
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import aiohttp
+import jwt
 import pytest
 
 from wps_run.emulator.request_log import RequestEntry
@@ -244,3 +245,65 @@ def test_an_invalid_fault_is_an_error() -> None:
     """In the constructor."""
     with pytest.raises(ValueError, match="did you mean `stall`"):
         Emulator(faults=["stal"])
+
+
+async def test_request_is_executed_after_a_delay_even_if_its_caller_gives_up(
+    make_client: Make,
+) -> None:
+    """Its body was read before the delay: the message is delivered, and the status is 202."""
+    client, logged = make_client(), asyncio.Event()
+    async with Emulator(faults=["delay=50ms"], on_request=lambda _: logged.set()) as emulator:
+        emulator.attach("chat", client)
+        connection = await post(emulator, b"x" * 100_000)
+        await connection.drain()
+        connection.close()
+        async with asyncio.timeout(10):
+            await logged.wait()
+
+    assert [len(payload) for payload in client.payloads] == [100_000]
+    assert [request.status for request in logged_requests(emulator)] == [202]
+
+
+async def post(emulator: Emulator, body: bytes) -> asyncio.StreamWriter:
+    """Send a request, and do not wait for the response."""
+    audience = emulator.endpoint.origin + SEND
+    claims = {"aud": audience, "exp": int(time.time()) + 60}
+    token = jwt.encode(claims, emulator.endpoint.key, algorithm="HS256")
+    host, _, port = emulator.endpoint.host.rpartition(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        f"POST {SEND} HTTP/1.1\r\nHost: {emulator.endpoint.host}\r\nAuthorization: Bearer {token}"
+        f"\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    )
+    writer.write(body)
+    return writer
+
+
+@pytest.mark.parametrize("fault", ["503", "503,after", "delay=1ms", "delay=1ms,after"])
+async def test_connection_can_be_used_again_after_a_fault(
+    make_rest_client: Any, fault: str
+) -> None:
+    """The body of the request was read, whatever its size."""
+    async with Emulator(faults=[f"{fault},count=2"]) as emulator:
+        send = make_rest_client(emulator)
+        statuses = [
+            (await send("POST", SEND, b"GET / HTTP/1.1\r\n\r\n" * size)).status
+            for size in (1, 30_000, 1)
+        ]
+
+    status = int(fault[:3]) if fault[:3].isdigit() else 202
+    assert statuses == [status, status, 202]
+
+
+async def test_stalled_request_ends_with_its_caller_whatever_it_sends() -> None:
+    """Also if the operation has no body, so that the one of the request is not read."""
+    async with Emulator(faults=["stall"]) as emulator:
+        host, _, port = emulator.endpoint.host.rpartition(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            b"POST /api/hubs/chat/:closeConnections HTTP/1.1\r\nHost: x\r\n"
+            b"Content-Length: 10000000\r\n\r\n" + b"x" * 9_000_000
+        )
+        async with asyncio.timeout(10):
+            await writer.drain()  # it is read and ignored
+        writer.close()

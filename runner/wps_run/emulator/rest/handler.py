@@ -18,7 +18,6 @@ from wps_run.emulator.request_log import RequestEntry
 from wps_run.emulator.rest.bodies import Body
 from wps_run.emulator.rest.http_io import (
     FaultDelays,
-    discard_body,
     read_body,
     reset_connection,
     to_aiohttp,
@@ -134,18 +133,18 @@ class RestHandler:
             decision = self._faults.decide(routed.operation, routed.hub)
             if decision:
                 return await self._inject(routed, decision)
-        result = await self._run_or_refuse(routed)
+        result = await self._run_or_refuse(routed, None)
         self._report(routed, result, result.response.status)
         return result.response
 
     async def _inject(self, routed: _RoutedRequest, decision: FaultDecision) -> RestResponse:
         fault = decision.fault
+        body = await _read_or_refuse(routed)  # first: the caller may give up during a delay
         await self._delays.pause(decision.delay(FaultTiming.BEFORE))
         if fault is not None and fault.timing is FaultTiming.BEFORE:
-            await discard_body(routed.request)
             result = OperationResult(OK)
         else:
-            result = await self._run_or_refuse(routed)
+            result = await self._run_or_refuse(routed, body)
         response = result.response
         if fault is not None and fault.kind is FaultKind.STATUS:
             response = injected_response(fault, time.time())
@@ -192,13 +191,22 @@ class RestHandler:
         )
         self._on_request(entry, self._hubs[routed.hub].users_of(effect) if effect else ())
 
-    async def _run_or_refuse(self, routed: _RoutedRequest) -> OperationResult:
+    async def _run_or_refuse(
+        self, routed: _RoutedRequest, body: Body | RefusedError | None
+    ) -> OperationResult:
         try:
-            return await self._run(routed)
+            return await self._run(routed, body)
         except RefusedError as refusal:
             return OperationResult(refusal.response)
 
-    async def _run(self, routed: _RoutedRequest) -> OperationResult:
+    async def _run(
+        self, routed: _RoutedRequest, body: Body | RefusedError | None
+    ) -> OperationResult:
+        """Run the operation, with the body if it has been read.
+
+        Raises:
+            RefusedError: The request is invalid.
+        """
         request, route, query = routed.request, routed.route, Query(routed.query)
         host = request.headers.get("Host", "")
         now = time.time()
@@ -206,7 +214,10 @@ class RestHandler:
         self._check_version(query)
         route.check_names()
         self._warn_of_slashes(route)
-        body = await read_body(request) if route.operation.has_body else Body()
+        if body is None:
+            body = await _read_or_refuse(routed)
+        if isinstance(body, RefusedError):
+            raise body
         name = routed.hub
         state = self._hubs[name] if name else HubState()
         result = route.operation.run(
@@ -268,3 +279,13 @@ class RestHandler:
             _LOG.warning(
                 "api-version %s is newer than %s, the newest known", version, API_VERSIONS[-1]
             )
+
+
+async def _read_or_refuse(routed: _RoutedRequest) -> Body | RefusedError:
+    """Read the body of a request, if its operation has one, or say why it is refused."""
+    if not routed.route.operation.has_body:
+        return Body()
+    try:
+        return await read_body(routed.request)
+    except RefusedError as refusal:
+        return refusal

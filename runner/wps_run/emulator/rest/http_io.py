@@ -41,12 +41,6 @@ async def read_body(request: web.BaseRequest) -> Body:
         raise RefusedError(bad_request("The request body is shorter than announced.")) from None
 
 
-async def discard_body(request: web.BaseRequest) -> None:
-    """Read the body of a request and ignore it."""
-    with suppress(RefusedError):
-        await read_body(request)
-
-
 def to_aiohttp(response: RestResponse) -> web.Response:
     """Convert a response to one that aiohttp writes."""
     return web.Response(
@@ -89,6 +83,7 @@ class FaultDelays:
             return
         observer = _DisconnectObserver(request.protocol)
         transport.set_protocol(observer)
+        transport.resume_reading()  # paused by an unread body: the end would not be noticed
         stopped = asyncio.ensure_future(self._stopped.wait())
         try:
             await asyncio.wait(

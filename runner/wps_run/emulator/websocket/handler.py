@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 
 from wps_run.emulator.auth import ClaimError, ClientClaims, DeniedError, TokenVerifier
 from wps_run.emulator.clients import HubState
+from wps_run.emulator.connections import TurnBudget, WarningLimiter
 from wps_run.emulator.names import hub_key
 from wps_run.emulator.permissions import rules_from_roles
 from wps_run.emulator.request_log import ClientEvent, EventKind
@@ -58,15 +59,17 @@ class WebSocketHandler:
 
     Args:
         hubs: The hubs in use, by lower-case name. A hub is created with its first client.
+        budget: The time for frames in one turn of the event loop.
         limits: How much is stored for a slow or detached client.
         heartbeat: Seconds of silence after which a client is pinged.
         on_event: Called with every client event, or None.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - settings by name
         self,
         hubs: defaultdict[str, HubState],
         verifier: TokenVerifier,
+        budget: TurnBudget,
         *,
         limits: ClientLimits,
         heartbeat: float = HEARTBEAT,
@@ -74,6 +77,8 @@ class WebSocketHandler:
     ) -> None:
         self._hubs = hubs
         self._verifier = verifier
+        self._budget = budget
+        self._warning = WarningLimiter()
         self._limits = limits
         self._heartbeat = heartbeat
         self._on_event = on_event
@@ -133,7 +138,7 @@ class WebSocketHandler:
     ) -> _Opened:
         claims = self._authorize(connect_request)
         subprotocol, offered_name = _negotiate(connect_request)
-        transport = WebSocketTransport(offered_name, self._heartbeat)
+        transport = WebSocketTransport(offered_name, self._heartbeat, self._budget)
         connection_id = secrets.token_urlsafe(23)
         token = None
         if subprotocol.is_reliable:
@@ -178,7 +183,7 @@ class WebSocketHandler:
             name = negotiated[1] if negotiated is not None else ""
         else:
             name = connection.session.subprotocol.name
-        transport = WebSocketTransport(name, self._heartbeat)
+        transport = WebSocketTransport(name, self._heartbeat, self._budget)
         response = await _open(transport, request, name)
         if connection is not None and connection.recover(transport):
             return response, transport, connection
@@ -238,13 +243,15 @@ class WebSocketHandler:
         result = connection.handle_frame(transport, frame)
         if result is not None and result.effect is not None:
             hub.clients.perform(result.effect, asyncio.get_running_loop().time())
-            await asyncio.sleep(0)  # noqa: TID251 - yields: a flooding client starves no other
         if not transport.is_writable:
             await transport.drain()
 
     def _report(self, event: ClientEvent) -> None:
+        level = _LEVELS.get(event.kind, logging.DEBUG)
+        if level == logging.WARNING and not self._warning.allows():
+            level = logging.INFO
         _LOG.log(
-            _LEVELS.get(event.kind, logging.DEBUG),
+            level,
             "client %s of hub %r, user %r: %s (%s)",
             event.connection_id or "-",
             event.hub,

@@ -10,6 +10,7 @@ from typing import Protocol, cast
 from aiohttp import WebSocketError, WSMsgType, web
 
 from wps_run.emulator.clients import WRITE_BUFFER_LIMIT
+from wps_run.emulator.connections import TurnBudget
 from wps_run.emulator.websocket.frames import CloseFrame
 
 MESSAGE_LIMIT = 1024 * 1024
@@ -116,15 +117,24 @@ class WebSocketTransport:
         subprotocol: The subprotocol in the handshake's response; "" for none.
         heartbeat: Seconds of silence after which a client is pinged. It is disconnected if it does
             not answer in half of that.
+        budget: The time for frames in one turn of the event loop.
 
     Attributes:
         raw_transport: Where frames are written; None before the upgrade and after a close began.
         owner: Notified before a close, or None.
     """
 
-    __slots__ = ("_close_task", "_request", "_socket", "owner", "raw_transport")
+    __slots__ = (
+        "_budget",
+        "_close_task",
+        "_last_turn",
+        "_request",
+        "_socket",
+        "owner",
+        "raw_transport",
+    )
 
-    def __init__(self, subprotocol: str, heartbeat: float) -> None:
+    def __init__(self, subprotocol: str, heartbeat: float, budget: TurnBudget) -> None:
         self._socket = _WebSocket(
             timeout=_CLOSE_SECONDS,
             autoclose=False,
@@ -135,6 +145,8 @@ class WebSocketTransport:
             max_msg_size=MESSAGE_LIMIT + 1,  # aiohttp refuses messages of this size
         )
         self._socket.transport = self
+        self._budget = budget
+        self._last_turn = -1
         self._close_task: asyncio.Task[bool] | None = None
         self.raw_transport: asyncio.Transport | None = None
         self.owner: TransportOwner | None = None
@@ -185,7 +197,8 @@ class WebSocketTransport:
     async def receive(self) -> str | bytes | CloseFrame | None:
         """Return the next message or the client's close frame; None when the connection is lost.
 
-        Pings are answered, unless the client does not read.
+        Pings are answered, unless the client does not read. A client that sends faster than the
+        budget allows waits for its turn.
 
         Raises:
             ProtocolViolationError: The client violated RFC 6455.
@@ -193,6 +206,7 @@ class WebSocketTransport:
         """
         while True:
             message = await self._socket.receive()
+            self._last_turn = await self._budget.enter(self._last_turn)
             match message.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
                     return cast("str | bytes", message.data)

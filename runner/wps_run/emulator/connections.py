@@ -1,0 +1,415 @@
+"""Connections on aiohttp: accepted within the limits of the process, and dropped when unused.
+
+A connection has `request_seconds` for each request, from its start or from the first byte of the
+request to the last one. Pauses between requests and open WebSockets have no such limit. When the
+process runs short of file descriptors, the connection that has been unused for longest is closed
+for each new one. Clients that send faster than they are served share a time budget per turn of
+the event loop, so that the others wait briefly.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+import sys
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import hdrs, web
+
+if sys.platform != "win32":
+    from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
+
+_LOG = logging.getLogger("wps_run.emulator")
+
+REQUEST_SECONDS = 30.0
+"""How long a client may take to send one request."""
+
+_STOP_SECONDS = 1.0
+"""How long a stop waits for responses in progress."""
+
+_BACKLOG = 1024
+"""How many connections the system keeps until they are accepted."""
+
+_READ_BYTES = 64 * 1024
+"""The maximum size of one read."""
+
+_FRAMES_READ_BYTES = 4 * 1024
+"""The same for WebSockets: the frames of one read are parsed at once, however small they are."""
+
+_TURN_SECONDS = 0.001
+"""The time budget in one turn of the event loop."""
+
+_RESERVED_DESCRIPTORS = 32
+"""File descriptors that connections leave free, for other files; at most an eighth of the limit."""
+
+_UNUSED_SECONDS = 0.1
+"""How long a connection must be unused before it is closed for a new one."""
+
+_RETRY_SECONDS = 0.05
+"""The pause after a failed accept."""
+
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+_REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+_HEAD_END = b"\r\n\r\n"
+
+
+class WarningLimiter:
+    """Limits a warning that a client can cause to one per second."""
+
+    def __init__(self) -> None:
+        self._next_time = 0.0
+
+    def allows(self) -> bool:
+        """Whether the warning may be logged now."""
+        now = time.monotonic()
+        if now < self._next_time:
+            return False
+        self._next_time = now + 1
+        return True
+
+
+class TurnBudget:
+    """Limits the time that busy clients take in one turn of the event loop.
+
+    The first frame or request of a client in a turn is handled at once. Those that follow it are
+    handled while the turn has time left; then their clients wait, and one continues per turn.
+    """
+
+    def __init__(self) -> None:
+        self._turn = 0
+        self._end = 0.0
+        self._is_turn_counted = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self, last_turn: int) -> int:
+        """Wait until a client may be served, and return the number of the turn.
+
+        Args:
+            last_turn: The turn in which the client was served last; -1 for none.
+        """
+        loop = asyncio.get_running_loop()
+        if last_turn == self._turn and self._is_turn_counted and loop.time() > self._end:
+            waiter = loop.create_future()
+            self._waiting.append(waiter)
+            await waiter
+        if not self._is_turn_counted:
+            self._count_turn(loop)
+        return self._turn
+
+    def _count_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_turn_counted = True
+        self._end = loop.time() + _TURN_SECONDS
+        loop.call_soon(self._start_turn, loop)
+
+    def _start_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._turn += 1
+        self._is_turn_counted = False
+        if self._waiting:
+            self._count_turn(loop)  # before the waiter continues: it has the whole next turn
+            waiter = self._waiting.popleft()
+            if not waiter.done():  # its client has disconnected
+                waiter.set_result(None)
+
+
+class HttpConnection(web.RequestHandler, asyncio.BufferedProtocol):
+    """One connection: knows whether it waits for the rest of a request, and limits its reads.
+
+    Attributes:
+        opening: The task that makes its transport, or None.
+        last_turn: The turn of the event loop in which it was served last.
+    """
+
+    __slots__ = (
+        "_expected",
+        "_first_bytes",
+        "_is_served",
+        "_is_unused",
+        "_is_whole",
+        "_listener",
+        "_read_bytes",
+        "_received",
+        "last_turn",
+        "opening",
+    )
+
+    def __init__(self, listener: "Listener", server: web.Server, **settings: Any) -> None:  # noqa: ANN401 - of aiohttp
+        super().__init__(server, loop=asyncio.get_running_loop(), **settings)
+        self.opening: asyncio.Task[Any] | None = None
+        self.last_turn = -1
+        self._listener = listener
+        self._read_bytes = _READ_BYTES
+        self._is_unused = True  # the next byte begins a request
+        self._is_served = False
+        self._is_whole = False
+        self._first_bytes = b""
+        self._received = 0  # since the request began
+        self._expected = 0  # the size of the request, if all of its head is in `_first_bytes`
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - one size for all
+        """Return where to read to: shared, since the data is copied before the next read."""
+        return self._listener.read_buffer[: self._read_bytes]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = bytes(self._listener.read_buffer[:nbytes])
+        if self._is_unused:
+            self._is_unused = False
+            self._first_bytes, self._received = data, 0
+            self._listener.expect_request(self)
+        self._received += nbytes
+        self.data_received(data)
+
+    def begin(self, request: web.BaseRequest) -> None:
+        """Note that a request is being served, which has its head and perhaps no body yet."""
+        self._is_served, self._is_whole = True, False
+        head_size = self._first_bytes.find(_HEAD_END) + len(_HEAD_END)
+        self._expected = head_size + (request.content_length or 0)
+        if hdrs.UPGRADE in request.headers:
+            self._read_bytes = _FRAMES_READ_BYTES
+        request.content.on_eof(self._complete)
+
+    def finish(self) -> None:
+        """Note that the request has been served."""
+        self._is_served = False
+        if self._is_whole:
+            self._wait_for_next()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._listener.forget(self)
+        super().connection_lost(exc)
+
+    def drop(self) -> None:
+        """Close the connection at once."""
+        if self.transport is not None:
+            self.transport.abort()
+        elif self.opening is not None:
+            self.opening.cancel()
+
+    def _complete(self) -> None:
+        self._is_whole = True
+        self._listener.forget(self)
+        if not self._is_served:
+            self._wait_for_next()
+
+    def _wait_for_next(self) -> None:
+        """Pause without a limit only if it is certain that no further request has begun."""
+        if self._received == self._expected:
+            self._is_unused, self._first_bytes = True, b""
+            self._listener.pause(self)
+        else:
+            self._listener.expect_request(self)
+
+
+class Listener:
+    """Listens on an address and accepts connections. It belongs to the running event loop.
+
+    Args:
+        handler: Answers requests.
+        budget: Shared by all that serves clients.
+        request_seconds: How long a client may take to send one request.
+        settings: Further settings of aiohttp's `web.Server`.
+
+    Attributes:
+        port: The port, once it listens.
+        read_buffer: Where all connections read to.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        budget: TurnBudget,
+        request_seconds: float,
+        **settings: Any,  # noqa: ANN401 - of aiohttp
+    ) -> None:
+        self.port = 0
+        self.read_buffer = memoryview(bytearray(_READ_BYTES))
+        self._handler = handler
+        self._budget = budget
+        self._request_seconds = request_seconds
+        self._settings = settings
+        self._server = web.Server(self._serve)
+        self._sockets: list[socket.socket] = []
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._incomplete: dict[HttpConnection, float] = {}  # since when, oldest first
+        self._paused: dict[HttpConnection, float] = {}
+        self._unused = (self._incomplete, self._paused)
+        self._timer: asyncio.TimerHandle | None = None
+        self._warning = WarningLimiter()
+
+    async def start(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
+        """Listen.
+
+        Raises:
+            OSError: The address is not available.
+        """
+        loop = asyncio.get_running_loop()
+        bound = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
+        try:
+            self._sockets = [bound_socket.dup() for bound_socket in bound.sockets]
+        finally:
+            bound.close()
+        try:
+            for listening in self._sockets:
+                listening.settimeout(0)
+                listening.listen(_BACKLOG)
+        except OSError:
+            self._close_sockets()
+            raise
+        self.port = self._sockets[0].getsockname()[1]
+        for listening in self._sockets:
+            self._tasks.add(asyncio.ensure_future(self._accept(listening, context)))
+
+    async def stop_accepting(self) -> None:
+        """Accept no more connections."""
+        tasks, self._tasks = self._tasks, set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._close_sockets()
+
+    async def close(self) -> None:
+        """Close all connections, after the responses in progress."""
+        await self.stop_accepting()
+        self._server.pre_shutdown()
+        await self._server.shutdown(_STOP_SECONDS)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # Called by the connections.
+
+    def expect_request(self, connection: HttpConnection) -> None:
+        """Drop the connection unless it sends a whole request in time."""
+        self.forget(connection)
+        loop = asyncio.get_running_loop()
+        self._incomplete[connection] = now = loop.time()
+        if self._timer is None:
+            self._timer = loop.call_at(now + self._request_seconds, self._drop_expired)
+
+    def pause(self, connection: HttpConnection) -> None:
+        """Note that a connection is between two requests."""
+        self._paused[connection] = asyncio.get_running_loop().time()
+
+    def forget(self, connection: HttpConnection) -> None:
+        """Note that a connection is used or closed."""
+        self._incomplete.pop(connection, None)
+        self._paused.pop(connection, None)
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, HttpConnection)  # noqa: S101 - this listener made it
+        connection.begin(request)
+        try:
+            connection.last_turn = await self._budget.enter(connection.last_turn)
+            return await self._handler(request)
+        finally:
+            connection.finish()
+
+    def _drop_expired(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._incomplete:
+            connection, since = next(iter(self._incomplete.items()))
+            deadline = since + self._request_seconds
+            if deadline > now:
+                self._timer = loop.call_at(deadline, self._drop_expired)
+                return
+            self.forget(connection)
+            connection.drop()
+
+    async def _accept(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(listening)
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES:
+                    self._warn(str(error.strerror))
+                    await self._drop_oldest()
+                await asyncio.sleep(_RETRY_SECONDS)  # noqa: TID251 - nothing signals free descriptors
+                continue
+            if not _is_near_limit(accepted) or await self._make_room():
+                self._open(accepted, context)
+            else:
+                _refuse(accepted, is_tls=context is not None)
+            await asyncio.sleep(0)  # noqa: TID251 - yields: many new connections delay no other
+
+    def _open(self, accepted: socket.socket, context: ssl.SSLContext | None) -> None:
+        connection = HttpConnection(self, self._server, **self._settings)
+        opening = asyncio.ensure_future(
+            asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection, accepted, ssl=context
+            )
+        )
+        connection.opening = opening
+        self.expect_request(connection)
+        self._tasks.add(opening)
+        opening.add_done_callback(self._finish_opening)
+
+    def _finish_opening(self, opening: asyncio.Future[Any]) -> None:
+        self._tasks.discard(opening)
+        if not opening.cancelled():
+            opening.exception()  # of a TLS handshake: not of interest
+
+    async def _make_room(self) -> bool:
+        """Close an unused connection for a new one; return False if all are in use."""
+        self._warn("too many open connections")
+        return await self._drop_oldest()
+
+    async def _drop_oldest(self) -> bool:
+        """Close the connection that has been unused for longest; return False if none is."""
+        while True:
+            oldest = [next(iter(unused.items())) for unused in self._unused if unused]
+            if not oldest:
+                return False
+            connection, since = min(oldest, key=lambda item: item[1])
+            wait = since + _UNUSED_SECONDS - asyncio.get_running_loop().time()
+            if wait <= 0:
+                self.forget(connection)
+                connection.drop()
+                return True
+            await asyncio.sleep(wait)  # noqa: TID251 - its request may be on the way
+
+    def _warn(self, reason: str) -> None:
+        if self._warning.allows():
+            _LOG.warning(
+                "%s, at a limit of %s file descriptors: unused connections are closed for new "
+                "ones, and new ones are refused if there are none; `ulimit -n` raises the limit",
+                reason,
+                _descriptor_limit() or "no",
+            )
+
+    def _close_sockets(self) -> None:
+        for listening in self._sockets:
+            listening.close()
+
+
+def _descriptor_limit() -> int | None:
+    """Return the most file descriptors that this process may have; None for no limit."""
+    if sys.platform == "win32":
+        return None
+    limit = getrlimit(RLIMIT_NOFILE)[0]
+    return None if limit == RLIM_INFINITY else limit
+
+
+def _is_near_limit(accepted: socket.socket) -> bool:
+    """Whether few file descriptors are left: a new one always has the lowest free number."""
+    limit = _descriptor_limit()
+    if limit is None:
+        return False
+    return accepted.fileno() >= limit - min(_RESERVED_DESCRIPTORS, limit // 8)
+
+
+def _refuse(accepted: socket.socket, *, is_tls: bool) -> None:
+    """Answer 503 without reading the request, and close."""
+    with accepted:
+        try:
+            if not is_tls:
+                accepted.send(_REFUSAL)
+        except OSError:  # the client has disconnected
+            pass
