@@ -227,6 +227,22 @@ async def test_journal_truncated_at_any_byte_is_resumed(tmp_path: Path) -> None:
         assert [result.index for result in read_journal(path).results()] == [0, 1]
 
 
+async def test_run_that_is_killed_while_it_resumes_is_resumed_again(tmp_path: Path) -> None:
+    """Before, while and after the line of the resumed part is written."""
+    complete = journal_of(RESULT)
+    resumed = lines_of(RESULT, RESUMED)[-1]
+    for cut in range(len(resumed) + 1):
+        path = tmp_path / str(cut)
+        path.write_bytes(complete + resumed[:cut])
+
+        journal, history = Journal.reopen(path)
+        journal.resume(history.length, RESUMED)
+        await journal.close()
+
+        parts = [RESUMED, RESUMED] if cut == len(resumed) else [RESUMED]
+        assert path.read_bytes() == journal_of(RESULT, *parts)
+
+
 @pytest.mark.parametrize("name", ["no/such/folder", "a-folder"])
 async def test_path_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "a-folder").mkdir()

@@ -56,19 +56,19 @@ class OtherVersionError(ValueError):
 class Chain:
     """The checksums of a journal's lines, in order.
 
-    A checksum covers the content of its line and the checksum of the line before, and so all
-    lines before. A line that is changed, lost, added, repeated or moved does not fit, nor does a
-    line of another journal. The checksums find damage; they do not keep anybody from making new
-    ones.
+    A checksum covers the content of its line and of all lines before it, without their checksums.
+    A line that is changed, lost, added, repeated or moved does not fit, nor does a line of another
+    journal. The checksums find damage; they do not keep anybody from making new ones.
     """
 
     def __init__(self) -> None:
-        self._check = b""
+        self._digest = hashlib.sha256()
 
     def seal(self, record: object) -> bytes:
         """Encode the next record as a line with its checksum."""
-        content = encode(record)[:-1]
-        return content + self._next_ending(content)
+        content = encode(record)[:-1] + _CHECK_KEY
+        self._digest.update(content)
+        return content + self._ending()
 
     def accept(self, line: bytes) -> None:
         """Check the next line.
@@ -76,25 +76,26 @@ class Chain:
         Raises:
             InvalidLineError: It is not the line that was written there.
         """
-        content = line[:-_ENDING_LENGTH]
-        if line[-_ENDING_LENGTH:] != self._next_ending(content):
+        self._digest.update(line[:-_ENDING_LENGTH])
+        if not line.endswith(self._ending()):
             raise InvalidLineError("the checksum is wrong")
 
     def cover(self, line: bytes) -> None:
         """Let later checksums cover a line that has none."""
-        self._next_ending(line)
+        self._digest.update(line)
 
-    def _next_ending(self, content: bytes) -> bytes:
-        digest = hashlib.blake2b(self._check + content, digest_size=_CHECK_BYTES)
-        self._check = digest.hexdigest().encode()
-        return b'%b%b"}\n' % (_CHECK_KEY, self._check)
+    def _ending(self) -> bytes:
+        return (self._digest.hexdigest()[:_CHECK_DIGITS] + _END).encode()
 
 
 _CHECK_KEY = b',"check":"'
 """What precedes a checksum. No other part of a line contains it: strings have escaped quotes."""
 
-_CHECK_BYTES = 8
-_ENDING_LENGTH = len(_CHECK_KEY) + 2 * _CHECK_BYTES + len(b'"}\n')
+_CHECK_DIGITS = 16
+"""The hexadecimal digits of a checksum: 64 bits are enough against damage."""
+
+_END = '"}\n'
+_ENDING_LENGTH = _CHECK_DIGITS + len(_END)
 
 
 def has_check(line: bytes) -> bool:
@@ -109,7 +110,7 @@ def is_torn(line: bytes) -> bool:
     whole line that is followed by something else was damaged later.
     """
     _, key, rest = line.rstrip(b"\0").partition(_CHECK_KEY)
-    return not key or len(rest) < _ENDING_LENGTH - len(_CHECK_KEY)
+    return not key or len(rest) < _ENDING_LENGTH
 
 
 class Header(Struct, frozen=True, tag="run"):

@@ -125,9 +125,9 @@ class History:
             OtherVersionError: A later version of wps-run resumed the run here.
         """
         record = decode_record(line)
-        if isinstance(record, Resumed) and not self.is_checked:
+        if not self.is_checked and isinstance(record, Resumed):
             self.is_checked = _is_checked(record.version)
-        _check(self.chain, line, is_checked=self.is_checked)
+        self.check(line)
         match record:
             case Result() as result:
                 self._keep(result.index, _recorded_status(result))
@@ -146,6 +146,19 @@ class History:
             case RehearsalRecord():
                 self.rehearsals.append(decode_object(line))
         self.length += len(line)
+
+    def check(self, line: bytes) -> None:
+        """Check that a line is the next one.
+
+        Raises:
+            InvalidLineError: It is not.
+        """
+        if self.is_checked:
+            self.chain.accept(line)
+        elif has_check(line):
+            raise InvalidLineError("a line with a checksum is among lines without")
+        else:
+            self.chain.cover(line)
 
     def status(self, index: int) -> RecordedStatus:
         """Return the last recorded status, even if the action may have been sent since then."""
@@ -287,7 +300,7 @@ def _begin_history(line: bytes, name: str, open_file: Callable[[], BinaryIO]) ->
     is_checked = _is_checked(version if isinstance(version, int) else 0)
     header, run = decode_header(line)
     history = History(header, run, open_file, length=len(line), is_checked=is_checked)
-    _check(history.chain, line, is_checked=is_checked)
+    history.check(line)
     return history
 
 
@@ -300,13 +313,3 @@ def _is_checked(version: int) -> bool:
     if version not in {UNCHECKED_VERSION, VERSION}:
         raise OtherVersionError
     return version != UNCHECKED_VERSION
-
-
-def _check(chain: Chain, line: bytes, *, is_checked: bool) -> None:
-    """Raise InvalidLineError if a line is not the next one of a journal."""
-    if is_checked:
-        chain.accept(line)
-    elif has_check(line):
-        raise InvalidLineError("a line with a checksum is among lines without")
-    else:
-        chain.cover(line)

@@ -3,10 +3,14 @@
 import json
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from wps_run.journal.writer import read_journal
+from wps_run.problems import JournalError
 
 CONCURRENCY = 16
 CONCURRENT = ("--mode", "concurrent", "--concurrency", str(CONCURRENCY))
@@ -22,6 +26,45 @@ def test_journal_without_its_first_line_cannot_be_resumed(folder: Any, server: A
         assert (process.returncode, process.stdout, server.request_count) == (2, "", 0)
         assert "`j` is not a journal" in process.stderr
         assert folder.journal.read_bytes() == start
+
+
+def with_another_bit(lines: list[bytes]) -> int:
+    """Change one bit of a record that an action is about to be sent."""
+    position = next(position for position, line in enumerate(lines) if b'"sending"' in line)
+    lines[position] = lines[position].replace(b'"sending"', b'"rending"')
+    return position + 1
+
+
+def with_a_lost_line(lines: list[bytes]) -> int:
+    """Remove a line."""
+    del lines[2]
+    return 3
+
+
+def with_a_repeated_line(lines: list[bytes]) -> int:
+    """Repeat a line."""
+    lines.insert(3, lines[2])
+    return 4
+
+
+@pytest.mark.parametrize("damage", [with_another_bit, with_a_lost_line, with_a_repeated_line])
+def test_damaged_journal_is_neither_resumed_nor_reported(
+    folder: Any, server: Any, damage: Callable[[list[bytes]], int]
+) -> None:
+    """Exit code 2 with the line and what to do; nothing is sent, and nothing is written."""
+    folder.run(server, "p.yaml", "--journal", "j", *CONCURRENT)
+    sent, lines = server.request_count, folder.journal.read_bytes().splitlines(keepends=True)
+    number = damage(lines)
+    folder.journal.write_bytes(b"".join(lines))
+
+    process = folder.run(server, "--resume", "j")
+
+    assert (process.returncode, process.stdout, server.request_count) == (2, "", sent)
+    assert f"j:{number}: the journal is damaged here: " in process.stderr
+    assert "start a new run" in process.stderr
+    assert folder.journal.read_bytes() == b"".join(lines)
+    with pytest.raises(JournalError, match=f"j:{number}: the journal is damaged here"):
+        read_journal(folder.journal)
 
 
 def test_second_run_with_the_same_journal_is_refused(folder: Any, server: Any) -> None:

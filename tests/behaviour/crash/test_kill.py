@@ -38,15 +38,13 @@ actions:
 def test_run_that_is_killed_repeatedly_finishes(
     folder: Any, start_server: Any, seed: int, args: tuple[str, ...], most: int
 ) -> None:
-    """No send twice; only requests in flight are in doubt."""
+    """No send twice; only requests in flight are in doubt. About forty kills in all."""
     in_doubt_before: set[int] = set()
     kills = 0
     resume: tuple[str, ...] = ("p.yaml", "--journal", "j")
     server = start_server(seed)
     while True:
-        server.trigger_at = server.request_count + server.random.randint(
-            20, len(folder.requests) * 2 // 3
-        )
+        server.trigger_at = server.request_count + server.random.randint(1, 14)
         with folder.start(server, *resume, *args) as process:
             server.trigger = partial(server.call_later, server.random.random() / 50, process.kill)
             out, err = process.communicate(timeout=40)
@@ -62,7 +60,7 @@ def test_run_that_is_killed_repeatedly_finishes(
     completed = subprocess.CompletedProcess(resume, process.returncode, out, err)
     counts = folder.check_results(folder.results_of(completed), server)
 
-    assert kills > 0
+    assert kills >= 5
     assert counts["failed"] == counts["skipped"] == 0
     assert counts["unknown"] <= kills * most
 
