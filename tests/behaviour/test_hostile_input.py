@@ -92,6 +92,7 @@ def filled(text: str, value: str) -> str:
     return f"vars: {{v: '{value}'}}\nactions:\n- {{actionName: sendToAll, data: '{text}'}}\n"
 
 
+CONNECTION = f"Endpoint=http://localhost:1;AccessKey={'k' * 44};Version=1.0;"
 NINES = "9" * 400
 DURATION = "a duration of"
 RATE = "a number from 0.001 to 1,000,000"
@@ -152,6 +153,14 @@ CASES = [
          ("plan", *["FILE"] * (PLAYBOOK_FILES.value + 1)), 2),
     Case("many-playbooks-validate", {"p.yaml": ACTION}, "more than 10,000 files",
          ("validate", *["FILE"] * (PLAYBOOK_FILES.value + 1)), 2),
+    *(Case(f"ca-bundle-{name}", {"p.yaml": ACTION, "c": 2**40}, message,
+           ("run", "--hub", "h", "--no-journal", "--ca-bundle", file, "FILE"), 2)
+      for name, file, message in (
+          ("terabyte", "c", "`c` has more than 4 MiB"),
+          ("device", "/dev/zero", "`/dev/zero` is a device"),
+          ("missing", "none.pem", "cannot read the CA bundle `none.pem`: No such file"),
+          ("no-certificate", "p.yaml", "contains no certificate in PEM form"),
+    )),
     Case("data-file", {"p.yaml": "- {actionName: sendToAll, dataFile: d}\n", "d": 1},
          "more properties|playbook only"),
     Case("data-file-size", {"p.yaml": "actions:\n- {actionName: sendToAll, dataFile: d}\n",
@@ -319,6 +328,7 @@ def test_hostile_input_is_refused(
     """With an error of bounded length, an exit code, and no traceback."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("WebPubSubConnectionString", CONNECTION)
     write(tmp_path, case.files)
     first = next(iter(case.files), "")
     started = time.monotonic()

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from wps_run import input_limits
 from wps_run.actions.fields import DATA_LIMIT
-from wps_run.playbook.files import Files
+from wps_run.playbook.files import Files, open_input, read_input, read_limited, require_below
 from wps_run.playbook.rows import InputError, Row
 
 
@@ -138,3 +139,33 @@ def test_rows_that_change_while_they_are_read_are_refused(tmp_path: Path) -> Non
 
     with pytest.raises(InputError, match="changed after its rows were checked"):
         list(rows)
+
+
+def test_a_file_that_grows_or_hides_its_size_is_read_up_to_the_limit(tmp_path: Path) -> None:
+    """Its size alone is not trusted: that of a file in /proc is 0."""
+    limit = input_limits.PLAYBOOK._replace(value=100)
+    growing = tmp_path / "growing"
+    growing.write_bytes(b"x" * 100)
+    with open_input(growing) as file:
+        with growing.open("ab") as end:
+            end.write(b"x" * 100)
+        with pytest.raises(InputError, match="`growing` has more than 100 bytes"):
+            read_limited(file, "growing", limit)
+    if Path("/proc/self/status").exists():
+        with pytest.raises(InputError, match="has more than 100 bytes"):
+            read_input("/proc/self/status", limit)
+
+
+def test_a_path_below_a_folder_is_resolved_before_it_is_opened(tmp_path: Path) -> None:
+    """`..`, absolute names and links may stay below the folder, but not leave it."""
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a").write_text("")
+    (folder / "link").symlink_to("a")
+    (folder / "out").symlink_to(tmp_path)
+
+    for name in ("a", "sub/../a", "link", str(folder / "a")):
+        assert require_below(folder / name, folder) == folder / "a"
+    for name in ("..", "../in2", "out", "out/x", "/etc/passwd"):
+        with pytest.raises(InputError, match=r"out of the folder|outside the folder"):
+            require_below(folder / name, folder)

@@ -123,6 +123,8 @@ def read_inputs(paths: Iterable[str]) -> list[Playbook]:
             playbook = read_input(path)
         except PlaybookError as error:
             problems += error.problems
+            if len(problems) > input_limits.ALL_PROBLEMS.value:
+                break
             continue
         playbooks.append(playbook)
         size += len(playbook.document.text)

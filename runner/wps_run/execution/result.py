@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from wps_run import input_limits
 from wps_run.playbook.steps import Step
 
-MAX_ACTIONS = 10**8
+MAX_ACTIONS = input_limits.ACTIONS.value
 """The most actions of a run. A larger index in a journal is damage."""
 
 Index = Annotated[int, Meta(ge=0, lt=MAX_ACTIONS)]

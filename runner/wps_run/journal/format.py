@@ -31,6 +31,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from wps_run.execution.result import MAX_ACTIONS, Index, Milliseconds, Result
 from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.input_limits import JOURNAL_LINE
 from wps_run.playbook.shards import Shard
 
 VERSION = 2
@@ -39,7 +40,7 @@ VERSION = 2
 UNCHECKED_VERSION = 1
 """The version without checksums, which is still read. Journals of other versions are refused."""
 
-LONGEST_LINE = 16 * 1024 * 1024
+LONGEST_LINE = JOURNAL_LINE.value
 """The most bytes of a line, so that a file without line breaks is never read as one."""
 
 Count = Annotated[int, Meta(ge=0, le=MAX_ACTIONS)]
