@@ -10,10 +10,10 @@ from wps_run.connect.settings import resolve_hub
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.input_limits import ACTIONS
 from wps_run.playbook.model import Playbook
-from wps_run.playbook.options import Mode, RunOptions, merge_options
+from wps_run.playbook.options import Mode, OnError, RunOptions, merge_options
 from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
 from wps_run.playbook.shards import Shard
-from wps_run.playbook.steps import Step, check_steps, make_steps
+from wps_run.playbook.steps import Step, action_index, check_steps, make_steps
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, sort_problems
 
@@ -79,6 +79,18 @@ class Plan:
     total: int
     plan_total: int
     shard: Shard | None = None
+
+    def stopping_actions(self, on_error: str) -> frozenset[int]:
+        """Return the indexes of the playbook's actions whose failure stops the run.
+
+        Args:
+            on_error: The `onError` of actions that do not have their own.
+        """
+        return frozenset(
+            action_index(template)
+            for template in self.playbook.actions
+            if template.options.get("onError", on_error) == OnError.STOP
+        )
 
     def steps(self, *, all_shards: bool = False) -> Iterator[Step]:
         """Return a new iterator over its steps, by default only those of its shard."""

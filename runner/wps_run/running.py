@@ -121,6 +121,7 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
     """
     tls = _load_tls(ca_bundle) if ca_bundle else None
     stop, recorder = stop or Stop(), recorder or RunRecorder()
+    on_plan = on_plan or (lambda _: None)
     epoch = time.monotonic() - recorder.elapsed
     failure: Exception | None = None
     async with AsyncExitStack() as stack:
@@ -144,15 +145,14 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
             executor = Executor(
                 client, plan.options, stop, epoch=epoch, recorder=recorder, on_wait=on_wait
             )
-            if on_plan:
-                on_plan(executor.limiter)
-            batches = executor.run(recorder.steps_to_run(plan.steps()))
-            async with aclosing(batches):
-                try:
-                    async for results in batches:
-                        yield results
-                except Exception as error:  # noqa: BLE001 -- raised after a result for every action
-                    failure = failure or error
+            on_plan(executor.limiter)
+            for steps in recorder.steps_to_run(plan.steps):
+                async with aclosing(executor.run(steps)) as batches:
+                    try:
+                        async for results in batches:
+                            yield results
+                    except Exception as error:  # noqa: BLE001 -- raised after a result for every action
+                        failure = failure or error
             await client.close()  # the connections of the next plan need its descriptors
     if failure is not None:
         raise failure

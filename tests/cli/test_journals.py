@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wps_run.cli.journals import JournalOptions, recorded_shard, resume_command
+from wps_run.cli.journals import JournalOptions, recorded_shard
 from wps_run.journal.reader import History
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError, UsageError
@@ -85,24 +85,3 @@ def test_folder_is_no_journal(tmp_path: Path) -> None:
 def test_resume_if_exists_requires_a_journal() -> None:
     with pytest.raises(UsageError, match="--journal FILE"):
         JournalOptions(resume_if_exists=True).resolved()
-
-
-@pytest.mark.parametrize(
-    ("destination", "command"),
-    [
-        ("SERVICE", "wps-run --resume {} p.yaml"),
-        ("LOCAL", "wps-run --local --resume {} p.yaml"),
-    ],
-)
-def test_resume_command_has_the_same_destination(
-    tmp_path: Path, destination: str, command: str
-) -> None:
-    """A rehearsal is never resumed against the service."""
-    path = tmp_path / "j"
-    path.write_text(f'{{"type":"run","destination":"{destination}"}}\n{{"type":"res')
-
-    assert resume_command(path, ["p.yaml"]) == command.format(path)
-
-
-def test_resume_command_is_made_without_the_journal(tmp_path: Path) -> None:
-    assert resume_command(tmp_path / "j", []) == f"wps-run --resume {tmp_path / 'j'}"

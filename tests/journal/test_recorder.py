@@ -63,7 +63,7 @@ async def test_resumed_run_records_each_result_once(tmp_path: Path) -> None:
     recorder = RunRecorder(journal, Resumption(history, ResumeMode.UNDONE))
     earlier = list(recorder.earlier_results(steps))
     assert [result.status for result in earlier] == [Status.OK, Status.UNKNOWN]
-    (remaining,) = recorder.steps_to_run(steps)
+    ((remaining,),) = recorder.steps_to_run(lambda: steps)
     recorder.record(remaining, result_for(remaining, Status.FAILED))
     await journal.close()
 
@@ -95,7 +95,7 @@ async def test_run_without_a_journal_sends_and_reports_all_the_same() -> None:
     assert await recorder.sync_sending(0)
     recorder.mark_unsent(0)
     assert recorder.record(step, result) is result
-    assert list(recorder.steps_to_run([step])) == [step]
+    assert list(recorder.steps_to_run(lambda: [step])) == [[step]]
     assert list(recorder.earlier_results([step])) == []
     assert recorder.lasting is None
     recorder.discard_temporary()

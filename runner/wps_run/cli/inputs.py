@@ -50,6 +50,7 @@ def variable_options(command: Decorated) -> Decorated:
     command = click.option(
         "--vars-file",
         "vars_files",
+        type=click.Path(),
         multiple=True,
         metavar="FILE",
         help="Read variables from a YAML or JSON file; later files override earlier ones.",

@@ -4,8 +4,9 @@ import os
 import secrets
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,19 @@ from typing import Any
 import click
 
 from wps_run.cli.inputs import STDIN, STDIN_NAME
+from wps_run.cli.options import CONFIRMED, VARIABLES, VARIABLES_FILE, is_unrepeatable
+from wps_run.connect.settings import HUB_SETTING
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.fingerprint import require_same
-from wps_run.journal.format import VERSION, Header, Resumed, decode_object, format_moment
-from wps_run.journal.reader import History
+from wps_run.journal.format import VERSION, Header, KeptOptions, Resumed, format_moment
+from wps_run.journal.reader import History, RecordedStatus
 from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.resume import ResumeMode, Resumption
 from wps_run.journal.store import SUFFIX, prune, state_folder
 from wps_run.journal.writer import Journal, remove_incomplete
-from wps_run.planning import Plan
+from wps_run.planning import Plan, RunOverrides
+from wps_run.playbook.model import Playbook
+from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError, UsageError
 from wps_run.running import fingerprint_of, new_salt
@@ -37,6 +42,8 @@ class JournalOptions:
         is_off: `--no-journal`, or a rehearsal.
         resume: `--resume`: the one whose run is resumed, or None.
         only_failed: `--failed`: whether only failed actions run again.
+        skip_failed: `--skip-failed`: whether the failures that stopped the run are not retried.
+        kept: The options in force that the journal keeps.
     """
 
     file: str | None = None
@@ -44,6 +51,8 @@ class JournalOptions:
     is_off: bool = False
     resume: str | None = None
     only_failed: bool = False
+    skip_failed: bool = False
+    kept: KeptOptions = field(default_factory=dict)
 
     def check(self) -> None:
         """Refuse options that contradict each other.
@@ -59,6 +68,12 @@ class JournalOptions:
             raise UsageError("--journal and --no-journal contradict each other")
         if self.only_failed and not self.resume:
             raise UsageError("--failed selects what --resume runs; name the journal with --resume")
+        if self.only_failed and self.skip_failed:
+            raise UsageError("--failed and --skip-failed contradict each other")
+        if self.skip_failed and not (self.resume or self.resume_if_exists):
+            raise UsageError(
+                "--skip-failed selects what --resume runs; name the journal with --resume"
+            )
         if self.resume_if_exists and not self.file:
             raise UsageError("--resume-if-exists resumes --journal FILE; name the file")
 
@@ -109,7 +124,7 @@ def open_recorder(
     if options.resume:
         return _resume(Path(options.resume), run, plans, endpoints, options)
     if not options.is_off:
-        header = _header(plans, endpoints)
+        header = _header(plans, endpoints, options.kept)
         if options.file:
             journal = Journal.create(Path(options.file), header.record(run))
             return RunRecorder(journal, started=header.started)
@@ -172,19 +187,119 @@ def warn_if_unchecked(history: History, name: str) -> None:
         )
 
 
-def resume_command(path: Path, playbooks: Sequence[str]) -> str:
-    """Return the command line that resumes a run or a rehearsal."""
-    local = ["--local"] if _is_rehearsal(path) else []
-    return shlex.join(["wps-run", *local, "--resume", str(path), *playbooks])
+def resumed_overrides(history: History, overrides: RunOverrides, journal: str) -> RunOverrides:
+    """Return the overrides of a resumed run, with what its journal says of shard and hub.
+
+    Args:
+        history: What the journal says.
+        overrides: Those of the command line, options of the journal included.
+        journal: The name of the journal in messages.
+
+    Raises:
+        UsageError: The journal is of another shard, or a variable must be given again.
+    """
+    options = history.options or {}
+    variables = _words(options.get(VARIABLES))
+    missing = [name for name in variables if name not in overrides.variables]
+    if missing:
+        raise UsageError(
+            f"the journal `{journal}` has no values of variables; give them again: "
+            + " ".join(f"--var {name}=…" for name in missing)
+        )
+    environment = overrides.environment
+    if hub := options.get(HUB_SETTING):
+        environment = {**environment, HUB_SETTING: str(hub)}
+    shard = recorded_shard(history, overrides.shard, journal)
+    return replace(overrides, environment=environment, shard=shard)
 
 
-def _is_rehearsal(path: Path) -> bool:
-    try:
-        with path.open("rb") as journal:
-            header = decode_object(journal.readline())
-    except (OSError, ValueError):  # it was removed or damaged meanwhile
-        return False
-    return header.get("destination") == Destination.LOCAL
+def kept_options(
+    given: KeptOptions,
+    recorded: KeptOptions,
+    overrides: RunOverrides,
+    assigned: Iterable[str],
+    playbooks: Iterable[Playbook],
+) -> KeptOptions:
+    """Return the options in force that the journal of a run keeps.
+
+    Args:
+        given: Those of the command line.
+        recorded: Those in the journal that is resumed; they apply unless given again.
+        overrides: What the command line adds to the playbooks.
+        assigned: The names of the variables of `--var`.
+        playbooks: The playbooks of the run.
+    """
+    kept = {**recorded, **given, VARIABLES: tuple(dict.fromkeys(assigned))}
+    setting = overrides.environment.get(HUB_SETTING, "").strip()
+    if setting and overrides.hub is None and not all(playbook.hub for playbook in playbooks):
+        kept[HUB_SETTING] = setting
+    return {name: value for name, value in kept.items() if value}
+
+
+PLACEHOLDER = "…"
+STDIN_PLACEHOLDER = "playbook.yaml"
+
+
+def resume_command(path: Path, run: RunInfo, playbooks: Sequence[str], options: KeptOptions) -> str:
+    """Return the command line that resumes a run or a rehearsal, for a shell.
+
+    Args:
+        path: The journal, which has the options of the run.
+        run: The run.
+        playbooks: Its playbooks, as the command line names them.
+        options: Its options. What only the user has is a placeholder.
+    """
+    words = ["wps-run", *(["--local"] if run.destination is Destination.LOCAL else [])]
+    words += ["--resume", _path_word(path)]
+    words += [CONFIRMED] if CONFIRMED in options else []
+    line = _shell_line(words)
+    for name in _words(options.get(VARIABLES)):
+        line += f" {VARIABLES} {_shell_line([name])}={PLACEHOLDER}"
+    for name, value in options.items():
+        if is_unrepeatable(value):
+            line += f" {name} {PLACEHOLDER}"
+        elif name == VARIABLES_FILE:
+            line += "".join(f" {name} {_shell_line([_near(file)])}" for file in _words(value))
+    line += "".join(f" {_shell_line([_path_word(playbook)])}" for playbook in playbooks)
+    return line + (f" < {STDIN_PLACEHOLDER}" if STDIN in playbooks else "")
+
+
+def resume_notes(playbooks: Sequence[str], options: KeptOptions | None) -> Iterator[str]:
+    """Yield what the user has to change in the command that resumes a run."""
+    if options is None:
+        yield "the journal has no options: give the options and variables of the run again"
+        return
+    if options.get(VARIABLES) or any(map(is_unrepeatable, options.values())):
+        yield f"replace each {PLACEHOLDER} by the value that the run had"
+    if STDIN in playbooks:
+        yield (
+            f"the playbook came from standard input: give it again, in place of {STDIN_PLACEHOLDER}"
+        )
+
+
+def _words(value: object) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else ()
+
+
+def _path_word(path: Path | str) -> str:
+    """Return a path as an argument that is not taken for an option."""
+    text = str(path)
+    return f"./{text}" if text.startswith("-") and text != STDIN else text
+
+
+def _near(file: str) -> str:
+    """Return a path as it is named from the working folder if it is below it."""
+    folder = _working_folder()
+    is_below = folder and Path(file).is_relative_to(folder)
+    return _path_word(Path(file).relative_to(folder)) if is_below else file
+
+
+def _shell_line(words: Sequence[str]) -> str:
+    if sys.platform == "win32":
+        from subprocess import list2cmdline  # noqa: PLC0415 -- only Windows needs it
+
+        return list2cmdline(words)
+    return shlex.join(words)
 
 
 def _create_in_store(header: Mapping[str, Any]) -> Journal:
@@ -201,7 +316,7 @@ def _create_in_store(header: Mapping[str, Any]) -> Journal:
     return journal
 
 
-def _header(plans: Sequence[Plan], endpoints: Sequence[str]) -> Header:
+def _header(plans: Sequence[Plan], endpoints: Sequence[str], kept: KeptOptions) -> Header:
     salt = new_salt(plans)
     return Header(
         started=format_moment(datetime.now(UTC)),
@@ -209,6 +324,7 @@ def _header(plans: Sequence[Plan], endpoints: Sequence[str]) -> Header:
         salt=salt,
         fingerprint=fingerprint_of(plans, endpoints, salt),
         folder=_working_folder(),
+        options=kept,
     )
 
 
@@ -231,9 +347,10 @@ def _resume(
     digests = fingerprint_of(plans, endpoints, history.header.salt)
     require_same(history, digests, str(path))
     warn_if_unchecked(history, str(path))
-    resumed = Resumed(format_moment(datetime.now(UTC)), VERSION)
+    resumption = resumption_of(history, plans, options)
+    resumed = Resumed(format_moment(datetime.now(UTC)), VERSION, options.kept)
     journal.resume(history.length, resumed.record(run))
-    history.resumed = resumed
+    history.begin_part(resumed)
     if run.destination is Destination.LOCAL:
         click.echo(
             "wps-run: warning: this rehearsal resumes in a new emulator, which has none of the "
@@ -241,5 +358,36 @@ def _resume(
             "happen",
             err=True,
         )
-    mode = ResumeMode.FAILED if options.only_failed else ResumeMode.UNDONE
-    return RunRecorder(journal, Resumption(history, mode), history.elapsed, history.header.started)
+    return RunRecorder(journal, resumption, history.elapsed, history.header.started)
+
+
+def resumption_of(history: History, plans: Sequence[Plan], options: JournalOptions) -> Resumption:
+    """Return what a resumed run does, before its part begins in the journal."""
+    if options.only_failed:
+        return Resumption(history, ResumeMode.FAILED)
+    retried = frozenset[int]() if options.skip_failed else _stopping_failures(history, plans)
+    return Resumption(history, ResumeMode.UNDONE, retried)
+
+
+def _stopping_failures(history: History, plans: Sequence[Plan]) -> frozenset[int]:
+    """Return the indexes of the failed actions whose failure stopped the last part of a run.
+
+    Its `onError` counts, not that of the part that begins; a journal without options does not say
+    what it was.
+    """
+    option, recorded = OPTIONS["onError"], history.options
+    flag = (recorded or {}).get(str(option.flag))
+    stopping: list[frozenset[int]] = []
+    for plan in plans:
+        own = plan.playbook.options.get(option.key, option.default)
+        stopping.append(
+            plan.stopping_actions(plan.options.on_error if recorded is None else str(flag or own))
+        )
+    if not any(stopping):
+        return frozenset()
+    starts = [plan.first for plan in plans]
+    return frozenset(
+        result.index
+        for result in history.results(RecordedStatus.FAILED)
+        if result.action in stopping[bisect_right(starts, result.index) - 1]
+    )

@@ -1,21 +1,28 @@
 """Options that several commands share; those of a run are made from `playbook.options`."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from wps_run import input_limits
 from wps_run.checking import read_text
 from wps_run.cli.inputs import Decorated, read_variables, variable_options
+from wps_run.connect.settings import HUB_SETTING
 from wps_run.document.scalars import resolve_plain
 from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.compiled_schema import compile_schema
 from wps_run.playbook.messages import value_error
 from wps_run.playbook.options import DURATION, HUB, TIMEOUT, Option, flagged_options, parse_duration
 from wps_run.playbook.shards import SHARD_VARIABLE, SHARDS_VARIABLE, resolve_shard
-from wps_run.problems import UsageError, shorten
+from wps_run.problems import JournalError, UsageError, shorten
+from wps_run.redaction import mask_secrets
+
+if TYPE_CHECKING:
+    from wps_run.journal.format import KeptOptions
 
 
 class OptionValue(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no generics
@@ -122,6 +129,109 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
 def _parameter_name(option: Option) -> str:
     """Return the name under which click passes the value of a flag."""
     return (option.flag or "").removeprefix("--").replace("-", "_")
+
+
+class RecordingCommand(click.Command):
+    """A command that keeps its arguments as they were given, for `given_options`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments."""
+        ctx.meta[_ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, args)
+
+
+_ARGUMENTS = f"{__name__}.arguments"
+
+VARIABLES, VARIABLES_FILE, CONFIRMED = "--var", "--vars-file", "--yes"
+"""Options that the command that resumes a run repeats. A journal has only the names of variables,
+and a confirmation is not reused without asking."""
+
+_NOT_KEPT = frozenset(
+    {
+        *("--output", "--report", "--quiet", "--no-progress", "--log-level", "--verbose"),
+        *("--journal", "--resume-if-exists", "--no-journal"),
+        *("--resume", "--failed", "--skip-failed"),
+        *("--shard", "--shards", VARIABLES),
+    }
+)
+"""Options that a journal does not keep: how a run is shown, and which journal it has. Shard and
+variables have their own entries. A journal keeps all others, future ones too."""
+
+
+def given_options(context: click.Context) -> "KeptOptions":
+    """Return the options that a journal keeps, as the user gave them, by name.
+
+    Files are absolute, so that they are found from another folder. Secrets are masked: a
+    rehearsal does not check what a run against the service would refuse.
+    """
+    parser = context.command.make_parser(context)
+    parsed, _, _ = parser.parse_args(args=list(context.meta[_ARGUMENTS]))
+    given: dict[str, str | bool | tuple[str, ...]] = {}
+    for name, option in _kept_options(context.command):
+        value, source = option.consume_value(context, parsed)
+        if source not in {ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT}:
+            continue
+        kept = _absolute if isinstance(option.type, click.Path) else _without_secrets
+        if isinstance(value, bool):
+            given[name] = value
+        else:
+            given[name] = tuple(map(kept, value)) if option.multiple else kept(value)
+    return given
+
+
+def reused_values(
+    context: click.Context, recorded: "KeptOptions", given: "KeptOptions", journal: str
+) -> dict[str, Any]:
+    """Return the values of the recorded options that were not given again, by parameter name.
+
+    Args:
+        context: The context of the command that resumes.
+        recorded: The options in the journal.
+        given: What `given_options` returned.
+        journal: The name of the journal in messages.
+
+    Raises:
+        JournalError: A recorded option does not exist here, or its value is invalid.
+        UsageError: The file of an option cannot be read again.
+    """
+    options = dict(_kept_options(context.command))
+    values: dict[str, Any] = {}
+    for name, value in recorded.items():
+        if name in given or name in {VARIABLES, CONFIRMED, HUB_SETTING}:
+            continue
+        if name not in options:
+            raise JournalError(f"`{journal}` has the option {name}, which wps-run does not know")
+        if is_unrepeatable(value):
+            raise UsageError(f"the run of `{journal}` read {name} from a pipe; give {name} again")
+        try:
+            values[options[name].name or name] = options[name].process_value(context, value)
+        except click.BadParameter as error:
+            raise JournalError(f"{name} in `{journal}`: {error.message}") from None
+    return values
+
+
+def is_unrepeatable(value: object) -> bool:
+    """Whether the value of a kept option names a file that exists only for one command."""
+    values = value if isinstance(value, tuple) else (value,)
+    return any(str(each).startswith(("/dev/fd/", "/dev/std", "/proc/")) for each in values)
+
+
+def _kept_options(command: click.Command) -> Iterator[tuple[str, click.Option]]:
+    for option in command.params:
+        name = max(option.opts, key=len)
+        if isinstance(option, click.Option) and name not in _NOT_KEPT:
+            yield name, option
+
+
+def _absolute(path: str) -> str:
+    try:
+        return str(Path(path).absolute())
+    except OSError:  # the working folder was deleted
+        return path
+
+
+def _without_secrets(value: str) -> str:
+    return mask_secrets(value, os.environ)
 
 
 def note_empty_shard(plans: Sequence[Plan]) -> None:

@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING
 import click
 
 from wps_run.cli.errors import discard_stdout
-from wps_run.cli.journals import JournalOptions, open_recorder, playbook_paths, resume_command
+from wps_run.cli.journals import (
+    JournalOptions,
+    open_recorder,
+    playbook_paths,
+    resume_command,
+    resume_notes,
+)
 from wps_run.cli.report_files import JOB_SUMMARY, add_job_summary, write_reports
 from wps_run.cli.terminal import StdoutError, styler_for, use_utf8_stdout
 from wps_run.execution.result import Result
 from wps_run.execution.run_info import RunInfo
 from wps_run.execution.summary import EXIT_FAILED, Summary
+from wps_run.journal.format import KeptOptions
 from wps_run.journal.reader import RecordedResults
 from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.writer import read_journal
@@ -74,6 +81,8 @@ class RunOutput:
         self._is_text = output_format == "text"
         self._reports = reports
         self._job_summary = environment.get(JOB_SUMMARY)
+        self._kept: KeptOptions = {}
+        self._lists_results = True
 
     def open_recorder(
         self,
@@ -83,7 +92,8 @@ class RunOutput:
         endpoints: Sequence[str],
     ) -> RunRecorder:
         """Open the journal of the run; a temporary one if only the reports need it."""
-        return open_recorder(
+        self._kept = journal.kept
+        recorder = open_recorder(
             journal,
             run,
             plans,
@@ -91,6 +101,9 @@ class RunOutput:
             report_folder=self._reports[0].parent if self._reports else None,
             needs_report=bool(self._reports or self._job_summary),
         )
+        steps = (step for plan in plans for step in plan.steps())
+        self._lists_results = not (self._is_text and recorder.has_nothing_to_do(steps, run.total))
+        return recorder
 
     def begin(self, run: RunInfo) -> None:
         """Write the text before the first result."""
@@ -98,7 +111,7 @@ class RunOutput:
 
     def format(self, results: Sequence[Result]) -> str:
         """Return the text of results."""
-        return "".join(map(self._reporter.result, results))
+        return "".join(map(self._reporter.result, results)) if self._lists_results else ""
 
     def write(self, text: str) -> None:
         """Write and flush, so that readers of a pipe see it."""
@@ -154,14 +167,18 @@ class RunOutput:
 
         A script whose run succeeded gets no output.
         """
-        journal = context.recorder.lasting
-        resume = resume_command(journal.path, playbook_paths(plans)) if journal else ""
+        journal, playbooks = context.recorder.lasting, playbook_paths(plans)
+        resume = resume_command(journal.path, context.run, playbooks, self._kept) if journal else ""
+        lines: list[str] = []
         if self._is_text and (summary.exit_code or sys.stderr.isatty()):
             path = str(journal.path) if journal else ""
-            for line in next_steps(summary, resume, path, list(map(str, reports))):
-                click.echo(f"wps-run: {line}", err=True)
+            lines += next_steps(summary, resume, path, list(map(str, reports)))
         if journal and summary.not_done > 0:
-            click.echo(f"wps-run: to do the rest: {resume}", err=True)
+            lines.append(f"to do the rest: {resume}")
+        if resume and any(resume in line for line in lines):
+            lines[-1:-1] = resume_notes(playbooks, self._kept)
+        for line in lines:
+            click.echo(f"wps-run: {line}", err=True)
 
 
 def _reporter(output_format: str, environment: Mapping[str, str], *, quiet: bool) -> Reporter:

@@ -80,7 +80,7 @@ class NoRecorder:
 
 
 class Executor:
-    """Runs the steps of one playbook, once.
+    """Runs the steps of one playbook.
 
     A worker is a task that makes one attempt after another and exits when no job may start; a
     worker that frees capacity starts others. So there is no task for each action. A paused job
@@ -143,7 +143,8 @@ class Executor:
         """Run steps and yield a result for each, in batches, as they end.
 
         What has started is awaited. After a stop each remaining step is `skipped`. When the
-        generator is closed early, requests in flight are cancelled without a result.
+        generator is closed early, requests in flight are cancelled without a result. May be called
+        again for further steps; rate and concurrency limits go on.
 
         Args:
             steps: In plan order, numbered upwards; read lazily.
@@ -207,7 +208,7 @@ class Executor:
         for handle in (self._wake_timer, self._flush_timer, self._read_ahead_handle):
             if handle:
                 handle.cancel()
-        self._wake_timer = None
+        self._wake_timer = self._flush_timer = self._read_ahead_handle = None
         for worker in self._workers:
             worker.cancel()
 

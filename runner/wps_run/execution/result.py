@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from wps_run import input_limits
 from wps_run.playbook.steps import Step
@@ -92,6 +92,7 @@ class Result(Struct, frozen=True, rename="camel", tag="result"):
         waited_for: The index of the step whose end let this one start, or None if it waited
             for no other step.
         tries: The attempts before the last one, including those that could not connect.
+        earlier: True for a result of an earlier part of a resumed run; otherwise not in records.
     """
 
     index: Index
@@ -110,6 +111,7 @@ class Result(Struct, frozen=True, rename="camel", tag="result"):
     started_ms: Milliseconds | None = None
     waited_for: Index | None = None
     tries: tuple[Attempt, ...] = ()
+    earlier: bool | UnsetType = UNSET
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as plain data, with the keys of journals and reports."""

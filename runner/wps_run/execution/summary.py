@@ -96,6 +96,7 @@ class Summary:
         latency: How long the actions took that started, pauses between attempts included.
         since_ms: When this part of a resumed run began, in milliseconds after its first part.
         started: How many actions started in this part.
+        earlier: How many results are of an earlier part of a resumed run.
     """
 
     counts: Counter[Status] = field(default_factory=Counter)
@@ -105,10 +106,12 @@ class Summary:
     latency: LatencyHistogram = field(default_factory=LatencyHistogram)
     since_ms: float = 0.0
     started: int = 0
+    earlier: int = 0
 
     def count(self, result: Result) -> None:
         """Count one action, and how long it took."""
         self.add(result.status, result.error)
+        self.earlier += result.earlier is True
         if result.started_ms is not None:
             self.latency.add(result.duration_ms)
             self.started += result.started_ms >= self.since_ms
@@ -128,6 +131,11 @@ class Summary:
     def not_done(self) -> int:
         """How many actions were skipped although the playbook did not ask for it."""
         return self.counts[Status.SKIPPED] - self.skipped_by_rule
+
+    @property
+    def is_all_earlier(self) -> bool:
+        """Whether this part of the run had nothing to do."""
+        return 0 < self.earlier == self.total
 
     @property
     def per_second(self) -> float:

@@ -45,6 +45,9 @@ LONGEST_LINE = JOURNAL_LINE.value
 
 Count = Annotated[int, Meta(ge=0, le=MAX_ACTIONS)]
 
+KeptOptions = Mapping[str, str | bool | tuple[str, ...]]
+"""Options of the command line, such as `--mode`, with their values as they were given."""
+
 
 class InvalidLineError(ValueError):
     """A line is not a record of a journal, or not the one that was written there."""
@@ -124,6 +127,8 @@ class Header(Struct, frozen=True, tag="run"):
         fingerprint: Part to digest; see `wps_run.journal.fingerprint`.
         folder: The working folder of the run, or "".
         version: The version of the format.
+        options: The options of the command line that a resumed run reuses; None in journals of
+            versions that did not keep them.
     """
 
     started: str
@@ -132,6 +137,7 @@ class Header(Struct, frozen=True, tag="run"):
     fingerprint: dict[str, str]
     folder: str = ""
     version: int = VERSION
+    options: KeptOptions | None = None
 
     def __post_init__(self) -> None:
         _check_moment(self.started)
@@ -144,6 +150,7 @@ class Header(Struct, frozen=True, tag="run"):
             "started": self.started,
             "paths": self.paths,
             "folder": self.folder,
+            **_options_field(self.options),
             **run_fields(run),
             "salt": self.salt,
             "fingerprint": self.fingerprint,
@@ -156,10 +163,12 @@ class Resumed(Struct, frozen=True, tag="resumed"):
     Attributes:
         resumed: When it began, as ISO 8601 in UTC.
         version: The version of the format from this line on.
+        options: The options from here on; None if the line does not say.
     """
 
     resumed: str
     version: int = UNCHECKED_VERSION
+    options: KeptOptions | None = None
 
     def __post_init__(self) -> None:
         _check_moment(self.resumed)
@@ -170,6 +179,7 @@ class Resumed(Struct, frozen=True, tag="resumed"):
             "type": "resumed",
             "version": self.version,
             "resumed": self.resumed,
+            **_options_field(self.options),
             **run_fields(run),
         }
 
@@ -241,6 +251,10 @@ class RunRecord(Struct, frozen=True):
         )
 
 
+def _options_field(options: KeptOptions | None) -> dict[str, Any]:
+    return {} if options is None else {"options": dict(options)}
+
+
 def run_fields(run: RunInfo) -> dict[str, Any]:
     """Return the keys of a header that say what is run and where."""
     shard = run.shard
@@ -259,6 +273,9 @@ def run_fields(run: RunInfo) -> dict[str, Any]:
 
 Record = Resumed | Sending | Unsent | RehearsalRecord | SummaryRecord | Result
 """The lines after the header."""
+
+_INVALID = (msgspec.ValidationError, UnicodeEncodeError)
+"""What converting a record may raise: msgspec encodes a text that is in the place of an object."""
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
@@ -308,7 +325,7 @@ def decode_record(line: bytes) -> Record:
         pass
     try:
         return msgspec.convert(decode_object(line), Record)  # type: ignore[no-any-return] # its stub
-    except msgspec.ValidationError as error:
+    except _INVALID as error:
         raise InvalidLineError(str(error)) from None
 
 
@@ -322,7 +339,7 @@ def decode_header(line: bytes) -> tuple[Header, RunInfo]:
     record = decode_object(line)
     try:
         return msgspec.convert(record, Header), msgspec.convert(record, RunRecord).info()
-    except msgspec.ValidationError as error:
+    except _INVALID as error:
         raise InvalidLineError(str(error)) from None
 
 
@@ -336,7 +353,7 @@ def decode_run_info(record: Mapping[str, Any]) -> RunInfo | None:
         return None
     try:
         return msgspec.convert(record, RunRecord).info()
-    except msgspec.ValidationError as error:
+    except _INVALID as error:
         raise InvalidLineError(str(error)) from None
 
 

@@ -14,6 +14,8 @@ from enum import IntEnum
 from functools import partial
 from typing import Any, BinaryIO
 
+from msgspec import structs
+
 from wps_run.execution.result import Result, SkipReason, Status
 from wps_run.execution.run_info import RunInfo
 from wps_run.journal.format import (
@@ -23,6 +25,7 @@ from wps_run.journal.format import (
     Chain,
     Header,
     InvalidLineError,
+    KeptOptions,
     OtherVersionError,
     RehearsalRecord,
     Resumed,
@@ -86,6 +89,8 @@ class History:
         rehearsals: The findings of a rehearsal, one for each hub.
         is_checked: Whether the last line has a checksum; it covers all lines before.
         chain: The checksums up to the last line, to continue them.
+        resumed_at: The position of the record with which the last part began; 0 if there is one
+            part. The results before it are those of earlier parts.
     """
 
     header: Header
@@ -98,6 +103,7 @@ class History:
     rehearsals: list[Mapping[str, Any]] = field(default_factory=list)
     is_checked: bool = False
     chain: Chain = field(default_factory=Chain, repr=False, compare=False)
+    resumed_at: int = 0
     _statuses: bytearray = field(default_factory=bytearray)
     _offsets: "array[int]" = field(default_factory=lambda: array("Q"))
 
@@ -116,6 +122,18 @@ class History:
             return 0.0
         resumed = datetime.fromisoformat(self.resumed.resumed)
         return max(0.0, (resumed - self.started).total_seconds())
+
+    @property
+    def options(self) -> KeptOptions | None:
+        """The options of the last part of the run; None if the journal does not have them."""
+        kept = self.resumed.options if self.resumed else None
+        return self.header.options if kept is None else kept
+
+    def begin_part(self, resumed: Resumed) -> None:
+        """Record that a part of the run begins at the end of the journal."""
+        options = self.options if resumed.options is None else resumed.options
+        self.resumed = structs.replace(resumed, options=options)
+        self.resumed_at = self.length
 
     def add(self, line: bytes) -> None:
         """Add the next line.
@@ -141,7 +159,8 @@ class History:
             case Resumed() as resumed:
                 _is_checked(resumed.version)
                 self.run = decode_run_info(decode_object(line)) or self.run
-                self.summary, self.resumed = None, resumed
+                self.summary = None
+                self.begin_part(resumed)
                 self.rehearsals.clear()
             case RehearsalRecord():
                 self.rehearsals.append(decode_object(line))
@@ -171,16 +190,19 @@ class History:
         counts.subtract(self.status(index) for index in self.sending if self.status(index))
         return counts
 
-    def results(self) -> Iterator[Result]:
-        """Yield the results of the actions that ended, in plan order."""
+    def results(self, only: RecordedStatus | None = None) -> Iterator[Result]:
+        """Yield the results of the actions that ended, or of one status, in plan order."""
         with self.reading() as read:
             for index, status in enumerate(self._statuses):
-                if status and index not in self.sending:
+                if status and only in {None, status} and index not in self.sending:
                     yield read(index)
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[int], Result]]:
-        """Return a function that returns the last result of an action that has one."""
+        """Return a function that returns the last result of an action that has one.
+
+        It marks the results of earlier parts of the run.
+        """
         with self.open_file() as file:
 
             def read(index: int) -> Result:
@@ -191,7 +213,8 @@ class History:
                     result = None
                 if not isinstance(result, Result):
                     raise JournalError("the journal was changed while it was read")
-                return result
+                is_earlier = self._offsets[index] < self.resumed_at
+                return structs.replace(result, earlier=True) if is_earlier else result
 
             yield read
 

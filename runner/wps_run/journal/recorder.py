@@ -1,6 +1,6 @@
 """Records a run in its journal, with the results of an earlier part of it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from wps_run.execution.result import Result
@@ -41,9 +41,19 @@ class RunRecorder:
                     self._add(result)
                 yield result
 
-    def steps_to_run(self, steps: Iterable[Step]) -> Iterable[Step]:
-        """Return the steps that run."""
-        return self.resumption.steps_to_run(steps) if self.resumption else steps
+    def steps_to_run(self, steps: Callable[[], Iterable[Step]]) -> Iterator[Iterable[Step]]:
+        """Yield the steps that run: first those that are retried, when these ended the others.
+
+        Args:
+            steps: Makes an iterator over the steps of a plan.
+        """
+        if self.resumption and self.resumption.retried:
+            yield self.resumption.steps_to_retry(steps())
+        yield self.resumption.steps_to_run(steps()) if self.resumption else steps()
+
+    def has_nothing_to_do(self, steps: Iterable[Step], total: int) -> bool:
+        """Whether an earlier part has done all `total` steps."""
+        return self.resumption is not None and self.resumption.has_nothing_to_do(steps, total)
 
     def mark_sending(self, index: int) -> bool:
         """Record that an action is about to be sent; it must not be if this returns False."""

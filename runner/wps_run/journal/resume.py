@@ -1,7 +1,7 @@
 """Which actions of an interrupted run have ended, which are in doubt, and which still run. Pure."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
@@ -16,7 +16,8 @@ class ResumeMode(StrEnum):
     """What a resumed run does.
 
     Attributes:
-        UNDONE: Every action without a result, and those that were skipped.
+        UNDONE: Every action without a result, those that were skipped, and before them those whose
+            failure stopped the run.
         FAILED: Only the actions that failed.
     """
 
@@ -59,20 +60,27 @@ class Resumption:
     Attributes:
         history: What the journal says.
         mode: What the resumed run does.
+        retried: The indexes of the actions whose failure stopped the run and that run again,
+            before all others.
     """
 
     history: History
     mode: ResumeMode
+    retried: frozenset[int] = field(default_factory=frozenset)
+
+    def steps_to_retry(self, steps: Iterable[Step]) -> Iterator[Step]:
+        """Yield the steps that run before all others."""
+        return (step for step in steps if step.index in self.retried)
 
     def steps_to_run(self, steps: Iterable[Step]) -> Iterator[Step]:
-        """Yield the steps that run."""
-        return (step for step in steps if self._runs(step))
+        """Yield the other steps that run."""
+        return (step for step in steps if step.index not in self.retried and self.runs(step))
 
     def earlier_results(self, steps: Iterable[Step]) -> Iterator[Result]:
         """Yield the results of the steps that do not run."""
         with self.history.reading() as read:
             for step in steps:
-                if self._runs(step):
+                if self.runs(step):
                     continue
                 if self._has_result(step.index):
                     yield read(step.index)
@@ -101,6 +109,17 @@ class Resumption:
                 return read(step.index)
         return result
 
+    def has_nothing_to_do(self, steps: Iterable[Step], total: int) -> bool:
+        """Whether each of all `total` steps has a result and none runs."""
+        counts = self.history.counts()
+        if self.history.sending or self.retried or counts.total() != total:
+            return False
+        if self.mode is ResumeMode.FAILED:
+            return not counts[RecordedStatus.FAILED]
+        if counts[RecordedStatus.NOT_STARTED]:
+            return False
+        return not (counts[RecordedStatus.INTERRUPTED] and any(map(self.runs, steps)))
+
     def is_new(self, result: Result) -> bool:
         """Whether the journal has no result of this action yet."""
         return not self._has_result(result.index)
@@ -112,13 +131,14 @@ class Resumption:
         interrupted = self.history.status(index) is RecordedStatus.INTERRUPTED
         return index in self.history.sending or interrupted
 
-    def _runs(self, step: Step) -> bool:
+    def runs(self, step: Step) -> bool:
+        """Whether a step runs."""
         if self.mode is ResumeMode.FAILED:
             failed = self.history.status(step.index) is RecordedStatus.FAILED
             return failed and step.index not in self.history.sending
         if self._is_in_doubt(step.index):
             return _is_repeatable(step)
-        return self.history.status(step.index) not in _ENDED
+        return step.index in self.retried or self.history.status(step.index) not in _ENDED
 
     def _missing_result(self, step: Step) -> Result:
         """Make the result of a step that neither runs nor has a result."""

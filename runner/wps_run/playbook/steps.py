@@ -252,7 +252,7 @@ def _step_maker(
     template: ActionTemplate, options: RunOptions, hub: str, secrets: Secrets
 ) -> Callable[[ExpandedAction, int], Step]:
     """Return the function that makes the steps of one action; rows share all that it prepares."""
-    own, action, action_index = template.options, template.action, _action_index(template)
+    own, action, number = template.options, template.action, action_index(template)
     on_error = OnError(own.get("onError", options.on_error))
     delivery = Delivery(own.get("delivery", options.delivery))
     timeout = parse_duration(own.get("timeout", options.timeout))
@@ -270,7 +270,7 @@ def _step_maker(
         request.cells = expanded.cells or None
         return Step(
             index,
-            action_index,
+            number,
             expanded.item,
             action,
             values,
@@ -288,7 +288,7 @@ def _step_maker(
     return make
 
 
-def _action_index(template: ActionTemplate) -> int:
+def action_index(template: ActionTemplate) -> int:
     """Return the index in the list of actions; 0 for a bare batch of one action."""
     last = template.path[-1] if template.path else 0
     return last if isinstance(last, int) else 0

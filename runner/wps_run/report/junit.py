@@ -80,6 +80,8 @@ def _case(result: Result) -> str:
         properties["requestId"] = result.request_id
     if result.http_status is not None:
         properties["httpStatus"] = result.http_status
+    if result.earlier is True:
+        properties["earlier"] = "true"
     content = _properties(properties, "    ") + _failure(result)
     return f"  <testcase{_attributes(attributes)}>\n{content}  </testcase>\n"
 

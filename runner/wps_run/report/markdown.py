@@ -70,6 +70,9 @@ def _totals(summary: Summary, statistics: RunStatistics) -> str:
         cells += [_time(summary.latency.percentile(percent)) for percent in (50, 90, 99)]
         cells.append(_time(summary.latency.longest_ms))
     table = _table(titles, [cells], align_right=True)
+    if summary.earlier:
+        results = "1 result is" if summary.earlier == 1 else f"{summary.earlier:,} results are"
+        table += f"\n{results} of an earlier part of the run.\n"
     if not statistics.retried:
         return table
     return (
@@ -181,7 +184,8 @@ def _names(names: Sequence[str]) -> str:
 
 def _action(result: Result) -> str:
     name = f" ({_text(result.name)})" if result.name else ""
-    return f"{result.action_name} {_text(whole_target(result.target))}{name}"
+    earlier = " — earlier" if result.earlier is True else ""
+    return f"{result.action_name} {_text(whole_target(result.target))}{name}{earlier}"
 
 
 def _time(milliseconds: float) -> str:

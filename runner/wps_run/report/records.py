@@ -80,6 +80,7 @@ def summary_record(run_info: RunInfo, summary: Summary) -> dict[str, Any]:
         "perSecond": round(summary.per_second, 3),
         "latencyMs": _percentiles(summary.latency),
         "exitCode": summary.exit_code,
+        **({"earlier": summary.earlier} if summary.earlier else {}),
         "destination": run_info.destination,
         "endpoints": list(run_info.endpoints),
         "hubs": list(run_info.hubs),

@@ -125,7 +125,13 @@ def summary_line(run_info: RunInfo, summary: Summary, styler: Styler = unstyled)
     counts = ", ".join(_counts(summary, styler))
     total = f"{summary.total} {'action' if summary.total == 1 else 'actions'}"
     destination = f"{run_info.destination}{run_info.shard_suffix}"
-    return f"\n{destination}: {total}: {counts} in {summary.duration:.2f} s\n"
+    earlier = ""
+    if summary.is_all_earlier:
+        done = summary.total - summary.not_done
+        earlier = f" ({done} of {summary.total} done earlier, nothing sent)"
+    elif summary.earlier:
+        earlier = f" ({summary.earlier} of {summary.total} from an earlier part)"
+    return f"\n{destination}: {total}: {counts} in {summary.duration:.2f} s{earlier}\n"
 
 
 def next_steps(
@@ -154,6 +160,8 @@ def next_steps(
         yield f"{actions} may or may not have happened: check before you run again{repeats}"
     if summary.counts[Status.FAILED] and resume_command:
         yield f"to retry the failed actions: {resume_command} --failed"
+        if summary.not_done > 0:
+            yield f"to go on without the failed actions: {resume_command} --skip-failed"
 
 
 def _status(result: Result, styler: Styler) -> str:
@@ -162,6 +170,8 @@ def _status(result: Result, styler: Styler) -> str:
 
 def _response(result: Result) -> str:
     status = f"{result.http_status or '-':>4}"
+    if result.earlier is True:
+        return f"{status}  {'earlier':>8}   "
     if not result.attempts and result.status is Status.SKIPPED:
         return f"{status}  {'-':>8}   "
     if result.duration_ms >= _LONG:

@@ -172,17 +172,19 @@ def test_only_one_of_two_concurrent_resumes_runs(folder: Any, server: Any) -> No
         server.trigger = process.kill
         process.communicate(timeout=40)
     server.wait_until_idle()
-    runs = [folder.start(server, "--resume", "j", *CONCURRENT) for _ in range(2)]
-    ended = []
-    for run in runs:
-        with run:
-            out, err = run.communicate(timeout=40)
-        ended.append((run.returncode, out, err))
+    is_sending = threading.Event()
+    server.trigger_at, server.trigger = server.request_count + 1, is_sending.set
+    server.holds_responses = True
+    with folder.start(server, "--resume", "j", *CONCURRENT) as first:
+        assert is_sending.wait(timeout=20)
+        with folder.start(server, "--resume", "j", *CONCURRENT) as second:
+            out, err = second.communicate(timeout=40)
+        first.kill()
+        first.communicate(timeout=40)
     server.wait_until_idle()
+    server.holds_responses = False
 
-    outputs = [out for code, out, _ in ended if code != 2]
-    assert outputs
-    for out in outputs:
-        folder.check_results(json.loads(out)["results"], server)
-    errors = [err for code, _, err in ended if code == 2]
-    assert all("another run is using the journal `j`" in err for err in errors)
+    assert (second.returncode, out) == (2, "")
+    assert "another run is using the journal `j`" in err
+    rest = folder.run(server, "--resume", "j", *CONCURRENT)
+    folder.check_results(folder.results_of(rest), server)

@@ -7,30 +7,36 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
 from wps_run import checking, planning, running
 from wps_run.actions.table import ACTIONS
 from wps_run.cli.errors import report_error, show_warnings
-from wps_run.cli.inputs import read_inputs
+from wps_run.cli.inputs import STDIN, read_inputs
 from wps_run.cli.journals import (
     JournalOptions,
+    kept_options,
     recorded_paths,
-    recorded_shard,
+    resume_command,
+    resumed_overrides,
+    resumption_of,
 )
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import (
+    RecordingCommand,
+    given_options,
     note_empty_shard,
     override_option,
     overrides_from,
     rehearsal_arguments,
     rehearsal_options,
+    reused_values,
     run_options,
 )
 from wps_run.cli.progress import Progress, ProgressMode, ProgressTracker, choose_mode
@@ -44,10 +50,13 @@ from wps_run.execution.result import SkipReason, Status
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.stop import Stop
 from wps_run.execution.summary import Summary
+from wps_run.journal.resume import Resumption
 from wps_run.journal.store import MOST_JOURNALS
 from wps_run.journal.writer import read_journal
 from wps_run.planning import Plan
+from wps_run.playbook.model import ActionTemplate
 from wps_run.playbook.options import CONNECTION
+from wps_run.playbook.steps import action_index
 from wps_run.problems import PlaybookError, UsageError, is_out_of_files
 from wps_run.redaction import secrets_of
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
@@ -78,12 +87,18 @@ class RunArguments:
     no_journal: bool
     resume: str | None
     failed: bool
+    skip_failed: bool
     reports: tuple[str, ...]
     yes: bool
     quiet: bool
     no_progress: bool
     log_level: str | None
     verbose: bool
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Return them from the parameters of `command`; other entries are ignored."""
+        return cls(**{item.name: values[item.name] for item in fields(cls)})
 
     def journal_options(self) -> JournalOptions:
         """Return the options of the journal, checked."""
@@ -94,10 +109,11 @@ class RunArguments:
             is_off=self.no_journal or (self.local and not named),
             resume=self.resume,
             only_failed=self.failed,
+            skip_failed=self.skip_failed,
         ).resolved()
 
 
-@click.command("run")
+@click.command("run", cls=RecordingCommand)
 @click.argument("playbooks", nargs=-1, metavar="PLAYBOOK…")
 @click.option(
     "--local",
@@ -108,6 +124,7 @@ class RunArguments:
 @override_option(CONNECTION, [CONNECTION.key])
 @click.option(
     "--settings",
+    type=click.Path(),
     metavar="FILE",
     help="Read settings from a Functions local.settings.json. The environment overrides it.",
 )
@@ -118,6 +135,7 @@ class RunArguments:
 )
 @click.option(
     "--ca-bundle",
+    type=click.Path(),
     metavar="FILE",
     help="Trust the certificates in this PEM file in addition to the system's.",
 )
@@ -147,9 +165,15 @@ class RunArguments:
     "--resume",
     metavar="FILE",
     help="Resume the run of this journal: run the actions that have no result, and send no message "
-    "twice. Its playbooks need not be named.",
+    "twice. An action whose failure stopped the run is retried first. Playbooks and options are "
+    "those of the journal, unless they are given again.",
 )
 @click.option("--failed", is_flag=True, help="With --resume: run only the actions that failed.")
+@click.option(
+    "--skip-failed",
+    is_flag=True,
+    help="With --resume: do not retry the action whose failure stopped the run.",
+)
 @click.option(
     "--yes",
     is_flag=True,
@@ -175,25 +199,33 @@ def command(**values: Any) -> int:
       wps-run --mode concurrent --concurrency 64 playbook.yaml
       wps-run --output ndjson playbook.yaml > results.ndjson
     """
-    args = RunArguments(**{field.name: values[field.name] for field in fields(RunArguments)})
+    context = click.get_current_context()
+    args = RunArguments.of(values)
+    journal, given = args.journal_options(), given_options(context)
+    history = read_journal(Path(journal.resume)) if journal.resume else None
+    recorded = (history.options if history else None) or {}
+    if journal.resume:
+        values |= reused_values(context, recorded, given, journal.resume)
+        args = RunArguments.of(values)
     faults = rehearsal_arguments(args.faults, args.fault_seed, args.absent, local=args.local)
-    journal = args.journal_options()
     overrides = overrides_from(values)
     secrets = secrets_of(overrides.environment, overrides.allowed_environment)
-    click.get_current_context().with_resource(
-        logging_to_stderr(args.log_level, verbose=args.verbose, secrets=secrets)
-    )
+    context.with_resource(logging_to_stderr(args.log_level, verbose=args.verbose, secrets=secrets))
     paths = args.playbooks
-    if journal.resume:
-        history = read_journal(Path(journal.resume))
-        shard = recorded_shard(history, overrides.shard, journal.resume)
-        overrides = replace(overrides, shard=shard)
+    if history and journal.resume:
+        overrides = resumed_overrides(history, overrides, journal.resume)
         paths = paths or recorded_paths(history)
+        if STDIN in paths and not args.playbooks and sys.stdin is not None and sys.stdin.isatty():
+            raise UsageError(
+                f"the playbook of `{journal.resume}` came from standard input; give it again: "
+                + resume_command(Path(journal.resume), history.run, paths, recorded)
+            )
     reports = report_paths(args.reports, filter(None, (*paths, args.journal, args.resume)))
     playbooks = read_inputs(paths)
-    show_warnings(
-        checking.find_run_warnings(playbooks, [name for name, _ in values["assignments"]])
-    )
+    assigned = [name for name, _ in values["assignments"]]
+    show_warnings(checking.find_run_warnings(playbooks, assigned))
+    kept = kept_options(given, recorded, overrides, assigned, playbooks)
+    journal = replace(journal, kept=kept)
     default_hub = planning.LOCAL_HUB if args.local else ""
     plans = planning.plan(playbooks, overrides, default_hub=default_hub)
     note_empty_shard(plans)
@@ -206,7 +238,13 @@ def command(**values: Any) -> int:
     open_context = (
         _local_context(plans, output, journal, running.rehearsal(plans, **faults))
         if args.local
-        else _service_context(args, plans, output, journal)
+        else _service_context(
+            args,
+            plans,
+            output,
+            journal,
+            resumption_of(history, plans, journal) if history else None,
+        )
     )
     return asyncio.run(_run(args.ca_bundle, plans, output, progress, open_context))
 
@@ -215,12 +253,16 @@ OpenContext = Callable[[AsyncExitStack], Awaitable[RunContext]]
 
 
 def _service_context(
-    args: RunArguments, plans: Sequence[Plan], output: RunOutput, journal: JournalOptions
+    args: RunArguments,
+    plans: Sequence[Plan],
+    output: RunOutput,
+    journal: JournalOptions,
+    resumption: Resumption | None,
 ) -> OpenContext:
     """Prepare a run against the service; errors in its settings show before the run starts."""
     endpoints = {plan.first: running.endpoint_of(plan, args.endpoint) for plan in plans}
     if not args.yes:
-        _confirm(plans, lambda plan: endpoints[plan.first])
+        _confirm(plans, lambda plan: endpoints[plan.first], resumption)
     hosts = [endpoints[plan.first].host for plan in plans]
     run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
     recorder = output.open_recorder(journal, run, plans, hosts)
@@ -312,12 +354,17 @@ def _account_for(error: Exception, run: RunInfo, summary: Summary) -> Exception 
     return error
 
 
-def _confirm(plans: Sequence[Plan], endpoint: "Callable[[Plan], Endpoint]") -> None:
+def _confirm(
+    plans: Sequence[Plan],
+    endpoint: "Callable[[Plan], Endpoint]",
+    resumption: Resumption | None,
+) -> None:
     """Ask for confirmation before destructive actions on a hub that is not on this machine.
 
     Args:
         plans: The plans of the run. Their actions count, not the rows of these.
         endpoint: Returns the endpoint of a plan.
+        resumption: What a resumed run does; actions that it does not run do not count.
 
     Raises:
         UsageError: The answer is not yes, or stdin or stderr is no terminal.
@@ -326,8 +373,7 @@ def _confirm(plans: Sequence[Plan], endpoint: "Callable[[Plan], Endpoint]") -> N
         (item.action.name, plan.hub, endpoint(plan).host)
         for plan in plans
         if not _is_local(endpoint(plan))
-        for item in plan.playbook.actions
-        if item.action.is_destructive
+        for item in _destructive_actions(plan, resumption)
     )
     if not counts:
         return
@@ -342,6 +388,14 @@ def _confirm(plans: Sequence[Plan], endpoint: "Callable[[Plan], Endpoint]") -> N
     click.echo("Continue? [y/N] ", err=True, nl=False)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise UsageError("nothing was sent; answer `y` to continue, or use --yes")
+
+
+def _destructive_actions(plan: Plan, resumption: Resumption | None) -> list[ActionTemplate]:
+    actions = [item for item in plan.playbook.actions if item.action.is_destructive]
+    if not actions or resumption is None:
+        return actions
+    running = {step.action_index for step in plan.steps() if resumption.runs(step)}
+    return [item for item in actions if action_index(item) in running]
 
 
 def _is_local(endpoint: "Endpoint") -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from wps_run.cli.journals import recorded_paths, resume_command
+from wps_run.cli.journals import recorded_paths, resume_command, resume_notes
 from wps_run.execution.result import Status
 from wps_run.journal.store import recent_journals, state_folder
 from wps_run.journal.writer import is_in_use, read_journal
@@ -18,8 +18,9 @@ from wps_run.report.run_report import RunReport, report_from_history
 def command() -> None:
     """List the recent runs, with the commands that resume them.
 
-    The newest run comes first. A run with skipped actions has a command that resumes it; add the
-    variables of the run (--var, --vars-file) to that command.
+    The newest run comes first. A run with skipped or failed actions has a command that resumes it.
+    The options of the run are in its journal; the values of variables are not, so replace each …
+    in that command.
 
     \b
     Example:
@@ -46,8 +47,13 @@ def _describe(path: Path) -> str:
         f"    {report.run_info}",
         f"    {path}",
     ]
-    if not is_running and report.summary.not_done > 0:
-        lines.append(f"    resume: {resume_command(path, recorded_paths(history))}")
+    summary = report.summary
+    if not is_running and (summary.not_done > 0 or summary.counts[Status.FAILED]):
+        paths = recorded_paths(history)
+        command = resume_command(path, report.run_info, paths, history.options or {})
+        is_rest = summary.not_done > 0
+        lines.append(f"    resume: {command}" if is_rest else f"    retry: {command} --failed")
+        lines += [f"      note: {note}" for note in resume_notes(paths, history.options)]
     return "\n".join(lines)
 
 

@@ -119,6 +119,8 @@ def _counts(report: RunReport, statistics: RunStatistics) -> str:
     for status in Status:
         count = summary.counts[status]
         cards.append(_card(status, f"{count:,}", status if count else "none"))
+    if summary.earlier:
+        cards.append(_card("done earlier", f"{summary.earlier:,}"))
     if statistics.retried:
         cards.append(_card("retried", f"{statistics.retried:,}"))
     if statistics.throttled:

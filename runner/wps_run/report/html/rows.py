@@ -73,9 +73,10 @@ def _plain_row(result: Result) -> str:
     error = result.error
     why = "" if error is None else f"{error.code}: {error.message} {error.hint}"
     name = f" ({result.name})" if result.name else ""
+    earlier = ", earlier" if result.earlier is True else ""
     duration = "" if result.started_ms is None else f"{result.duration_ms:,.1f}"
     return (
-        f'<tr><td>{result.index}<td class="{result.status}">{result.status}'
+        f'<tr><td>{result.index}<td class="{result.status}">{result.status}{earlier}'
         f"<td>{result.action_name}{_cell(name)}<td>{_cell(whole_target(result.target))}"
         f"<td>{_cell(result.source)}<td>{http_status}<td>{result.attempts}<td>{duration}"
         f"<td>{_cell(why)}\n"
@@ -90,8 +91,9 @@ def data(listed: ListedResults) -> Iterator[str]:
     """Yield the data of the script: one JSON object, its `<` escaped, so that no name can end it.
 
     A row is a list: index, status, action, name, target, source, HTTP status, attempts, time,
-    start, index of the action it waited for, request ID, error, earlier attempts. Status, action,
-    name and error are indexes into lists of their own; -1 for none.
+    start, index of the action it waited for, request ID, error, attempts before the last, 1 if the
+    result is of an earlier part of the run, else 0. Status, action, name and error are indexes into
+    lists of their own; -1 for none.
     """
     actions, names, errors = _ValueIndex(), _ValueIndex(), _ValueIndex()
     comma = ""
@@ -113,6 +115,7 @@ def data(listed: ListedResults) -> Iterator[str]:
             result.request_id,
             -1 if error is None else errors.add((error.code, error.message, error.hint)),
             [[each.at_ms, each.http_status, each.error, each.pause_ms] for each in result.tries],
+            int(result.earlier is True),
         ]
         yield comma + _script_json(row)
         comma = ",\n"

@@ -23,6 +23,7 @@ const actions = data.rows.map((row) => ({
   requestId: row[11],
   error: row[12] < 0 ? null : data.errors[row[12]],
   tries: row[13],
+  isEarlier: row[14] === 1,
 }));
 const byIndex = new Map(actions.map((action) => [action.index, action]));
 
@@ -83,7 +84,7 @@ function cells(action) {
   if (action.name) nameCell.append(value(action.name, "label clip"));
   return [
     make("td", "number", button),
-    make("td", "", make("span", `status ${action.status}`, action.status)),
+    make("td", "", make("span", `status ${action.status}`, action.status), action.isEarlier ? " earlier" : ""),
     nameCell,
     targetCell,
     make("td", "source", value(action.source)),
