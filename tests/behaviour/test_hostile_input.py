@@ -215,6 +215,9 @@ CASES = [
               + ", ".join(f"dat{n}: 1" for n in range(20_000)) + "}\n", "more than 500 problems"),
     *playbook("no-action-name", lambda: "actions:\n- {"
               + ", ".join(f"actionNam{n}: 1" for n in range(20_000)) + "}\n", "actionName"),
+    *playbook("many-unknown-variables", lambda: "vars: {"
+              + ", ".join(f"v{n}: 1" for n in range(5000)) + "}\nactions:\n"
+              + "- {actionName: sendToAll, data: '${w1}'}\n" * 5000, "more than 500 problems"),
     *playbook("many-references", lambda: "actions:\n- {actionName: sendToAll, data: '"
               + "${each.a}" * 100_000 + "'}\n", "stands for a row"),
     *playbook("many-wrong-variables", lambda: "vars: {"

@@ -154,11 +154,15 @@ def check_steps(
             if collector.is_full or steps > ACTIONS.value:
                 break
         collector.end_source()
-        if steps > ACTIONS.value:
-            message = f"the playbook {ACTIONS.error}"
-            collector.problems[playbook.document.problem(message, "too-many", template.path)] = None
+        if collector.is_full or steps > ACTIONS.value:
             break
-    return StepCheck(tuple(limited(collector.problems)), steps, owned)
+    problems = (*collector.problems, *_too_many_steps(playbook, steps))
+    return StepCheck(tuple(limited(problems)), steps, owned)
+
+
+def _too_many_steps(playbook: Playbook, steps: int) -> Iterator[Problem]:
+    if steps > ACTIONS.value:
+        yield playbook.document.problem(f"the playbook {ACTIONS.error}", "too-many", ("actions",))
 
 
 def _too_many_rows(playbook: Playbook) -> Problem | None:
