@@ -88,6 +88,7 @@ def test_report_of_an_old_journal_is_unchanged(
     assert unmarked == (journals / f"{name}.report.json").read_text("utf-8")
     assert ('"earlier":true' in process.stdout) == (name == "rehearsal")
     assert process.returncode == 3
+    assert process.stderr.count("without checksums") == 1
 
 
 def test_killed_run_of_an_old_journal_resumes(
@@ -116,7 +117,9 @@ def test_killed_run_of_an_old_journal_resumes(
         1: "http-400",
         8: "interrupted",
     }
+    assert process.stderr.count("without checksums") == 1
     repeated_report = wps_run("report", journals / "killed.journal", "--output", "json")
+    assert "without checksums" not in repeated_report.stderr
     assert json.loads(repeated_report.stdout)["results"] == report["results"]
 
 
