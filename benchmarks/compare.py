@@ -110,6 +110,16 @@ CASES = (
 )
 
 
+FAN_OUTS = {
+    "JSON": "json.reliable.webpubsub.azure.v1",
+    "protobuf": "protobuf.reliable.webpubsub.azure.v1",
+}
+"""The subprotocols of the emulator's clients in the cases of fan-out."""
+
+FAN_OUT_ROUNDS = 7
+"""The most rounds of fan-out: its clients acknowledge nothing, and the emulator keeps a limit."""
+
+
 class Bench:
     """Measures in one folder.
 
@@ -192,6 +202,22 @@ class Bench:
         yield Row("`--help`", "`import click` alone", share, 1.15)
         share = ratio(rounds, "validate", "click, yaml")
         yield Row("`validate` of one small file", "`import click, yaml` alone", share, 1.7)
+
+    def fan_out(self, actions: int) -> Iterable[Row]:
+        """Measure the emulator's sends to its reliable clients; few actions mean few of both."""
+        clients, sends = min(1000, actions), max(1, actions // 100)
+        args = ["--clients", str(clients), "--sends", str(min(100, sends))]
+        args += ["--rounds", str(min(self._rounds, FAN_OUT_ROUNDS))]
+        for name, protocol in FAN_OUTS.items():
+            script = Path(__file__).parent / "fanout.py"
+            done = subprocess.run(  # noqa: S603 -- the project's own
+                [self._pythons.ours, script, "--protocol", protocol, *args],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            what = f"emulator, sends to {clients:,} reliable clients, {name}"
+            yield Row(what, "bare aiohttp", float(done.stdout), 1.0, Bound.LEAST)
 
     def _commands(self, case: Case, port: int) -> Mapping[str, Command]:
         origin = f"{'https' if case.tls else 'http'}://127.0.0.1:{port}"
@@ -298,6 +324,7 @@ def measure_rows(bench: Bench, actions: int, rows: int) -> Iterable[Row]:
     """Yield the rows of the table as they are measured."""
     for case in CASES:
         yield from bench.case(case, actions)
+    yield from bench.fan_out(actions)
     yield from bench.memory(actions, rows)
     yield from bench.start()
 

@@ -3,11 +3,14 @@
 `python benchmarks/fanout.py` starts the emulator and two simple servers, each in its own process:
 bare aiohttp, which sends to each client in turn, and `websockets` with its `broadcast`. Each
 receives one POST at a time, in rotation; the clients are plain sockets that count bytes.
+`--protocol NAME` compares only the emulator's clients of one subprotocol with bare aiohttp, and
+prints the median ratio.
 """
 
 import argparse
 import asyncio
 import base64
+import operator
 import os
 import platform
 import selectors
@@ -24,9 +27,7 @@ from pathlib import Path
 
 import aiohttp
 import jwt
-import websockets
 from aiohttp import web
-from websockets.asyncio.server import ServerConnection, broadcast, serve
 
 from wps_run.emulator.server import Emulator
 
@@ -76,6 +77,12 @@ async def bare_aiohttp() -> None:
 
 async def with_websockets() -> None:
     """A server that broadcasts with `websockets`; a second socket accepts the POST requests."""
+    from websockets.asyncio.server import (  # noqa: PLC0415 - only this server needs it
+        ServerConnection,
+        broadcast,
+        serve,
+    )
+
     clients: set[ServerConnection] = set()
 
     async def connect(client: ServerConnection) -> None:
@@ -264,12 +271,33 @@ def resident(process: int) -> int:
 
 # What is measured.
 
+Case = tuple[str, str]
+"""A server and its clients' subprotocol, "" for none."""
+
+BARE: Case = ("bare aiohttp", "")
+
 
 def fan_out(number: int, sends: int, rounds: int) -> None:
     """Print deliveries a second of each server, and the medians of the ratios to bare aiohttp."""
-    cases = [("bare aiohttp", ""), ("websockets broadcast", "")]
+    cases = [BARE, ("websockets broadcast", "")]
     cases += [("emulator", protocol) for protocol in PROTOCOLS]
-    rates_of: dict[tuple[str, str], list[float]] = {case: [] for case in cases}
+    rates_of = measure_rates(cases, number, sends, rounds)
+    print(f"\n{number} clients, {sends} sends of {len(TEXT)} bytes a round, {rounds} rounds")
+    for (name, protocol), rates in rates_of.items():
+        ratios = [rate / bare_rate for rate, bare_rate in zip(rates, rates_of[BARE], strict=True)]
+        shown = f"{name} {protocol or '(no subprotocol)'}"
+        print(
+            f"{shown:52} {statistics.median(rates):9,.0f}/s  "
+            f"{min(rates):9,.0f} to {max(rates):9,.0f}  "
+            f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+
+
+def measure_rates(
+    cases: Sequence[Case], number: int, sends: int, rounds: int
+) -> dict[Case, list[float]]:
+    """Return the deliveries a second of each case in each round; the cases alternate."""
+    rates_of: dict[Case, list[float]] = {case: [] for case in cases}
     with ExitStack() as stack:
         pools = {case: connected_pool(stack, *case, number) for case in cases}
         for turn in range(rounds + 1):
@@ -278,16 +306,7 @@ def fan_out(number: int, sends: int, rounds: int) -> None:
                 rate = deliveries(pools[case], sends)
                 if turn:  # the first round is to warm up
                     rates_of[case].append(rate)
-    bare = rates_of[cases[0]]
-    print(f"\n{number} clients, {sends} sends of {len(TEXT)} bytes a round, {rounds} rounds")
-    for (name, protocol), rates in rates_of.items():
-        ratios = [rate / bare_rate for rate, bare_rate in zip(rates, bare, strict=True)]
-        shown = f"{name} {protocol or '(no subprotocol)'}"
-        print(
-            f"{shown:52} {statistics.median(rates):9,.0f}/s  "
-            f"{min(rates):9,.0f} to {max(rates):9,.0f}  "
-            f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})"
-        )
+    return rates_of
 
 
 def connected_pool(stack: ExitStack, name: str, protocol: str, number: int) -> ClientPool:
@@ -337,6 +356,7 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--idle", type=int, default=5000)
     parser.add_argument("--sends", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--protocol", choices=PROTOCOLS[1:])
     options = parser.parse_args(args)
     if options.serve:
         asyncio.run(SERVERS[options.serve]())
@@ -344,8 +364,13 @@ def main(args: Sequence[str] | None = None) -> None:
     pin(0, first=True)
     if options.sends * (options.rounds + 1) >= REPLAY_LIMIT:
         parser.error(f"the clients acknowledge nothing; the emulator keeps {REPLAY_LIMIT} messages")
+    if options.protocol:
+        ours = ("emulator", options.protocol)
+        rates_of = measure_rates([BARE, ours], options.clients, options.sends, options.rounds)
+        print(statistics.median(map(operator.truediv, rates_of[ours], rates_of[BARE])))
+        return
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print(f"aiohttp {aiohttp.__version__}, websockets {version(websockets.__name__)}")
+    print(f"aiohttp {aiohttp.__version__}, websockets {version('websockets')}")
     fan_out(options.clients, options.sends, options.rounds)
     idle(options.idle)
 

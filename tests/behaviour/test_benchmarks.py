@@ -31,7 +31,10 @@ def test_comparison_prints_every_row(project: Path, tmp_path: Path) -> None:
     assert table.read_text() == process.stdout
     results = (project / "benchmarks" / "results.md").read_text()
     assert [row_name(row) for row in ROW.findall(process.stdout)] == [
-        row_name(row).replace("1,000,000", "2,000").replace("10,000", "200")
+        row_name(row)
+        .replace("1,000,000", "2,000")
+        .replace("10,000", "200")
+        .replace("1,000 reliable", "200 reliable")
         for row in ROW.findall(results)
     ]
 
