@@ -111,7 +111,8 @@ class Summary:
     def count(self, result: Result) -> None:
         """Count one action, and how long it took."""
         self.add(result.status, result.error)
-        self.earlier += result.earlier is True
+        if result.earlier is True:
+            self.earlier += 1
         if result.started_ms is not None:
             self.latency.add(result.duration_ms)
             self.started += result.started_ms >= self.since_ms
