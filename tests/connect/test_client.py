@@ -1,6 +1,7 @@
 """One request over real sockets: the bytes that leave, and what each way of ending means."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import aiohttp
 import jwt
 import pytest
+import trustme
 
 from wps_run.actions.request import Request
 from wps_run.connect.client import MAX_BODY_BYTES, Client, load_ca_bundle, no_reply_from
@@ -428,6 +430,36 @@ async def test_https_asks_the_proxy_for_a_tunnel(
     assert (server.requests[0].method, server.requests[0].target) == ("CONNECT", "a.example:443")
     assert server.requests[0].header("proxy-authorization") == ["Basic YWRhOnB3"]
     assert server.requests[0].header("authorization") == []
+
+
+async def test_requests_pass_through_the_tunnel_of_a_proxy(
+    server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One tunnel serves several requests."""
+    authority = trustme.CA()
+    authority.issue_cert("a.example").configure_cert(server_tls)
+    tls = ssl.create_default_context()
+    authority.configure_trust(tls)
+    tunnels = []
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tunnels.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await writer.start_tls(server_tls)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(OK)
+        writer.close()
+
+    proxy = await asyncio.start_server(connect, "127.0.0.1", 0)
+    port = proxy.sockets[0].getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+    async with Client(Endpoint("https://a.example", "k" * 44), concurrency=1, tls=tls) as client:
+        outcomes = [await client.send(JOIN, timeout=10, request_id=id_) for id_ in "abc"]
+    proxy.close()
+
+    assert [outcome for outcome, _ in outcomes] == [Reply(200)] * 3
+    assert tunnels == [b"CONNECT a.example:443 HTTP/1.1"]
 
 
 async def test_a_proxy_that_is_not_there_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,8 +87,21 @@ class _HttpConnection(ResponseHandler):
     _has_ended = False
     """Whether the other side has closed the connection. Over TLS, ours stays open for a while."""
 
+    _poller: "select.poll | None" = None
+    """Watches the socket. Made once, since making it takes longer than using it."""
+
     was_used = False
     """Whether a request was sent before."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if hasattr(select, "poll"):
+            self._poller = select.poll()
+            self._poller.register(transport.get_extra_info("socket"), select.POLLIN)
+
+    def has_input(self) -> bool:
+        """Whether bytes, or the end of the stream, wait to be read. Not known on Windows."""
+        return self._poller is not None and bool(self._poller.poll(0))
 
     def set_response_params(self, **params: Any) -> None:  # noqa: ANN401 -- those of aiohttp
         """Begin the exchange of one request and its reply."""
@@ -190,7 +203,7 @@ class _Connector(TCPConnector):
             protocol = connection.protocol
             if not isinstance(protocol, _HttpConnection):
                 raise TypeError("aiohttp made a connection of another type")
-            if _has_input(protocol.transport):
+            if protocol.has_input():
                 # The event loop reads it first: over TLS it may be other than data.
                 for _ in range(2):
                     await asyncio.sleep(0)  # noqa: TID251 -- only lets the event loop run
@@ -199,18 +212,6 @@ class _Connector(TCPConnector):
             connection.close()
             if not protocol.was_used:
                 raise _NothingSentError
-
-
-def _has_input(transport: asyncio.Transport | None) -> bool:
-    """Whether bytes, or the end of the stream, wait to be read."""
-    connected = transport and transport.get_extra_info("socket")
-    if not connected or connected.fileno() < 0:
-        return False
-    if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([connected], [], [], 0)[0])
-    poller = select.poll()
-    poller.register(connected, select.POLLIN)
-    return bool(poller.poll(0))
 
 
 class Client:

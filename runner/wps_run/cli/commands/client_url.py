@@ -18,6 +18,7 @@ from wps_run.connect.client_token import (
     sign_client_token,
 )
 from wps_run.connect.endpoint import Endpoint
+from wps_run.connect.reply import Reply
 from wps_run.connect.settings import resolve_endpoint, resolve_hub
 from wps_run.problems import UsageError
 from wps_run.report.progress import format_duration
@@ -143,5 +144,7 @@ async def _request_token(endpoint: Endpoint, hub: str, options: ClientTokenOptio
     token = parse_token_response(body)
     if token is None:
         reason = outcome.message or outcome.code or getattr(outcome, "status", "no token in it")
+        if isinstance(outcome, Reply) and outcome.is_page:
+            reason = f"something between you and the service answered with a page ({reason})"
         raise UsageError(f"{endpoint.host} returned no token: {reason}")
     return token
