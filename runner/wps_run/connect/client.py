@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Self
 
 import aiohttp
 from aiohttp import ClientRequest, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -75,8 +75,8 @@ class _HttpConnection(ResponseHandler):
     answered. It ends the connection, so that the next request goes to another one.
     """
 
-    _is_awaited = False
-    """Whether a request is sent whose reply is not complete."""
+    _replied: object = None
+    """The parser of the last complete reply. aiohttp makes another one for each request."""
 
     _body: StreamReader | None = None
     """The body of the reply, as a stream, once its head is complete."""
@@ -90,9 +90,6 @@ class _HttpConnection(ResponseHandler):
     _poller: "select.poll | None" = None
     """Watches the socket. Made once, since making it takes longer than using it."""
 
-    was_used = False
-    """Whether a request was sent before."""
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if hasattr(select, "poll"):
@@ -103,15 +100,23 @@ class _HttpConnection(ResponseHandler):
         """Whether bytes, or the end of the stream, wait to be read. Not known on Windows."""
         return self._poller is not None and bool(self._poller.poll(0))
 
-    def set_response_params(self, **params: Any) -> None:  # noqa: ANN401 -- those of aiohttp
-        """Begin the exchange of one request and its reply."""
-        self._is_awaited = self.was_used = True
-        self._body, self._body_size = None, 0
-        super().set_response_params(**params)
+    @property
+    def is_new(self) -> bool:
+        """Whether no request was sent yet."""
+        return self._parser is None
+
+    def is_connected(self) -> bool:
+        """Whether it can be used. An idle connection with unread input cannot."""
+        return not (
+            self.transport is None
+            or self.transport.is_closing()
+            or self._has_ended
+            or (self._parser is self._replied is not None and self.has_input())
+        )
 
     def data_received(self, data: bytes) -> None:
         """Receive bytes: a reply head line by line, so that nothing after the reply is parsed."""
-        if not self._is_awaited:
+        if self._parser is self._replied:
             if data:
                 self._close_unasked()
             else:
@@ -122,7 +127,7 @@ class _HttpConnection(ResponseHandler):
         else:
             self._receive_parts(data)
         if self._body is not None and self._body.is_eof():
-            self._is_awaited = False
+            self._replied, self._body, self._body_size = self._parser, None, 0
 
     def _receive_parts(self, data: bytes) -> None:
         start = 0
@@ -166,9 +171,6 @@ class _HttpConnection(ResponseHandler):
         self._has_ended = True
         super().eof_received()
 
-    def is_connected(self) -> bool:
-        return not self._has_ended and super().is_connected()
-
     def _close_unasked(self) -> None:
         LOG.info("closed a connection: it received data that belongs to no request")
         self.force_close()
@@ -181,7 +183,7 @@ def _is_informational(status: int) -> bool:
 
 
 class _Connector(TCPConnector):
-    """Gives connections without unread data."""
+    """Gives connections without unread data; `is_connected` keeps out the idle ones with some."""
 
     def __init__(self, *, limit: int, ssl: ssl.SSLContext | bool) -> None:
         super().__init__(limit=limit, ssl=ssl)
@@ -193,25 +195,25 @@ class _Connector(TCPConnector):
         traces: list[Trace],
         timeout: ClientTimeout,  # noqa: ASYNC109
     ) -> Connection:
-        """Return a kept-alive connection that is still silent, or a new one.
+        """Return a kept-alive connection, or a new one on which the server is silent, too.
 
         Raises:
             aiohttp.ClientConnectionError: There is none. Nothing was sent.
         """
-        while True:
-            connection = await super().connect(req, traces, timeout)
-            protocol = connection.protocol
-            if not isinstance(protocol, _HttpConnection):
-                raise TypeError("aiohttp made a connection of another type")
-            if protocol.has_input():
-                # The event loop reads it first: over TLS it may be other than data.
-                for _ in range(2):
-                    await asyncio.sleep(0)  # noqa: TID251 -- only lets the event loop run
-            if protocol.is_connected():
-                return connection
-            connection.close()
-            if not protocol.was_used:
-                raise _NothingSentError
+        connection = await super().connect(req, traces, timeout)
+        protocol = connection.protocol
+        if not isinstance(protocol, _HttpConnection):
+            raise TypeError("aiohttp made a connection of another type")
+        if not protocol.is_new:
+            return connection
+        if protocol.has_input():
+            # The event loop reads it first: over TLS it may be other than data.
+            for _ in range(2):
+                await asyncio.sleep(0)  # noqa: TID251 -- only lets the event loop run
+        if protocol.is_connected():
+            return connection
+        connection.close()
+        raise _NothingSentError
 
 
 class Client:
@@ -318,14 +320,11 @@ class Client:
             except SettingsError as error:
                 return NoReply(sent=False, code="token", message=str(error)), b""
         token = self._tokens.token(request.path, now)
-        clean = partial(self._clean, request, token)
-        log = (
-            RequestLogger(request, request_id, attempt, self._secrets, clean)
-            if self._is_logging
-            else None
-        )
         headers = self._headers(request, token, request_id)
-        if log:
+        clean = partial(self._clean, request, token)
+        log: RequestLogger | None = None
+        if self._is_logging:
+            log = RequestLogger(request, request_id, attempt, self._secrets, clean)
             log.log_request(headers)
         result = await self._exchange(request, headers, timeout)
         if isinstance(result, NoReply):

@@ -90,8 +90,9 @@ class RecordingServer:
         with self._is_idle:
             assert self._is_idle.wait_for(lambda: self._open == 0, timeout=20)
 
-    def call_later(self, seconds: float, call: Callable[[], object]) -> None:
-        """Call a function after some seconds, in the server's thread."""
+    def hold_and_call(self, seconds: float, call: Callable[[], object]) -> None:
+        """Begin no response any more, and call a function after some seconds."""
+        self.holds_responses = True
         self._loop.call_later(seconds, call)
 
     def request(self, line: RequestLine, respond: Callable[[bytes], None]) -> None:

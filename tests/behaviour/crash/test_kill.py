@@ -27,6 +27,7 @@ actions:
 """
 
 
+@pytest.mark.timeout(170)
 @pytest.mark.parametrize(
     ("seed", "args", "most"),
     [
@@ -44,10 +45,13 @@ def test_run_that_is_killed_repeatedly_finishes(
     resume: tuple[str, ...] = ("p.yaml", "--journal", "j")
     server = start_server(seed)
     while True:
-        server.trigger_at = server.request_count + server.random.randint(1, 14)
+        server.trigger_at = server.request_count + server.random.randint(1, 16)
         with folder.start(server, *resume, *args) as process:
-            server.trigger = partial(server.call_later, server.random.random() / 50, process.kill)
+            server.trigger = partial(
+                server.hold_and_call, server.random.random() / 200, process.kill
+            )
             out, err = process.communicate(timeout=40)
+        server.holds_responses = False
         server.wait_until_idle()
         if process.returncode >= 0:
             break
@@ -60,7 +64,7 @@ def test_run_that_is_killed_repeatedly_finishes(
     completed = subprocess.CompletedProcess(resume, process.returncode, out, err)
     counts = folder.check_results(folder.results_of(completed), server)
 
-    assert kills >= 5
+    assert kills >= 4  # between two, at most 16 requests and those in flight are done, of 121
     assert counts["failed"] == counts["skipped"] == 0
     assert counts["unknown"] <= kills * most
 
