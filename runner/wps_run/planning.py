@@ -1,12 +1,13 @@
 """Plan a run: playbooks with their variables, hubs and options, ready to be run."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from wps_run.checking import DEFAULT_CONNECTION, connections_of, files_of, raise_errors
-from wps_run.connect.settings import resolve_hub
+from wps_run.connect.settings import resolve_connection, resolve_hub
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.input_limits import ACTIONS
 from wps_run.playbook.model import Playbook
@@ -15,7 +16,7 @@ from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
 from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import Step, action_index, check_steps, make_steps
 from wps_run.playbook.variables import VariableScope
-from wps_run.problems import PlaybookError, sort_problems
+from wps_run.problems import PlaybookError, SettingsError, sort_problems
 
 LOCAL_HUB = "local"
 """The hub of a rehearsal when no hub is named."""
@@ -49,9 +50,16 @@ class RunOverrides:
             {**playbook.variables, **self.variables},
             self.environment,
             files_of(playbook),
-            connections=connections_of(playbook, self.connection),
+            connections=tuple(self._connection_settings(playbook)),
             allowed=self.allowed_environment,
         )
+
+    def _connection_settings(self, playbook: Playbook) -> Iterator[str]:
+        """Yield the settings that may hold the connection string of a playbook."""
+        for name in connections_of(playbook, self.connection):
+            yield name
+            with suppress(SettingsError):  # an error only if a run uses it
+                yield resolve_connection(name, self.environment)
 
 
 @dataclass(frozen=True, slots=True)

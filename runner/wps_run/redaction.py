@@ -68,10 +68,20 @@ def is_secret_name(name: str) -> bool:
     return False
 
 
+def setting_key(name: str) -> str:
+    """Return what all spellings of a setting's name have in common, as .NET reads them.
+
+    Case does not matter, `A__B` is `A:B`, and `CUSTOMCONNSTR_A` is `ConnectionStrings:A`.
+    """
+    if prefix := re.match(_APP_SERVICE_PREFIX, name):
+        name = f"ConnectionStrings:{name[prefix.end() :]}"
+    return name.replace("__", ":").lower()
+
+
 def is_setting_of(connection: str, name: str) -> bool:
     """Check whether a setting describes a connection: its string, or one of `CONNECTION__…`."""
-    folded, setting = name.casefold(), connection.casefold()
-    return folded == setting or folded.startswith((f"{setting}__", f"{setting}:"))
+    key, connection_key = setting_key(name), setting_key(connection)
+    return key == connection_key or key.startswith(f"{connection_key}:")
 
 
 def is_secret_value(value: str) -> bool:

@@ -147,4 +147,5 @@ async def test_missing_token_is_reported_with_the_message_of_the_service(
 
     assert (code, out) == (2, "")
     assert f"{emulator.endpoint.host} returned no token: " in err
+    assert "the token of the identity was refused" in err
     assert "eyJ" not in err

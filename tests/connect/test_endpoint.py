@@ -64,6 +64,106 @@ def test_a_bad_connection_string_is_refused_without_its_values(text: str, messag
     assert KEY.rstrip("=") not in str(caught.value)
 
 
+KEPT = f"Endpoint=https://a.example;AccessKey={KEY};Version=1.0;"
+
+
+@pytest.mark.parametrize("text", [f" {KEPT}\r\n", f"\ufeff{KEPT}", f"\u00a0{KEPT}\u200b "])
+def test_invisible_characters_around_a_connection_string_do_not_matter(text: str) -> None:
+    """A line break from `kubectl` or `echo`, a byte order mark, what a copied text begins with."""
+    assert parse_connection_string(text) == Endpoint("https://a.example", KEY)
+
+
+QUOTES = [*"\"'`", "\u201c\u201d", "\u201d\u201d", "\u201e\u201c", "\u2018\u2019", "\u00ab\u00bb"]
+QUOTED = [*(f"{quotes[0]}{{}}{quotes[-1]}" for quotes in QUOTES), '"{}', ' "{}" \n']
+
+
+@pytest.mark.parametrize("form", QUOTED)
+def test_quotes_around_a_connection_string_are_named(form: str) -> None:
+    with pytest.raises(SettingsError, match="is in quotes; remove them") as caught:
+        parse_connection_string(form.format(KEPT))
+
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<your-web-pubsub-connection-string>", "is still a placeholder"),
+        ("{connection string}", "is still a placeholder"),
+        ("[connection string]", "is still a placeholder"),
+        ("YOUR_CONNECTION_STRING", "is still a placeholder"),
+        ("your-connection-string-here", "is still a placeholder"),
+        ("REPLACE_ME", "is still a placeholder"),
+        ("changeme", "is still a placeholder"),
+        ("xxxxx", "is still a placeholder"),
+        ("***", "is still a placeholder"),
+        ("TODO", "is still a placeholder"),
+        ("Endpoint=https://a.example;AccessKey=<key>", "`AccessKey` of the connection"),
+        ("Endpoint=https://a.example;AccessKey=***", "`AccessKey` of the connection"),
+        ("Endpoint=https://a.example;AccessKey=YOUR_KEY", "is still a placeholder"),
+        ("Endpoint=https://a.example;AccessKey=AbCd…", "is incomplete"),
+        ("Endpoint=https://…;AccessKey=…;Version=1.0;", "is incomplete"),
+        (f"Endpoint=<endpoint>;AccessKey={KEY}", "`Endpoint` of the connection string is still"),
+        (f"Endpoint=https://<name>.webpubsub.azure.com;AccessKey={KEY}", "has a placeholder in it"),
+        (f"Endpoint=https://xxx.webpubsub.azure.com;AccessKey={KEY}", "has a placeholder in it"),
+        (f"Endpoint=https://your-service.webpubsub.azure.com;AccessKey={KEY}", "has a placeholder"),
+        ("@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/x)", "Key Vault reference"),
+        ("@microsoft.keyvault(VaultName=v;SecretName=x)", "Key Vault reference"),
+        ("@Microsoft.AppConfiguration(Endpoint=https://a; Key=b)", "App Configuration reference"),
+        ("$CONNECTION_STRING", "is the name of a variable"),
+        ("${CONNECTION_STRING}", "is the name of a variable"),
+        ("$env:CONNECTION_STRING", "is the name of a variable"),
+        ("$(CONNECTION_STRING)", "is the name of a variable"),
+        ("%CONNECTION_STRING%", "is the name of a variable"),
+        ("${{ secrets.CONNECTION_STRING }}", "is the name of a variable"),
+        ("{{ .Values.connectionString }}", "is the name of a variable"),
+        ("Endpoint=https://a.example;AccessKey=$KEY", "is the name of a variable"),
+        ("Endpoint=https://a.webpubsub.azure.com;AuthType=azure.msi;Version=1.0;", "`AuthType`"),
+        ("Endpoint=https://a.example;AuthType=a;ClientId=c;TenantId=t", "`Mine__tenantId`"),
+        ("Endpoint=https://a.example", "a shell ends it at the first `;`"),
+        ("Endpoint=https://a.example", "set `Mine__serviceUri` to the endpoint"),
+        ("https://a.webpubsub.azure.com", "move it to the setting `Mine__serviceUri`"),
+        ("https://a.webpubsub.azure.com/client/hubs/x", "is a URL, not a connection string"),
+        ("a.webpubsub.azure.com", "is a URL, not a connection string"),
+        (f"wss://a.webpubsub.azure.com/client/hubs/x?access_token={KEY}", "is a URL for clients"),
+        (f"Endpoint=https://a.service.signalr.net;AccessKey={KEY}", "Azure SignalR Service"),
+        (f"Endpoint=https://a.signalr.azure.cn;AccessKey={KEY}", "Azure SignalR Service"),
+        (f"endpoint=https://a.communication.azure.com/;accesskey={KEY}", "Communication Services"),
+        (f"Endpoint=sb://a;SharedAccessKeyName=n;SharedAccessKey={KEY}", "Event Hubs"),
+        (f"HostName=a.azure-devices.net;SharedAccessKeyName=n;SharedAccessKey={KEY}", "IoT Hub"),
+        (f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={KEY}", "Azure Storage"),
+        (f"AccountEndpoint=https://a.documents.azure.com:443/;AccountKey={KEY}", "Cosmos DB"),
+        (f"InstrumentationKey={KEY};IngestionEndpoint=https://a", "Application Insights"),
+        (f'{{"primaryConnectionString": "{KEPT}"}}', "is JSON"),
+        (f'["{KEPT}"]', "is JSON"),
+        ("RW5kcG9pbnQ9aHR0cHM6Ly9hLmV4YW1wbGU7QWNjZXNzS2V5PWs=", "in base64"),
+        (f"WebPubSubConnectionString={KEPT}", "begins with a name and `=`"),
+        (f"export X='{KEPT}'", "begins with a name and `=`"),
+        (KEY, "is an access key alone"),
+        ("nonsense", "is no connection string"),
+        (f"Endpoint=https://a.example;AccessKey={KEY[:9]}\n{KEY[9:]}", "has a line break"),
+    ],
+)  # fmt: skip
+def test_other_value_is_named_as_what_it_is(text: str, message: str) -> None:
+    """With the remedy, and without the value."""
+    with pytest.raises(SettingsError) as caught:
+        parse_connection_string(text, "Mine")
+
+    assert message in str(caught.value)
+    assert KEY[:9] not in str(caught.value)
+    assert text not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host", ["push.database.example", "your-moment.example", "x.webpubsub.azure.com"]
+)
+def test_own_domain_is_not_taken_for_another_service(host: str) -> None:
+    """Only hosts of Azure are; and the key may be in any form that the emulator accepts."""
+    text = f"Endpoint=https://{host};AccessKey=my-own-access-key-for-tests-0123456789"
+
+    assert parse_connection_string(text).origin == f"https://{host}"
+
+
 @given(st.text("Endpoint=;AcsKy:/[]@.hx \n1", max_size=60) | st.text(max_size=60))
 def test_no_text_breaks_the_reader(text: str) -> None:
     """Whatever a setting holds, it is read or refused in our own words."""

@@ -1,22 +1,31 @@
 """Tokens of Entra ID: kept, renewed, and never in a message."""
 
 import asyncio
+import json
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
+import azure.identity
 import jwt
 import pytest
 
 from wps_run.actions.request import Request
+from wps_run.actions.table import ACTIONS
 from wps_run.connect.client import Client
-from wps_run.connect.endpoint import Endpoint, Identity
-from wps_run.connect.entra import RENEW_BEFORE, SCOPE, EntraTokens, create_entra_tokens
+from wps_run.connect.endpoint import CLOUDS, CredentialKind, Endpoint, Identity
+from wps_run.connect.entra import RENEW_BEFORE, EntraTokens, create_entra_tokens
 from wps_run.connect.reply import NoReply, Reply
+from wps_run.connect.settings import resolve_endpoint
 from wps_run.emulator.server import Emulator
+from wps_run.execution.errors import error_for
 from wps_run.problems import SettingsError
 
 HIDDEN = "s3cr3t!"
@@ -63,7 +72,7 @@ async def test_a_run_with_an_identity_is_let_in() -> None:
     await service.stop()
 
     assert [outcome for outcome, _ in outcomes] == [Reply(202)] * 20
-    assert login.scopes == [(SCOPE,)]
+    assert login.scopes == [("https://webpubsub.azure.com/.default",)]
 
 
 async def test_a_token_is_renewed_five_minutes_before_it_ends_and_once() -> None:
@@ -89,7 +98,10 @@ async def test_an_identity_without_a_token_is_found_before_anything_is_sent() ->
     tokens = EntraTokens(Login(trouble=f"AADSTS7000215: bad secret {HIDDEN}"), secrets=(HIDDEN,))
     client = Client(Endpoint("http://127.0.0.1:9", ""), concurrency=1, tokens=tokens)
 
-    with pytest.raises(SettingsError, match=r"no token of Entra ID: AADSTS7000215: .* \*\*\*"):
+    with pytest.raises(
+        SettingsError,
+        match=r"no token of Entra ID for https://.*/\.default: AADSTS7000215: .* \*\*\*",
+    ):
         await client.__aenter__()
 
 
@@ -102,12 +114,15 @@ async def test_a_login_that_ends_during_a_run_is_an_outcome() -> None:
         login.trouble = "signed out"
         outcome, _ = await client.send(SEND, timeout=10, request_id="a")
 
-    assert outcome == NoReply(sent=False, code="token", message="no token of Entra ID: signed out")
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (False, "token")
+    assert outcome.message.startswith("no token of Entra ID for https://webpubsub.azure.com")
+    assert outcome.message.endswith(": signed out")
 
 
 def test_a_token_is_in_no_repr() -> None:
     """Nor is a secret."""
-    identity = Identity(client_secret=HIDDEN)
+    identity = Identity(CredentialKind.SECRET, settings={"clientSecret": HIDDEN})
 
     assert HIDDEN not in repr(identity)
     assert HIDDEN not in repr(Endpoint("https://a", "", identity))
@@ -122,68 +137,237 @@ def test_without_azure_identity_the_way_to_it_is_said(monkeypatch: pytest.Monkey
 
 
 class Library(ModuleType):
-    """Credentials with the names and parameters of azure-identity, which note what they get."""
+    """Has every credential of azure-identity, and notes what each of them gets."""
 
     def __init__(self) -> None:
         super().__init__("azure.identity")
-        self.made: list[tuple[object, ...]] = []
+        self.made: list[tuple[str, dict[str, object]]] = []
 
-    def ManagedIdentityCredential(self, *, client_id: str | None = None) -> Login:  # noqa: N802
-        """The machine's own."""
-        self.made.append(("managed", client_id))
-        return Login()
+    def __getattr__(self, name: str) -> Callable[..., Login]:
+        """Return the credential with this name; azure-identity has one of this name, too."""
+        getattr(azure.identity, name)
 
-    def ClientSecretCredential(self, tenant_id: str, client_id: str, secret: str) -> Login:  # noqa: N802
-        """An application's."""
-        self.made.append(("secret", tenant_id, client_id, secret))
-        return Login()
+        def create(**options: object) -> Login:
+            self.made.append((name, options))
+            return Login()
 
-    def DefaultAzureCredential(self, **given: str) -> Login:  # noqa: N802
-        """Whatever is there."""
-        if given.get("workload_identity_tenant_id") == "no tenant":
-            raise ValueError("Invalid tenant ID provided.")
-        self.made.append(("default", given))
-        return Login()
+        return create
 
 
-@pytest.mark.parametrize(
-    ("identity", "made"),
-    [
-        (Identity(managed=True), ("managed", None)),
-        (Identity(managed=True, client_id="c"), ("managed", "c")),
-        (
-            Identity(client_id="c", tenant_id="t", client_secret=HIDDEN),
-            ("secret", "t", "c", HIDDEN),
+CHINA = CLOUDS["china"]
+IDS = {"clientId": "c", "tenantId": "t"}
+IDENTITIES: list[tuple[Identity, str, dict[str, object]]] = [
+    (Identity(CredentialKind.MANAGED), "ManagedIdentityCredential", {}),
+    (
+        Identity(CredentialKind.MANAGED, cloud=CHINA, settings={"clientId": "c"}),
+        "ManagedIdentityCredential",
+        {"client_id": "c"},
+    ),
+    (
+        Identity(CredentialKind.MANAGED, settings={"managedIdentityResourceId": "r"}),
+        "ManagedIdentityCredential",
+        {"identity_config": {"resource_id": "r"}},
+    ),
+    (
+        Identity(CredentialKind.MANAGED, settings={"managedIdentityObjectId": "o"}),
+        "ManagedIdentityCredential",
+        {"identity_config": {"object_id": "o"}},
+    ),
+    (
+        Identity(CredentialKind.WORKLOAD, settings={**IDS, "tokenFilePath": "f"}),
+        "WorkloadIdentityCredential",
+        {"client_id": "c", "tenant_id": "t", "token_file_path": "f"},
+    ),
+    (
+        Identity(
+            CredentialKind.PIPELINES,
+            settings={**IDS, "serviceConnectionId": "s", "systemAccessToken": HIDDEN},
         ),
-        (Identity(), ("default", {})),
-        (
-            Identity(client_id="c", tenant_id="t"),
-            (
-                "default",
-                {
-                    "managed_identity_client_id": "c",
-                    "workload_identity_client_id": "c",
-                    "workload_identity_tenant_id": "t",
-                },
-            ),
+        "AzurePipelinesCredential",
+        {
+            "client_id": "c",
+            "tenant_id": "t",
+            "service_connection_id": "s",
+            "system_access_token": HIDDEN,
+        },
+    ),
+    (
+        Identity(CredentialKind.SECRET, cloud=CHINA, settings={**IDS, "clientSecret": HIDDEN}),
+        "ClientSecretCredential",
+        {
+            "client_id": "c",
+            "tenant_id": "t",
+            "client_secret": HIDDEN,
+            "authority": "login.chinacloudapi.cn",
+        },
+    ),
+    (
+        Identity(
+            CredentialKind.SECRET,
+            authority="login.example",
+            settings={**IDS, "clientSecret": "x", "additionallyAllowedTenants": "a; b"},
         ),
-    ],
-)
-def test_the_identity_chooses_the_credential(
-    monkeypatch: pytest.MonkeyPatch, identity: Identity, made: tuple[object, ...]
+        "ClientSecretCredential",
+        {
+            "client_id": "c",
+            "tenant_id": "t",
+            "client_secret": "x",
+            "authority": "login.example",
+            "additionally_allowed_tenants": ["a", "b"],
+        },
+    ),
+    (Identity(), "DefaultAzureCredential", {}),
+    (
+        Identity(settings=IDS),
+        "DefaultAzureCredential",
+        {
+            "managed_identity_client_id": "c",
+            "workload_identity_client_id": "c",
+            "workload_identity_tenant_id": "t",
+        },
+    ),
+    (
+        Identity(settings={"managedIdentityResourceId": "r"}),
+        "DefaultAzureCredential",
+        {"managed_identity_client_id": None, "identity_config": {"resource_id": "r"}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("identity", "name", "options"), IDENTITIES)
+def test_identity_selects_the_credential(
+    monkeypatch: pytest.MonkeyPatch, identity: Identity, name: str, options: dict[str, object]
 ) -> None:
-    """Managed, an application with its secret, or what the environment offers."""
+    """As the Functions host does from the same settings."""
     library = Library()
     monkeypatch.setitem(sys.modules, "azure.identity", library)
 
     create_entra_tokens(identity)
 
-    assert library.made == [made]
+    assert library.made == [(name, options)]
 
 
-def test_an_identity_that_is_refused_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("identity", [identity for identity, _, _ in IDENTITIES])
+def test_azure_identity_accepts_the_arguments(
+    monkeypatch: pytest.MonkeyPatch, identity: Identity
+) -> None:
+    """Nothing is requested before the first token."""
+    monkeypatch.setenv("AZURE_CLIENT_ID", "of-the-environment")
+    monkeypatch.setenv("SYSTEM_OIDCREQUESTURI", "https://pipelines.example")
+
+    create_entra_tokens(identity)
+
+
+def test_certificate_is_a_file(tmp_path: Path) -> None:
+    """The thumbprint of .NET is explained; another file is refused by azure-identity."""
+    thumbprint = Identity(
+        CredentialKind.CERTIFICATE, settings={**IDS, "clientCertificate": "0a" * 20}
+    )
+    with pytest.raises(SettingsError, match=r"is a thumbprint.* path of a PEM or PFX file"):
+        create_entra_tokens(thumbprint)
+
+    file = tmp_path / "c.pem"
+    file.write_text("no certificate")
+    for path in (file, tmp_path / "none.pem"):
+        settings = {**IDS, "clientCertificate": str(path)}
+        with pytest.raises(SettingsError, match="the identity cannot be used: "):
+            create_entra_tokens(Identity(CredentialKind.CERTIFICATE, settings=settings))
+
+
+@pytest.fixture
+def token_requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, list[str]]]]:
+    """The queries that the identity endpoint of App Service receives, one on this machine."""
+    queries: list[dict[str, list[str]]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            queries.append(parse_qs(urlsplit(self.path).query))
+            token = {"access_token": f"token-{len(queries)}", "token_type": "Bearer"}
+            content = json.dumps({**token, "expires_on": str(int(time.time()) + 3600)}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{server.server_port}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "x")
+    yield queries
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("domain", ["com", "cn", "us"])
+async def test_managed_identity_gets_a_token_for_the_cloud_of_the_endpoint(
+    token_requests: list[dict[str, list[str]]], domain: str
+) -> None:
+    settings = {
+        "Mine__serviceUri": f"https://contoso.webpubsub.azure.{domain}",
+        "Mine__credential": "managedidentity",
+        "Mine__clientId": "user-assigned",
+    }
+    identity = resolve_endpoint("Mine", settings).identity
+    assert identity is not None
+    tokens = create_entra_tokens(identity)
+    await tokens.renew(time.time())
+
+    assert tokens.token("/x", 0.0) == "token-1"
+    (query,) = token_requests
+    assert query["resource"] == [f"https://webpubsub.azure.{domain}"]
+    assert query["client_id"] == ["user-assigned"]
+
+
+def test_application_signs_in_with_the_token_of_a_managed_identity(
+    monkeypatch: pytest.MonkeyPatch, token_requests: list[dict[str, list[str]]]
+) -> None:
+    """`managedidentityasfederatedidentity`, with the audience of the cloud."""
+    library = Library()
+    vars(library)["ManagedIdentityCredential"] = azure.identity.ManagedIdentityCredential
+    monkeypatch.setitem(sys.modules, "azure.identity", library)
+    settings = {**IDS, "managedIdentityClientId": "m"}
+    create_entra_tokens(Identity(CredentialKind.FEDERATED, cloud=CHINA, settings=settings))
+
+    ((name, options),) = library.made
+    assert name == "ClientAssertionCredential"
+    assertion = options.pop("func")
+    assert callable(assertion)
+    assert assertion() == "token-1"
+    assert token_requests[0]["resource"] == ["api://AzureADTokenExchangeChina"]
+    assert token_requests[0]["client_id"] == ["m"]
+    assert options == {"client_id": "c", "tenant_id": "t", "authority": "login.chinacloudapi.cn"}
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"), [(401, "the token's scope"), (403, "Web PubSub Service Owner")]
+)
+async def test_refused_identity_gets_a_hint_about_the_identity(
+    server: Any, status: int, hint: str
+) -> None:
+    """Where a key is used, the same statuses speak of the key."""
+    server.respond(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode())
+    hints = {}
+    for tokens in (EntraTokens(Login()), None):
+        async with Client(server.endpoint, concurrency=1, tokens=tokens) as client:
+            outcome, _ = await client.send(SEND, timeout=10, request_id="a")
+        hints[tokens is None] = error_for(ACTIONS["sendToAll"], outcome, in_doubt=False).hint
+
+    assert hint in hints[False]
+    assert "key" not in hints[False]
+    assert "key" in hints[True]
+    assert "identity" not in hints[True]
+
+
+def test_an_identity_that_is_refused_says_so() -> None:
     """In the words of azure-identity."""
-    monkeypatch.setitem(sys.modules, "azure.identity", Library())
+    settings = {"clientId": "c", "tenantId": "no tenant", "clientSecret": HIDDEN}
 
-    with pytest.raises(SettingsError, match=r"cannot be used: Invalid tenant ID"):
-        create_entra_tokens(Identity(tenant_id="no tenant"))
+    with pytest.raises(SettingsError, match=r"cannot be used: Invalid tenant ID") as caught:
+        create_entra_tokens(Identity(CredentialKind.SECRET, settings=settings))
+    assert HIDDEN not in str(caught.value)

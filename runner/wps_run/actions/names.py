@@ -6,6 +6,14 @@ import unicodedata
 HUB_PATTERN = r"^[A-Za-z][A-Za-z0-9_`,.\[\]]{0,127}$(?!\n)"
 """The pattern of hub names. Source: the OpenAPI document."""
 
+SETTING_NAME = r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}"
+"""A setting's name. It excludes connection strings, which contain `=`, `;` and `/`."""
+
+HUB_REFERENCE_PATTERN = (
+    rf"^(?:[A-Za-z]|%{SETTING_NAME}%)(?:[A-Za-z0-9_`,.\[\]]|%{SETTING_NAME}%){{0,127}}$(?!\n)"
+)
+"""The pattern of hub names in which settings may be named as `%NAME%`, as in the binding."""
+
 BLANKS = r"\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 r"""White space except control characters. `\s` differs between Python and ECMAScript."""
 

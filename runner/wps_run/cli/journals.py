@@ -15,7 +15,7 @@ import click
 
 from wps_run.cli.inputs import STDIN, STDIN_NAME
 from wps_run.cli.options import CONFIRMED, VARIABLES, VARIABLES_FILE, is_unrepeatable
-from wps_run.connect.settings import HUB_SETTING
+from wps_run.connect.settings import HUB_SETTING, SettingFinder, merge_settings
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.fingerprint import require_same
 from wps_run.journal.format import VERSION, Header, KeptOptions, Resumed, format_moment
@@ -208,7 +208,7 @@ def resumed_overrides(history: History, overrides: RunOverrides, journal: str) -
         )
     environment = overrides.environment
     if hub := options.get(HUB_SETTING):
-        environment = {**environment, HUB_SETTING: str(hub)}
+        environment = merge_settings(environment, {HUB_SETTING: str(hub)})
     shard = recorded_shard(history, overrides.shard, journal)
     return replace(overrides, environment=environment, shard=shard)
 
@@ -230,7 +230,7 @@ def kept_options(
         playbooks: The playbooks of the run.
     """
     kept = {**recorded, **given, VARIABLES: tuple(dict.fromkeys(assigned))}
-    setting = overrides.environment.get(HUB_SETTING, "").strip()
+    setting = SettingFinder(overrides.environment).find(HUB_SETTING)
     if setting and overrides.hub is None and not all(playbook.hub for playbook in playbooks):
         kept[HUB_SETTING] = setting
     return {name: value for name, value in kept.items() if value}

@@ -11,7 +11,13 @@ from click.core import ParameterSource
 from wps_run import input_limits
 from wps_run.checking import read_text
 from wps_run.cli.inputs import Decorated, read_variables, variable_options
-from wps_run.connect.settings import HUB_SETTING
+from wps_run.connect.settings import (
+    HUB_SETTING,
+    FunctionBinding,
+    merge_settings,
+    parse_function,
+    parse_settings,
+)
 from wps_run.document.scalars import resolve_plain
 from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.compiled_schema import compile_schema
@@ -99,13 +105,13 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
     """Read the command line once.
 
     Args:
-        values: The values of `run_options` by parameter name, and of `--settings` and
+        values: The values of `run_options` by parameter name, and of `settings_options` and
             `--connection` where the command has them. Other entries are ignored.
 
     Raises:
         UsageError: A file cannot be read, or the shard is wrong.
         PlaybookError: A file of variables is wrong.
-        SettingsError: The file of `--settings` is not one.
+        SettingsError: The file of `--settings` or `--function-json` is not one.
     """
     options: dict[str, Any] = {}
     for (*groups, key), option in flagged_options():
@@ -115,13 +121,14 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
             for group in groups:
                 parent = parent.setdefault(group, {})
             parent[key] = value
+    binding = read_binding(values.get("function_json"))
     return RunOverrides(
         options=options,
         variables=read_variables(values["assignments"], values["vars_files"]),
         environment=read_environment(values.get("settings")),
         allowed_environment=values["allowed_environment"],
-        hub=values["hub"],
-        connection=values.get("connection"),
+        hub=binding.hub if values["hub"] is None else values["hub"],
+        connection=values.get("connection") or binding.connection,
         shard=resolve_shard(values["shard"], values["shards"], os.environ),
     )
 
@@ -253,10 +260,38 @@ def read_environment(settings: str | None) -> Mapping[str, str]:
     """
     if settings is None:
         return dict(os.environ)
-    from wps_run.connect.settings import parse_settings  # noqa: PLC0415 -- only a run needs it
-
     text = read_text(settings, input_limits.SETTINGS)
-    return {**parse_settings(text, settings), **os.environ}
+    return merge_settings(parse_settings(text, settings), os.environ)
+
+
+def settings_options(command: Decorated) -> Decorated:
+    """Add `--settings` and `--function-json`."""
+    command = click.option(
+        "--function-json",
+        type=click.Path(),
+        metavar="FILE",
+        help="Take hub and connection from the Web PubSub binding of this function.json, in place "
+        "of those of the playbook; --hub and --connection override it.",
+    )(command)
+    return click.option(
+        "--settings",
+        type=click.Path(),
+        metavar="FILE",
+        help="Read settings from a Functions local.settings.json. The environment overrides it.",
+    )(command)
+
+
+def read_binding(function_json: str | None) -> FunctionBinding:
+    """Return the hub and the connection that `--function-json` names.
+
+    Raises:
+        UsageError: The file cannot be read.
+        SettingsError: The file has another content, or several hubs.
+    """
+    if function_json is None:
+        return FunctionBinding()
+    text = read_text(function_json, input_limits.SETTINGS)
+    return parse_function(text, function_json)
 
 
 def fault_options(command: Decorated) -> Decorated:

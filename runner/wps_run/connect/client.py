@@ -334,10 +334,10 @@ class Client:
         response, body = result
         if log:
             log.log_response(response.status, response.headers, len(body))
-        return (
-            parse_reply(response.status, response.headers, body, now=self._now(), clean=clean),
-            body,
-        )
+        reply = parse_reply(response.status, response.headers, body, now=self._now(), clean=clean)
+        if self._entra_tokens and reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            reply = reply._replace(by_identity=True)
+        return reply, body
 
     def _clean(self, request: Request, token: str, text: str | None, length: int) -> str | None:
         """Turn a text of the server into one line that may be shown."""

@@ -1,15 +1,15 @@
 """Tokens of Entra ID, by the credential that the settings name."""
 
 import asyncio
+import re
+from collections.abc import Mapping
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any, Protocol
 
-from wps_run.connect.endpoint import Identity
+from wps_run.connect.endpoint import CLOUDS, CredentialKind, Identity
 from wps_run.problems import SettingsError
 from wps_run.redaction import Secrets, clean_line
-
-SCOPE = "https://webpubsub.azure.com/.default"
-"""The scope of a token. Source: the official SDKs."""
 
 RENEW_BEFORE = 300.0
 """Seconds before its expiry from which a token is no longer used."""
@@ -40,11 +40,19 @@ class EntraTokens:
 
     Args:
         credential: The source of tokens.
+        scope: What the tokens are for.
         secrets: Values to mask in messages of the credential.
     """
 
-    def __init__(self, credential: Credential, *, secrets: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        credential: Credential,
+        *,
+        scope: str = CLOUDS["public"].scope,
+        secrets: tuple[str, ...] = (),
+    ) -> None:
         self._credential = credential
+        self._scope = scope
         self._secrets = Secrets(secrets)
         self._token = ""
         self._expires_on = 0.0
@@ -65,12 +73,12 @@ class EntraTokens:
             if self._is_valid(now):  # another task has renewed it
                 return
             try:
-                token = await asyncio.to_thread(self._credential.get_token, SCOPE)
+                token = await asyncio.to_thread(self._credential.get_token, self._scope)
             except Exception as error:  # noqa: BLE001 -- credentials raise any exception
                 reason = (
                     clean_line(str(error), self._secrets, _MESSAGE_LENGTH) or type(error).__name__
                 )
-                raise SettingsError(f"no token of Entra ID: {reason}") from None
+                raise SettingsError(f"no token of Entra ID for {self._scope}: {reason}") from None
             self._token, self._expires_on = token.token, float(token.expires_on)
 
     def token(self, path: str, now: float) -> str:
@@ -92,29 +100,106 @@ def create_entra_tokens(identity: Identity) -> EntraTokens:
         library = import_module("azure.identity")
     except ModuleNotFoundError:
         raise SettingsError("Entra ID needs azure-identity: pip install 'wps-run[entra]'") from None
-    secrets = tuple(filter(None, (identity.client_secret,)))
     try:
         credential = _create_credential(library, identity)
-    except ValueError as error:
-        reason = clean_line(str(error), Secrets(secrets), _MESSAGE_LENGTH)
+    except (ValueError, OSError) as error:
+        reason = clean_line(str(error), Secrets(identity.secrets), _MESSAGE_LENGTH)
         raise SettingsError(f"the identity cannot be used: {reason}") from None
-    return EntraTokens(credential, secrets=secrets)
+    return EntraTokens(credential, scope=identity.scope, secrets=identity.secrets)
 
 
-def _create_credential(library: Any, identity: Identity) -> Credential:  # noqa: ANN401 -- a module
-    client = identity.client_id or None
-    tenant = identity.tenant_id or None
-    credential: Credential
-    if identity.managed:
-        credential = library.ManagedIdentityCredential(client_id=client)
-    elif identity.client_secret:
-        credential = library.ClientSecretCredential(tenant, client, identity.client_secret)
-    else:
-        options = {
-            "managed_identity_client_id": client,
-            "workload_identity_client_id": client,
-            "workload_identity_tenant_id": tenant,
-        }
-        set_options = {name: value for name, value in options.items() if value}
-        credential = library.DefaultAzureCredential(**set_options)
-    return credential
+_CREDENTIALS: Mapping[CredentialKind, tuple[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        CredentialKind.WORKLOAD: (
+            "WorkloadIdentityCredential",
+            {"token_file_path": "tokenFilePath"},
+        ),
+        CredentialKind.FEDERATED: ("ClientAssertionCredential", {}),
+        CredentialKind.PIPELINES: (
+            "AzurePipelinesCredential",
+            {
+                "service_connection_id": "serviceConnectionId",
+                "system_access_token": "systemAccessToken",
+            },
+        ),
+        CredentialKind.SECRET: ("ClientSecretCredential", {"client_secret": "clientSecret"}),
+        CredentialKind.CERTIFICATE: (
+            "CertificateCredential",
+            {"certificate_path": "clientCertificate"},
+        ),
+    }
+)
+"""The classes of azure-identity for applications, and their arguments as settings."""
+
+_APPLICATION = MappingProxyType({"client_id": "clientId", "tenant_id": "tenantId"})
+
+
+def _create_credential(library: Any, identity: Identity) -> Any:  # noqa: ANN401 -- a module
+    """Create the credential that the Functions host would create from the same settings."""
+    settings = identity.settings
+    if identity.kind is CredentialKind.MANAGED:
+        return library.ManagedIdentityCredential(**_managed_identity(settings, "clientId"))
+    options = _common_options(identity)
+    if identity.kind is CredentialKind.DEFAULT:
+        return library.DefaultAzureCredential(**_default_options(settings), **options)
+    if identity.kind is CredentialKind.FEDERATED:
+        managed = library.ManagedIdentityCredential(**_managed_identity(settings))
+        scope = f"{identity.cloud.exchange}/.default"
+        options["func"] = lambda: managed.get_token(scope).token
+    elif identity.kind is CredentialKind.CERTIFICATE:
+        _require_file(settings["clientCertificate"])
+    name, arguments = _CREDENTIALS[identity.kind]
+    for argument, setting in {**_APPLICATION, **arguments}.items():
+        if setting in settings:
+            options[argument] = settings[setting]
+    return getattr(library, name)(**options)
+
+
+def _common_options(identity: Identity) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if identity.authority or identity.cloud != CLOUDS["public"]:
+        options["authority"] = identity.authority or identity.cloud.authority
+    if tenants := identity.settings.get("additionallyAllowedTenants"):
+        options["additionally_allowed_tenants"] = [each.strip() for each in tenants.split(";")]
+    return options
+
+
+def _managed_identity(settings: Mapping[str, str], *more: str) -> dict[str, Any]:
+    """Return the arguments that name a managed identity; {} for that of the system.
+
+    Args:
+        settings: The settings of the credential.
+        more: Further settings that may have its client ID.
+    """
+    for setting in ("managedIdentityClientId", *more):
+        if setting in settings:
+            return {"client_id": settings[setting]}
+    for key in ("resource_id", "object_id"):
+        setting = f"managedIdentity{key.title().replace('_', '')}"
+        if setting in settings:
+            return {"identity_config": {key: settings[setting]}}
+    return {}
+
+
+def _default_options(settings: Mapping[str, str]) -> dict[str, Any]:
+    options = _managed_identity(settings, "clientId")
+    if options:  # None, since the library would take the client ID of its environment
+        options["managed_identity_client_id"] = options.pop("client_id", None)
+    for argument, setting in _APPLICATION.items():
+        if setting in settings:
+            options[f"workload_identity_{argument}"] = settings[setting]
+    return options
+
+
+def _require_file(certificate: str) -> None:
+    """Refuse the thumbprint of a certificate, which .NET looks up in a store.
+
+    Raises:
+        ValueError: It is one.
+    """
+    if re.fullmatch("[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}", certificate):
+        raise ValueError(
+            "`clientCertificate` is a thumbprint, and only .NET reads the certificate store; set "
+            "it to the path of a PEM or PFX file (on App Service for Linux, "
+            "`/var/ssl/private/THUMBPRINT.p12`)"
+        )

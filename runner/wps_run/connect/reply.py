@@ -33,6 +33,7 @@ class Reply(NamedTuple):
         message: The service's error message on one line, shortened, or None.
         retry_after: Seconds to wait before the next attempt, or None when the response has none.
         is_page: Whether its body is a page (HTML or XML), which the service never sends.
+        by_identity: Whether the request had a token of Entra ID, not one of an access key.
     """
 
     status: int
@@ -40,6 +41,7 @@ class Reply(NamedTuple):
     message: str | None = None
     retry_after: float | None = None
     is_page: bool = False
+    by_identity: bool = False
 
 
 class NoReply(NamedTuple):

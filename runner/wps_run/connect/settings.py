@@ -1,25 +1,143 @@
-"""Resolve the endpoint and the hub from settings."""
+"""Resolve the endpoint and the hub from settings, as the Functions host reads them."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from wps_run.actions.names import hub_error
-from wps_run.connect.endpoint import Endpoint, Identity, parse_connection_string, parse_origin
+from wps_run.connect.endpoint import (
+    CLOUDS,
+    Cloud,
+    CredentialKind,
+    Endpoint,
+    Identity,
+    cloud_of,
+    parse_connection_string,
+    parse_origin,
+    require_web_pubsub,
+    strip_value,
+    unusable_value,
+)
 from wps_run.problems import SettingsError
+from wps_run.redaction import is_secret_name, is_secret_value, setting_key
 
 HUB_SETTING = "WebPubSubHub"
 """The setting with the name of the hub, as in the Functions extension."""
 
+_SECTION = "ConnectionStrings"
 
-def resolve_endpoint(name: str, environment: Mapping[str, str]) -> Endpoint:
-    """Resolve the endpoint that the setting `name` describes, with its key or identity.
 
-    `NAME` contains a connection string. When it is empty, `NAME__serviceUri` contains the endpoint
-    for Entra ID, and `NAME__credential`, `NAME__clientId`, `NAME__tenantId` and
-    `NAME__clientSecret` describe the identity.
+class SettingFinder:
+    """Finds settings by name, in any case; `A__B` and `A:B` are the same name.
 
     Args:
-        name: The name of the setting, case-sensitive.
+        environment: Setting names to values, from every source, as of `merge_settings`.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._names: dict[str, list[str]] = defaultdict(list)
+        for name in environment:
+            self._names[setting_key(name)].append(name)
+
+    def find(self, name: str) -> str:
+        """Return the value of a setting without the white space around it; "" if there is none.
+
+        Raises:
+            SettingsError: Several settings have this name.
+        """
+        names = self._names.get(setting_key(name), ())
+        if len(names) > 1:
+            listed = " and ".join(f"`{each}`" for each in sorted(names))
+            raise SettingsError(
+                f"{listed} are the same setting, since case does not matter in names, and `:` is "
+                "`__`; remove all but one"
+            )
+        return strip_value(self._environment[names[0]]) if names else ""
+
+    def usable(self, name: str) -> str:
+        """Return the value of a setting that needs no further parsing.
+
+        Raises:
+            SettingsError: Several settings have this name, or the value is not a final one.
+        """
+        value = self.find(name)
+        if error := unusable_value(value):
+            raise SettingsError(f"the value of the setting `{name}` {error}")
+        return value
+
+    def names_below(self, name: str) -> list[str]:
+        """Return the names of the settings that begin with a name and `__`."""
+        prefix = f"{setting_key(name)}:"
+        return [
+            each for key, names in self._names.items() if key.startswith(prefix) for each in names
+        ]
+
+    def fill(self, text: str, *, what: str) -> str:
+        """Replace each `%NAME%` in a text by the setting with this name, as the binding does.
+
+        Args:
+            text: The text.
+            what: The name of the text in messages.
+
+        Raises:
+            SettingsError: A setting is missing or cannot be used, or `%` stands alone.
+        """
+
+        def value_of(match: re.Match[str]) -> str:
+            value = self.usable(match[1])
+            if not value:
+                raise SettingsError(
+                    f"setting `{match[1]}` is missing, which {what} names as `{match[0]}`"
+                )
+            is_label = match[1].lower().endswith("name")
+            if is_secret_value(value) or (is_secret_name(match[1]) and not is_label):
+                raise SettingsError(
+                    f"setting `{match[1]}` may hold a key, a password or a token, so {what} must "
+                    "not contain its value"
+                )
+            return value
+
+        if text.count("%") % 2:
+            raise SettingsError(f"{what} has a `%` alone; a setting is named as `%NAME%`")
+        return re.sub("%([^%]*)%", value_of, text)
+
+
+def merge_settings(settings: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:
+    """Add overrides to settings; an override replaces a setting in any spelling of its name."""
+    overridden = set(map(setting_key, overrides))
+    kept = {name: text for name, text in settings.items() if setting_key(name) not in overridden}
+    return {**kept, **overrides}
+
+
+def resolve_connection(name: str, environment: Mapping[str, str]) -> str:
+    """Return the name of the setting of a connection, with each `%NAME%` replaced.
+
+    Raises:
+        SettingsError: A setting is missing, or the text is no name of a setting.
+    """
+    if "=" not in name and "%" in name:
+        name = SettingFinder(environment).fill(name, what="`connection`")
+    if "=" in name:
+        raise SettingsError(
+            "`connection` is the name of a setting, not the connection string itself; "
+            "put the string into a setting and give its name"
+        )
+    return name
+
+
+def resolve_endpoint(connection: str, environment: Mapping[str, str]) -> Endpoint:
+    """Resolve the endpoint that a setting describes, with its key or identity.
+
+    `NAME` contains a connection string, or NAME in the section `ConnectionStrings` does. When both
+    are empty, `NAME__serviceUri` contains the endpoint for Entra ID, and further settings that
+    begin with `NAME__` describe the identity.
+
+    Args:
+        connection: The name of the setting, in any case. May contain `%NAME%`.
         environment: Setting names to values, from every source, merged.
 
     Raises:
@@ -28,104 +146,278 @@ def resolve_endpoint(name: str, environment: Mapping[str, str]) -> Endpoint:
 
     Source: `connection` of the Functions output binding, which is the name of a setting too.
     """
-    if "=" in name:
-        raise SettingsError(
-            "`connection` is the name of a setting, not the connection string itself; "
-            "put the string into a setting and give its name"
-        )
-    text = environment.get(name, "")
-    uri = environment.get(f"{name}__serviceUri", "").strip()
-    if not text.strip() and uri:
-        what = f"the setting `{name}__serviceUri`"
-        return Endpoint(parse_origin(uri, what=what), "", _identity(name, environment))
-    if not text.strip():
-        raise SettingsError(_missing(name, environment))
+    name = resolve_connection(connection, environment)
+    finder = SettingFinder(environment)
+    text = finder.find(name) or finder.find(f"{_SECTION}:{name}")
+    if not text:
+        return _identity_endpoint(name, finder)
     try:
-        return parse_connection_string(text)
+        return parse_connection_string(text, name)
     except SettingsError as error:
         raise SettingsError(f"setting `{name}`: {error}") from None
 
 
-def _identity(name: str, environment: Mapping[str, str]) -> Identity:
+def _identity_endpoint(name: str, finder: SettingFinder) -> Endpoint:
+    uri = finder.usable(f"{name}__serviceUri")
+    if not uri:
+        raise SettingsError(_missing(name, finder))
+    what = f"the setting `{name}__serviceUri`"
+    if re.match(r"(?i)\s*endpoint\s*=", uri):
+        raise SettingsError(f"{what} is a connection string; move it to the setting `{name}`")
+    origin = parse_origin(uri, what=what)
+    require_web_pubsub(origin, what=what)
+    return Endpoint(origin, "", _identity(name, origin, finder))
+
+
+_MANAGED_IDENTITY_SETTINGS = (
+    "managedIdentityClientId",
+    "managedIdentityResourceId",
+    "managedIdentityObjectId",
+)
+
+_CREDENTIAL_SETTINGS = (
+    "clientId",
+    "tenantId",
+    "clientSecret",
+    "clientCertificate",
+    *_MANAGED_IDENTITY_SETTINGS,
+    "tokenFilePath",
+    "serviceConnectionId",
+    "systemAccessToken",
+    "additionallyAllowedTenants",
+)
+"""The settings of a credential, each after `NAME__`. `Identity` has those that are not empty."""
+
+_REQUIRED_SETTINGS: Mapping[CredentialKind, tuple[str, ...]] = MappingProxyType(
+    {
+        CredentialKind.SECRET: ("clientId", "tenantId"),
+        CredentialKind.CERTIFICATE: ("clientId", "tenantId"),
+        CredentialKind.FEDERATED: ("clientId", "tenantId"),
+        CredentialKind.PIPELINES: (
+            "clientId",
+            "tenantId",
+            "serviceConnectionId",
+            "systemAccessToken",
+        ),
+    }
+)
+
+
+def _identity(name: str, origin: str, finder: SettingFinder) -> Identity:
     """Return the identity that the settings beside `NAME__serviceUri` describe."""
+    values = {each: finder.usable(f"{name}__{each}") for each in _CREDENTIAL_SETTINGS}
+    settings = {each: value for each, value in values.items() if value}
+    kind = _credential_kind(name, finder.usable(f"{name}__credential"), settings)
+    missing = [each for each in _REQUIRED_SETTINGS.get(kind, ()) if each not in settings]
+    if missing:
+        listed = " and ".join(f"`{name}__{each}`" for each in missing)
+        raise SettingsError(f"the identity of `{name}__serviceUri` ({kind}) also needs {listed}")
+    managed = [each for each in _MANAGED_IDENTITY_SETTINGS if each in settings]
+    if kind is CredentialKind.MANAGED and "clientId" in settings:
+        managed.append("clientId")
+    if len(managed) > 1 or (kind is CredentialKind.FEDERATED and not managed):
+        choices = ", ".join(f"`{name}__{each}`" for each in managed or _MANAGED_IDENTITY_SETTINGS)
+        raise SettingsError(f"set exactly one of {choices}: each names the managed identity")
+    scope, cloud = _scope(name, origin, finder)
+    return Identity(kind, scope, cloud, finder.usable("AZURE_AUTHORITY_HOST"), settings)
 
-    def setting(suffix: str) -> str:
-        return environment.get(f"{name}__{suffix}", "").strip()
 
-    credential, secret = setting("credential"), setting("clientSecret")
-    if credential.lower() not in {"", "managedidentity"}:
-        raise SettingsError(f"the setting `{name}__credential` must be `managedidentity`, or empty")
-    if secret and not (setting("clientId") and setting("tenantId")):
+def _scope(name: str, origin: str, finder: SettingFinder) -> tuple[str, Cloud]:
+    """Return the scope of tokens, and the cloud whose Entra ID issues them."""
+    scope = finder.usable(f"{name}__scope")
+    if scope and "://" not in scope:
         raise SettingsError(
-            f"the setting `{name}__clientSecret` also needs `{name}__clientId` and "
-            f"`{name}__tenantId`"
+            f"the setting `{name}__scope` must be a URL, such as `{CLOUDS['public'].scope}`"
         )
-    return Identity(bool(credential), setting("clientId"), setting("tenantId"), secret)
+    cloud_name = finder.usable(f"{name}__azureCloud").lower()
+    if cloud_name and cloud_name not in CLOUDS:
+        raise SettingsError(f"the setting `{name}__azureCloud` must be {_any_of(CLOUDS)}")
+    cloud = CLOUDS[cloud_name] if cloud_name else cloud_of(scope or origin)
+    resource = (scope or cloud.scope).removesuffix(".default").rstrip("/")
+    return f"{resource}/.default", cloud
+
+
+def _credential_kind(name: str, credential: str, settings: Mapping[str, str]) -> CredentialKind:
+    if not credential:
+        kinds = (CredentialKind.SECRET, CredentialKind.CERTIFICATE)
+        return next((kind for kind in kinds if kind in settings), CredentialKind.DEFAULT)
+    named = [
+        CredentialKind.MANAGED,
+        CredentialKind.WORKLOAD,
+        CredentialKind.FEDERATED,
+        CredentialKind.PIPELINES,
+    ]
+    if credential.lower() in named:
+        return CredentialKind(credential.lower())
+    raise SettingsError(
+        f"the setting `{name}__credential` must be {_any_of(named)}; leave it empty for "
+        f"`{name}__clientSecret`, `az login` and all else that DefaultAzureCredential uses"
+    )
+
+
+def _any_of(values: Iterable[str]) -> str:
+    *first, last = (f"`{value}`" for value in values)
+    return f"{', '.join(first)} or {last}"
 
 
 def resolve_hub(name: str | None, environment: Mapping[str, str], *, default: str = "") -> str:
     """Resolve the hub of a playbook: the name, else the setting `WebPubSubHub`, else the default.
 
     Args:
-        name: The hub by the command line or the playbook; None or "" for none.
+        name: The hub by the command line or the playbook; None or "" for none. May contain
+            `%NAME%`.
         environment: Setting names to values.
         default: The hub when nothing names one; "" for none.
 
     Raises:
         SettingsError: No hub is named, or the name is invalid.
     """
-    setting = environment.get(HUB_SETTING, "").strip()
-    hub = name or setting or default
+    finder = SettingFinder(environment)
+    try:
+        hub = finder.fill(name, what="`hub`") if name else finder.find(HUB_SETTING)
+    except SettingsError:
+        if not default:
+            raise
+        hub = ""
+    hub = hub or default
     if not hub:
         raise SettingsError(
             "no hub is named: write `hub:` in the playbook, give `--hub NAME`, or set "
-            f"`{HUB_SETTING}`{_other_case(HUB_SETTING, environment)}"
+            f"`{HUB_SETTING}`"
         )
-    if fault := hub_error(hub):
+    if error := hub_error(hub):
         source = "the hub's name" if name else f"the hub's name in the setting `{HUB_SETTING}`"
-        raise SettingsError(f"{source} {fault}")
+        raise SettingsError(f"{source} {unusable_value(hub) or error}")
     return hub
 
 
-def parse_settings(text: str, file: str) -> Mapping[str, str]:
-    """Parse the settings of a Functions `local.settings.json`, with or without a byte order mark.
-
-    Returns:
-        Setting name to value, from `Values`. The environment takes precedence over them.
-
-    Raises:
-        SettingsError: The file is invalid or encrypted. The message never contains a value.
-    """
-    try:
-        content = json.loads(text.removeprefix("\ufeff"))
-    except (ValueError, RecursionError) as error:
-        location = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise SettingsError(f"`{file}` is not JSON{location}") from None
-    values = content.get("Values") if isinstance(content, dict) else None
-    if not isinstance(values, dict):
-        raise SettingsError(
-            f'`{file}` has no `Values`; it looks like {{"Values": {{"NAME": "value"}}}}'
+def _missing(name: str, finder: SettingFinder) -> str:
+    if beside := finder.names_below(name):
+        return (
+            f"setting `{name}__serviceUri` is missing, although there is `{beside[0]}`; set it to "
+            f"the endpoint, or `{name}` to the connection string of your service"
         )
-    if content.get("IsEncrypted") is True:
-        raise SettingsError(f"`{file}` is encrypted; decrypt it with `func settings decrypt`")
-    invalid = [name for name, value in values.items() if not isinstance(value, str)]
-    if invalid:
-        raise SettingsError(f"`{invalid[0]}` in `Values` of `{file}` must be a string")
-    return values
-
-
-def _missing(name: str, environment: Mapping[str, str]) -> str:
-    if other := _other_case(name, environment):
-        return f"setting `{name}` is missing{other}"
     return (
         f"setting `{name}` is missing; set it to the connection string of your service: as the "
         f"environment variable {name}, or under `Values` in the file given by `--settings`"
     )
 
 
-def _other_case(name: str, environment: Mapping[str, str]) -> str:
-    """Return `; `X` exists …` when the setting exists in another case, else an empty text."""
-    for other, value in environment.items():
-        if other != name and other.casefold() == name.casefold() and value.strip():
-            return f"; `{other}` exists, but names are case-sensitive: write `{name}`"
-    return ""
+class FunctionBinding(NamedTuple):
+    """The hub and the connection of a binding, as a `function.json` has them; None if absent."""
+
+    hub: str | None = None
+    connection: str | None = None
+
+
+_BINDINGS = ("webpubsub", "webpubsubconnection", "webpubsubtrigger")
+"""The types of bindings with a hub, in lower case; the first one that a function has counts."""
+
+
+def parse_function(text: str, file: str) -> FunctionBinding:
+    """Parse a `function.json`.
+
+    Returns:
+        The hub and the connection of its output binding of Web PubSub; of another binding of Web
+        PubSub if it has none.
+
+    Raises:
+        SettingsError: The file is invalid, or has several hubs or connections.
+    """
+    content = _load_json(text, file)
+    bindings = _lower_keys(content).get("bindings")
+    if not isinstance(bindings, list):
+        raise SettingsError(f"`{file}` has no `bindings`, so it is no `function.json`")
+    by_type = defaultdict(list)
+    for binding in map(_lower_keys, bindings):
+        by_type[str(binding.get("type")).lower()].append(binding)
+    chosen = next((by_type[each] for each in _BINDINGS if each in by_type), None)
+    if chosen is None:
+        raise SettingsError(f"`{file}` has no binding of type `webPubSub`")
+    return FunctionBinding(*(_only_value(chosen, key, file) for key in FunctionBinding._fields))
+
+
+def _only_value(bindings: Iterable[Mapping[str, Any]], key: str, file: str) -> str | None:
+    """Return the value of a key that all bindings have in common, or None if none has it."""
+    values = [binding.get(key) or None for binding in bindings]
+    if not all(isinstance(value, str | None) for value in values):
+        raise SettingsError(f"`{key}` of a binding in `{file}` must be a string")
+    if len(set(values)) > 1:
+        raise SettingsError(
+            f"the bindings of `{file}` differ in `{key}`; give `--hub` and `--connection` in place "
+            "of `--function-json`"
+        )
+    return values[0]
+
+
+def parse_settings(text: str, file: str) -> Mapping[str, str]:
+    """Parse the settings of a Functions `local.settings.json`, as the Functions tools read it.
+
+    Numbers and booleans are text. A value that is a list or an object stays JSON, so that it is
+    an error only where it is used.
+
+    Returns:
+        Setting name to value, from `Values`, and with the name `ConnectionStrings:NAME` from
+        `ConnectionStrings`.
+
+    Raises:
+        SettingsError: The file is invalid or encrypted. The message never contains a value.
+
+    Source: `AppSettingsFile` of azure-functions-core-tools.
+    """
+    content = _lower_keys(_load_json(text, file))
+    values, strings = content.get("values"), content.get(_SECTION.lower())
+    if not isinstance(values, dict) and not isinstance(strings, dict):
+        raise SettingsError(
+            f'`{file}` has no `Values`; it looks like {{"Values": {{"NAME": "value"}}}}'
+        )
+    if str(content.get("isencrypted")).lower() == "true":
+        raise SettingsError(f"`{file}` is encrypted; decrypt it with `func settings decrypt`")
+    settings = dict(values) if isinstance(values, dict) else {}
+    for name, value in (strings if isinstance(strings, dict) else {}).items():
+        string = _lower_keys(value).get("connectionstring", value)
+        settings[f"{_SECTION}:{name}"] = string
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in settings.items()
+        if value is not None
+    }
+
+
+def _lower_keys(content: object) -> Mapping[str, Any]:
+    """Return an object with its keys in lower case, as .NET compares them; {} for another value."""
+    return (
+        {key.lower(): value for key, value in content.items()} if isinstance(content, dict) else {}
+    )
+
+
+_RELAXED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|//[^\r\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
+"""A string, which may contain the beginning of a comment, or a comment."""
+
+_TRAILING_COMMA = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|,(?=\s*[}\]])', re.DOTALL)
+
+
+def _load_json(text: str, file: str) -> object:
+    """Load JSON as the tools of Azure read it: with comments and trailing commas.
+
+    Numbers are returned as they are written.
+
+    Raises:
+        SettingsError: It is not JSON. The message has the position, and no part of the text.
+    """
+    text = _RELAXED.sub(_blank_unless_string, text.removeprefix("\ufeff"))
+    text = _TRAILING_COMMA.sub(_blank_unless_string, text)
+    try:
+        return json.loads(text, strict=False, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError) as error:
+        location = ""
+        if isinstance(error, json.JSONDecodeError):
+            location = f" at line {error.lineno}, column {error.colno}: {error.msg.lower()}"
+        raise SettingsError(f"`{file}` is not JSON{location}") from None
+
+
+def _blank_unless_string(match: re.Match[str]) -> str:
+    """Replace a comment or comma by spaces, so that positions stay the same."""
+    if match[0].startswith('"'):
+        return match[0]
+    return re.sub(r"[^\r\n]+", lambda part: " " * len(part[0]), match[0])

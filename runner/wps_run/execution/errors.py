@@ -22,8 +22,7 @@ _STATUS_HINTS: Mapping[int, str] = MappingProxyType(
         400: "the service rejected the request; see its message, and try `wps-run validate`",
         401: "the token was refused: check the access key (was it rotated or disabled?), this "
         "machine's clock, and that the endpoint is the service's own, since the token names it",
-        403: "the key is known but not allowed: check the service's network access control and "
-        "the role of the identity",
+        403: "the key is known but not allowed: check the service's network access control",
         407: "a proxy between you and the service asks for a user and a password: set them in "
         "`HTTPS_PROXY`",
         408: "the service waited too long for the request; try a lower `concurrency`",
@@ -33,6 +32,18 @@ _STATUS_HINTS: Mapping[int, str] = MappingProxyType(
         511: "something between you and the service answered: this network asks for a login",
     }
 )
+IDENTITY_HINTS: Mapping[int, str] = MappingProxyType(
+    {
+        401: "the token of the identity was refused: check that the identity is in the tenant of "
+        "the service (`NAME__tenantId`), that the token's scope is that of its cloud "
+        "(`NAME__scope`), that the service allows Entra ID, and this machine's clock",
+        403: "the identity has no permission: give it the role `Web PubSub Service Owner` on the "
+        "service, and wait some minutes until that applies; also check the service's network "
+        "access control",
+    }
+)
+"""Status to hint where the request had a token of Entra ID. `NAME` is the setting."""
+
 _INTERMEDIARY = (
     "something between you and the service answered, such as a proxy, a gateway or the login page "
     "of a network; check the endpoint and the way to it"
@@ -48,7 +59,8 @@ _NO_REPLY_HINTS: Mapping[str, str] = MappingProxyType(
         "connect": "check the host and port of the endpoint, and that a firewall or proxy lets "
         "it through",
         "dns": "check the spelling of the endpoint's host and this machine's name resolution",
-        "token": "check that the identity may still sign in",
+        "token": "check that the identity may still sign in (`az account show`, or the settings "
+        "`NAME__credential` and `NAME__clientId`)",
         "open-files": "lower `concurrency`, or raise the limit of open files (`ulimit -n`)",
         "tls": "check the clock and the certificates of this machine; `--ca-bundle FILE` adds a CA",
         "timeout": "set a longer `timeout`, or a lower `concurrency`",
@@ -138,6 +150,8 @@ _ERROR_STATUSES = range(300, 600)
 
 def _reply_hint(action: Action, reply: Reply) -> str:
     status = reply.status
+    if reply.by_identity and status in IDENTITY_HINTS and not reply.is_page:
+        return IDENTITY_HINTS[status]
     if status in _STATUS_HINTS and not reply.is_page:
         return _STATUS_HINTS[status]
     if status == HTTPStatus.NOT_FOUND and not reply.is_page:

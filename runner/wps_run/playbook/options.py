@@ -15,7 +15,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from wps_run.actions.names import HUB_PATTERN
+from wps_run.actions.names import HUB_REFERENCE_PATTERN, SETTING_NAME
 from wps_run.input_limits import VARIABLE_COUNT
 
 Schema = Mapping[str, Any]
@@ -382,19 +382,22 @@ def flagged_options(
 
 
 VARIABLE_PATTERN = r"^(?!(?:each|env)$(?!\n))[A-Za-z_][A-Za-z0-9_-]*$(?!\n)"
-SETTING_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.:-]{0,127}$(?!\n)"
-"""A setting's name. It excludes connection strings, which contain `=`, `;` and `/`."""
+SETTING_PATTERN = (
+    rf"^(?:[A-Za-z_]|%{SETTING_NAME}%)(?:[A-Za-z0-9_.:-]|%{SETTING_NAME}%){{0,127}}$(?!\n)"
+)
+"""A setting's name, in which other settings may be named as `%NAME%`."""
 
 HUB = Option(
     "hub",
-    "Name the hub.",
-    MappingProxyType({"type": "string", "pattern": HUB_PATTERN}),
+    "Name the hub. `%NAME%` is the value of the setting NAME.",
+    MappingProxyType({"type": "string", "pattern": HUB_REFERENCE_PATTERN}),
     without_default="the setting WebPubSubHub",
     flag="--hub",
 )
 CONNECTION = Option(
     "connection",
-    "Name the setting that holds the connection string, never the connection string itself.",
+    "Name the setting that holds the connection string, never the connection string itself. "
+    "`%NAME%` is the value of the setting NAME.",
     MappingProxyType({"type": "string", "pattern": SETTING_PATTERN}),
     default="WebPubSubConnectionString",
     flag="--connection",

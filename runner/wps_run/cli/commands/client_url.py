@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from wps_run import checking
-from wps_run.cli.options import read_environment
+from wps_run.cli.options import read_binding, read_environment, settings_options
 from wps_run.connect.client_token import (
     ClientTokenOptions,
     build_client_url,
@@ -18,7 +18,7 @@ from wps_run.connect.client_token import (
     sign_client_token,
 )
 from wps_run.connect.endpoint import Endpoint
-from wps_run.connect.reply import Reply
+from wps_run.connect.reply import Outcome, Reply
 from wps_run.connect.settings import resolve_endpoint, resolve_hub
 from wps_run.problems import UsageError
 from wps_run.report.progress import format_duration
@@ -74,15 +74,10 @@ class Lifetime(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no g
 @click.option(
     "--connection",
     metavar="NAME",
-    default=checking.DEFAULT_CONNECTION,
-    show_default=True,
+    show_default=checking.DEFAULT_CONNECTION,
     help="Read the connection string from the setting with this NAME.",
 )
-@click.option(
-    "--settings",
-    metavar="FILE",
-    help="Read settings from a Functions local.settings.json; the environment wins.",
-)
+@settings_options
 @click.option(
     "--endpoint",
     metavar="URL",
@@ -95,8 +90,9 @@ def command(
     groups: tuple[str, ...],
     roles: tuple[str, ...],
     lifetime: int,
-    connection: str,
+    connection: str | None,
     settings: str | None,
+    function_json: str | None,
     endpoint: str | None,
 ) -> int:
     """Print a URL with which a WebSocket client connects.
@@ -113,9 +109,11 @@ def command(
     environment = read_environment(settings)
     options = ClientTokenOptions(user, roles, groups, lifetime)
     options.validate()
-    service = resolve_endpoint(connection, environment)
+    binding = read_binding(function_json)
+    name = connection or binding.connection or checking.DEFAULT_CONNECTION
+    service = resolve_endpoint(name, environment)
     service = service.behind(endpoint) if endpoint else service
-    hub_name = resolve_hub(hub, environment)
+    hub_name = resolve_hub(hub or binding.hub, environment)
     if service.identity:
         token = asyncio.run(_request_token(service, hub_name, options))
     else:
@@ -143,8 +141,17 @@ async def _request_token(endpoint: Endpoint, hub: str, options: ClientTokenOptio
         outcome, body = await client.send(request, timeout=TIMEOUT, request_id=str(uuid.uuid4()))
     token = parse_token_response(body)
     if token is None:
-        reason = outcome.message or outcome.code or getattr(outcome, "status", "no token in it")
-        if isinstance(outcome, Reply) and outcome.is_page:
-            reason = f"something between you and the service answered with a page ({reason})"
-        raise UsageError(f"{endpoint.host} returned no token: {reason}")
+        raise UsageError(f"{endpoint.host} returned no token: {_reason(outcome)}")
     return token
+
+
+def _reason(outcome: Outcome) -> str:
+    """Return why a response has no token, and what to do."""
+    from wps_run.execution.errors import IDENTITY_HINTS  # noqa: PLC0415 -- only Entra ID needs it
+
+    reason = outcome.message or outcome.code or getattr(outcome, "status", "no token in it")
+    if not isinstance(outcome, Reply):
+        return str(reason)
+    if outcome.is_page:
+        return f"something between you and the service answered with a page ({reason})"
+    return "; ".join(filter(None, (str(reason), IDENTITY_HINTS.get(outcome.status))))

@@ -7,7 +7,7 @@ import click
 from wps_run import checking, planning
 from wps_run.cli.errors import show_warnings
 from wps_run.cli.inputs import read_inputs
-from wps_run.cli.options import note_empty_shard, overrides_from, run_options
+from wps_run.cli.options import note_empty_shard, overrides_from, run_options, settings_options
 from wps_run.execution.run_info import Destination
 from wps_run.report.plan import WaitTracker, step_record, step_text
 from wps_run.report.records import line
@@ -18,6 +18,7 @@ NO_HUB = "HUB"
 
 @click.command("plan")
 @click.argument("playbooks", nargs=-1, metavar="PLAYBOOK…")
+@settings_options
 @run_options
 @click.option(
     "--format",

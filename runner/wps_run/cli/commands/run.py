@@ -38,6 +38,7 @@ from wps_run.cli.options import (
     rehearsal_options,
     reused_values,
     run_options,
+    settings_options,
 )
 from wps_run.cli.progress import Progress, ProgressMode, ProgressTracker, choose_mode
 from wps_run.cli.report_files import (
@@ -122,12 +123,7 @@ class RunArguments:
 )
 @rehearsal_options
 @override_option(CONNECTION, [CONNECTION.key])
-@click.option(
-    "--settings",
-    type=click.Path(),
-    metavar="FILE",
-    help="Read settings from a Functions local.settings.json. The environment overrides it.",
-)
+@settings_options
 @click.option(
     "--endpoint",
     metavar="URL",
