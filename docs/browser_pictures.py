@@ -176,6 +176,7 @@ def take_pictures(folder: Path, pictures: Path) -> None:
         browser.call("until", "document.getElementById('traffic').innerText.includes('begun')")
         browser.call("click", "#listing input[value=groups]")
         browser.call("until", "document.getElementById('matches').innerText.includes('groups')")
+        browser.call("evaluate", "scrollTo(0, 0)")
         browser.call("picture", str(pictures / "page.png"))
         browser.call("open", (folder / "report.html").as_uri(), window("report.png"))
         browser.call("picture", str(pictures / "report.png"))

@@ -33,18 +33,85 @@ async def rehearse(
 
 
 async def test_each_name_has_one_client() -> None:
-    """Users, connections and excluded connections."""
+    """Users and connections that an action is on; not those that it excludes."""
     send = {"actionName": "sendToAll", "data": "hi", "excluded": ["c1", "c2"]}
 
     results, simulation = await rehearse(JOIN, JOIN, CLOSE, send)
 
     assert [result.status for result in results] == [Status.OK] * 4
-    assert (simulation.hub, simulation.client_count) == ("chat", 3)
+    assert (simulation.hub, simulation.client_count) == ("chat", 2)
     assert [(client.client, client.reason) for client in simulation.closed_clients] == [
         ("c1", "late")
     ]
     assert [delivery.recipients for delivery in simulation.deliveries] == [("ada",)]
     assert (simulation.absent, simulation.fault_hits, simulation.fault_seed) == ((), (), None)
+
+
+@pytest.mark.parametrize(
+    ("batch", "reason"),
+    [
+        ([SEND], "nobody was simulated in group `red`"),
+        ([{**SEND, "group": "a`b\u202e"}], "nobody was simulated in group `a`b\u202e`"),
+        ([{"actionName": "sendToAll", "data": "x"}], "nobody was simulated in this hub"),
+        (
+            [{"actionName": "sendToAll", "data": "x", "excluded": ["c1"]}],
+            "nobody was simulated in this hub",
+        ),
+        (
+            [JOIN, {"actionName": "removeUserFromAllGroups", "userId": "ada"}, SEND],
+            "no simulated client was left in group `red`",
+        ),
+        (
+            [JOIN, {"actionName": "closeUserConnections", "userId": "ada"}, SEND],
+            "no simulated client was left in group `red`",
+        ),
+        (
+            [JOIN, {**SEND, "filter": "userId eq 'bob'"}],
+            "`filter` left no simulated client in group `red`",
+        ),
+        (
+            [
+                {"actionName": "addConnectionToGroup", "connectionId": "c1", "group": "red"},
+                {**SEND, "filter": "connectionId eq 'c1'", "excluded": ["c1"]},
+            ],
+            "`filter` and `excluded` left no simulated client in group `red`",
+        ),
+        (
+            [CLOSE, {"actionName": "sendToConnection", "connectionId": "c1", "data": "x"}],
+            "no simulated client was left for connection `c1`",
+        ),
+    ],
+)
+async def test_a_message_without_recipients_has_the_reason(
+    batch: list[dict[str, Any]], reason: str
+) -> None:
+    """In a real hub there may be somebody, so it does not say that nobody received it."""
+    _, simulation = await rehearse(*batch)
+
+    (delivery,) = simulation.deliveries
+    assert (delivery.recipients, delivery.unreceived) == ((), reason)
+    text = simulation.as_text()
+    assert "received by" not in text
+    assert "nobody" not in text.replace("nobody was simulated", "")
+
+
+async def test_a_message_to_an_absent_user_has_the_reason() -> None:
+    """`--absent` means that it is not simulated."""
+    send = {"actionName": "sendToUser", "userId": "ada", "data": "x"}
+
+    _, simulation = await rehearse(send, absent={"ada": None})
+
+    assert simulation.deliveries[0].unreceived == "nobody was simulated for user `ada`"
+
+
+async def test_a_group_filled_by_a_filter_is_known() -> None:
+    """`addConnectionsToGroups` has its groups in the body."""
+    add = {"actionName": "addConnectionsToGroups", "groups": ["red"], "filter": "userId eq 'ada'"}
+    leave = {"actionName": "removeUserFromAllGroups", "userId": "ada"}
+
+    _, simulation = await rehearse(add, leave, SEND)
+
+    assert simulation.deliveries[0].unreceived == "no simulated client was left in group `red`"
 
 
 @pytest.mark.parametrize(("rule", "status"), [("fail", Status.FAILED), ("skip", Status.SKIPPED)])
@@ -87,7 +154,7 @@ async def test_a_connection_may_be_absent_too() -> None:
 
 async def test_an_absent_name_must_be_in_a_playbook() -> None:
     """A misspelled name would have no effect."""
-    with pytest.raises(UsageError, match="no playbook names a user or a connection `bobb`"):
+    with pytest.raises(UsageError, match="no action has `bobb` as its userId"):
         await rehearse(JOIN, absent={"bobb": None})
 
 

@@ -1,7 +1,8 @@
 """Rehearsals (`--local`): run playbooks against a fresh emulator with simulated clients.
 
-Each user and each connection that the playbooks name gets a client, so that the end of the run
-shows its effects: the members of each group, the recipients of each message, the closed clients.
+Each user and each connection that an action is on gets a client, so that the end of the run shows
+its effects: the members of each group, the recipients of each message, the closed clients. Nobody
+else is simulated: a connection in `excluded` gets no client, since nothing says that it exists.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Self
 
 from wps_run.connect.endpoint import Endpoint
 from wps_run.emulator.clients import NullClient
-from wps_run.emulator.effects import Close, Effect
+from wps_run.emulator.effects import Close
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.names import Permission
 from wps_run.emulator.request_log import RequestEntry
@@ -42,6 +43,7 @@ class SimulatedClients:
     Attributes:
         labels: The label in reports by connection ID: the ID of the user or of the connection.
         users: The users that have a client.
+        joined: The groups that a request added a client to.
         deliveries: The messages with their recipients.
         closed: The clients that were closed.
         permissions: Connection, permission and group of each grant and revocation.
@@ -53,6 +55,7 @@ class SimulatedClients:
 
     labels: dict[str, str] = field(default_factory=dict)
     users: set[str] = field(default_factory=set)
+    joined: set[str] = field(default_factory=set)
     deliveries: list[MessageDelivery] = field(default_factory=list)
     closed: list[ClosedClient] = field(default_factory=list)
     permissions: dict[tuple[str, Permission, str], None] = field(default_factory=dict)
@@ -68,16 +71,48 @@ class SimulatedClients:
         self.repeats += request.request_id in self.request_ids
         self.request_ids.add(request.request_id)
 
-    def record(self, effect: Effect) -> None:
-        """Record the effect of a request on the clients."""
+    def record(self, request: RequestEntry, hub: Hub) -> None:
+        """Record the effect of a request on the clients in a hub."""
+        if request.operation == "AddConnectionsToGroups":
+            self.joined |= hub.groups.keys()
+        elif request.operation in {"AddUserToGroup", "AddConnectionToGroup"}:
+            self.joined |= hub.groups.keys() & set(request.names)
+        effect = request.effect
+        if effect is None:
+            return
         clients = tuple(self.labels[connection_id] for connection_id in effect.connections)
         if isinstance(effect, Close):
             self.closed += (ClosedClient(client, effect.reason) for client in clients)
         else:
             message = effect.message
             origin = message.group or "server"
-            delivery = message_delivery(origin, message.data_type, message.data, clients)
-            self.deliveries.append(delivery)
+            unreceived = "" if clients else self._unreceived(request, hub)
+            self.deliveries.append(
+                message_delivery(origin, message.data_type, message.data, clients, unreceived)
+            )
+
+    def _unreceived(self, request: RequestEntry, hub: Hub) -> str:
+        """Return why no simulated client received the message of a request."""
+        target = request.names[0] if request.names else ""
+        match request.operation:
+            case "SendToGroup":
+                where = f"in group `{target}`"
+                now, ever = hub.groups.get(target, ()), target in self.joined
+            case "SendToUser":
+                where = f"for user `{target}`"
+                now, ever = hub.users.get(target, ()), target in self.users
+            case "SendToConnection":
+                where = f"for connection `{target}`"
+                now, ever = (), target in self.labels
+            case _:
+                where, now, ever = "in this hub", hub.connections, bool(self.labels)
+        if not ever:
+            return f"nobody was simulated {where}"
+        parameters = [name for name in ("filter", "excluded") if f"{name}=" in request.query]
+        if now and parameters:
+            selection = " and ".join(f"`{name}`" for name in parameters)
+            return f"{selection} left no simulated client {where}"
+        return f"no simulated client was left {where}"
 
 
 class Rehearsal:
@@ -125,7 +160,7 @@ class Rehearsal:
         for name in self._absent:
             if name not in named:
                 quoted = replace_invisible(name)
-                raise UsageError(f"no playbook names a user or a connection `{quoted}`")
+                raise UsageError(f"no action has `{quoted}` as its userId or connectionId")
         await self._emulator.start()
         self._schedule_late_clients()
         return self
@@ -152,11 +187,10 @@ class Rehearsal:
             return
         if self._has_faults:
             clients.count(request)
-        if request.effect is not None:
-            clients.record(request.effect)
+        clients.record(request, self._emulator.hubs.get(request.hub, Hub()))
 
     def _add_clients(self, hub: str, step: Step) -> None:
-        """Connect a client for each new name of a step that is not absent."""
+        """Connect a client for each user or connection of a step that is new and not absent."""
         clients = self._hubs.setdefault(hub, SimulatedClients())
         for kind, name in _names(step):
             if name in self._absent:
@@ -224,9 +258,8 @@ class Rehearsal:
 
 
 def _names(step: Step) -> Iterator[tuple[str, str]]:
-    """Yield the kind and the name of each user and connection in a step."""
-    for key, kind in (("userId", USER), ("connectionId", CONNECTION), ("excluded", CONNECTION)):
-        value = step.values.get(key)
-        for name in value if isinstance(value, tuple) else (value,):
-            if isinstance(name, str):
-                yield kind, name
+    """Yield the kind and the name of the user and of the connection that a step is on."""
+    for key, kind in (("userId", USER), ("connectionId", CONNECTION)):
+        name = step.values.get(key)
+        if isinstance(name, str):
+            yield kind, name

@@ -12,8 +12,8 @@ TRAFFIC_ROW = "#traffic-table tbody tr"
 def shown(browser: Any) -> dict[str, int]:
     """Return the numbers of the cards by their labels."""
     cards = browser.texts("#totals li") + browser.texts("#counts li")
-    pairs = (card.split("\n") for card in cards)
-    return {label: int(value.replace(",", "")) for label, value in pairs}
+    texts = (card.split("\n") for card in cards)
+    return {label: int(value.replace(",", "")) for label, value, _ in texts}
 
 
 def test_a_run_is_shown_live(
@@ -54,6 +54,44 @@ def test_a_run_is_shown_live(
     assert '"status": 404' in browser.text("#entry-text")
     assert "nobody" in browser.text("#entry-text")
     assert browser.is_quiet(served)
+
+
+def test_the_traffic_comes_first_and_the_counters_are_explained(
+    browser: Any, served: Any, opened: Callable[..., None]
+) -> None:
+    """Each counter has its meaning below it."""
+    served.seed_clients(1)
+    opened()
+
+    assert browser.texts("main h2")[:3] == ["Traffic", "Overview", "Clients"]
+    meanings = browser.texts("#overview li small")
+    assert len(meanings) == 12
+    assert all(meanings)
+    assert "connections that requests closed" in browser.text("#of-closed")
+
+
+def test_a_hub_in_use_is_selected(
+    browser: Any, served: Any, opened: Callable[..., None], run: Callable[..., Any]
+) -> None:
+    """As soon as there is one; what happens elsewhere is not concealed, and one click away."""
+    opened()
+    assert browser.evaluate("document.getElementById('hub').value") == ""
+    served.request("POST", "seed", {"hub": "lobby", "clients": [{"userId": "ada"}]})
+    browser.until("document.getElementById('hub').value === 'lobby'")
+    assert browser.evaluate("document.getElementById('client-hub').value") == "lobby"
+    served.seed_clients(3)
+    assert run({"actionName": "sendToAll", "data": "Elsewhere"}).returncode == 0
+    browser.until("document.getElementById('elsewhere').hidden === false")
+    assert browser.evaluate("document.getElementById('hub').value") == "lobby"
+    assert browser.texts(TRAFFIC_ROW) == []
+    assert browser.text("#no-traffic") == "No matching traffic."
+
+    browser.click("#all-hubs")
+    browser.until(f"document.querySelector('{TRAFFIC_ROW}')?.innerText.includes('Elsewhere')")
+    served.request("POST", "seed", {"hub": "third", "clients": [{"userId": "ada"}]})
+    browser.until("document.getElementById('hub').innerText.includes('third')")
+    assert browser.evaluate("document.getElementById('hub').value") == ""
+    assert browser.evaluate("document.getElementById('elsewhere').hidden")
 
 
 def test_faults_are_switched_and_injected_into_the_next_request(

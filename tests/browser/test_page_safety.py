@@ -65,6 +65,16 @@ def test_the_link_opens_once_and_the_session_ends_with_the_emulator(
     assert refused.value.code == 401
     refused.value.close()
 
+    browser.open(served.link)
+    denied = browser.text("main")
+    assert "The link was used before" in denied
+    assert "A link opens once, in one browser." in denied
+    assert f"{served.endpoint.origin}/_local/link" in browser.text("pre")
+    assert browser.axe() == []
+    opened_again = served.request("POST", "link")["link"]
+    browser.open(opened_again)
+    browser.until("document.getElementById('main')?.hidden === false")
+
     served.process.terminate()
     browser.until("document.getElementById('state').innerText.startsWith('Not connected')")
     browser.open("about:blank")

@@ -110,7 +110,8 @@ def test_it_loads_nothing_and_logs_nothing(browser: Any, opened: Callable[..., f
 
     assert [url.rsplit("/", 1)[1] for url in browser.requests()] == ["report.html"]
     assert browser.noise() == []
-    assert browser.text("h1") == "Open the rooms"
+    assert browser.text("h1") == "1 of 10 actions failed, 1 is unknown, 1 was skipped"
+    assert browser.text(".playbooks") == "Open the rooms"
     assert browser.text(".badge") == "SERVICE"
 
 
@@ -150,7 +151,7 @@ def test_hostile_names_are_only_text(browser: Any, opened: Callable[..., float])
         browser.click(f"#action-{button} button")
 
     assert browser.noise() == []
-    assert browser.text("h1") == HOSTILE[0]
+    assert browser.text(".playbooks") == HOSTILE[0]
     assert browser.evaluate("document.querySelectorAll('img, main script').length") == 0
     shown = browser.texts("#rows .details dd:nth-of-type(1)")
     assert shown[0] == f"userId={HOSTILE[0]} group={HOSTILE[0]}"
@@ -180,6 +181,112 @@ def test_filters_narrow_the_table_and_show_the_count(
     browser.fill("#by-target", "user7")
     assert browser.texts(numbers) == ["7"]
     assert browser.evaluate("document.getElementById('count').getAttribute('role')") == "status"
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_it_opens_with_the_verdict_the_failures_and_what_would_happen(
+    browser: Any, opened: Callable[..., float], *, script: bool
+) -> None:
+    """Where it ran and how it ended, then why and what to do; without JavaScript, too."""
+    opened(report(ten(), MANY), javaScriptEnabled=script)
+
+    lines = browser.texts("header > *")
+    assert lines[:3] == [
+        "SERVICE contoso.example · hub chat",
+        "1 of 10 actions failed, 1 is unknown, 1 was skipped",
+        "Open the rooms",
+    ]
+    assert browser.texts("main h2")[:3] == [
+        "What was not ok", "What would happen in hub chat (9 simulated clients)", "Summary",
+    ]  # fmt: skip
+    failure = browser.texts("main tbody tr")[0]
+    for text in ("User `ada` is not found.", "#4 addUserToGroup", "Let the user connect."):
+        assert text in failure
+    note = "Only clients named by the `userId` or `connectionId` of an action are simulated."
+    assert browser.text("main").count(note) == 1
+
+
+def test_counts_link_to_their_rows_and_the_back_button_returns(
+    browser: Any, opened: Callable[..., float]
+) -> None:
+    """By keyboard; the address has the filters, so that they can be shared."""
+    opened(report(ten()))
+    numbers = "#rows td:first-child"
+    links = browser.evaluate("[...document.querySelectorAll('.cards a')].map(a => a.hash)")
+    assert links == [
+        "#status=all", "#status=ok", "#status=failed", "#status=unknown", "#status=skipped",
+        "#only=retried", "#only=throttled",
+    ]  # fmt: skip
+    browser.focus(".cards a[href='#status=failed']")
+    browser.press("Enter")
+    browser.until("document.activeElement.id === 'actions'")
+    assert browser.texts(numbers) == ["4"]
+    browser.click(".cards a[href='#only=throttled']")
+    browser.until("document.getElementById('by-only').value === 'throttled'")
+    assert browser.texts(numbers) == ["2"]
+    browser.evaluate("history.back()")
+    browser.until("document.getElementById('by-only').value === ''")
+    assert browser.texts(numbers) == ["4"]
+    browser.evaluate("history.back()")
+    browser.until("document.getElementById('count').textContent === '10 of 10 actions'")
+
+    browser.fill("#by-text", "user7 &#=%")
+    shared = browser.evaluate("location.href")
+    browser.open(shared, {})
+    assert browser.evaluate("document.getElementById('by-text').value") == "user7 &#=%"
+    assert browser.text("#count") == "0 of 10 actions"
+    assert browser.noise() == []
+
+
+def test_a_kind_of_failure_links_to_its_rows(browser: Any, opened: Callable[..., float]) -> None:
+    """All with the same status, code and hint, whatever their message; no others."""
+    results = ten()
+    other = ActionError(MISSING.code, "User `bob` is not found.", MISSING.hint)
+    hint = ActionError(MISSING.code, MISSING.message, "Something else.")
+    for index, error in ((0, other), (1, hint)):
+        results[index] = replace(results[index], status=Status.FAILED, error=error)
+    opened(report(results))
+    browser.click("a[href='#like=0']")
+    browser.until("document.getElementById('by-kind').value === '0'")
+
+    assert browser.text("a[href='#like=0']") == "2"
+    assert browser.texts("#rows td:first-child") == ["0", "4"]
+
+
+def test_any_fragment_is_harmless(browser: Any, opened: Callable[..., float]) -> None:
+    """It selects rows, or nothing."""
+    opened(report(ten()))
+    for fragment in ("like=999", "like=x", "status=<b>", "only=toString", "action=x", "%", "x"):
+        browser.evaluate(f"location.hash = {fragment!r}")
+        browser.evaluate("new Promise((resolve) => setTimeout(resolve))")
+        assert browser.text("#count").endswith("of 10 actions")
+
+    assert browser.noise() == []
+
+
+def test_without_javascript_links_lead_to_the_first_row(
+    browser: Any, opened: Callable[..., float]
+) -> None:
+    """Each link has its place in the plain tables."""
+    opened(report(ten()), javaScriptEnabled=False)
+
+    links = "[...document.querySelectorAll('a.rows')].map(a => decodeURIComponent(a.hash).slice(1))"
+    targets = browser.evaluate(f"{links}.map(id => document.getElementById(id)?.textContent)")
+    assert len(targets) == 10
+    assert None not in targets
+
+
+def test_a_long_simulation_is_folded(browser: Any, opened: Callable[..., float]) -> None:
+    """The table is not pushed out of reach; everything is still there."""
+    deliveries = tuple(message_delivery("red", "text", b"x%d" % n, ()) for n in range(500))
+    opened(report(ten(), Simulation("chat", 1, {}, deliveries, (), ())))
+
+    assert browser.evaluate("document.getElementById('actions').offsetTop < 4000")
+    assert browser.text("section details summary") == "… and 480 more"
+    browser.click("section details summary")
+    assert '500. "x499" from red: received by no simulated client' in browser.text(
+        "section details"
+    )
 
 
 def test_headings_sort_both_ways_by_keyboard(browser: Any, opened: Callable[..., float]) -> None:

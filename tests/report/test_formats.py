@@ -75,6 +75,9 @@ def test_text_is_for_people(results: list[Result]) -> None:
         "  (Seat the members)\n"
         "        rooms.yaml:5: stopped: an action failed\n"
         "\n"
+        "Only clients named by the `userId` or `connectionId` of an action are simulated."
+        " The real hub may have others.\n"
+        "\n"
         "What would happen in hub chat (2 simulated clients):\n"
         "\n"
         "  Groups\n"
@@ -82,7 +85,7 @@ def test_text_is_for_people(results: list[Result]) -> None:
         "\n"
         "  Messages\n"
         '    "Welcome" from red  received by ada\n'
-        "    1 byte from server  received by nobody\n"
+        "    1 byte from server  received by no simulated client\n"
         "\n"
         "  Closed\n"
         "    Spam  mallory\n"

@@ -1,7 +1,7 @@
 """A report from a journal is the same as the one that the run wrote."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any
 
@@ -129,3 +129,33 @@ def test_a_rehearsal_that_was_edited_is_refused(wrong: Mapping[str, Any]) -> Non
     """As damage, not as a bug."""
     with pytest.raises(JournalError, match="damaged"):
         report_from_history(journal([], wrong))
+
+
+def test_the_verdict_is_one_sentence(
+    make_report: Callable[..., RunReport], make_result: Callable[..., Result]
+) -> None:
+    """What is not ok, of how many; whether the run ended."""
+
+    def verdict(*counts: int, **changes: Any) -> tuple[str, str]:
+        results = [
+            make_result(status=status)
+            for status, count in zip(Status, counts, strict=True)
+            for _ in range(count)
+        ]
+        report = make_report(*results, **changes)
+        return report.verdict, report.verdict_status
+
+    assert verdict(300, 0, 0, 0) == ("All 300 actions are ok", "ok")
+    assert verdict(1, 0, 0, 0) == ("The action is ok", "ok")
+    assert verdict(0, 1, 0, 0) == ("1 of 1 action failed", "failed")
+    assert verdict(288, 12, 0, 0) == ("12 of 300 actions failed", "failed")
+    assert verdict(0, 1000, 1, 2) == (
+        "1,000 of 1,003 actions failed, 1 is unknown, 2 were skipped",
+        "unknown",
+    )
+    assert verdict(1, 0, 2, 1) == ("2 of 4 actions are unknown, 1 was skipped", "unknown")
+    assert verdict(1, 0, 0, 1) == ("1 of 2 actions was skipped", "failed")
+    assert verdict(1, 1, 0, 0, is_finished=False) == (
+        "The run did not end: 1 of 2 actions failed",
+        "unknown",
+    )

@@ -68,8 +68,26 @@ def test_the_same_message_is_shown_once() -> None:
     assert section("Messages", deliveries=deliveries) == [
         '"hi" from red, 2 times  received by ada (2), grace',
         '"hi" from server        received by ada',
-        '"ho" from red           received by nobody',
+        '"ho" from red           received by no simulated client',
     ]
+
+
+def test_messages_that_no_client_received_have_their_reasons() -> None:
+    """The first one, and how many others there are."""
+    reasons = [f"nobody was simulated for user `u{number}`" for number in range(3)]
+    deliveries = tuple(message_delivery("server", "text", b"hi", (), each) for each in reasons)
+
+    assert section("Messages", deliveries=deliveries) == [
+        '"hi" from server, 3 times  nobody was simulated for user `u0` (and 2 other reasons)'
+    ]
+    record = simulation(deliveries=deliveries[:1]).as_json()
+    assert record["messages"][0]["unreceived"] == reasons[0]
+    assert simulation_from(json.loads(json.dumps(record))).deliveries == deliveries[:1]
+
+
+def test_what_happened_to_no_client_is_of_the_simulated_ones() -> None:
+    """A real hub may have others."""
+    assert section("Groups") == section("Closed") == ["none of the simulated clients"]
 
 
 def test_thirty_thousand_messages_fit_on_the_screen() -> None:

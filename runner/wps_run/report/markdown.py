@@ -8,7 +8,7 @@ from wps_run.execution.result import Result, Status
 from wps_run.execution.run_info import Destination
 from wps_run.execution.summary import Summary
 from wps_run.report.run_report import RunReport
-from wps_run.report.simulation import Simulation
+from wps_run.report.simulation import SCOPE_NOTE, Simulation
 from wps_run.report.statistics import FailureGroup, RunStatistics, statistics_of
 from wps_run.report.values import whole_target
 from wps_run.text import replace_invisible
@@ -40,6 +40,8 @@ def markdown(report: RunReport) -> Iterator[str]:
     yield from _groups(statistics)
     yield from _failures(statistics, report.summary)
     yield from _slowest(statistics)
+    if report.simulations:
+        yield f"\n{SCOPE_NOTE}\n"
     for simulation in report.simulations:
         yield from _simulation(simulation)
     yield "\n_`ok` means that the service accepted the action. Delivery is not confirmed._\n"
@@ -147,7 +149,7 @@ def _simulation(simulation: Simulation) -> Iterator[str]:
         lambda delivery: [
             _text(delivery.origin),
             _text(delivery.label),
-            _names(delivery.recipients),
+            _names(delivery.recipients) or _text(delivery.no_recipients),
         ],
     )
     yield _list(
@@ -179,7 +181,7 @@ def _list(
 def _names(names: Sequence[str]) -> str:
     more = len(names) - MAX_LISTED
     rest = f" and {more:,} more" if more > 0 else ""
-    return (", ".join(map(_text, names[:MAX_LISTED])) or "nobody") + rest
+    return ", ".join(map(_text, names[:MAX_LISTED])) + rest
 
 
 def _action(result: Result) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from wps_run.execution.result import Result, Status
 from wps_run.execution.run_info import RunInfo
-from wps_run.execution.summary import Summary
+from wps_run.execution.summary import EXIT_UNKNOWN, Summary
 from wps_run.journal.reader import History, RecordedResults
 from wps_run.problems import JournalError
 from wps_run.report.simulation import Simulation, simulation_from
@@ -32,6 +32,43 @@ class RunReport:
     summary: Summary
     simulations: Sequence[Simulation] = ()
     is_finished: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """How the run ended, in one sentence: `12 of 300 actions failed, 1 was skipped`."""
+        summary = self.summary
+        total = summary.total
+        if not total:
+            return "There was no action to run"
+        actions = "action" if total == 1 else "actions"
+        not_ok = [(status, summary.counts[status]) for status in Status if status is not Status.OK]
+        parts = [_part(status, count) for status, count in not_ok if count]
+        if not parts:
+            text = "The action is ok" if total == 1 else f"All {total:,} actions are ok"
+        else:
+            count, _, verb = parts[0].partition(" ")
+            text = ", ".join([f"{count} of {total:,} {actions} {verb}", *parts[1:]])
+        if not self.is_finished:
+            return f"The run did not end: {text[0].lower()}{text[1:]}"
+        if summary.interrupted_by is not None:
+            return f"The run was interrupted: {text[0].lower()}{text[1:]}"
+        return text
+
+    @property
+    def verdict_status(self) -> Status:
+        """The status that the exit code stands for: ok, failed or unknown."""
+        if not self.is_finished or self.summary.exit_code == EXIT_UNKNOWN:
+            return Status.UNKNOWN
+        return Status.FAILED if self.summary.exit_code else Status.OK
+
+
+def _part(status: Status, count: int) -> str:
+    """Return `1 failed`, `2 are unknown` or `3 were skipped`."""
+    if status is Status.FAILED:
+        return f"{count:,} failed"
+    if status is Status.UNKNOWN:
+        return f"{count:,} {'is' if count == 1 else 'are'} unknown"
+    return f"{count:,} {'was' if count == 1 else 'were'} skipped"
 
 
 def report_from_history(history: History) -> RunReport:

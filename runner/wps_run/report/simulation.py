@@ -18,12 +18,21 @@ MAX_ROWS = 12
 NAMES_COLUMNS = 64
 """The columns that the names in one row may take, approximately."""
 
+SCOPE_NOTE = (
+    "Only clients named by the `userId` or `connectionId` of an action are simulated. "
+    "The real hub may have others."
+)
+"""What a rehearsal cannot show. Each report says it once."""
+
+NO_CLIENT = "none of the simulated clients"
+
 _Item = TypeVar("_Item")
 
 
 class MessageDelivery(
     Struct,
     frozen=True,
+    omit_defaults=True,
     rename={
         "origin": "from",
         "data_type": "dataType",
@@ -39,7 +48,9 @@ class MessageDelivery(
         data_type: `text`, `json` or `binary`.
         size: The size of the message in bytes.
         text: The message, or None when it is binary or omitted.
-        recipients: The clients that received it.
+        recipients: The simulated clients that received it.
+        unreceived: Why none did, such as "nobody was simulated in group `red`"; "" when one did,
+            and in journals of older versions.
     """
 
     origin: str
@@ -47,6 +58,7 @@ class MessageDelivery(
     size: int
     text: str | None
     recipients: tuple[str, ...]
+    unreceived: str = ""
 
     @property
     def label(self) -> str:
@@ -56,13 +68,18 @@ class MessageDelivery(
             return f"{self.size:,} {'byte' if self.size == 1 else 'bytes'}{kind}"
         return f'"{self.text}"'
 
+    @property
+    def no_recipients(self) -> str:
+        """Why no simulated client received it, when there are no recipients."""
+        return self.unreceived or "received by no simulated client"
+
 
 def message_delivery(
-    origin: str, data_type: str, data: bytes, recipients: tuple[str, ...]
+    origin: str, data_type: str, data: bytes, recipients: tuple[str, ...], unreceived: str = ""
 ) -> MessageDelivery:
     """Make the delivery of a message from its data."""
     text = None if data_type == "binary" else data.decode(errors="replace")
-    return MessageDelivery(origin, data_type, len(data), text, recipients)
+    return MessageDelivery(origin, data_type, len(data), text, recipients, unreceived)
 
 
 def masked_simulation(simulation: "Simulation", mask: Callable[[str], str]) -> "Simulation":
@@ -162,9 +179,9 @@ class Simulation(
     def as_text(self) -> str:
         """Return the text for a terminal; long lists are counted instead of shown in full."""
         lines = [f"\nWhat would happen in hub {self.hub} ({self.clients_text}):"]
-        lines += _section("Groups", [*self.groups.items()], _group_row)
+        lines += _section("Groups", [*self.groups.items()], _group_row, NO_CLIENT)
         lines += _section("Messages", _equal_messages(self.deliveries), _message_row)
-        lines += _section("Closed", _by_reason(self.closed_clients), _closed_row)
+        lines += _section("Closed", _by_reason(self.closed_clients), _closed_row, NO_CLIENT)
         lines += _section("Permissions", _by_rules(self.permissions), _permission_row)
         if self.absent:
             lines += ["\n  Absent", f"    {_names(Counter(self.absent))}"]
@@ -203,13 +220,16 @@ def simulation_from(record: Mapping[str, Any]) -> Simulation:
 
 
 def _section(
-    title: str, items: Sequence[_Item], row_of: Callable[[_Item], tuple[str, str]]
+    title: str,
+    items: Sequence[_Item],
+    row_of: Callable[[_Item], tuple[str, str]],
+    empty: str = "none",
 ) -> Iterator[str]:
     """Yield a titled list of two columns; only the rows that are shown are computed."""
     yield f"\n  {title}"
     rows = [row_of(item) for item in items[:MAX_ROWS]]
     if not rows:
-        yield "    none"
+        yield f"    {empty}"
         return
     width = min(32, max(display_width(left) for left, _ in rows))
     for left, right in rows:
@@ -226,7 +246,8 @@ def _group_row(item: tuple[str, tuple[str, ...]]) -> tuple[str, str]:
 def _equal_messages(deliveries: Iterable[MessageDelivery]) -> Sequence[Sequence[MessageDelivery]]:
     by_message: dict[MessageDelivery, list[MessageDelivery]] = {}
     for delivery in deliveries:
-        by_message.setdefault(replace(delivery, recipients=()), []).append(delivery)
+        message = replace(delivery, recipients=(), unreceived="")
+        by_message.setdefault(message, []).append(delivery)
     return list(by_message.values())
 
 
@@ -238,10 +259,14 @@ def _message_row(deliveries: Sequence[MessageDelivery]) -> tuple[str, str]:
         label = f'"{cut(escape_invisible(one_line))}"'
     times = f", {len(deliveries):,} times" if len(deliveries) > 1 else ""
     recipients = Counter(chain.from_iterable(delivery.recipients for delivery in deliveries))
-    return (
-        f"{label} from {value_text(message.origin)}{times}",
-        f"received by {_names(recipients) if recipients else 'nobody'}",
-    )
+    if recipients:
+        received = f"received by {_names(recipients)}"
+    else:
+        reasons = dict.fromkeys(delivery.no_recipients for delivery in deliveries)
+        more = len(reasons) - 1
+        others = f" (and {more:,} other {'reason' if more == 1 else 'reasons'})" if more else ""
+        received = cut(escape_invisible(next(iter(reasons)))) + others
+    return f"{label} from {value_text(message.origin)}{times}", received
 
 
 def _by_reason(closed_clients: Iterable[ClosedClient]) -> Sequence[tuple[str, Counter[str]]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from wps_run.execution.result import ActionError, Result, Status
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.summary import Summary
-from wps_run.report.simulation import Simulation
+from wps_run.report.simulation import SCOPE_NOTE, Simulation
 from wps_run.report.values import cut, target_text
 from wps_run.text import Style, Styler, escape_invisible, unstyled
 
@@ -58,6 +58,8 @@ class TextReporter:
     def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
         totals = summary_line(self._run_info, summary, self._styler)
         parts = [simulation.as_text() for simulation in simulations]
+        if parts:
+            parts.insert(0, f"\n{SCOPE_NOTE}\n")
         return "".join((*parts, *self._repeated_hints(), totals))
 
     def _hint(self, hint: str) -> str:

@@ -75,6 +75,35 @@ async def test_others_are_denied(call: Any, key: str) -> None:
     assert (await call("GET", f"/?key={key}", Authorization=None)).status == 200
 
 
+async def test_the_denied_page_says_what_to_do(call: Any, key: str) -> None:
+    """The command for a new link, with the address in use, and that a link opens once."""
+    await call("GET", f"/?key={key}", Authorization=None)
+    for target, reason in (
+        ("/", "This address has no key"),
+        (f"/?key={key}", "The link was used before"),
+        ("/_local/live", "This browser has no session"),
+    ):
+        text = (await call("GET", target, Authorization=None, Host="localhost:9")).body.decode()
+        assert reason in text
+        assert "A link opens once" in text
+        assert "http://localhost:9/_local/link</code>" in text
+        assert "AccessKey" in text
+    foreign = await call("GET", "/", Authorization=None, Host="evil.example")
+    assert f"such as <code>{call.emulator.endpoint.origin}</code>" in foreign.body.decode()
+    assert b"evil" not in foreign.body
+
+
+async def test_over_https_the_command_for_a_link_uses_https(certificate: tuple[str, str]) -> None:
+    """It can be pasted as it is."""
+    async with Emulator(tls_cert=certificate[0], tls_key=certificate[1]) as emulator:
+        emulator.dashboard_link()
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(emulator.endpoint.origin, ssl=False) as answer,
+        ):
+            assert f"{emulator.endpoint.origin}/_local/link" in await answer.text()
+
+
 async def test_there_is_no_dashboard_before_the_first_link(call: Any) -> None:
     """404, as for any unknown path."""
     assert (await call("GET", "/", Authorization=None)).status == 404

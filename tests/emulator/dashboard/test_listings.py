@@ -36,7 +36,8 @@ def keys(part: dict[str, Any], key: str) -> list[str]:
 def test_the_totals_are_those_of_all_hubs(hubs: dict[str, Hub]) -> None:
     """A user of two hubs is one in each of them."""
     expected = {"hubs": 2, "connections": 121, "users": 119, "groups": 4, "named": ["chat", "news"]}
-    assert totals(hubs) == expected
+    assert totals(hubs) == {**expected, "busiest": "chat"}
+    assert totals({})["busiest"] == ""
     many = {f"h{number}": Hub() for number in range(1000)}
     assert len(totals(many)["named"]) == HUB_NAME_LIMIT
 

@@ -63,6 +63,26 @@ def test_entries_are_sent_once_and_again_after_a_new_query(source: DashboardSour
     assert traffic(DashboardQuery(text="/x")) == (True, [5, 4, 3, 2, 1])
 
 
+def test_entries_of_other_hubs_are_mentioned_once(source: DashboardSource) -> None:
+    """Until the query changes; not at all when all hubs are shown."""
+    builder = UpdateBuilder(source)
+
+    def elsewhere(hub: str) -> Any:
+        part = json.loads(builder.build(DashboardQuery(hub)) or "{}").get("traffic")
+        return part and part["elsewhere"]
+
+    assert elsewhere("") is False
+    assert elsewhere("chat") is True
+    source.request_log.add(2, RequestEntry("GET", "/y", "", "other", 404))
+    assert elsewhere("chat") is None
+    source.request_log.clear()
+    source.request_log.add(2, RequestEntry("GET", "/y", "", "chat", 404))
+    assert elsewhere("chat") is False
+    source.request_log.add(2, RequestEntry("GET", "/y", "", "other", 404))
+    assert elsewhere("chat") is True
+    assert elsewhere("") is False
+
+
 async def test_updates_are_sent_over_a_websocket(
     emulator: Emulator, dashboard_session: aiohttp.ClientSession
 ) -> None:

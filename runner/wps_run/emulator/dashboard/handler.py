@@ -72,13 +72,16 @@ class DashboardHandler:
         path, query = split_target(request.raw_path)
         host = request.headers.get(hdrs.HOST, "")
         if not is_allowed_host(host, self._listen_address):
-            return denied_page(403, "The emulator is not reachable under this host name.")
+            address, port = _own_address(request)
+            authority = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+            return forbidden_host_page(f"{self._scheme}://{authority}")
         if request.method not in _METHODS:
             return web.Response(status=405, headers={hdrs.ALLOW: "GET, HEAD"})
         if path == _FRONT_PATH:
             return self._front_page(request, host, Query(query).first("key"))
         if not self.is_authorized(request):
-            return denied_page(401, "This needs a session: open the dashboard by its link.", host)
+            reason = "This browser has no session, or the session has ended."
+            return denied_page(reason, self._scheme, host)
         if path == _LIVE_PATH:
             return await self._live.handle(request)
         name = path.removeprefix(_ASSETS_PATH)
@@ -96,9 +99,9 @@ class DashboardHandler:
             reason = (
                 "The link was used before, or belongs to another run of the emulator."
                 if key
-                else "The address has no key."
+                else "This address has no key, and this browser has no session."
             )
-            response = denied_page(401, reason, host)
+            response = denied_page(reason, self._scheme, host)
             response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
             return response
         response = redirect_page(host)
@@ -113,14 +116,23 @@ class DashboardHandler:
             )
         return response
 
+    @property
+    def _scheme(self) -> str:
+        return "https" if self._is_secure else "http"
+
     def _has_session(self, request: web.BaseRequest) -> bool:
         return self._sessions.has_session(request.cookies.get(_cookie_name(request), ""))
 
 
 def _cookie_name(request: web.BaseRequest) -> str:
     """Return the cookie's name, with the port: browsers share a host's cookies among its ports."""
+    return f"{_COOKIE_PREFIX}{_own_address(request)[1]}"
+
+
+def _own_address(request: web.BaseRequest) -> tuple[str, int]:
+    """Return the address and port at which the request arrived."""
     name = request.transport.get_extra_info("sockname") if request.transport else None
-    return f"{_COOKIE_PREFIX}{name[1] if name else 0}"
+    return (str(name[0]), int(name[1])) if name else ("localhost", 0)
 
 
 # Responses.
@@ -181,15 +193,40 @@ def redirect_page(host: str) -> web.Response:
     )
 
 
-def denied_page(status: int, reason: str, host: str = "localhost") -> web.Response:
-    """Return a page that says why access is denied, and how to get a link."""
-    hint = (
-        "<code>wps-run serve</code> prints a link that opens the dashboard once. For a new link, "
-        "start it again, or request one with the access key: "
-        '<code>curl -X POST -H "Authorization: Bearer $WPS_LOCAL_ACCESS_KEY" '
-        f"http://{escape(host)}/_local/link</code>"
+def denied_page(reason: str, scheme: str, host: str) -> web.Response:
+    """Return the page for a browser without a session: why, and how to get a link."""
+    command = (
+        'curl -X POST -H "Authorization: Bearer $WPS_LOCAL_ACCESS_KEY" '
+        f"{scheme}://{host}/_local/link"
     )
-    return _small_page(status, "Access denied", f"{escape(reason)}</p><p>{hint}", host)
+    return _small_page(
+        401,
+        "Access denied",
+        f"{escape(reason)}</p><h2>What to do</h2><ul>"
+        "<li>Open the link that <code>wps-run serve</code> prints in its terminal when it starts: "
+        f"<code>dashboard at {scheme}://{escape(host)}/?key=…</code></li>"
+        "<li>A link opens once, in one browser. For another link, restart "
+        "<code>wps-run serve</code>, or run this command and open the link in its output:"
+        f"<pre><code>{escape(command)}</code></pre>"
+        "Unless the variable <code>WPS_LOCAL_ACCESS_KEY</code> is set, write the "
+        "<code>AccessKey</code> of the connection string that <code>wps-run serve</code> prints "
+        "in its place.</li></ul><p>A session lasts until the browser is closed or the emulator "
+        "stops.",
+        host,
+    )
+
+
+def forbidden_host_page(origin: str) -> web.Response:
+    """Return the page for a host name that is not the emulator's own."""
+    return _small_page(
+        403,
+        "Access denied",
+        "The emulator is not reachable under this host name, because anybody can make a name lead "
+        "to this machine.</p><h2>What to do</h2><p>Use an IP address or <code>localhost</code>, "
+        f"such as <code>{escape(origin)}</code>. The link that <code>wps-run serve</code> prints "
+        "has such an address.",
+        "localhost",
+    )
 
 
 def _small_page(

@@ -22,13 +22,17 @@ _T = TypeVar("_T")
 
 
 def totals(hubs: Mapping[str, Hub]) -> Json:
-    """Count hubs, connections, users and groups, summed over the hubs as in `/_local/state`."""
+    """Count hubs, connections, users and groups, summed over the hubs as in `/_local/state`.
+
+    `busiest` is the hub with most connections, the first by name of several; "" without any.
+    """
     return {
         "hubs": len(hubs),
         "connections": sum(len(hub.connections) for hub in hubs.values()),
         "users": sum(len(hub.users) for hub in hubs.values()),
         "groups": sum(len(hub.groups) for hub in hubs.values()),
         "named": sorted(islice(hubs, HUB_NAME_LIMIT)),
+        "busiest": min(hubs, key=lambda name: (-len(hubs[name].connections), name), default=""),
     }
 
 

@@ -17,7 +17,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from wps_run.emulator.admin.views import faults_json
 from wps_run.emulator.dashboard.listings import list_clients, totals
 from wps_run.emulator.dashboard.query import DashboardQuery, QueryError, parse_query
-from wps_run.emulator.dashboard.traffic import TrafficCounters, list_traffic
+from wps_run.emulator.dashboard.traffic import TrafficCounters, has_other_hubs, list_traffic
 from wps_run.emulator.faults import FaultInjector
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.request_log import RequestLog
@@ -142,11 +142,13 @@ class UpdateBuilder:
         self._query: DashboardQuery | None = None
         self._sequence = 0
         self._age = 0
+        self._elsewhere = False
 
     def build(self, query: DashboardQuery) -> str:
         """Return the parts that have changed, as a JSON object; "" when none has.
 
-        `traffic` has the new entries; with `fresh`, they replace the earlier ones.
+        `traffic` has the new entries; with `fresh`, they replace the earlier ones. `elsewhere` is
+        whether there are entries of other hubs than the selected one.
         """
         source = self._source
         hubs = {name: hub for name, hub in source.hubs().items() if hub.connections}
@@ -173,6 +175,11 @@ class UpdateBuilder:
             or (query.hub, query.traffic, query.text) != (last.hub, last.traffic, last.text)
             or log.generation != self._age
         )
-        rows = list_traffic(log, query, 0 if is_fresh else self._sequence)
+        after = 0 if is_fresh else self._sequence
+        rows = list_traffic(log, query, after)
+        was_elsewhere = self._elsewhere and not is_fresh
+        self._elsewhere = was_elsewhere or has_other_hubs(log, query.hub, after)
         self._query, self._sequence, self._age = query, log.last, log.generation
-        return {"fresh": is_fresh, "rows": rows} if is_fresh or rows else None
+        if not is_fresh and not rows and self._elsewhere is was_elsewhere:
+            return None
+        return {"fresh": is_fresh, "rows": rows, "elsewhere": self._elsewhere}

@@ -93,6 +93,13 @@ def list_traffic(log: RequestLog, query: DashboardQuery, after: int) -> list[Jso
     return rows
 
 
+def has_other_hubs(log: RequestLog, hub: str, after: int) -> bool:
+    """Whether an entry with a number above `after` is not of this hub; never for all hubs, ""."""
+    oldest = max(after, log.last - SEARCH_LIMIT)
+    entries = takewhile(lambda entry: entry.sequence > oldest, log.newest_first())
+    return hub != "" and any(entry.hub != hub for entry in entries)
+
+
 def _matches(entry: LogEntry, traffic: TrafficFilter) -> bool:
     what = entry.what
     match traffic:

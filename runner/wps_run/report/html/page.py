@@ -16,8 +16,9 @@ from wps_run.execution.result import Status
 from wps_run.execution.run_info import Destination
 from wps_run.report.html.rows import ListedResults, data, plain_tables
 from wps_run.report.run_report import RunReport
-from wps_run.report.simulation import Simulation
+from wps_run.report.simulation import NO_CLIENT, SCOPE_NOTE, Simulation
 from wps_run.report.statistics import FailureGroup, RunStatistics, statistics_of
+from wps_run.report.values import whole_target
 from wps_run.text import escape_controls
 
 
@@ -62,23 +63,28 @@ def _filled_template(report: RunReport, listed: ListedResults, statistics: RunSt
         Destination.SERVICE: ", ".join(run_info.endpoints),
     }[run_info.destination]
     simulations = "".join(
-        piece for each in report.simulations for piece in _simulation_section(each)
+        piece
+        for number, each in enumerate(report.simulations)
+        for piece in _simulation_section(each, SCOPE_NOTE if number == 0 else "")
     )
     return Template(_asset("report.html")).substitute(
         style=style,
         style_hash=_hash(style),
         script=script,
         script_hash=_hash(script),
-        title=_text(f"{playbooks} · {run_info.destination} · wps-run"),
-        destination=_text(run_info.destination),
+        title=_text(f"{report.verdict} · {playbooks} · {run_info.destination} · wps-run"),
+        verdict=report.verdict,
+        verdict_status=report.verdict_status,
+        destination=_text(f"{run_info.destination}{run_info.shard_suffix}"),
         destination_class=run_info.destination.lower(),
-        where=_text(where),
+        where=_isolated(where),
+        hubs=_isolated(f"hub {', '.join(run_info.hubs)}"),
         playbooks=_text(playbooks),
         facts=_facts(report),
         unfinished=_unfinished(report),
-        counts=_counts(report, statistics),
+        counts=_counts(report, statistics, listed),
         times=_times(report),
-        failures=_failures(statistics),
+        failures=_failures(statistics, listed),
         left_out=_left_out(listed),
         simulations=simulations,
     )
@@ -96,7 +102,6 @@ def _isolated(text: str) -> str:
 def _facts(report: RunReport) -> str:
     run_info = report.run_info
     facts = (
-        f"hub {', '.join(run_info.hubs)}",
         run_info.pace,
         f"started {report.started}",
         f"exit code {report.summary.exit_code}",
@@ -113,18 +118,21 @@ def _unfinished(report: RunReport) -> str:
     )
 
 
-def _counts(report: RunReport, statistics: RunStatistics) -> str:
+def _counts(report: RunReport, statistics: RunStatistics, listed: ListedResults) -> str:
+    """Return a card for each count; it links to the actions counted, as far as there are any."""
     summary = report.summary
-    cards = [_card("actions", f"{summary.total:,}")]
+    cards = [_card("actions", f"{summary.total:,}", link="status=all" if listed.count else "")]
     for status in Status:
         count = summary.counts[status]
-        cards.append(_card(status, f"{count:,}", status if count else "none"))
+        link = f"status={status}" if status in listed.statuses else ""
+        cards.append(_card(status, f"{count:,}", status if count else "none", link))
     if summary.earlier:
-        cards.append(_card("done earlier", f"{summary.earlier:,}"))
+        cards.append(_card("done earlier", f"{summary.earlier:,}", link="only=earlier"))
     if statistics.retried:
-        cards.append(_card("retried", f"{statistics.retried:,}"))
+        cards.append(_card("retried", f"{statistics.retried:,}", link="only=retried"))
     if statistics.throttled:
-        cards.append(_card("throttled", f"{statistics.throttled:,}"))
+        title = "429/503 responses"
+        cards.append(_card(title, f"{statistics.throttled:,}", link="only=throttled"))
     return "".join(cards)
 
 
@@ -139,37 +147,48 @@ def _times(report: RunReport) -> str:
     return "".join(cards)
 
 
-def _card(title: str, value: str, css_class: str = "") -> str:
-    return f'<li><span>{title}</span><strong class="{css_class}">{value}</strong></li>'
+def _card(title: str, value: str, css_class: str = "", link: str = "") -> str:
+    content = f'<span>{title}</span><strong class="{css_class}">{value}</strong>'
+    return (
+        f'<li><a class="rows" href="#{link}">{content}</a></li>' if link else f"<li>{content}</li>"
+    )
 
 
 def _milliseconds(number: float) -> str:
     return f"{number:,.1f} ms"
 
 
-def _failures(statistics: RunStatistics) -> str:
+def _failures(statistics: RunStatistics, listed: ListedResults) -> str:
+    """Return the section with the kinds of failures: identical ones together."""
     if not statistics.groups:
         return ""
     more = f"<p>… and {statistics.ungrouped:,} more, of other kinds.</p>"
     titles = "".join(f'<th scope="col">{title}</th>' for title in ("Status", "Why", "What to do"))
+    rows = "".join(_failure_row(group, listed) for group in statistics.groups)
     return (
         '<section aria-labelledby="failures-title"><h2 id="failures-title">What was not ok</h2>'
         '<div class="scroll" tabindex="0" role="region" aria-label="Kinds of failures"><table>'
         f'<thead><tr><th scope="col" class="number">Actions</th>{titles}</tr></thead>'
-        f"<tbody>{''.join(map(_failure_row, statistics.groups))}</tbody></table></div>"
-        f"{more if statistics.ungrouped else ''}</section>\n"
+        f"<tbody>{rows}</tbody></table></div>{more if statistics.ungrouped else ''}</section>\n"
     )
 
 
-def _failure_row(group: FailureGroup) -> str:
-    error = group.example.error
-    message = error.message if error else ""
+def _failure_row(group: FailureGroup, listed: ListedResults) -> str:
+    example = group.example
+    message = example.error.message if example.error else ""
+    count = f"{group.count:,}"
+    if group.status in listed.statuses:
+        count = f'<a class="rows" href="#like={example.index}">{count}</a>'
+    first = f"{example.action_name} {whole_target(example.target)}".strip()
+    position = f"{'first: ' if group.count > 1 else ''}#{example.index} "
     return (
-        f'<tr><td class="number">{group.count:,}</td>'
+        f'<tr><td class="number">{count}</td>'
         f'<td><span class="status {group.status}">{group.status}</span></td>'
         f'<td class="why">{_isolated(group.code)}'
-        f'<bdi class="label clip">{_text(message)}</bdi></td>'
-        f'<td class="why">{_isolated(group.hint)}</td></tr>'
+        f'<bdi class="label clip">{_text(message)}</bdi>'
+        f'<span class="label clip">{position}{_isolated(first)}'
+        f" · {_isolated(example.source)}</span>"
+        f'</td><td class="why">{_isolated(group.hint)}</td></tr>'
     )
 
 
@@ -186,36 +205,47 @@ MAX_INLINE = 8
 """The most names on the line itself; longer lists can be unfolded below it."""
 
 
-def _simulation_section(simulation: Simulation) -> Iterator[str]:
+MAX_LINES = 20
+"""The most lines of a part of a simulation that are shown; the others can be unfolded."""
+
+
+def _simulation_section(simulation: Simulation, note: str) -> Iterator[str]:
     """Yield the section in pieces: everything in full."""
     title = f"What would happen in hub {_isolated(simulation.hub)} ({simulation.clients_text})"
-    yield f"<section><h2>{title}</h2>"
-    yield from _simulation_part(
-        "Groups", (_list(group, members) for group, members in simulation.groups.items())
-    )
-    yield from _simulation_part("Messages", _messages(simulation))
-    yield from _simulation_part("Closed", _closed(simulation))
-    yield from _simulation_part("Permissions", _permissions(simulation))
+    yield f"<section><h2>{title}</h2>{f'<p>{note}</p>' if note else ''}"
+    groups = [_list(group, members) for group, members in simulation.groups.items()]
+    yield _simulation_part("Groups", groups, NO_CLIENT)
+    yield _simulation_part("Messages", [*_messages(simulation)])
+    yield _simulation_part("Closed", [*_closed(simulation)], NO_CLIENT)
+    yield _simulation_part("Permissions", [*_permissions(simulation)])
     if simulation.absent:
         names = tuple(dict.fromkeys(simulation.absent))
-        yield from _simulation_part("Absent", iter([_list("users and connections", names)]))
+        yield _simulation_part("Absent", [_list("users and connections", names)])
     if simulation.fault_seed is not None:
-        hits = (_list(each.fault, [f"affected {each.count:,}"]) for each in simulation.fault_hits)
-        yield from _simulation_part(simulation.faults_title, hits)
+        hits = [_list(each.fault, [f"affected {each.count:,}"]) for each in simulation.fault_hits]
+        yield _simulation_part(simulation.faults_title, hits)
     yield "</section>\n"
 
 
-def _simulation_part(title: str, lines: Iterator[str]) -> Iterator[str]:
-    yield f"<h3>{title}</h3>"
-    yield "".join(lines) or "<p>none</p>"
+def _simulation_part(title: str, lines: Sequence[str], empty: str = "none") -> str:
+    shown = "".join(lines[:MAX_LINES]) or f"<p>{empty}</p>"
+    more = len(lines) - MAX_LINES
+    if more > 0:
+        rest = "".join(lines[MAX_LINES:])
+        shown += f"<details><summary>… and {more:,} more</summary>{rest}</details>"
+    return f"<h3>{title}</h3>{shown}"
 
 
 def _messages(simulation: Simulation) -> Iterator[str]:
     """Yield each message with its recipients; a list that several messages share only once."""
     first_numbers: dict[tuple[str, ...], int] = {}
     for number, delivery in enumerate(simulation.deliveries, start=1):
-        title = f"{number}. {delivery.label} from {delivery.origin}, received by"
+        title = f"{number}. {delivery.label} from {delivery.origin}"
         recipients = delivery.recipients
+        if not recipients:
+            yield f"<p>{_isolated(title)}: {_isolated(delivery.no_recipients)}</p>"
+            continue
+        title += ", received by"
         first = first_numbers.setdefault(recipients, number)
         if first == number or len(recipients) <= MAX_INLINE:
             yield _list(title, recipients)
@@ -242,7 +272,7 @@ def _permissions(simulation: Simulation) -> Iterator[str]:
 
 def _list(title: str, names: Sequence[str]) -> str:
     if len(names) <= MAX_INLINE:
-        return f"<p>{_isolated(title)}: {', '.join(map(_isolated, names)) or 'nobody'}</p>"
+        return f"<p>{_isolated(title)}: {', '.join(map(_isolated, names))}</p>"
     return (
         f"<details><summary>{_isolated(title)}: {len(names):,}</summary>"
         f"<p>{', '.join(map(_isolated, names))}</p></details>"

@@ -9,6 +9,7 @@ from json import JSONEncoder
 
 from wps_run.execution.result import Result, Status
 from wps_run.report.run_report import RunReport
+from wps_run.report.statistics import THROTTLING
 from wps_run.report.values import whole_target
 from wps_run.text import escape_controls, replace_surrogates
 
@@ -30,14 +31,16 @@ class ListedResults:
 
     Attributes:
         count: The number of results that are listed.
+        statuses: The statuses that at least one of them has.
         left_out: The number of results that are not.
     """
 
     def __init__(self, report: RunReport) -> None:
         self._report = report
-        available = Counter(result.status is Status.OK for result in report.results)
-        self._not_ok = min(available[False], MAX_RESULTS)
-        self._ok = min(available[True], MAX_RESULTS - self._not_ok)
+        available = Counter(result.status for result in report.results)
+        self._not_ok = min(available.total() - available[Status.OK], MAX_RESULTS)
+        self._ok = min(available[Status.OK], MAX_RESULTS - self._not_ok)
+        self.statuses = {*available} if self._ok else {*available} - {Status.OK}
         self.count = self._not_ok + self._ok
         self.left_out = available.total() - self.count
 
@@ -60,25 +63,52 @@ def plain_tables(listed: ListedResults) -> Iterator[str]:
     20,000 rows took it more than 20 seconds.
     """
     heads = "".join(f'<th scope="col">{title}' for title in _TITLES)
-    results = iter(listed)
+    results, anchors = iter(listed), _Anchors()
     while chunk := list(islice(results, TABLE_ROWS)):
         caption = f"Actions {chunk[0].index:,} to {chunk[-1].index:,}"
         yield f'<div class="chunk"><table><caption>{caption}</caption><thead><tr>{heads}<tbody>\n'
-        yield from map(_plain_row, chunk)
+        yield from (_plain_row(result, anchors) for result in chunk)
         yield "</table></div>\n"
 
 
-def _plain_row(result: Result) -> str:
+class _Anchors:
+    """The IDs in the plain tables: a link to rows leads to the first of them without a script."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+
+    def first(self, name: str, *, applies: bool = True) -> str:
+        """Return the ID attribute for the first row that an anchor applies to; "" for others."""
+        if not applies or name in self._used:
+            return ""
+        self._used.add(name)
+        return f' id="{name}"'
+
+
+def _is_throttled(result: Result) -> bool:
+    """Whether one of the responses of an action was 429 or 503."""
+    statuses = {result.http_status, *(attempt.http_status for attempt in result.tries)}
+    return not THROTTLING.isdisjoint(statuses)
+
+
+def _plain_row(result: Result, anchors: _Anchors) -> str:
     http_status = "" if result.http_status is None else result.http_status
     error = result.error
     why = "" if error is None else f"{error.code}: {error.message} {error.hint}"
     name = f" ({result.name})" if result.name else ""
     earlier = ", earlier" if result.earlier is True else ""
     duration = "" if result.started_ms is None else f"{result.duration_ms:,.1f}"
+    by_status = anchors.first(f"status={result.status}")
+    by_kind = "" if error is None else f' id="like={result.index}"'
+    is_earlier = anchors.first("only=earlier", applies=result.earlier is True)
+    throttled = anchors.first("only=throttled", applies=_is_throttled(result))
+    retried = anchors.first("only=retried", applies=bool(result.tries))
     return (
-        f'<tr><td>{result.index}<td class="{result.status}">{result.status}{earlier}'
+        f"<tr{by_status}><td{by_kind}>{result.index}"
+        f'<td class="{result.status}"{is_earlier}>{result.status}{earlier}'
         f"<td>{result.action_name}{_cell(name)}<td>{_cell(whole_target(result.target))}"
-        f"<td>{_cell(result.source)}<td>{http_status}<td>{result.attempts}<td>{duration}"
+        f"<td>{_cell(result.source)}<td{throttled}>{http_status}"
+        f"<td{retried}>{result.attempts}<td>{duration}"
         f"<td>{_cell(why)}\n"
     )
 

@@ -12,32 +12,40 @@ const STATES = {
   lost: "Not connected: the data is outdated. Reconnecting …",
   over: "The session has ended: open the link that wps-run serve prints",
 };
+// The label of each number, and what it counts.
+const TOTALS = {
+  hubs: ["hubs", "with at least one connection"],
+  connections: ["connections", "open WebSockets and simulated clients"],
+  users: ["users", "with at least one connection"],
+  groups: ["groups", "with at least one member"],
+};
 const COUNTS = {
-  requests: "requests",
-  refused: "refused (4xx)",
-  failed: "failed (5xx)",
-  unanswered: "no response",
-  struck: "with faults",
-  messages: "messages",
-  deliveries: "deliveries",
-  closed: "closed",
+  requests: ["requests", "to the REST API, with any outcome"],
+  refused: ["refused (4xx)", "requests with an error of the caller"],
+  failed: ["failed (5xx)", "requests with an error of the service"],
+  unanswered: ["no response", "requests without a complete response"],
+  struck: ["with faults", "requests that a fault was injected into"],
+  messages: ["messages", "accepted from requests and clients"],
+  deliveries: ["deliveries", "recipients of all messages together"],
+  closed: ["closed", "connections that requests closed"],
 };
 const ERRORS = new Set(["refused", "failed", "unanswered"]);
 
 function showCards(list, numbers, labels) {
-  const rows = Object.entries(labels).map(([key, label]) =>
-    [key, numbers[key] === 1 ? label.replace(/ies$/, "y").replace(/s$/, "") : label, numbers[key]]);
-  syncChildren(list, rows, ([key]) => key, ([key, label, value]) => {
-    const card = el("li", ERRORS.has(key) && value ? "bad" : "", el("span", "", label), el("strong", "", formatNumber(value)));
+  const rows = Object.entries(labels).map(([key, [label, meaning]]) =>
+    [key, numbers[key] === 1 ? label.replace(/ies$/, "y").replace(/s$/, "") : label, numbers[key], meaning]);
+  syncChildren(list, rows, ([key]) => key, ([key, label, value, meaning]) => {
+    const card = el("li", ERRORS.has(key) && value ? "bad" : "",
+      el("span", "", label), el("strong", "", formatNumber(value)), el("small", "", meaning));
     card.id = `of-${key}`;
+    card.title = `${label}: ${meaning}`;
     return card;
   });
 }
 
 function showUpdate(update) {
   if (update.totals) {
-    const kinds = { hubs: "hubs", connections: "connections", users: "users", groups: "groups" };
-    showCards($("totals"), update.totals, kinds);
+    showCards($("totals"), update.totals, TOTALS);
     listings.showHubs(update.totals);
   }
   if (update.counts) showCards($("counts"), update.counts, COUNTS);

@@ -70,6 +70,8 @@ export function initClient() {
     if (frame.type === "ack" && !frame.success) showStatus(frame.error?.message ?? "The request failed.", true);
   }
 
+  $("client-hub").addEventListener("input", () => { $("client-hub").dataset.isEdited = "true"; });
+
   const group = () => $("client-group").value;
 
   $("connect-form").addEventListener("submit", (event) => {

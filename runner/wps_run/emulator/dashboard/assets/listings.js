@@ -1,4 +1,5 @@
-// The list of clients: connections, users, groups or hubs, one page at a time.
+// The list of clients: connections, users, groups or hubs, one page at a time; and the hub that is
+// shown, by default one that is in use.
 
 import { $, el, formatNumber, name, nameButton, setText, syncChildren } from "/_local/page/dom.js";
 
@@ -15,12 +16,14 @@ export function initListings(updateQuery) {
   const query = { listing: "connections", hub: "", search: "", user: "", group: "", page: 0 };
   const body = document.querySelector("#clients-table tbody");
   let shownListing = "";
+  let isHubChosen = false;
 
   function change(changes) {
     Object.assign(query, { page: 0 }, changes);
     updateQuery(query);
     for (const radio of document.getElementsByName("listing")) radio.checked = radio.value === query.listing;
     $("hub").value = query.hub;
+    if (query.hub && !$("client-hub").dataset.isEdited) $("client-hub").value = query.hub;
     const filters = ["user", "group"].filter((kind) => query[kind]).map((kind) => [kind, query[kind]]);
     syncChildren($("active-filters"), filters, ([kind]) => kind, createFilterChip);
   }
@@ -35,13 +38,24 @@ export function initListings(updateQuery) {
 
   $("listing").addEventListener("change", (event) =>
     change({ listing: event.target.value, user: "", group: "" }));
-  $("hub").addEventListener("change", () => change({ hub: $("hub").value }));
+  $("hub").addEventListener("change", () => chooseHub($("hub").value));
+  $("hub-form").addEventListener("submit", (event) => event.preventDefault());
+  $("all-hubs").addEventListener("click", () => {
+    chooseHub("");
+    $("hub").focus();
+  });
   $("search").addEventListener("input", () => change({ search: $("search").value }));
   $("clients-form").addEventListener("submit", (event) => event.preventDefault());
   $("previous-page").addEventListener("click", () => change({ page: query.page - 1 }));
   $("next-page").addEventListener("click", () => change({ page: query.page + 1 }));
 
+  function chooseHub(hub) {
+    isHubChosen = true;
+    change({ hub });
+  }
+
   const openConnections = (changes) => {
+    isHubChosen = true;
     $("search").value = "";
     change({ listing: "connections", user: "", group: "", search: "", ...changes });
     $("clients").focus();
@@ -87,7 +101,8 @@ export function initListings(updateQuery) {
     const keyOf = (row) => JSON.stringify([row.hub, row.connectionId ?? row.name]);
     syncChildren(body, update.rows, keyOf, createRow);
     const matches = update.matches === update.all ? "" : `${formatNumber(update.matches)} of `;
-    setText($("matches"), `${matches}${formatNumber(update.all)} ${update.list}`);
+    const noun = update.all === 1 ? update.list.slice(0, -1) : update.list;
+    setText($("matches"), `${matches}${formatNumber(update.all)} ${noun}`);
     $("no-clients").hidden = update.matches > 0;
     setText($("no-clients"), update.all ? `No ${update.list} match the search.` : `No ${update.list}.`);
     query.page = update.page;
@@ -106,6 +121,11 @@ export function initListings(updateQuery) {
       return option;
     });
     $("hub").value = query.hub;
+    if (!isHubChosen && isOutOfUse(totals)) change({ hub: totals.busiest });
+  }
+
+  function isOutOfUse({ named, hubs, busiest }) {
+    return busiest !== "" && (query.hub === "" || (hubs === named.length && !named.includes(query.hub)));
   }
 
   updateQuery(query);

@@ -7,6 +7,7 @@ const ROW_LIMIT = 100;
 export function initTraffic(updateQuery) {
   let rows = [];
   let isPaused = false;
+  let isElsewhere = false;
   const body = document.querySelector("#traffic-table tbody");
 
   $("kinds").addEventListener("change", (event) => updateQuery({ traffic: event.target.value }));
@@ -21,12 +22,14 @@ export function initTraffic(updateQuery) {
   function draw() {
     syncChildren(body, rows, (row) => String(row.sequence), createRow);
     $("no-traffic").hidden = rows.length > 0;
-    const isFiltered = $("text").value || document.querySelector("input[name=kind]:checked").value !== "all";
+    $("elsewhere").hidden = !isElsewhere;
+    const isFiltered = isElsewhere || $("text").value || document.querySelector("input[name=kind]:checked").value !== "all";
     setText($("no-traffic"), isFiltered ? "No matching traffic." :
       "No traffic yet. Run a playbook against this emulator, or connect the test client below.");
   }
 
   return (update) => {
+    isElsewhere = update.elsewhere;
     rows = update.fresh ? update.rows : [...update.rows, ...rows].slice(0, ROW_LIMIT);
     if (!isPaused || update.fresh) draw();
   };

@@ -1,10 +1,13 @@
 // The table of actions: filters, search, sorting, pages and details, from the data in the page.
+// The fragment of the address has the filters, so that links and the back button set them.
 // Names are untrusted, so they are added to the page as text only, never as HTML.
 "use strict";
 
 const STATUSES = ["ok", "failed", "unknown", "skipped"];
 const PAGE_ROWS = 100;
 const MAX_PRINTED_ROWS = 5000;
+const MAX_KINDS = 100;
+const THROTTLING = new Set([429, 503]);
 const HIDDEN = /[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 const data = JSON.parse(document.getElementById("run").textContent);
@@ -27,6 +30,23 @@ const actions = data.rows.map((row) => ({
 }));
 const byIndex = new Map(actions.map((action) => [action.index, action]));
 
+// Actions of one kind have the same status, error code and hint: [first action, number of actions].
+const kinds = new Map();
+for (const action of actions) {
+  if (!action.error) continue;
+  action.kind = JSON.stringify([action.status, action.error[0], action.error[2]]);
+  const kind = kinds.get(action.kind);
+  if (kind) kind[1] += 1;
+  else kinds.set(action.kind, [action, 1]);
+}
+
+const ONLY = {
+  retried: (action) => action.tries.length > 0,
+  throttled: (action) => [action.httpStatus, ...action.tries.map(([, http]) => http)].some((http) => THROTTLING.has(http)),
+  earlier: (action) => action.isEarlier,
+};
+const FIELDS = { action: "by-action", like: "by-kind", only: "by-only", target: "by-target", text: "by-text" };
+
 const view = { filtered: actions, page: 0, sort: "index", descending: false, opened: new Set(), listeners: [] };
 
 function targetText(target) {
@@ -48,8 +68,12 @@ function make(tag, className, ...children) {
 
 // Return a text whose direction is isolated from the text beside it, hidden characters escaped.
 function value(text, className) {
-  return make("bdi", className, String(text).replace(HIDDEN, (character) =>
-    `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`));
+  return make("bdi", className, visible(text));
+}
+
+function visible(text) {
+  return String(text).replace(HIDDEN, (character) =>
+    `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 function milliseconds(number) {
@@ -171,11 +195,15 @@ function searchText(action) {
 function filter() {
   const statuses = new Set([...$("statuses").querySelectorAll("input:checked")].map((box) => box.value));
   const actionName = $("by-action").value;
+  const kind = byIndex.get(Number($("by-kind").value || -1))?.kind;
+  const isOnly = ONLY[$("by-only").value];
   const target = $("by-target").value.trim().toLowerCase();
   const terms = $("by-text").value.toLowerCase().split(/\s+/).filter(Boolean);
   view.filtered = actions.filter((action) =>
     statuses.has(action.status)
     && (!actionName || action.actionName === actionName)
+    && (!kind || action.kind === kind)
+    && (!isOnly || isOnly(action))
     && (!target || action.target.toLowerCase().includes(target))
     && terms.every((term) => searchText(action).includes(term)));
   sort();
@@ -201,8 +229,8 @@ function sort() {
 // Show the details of an action in the table; clear the filters if they hide it.
 function reveal(action) {
   if (!view.filtered.includes(action)) {
-    $("filters").reset();
-    filter();
+    resetFilters();
+    writeFragment();
   }
   view.opened.add(action.index);
   showPage(Math.floor(view.filtered.indexOf(action) / PAGE_ROWS));
@@ -234,21 +262,99 @@ function buildFilters() {
     Object.assign(box, { type: "checkbox", value: status, defaultChecked: true, checked: true });
     $("statuses").append(make("label", "", box, `${status} (${count.toLocaleString("en")})`));
   }
-  for (const name of [...data.actions].sort()) {
-    const option = make("option", "", name);
-    option.value = name;
-    $("by-action").append(option);
-  }
+  for (const name of [...data.actions].sort()) addOption($("by-action"), name, name);
+  const largest = [...kinds.values()].sort((a, b) => b[1] - a[1]);
+  for (const [first, count] of largest.slice(0, MAX_KINDS)) addKind(first, count);
+  for (const [only, applies] of Object.entries(ONLY)) if (actions.some(applies)) addOption($("by-only"), only, only);
+  for (const id of ["by-action", "by-kind", "by-only"]) $(id).parentElement.hidden = $(id).options.length < 2;
   const form = $("filters");
-  form.addEventListener("input", filter);
+  form.addEventListener("input", () => {
+    filter();
+    writeFragment();
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(filter));
+  form.addEventListener("reset", () => setTimeout(() => {
+    filter();
+    writeFragment();
+  }));
+}
+
+function addOption(select, optionValue, label) {
+  const option = make("option", "", visible(label));
+  option.value = optionValue;
+  select.append(option);
+}
+
+function addKind(first, count) {
+  const [code, , hint] = first.error;
+  addOption($("by-kind"), String(first.index), `${code} (${count.toLocaleString("en")}) ${hint}`.slice(0, 80));
+}
+
+function boxes() {
+  return [...$("statuses").querySelectorAll("input")];
+}
+
+function resetFilters() {
+  for (const box of boxes()) box.checked = true;
+  for (const id of Object.values(FIELDS)) $(id).value = "";
+  filter();
+}
+
+// Write the filters to the address, in place of the last ones.
+function writeFragment() {
+  const parameters = new URLSearchParams();
+  const checked = boxes().filter((box) => box.checked).map((box) => box.value);
+  if (checked.length < STATUSES.length) for (const status of checked.length ? checked : ["none"]) parameters.append("status", status);
+  for (const [key, id] of Object.entries(FIELDS)) if ($(id).value) parameters.set(key, $(id).value);
+  history.replaceState(null, "", `#${parameters}`);
+}
+
+// Set the filters from the address; return whether it has some. Other fragments change nothing.
+function readFragment() {
+  const parameters = new URLSearchParams(location.hash.slice(1));
+  const hasFilters = ["status", ...Object.keys(FIELDS)].some((key) => parameters.has(key));
+  if (location.hash.length > 1 && !hasFilters) return false;
+  const statuses = new Set(parameters.getAll("status"));
+  for (const box of boxes()) box.checked = !statuses.size || statuses.has("all") || statuses.has(box.value);
+  const [first, count] = kinds.get(byIndex.get(Number(parameters.get("like") || -1))?.kind) ?? [];
+  for (const [key, id] of Object.entries(FIELDS)) {
+    const text = key === "like" ? String(first?.index ?? "") : parameters.get(key) ?? "";
+    $(id).value = text;
+    if ($(id).value === text) continue;
+    if (key === "like") addKind(first, count); // it is not one of the largest
+    $(id).value = key === "like" ? text : "";
+  }
+  filter();
+  return hasFilters;
+}
+
+function showTable() {
+  $("actions").scrollIntoView();
+  $("actions").focus({ preventScroll: true });
+}
+
+// Links to rows set the filters; the back button restores the filters and the position from before.
+function addFragmentListeners() {
+  let isLinkFollowed = false;
+  for (const link of document.querySelectorAll("a.rows")) {
+    link.addEventListener("click", () => {
+      isLinkFollowed = link.hash !== location.hash;
+      if (!isLinkFollowed) showTable();
+    });
+  }
+  window.addEventListener("hashchange", () => {
+    readFragment();
+    if (isLinkFollowed) showTable();
+    isLinkFollowed = false;
+  });
 }
 
 buildHeader();
 buildFilters();
 for (const id of ["filters", "count", "table"]) $(id).hidden = false;
-filter();
+addFragmentListeners();
+if (location.hash.length > 1 && readFragment()) window.addEventListener("load", showTable);
+else filter();
 $("before").addEventListener("click", () => showPage(view.page - 1));
 $("after").addEventListener("click", () => showPage(view.page + 1));
 window.addEventListener("beforeprint", () => render(0, MAX_PRINTED_ROWS));

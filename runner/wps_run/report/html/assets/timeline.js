@@ -1,7 +1,6 @@
 // The timeline: a bar for each action, in as many lanes as actions ran at the same time; bands where
 // the service throttled the run; a line to the action that the selected action waited for.
 
-const THROTTLING = new Set([429, 503]);
 const AXIS_HEIGHT = 22; // pixels
 const TOLERANCE = 4; // pixels beside a bar that still select it
 
