@@ -1,10 +1,11 @@
 """Load and check playbooks. Nothing here needs the modules that plan, connect or run."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 
 from wps_run import input_limits
-from wps_run.document.loader import decode, load
+from wps_run.document.loader import decode, load, parse
 from wps_run.input_limits import Limit
 from wps_run.playbook.files import Files, read_input, require_below
 from wps_run.playbook.lint import (
@@ -13,8 +14,9 @@ from wps_run.playbook.lint import (
     find_warnings,
     used_variables,
 )
-from wps_run.playbook.model import Playbook, read_playbook, variables_from
+from wps_run.playbook.model import Playbook, check_document, read_playbook, variables_from
 from wps_run.playbook.options import CONNECTION
+from wps_run.playbook.recognition import is_playbook, may_be_playbook
 from wps_run.playbook.rows import InputError
 from wps_run.playbook.steps import check_steps
 from wps_run.playbook.variables import VariableScope
@@ -44,6 +46,34 @@ def load_playbook(path: str | Path) -> Playbook:
     return playbook
 
 
+class Skipped(Enum):
+    """Why a file that was found in a folder is not checked."""
+
+    OTHER = "It is no playbook."
+    UNREADABLE = "It is neither YAML nor JSON, and nothing in it looks like a playbook."
+
+
+def read_found(path: str | Path, root: Path) -> Playbook | Skipped:
+    """Read a file that was found in a folder, if it is a playbook or a bare batch.
+
+    A broken file is an error only if a key in its text shows that a playbook is meant: templates,
+    for example of Helm, are no YAML either.
+
+    Raises:
+        UsageError: The file cannot be read.
+        PlaybookError: It is a playbook and cannot be parsed, or it must not be read.
+    """
+    raw = _read_file(path, input_limits.PLAYBOOK, root)
+    try:
+        document = parse(decode(raw, str(path)), str(path))
+    except PlaybookError as error:
+        if may_be_playbook(raw):
+            raise
+        is_empty = error.problems[0].rule == "empty"
+        return Skipped.OTHER if is_empty else Skipped.UNREADABLE
+    return check_document(document) if is_playbook(document.data) else Skipped.OTHER
+
+
 def load_variables(path: str | Path) -> dict[str, str]:
     """Read variables from a YAML or JSON file: a mapping of names to single values.
 
@@ -54,25 +84,21 @@ def load_variables(path: str | Path) -> dict[str, str]:
     return variables_from(load(read_text(path, input_limits.VARIABLES), str(path)))
 
 
-def read_text(
-    path: str | Path, limit: Limit = input_limits.PLAYBOOK, root: Path | None = None
-) -> str:
-    """Read a text file.
-
-    Args:
-        path: The file.
-        limit: Its largest size.
-        root: The folder in which it was found and below which it must be; None when the user named
-            the file. Then it may be a pipe such as `/dev/fd/63`.
+def read_text(path: str | Path, limit: Limit = input_limits.PLAYBOOK) -> str:
+    """Read a text file that the user named, or a pipe such as `/dev/fd/63`.
 
     Raises:
         UsageError: The file cannot be read; has the reason.
-        PlaybookError: The file is too large, is no regular file, is not UTF-8, or is not below
-            `root`.
+        PlaybookError: The file is too large, is no regular file, or is not UTF-8.
     """
+    return decode(_read_file(path, limit), str(path))
+
+
+def _read_file(path: str | Path, limit: Limit, root: Path | None = None) -> bytes:
+    """Read a file; `root` is the folder in which it was found and below which it must be."""
     try:
         source = path if root is None else require_below(Path(path), root)
-        return decode(read_input(source, limit, may_be_pipe=root is None), str(path))
+        return read_input(source, limit, may_be_pipe=root is None)
     except InputError as error:
         raise PlaybookError([Problem(str(error), "file", Position(str(path), 1))]) from None
     except IsADirectoryError:

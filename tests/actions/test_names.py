@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.actions.names import hub_error, name_error
+from wps_run.actions.names import hub_error, name_error, slash_error
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,43 @@ def test_hub_names_that_the_service_takes(hub: str) -> None:
 def test_hub_names_that_the_service_refuses(hub: str) -> None:
     """A dash is the usual mistake."""
     assert hub_error(hub)
+
+
+@pytest.mark.parametrize(
+    ("action", "values", "way"),
+    [
+        (
+            "sendToGroup",
+            {"group": "tenant/42"},
+            """; `sendToAll` with `filter: "'tenant/42' in groups"` reaches those who joined""",
+        ),
+        (
+            "sendToUser",
+            {"userId": "o'x/y"},
+            """; use `sendToAll` with `filter: "userId eq 'o''x/y'"`""",
+        ),
+        (
+            "addConnectionToGroup",
+            {"connectionId": "c1", "group": "a/b"},
+            (
+                """; use `addConnectionsToGroups` with `groups: ["a/b"]` and """
+                """`filter: "connectionId eq 'c1'"`"""
+            ),
+        ),
+        (
+            "removeUserFromGroup",
+            {"userId": "ada", "group": "a/b"},
+            (
+                """; use `removeConnectionsFromGroups` with `groups: ["a/b"]` and """
+                """`filter: "userId eq 'ada'"`"""
+            ),
+        ),
+        ("closeGroupConnections", {"group": "a/b"}, " (`slashInNames: allow`"),
+        ("addUserToGroup", {"group": 7}, " (`slashInNames: allow`"),
+    ],
+)
+def test_the_refusal_of_a_slash_names_the_way_round(
+    action: str, values: dict[str, object], way: str
+) -> None:
+    """The service compares the values of a filter as they are."""
+    assert f"clients with this name{way}" in slash_error(action, values)

@@ -127,3 +127,78 @@ def test_folders_are_searched_for_playbooks_only(wps_run: Script, tmp_path: Path
     assert wps_run("schema", "--write", tmp_path / "schemas").returncode == 0
 
     assert wps_run("validate", ".").stdout.endswith("1 file checked, no problems, 1 warning\n")
+
+
+NAMES = "  - {actionName: sendToAll, data: Hi}\n"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A folder with playbooks among files of other tools, as in a repository."""
+    files: dict[str, str | bytes] = {
+        "playbooks/good.yaml": f"actions:\n{NAMES}",
+        "batch.json": '[{"actionName": "SENDTOALL", "data": "Hi"}]',
+        "only-options.yml": "concurrency: 3\n",
+        "playbooks/broken.yaml": f'actions:\n{NAMES}  - {{actionName: "sendToAll\n',
+        "playbooks/utf-16.json": f"actions:\n{NAMES}".encode("utf-16"),
+        "package.json": '{"name": "x", "version": "1.0.0"}',
+        "members.yaml": "- {userId: ada}\n",
+        "empty.yaml": "",
+        "tsconfig.json": '{"$schema": "x"}',
+        ".github/workflows/ci.yml": "actions: 1\n",
+        "ci/workflow.yml": "on: push\nconcurrency: ci\njobs: {}\n",
+        "chart/templates/app.yaml": "{{- if .Values.on }}\nkind: Pod\n{{- end }}\n",
+        "node_modules/a/p.yaml": "actions: 1\n",
+        ".venv/p.yaml": "actions: 1\n",
+        "env/pyvenv.cfg": "",
+        "env/lib/p.yaml": "actions: 1\n",
+    }
+    for name, text in files.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return tmp_path
+
+
+@pytest.mark.usefixtures("repository")
+def test_in_a_folder_only_playbooks_are_checked(wps_run: Script) -> None:
+    """A broken file counts when its text has a key of a playbook; other files are counted."""
+    process = wps_run("validate", "--format", "json", ".")
+
+    report = json.loads(process.stdout)
+    assert process.returncode == 1
+    assert report["files"] == 5
+    assert {problem["file"] for problem in report["problems"]} == {
+        "only-options.yml",
+        "playbooks/broken.yaml",
+        "playbooks/utf-16.json",
+    }
+    assert process.stderr == (
+        "note: 5 files are no playbooks, skipped\n"
+        "note: 1 file is neither YAML nor JSON, and no playbook, skipped: "
+        "chart/templates/app.yaml\n"
+    )
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_file_that_is_named_is_always_checked(wps_run: Script) -> None:
+    """Also one in a folder that is not searched."""
+    files = ["members.yaml", "package.json", "empty.yaml", "chart/templates/app.yaml"]
+
+    process = wps_run("validate", "--format", "json", *files, "node_modules/a/p.yaml")
+
+    report = json.loads(process.stdout)
+    assert report["files"] == 5
+    assert {problem["file"] for problem in report["problems"]} == {*files, "node_modules/a/p.yaml"}
+
+
+def test_a_folder_without_a_playbook_is_wrong_usage(wps_run: Script, tmp_path: Path) -> None:
+    """A check that checks nothing must not succeed."""
+    (tmp_path / "values.yaml").write_text("replicas: 3\n")
+
+    process = wps_run("validate", ".")
+
+    assert process.returncode == 2
+    assert process.stdout == ""
+    assert "note: 1 file is no playbook, skipped\n" in process.stderr
+    assert "no playbook was found" in process.stderr

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wps_run.document import loader
 from wps_run.document.document import Document
-from wps_run.document.loader import decode, load
+from wps_run.document.loader import decode, load, parse
 from wps_run.document.scalars import Base64
 from wps_run.problems import PlaybookError, Position
 
@@ -275,3 +275,50 @@ def test_any_bytes_are_data_or_a_playbook_error(raw: bytes) -> None:
     except PlaybookError as error:
         outcome = error.problems
     assert isinstance(outcome, Document) or outcome
+
+
+def test_problems_of_the_text_do_not_hide_the_data() -> None:
+    """The first of two values counts; of a refused character, its replacement."""
+    document = parse('a: 1\na: 2\nb: "\\ud800"\nc: *d\ne: \x07\n---\nf: 3\n', "f.yaml")
+
+    assert document.data == {"a": 1, "b": "\ufffd", "c": None, "e": "\ufffd"}
+    assert [problem.rule for problem in document.problems] == [
+        "duplicate-key",
+        "surrogate",
+        "alias",
+        "character",
+        "documents",
+    ]
+
+
+def test_escapes_in_other_texts_are_no_surrogates() -> None:
+    """Only double quotes have escapes in YAML; a doubled backslash is none."""
+    text = 'a: "\\ud83d\\ude00"\nb: \'\\ud800\'\nc: "\\\\ud800"\n'
+
+    document = parse(text, "f.yaml")
+
+    assert [str(problem.position) for problem in document.problems] == ["f.yaml:1:5"]
+    assert document.data["c"] == "\\ud800"
+
+
+def test_a_text_of_control_characters_is_one_problem() -> None:
+    """Such as a file of another program, or UTF-16 without its mark."""
+    assert rules("a\0b\0" * 1000) == ["character"]
+
+
+@pytest.mark.parametrize("text", ["a: 1", "[1,]", "[1] # one", "['a']", "{a: 1}", "[~]", "[NaN]"])
+def test_a_json_file_is_strict(text: str) -> None:
+    """By its suffix in any case; the same text in another file may be YAML."""
+    for file in ("f.json", "F.JSON"):
+        with pytest.raises(PlaybookError) as caught:
+            load(text, file)
+        assert [problem.rule for problem in caught.value.problems] == ["syntax"]
+    load(text, "f.yaml")
+
+
+def test_json_that_is_nested_too_deeply_says_where() -> None:
+    """However deep it is."""
+    for depth in (65, 200_000):
+        with pytest.raises(PlaybookError) as caught:
+            load("[" * depth + "]" * depth, "f.json")
+        assert [str(problem.position) for problem in caught.value.problems] == ["f.json:1:65"]

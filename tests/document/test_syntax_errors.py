@@ -31,7 +31,7 @@ from wps_run.document.syntax_errors import explain
         ("a: ]", "a value is missing", 3),
         ("a\nb: c", "quote a text", 3),
         ("'a'\n'b'", "should have ended", 4),
-        ('["\\ud83d\\ude00" 1]', "not JSON: Expecting ',' delimiter", 16),
+        ('["\\ud83d\\ude00" 1]', "not JSON: a `,` or the closing bracket", 16),
         ("%TAG ! x\n%TAG ! y\n--- a", "found duplicate %TAG directive", 9),
     ],
 )

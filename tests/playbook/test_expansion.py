@@ -330,6 +330,10 @@ def _faulty(playbook: Playbook, rows: list[dict[str, str]]) -> list[set[str]]:
         for problem in filled.problems:
             assert filled.item is not None
             result[filled.item].add(
-                next(key for key in names if re.search(rf"\b{key}\b", problem.message))
+                min(
+                    (match.start(), key)
+                    for key in names
+                    if (match := re.search(rf"\b{key}\b", problem.message))
+                )[1]
             )
     return result

@@ -1,7 +1,10 @@
 """The rules for the names of users, groups, connections and hubs, with their sources."""
 
+import json
 import re
 import unicodedata
+from collections.abc import Mapping
+from types import MappingProxyType
 
 HUB_PATTERN = r"^[A-Za-z][A-Za-z0-9_`,.\[\]]{0,127}$(?!\n)"
 """The pattern of hub names. Source: the OpenAPI document."""
@@ -54,11 +57,52 @@ def name_error(name: str, limit: int | None) -> str | None:
     return None
 
 
-SLASH_ERROR = (
-    "has a `/`: the service reads it as `%2F`, so it would not reach the clients with this name "
-    "(`slashInNames: allow` sends it anyway)"
+_BY_FILTER = MappingProxyType(
+    {
+        "sendToGroup": "sendToAll",
+        "sendToUser": "sendToAll",
+        "sendToConnection": "sendToAll",
+        "addUserToGroup": "addConnectionsToGroups",
+        "addConnectionToGroup": "addConnectionsToGroups",
+        "removeUserFromGroup": "removeConnectionsFromGroups",
+        "removeConnectionFromGroup": "removeConnectionsFromGroups",
+    }
 )
-"""What is wrong with a `/` in a name that is sent in the path."""
+"""The action that does the same by a filter, where a name may have a `/`."""
+
+
+def slash_error(action: str, values: Mapping[str, object]) -> str:
+    """Return what is wrong with a `/` in a name that is sent in the path, and the way round.
+
+    Args:
+        action: The name of the action.
+        values: Its properties, as the message may show them.
+    """
+    names = {key: value for key, value in values.items() if isinstance(value, str)}
+    person = next((key for key in ("userId", "connectionId") if key in names), None)
+    way = ""
+    if action == "sendToGroup" and "group" in names:
+        way = f"; `sendToAll` with `filter: {_quoted(_literal(names['group']) + ' in groups')}` "
+        way += "reaches those who joined it by token"
+    elif action in _BY_FILTER and person:
+        way = f"; use `{_BY_FILTER[action]}` with "
+        if "group" in names:
+            way += f"`groups: [{_quoted(names['group'])}]` and "
+        way += f"`filter: {_quoted(f'{person} eq {_literal(names[person])}')}`"
+    return (
+        "has a `/`: the service reads it as `%2F`, so it would not reach the clients with this "
+        f"name{way} (`slashInNames: allow` sends it anyway)"
+    )
+
+
+def _literal(text: str) -> str:
+    """Return a string of a filter."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _quoted(text: str) -> str:
+    """Return a text in double quotes, as YAML and JSON have it."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def hub_error(hub: str) -> str | None:

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -76,12 +75,8 @@ def read_variables(
     return variables
 
 
-def read_input(path: str, root: Path | None = None) -> Playbook:
+def read_input(path: str) -> Playbook:
     """Read one playbook; `-` is standard input. Its problems are in `problems`, not raised.
-
-    Args:
-        path: The file.
-        root: The folder in which it was found and below which it must be, or None.
 
     Raises:
         UsageError: The file cannot be read.
@@ -89,7 +84,7 @@ def read_input(path: str, root: Path | None = None) -> Playbook:
     """
     if path == STDIN:
         return read_playbook(_read_stdin(), STDIN_NAME)
-    return read_playbook(read_text(path, root=root), path)
+    return read_playbook(read_text(path), path)
 
 
 def _read_stdin() -> str:

@@ -82,7 +82,8 @@ _UNFINISHED = _Anchor(None, 0, None)
 class DocumentBuilder:
     """Receives the nodes of a text and builds a `Document`.
 
-    Problems that do not prevent further parsing (a duplicate key, an unknown alias) are collected.
+    Problems that do not prevent further parsing are collected. Of two equal keys, the first keeps
+    its value; an alias without an anchor becomes null.
     All offsets count characters of the source text.
 
     Attributes:
@@ -102,15 +103,15 @@ class DocumentBuilder:
         self._alias_node_count = 0
 
     def build(self) -> Document:
-        """Return the finished document.
-
-        Raises:
-            PlaybookError: There are problems; holds all of them, in order.
-        """
-        if self.problems:
-            raise PlaybookError(sort_problems(self.problems))
+        """Return the finished document, with the problems so far."""
         self._offsets[id(self._roots)] = self._current.offsets
-        return Document(self._source, self._roots, self._offsets, self._alias_spans)
+        return Document(
+            self._source,
+            self._roots,
+            self._offsets,
+            self._alias_spans,
+            sort_problems(self.problems),
+        )
 
     def add_problem(self, message: str, rule: str, start: int, end: int) -> None:
         """Record a problem that does not prevent further parsing.
@@ -126,6 +127,11 @@ class DocumentBuilder:
         """Return the error to raise when parsing cannot continue; holds all problems so far."""
         self.add_problem(message, rule, start, end)
         return PlaybookError(sort_problems(self.problems))
+
+    @property
+    def text(self) -> str:
+        """The source text."""
+        return self._source.text
 
     @property
     def expects_key(self) -> bool:

@@ -28,6 +28,7 @@ class Document:
         file: The file name in problems.
         text: The source text.
         data: A dict, list, str, int, float, bool, None or `scalars.Base64`.
+        problems: What is wrong with the text itself, such as a duplicate key, by position.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Document:
         roots: list[Any],
         offsets: Mapping[int, EntryOffsets],
         alias_spans: Mapping[int, tuple[int, int]],
+        problems: tuple[Problem, ...] = (),
     ) -> None:
         """Take over what a `DocumentBuilder` has built.
 
@@ -45,10 +47,12 @@ class Document:
             offsets: The offsets of the entries of each container, and of `roots`, by its `id`.
             alias_spans: Start and end of the scalar that an alias stands for, by the offset of
                 the alias.
+            problems: What is wrong with the text itself.
         """
         self.file = source.file
         self.text = source.text
         self.data: Any = roots[0]
+        self.problems = problems
         self._source = source
         self._roots = roots
         self._offsets = offsets
@@ -92,6 +96,18 @@ class Document:
         if at_key:
             start, end = key_start, self._key_end(key_start, path)
         return self._source.problem(message, rule, start, end, severity)
+
+    def problems_within(self, path: Path) -> tuple[Problem, ...]:
+        """Return the document's own problems that lie in the value at a path."""
+        if not self.problems:
+            return ()
+        _, start, end = self._find(path)
+        first, last = self._source.position(start), self._source.position(end)
+        return tuple(
+            problem
+            for problem in self.problems
+            if problem.position and first <= problem.position <= last
+        )
 
     def mask(self, path: Path) -> None:
         """Mask the value at a path in the source lines of all later problems."""

@@ -6,12 +6,16 @@ surrogate pairs as escapes, raw U+2028 and DEL, keys of more than 1,024 characte
 
 import json
 import re
+from functools import partial
 from typing import Never
 
 from wps_run.document.builder import DocumentBuilder
 from wps_run.document.scalars import resolve_plain
 from wps_run.text import has_surrogate
 
+_BLANKS = " \t\r\n"
+_NO_BLANK = re.compile(rf"[^{_BLANKS}]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TOKEN = re.compile(r'[\[{\]}]|"[^"\\]*(?:\\.[^"\\]*)*"|[^\s,:"\[\]{}]+')
 
 
@@ -21,14 +25,95 @@ def looks_like_json(text: str) -> bool:
 
 
 def json_error(text: str) -> json.JSONDecodeError | None:
-    """Return the error that makes a text invalid JSON, or None."""
+    """Return the error that makes a text invalid JSON, or None.
+
+    What is nested too deeply is no error here: the builder refuses it, where it is too deep.
+    """
+    refuse_constant = partial(_refuse_constant, text)
     try:
-        json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=refuse_constant)
     except json.JSONDecodeError as error:
         return error
     except RecursionError:
-        return json.JSONDecodeError("it is nested too deeply", text, 0)
+        return None
     return None
+
+
+_YAML = "a `.json` file must be JSON; rename it to `.yaml` if it is YAML"
+_REMEDIES = tuple(
+    (re.compile(pattern), remedy)
+    for pattern, remedy in (
+        (r"//|/\*|#", "it has no comments; remove the comment, or write YAML in a `.yaml` file"),
+        (
+            "['`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb]",
+            'texts and keys are written in straight double quotes: `"text"`',
+        ),
+        (r"(?:-?Infinity|NaN|undefined)\b", "it has no `{}`; write a text in quotes, or `null`"),
+        (r"(?:True|False|None)\b", "it has no `{}`; write `true`, `false` or `null`"),
+        (r"[\w$]+(?=\s*:)", 'keys are written in double quotes: `"{}"`'),
+        (r"[^\W\d]\w*", 'a text is written in double quotes: `"{}"`'),
+        (r"\.\d|\+\d", "a number begins with a digit or `-`"),
+    )
+)
+"""What is at the place of an error, and what to do. `{}` is that text."""
+
+_MESSAGES = (
+    ("Extra data", "the file should end here; several objects are written as a list, `[{…}, {…}]`"),
+    ("Expecting ',' delimiter", "a `,` or the closing bracket is missing here"),
+    ("Expecting ':' delimiter", "a `:` is missing after the key"),
+    ("Unterminated string", "the quote that begins here is not closed"),
+    ("Invalid control character", "a line break or tab in a text is written `\\n` or `\\t`"),
+    ("Invalid \\", "not an escape; a backslash is written `\\\\`"),
+    ("Expecting property name", "a key in double quotes is missing here"),
+    ("Expecting value", "a value is missing here"),
+)
+"""The beginning of a message of Python's parser to the message to show instead."""
+
+_REMEDY_LENGTH = 60
+
+
+def explain_json(error: json.JSONDecodeError) -> tuple[str, int]:
+    """Return what makes a text invalid JSON and what to write instead, and its offset."""
+    message, offset = _explain(error)
+    return f"this is not JSON: {message}", offset
+
+
+def _explain(error: json.JSONDecodeError) -> tuple[str, int]:
+    if error.msg.startswith(("Invalid", "Unterminated")):  # inside a text
+        return _message_of(error), error.pos
+    text = error.doc
+    offset = _skip_blanks(text, error.pos)
+    before = len(text[:offset].rstrip(_BLANKS))
+    following = text[offset : offset + 1]
+    if following == ",":  # since Python 3.13, the comma is the place of the error
+        comma, closing = offset, text[_skip_blanks(text, offset + 1) :][:1]
+    else:
+        comma, closing = before - 1, following
+    if closing in {"]", "}"} and text[comma : comma + 1] == ",":
+        return "remove the `,` before the closing bracket", comma
+    if text[offset - 1 : offset] == "0" and following.isalnum():
+        return "a number is decimal and has no leading zeros", offset - 1
+    if before and not following:
+        return "a closing `]` or `}` is missing at the end", before - 1
+    return _remedy_at(text, offset, is_start=not before) or _message_of(error), offset
+
+
+def _remedy_at(text: str, offset: int, *, is_start: bool) -> str:
+    """Return what to do about the characters at an offset, or an empty text."""
+    for pattern, remedy in _REMEDIES:
+        match = pattern.match(text, offset, offset + _REMEDY_LENGTH)
+        if match and not (is_start and match[0][0].isalnum()):
+            return remedy.format(match[0])
+    return _YAML if is_start else ""
+
+
+def _skip_blanks(text: str, offset: int) -> int:
+    match = _NO_BLANK.search(text, offset)
+    return match.start() if match else len(text)
+
+
+def _message_of(error: json.JSONDecodeError) -> str:
+    return next((shown for start, shown in _MESSAGES if error.msg.startswith(start)), error.msg)
 
 
 def add_json_nodes(text: str, builder: DocumentBuilder) -> None:
@@ -60,8 +145,12 @@ def _parse_string(token: str, start: int, end: int, builder: DocumentBuilder) ->
     if has_surrogate(value):
         message = "the text has half of a surrogate pair, which is no character"
         builder.add_problem(message, "surrogate", start, end)
+        return _SURROGATE.sub("\ufffd", value)
     return value
 
 
-def _refuse_constant(name: str) -> Never:
-    raise json.JSONDecodeError(f"JSON has no {name}", name, 0)
+def _refuse_constant(text: str, name: str) -> Never:
+    """Refuse the first NaN or infinity. All before it is valid, so that it is a token."""
+    tokens = _TOKEN.finditer(text)
+    offset = next((token.start() for token in tokens if token[0].startswith(name)), 0)
+    raise json.JSONDecodeError(f"JSON has no {name}", text, offset)

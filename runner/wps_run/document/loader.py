@@ -8,6 +8,7 @@ import gc
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, TypeAlias
 
 import yaml
@@ -22,7 +23,7 @@ from yaml.events import (
 from wps_run.document import syntax_errors
 from wps_run.document.builder import MERGE_KEY, TOO_DEEP, DocumentBuilder
 from wps_run.document.document import Document
-from wps_run.document.json import add_json_nodes, json_error, looks_like_json
+from wps_run.document.json import add_json_nodes, explain_json, json_error, looks_like_json
 from wps_run.document.scalars import TagError, resolve_plain, resolve_tagged, short_tag
 from wps_run.document.source import Source
 from wps_run.problems import PlaybookError
@@ -36,13 +37,23 @@ _Event: TypeAlias = Any
 _REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 """Characters that YAML forbids, or that libyaml reads as line breaks, changing the data."""
 
+MANY_REFUSED = 20
+"""A text with more of these characters is hardly text: only the first is reported."""
+
+REPLACEMENT = "\ufffd"
+"""Stands for a refused character while the rest of a text is checked."""
+
+_HALF = r"\\(?:u|U0{4})[dD][89a-fA-F][0-9a-fA-F]{2}"
+_HALVES = re.compile(rf"(?<!\\)((?:\\\\)*)((?:{_HALF})+)")
+"""Escapes of surrogates in double quotes, after an even number of backslashes."""
+
 _MAP = ("!", "tag:yaml.org,2002:map")
 _SEQ = ("!", "tag:yaml.org,2002:seq")
 _EMPTY = (
     "the file is empty; write `actions:` and below it, for each action, "
     "`  - actionName: …` with its properties"
 )
-
+_EMPTY_JSON = 'the file is empty; write a list of actions, `[{"actionName": …}]`'
 
 BOM = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -75,18 +86,40 @@ def decode(raw: bytes, file: str) -> str:
 def load(text: str, file: str) -> Document:
     """Load a text that holds one YAML or JSON document; a byte order mark is ignored.
 
+    Args:
+        text: The text.
+        file: Its name. What ends in `.json` must be JSON; all other files may be YAML or JSON.
+
     Raises:
         PlaybookError: It is not valid. Holds all problems up to the first syntax error.
     """
+    document = parse(text, file)
+    if document.problems:
+        raise PlaybookError(document.problems)
+    return document
+
+
+def parse(text: str, file: str) -> Document:
+    """Load a text as `load` does, but leave problems such as duplicate keys in the document.
+
+    Raises:
+        PlaybookError: The text cannot be read to its end. Holds all problems up to there.
+    """
     source = Source(file, text.removeprefix("\ufeff"))
     builder = DocumentBuilder(source)
+    is_json_file = file.lower().endswith(".json")
     with _collector_paused():
-        if looks_like_json(source.text) and json_error(source.text) is None:
-            add_json_nodes(source.text, builder)
-        else:
-            _refuse_characters(source, builder)
-            _add_yaml_nodes(source, builder)
-    return builder.build()
+        if is_json_file or looks_like_json(source.text):
+            if not source.text.strip():
+                raise builder.fatal(_EMPTY_JSON, "empty", 0, 1)
+            invalid = json_error(source.text)
+            if invalid is None:
+                add_json_nodes(source.text, builder)
+                return builder.build()
+            if is_json_file:
+                message, offset = explain_json(invalid)
+                raise builder.fatal(message, "syntax", offset, offset + 1)
+        return _parse_yaml(source, builder)
 
 
 @contextmanager
@@ -104,45 +137,93 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _refuse_characters(source: Source, builder: DocumentBuilder) -> None:
-    match = _REFUSED.search(source.text)
-    if not match:
-        return
-    code = f"{ord(match[0]):04X}"
-    hint = f"write `\\u{code.lower()}` in double quotes, or leave it out"
-    if "\ud800" <= match[0] <= "\udfff":
-        hint = "it is half of a surrogate pair"
-    message = f"YAML does not allow the character U+{code}; {hint}"
-    raise builder.fatal(message, "character", match.start(), match.end())
+def _parse_yaml(source: Source, builder: DocumentBuilder) -> Document:
+    """Parse a YAML text. What YAML refuses is replaced, so that the rest can be checked."""
+    text = _replace_refused(source.text, builder)
+    try:
+        _add_yaml_nodes(text, builder)
+    except yaml.MarkedYAMLError as error:
+        message, offset = syntax_errors.explain(error, text)
+        if message != syntax_errors.SURROGATE or not _HALVES.search(text):
+            raise _syntax_error(message, offset, builder) from None
+        builder = DocumentBuilder(source)
+        _replace_refused(source.text, builder)
+        try:
+            _add_yaml_nodes(_HALVES.sub(_replacement_escapes, text), builder, has_halves=True)
+        except yaml.MarkedYAMLError as later:
+            raise _syntax_error(*syntax_errors.explain(later, text), builder) from None
+    return builder.build()
 
 
-def _add_yaml_nodes(source: Source, builder: DocumentBuilder) -> None:
-    """Add the nodes of a YAML text from the events of the parser, without recursion."""
+def _syntax_error(message: str, offset: int, builder: DocumentBuilder) -> PlaybookError:
+    rule = "too-deep" if message == TOO_DEEP else "syntax"
+    return builder.fatal(message, rule, offset, offset + 1)
+
+
+def _replace_refused(text: str, builder: DocumentBuilder) -> str:
+    """Report the characters that YAML does not allow, and return the text without them.
+
+    Raises:
+        PlaybookError: There are many: this is not a text.
+    """
+    matches = list(islice(_REFUSED.finditer(text), MANY_REFUSED + 1))
+    for match in matches:
+        code = f"{ord(match[0]):04X}"
+        hint = f"write `\\u{code.lower()}` in double quotes, or leave it out"
+        if "\ud800" <= match[0] <= "\udfff":
+            hint = "it is half of a surrogate pair"
+        message = f"YAML does not allow the character U+{code}; {hint}"
+        if len(matches) > MANY_REFUSED:
+            raise builder.fatal(message, "character", match.start(), match.end())
+        builder.add_problem(message, "character", match.start(), match.end())
+    return _REFUSED.sub(REPLACEMENT, text) if matches else text
+
+
+def _replacement_escapes(match: re.Match[str]) -> str:
+    """Return escapes of as many characters, so that all positions stay the same."""
+    backslashes, halves = match.groups()
+    return backslashes + "".join(
+        "\\ufffd" if half[1] == "u" else "\\U0000fffd" for half in re.findall(_HALF, halves)
+    )
+
+
+def _add_yaml_nodes(text: str, builder: DocumentBuilder, *, has_halves: bool = False) -> None:
+    """Add the nodes of a YAML text from the events of the parser, without recursion.
+
+    Args:
+        text: The text.
+        builder: Receives the nodes.
+        has_halves: Whether escapes of surrogates have been replaced and are to be reported.
+
+    Raises:
+        MarkedYAMLError: The text is not YAML.
+        PlaybookError: The builder refuses a node, or the text is empty.
+    """
     documents = 0
     event: _Event
-    try:
-        for event in yaml.parse(source.text, Loader=_LOADER):
-            event_type = type(event)
-            if event_type is ScalarEvent:
-                _add_scalar(event, builder)
-            elif event_type is DocumentStartEvent:
-                documents += 1
-                if documents > 1:
-                    raise _second_document_error(event, builder)
-            else:
-                _add_structure(event, builder)
-    except yaml.MarkedYAMLError as error:
-        message, offset = syntax_errors.explain(error, source.text)
-        rule = "too-deep" if message == TOO_DEEP else "syntax"
-        raise builder.fatal(message, rule, offset, offset + 1) from None
+    for event in yaml.parse(text, Loader=_LOADER):
+        event_type = type(event)
+        if event_type is ScalarEvent:
+            if has_halves and event.style == '"':
+                _report_halves(event, builder)
+            _add_scalar(event, builder)
+        elif event_type is DocumentStartEvent:
+            documents += 1
+            if documents > 1:
+                message = "a second document begins here; one file holds one playbook"
+                start = event.start_mark.index
+                builder.add_problem(message, "documents", start, start + 3)
+                return
+        else:
+            _add_structure(event, builder)
     if not documents:
         raise builder.fatal(_EMPTY, "empty", 0, 1)
 
 
-def _second_document_error(event: _Event, builder: DocumentBuilder) -> PlaybookError:
-    message = "a second document begins here; one file holds one playbook"
-    start = event.start_mark.index
-    return builder.fatal(message, "documents", start, start + 3)
+def _report_halves(event: _Event, builder: DocumentBuilder) -> None:
+    start, end = event.start_mark.index, event.end_mark.index
+    for match in _HALVES.finditer(builder.text, start, end):
+        builder.add_problem(syntax_errors.SURROGATE, "surrogate", match.start(2), match.end())
 
 
 def _add_structure(event: _Event, builder: DocumentBuilder) -> None:

@@ -3,11 +3,15 @@
 import yaml
 
 from wps_run.document.builder import TOO_DEEP
-from wps_run.document.json import json_error, looks_like_json
+from wps_run.document.json import explain_json, json_error, looks_like_json
 
 _UNCLOSED = (
     "the quote that begins here is not closed; inside single quotes a `'` is written `''`, "
     'inside double quotes a `"` is written `\\"`'
+)
+SURROGATE = (
+    "half of a surrogate pair, which YAML does not allow; write one escape such as `\\U0001F600`, "
+    "or the character itself"
 )
 _TAB = "a tab is not allowed as indentation; use spaces"
 _MESSAGES = {
@@ -22,10 +26,7 @@ _MESSAGES = {
         "not an escape of double quotes; write `\\\\` for a backslash, or use single quotes"
     ),
     "hexdecimal number": "the escape needs hexadecimal digits: `\\x41`, `\\u00e9`, `\\U0001F600`",
-    "Unicode character escape": (
-        "half of a surrogate pair, which YAML does not allow; write one escape such as "
-        "`\\U0001F600`, or the character itself"
-    ),
+    "Unicode character escape": SURROGATE,
     "expected ',' or ']'": (
         "the list `[…]` goes wrong here: a `,` or the closing `]` is missing, or a text such "
         "as `${…}` needs quotes"
@@ -70,7 +71,7 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[str, int]:
     if "surrogate" in message and looks_like_json(text):
         invalid = json_error(text)
         if invalid is not None:
-            return f"this is not JSON: {invalid.msg}", invalid.pos
+            return explain_json(invalid)
     if message is _UNCLOSED and error.context_mark:
         offset = error.context_mark.index
     elif offset >= len(text.rstrip()) and error.context_mark and problem.endswith(_FLOW_ENDINGS):

@@ -1,17 +1,18 @@
 """Read and check a playbook; its errors are collected, not raised."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
 from wps_run.actions.fields import FieldType
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.document.document import Document, Path
-from wps_run.document.loader import load
+from wps_run.document.loader import parse
 from wps_run.input_limits import PROBLEMS
 from wps_run.playbook.constraints import Finding
 from wps_run.playbook.foreach import invalid_references
 from wps_run.playbook.options import OPTIONS
+from wps_run.playbook.recognition import foreign_file
 from wps_run.playbook.schema import SchemaForm
 from wps_run.playbook.validator import default_validator, is_batch
 from wps_run.playbook.variables import reference_problem
@@ -79,20 +80,28 @@ def read_playbook(text: str, file: str) -> Playbook:
     Raises:
         PlaybookError: The text is not YAML. All other errors are in `problems`.
     """
-    document = load(text, file)
-    is_bare = is_batch(document.data)
-    findings = default_validator().validate_document(document.data, document.source_text)
-    keys = {} if is_bare or not isinstance(document.data, dict) else dict(document.data)
+    return check_document(parse(text, file))
+
+
+def check_document(document: Document) -> Playbook:
+    """Check a playbook or a bare batch. A file of another kind has this as its only problem."""
+    data = document.data
+    foreign = foreign_file(data)
+    if foreign:
+        data, findings, problems = {}, [foreign], []
+    else:
+        findings = default_validator().validate_document(data, document.source_text)
+        problems = list(document.problems)
+    is_bare = is_batch(data)
+    keys = {} if is_bare or not isinstance(data, dict) else dict(data)
     for finding in findings:
         keys.pop(str(finding.path[0]) if finding.path else "", None)
     if any(finding.path == ("connection",) for finding in findings):
         document.mask(("connection",))
     slash_in_names = keys.get("slashInNames") == "allow"
     actions: list[ActionTemplate] = []
-    problems = [_problem_of(document, finding) for finding in findings]
-    for path, item in _items(
-        document.data if is_bare else keys.get("actions", []), is_bare=is_bare
-    ):
+    problems += _problems_of(document, findings)
+    for path, item in _items(data if is_bare else keys.get("actions", []), is_bare=is_bare):
         form = SchemaForm.BATCH if is_bare else _form_of(item)
         errors = _action_problems(document, path, item, form, slash_in_names=slash_in_names)
         if errors:
@@ -172,14 +181,37 @@ def _action_problems(
         source_text=lambda below: document.source_text((*path, *below)),
     )
     if findings or form is not SchemaForm.TEMPLATE:
-        return [
-            _problem_of(document, finding._replace(path=(*path, *finding.path)))
-            for finding in findings
-        ]
+        return _problems_of(
+            document, [finding._replace(path=(*path, *finding.path)) for finding in findings]
+        )
     return [
         reference_problem(document, (*path, *below), reference, message, "undefined-variable")
         for below, reference, message in islice(invalid_references(item), PROBLEMS.value + 1)
     ]
+
+
+def _problems_of(document: Document, findings: Iterable[Finding]) -> list[Problem]:
+    """Return the problems of findings; of one that follows from a problem of the text, that one."""
+    return [
+        problem
+        for finding in findings
+        for problem in _causes(document, finding) or (_problem_of(document, finding),)
+    ]
+
+
+_HIDING_KEYS = frozenset({"alias", "merge"})
+"""What is wrong with a text such that keys of the mapping around it are unknown."""
+
+
+def _causes(document: Document, finding: Finding) -> list[Problem]:
+    """Return the problems of the text because of which there is a finding."""
+    if finding.at_key or not document.problems:
+        return []
+    problems = document.problems_within(finding.path)
+    if finding.rule.startswith("missing"):
+        return [problem for problem in problems if problem.rule in _HIDING_KEYS]
+    is_container = isinstance(document.value_at(finding.path), dict | list)
+    return [] if is_container else list(problems)
 
 
 def _problem_of(document: Document, finding: Finding) -> Problem:

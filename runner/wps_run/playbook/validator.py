@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from wps_run.actions.fields import FieldLocation, FieldType
-from wps_run.actions.names import SLASH_ERROR, hub_error
+from wps_run.actions.names import hub_error, slash_error
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.document.document import Path
 from wps_run.input_limits import PROBLEMS, VARIABLE_COUNT
@@ -131,7 +131,9 @@ class PlaybookValidator:
         if not slash_in_names and any(
             "/" in str(mapping.get(name, "")) for name in self._no_slash_names
         ):
-            findings += self._slash_findings(action, mapping)
+            # Values of rows and settings are not shown.
+            shown = mapping if source_text else dict.fromkeys(mapping, "…")
+            findings += self._slash_findings(action, mapping, shown)
         return _first_at_each_place(findings) if findings else findings
 
     def _schema_of(self, action: Action, form: SchemaForm) -> CompiledSchema:
@@ -171,12 +173,15 @@ class PlaybookValidator:
             path, messages.unknown_action(name, self._actions), "unknown-action"
         )
 
-    def _slash_findings(self, action: Action, mapping: Mapping[str, Any]) -> Iterator[Finding]:
+    def _slash_findings(
+        self, action: Action, mapping: Mapping[str, Any], shown: Mapping[str, Any]
+    ) -> Iterator[Finding]:
         in_path = {field.name for field in action.fields_in(FieldLocation.PATH)}
         for error in self._no_slash_schema.errors(mapping):
             path = tuple(error.absolute_path)
             if error.validator == "pattern" and path[0] in in_path:
-                yield Finding(path, f"`{path[0]}` {SLASH_ERROR}", "slash-in-name")
+                reason = slash_error(action.name, shown)
+                yield Finding(path, f"`{path[0]}` {reason}", "slash-in-name")
 
     def _explain(
         self, error: "ValidationError", source_text: SourceText | None

@@ -114,6 +114,10 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         ),
         "empty": Rule("The file is empty.", "Write `actions:` and below it a list of actions."),
         "encoding": Rule("The file is not UTF-8.", "Save it as UTF-8."),
+        "foreign-file": Rule(
+            "The file is of another kind, such as a Kubernetes resource.",
+            "Name a playbook: a mapping with the list `actions`, or a list of actions.",
+        ),
         "key-type": Rule("A key is not a string.", "Put it in quotes."),
         "merge": Rule(
             "The value of a merge key is not a mapping.",
@@ -135,7 +139,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             "The service reads it as `%2F`: use another name, or set `slashInNames: allow`.",
         ),
         "surrogate": Rule("A string has half of a surrogate pair.", "Write the whole character."),
-        "syntax": Rule("The file is not valid YAML.", "Correct it where the message says."),
+        "syntax": Rule("The file is not valid YAML or JSON.", "Correct it where the message says."),
         "tag": Rule("A YAML tag is unknown or does not fit its value.", "Remove it."),
         "too-deep": Rule(
             "Lists and mappings are nested too deeply.", "A playbook needs five levels."

@@ -24,11 +24,21 @@ from wps_run.playbook.rows import InputError
 from wps_run.problems import PlaybookError, Problem, Severity, UsageError, limited
 from wps_run.report.findings import format_text
 from wps_run.report.formats import FINDING_FORMATS, help_of
+from wps_run.text import replace_invisible
 
 FINDINGS = 1
 SUFFIXES = (".yaml", ".yml", ".json")
 SCHEMA = ".schema.json"
 """The suffix of the files that `wps-run schema --write` and `init` create beside playbooks."""
+
+SKIPPED_FOLDERS = frozenset({"node_modules", "venv"})
+"""Folders of other people's files. Hidden folders are skipped, too, as `.git` and `.venv`."""
+
+VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
+"""A file in each virtual environment of Python, whatever the name of the folder."""
+
+NAMED_FILES = 3
+"""So many files that cannot be read are named in a note."""
 
 
 class FoundFile(NamedTuple):
@@ -76,6 +86,9 @@ def command(
     *.json, but not *.schema.json. Bare batches of actions are checked, too. Nothing outside the
     folder is read: a symbolic link, or a file of rows, that leads out of it is an error.
 
+    In a folder, files without any key of a playbook are skipped and counted. Hidden folders,
+    node_modules and virtual environments of Python are not searched.
+
     Exits with 0 when there are no errors, 1 when there are, 2 when a file cannot be read. Warnings
     alone exit with 0, unless --strict is given.
 
@@ -94,36 +107,82 @@ def command(
         binding_only=binding_only,
         allowed_environment=allowed_environment,
     )
-    problems, unreadable = _validate(files, check, assigned)
+    found = _validate(files, check, assigned)
+    problems: Sequence[Problem] = found.problems
     if strict:
         problems = [problem._replace(severity=Severity.ERROR) for problem in problems]
-    count = len(files) - len(unreadable)
+    skipped = len(found.others) + len(found.not_text)
+    count = len(files) - len(found.unreadable) - skipped
     if count or form != "text":
         write(sys.stdout, _format(form, problems, count))
-    if unreadable:
-        raise UsageError("\nwps-run: ".join(map(str, unreadable)))
+    if skipped:
+        write(sys.stderr, _skipped_notes(found))
+    if found.unreadable:
+        raise UsageError("\nwps-run: ".join(map(str, found.unreadable)))
+    if not count:
+        raise UsageError("no playbook was found; name a file to check it in any case")
     return FINDINGS if any(problem.severity is Severity.ERROR for problem in problems) else 0
+
+
+class Findings(NamedTuple):
+    """What checking the files gave.
+
+    Attributes:
+        problems: The problems of the files that were checked.
+        unreadable: An error for each file that cannot be read.
+        others: The files in folders that are no playbooks.
+        not_text: The files in folders that are neither YAML nor JSON.
+    """
+
+    problems: list[Problem]
+    unreadable: list[UsageError]
+    others: list[str]
+    not_text: list[str]
+
+
+def _skipped_notes(found: Findings) -> str:
+    """Return one line for each reason why files are skipped."""
+    notes = ""
+    if found.others:
+        is_one = len(found.others) == 1
+        files = "1 file is no playbook" if is_one else f"{len(found.others)} files are no playbooks"
+        notes += f"note: {files}, skipped\n"
+    if found.not_text:
+        is_one = len(found.not_text) == 1
+        files = "1 file is" if is_one else f"{len(found.not_text)} files are"
+        names = ", ".join(map(replace_invisible, found.not_text[:NAMED_FILES]))
+        more = ", …" if len(found.not_text) > NAMED_FILES else ""
+        notes += f"note: {files} neither YAML nor JSON, and no playbook, skipped: {names}{more}\n"
+    return notes
 
 
 def _validate(
     files: Iterable[FoundFile],
     check: Callable[..., Iterable[Problem]],
     assigned: Sequence[str],
-) -> tuple[list[Problem], list[UsageError]]:
-    """Return the problems of the files, and an error for each file that cannot be read.
+) -> Findings:
+    """Check the files.
 
     Variables of the command line that no file uses come first. Which ones these are is unknown
     when a file is no YAML.
     """
     problems: list[Problem] = []
     unreadable: list[UsageError] = []
+    skipped: dict[checking.Skipped, list[str]] = {reason: [] for reason in checking.Skipped}
     used: set[str] = set()
     has_syntax_error = False
     for file in files:
         if len(problems) > input_limits.ALL_PROBLEMS.value:
             break
         try:
-            playbook = read_input(file.path, file.root)
+            playbook = (
+                read_input(file.path)
+                if file.root is None
+                else checking.read_found(file.path, file.root)
+            )
+            if isinstance(playbook, checking.Skipped):
+                skipped[playbook].append(file.path)
+                continue
             if assigned:
                 used |= used_variables(playbook)
             problems += check(playbook, root=file.root)
@@ -133,7 +192,12 @@ def _validate(
         except UsageError as error:
             unreadable.append(error)
     unused = () if has_syntax_error else find_unused_assignments(assigned, used)
-    return limited([*unused, *problems], input_limits.ALL_PROBLEMS.value), unreadable
+    return Findings(
+        limited([*unused, *problems], input_limits.ALL_PROBLEMS.value),
+        unreadable,
+        skipped[checking.Skipped.OTHER],
+        skipped[checking.Skipped.UNREADABLE],
+    )
 
 
 def _format(form: str, problems: Sequence[Problem], files: int) -> str:
@@ -199,14 +263,19 @@ def _search(folder: Path) -> list[Path]:
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
-    """Yield what is named as a playbook and is in no hidden folder.
+    """Yield what is named as a playbook and is in no folder that is skipped.
 
     Raises:
         UsageError: There are too many files or folders.
     """
     entries = found = 0
     for parent, folders, names in os.walk(folder):
-        folders[:] = (name for name in folders if not name.startswith("."))
+        if VIRTUAL_ENVIRONMENT in names and Path(parent) != folder:
+            folders.clear()
+            continue
+        folders[:] = (
+            name for name in folders if not name.startswith(".") and name not in SKIPPED_FOLDERS
+        )
         entries += len(folders) + len(names)
         if entries > input_limits.FOLDER_ENTRIES.value:
             raise UsageError(f"the folder `{folder}` {input_limits.FOLDER_ENTRIES.error}")

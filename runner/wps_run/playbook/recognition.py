@@ -1,0 +1,166 @@
+"""Tell playbooks and bare batches from the other YAML and JSON files of a repository."""
+
+import re
+from typing import Any, NamedTuple
+
+from wps_run.playbook.constraints import Finding
+from wps_run.playbook.options import PLAYBOOK_KEYS
+
+_NEW = "write the list `actions`; `wps-run init` creates an example"
+_EVENTS = "pass the batch that the function returns"
+
+
+class ForeignFile(NamedTuple):
+    """A kind of file that is no playbook, and the keys by which it is recognized.
+
+    Attributes:
+        name: What it is, with an article.
+        keys: Keys separated by spaces: it has all of them.
+        remedy: What to do instead.
+    """
+
+    name: str
+    keys: str
+    remedy: str = _NEW
+
+
+_MAPPINGS = (
+    ForeignFile(
+        "the function.json of an Azure function",
+        "bindings",
+        f"{_EVENTS}, and name this file with --function-json",
+    ),
+    ForeignFile(
+        "a local.settings.json", "IsEncrypted", "name it with --settings, beside a playbook"
+    ),
+    ForeignFile(
+        "a local.settings.json", "Values", "name it with --settings, beside a playbook"
+    ),
+    *(
+        ForeignFile("the host.json of a function app", f"version {key}", _EVENTS)
+        for key in ("extensionBundle", "extensions", "functionTimeout", "logging")
+    ),
+    ForeignFile("a Kubernetes resource", "apiVersion kind"),
+    ForeignFile("a Helm chart", "apiVersion name version"),
+    ForeignFile("a GitHub Actions workflow", "on jobs"),
+    ForeignFile("a GitHub action", "runs name"),
+    *(
+        ForeignFile("an Azure pipeline", keys)
+        for keys in (
+            f"{first} {then}"
+            for first in ("trigger", "pool", "pr")
+            for then in ("steps", "jobs", "stages")
+        )
+    ),
+    ForeignFile("the configuration of a CI pipeline", "stages"),
+    ForeignFile("the configuration of a CI pipeline", "version jobs"),
+    ForeignFile("a Docker Compose file", "services"),
+    ForeignFile("an OpenAPI description", "openapi"),
+    ForeignFile("an OpenAPI description", "swagger"),
+    ForeignFile("an AsyncAPI description", "asyncapi"),
+    ForeignFile("a package-lock.json of npm", "lockfileVersion"),
+    *(
+        ForeignFile("a package.json of npm", f"name {key}")
+        for key in ("version", "dependencies", "devDependencies", "scripts", "workspaces")
+    ),
+    *(
+        ForeignFile("a package.json of npm", key)
+        for key in ("dependencies", "devDependencies", "scripts")
+    ),
+    ForeignFile("a tsconfig.json", "compilerOptions"),
+    ForeignFile("a pre-commit configuration", "repos"),
+    ForeignFile("a Dependabot configuration", "version updates"),
+    ForeignFile("an Azure Resource Manager template", "$schema contentVersion"),
+    ForeignFile("a CloudFormation template", "AWSTemplateFormatVersion"),
+    ForeignFile("a CloudFormation template", "Resources"),
+    ForeignFile("a Taskfile", "version tasks"),
+    ForeignFile("an Ansible play outside a list", "hosts tasks"),
+    ForeignFile("a SARIF report", "runs version"),
+    ForeignFile(
+        "a seed of the emulator", "clients", "name it with `wps-run serve --seed`"
+    ),
+    ForeignFile("a JSON report of a run", "summary results", "name the playbook of that run"),
+    *(
+        ForeignFile("a JSON Schema", keys, "name the files that it describes")
+        for keys in ("$schema properties", "$schema definitions", "$schema $defs", "$schema oneOf")
+    ),
+)  # fmt: skip
+"""Mappings, the first that matches. None has a key of `_DISTINCTIVE`."""
+
+_LISTS = (
+    *(
+        ForeignFile("an Ansible playbook", key)
+        for key in ("hosts", "import_playbook", "ansible.builtin.import_playbook")
+    ),
+    ForeignFile("a list of pre-commit hooks", "id entry"),
+    ForeignFile(
+        "a journal, or results, of wps-run", "type status",
+        "name the playbook of that run; `wps-run report` reads a journal",
+    ),
+)  # fmt: skip
+"""Lists, by the keys of an item."""
+
+_DISTINCTIVE = frozenset({"actions", "actionname", "hub", "connection"})
+_ACTION_NAMES = frozenset({"actionname", "operationkind"})
+"""The key of an action, in lower case, and its name in the beta of the binding."""
+
+_KEYS = frozenset(PLAYBOOK_KEYS) - {"name", "$schema"} | {"actions"}
+
+_TEXT_MARKS = re.compile(
+    rb"""["']?\b(?:actionName|operationKind)\b["']?\s*:|playbook\.schema\.json"""
+    rb"""|^(?:actions|hub)[ \t]*:|\A[^][{}]*\{[^][{}]*["'](?:actions|hub)["']\s*:""",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""The key of an action anywhere, the schema, or a key of a playbook at the top level."""
+
+
+def foreign_file(data: Any) -> Finding | None:  # noqa: ANN401 -- what YAML has
+    """Return the error of a well-known file that is no playbook, or None."""
+    if isinstance(data, dict):
+        kind = _kind_of(data, _MAPPINGS)
+        path: tuple[int, ...] = ()
+    elif isinstance(data, list) and not _has_action(data):
+        kinds = ((_kind_of(item, _LISTS), (index,)) for index, item in enumerate(data[:2]))
+        kind, path = next(((kind, path) for kind, path in kinds if kind), (None, ()))
+    else:
+        return None
+    if kind is None:
+        return None
+    message = f"this is {kind.name}, not a playbook of wps-run; {kind.remedy}"
+    return Finding((*path, kind.keys.split()[0]), message, "foreign-file", at_key=True)
+
+
+def is_playbook(data: Any) -> bool:  # noqa: ANN401 -- what YAML has
+    """Return whether data that was found in a folder is meant as a playbook or a bare batch."""
+    if isinstance(data, list):
+        return _has_action(data)
+    if not isinstance(data, dict) or foreign_file(data):
+        return False
+    schema = data.get("$schema")
+    return (
+        not _KEYS.isdisjoint(data)
+        or _names_action(data)
+        or (isinstance(schema, str) and schema.endswith("playbook.schema.json"))
+    )
+
+
+def may_be_playbook(raw: bytes) -> bool:
+    """Return whether a text that cannot be read as YAML or JSON is meant as a playbook."""
+    return bool(_TEXT_MARKS.search(raw.replace(b"\0", b"")))
+
+
+def _kind_of(data: Any, kinds: tuple[ForeignFile, ...]) -> ForeignFile | None:  # noqa: ANN401 -- what YAML has
+    if not isinstance(data, dict):
+        return None
+    own = {key.lower() for key in data} & _DISTINCTIVE
+    if own and not (own == {"hub"} and "clients" in data):  # a seed may have a hub, too
+        return None
+    return next((kind for kind in kinds if all(key in data for key in kind.keys.split())), None)
+
+
+def _has_action(items: list[Any]) -> bool:
+    return any(isinstance(item, dict) and _names_action(item) for item in items)
+
+
+def _names_action(mapping: dict[str, Any]) -> bool:
+    return any(key.lower() in _ACTION_NAMES for key in mapping)

@@ -1,0 +1,97 @@
+"""Playbooks and bare batches are told from other files."""
+
+from typing import Any
+
+import pytest
+
+from wps_run.playbook.model import read_playbook
+from wps_run.playbook.recognition import foreign_file, is_playbook, may_be_playbook
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("- hosts: all\n  tasks: []\n", "an Ansible playbook"),
+        ("- import_playbook: a.yaml\n", "an Ansible playbook"),
+        ("on: [push]\njobs: {}\n", "a GitHub Actions workflow"),
+        ("trigger: none\nsteps: []\n", "an Azure pipeline"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {}\n---\nkind: Pod\n", "a Kubernetes resource"),
+        ("services: {}\nname: x\n", "a Docker Compose file"),
+        ('{"bindings": [{"hub": "chat"}]}', "the function.json of an Azure function"),
+        ('{"IsEncrypted": false, "Values": {}}', "a local.settings.json"),
+        ('{"version": "2.0", "logging": {}}', "the host.json of a function app"),
+        ('{"name": "x", "version": "1", "name": "x"}', "a package.json of npm"),
+        ("openapi: 3.0.0\ninfo: {}\n", "an OpenAPI description"),
+        ('{"$schema": "x", "properties": {"hub": {}}}', "a JSON Schema"),
+        ('[{"type": "run"}, {"type": "result", "status": "ok"}]', "a journal, or results,"),
+        ("hub: chat\nclients: [{userId: ada}]\n", "a seed of the emulator"),
+    ],
+)
+def test_a_foreign_file_is_one_error(text: str, name: str) -> None:
+    """Which says what it is, and hides what else a playbook would need."""
+    (problem,) = read_playbook(text, "f.yaml").problems
+
+    assert problem.rule == "foreign-file"
+    assert problem.message.startswith(f"this is {name}")
+    assert not read_playbook(text, "f.yaml").actions
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"actions": [], "services": {}},
+        {"actionName": "sendToAll", "steps": 1},
+        {"hub": "chat", "on": 1, "jobs": 1},
+        {"name": "x", "steps": []},
+        [{"actionName": "sendToAll", "hosts": 1}],
+        [{"ActionName": "sendToAll", "type": 1, "status": 2}],
+        [],
+        "text",
+        None,
+    ],
+)
+def test_what_has_our_keys_is_not_foreign(data: Any) -> None:
+    """Its wrong keys are reported one by one."""
+    assert foreign_file(data) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "answer"),
+    [
+        ([{"ACTIONNAME": "x"}], True),
+        ([1, {"actionName": "x"}], True),
+        ([{"operationKind": "x"}], True),
+        ([{"userId": "ada"}], False),
+        ([], False),
+        ({"vars": {}}, True),
+        ({"actionname": "x"}, True),
+        ({"name": "x"}, False),
+        ({"$schema": "https://json.schemastore.org/x"}, False),
+        ({"$schema": "../schemas/playbook.schema.json"}, True),
+        ({"timeout": 3, "apiVersion": "v1", "kind": "x"}, False),
+        ("actions", False),
+    ],
+)
+def test_a_playbook_is_known_by_its_keys(data: Any, *, answer: bool) -> None:
+    assert is_playbook(data) is answer
+
+
+@pytest.mark.parametrize(
+    ("raw", "answer"),
+    [
+        (b"name: x\nactions:\n - [", True),
+        (b'[{"ActionName": "x",', True),
+        (b'{\n  "actions": [', True),
+        ("- actionName: [".encode("utf-16"), True),
+        (b"# $schema=../schemas/playbook.schema.json\n]", True),
+        (b"{{ if }}\nkind: x", False),
+        (b'{"a": {"actions": 1}, // nested\n}', False),
+        (b'// one\n{"a": 1, "actions": [,]}', True),
+        (b"\n" * 2_000_000, False),
+        (b'"actions"' * 200_000, False),
+        (b"spec:\n  actions: {{ .Values.actions }}", False),
+        (b"", False),
+    ],
+)
+def test_a_broken_playbook_is_known_by_its_text(raw: bytes, *, answer: bool) -> None:
+    assert may_be_playbook(raw) is answer
