@@ -116,7 +116,10 @@ def test_unusable_setting_in_the_hub_is_an_error(hub: str, message: str) -> None
 
 
 def test_rehearsal_needs_no_setting_for_the_hub() -> None:
+    """But one that is there must be usable."""
     assert resolve_hub("%None%", {}, default="local") == "local"
+    with pytest.raises(SettingsError, match="must not contain its value"):
+        resolve_hub("%Mine%", {"Mine": STRING}, default="local")
 
 
 def test_missing_endpoint_of_an_identity_is_named() -> None:

@@ -250,6 +250,8 @@ def parse_connection_string(text: str, name: str = "NAME") -> Endpoint:
         SettingsError: The text is no connection string. The message never contains its values.
     """
     value = strip_value(text)
+    if re.match("(?i)https?://", value):
+        require_web_pubsub(value, what="the value")
     if error := unusable_value(value) or _match(_OTHER_VALUES, value):
         raise SettingsError(f"the value {error}".replace("NAME__", f"{name}__"))
     parts = _split(value)
@@ -283,6 +285,8 @@ _OTHER_VALUES: Mapping[str, str] = MappingProxyType(
         "`base64 --decode`",
         r"(?i)(export\s+|set\s+)?(?!endpoint\s*=)\w+\s*=\s*[\"']?endpoint\s*=": "begins with a "
         "name and `=`; remove both, so that it begins with `Endpoint=`",
+        r"(?i)endpoint\s*=[^;]*(\\;|[,&|\s])\s*accesskey\s*=": "has another character than `;` "
+        f"between its parts; it looks like {_SHAPE}",
         r"(?i)wss?://": f"is a URL for clients, not a connection string; {_KEY_COMMAND}",
         r"(?i)https?://|[\w.-]+\.azure\.(com|cn|us)/?$": "is a URL, not a connection string: "
         "for Entra ID, move it to the setting `NAME__serviceUri`; for an access key, write "
@@ -318,13 +322,13 @@ def _incomplete(parts: Mapping[str, str], name: str) -> str:
 _IDENTITY_PARTS = ("clientId", "tenantId", "clientSecret")
 
 
-def require_web_pubsub(origin: str, *, what: str) -> None:
+def require_web_pubsub(url: str, *, what: str) -> None:
     """Refuse the endpoint of another service of Azure.
 
     Raises:
         SettingsError: It is one.
     """
-    host = urlsplit(origin).hostname or ""
+    host = re.sub("^[^/]*//|[/:?].*", "", url.lower())
     if ".webpubsub." in host or not _AZURE_HOST.search(host):
         return
     for part, service in _OTHER_HOSTS.items():

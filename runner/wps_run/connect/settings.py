@@ -28,6 +28,7 @@ HUB_SETTING = "WebPubSubHub"
 """The setting with the name of the hub, as in the Functions extension."""
 
 _SECTION = "ConnectionStrings"
+_REFERENCE = re.compile("%([^%]*)%")
 
 
 class SettingFinder:
@@ -103,7 +104,7 @@ class SettingFinder:
 
         if text.count("%") % 2:
             raise SettingsError(f"{what} has a `%` alone; a setting is named as `%NAME%`")
-        return re.sub("%([^%]*)%", value_of, text)
+        return _REFERENCE.sub(value_of, text)
 
 
 def merge_settings(settings: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:
@@ -267,18 +268,15 @@ def resolve_hub(name: str | None, environment: Mapping[str, str], *, default: st
         name: The hub by the command line or the playbook; None or "" for none. May contain
             `%NAME%`.
         environment: Setting names to values.
-        default: The hub when nothing names one; "" for none.
+        default: The hub when nothing names one, or a setting in the name is missing; "" for none.
 
     Raises:
         SettingsError: No hub is named, or the name is invalid.
     """
     finder = SettingFinder(environment)
-    try:
-        hub = finder.fill(name, what="`hub`") if name else finder.find(HUB_SETTING)
-    except SettingsError:
-        if not default:
-            raise
-        hub = ""
+    if default and not all(map(finder.find, _REFERENCE.findall(name or ""))):
+        return default
+    hub = finder.fill(name, what="`hub`") if name else finder.find(HUB_SETTING)
     hub = hub or default
     if not hub:
         raise SettingsError(
