@@ -68,6 +68,19 @@ def test_a_wrong_playbook_is_refused_with_every_problem(tmp_path: Path) -> None:
         plan([load_playbook(file)], RunOverrides())
 
 
+def test_the_setting_of_a_header_is_a_secret(tmp_path: Path) -> None:
+    """Whatever its name: a playbook does not read it, and its value is masked."""
+    file = tmp_path / "p.yaml"
+    file.write_text("hub: chat\nactions:\n  - {actionName: sendToAll, data: '${env.APIM}'}\n")
+    environment = {"APIM": "blue-harbour"}
+    overrides = RunOverrides(environment=environment, headers=[("X-Key", "APIM")])
+
+    with pytest.raises(PlaybookError, match="a playbook must not send it"):
+        plan([load_playbook(file)], overrides)
+    assert overrides.secrets.mask("blue-harbour") == "***"
+    assert plan([load_playbook(file)], RunOverrides(environment=environment))
+
+
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     """Not there, a folder, or a name that no file can have."""
     for path, complaint in ((tmp_path / "none", "No such file"), (tmp_path, "is a folder")):

@@ -17,6 +17,7 @@ from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import Step, action_index, check_steps, make_steps
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, SettingsError, sort_problems
+from wps_run.redaction import Secrets, secrets_of
 
 LOCAL_HUB = "local"
 """The hub of a rehearsal when no hub is named."""
@@ -33,6 +34,7 @@ class RunOverrides:
         allowed_environment: The names of secrets that `${env.NAME}` may read all the same.
         hub: The hub, or None for that of the playbook or the setting.
         connection: The name of the setting that holds the connection string, or None.
+        headers: The names of headers for a gateway, and of the settings with their values.
         shard: The shard of the plan to run, or None for all of it.
     """
 
@@ -42,7 +44,17 @@ class RunOverrides:
     allowed_environment: Collection[str] = ()
     hub: str | None = None
     connection: str | None = None
+    headers: Sequence[tuple[str, str]] = ()
     shard: Shard | None = None
+
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        return tuple(setting for _, setting in self.headers)
+
+    @property
+    def secrets(self) -> Secrets:
+        """The secrets of the environment."""
+        return secrets_of(self.environment, self.allowed_environment, self._keys)
 
     def scope(self, playbook: Playbook) -> VariableScope:
         """Return what `${…}` can name in a playbook."""
@@ -51,6 +63,7 @@ class RunOverrides:
             self.environment,
             files_of(playbook),
             connections=tuple(self._connection_settings(playbook)),
+            keys=self._keys,
             allowed=self.allowed_environment,
         )
 

@@ -165,23 +165,28 @@ class Secrets:
 NO_SECRETS = Secrets()
 
 
-def secrets_of(environment: Mapping[str, str], allowed: Iterable[str] = ()) -> Secrets:
+def secrets_of(
+    environment: Mapping[str, str], allowed: Iterable[str] = (), keys: Iterable[str] = ()
+) -> Secrets:
     """Return the secrets of an environment that a run may meet.
 
     Args:
         environment: Settings by name. Those with connection strings are secrets.
         allowed: The names of settings that `${env.NAME}` may read although they are secrets.
             Those that are secrets by name or value are masked, too.
+        keys: The names of settings that are secrets as a whole, such as the key of a gateway.
     """
-    keys = [key for value in environment.values() for key in keys_in(value)]
+    parts = [part for value in environment.values() for part in keys_in(value)]
+    secret = set(map(setting_key, keys))
+    whole = [value.strip() for name, value in environment.items() if setting_key(name) in secret]
     read = [(name, environment.get(name, "").strip()) for name in allowed]
     # The key of a connection string is masked, but its endpoint is not.
-    whole = [
+    whole += [
         value
         for name, value in read
         if (is_secret_name(name) or is_secret_value(value)) and not any(keys_in(value))
     ]
-    long_enough = [value for value in (*keys, *whole) if len(value) >= SHORTEST_SECRET]
+    long_enough = [value for value in (*parts, *whole) if len(value) >= SHORTEST_SECRET]
     return Secrets(long_enough) if long_enough else NO_SECRETS
 
 

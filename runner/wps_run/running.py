@@ -43,18 +43,20 @@ if TYPE_CHECKING:
     from wps_run.rehearsal import Rehearsal
 
 
-def endpoint_of(plan: Plan, via: str | None = None) -> Endpoint:
+def endpoint_of(
+    plan: Plan, via: str | None = None, headers: Iterable[tuple[str, str]] = ()
+) -> Endpoint:
     """Return where the actions of a plan are sent, from the setting that the plan names.
 
     Args:
         plan: The plan.
         via: The URL of a reverse proxy that receives them instead, or None.
+        headers: Names of headers for a gateway, and of the settings with their values.
 
     Raises:
-        SettingsError: The setting is missing, or it or `via` cannot be used.
+        SettingsError: A setting is missing, or it or `via` cannot be used.
     """
-    endpoint = resolve_endpoint(plan.connection, plan.scope.environment or {})
-    return endpoint.behind(via) if via else endpoint
+    return resolve_endpoint(plan.connection, plan.scope.environment or {}, via, headers)
 
 
 def rehearsal(

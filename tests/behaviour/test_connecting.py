@@ -1,7 +1,9 @@
-"""How a run connects: reverse proxy, CA bundle, identity."""
+"""How a run connects: reverse proxy, gateway, CA bundle, identity."""
 
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,78 @@ def test_missing_azure_identity_is_reported_with_the_command_that_installs_it(
 
     assert process.returncode == 2
     assert "pip install 'wps-run[entra]'" in process.stderr
+
+
+GATEWAY_KEY = "s3cret-of-the-gateway"
+NO_KEY = b'{"statusCode": 401, "message": "Access denied due to missing subscription key."}'
+
+
+class Gateway(BaseHTTPRequestHandler):
+    """A gateway with the service at `/wps`, for callers with a key."""
+
+    def do_PUT(self) -> None:
+        """Answer as the service does, or refuse."""
+        has_key = self.headers["Ocp-Apim-Subscription-Key"] == GATEWAY_KEY
+        status, body = (200, b"") if has_key else (401, NO_KEY)
+        if not self.path.startswith("/wps/api/hubs/chat/"):
+            status, body = 404, b""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def gateway() -> Iterator[str]:
+    """The URL of a gateway."""
+    server = HTTPServer(("127.0.0.1", 0), Gateway)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_run_through_a_gateway_that_refused_it_is_resumed_with_a_key(
+    wps_run: Script, playbook: str, gateway: str, tmp_path: Path
+) -> None:
+    """The journal has the name of the setting, and nothing has its value."""
+    header = ("--header", "Ocp-Apim-Subscription-Key=APIM")
+    args = (
+        playbook,
+        "--endpoint",
+        f"{gateway}/wps/",
+        *header,
+        "--journal",
+        "j",
+        "--report",
+        "r.md",
+    )
+    log = ("--log-level", "debug")
+    refused = wps_run(*args, *log, WebPubSubConnectionString=STRING, APIM="last-years-key")
+    resumed = wps_run(*("--resume", "j", *log), WebPubSubConnectionString=STRING, APIM=GATEWAY_KEY)
+
+    assert refused.returncode == 1
+    assert "http-401: Access denied due to missing subscription key." in refused.stdout
+    assert "a gateway in front of the service refused the request" in refused.stdout
+    assert "Ocp-Apim-Subscription-Key: ***" in refused.stderr
+    assert resumed.returncode == 0, resumed.stderr
+    written = (tmp_path / "j").read_text() + (tmp_path / "r.md").read_text()
+    assert "Ocp-Apim-Subscription-Key=APIM" in written
+    for text in (written, refused.stdout, refused.stderr, resumed.stdout, resumed.stderr):
+        assert "last-years-key" not in text
+        assert GATEWAY_KEY not in text
+
+
+def test_a_value_in_the_place_of_a_setting_is_not_shown(wps_run: Script, playbook: str) -> None:
+    """Written as for other tools, which take the value itself."""
+    header = f"X-Key: {GATEWAY_KEY}"
+    process = wps_run(playbook, "--header", header, WebPubSubConnectionString=STRING)
+
+    assert process.returncode == 2
+    assert "write NAME=SETTING" in process.stderr
+    assert GATEWAY_KEY not in process.stderr

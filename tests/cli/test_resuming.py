@@ -284,7 +284,7 @@ def _example(name: str) -> list[str]:
     assert isinstance(option, click.Option)
     if option.is_flag or option.count:
         return [name]
-    values = {"--var": "a=b", "--fault-seed": "3", "--shards": "3"}
+    values = {"--var": "a=b", "--header": "X-Key=GATEWAY_KEY", "--fault-seed": "3", "--shards": "3"}
     rows = {row.flag: sample(row) for row in TABLE}
     choice = option.type.choices[0] if isinstance(option.type, click.Choice) else "x"
     return [name, values.get(name) or rows.get(name) or str(choice)]
@@ -403,3 +403,14 @@ def test_file_below_the_working_folder_is_named_from_it(
     shown = resume_command(Path("j"), RUN, [], {"--vars-file": (str(tmp_path / "v.yaml"),)})
 
     assert shown == "wps-run --resume j --vars-file v.yaml"
+
+
+def test_a_header_is_kept_to_the_letter() -> None:
+    """It names a setting; what looks like a value was refused."""
+    args = ("--header", "X-AccessKey=APIM_ACCESS_KEY", "--header", "X-Tenant=TENANT")
+
+    given = given_options(context_of(*args))
+    reused = reused_values(context_of(), given, {}, "j.ndjson")
+
+    assert given == {"--header": ("X-AccessKey=APIM_ACCESS_KEY", "X-Tenant=TENANT")}
+    assert reused == {"headers": (("X-AccessKey", "APIM_ACCESS_KEY"), ("X-Tenant", "TENANT"))}

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -424,20 +425,21 @@ async def test_https_asks_the_proxy_for_a_tunnel(
 
     assert outcome == NoReply(
         sent=False,
-        code="connect",
-        message="the proxy refused to connect to the service (status 407)",
+        code="proxy-auth",
+        message=f"the proxy {server.endpoint.host} refuses the user and the password (status 407)",
     )
     assert (server.requests[0].method, server.requests[0].target) == ("CONNECT", "a.example:443")
     assert server.requests[0].header("proxy-authorization") == ["Basic YWRhOnB3"]
     assert server.requests[0].header("authorization") == []
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_requests_pass_through_the_tunnel_of_a_proxy(
-    server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
-    """One tunnel serves several requests."""
+    """One tunnel serves several requests, also with TLS inside the TLS of the proxy."""
     authority = trustme.CA()
-    authority.issue_cert("a.example").configure_cert(server_tls)
+    authority.issue_cert("a.example", "127.0.0.1").configure_cert(server_tls)
     tls = ssl.create_default_context()
     authority.configure_trust(tls)
     tunnels = []
@@ -451,9 +453,10 @@ async def test_requests_pass_through_the_tunnel_of_a_proxy(
                 writer.write(OK)
         writer.close()
 
-    proxy = await asyncio.start_server(connect, "127.0.0.1", 0)
+    proxy_tls = server_tls if scheme == "https" else None
+    proxy = await asyncio.start_server(connect, "127.0.0.1", 0, ssl=proxy_tls)
     port = proxy.sockets[0].getsockname()[1]
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://127.0.0.1:{port}")
     async with Client(Endpoint("https://a.example", "k" * 44), concurrency=1, tls=tls) as client:
         outcomes = [await client.send(JOIN, timeout=10, request_id=id_) for id_ in "abc"]
     proxy.close()
@@ -470,8 +473,178 @@ async def test_a_proxy_that_is_not_there_sent_nothing(monkeypatch: pytest.Monkey
         outcome = await send(Endpoint("https://a.example", "k" * 44))
 
     assert isinstance(outcome, NoReply)
-    assert (outcome.sent, outcome.code) == (False, "connect")
-    assert outcome.message.startswith("the proxy could not be reached")
+    assert (outcome.sent, outcome.code) == (False, "proxy")
+    assert outcome.message.startswith("the proxy 127.0.0.1:")
+    assert "could not be reached" in outcome.message
+
+
+AZURE = Endpoint("https://a.example", "k" * 44)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "message"),
+    [
+        (b"HTTP/1.1 407 X\r\nProxy-Authenticate: Basic realm=x\r\n\r\n", "proxy-auth", "asks for"),
+        (b"HTTP/1.1 407 X\r\nProxy-Authenticate: NTLM\r\n\r\n", "proxy-auth", "than Basic"),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "proxy-denied", "refused to connect"),
+        (b"HTTP/1.1 405 No\r\n\r\n", "proxy-denied", "refused to connect"),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://x\r\n\r\n", "proxy-denied", "status 302"),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "proxy", "(status 502)"),
+        (b"HTTP/1.1 503 No\r\nContent-Length: 3\r\n\r\nabc", "proxy", "(status 503)"),
+        (b"HTTP/1.1 504 Late\r\n\r\n", "proxy", "could not connect to the service"),
+        (b"SSH-2.0-x\r\n\r\n", "proxy", "did not answer as a proxy"),
+        (b"", "proxy", "closed the connection"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", "proxy", "closed the connection"),
+        (b"HTTP/1.1 200 OK\r\n\r\nsign in first", "proxy", "closed the connection"),
+    ],
+)
+async def test_a_proxy_that_fails_is_named_and_nothing_was_sent(
+    server: Any, monkeypatch: pytest.MonkeyPatch, answer: bytes, code: str, message: str
+) -> None:
+    """Whatever it answers to CONNECT, or if it ends the connection."""
+
+    async def end(_: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        writer.close()
+
+    server.handle_with(end)
+    monkeypatch.setenv("https_proxy", server.endpoint.host)
+
+    outcome = await send(AZURE)
+
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (False, code)
+    assert f"the proxy {server.endpoint.host} " in outcome.message
+    assert message in outcome.message
+
+
+async def test_a_reset_while_the_proxy_connects_sent_nothing(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def reset(_: object, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    server.handle_with(reset)
+    monkeypatch.setenv("HTTPS_PROXY", server.endpoint.origin)
+
+    outcome = await send(AZURE)
+
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (False, "proxy")
+
+
+async def test_a_proxy_that_does_not_answer_is_named(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    server.handle_with(wait)
+    monkeypatch.setenv("HTTPS_PROXY", server.endpoint.origin)
+
+    outcome = await send(AZURE, timeout=0.1)
+
+    message = f"no connection through the proxy {server.endpoint.host} in time"
+    assert outcome == NoReply(sent=False, code="proxy", message=message)
+
+
+async def test_a_proxy_with_a_certificate_of_its_own_is_named(
+    server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the TLS of the service, as some do that inspect what is sent."""
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            await writer.start_tls(server_tls)
+        writer.close()
+
+    proxy = await asyncio.start_server(connect, "127.0.0.1", 0)
+    address = f"127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+    monkeypatch.setenv("HTTPS_PROXY", address)
+
+    outcome = await send(AZURE)
+    proxy.close()
+
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (False, "tls")
+    assert f"through the proxy {address} (self-signed certificate)" in outcome.message
+
+
+async def test_a_proxy_without_a_name_in_dns_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name is not the service's, and neither user nor password is shown."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://ada:s3cret@proxy.invalid:3128")
+
+    outcome = await send(AZURE)
+
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (False, "proxy")
+    assert outcome.message.startswith("the name of the proxy proxy.invalid:3128 could not")
+    assert "s3cret" not in outcome.message
+
+
+async def test_https_before_a_proxy_without_tls_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy takes the TLS handshake for a broken request."""
+
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    plain = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    address = f"127.0.0.1:{plain.sockets[0].getsockname()[1]}"
+    monkeypatch.setenv("HTTPS_PROXY", f"https://{address}")
+
+    outcome = await send(AZURE)
+    plain.close()
+
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (False, "proxy-tls")
+    assert outcome.message.startswith(f"no secure connection to the proxy {address}")
+    assert "permitted" not in outcome.message  # OpenSSL's numbers are not the system's
+
+
+async def test_requests_go_to_the_path_of_a_gateway_and_its_headers_with_them(
+    server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The token is for the service's own path. No log shows the value of a header."""
+    caplog.set_level("DEBUG", "wps_run.connect")
+    key = "s3cret-of-the-gateway"
+    endpoint = replace(
+        Endpoint("https://a.example", "k" * 44).behind(f"{server.endpoint.origin}/my%20api/"),
+        headers=(("Ocp-Apim-Subscription-Key", key), ("user-agent", "team/1"), ("X-Env", "dev")),
+    )
+    server.respond(f"HTTP/1.1 403 X\r\nContent-Length: 26\r\n\r\nbad {key} ".encode())
+
+    outcome = await send(endpoint)
+
+    request = server.requests[0]
+    assert request.target.startswith(f"/my%20api{JOIN.path}?")
+    assert request.header("ocp-apim-subscription-key") == [key]
+    assert request.header("user-agent") == ["team/1"]
+    assert request.header("x-env") == ["dev"]
+    jwt.decode(
+        request.header("authorization")[0].removeprefix("Bearer "),
+        endpoint.key,
+        algorithms=["HS256"],
+        audience=f"https://a.example{JOIN.path}",
+    )
+    assert outcome == Reply(403, None, "bad ***", is_gateway=True)
+    assert "/my%20api/api/hubs" in caplog.text
+    assert "Ocp-Apim-Subscription-Key: ***" in caplog.text
+    assert "X-Env: ***" in caplog.text
+    assert key not in caplog.text
+
+
+async def test_a_proxy_receives_no_header_of_the_gateway(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", server.endpoint.origin)
+    server.respond(b"HTTP/1.1 403 X\r\nContent-Length: 0\r\n\r\n")
+
+    await send(replace(AZURE, headers=(("X-Key", "s3cret-of-the-gateway"),)))
+
+    assert server.requests[0].header("x-key") == []
 
 
 async def test_this_machine_is_reached_directly(

@@ -211,3 +211,11 @@ def test_a_token_by_the_service_lives_for_whole_minutes() -> None:
 def test_only_a_token_is_taken_for_one(body: bytes, token: str | None) -> None:
     """Whatever a server may answer."""
     assert parse_token_response(body) == token
+
+
+def test_clients_connect_through_the_path_of_a_gateway() -> None:
+    endpoint = parse_connection_string(ENDPOINTS["plain"]).behind("https://gw.example/wps/")
+
+    url = build_client_url(endpoint, "chat", "t")
+
+    assert url == "wss://gw.example/wps/client/hubs/chat?access_token=t"

@@ -208,9 +208,34 @@ def test_a_reverse_proxy_is_where_requests_go_and_not_whom_tokens_are_for() -> N
 
 
 @pytest.mark.parametrize(
-    "url", ["http://proxy.example", "https://p.example/base", "ftp://a", "a b"]
+    "url",
+    [
+        *("http://proxy.example", "http://proxy.example/wps", "ftp://a", "a b", "https:///wps"),
+        *("https://p.example/wps?a=b", "https://p.example/wps?", "https://p.example/wps#a"),
+        *("https://ada:pw@p.example/wps", "https://p.example/a b", "https://p.example/ä"),
+        *("https://p.example/%zz", "https://p.example/a/../b", "https://p.example/%2e%2E/b"),
+        *("https://p.example/a\nb", "https://p.example\\wps"),
+    ],
 )
 def test_a_bad_reverse_proxy_is_refused(url: str) -> None:
     """The same rules as for the endpoint; the option is named."""
     with pytest.raises(SettingsError, match="`--endpoint`"):
         Endpoint("https://a.example", "k").behind(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "path"),
+    [
+        ("https://gw.example/wps", "https://gw.example", "/wps"),
+        ("https://GW.example:443/Team/wps/", "https://gw.example", "/Team/wps"),
+        ("gw.example/wps", "https://gw.example", "/wps"),
+        ("https://gw.example/my%20api%2Fv1", "https://gw.example", "/my%20api%2Fv1"),
+        ("https://gw.example/", "https://gw.example", ""),
+    ],
+)
+def test_a_gateway_may_have_a_path(url: str, address: str, path: str) -> None:
+    """It stays as it is written, but for slashes at its end."""
+    endpoint = Endpoint("https://a.example", "k").behind(url)
+
+    assert (endpoint.address, endpoint.path_prefix) == (address, path)
+    assert (endpoint.origin, endpoint.host) == ("https://a.example", "a.example")

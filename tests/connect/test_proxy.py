@@ -3,7 +3,7 @@
 import pytest
 
 from wps_run.connect.endpoint import Endpoint
-from wps_run.connect.proxy import Proxy, find_proxy
+from wps_run.connect.proxy import Proxy, find_proxy, is_excepted
 from wps_run.problems import SettingsError
 
 AZURE = Endpoint("https://a.webpubsub.azure.com", "k")
@@ -69,7 +69,13 @@ def test_this_machine_is_never_reached_through_a_proxy(
 
 
 @pytest.mark.parametrize(
-    "named", ["socks5://u:secret@p.example", "http://", "http://u:secret@[::1"]
+    "named",
+    [
+        *("socks5://u:secret@p.example", "socks5h://p.example:1080", "SOCKS4://p.example"),
+        *("http://", "http://u:secret@[::1", "ftp://p.example", "http://p.example:0"),
+        *("http://u:secret@p example", "http://pröxy.example", "u:secret@"),
+        *("http://u:12#secret@p.example:3128", "http://u:12/secret@p.example:3128"),
+    ],
 )
 def test_a_proxy_of_another_kind_is_refused_unseen(
     monkeypatch: pytest.MonkeyPatch, named: str
@@ -81,3 +87,80 @@ def test_a_proxy_of_another_kind_is_refused_unseen(
         find_proxy(AZURE)
 
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "exceptions",
+    [
+        *("a.webpubsub.azure.com", ".webpubsub.azure.com", "*.webpubsub.azure.com", "azure.com"),
+        *("*.azure.com", "AZURE.com", "azure.com.", "*", "x.example,*", "*azure*"),
+        *("localhost, .azure.com", "localhost .azure.com", " , azure.com ,", "x\tazure.com"),
+        *("azure.com:443", ".azure.com:443", "*.azure.com:443", "*:443"),
+        *("https://azure.com", "http://a.webpubsub.azure.com:443/", "https://*.azure.com"),
+    ],
+)
+def test_no_proxy_names_hosts_and_domains(exceptions: str) -> None:
+    """As curl and Python read it, with `*.` as well."""
+    assert is_excepted("a.webpubsub.azure.com", 443, exceptions)
+
+
+@pytest.mark.parametrize(
+    "exceptions",
+    [
+        *("", ",", "a.webpubsub.azure.co", "zure.com", "b.webpubsub.azure.com", "com.azure"),
+        *("*.a.webpubsub.azure.com", "x.a.webpubsub.azure.com", ".", ":443", "10.0.0.0/8"),
+        *("azure.com:8443", "*.azure.com:80", "azure.com:", "azure.com/8", "[azure", "::/0"),
+    ],
+)
+def test_other_hosts_go_through_the_proxy(exceptions: str) -> None:
+    assert not is_excepted("a.webpubsub.azure.com", 443, exceptions)
+
+
+@pytest.mark.parametrize(
+    ("host", "exceptions", "excepted"),
+    [
+        ("10.20.0.4", "10.20.0.4", True),
+        ("10.20.0.4", "localhost,10.0.0.0/8", True),
+        ("10.20.0.4", "10.20.0.9/16", True),
+        ("10.20.0.4", "http://10.20.0.4", True),
+        ("10.20.0.4", "10.20.0.4:443", True),
+        ("10.20.0.4", "10.20.*", True),
+        ("10.20.0.4", "10.20.0.4:80", False),
+        ("10.20.0.4", "10.21.0.0/16", False),
+        ("10.20.0.4", "0.4,.0.4", False),
+        ("10.20.0.4", "fd00::/8", False),
+        ("fd00::5", "fd00::/8", True),
+        ("fd00::5", "[FD00::5]", True),
+        ("fd00::5", "[fd00::5]:443", True),
+        ("fd00::5", "fd00:0:0::5", True),
+        ("fd00::5", "[fd00::5]:80", False),
+        ("fd00::5", "fe80::/10,10.0.0.0/8", False),
+    ],
+)
+def test_no_proxy_names_addresses_and_ranges(host: str, exceptions: str, *, excepted: bool) -> None:
+    assert is_excepted(host, 443, exceptions) is excepted
+
+
+@pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY"])
+def test_the_names_of_the_variables_are_in_either_case(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, " 127.0.0.1:3128 ")
+    found = find_proxy(AZURE)
+    monkeypatch.setenv(name.replace("https", "no").replace("HTTPS", "NO"), "*.azure.com")
+
+    assert found == Proxy("http://127.0.0.1:3128")
+    assert found.address == "127.0.0.1:3128"
+    assert find_proxy(AZURE) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://p.example", "p.example:80"),
+        ("https://p.example", "p.example:443"),
+        ("http://[::1]:3128", "[::1]:3128"),
+    ],
+)
+def test_a_proxy_is_shown_with_its_port(url: str, address: str) -> None:
+    assert Proxy(url).address == address

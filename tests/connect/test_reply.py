@@ -99,7 +99,7 @@ def test_a_page_is_known_by_its_type_or_its_beginning(
 def test_a_success_with_a_page_has_the_title_as_message() -> None:
     reply = read("<html><title>Log in</title>".encode("utf-16"), HTML, status=200)
 
-    assert reply == Reply(200, None, "Log in", is_page=True)
+    assert reply == Reply(200, None, "Log in", is_page=True, is_gateway=True)
 
 
 def test_a_success_has_no_words() -> None:
@@ -197,3 +197,70 @@ def test_any_retry_after_is_a_bounded_number_or_nothing(text: str) -> None:
     pause = parse_retry_after({"retry-after": text}, NOW)
 
     assert pause is None or 0 <= pause <= MAX_RETRY_AFTER
+
+
+SUBSCRIPTION = {
+    "www-authenticate": 'AzureApiManagementKey realm="https://gw.example/wps",'
+    'name="X-Team-Key",type="header"'
+}
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (SUBSCRIPTION, b'{"statusCode":401,"message":"Access denied"}'),
+        (JSON, b'{"statusCode":404,"message":"Resource not found"}'),
+        ({"www-authenticate": "Basic realm=x"}, b""),
+        ({"www-authenticate": "Key realm=kong", **JSON}, b'{"message":"No API key found"}'),
+        ({"server": "Microsoft-Azure-Application-Gateway/v2"}, b""),
+        ({"server": "envoy"}, b"RBAC: access denied"),
+        ({"via": "1.1 gw.example"}, b"denied"),
+        ({"content-type": "text/html"}, b"<html><title>403 Forbidden</title></html>"),
+    ],
+)
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_gateway_is_known_by_its_challenge_its_body_or_its_name(
+    headers: dict[str, str], body: bytes, status: int
+) -> None:
+    assert read(body, headers, status).is_gateway
+
+
+@pytest.mark.parametrize("has_gateway", [False, True])
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({"x-ms-error-code": "Warning.User.NotExisted", "via": "1.1 gw.example"}, b""),
+        (JSON, b'{"code":"Error.BadRequest","message":"No."}'),
+        ({"www-authenticate": 'Bearer error="invalid_token"', "server": "envoy"}, b""),
+        ({"api-supported-versions": "2024-12-01", "via": "1.1 gw.example"}, b""),
+    ],
+)
+def test_an_error_with_a_mark_of_the_service_is_no_gateways(
+    headers: dict[str, str], body: bytes, *, has_gateway: bool
+) -> None:
+    """A gateway passes the errors of the service on."""
+    reply = parse_reply(401, headers, body, now=NOW, clean=clean, has_gateway=has_gateway)
+
+    assert not reply.is_gateway
+
+
+@pytest.mark.parametrize("has_gateway", [False, True])
+def test_an_error_without_any_mark_is_that_of_the_gateway_that_is_configured(
+    *, has_gateway: bool
+) -> None:
+    reply = parse_reply(403, {}, b"", now=NOW, clean=clean, has_gateway=has_gateway)
+
+    assert reply.is_gateway is has_gateway
+
+
+@pytest.mark.parametrize(
+    ("challenge", "name"),
+    [
+        (SUBSCRIPTION["www-authenticate"], "X-Team-Key"),
+        ('AzureApiManagementKey name="subscription-key",type="query"', ""),
+        ('AzureApiManagementKey name="X: y\r\n",type="header"', ""),
+        ("Basic realm=x", ""),
+    ],
+)
+def test_the_header_for_a_key_is_read_from_the_challenge(challenge: str, name: str) -> None:
+    assert read(b"", {"www-authenticate": challenge}, 401).key_header == name

@@ -9,6 +9,7 @@ from wps_run.connect.settings import (
     FunctionBinding,
     merge_settings,
     parse_function,
+    parse_header_setting,
     parse_settings,
     resolve_endpoint,
     resolve_hub,
@@ -396,3 +397,74 @@ def test_a_bad_identity_is_refused_without_its_values(more: dict[str, str], mess
 
     assert message in str(caught.value)
     assert KEY not in str(caught.value)
+
+
+def test_headers_have_the_values_of_settings() -> None:
+    """No repr shows them, since they are keys."""
+    environment = {"Mine": STRING, "APIM": " s3cret-of-the-gateway\t", "TENANT": "blue"}
+    names = (("Ocp-Apim-Subscription-Key", "APIM"), ("X-Tenant", "TENANT"))
+
+    endpoint = resolve_endpoint("Mine", environment, headers=names)
+
+    assert endpoint.headers == (
+        ("Ocp-Apim-Subscription-Key", "s3cret-of-the-gateway"),
+        ("X-Tenant", "blue"),
+    )
+    assert "s3cret" not in repr(endpoint)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("", "setting `APIM`, the value of the header `X-Key`, is missing"),
+        (" \t", "is missing"),
+        ("s3cret\r\nX-Other: 1", "line break"),
+        ("s3cret\0", "not ASCII"),
+        ("s3crét", "not ASCII"),
+    ],
+)
+def test_a_setting_that_cannot_be_a_header_is_named_without_its_value(
+    value: str, message: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        resolve_endpoint("Mine", {"Mine": STRING, "APIM": value}, headers=[("X-Key", "APIM")])
+
+    assert message in str(caught.value)
+    assert "`APIM`" in str(caught.value)
+    assert "s3c" not in str(caught.value)
+
+
+def test_a_header_is_not_given_twice() -> None:
+    environment = {"Mine": STRING, "A": "1", "B": "2"}
+
+    with pytest.raises(SettingsError, match="`x-key` is given twice"):
+        resolve_endpoint("Mine", environment, headers=[("X-Key", "A"), ("x-key", "B")])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("X-Key: s3cret", "NAME=SETTING"),
+        ("X-Key", "NAME=SETTING"),
+        ("X-Key=", "not the value itself"),
+        ("X Key=APIM", "letters, digits and hyphens"),
+        ("X-Key\r\n=APIM", "letters, digits and hyphens"),
+        ("=APIM", "letters, digits and hyphens"),
+        ("X-Key=s3cret value", "not the value itself"),
+        ("X-Key=5a1e9c0b7d3f4e6a8b2c1d0e9f8a7b6c", "not the value itself"),
+        ("X-Key=e9f8a7b65a1e9c0b7d3f4e6a8b2c1d0e", "not the value itself"),
+        *(
+            (f"{name}=APIM", f"`{name}` cannot be added")
+            for name in ("Host", "authorization", "Content-Length", "content-type", "Connection")
+        ),
+        ("Transfer-Encoding=APIM", "cannot be added"),
+        ("X-MS-Client-Request-ID=APIM", "cannot be added"),
+    ],
+)
+def test_a_header_that_would_break_requests_is_refused(text: str, message: str) -> None:
+    """A value in the place of the setting is not repeated."""
+    with pytest.raises(SettingsError) as caught:
+        parse_header_setting(text)
+
+    assert message in str(caught.value)
+    assert not any(part in str(caught.value) for part in ("s3cret", "7d3f4e6a", "a7b65a1e"))

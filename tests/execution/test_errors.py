@@ -29,6 +29,13 @@ from wps_run.execution.result import ActionError, SkipReason
         ("sendToAll", NoReply(sent=False, code="open-files", message="m"), "`concurrency`"),
         ("sendToAll", NoReply(sent=False, code="timeout", message="m"), "timeout"),
         ("sendToAll", NoReply(sent=True, code="disconnected", message="m"), "closed"),
+        ("sendToAll", NoReply(sent=False, code="proxy", message="m"), "`NO_PROXY`"),
+        ("sendToAll", NoReply(sent=False, code="proxy-auth", message="m"), "USER:PASSWORD@"),
+        ("sendToAll", NoReply(sent=False, code="proxy-denied", message="m"), "CONNECT"),
+        ("sendToAll", NoReply(sent=False, code="proxy-tls", message="m"), "`http://`"),
+        ("sendToAll", Reply(401, is_gateway=True), "--header Ocp-Apim-Subscription-Key=SETTING"),
+        ("sendToAll", Reply(403, is_gateway=True, key_header="X-Key"), "--header X-Key=SETTING"),
+        ("addUserToGroup", Reply(404, is_gateway=True), "path of `--endpoint"),
     ],
 )
 def test_hint_names_the_remedy(action: str, outcome: Outcome, remedy: str) -> None:
@@ -71,3 +78,10 @@ def test_code_of_a_skip_is_its_reason(reason: SkipReason) -> None:
     assert error.code == reason.value
     assert error == ActionError(reason, error.message)
     assert error.message.startswith("not ")
+
+
+def test_an_answer_without_body_is_told_as_the_gateways() -> None:
+    error = error_for(ACTIONS["sendToAll"], Reply(403, is_gateway=True), in_doubt=False)
+
+    assert error.message == "a gateway answered 403 Forbidden"
+    assert "access control" not in error.hint

@@ -16,6 +16,7 @@ from wps_run.connect.settings import (
     FunctionBinding,
     merge_settings,
     parse_function,
+    parse_header_setting,
     parse_settings,
 )
 from wps_run.document.scalars import resolve_plain
@@ -24,7 +25,7 @@ from wps_run.playbook.compiled_schema import compile_schema
 from wps_run.playbook.messages import value_error
 from wps_run.playbook.options import DURATION, HUB, TIMEOUT, Option, flagged_options, parse_duration
 from wps_run.playbook.shards import SHARD_VARIABLE, SHARDS_VARIABLE, resolve_shard
-from wps_run.problems import JournalError, UsageError, shorten
+from wps_run.problems import JournalError, SettingsError, UsageError, shorten
 from wps_run.redaction import mask_secrets
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
     """Read the command line once.
 
     Args:
-        values: The values of `run_options` by parameter name, and of `settings_options` and
-            `--connection` where the command has them. Other entries are ignored.
+        values: The values of `run_options` by parameter name, and of `settings_options`,
+            `--connection` and `--header` where the command has them. Other entries are ignored.
 
     Raises:
         UsageError: A file cannot be read, or the shard is wrong.
@@ -129,6 +130,7 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
         allowed_environment=values["allowed_environment"],
         hub=binding.hub if values["hub"] is None else values["hub"],
         connection=values.get("connection") or binding.connection,
+        headers=values.get("headers", ()),
         shard=resolve_shard(values["shard"], values["shards"], os.environ),
     )
 
@@ -136,6 +138,39 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
 def _parameter_name(option: Option) -> str:
     """Return the name under which click passes the value of a flag."""
     return (option.flag or "").removeprefix("--").replace("-", "_")
+
+
+class HeaderSetting(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no generics
+    """`NAME=SETTING`: the name of a header, and that of the setting with its value."""
+
+    name = "header"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        try:
+            return parse_header_setting(str(value))
+        except SettingsError as error:
+            self.fail(str(error), param, ctx)
+
+
+def gateway_options(command: Decorated) -> Decorated:
+    """Add `--endpoint` and `--header`."""
+    command = click.option(
+        "--header",
+        "headers",
+        type=HeaderSetting(),
+        multiple=True,
+        metavar="NAME=SETTING",
+        help="Add this header to each request, with the value of a setting, such as the key of a "
+        "gateway. Repeatable.",
+    )(command)
+    return click.option(
+        "--endpoint",
+        metavar="URL",
+        help="Send requests to this reverse proxy or gateway: `https://HOST[:PORT][/PATH]`. Tokens "
+        "are still for the service's own endpoint.",
+    )(command)
 
 
 class RecordingCommand(click.Command):
@@ -178,7 +213,7 @@ def given_options(context: click.Context) -> "KeptOptions":
         value, source = option.consume_value(context, parsed)
         if source not in {ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT}:
             continue
-        kept = _absolute if isinstance(option.type, click.Path) else _without_secrets
+        kept = _kept_form(option.type)
         if isinstance(value, bool):
             given[name] = value
         else:
@@ -228,6 +263,13 @@ def _kept_options(command: click.Command) -> Iterator[tuple[str, click.Option]]:
         name = max(option.opts, key=len)
         if isinstance(option, click.Option) and name not in _NOT_KEPT:
             yield name, option
+
+
+def _kept_form(value_type: object) -> Callable[[str], str]:
+    if isinstance(value_type, click.Path):
+        return _absolute
+    # It contains no secret by its rules, and is used again to the letter.
+    return str if isinstance(value_type, HeaderSetting) else _without_secrets
 
 
 def _absolute(path: str) -> str:

@@ -7,6 +7,7 @@ import select
 import ssl
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Self
@@ -27,10 +28,10 @@ from wps_run.connect.deadlines import Deadlines
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.entra import EntraTokens, create_entra_tokens
 from wps_run.connect.log import LOG, RequestLogger
-from wps_run.connect.proxy import find_proxy
-from wps_run.connect.reply import NoReply, Outcome, parse_reply
+from wps_run.connect.proxy import Proxy, find_proxy
+from wps_run.connect.reply import Cleaner, NoReply, Outcome, Reply, parse_reply
 from wps_run.problems import SettingsError, is_out_of_files
-from wps_run.redaction import NO_SECRETS, Secrets, clean_line
+from wps_run.redaction import MASK, NO_SECRETS, Secrets, clean_line
 from wps_run.version import VERSION
 
 MAX_BODY_BYTES = 64 * 1024
@@ -42,6 +43,9 @@ _GRACE = 0.05
 The connection's limit expires first, so that a missing connection is known as one: nothing was
 sent, and every action may be retried.
 """
+
+_SHORTEST_HEADER = 4
+"""Characters; a shorter value of a header is masked only there, since it occurs in any text."""
 
 _EXACT = float("inf")
 """aiohttp rounds timeouts above this many seconds up to whole seconds; ours stay exact."""
@@ -60,7 +64,7 @@ class _BareRequest(ClientRequest):
 
 
 class _NothingSentError(aiohttp.ClientConnectionError):
-    """A new connection was closed, or received data, before a request was written to it."""
+    """No request was written: a new connection, or that of a proxy, was closed or received data."""
 
 
 class _EarlyReplyError(aiohttp.ClientConnectionError):
@@ -200,7 +204,12 @@ class _Connector(TCPConnector):
         Raises:
             aiohttp.ClientConnectionError: There is none. Nothing was sent.
         """
-        connection = await super().connect(req, traces, timeout)
+        try:
+            connection = await super().connect(req, traces, timeout)
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, TimeoutError):
+            raise
+        except (aiohttp.ClientError, OSError) as error:
+            raise _NothingSentError from error
         protocol = connection.protocol
         if not isinstance(protocol, _HttpConnection):
             raise TypeError("aiohttp made a connection of another type")
@@ -260,14 +269,18 @@ class Client:
         self._tokens = tokens or _token_source(endpoint)
         self._entra_tokens = self._tokens if isinstance(self._tokens, EntraTokens) else None
         self._tls = tls
-        self._secrets = secrets.with_values(endpoint.key)
+        shown = (value for _, value in endpoint.headers if len(value) >= _SHORTEST_HEADER)
+        self._secrets = secrets.with_values(endpoint.key, *shown)
         self._variables = tuple(variables)
         self._proxy = find_proxy(endpoint) if trust_env else None
         self._now = now
         self._deadlines = Deadlines()
+        self._has_gateway = bool(endpoint.reverse_proxy or endpoint.headers)
         self._is_logging = LOG.isEnabledFor(logging.INFO)
 
     async def __aenter__(self) -> Self:
+        if self._proxy:
+            LOG.info("requests go through the proxy %s", self._proxy.address)
         if self._entra_tokens:
             await self._entra_tokens.renew(self._now())
         self._session = ClientSession(
@@ -321,11 +334,15 @@ class Client:
                 return NoReply(sent=False, code="token", message=str(error)), b""
         token = self._tokens.token(request.path, now)
         headers = self._headers(request, token, request_id)
+        if self._has_gateway:
+            request = replace(request, path=self._endpoint.path_prefix + request.path)
+            # Not headers of the session, which a forward proxy would receive, too.
+            headers.update(self._endpoint.headers)
         clean = partial(self._clean, request, token)
         log: RequestLogger | None = None
         if self._is_logging:
             log = RequestLogger(request, request_id, attempt, self._secrets, clean)
-            log.log_request(headers)
+            log.log_request({**headers, **{name: MASK for name, _ in self._endpoint.headers}})
         result = await self._exchange(request, headers, timeout)
         if isinstance(result, NoReply):
             if log:
@@ -334,10 +351,20 @@ class Client:
         response, body = result
         if log:
             log.log_response(response.status, response.headers, len(body))
-        reply = parse_reply(response.status, response.headers, body, now=self._now(), clean=clean)
+        return self._parse(response, body, clean), body
+
+    def _parse(self, response: aiohttp.ClientResponse, body: bytes, clean: Cleaner) -> Reply:
+        reply = parse_reply(
+            response.status,
+            response.headers,
+            body,
+            now=self._now(),
+            clean=clean,
+            has_gateway=self._has_gateway,
+        )
         if self._entra_tokens and reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             reply = reply._replace(by_identity=True)
-        return reply, body
+        return reply
 
     def _clean(self, request: Request, token: str, text: str | None, length: int) -> str | None:
         """Turn a text of the server into one line that may be shown."""
@@ -367,7 +394,7 @@ class Client:
                     body += chunk
         except (aiohttp.ClientError, OSError) as error:
             if response is None:
-                return no_reply_from(error)
+                return no_reply_from(error, self._proxy)
         finally:
             if response is not None:
                 response.release()
@@ -408,8 +435,6 @@ def _token_source(endpoint: Endpoint) -> TokenSource:
 _NEVER_SENT: tuple[tuple[type[Exception], str, str], ...] = (
     (aiohttp.ConnectionTimeoutError, "timeout", "could not connect in time"),
     (aiohttp.ClientConnectorDNSError, "dns", "the name of the service could not be resolved"),
-    (aiohttp.ClientProxyConnectionError, "connect", "the proxy could not be reached"),
-    (aiohttp.ClientHttpProxyError, "connect", "the proxy refused to connect to the service"),
     (aiohttp.ClientSSLError, "tls", "no secure connection to the service"),
     (aiohttp.ClientConnectorError, "connect", "the service could not be reached"),
     (
@@ -427,15 +452,21 @@ _MAYBE_SENT: tuple[tuple[type[Exception], str, str], ...] = (
 )
 
 
-def no_reply_from(error: Exception) -> NoReply:
+def no_reply_from(error: Exception, proxy: Proxy | None = None) -> NoReply:
     """Derive from an exception why there is no reply, and whether the request may have been sent.
 
     Only failures that certainly precede the first byte count as not sent. The messages are
     ours with the system's reason, since those of aiohttp contain URLs and data of the server.
+
+    Args:
+        error: The exception.
+        proxy: The proxy that the request was sent through, or None.
     """
     if isinstance(error, aiohttp.ClientConnectorError) and is_out_of_files(error.os_error):
         message = "could not connect, since this process has too many open files"
         return NoReply(sent=False, code="open-files", message=message)
+    if proxy and (failure := _failure_of(proxy, error)):
+        return failure
     for failures, sent in ((_NEVER_SENT, False), (_MAYBE_SENT, True)):
         for kind, code, message in failures:
             if isinstance(error, kind):
@@ -443,14 +474,63 @@ def no_reply_from(error: Exception) -> NoReply:
     return NoReply(sent=True, code="disconnected", message="the connection broke before an answer")
 
 
+_PROXY_FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
+    (aiohttp.ClientConnectorDNSError, "proxy", "the name of the proxy {} could not be resolved"),
+    (aiohttp.ClientSSLError, "proxy-tls", "no secure connection to the proxy {}"),
+    (aiohttp.ClientConnectorError, "proxy", "the proxy {} could not be reached"),
+    (aiohttp.ConnectionTimeoutError, "proxy", "no connection through the proxy {} in time"),
+    (
+        _NothingSentError,
+        "proxy",
+        "the proxy {} closed the connection, or did not answer as a proxy; nothing was sent",
+    ),
+)
+"""Like `_NEVER_SENT`; the address of the proxy goes into the message."""
+
+
+def _failure_of(proxy: Proxy, error: Exception) -> NoReply | None:
+    """Return how a proxy failed before anything was sent to the service, or None if it did not."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return _refusal_of(proxy, error)
+    if isinstance(error, aiohttp.ClientConnectorError) and error.host != proxy.host:
+        code, message = "proxy", f"the proxy {proxy.address} closed the connection to the service"
+        if isinstance(error, aiohttp.ClientSSLError):
+            code = "tls"
+            message = f"no secure connection to the service through the proxy {proxy.address}"
+        return NoReply(sent=False, code=code, message=message + _reason(error))
+    for kind, code, text in _PROXY_FAILURES:
+        if isinstance(error, kind):
+            message = text.format(proxy.address) + _reason(error)
+            return NoReply(sent=False, code=code, message=message)
+    return None
+
+
+def _refusal_of(proxy: Proxy, error: aiohttp.ClientHttpProxyError) -> NoReply:
+    """Return what an answer to CONNECT that is not 200 means."""
+    status = error.status
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        code, fault = "proxy-auth", "asks for a user and a password"
+        offers = error.headers.getall("Proxy-Authenticate", ()) if error.headers else ()
+        if offers and not any("basic" in offer.lower() for offer in offers):
+            fault = "asks for another login than Basic, which wps-run does not have"
+        elif proxy.headers:
+            fault = "refuses the user and the password"
+    elif status in {408, 429} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        code, fault = "proxy", "could not connect to the service"
+    else:
+        code, fault = "proxy-denied", "refused to connect to the service"
+    message = f"the proxy {proxy.address} {fault} (status {status})"
+    return NoReply(sent=False, code=code, message=message)
+
+
 def _reason(error: Exception) -> str:
-    """Return ` (reason)` as the system, TLS or the proxy gives it, else an empty text."""
+    """Return ` (reason)` as the system or TLS gives it, else an empty text."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f" ({getattr(error.certificate_error, 'verify_message', 'bad certificate')})"
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f" (status {error.status})"
     if isinstance(error, aiohttp.ClientConnectorError):
         cause = error.os_error
+        if isinstance(cause, ssl.SSLError):  # its number is not the system's
+            return f" ({cause.reason.lower().replace('_', ' ')})" if cause.reason else ""
         number = cause.errno or 0
         # asyncio's own text repeats the address; the system's does not.
         reason = os.strerror(number) if number > 0 else cause.strerror

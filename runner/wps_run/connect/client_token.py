@@ -159,4 +159,5 @@ _TOKEN = re.compile(r"[\w-]+(\.[\w-]+){2}", re.ASCII)
 
 def build_client_url(endpoint: Endpoint, hub: str, token: str) -> str:
     """Build the URL that a client connects to. It is a secret, since it contains the token."""
-    return f"ws{endpoint.address.removeprefix('http')}/client/hubs/{hub}?access_token={token}"
+    base = f"ws{endpoint.address.removeprefix('http')}{endpoint.path_prefix}"
+    return f"{base}/client/hubs/{hub}?access_token={token}"

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from wps_run.problems import SettingsError
 
 _SHAPE = "`Endpoint=https://…;AccessKey=…;Version=1.0;`"
-_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?|[0-9a-f:.]*:[0-9a-f:.]*")
+HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?|[0-9a-f:.]*:[0-9a-f:.]*")
 """An ASCII host name with labels that DNS accepts, or an IPv6 address without brackets."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -108,12 +108,17 @@ class Endpoint:
         key: The access key, or "" with an identity. Not in the repr; keep it out of messages.
         identity: How to get a token of Entra ID, or None to use the key.
         reverse_proxy: The origin of a reverse proxy that requests go to instead, or "".
+        path_prefix: What the reverse proxy has before the paths of the service, raw: `/wps`, or "".
+        headers: Names and values of headers for the reverse proxy or gateway. Secrets: not in the
+            repr; keep them out of messages.
     """
 
     origin: str
     key: str = field(repr=False)
     identity: Identity | None = None
     reverse_proxy: str = ""
+    path_prefix: str = ""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def host(self) -> str:
@@ -134,9 +139,11 @@ class Endpoint:
         """Return this endpoint behind a reverse proxy; tokens are still for the endpoint itself.
 
         Raises:
-            SettingsError: The URL is not `https://host[:port]`, or `http://` to another machine.
+            SettingsError: The URL is not `https://host[:port][/path]`, or `http://` to another
+                machine.
         """
-        return replace(self, reverse_proxy=parse_origin(proxy, what="`--endpoint`"))
+        origin, path = _parse_proxy_url(proxy.strip(), what="`--endpoint`")
+        return replace(self, reverse_proxy=origin, path_prefix=path)
 
 
 _QUOTES = "\"'`\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\uff02\uff07"
@@ -371,7 +378,7 @@ def parse_origin(url: str, port: str | None = None, *, what: str) -> str:
     except ValueError:
         raise SettingsError(f"{what} is not a URL") from None
     host = parts.hostname or ""
-    is_valid = parts.scheme in _DEFAULT_PORTS and _HOST.fullmatch(host)
+    is_valid = parts.scheme in _DEFAULT_PORTS and HOST.fullmatch(host)
     if not is_valid or parts.username is not None:
         raise SettingsError(f"{what} is not an http(s) URL")
     if parts.path.strip("/") or parts.query or parts.fragment:
@@ -382,6 +389,28 @@ def parse_origin(url: str, port: str | None = None, *, what: str) -> str:
     number = None if port_text is None else _parse_port(str(port_text), what)
     suffix = "" if number in {None, _DEFAULT_PORTS[parts.scheme]} else f":{number}"
     return f"{parts.scheme}://" + (f"[{host}]" if ":" in host else host) + suffix
+
+
+_PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
+"""A path as in RFC 3986, percent-encoded."""
+
+
+def _parse_proxy_url(url: str, *, what: str) -> tuple[str, str]:
+    """Parse a URL into its origin and its raw path, without a slash at the end.
+
+    Raises:
+        SettingsError: The URL is invalid, or plain http to another machine.
+    """
+    scheme, separator, rest = url.rpartition("://")
+    host, slash, path = rest.partition("/")
+    if "?" in rest or "#" in rest:
+        raise SettingsError(f"{what} must end after the path, without `?` and `#`")
+    path = (slash + path).rstrip("/")
+    if not _PATH.fullmatch(path):
+        raise SettingsError(f"{what}: its path must be percent-encoded, such as `/my%20api`")
+    if not {".", ".."}.isdisjoint(unquote(path).split("/")):
+        raise SettingsError(f"{what}: its path must not contain `.` or `..` as a part")
+    return parse_origin(scheme + separator + host, what=what), path
 
 
 def _parse_port(text: str, what: str) -> int:

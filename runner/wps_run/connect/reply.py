@@ -33,6 +33,8 @@ class Reply(NamedTuple):
         message: The service's error message on one line, shortened, or None.
         retry_after: Seconds to wait before the next attempt, or None when the response has none.
         is_page: Whether its body is a page (HTML or XML), which the service never sends.
+        is_gateway: Whether it is a page, or an error of a gateway in front of the service.
+        key_header: The header in which the gateway expects a key, if the answer names it, or "".
         by_identity: Whether the request had a token of Entra ID, not one of an access key.
     """
 
@@ -41,6 +43,8 @@ class Reply(NamedTuple):
     message: str | None = None
     retry_after: float | None = None
     is_page: bool = False
+    is_gateway: bool = False
+    key_header: str = ""
     by_identity: bool = False
 
 
@@ -51,7 +55,7 @@ class NoReply(NamedTuple):
         sent: Whether bytes of the request may have reached the service; False only when it is
             certain that nothing was sent (refused connection, DNS or TLS failure).
         code: A stable name: `connect`, `dns`, `tls`, `timeout`, `disconnected`, `token`,
-            `open-files`.
+            `open-files`, `proxy`, `proxy-auth`, `proxy-denied`, `proxy-tls`.
         message: What happened. Never contains a token.
     """
 
@@ -64,8 +68,14 @@ Outcome = Reply | NoReply
 """The outcome of one attempt."""
 
 
-def parse_reply(
-    status: int, headers: Mapping[str, str], body: bytes, *, now: float, clean: Cleaner
+def parse_reply(  # noqa: PLR0913 -- the last three by name
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    now: float,
+    clean: Cleaner,
+    has_gateway: bool = False,
 ) -> Reply:
     """Parse a response. One of the range of success without a page has only its status.
 
@@ -75,18 +85,63 @@ def parse_reply(
         body: The body, or its beginning. It may be JSON, problem+json, HTML, text or empty.
         now: Seconds since the epoch, for a `Retry-After` that is a date.
         clean: Removes secrets and parts of the request from texts of the server.
+        has_gateway: Whether a gateway is configured; an error that is not marked as the
+            service's is then the gateway's.
     """
     is_page = _is_page(headers, body)
     if 200 <= status < 300 and not is_page:  # noqa: PLR2004 -- the range of success
         return Reply(status)
-    code, message = _parse_page(body) if is_page else _parse_error(body)
+    content = None if is_page else _parse_object(body)
+    code, message = (None, _text_of(body, is_page=is_page)) if content is None else _error(content)
+    code = headers.get("x-ms-error-code") or code
     return Reply(
         status,
-        clean(headers.get("x-ms-error-code") or code, MAX_CODE_LENGTH),
+        clean(code, MAX_CODE_LENGTH),
         clean(message, MAX_MESSAGE_LENGTH),
         parse_retry_after(headers, now),
         is_page,
+        is_page
+        or _is_of_gateway(headers, content or {})
+        or not (code or _is_of_service(headers) or not (has_gateway or _names_gateway(headers))),
+        _key_header(headers),
     )
+
+
+def _is_of_gateway(headers: Mapping[str, str], content: Mapping[str, object]) -> bool:
+    """Whether an error can only be a gateway's: the service asks for no login but a token.
+
+    Azure API Management answers with `statusCode`, which no error of the service has.
+    """
+    challenge = headers.get("www-authenticate", "").lower()
+    return "statusCode" in content or bool(challenge and not challenge.startswith("bearer"))
+
+
+def _is_of_service(headers: Mapping[str, str]) -> bool:
+    """Whether an error without a code has a mark of the service."""
+    return "api-supported-versions" in headers or "www-authenticate" in headers
+
+
+_GATEWAYS = re.compile(
+    r"application-gateway|apim|kong|envoy|cloudflare|cloudfront|awselb|apigee|tyk|traefik|akamai"
+    r"|haproxy|varnish|squid",
+    re.IGNORECASE,
+)
+
+
+def _names_gateway(headers: Mapping[str, str]) -> bool:
+    """Whether the answer comes from a gateway or a proxy, or passed one."""
+    return "via" in headers or bool(_GATEWAYS.search(headers.get("server", "")))
+
+
+def _key_header(headers: Mapping[str, str]) -> str:
+    """Return the header that a challenge of Azure API Management names, or an empty text."""
+    challenge = headers.get("www-authenticate", "")[:_MAX_CHALLENGE]
+    name = re.search(r'\bname="([A-Za-z0-9-]{1,60})"', challenge)
+    return name[1] if name and 'type="header"' in challenge else ""
+
+
+_MAX_CHALLENGE = 1000
+"""The most characters of a challenge that are examined."""
 
 
 def _is_page(headers: Mapping[str, str], body: bytes) -> bool:
@@ -156,22 +211,25 @@ def _bounded(seconds: float) -> float:
     return min(max(0.0, seconds), MAX_RETRY_AFTER)
 
 
-def _parse_page(body: bytes) -> tuple[None, str]:
+def _text_of(body: bytes, *, is_page: bool) -> str:
+    if not is_page:
+        return body.decode("utf-8", errors="replace")
     import html  # noqa: PLC0415 -- a large table of entities, seldom needed
 
     text = body.replace(b"\0", b"").decode("utf-8", errors="replace")  # UTF-16, roughly
     title = _TITLE.search(text)
-    return None, html.unescape(title[1] if title else _TAG.sub(" ", text))
+    return html.unescape(title[1] if title else _TAG.sub(" ", text))
 
 
-def _parse_error(body: bytes) -> tuple[str | None, str | None]:
-    text = body.decode("utf-8", errors="replace")
+def _parse_object(body: bytes) -> Mapping[str, object] | None:
     try:
-        content = json.loads(text)
+        content = json.loads(body.decode("utf-8", errors="replace"))
     except (ValueError, RecursionError):
-        return None, text
-    if not isinstance(content, dict):
-        return None, text
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _error(content: Mapping[str, object]) -> tuple[str | None, str | None]:
     inner = content.get("error")
     error = inner if isinstance(inner, dict) else content
     return _first(error, "code"), _first(error, "message", "detail", "title", "error")

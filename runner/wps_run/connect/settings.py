@@ -4,6 +4,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -130,7 +131,29 @@ def resolve_connection(name: str, environment: Mapping[str, str]) -> str:
     return name
 
 
-def resolve_endpoint(connection: str, environment: Mapping[str, str]) -> Endpoint:
+def resolve_endpoint(
+    connection: str,
+    environment: Mapping[str, str],
+    via: str | None = None,
+    headers: Iterable[tuple[str, str]] = (),
+) -> Endpoint:
+    """Resolve the endpoint that a setting describes, and the way to it.
+
+    Args:
+        connection: The name of the setting, in any case. May contain `%NAME%`.
+        environment: Setting names to values, from every source, merged.
+        via: The URL of a reverse proxy that requests go to instead, or None.
+        headers: Names of headers for a gateway, and of the settings with their values.
+
+    Raises:
+        SettingsError: A setting is missing, or it or `via` is invalid.
+    """
+    endpoint = _resolve_service(connection, environment)
+    endpoint = endpoint.behind(via) if via else endpoint
+    return replace(endpoint, headers=_resolve_headers(headers, environment))
+
+
+def _resolve_service(connection: str, environment: Mapping[str, str]) -> Endpoint:
     """Resolve the endpoint that a setting describes, with its key or identity.
 
     `NAME` contains a connection string, or NAME in the section `ConnectionStrings` does. When both
@@ -346,6 +369,83 @@ def _only_value(bindings: Iterable[Mapping[str, Any]], key: str, file: str) -> s
             "of `--function-json`"
         )
     return values[0]
+
+
+_RESERVED_HEADERS = frozenset(
+    {
+        *("host", "authorization", "accept", "accept-encoding", "expect", "x-ms-client-request-id"),
+        *("content-type", "content-length", "content-encoding", "x-http-method-override"),
+        *("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"),
+        *("proxy-authorization", "proxy-connection"),
+    }
+)
+"""Headers that wps-run sets itself, or that would change how a request is read."""
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]+")
+_SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:()-]{0,127}")
+_LIKE_A_KEY = re.compile(r"(?i)[0-9a-f-]{32,}|(?=.*[0-9])(?=.*[a-z])[0-9a-z]{32,}")
+
+
+def parse_header_setting(text: str) -> tuple[str, str]:
+    """Parse `NAME=SETTING` into the name of a header and that of the setting with its value.
+
+    Raises:
+        SettingsError: It is something else. The message contains nothing but the header's name,
+            since people write the value, too, where the setting should be.
+    """
+    name, equals, setting = text.partition("=")
+    if not equals or ":" in name:
+        raise SettingsError(
+            "write NAME=SETTING: the name of a header, and the name of the setting with its value"
+        )
+    if not _HEADER_NAME.fullmatch(name):
+        raise SettingsError("the name of a header consists of letters, digits and hyphens")
+    if name.lower() in _RESERVED_HEADERS:
+        raise SettingsError(f"`{name}` cannot be added, since wps-run sets it or depends on it")
+    if (
+        not _SETTING_NAME.fullmatch(setting)
+        or _LIKE_A_KEY.fullmatch(setting)
+        or is_secret_value(setting)
+    ):
+        raise SettingsError(
+            f"`{name}` needs the name of a setting, not the value itself: put the value into an "
+            f"environment variable, such as GATEWAY_KEY, and write {name}=GATEWAY_KEY"
+        )
+    return name, setting
+
+
+def _resolve_headers(
+    names: Iterable[tuple[str, str]], environment: Mapping[str, str]
+) -> tuple[tuple[str, str], ...]:
+    """Return the headers whose values are in settings.
+
+    Args:
+        names: The names of headers and of the settings with their values.
+        environment: Setting names to values.
+
+    Raises:
+        SettingsError: A setting is missing or cannot be the value of a header, or a header is
+            named twice. The message never contains a value.
+    """
+    finder = SettingFinder(environment)
+    headers: dict[str, tuple[str, str]] = {}
+    for name, setting in names:
+        value = finder.usable(setting)
+        if name.lower() in headers:
+            raise SettingsError(f"the header `{name}` is given twice")
+        if not value:
+            raise SettingsError(
+                f"setting `{setting}`, the value of the header `{name}`, is missing: set it as an "
+                "environment variable, or under `Values` in the file given by `--settings`"
+            )
+        if not _HEADER_VALUE.fullmatch(value):
+            raise SettingsError(
+                f"setting `{setting}` cannot be the value of the header `{name}`: it contains a "
+                "line break, or a character that is not ASCII"
+            )
+        headers[name.lower()] = (name, value)
+    return tuple(headers.values())
 
 
 def parse_settings(text: str, file: str) -> Mapping[str, str]:

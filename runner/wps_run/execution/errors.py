@@ -48,6 +48,19 @@ _INTERMEDIARY = (
     "something between you and the service answered, such as a proxy, a gateway or the login page "
     "of a network; check the endpoint and the way to it"
 )
+_GATEWAY_REFUSAL = (
+    "a gateway in front of the service refused the request; if it expects a key, add "
+    "`--header {}=SETTING` with the name of the setting that has the key; else check what the "
+    "gateway allows, and the access key if it passes requests on"
+)
+_GATEWAY_MISSING = (
+    "something in front of the service answered, such as a gateway, and has nothing at this path; "
+    "check the endpoint and the path of `--endpoint https://HOST/PATH`, to which the service's "
+    "`/api/hubs/…` is added"
+)
+_KEY_HEADER = "Ocp-Apim-Subscription-Key"
+"""The header of Azure API Management, unless the answer names another one."""
+
 _REDIRECT = (
     "redirects are not followed, since the token is only for this endpoint; check it, and whether "
     "something between you and the service answered, such as the login page of a network"
@@ -64,6 +77,15 @@ _NO_REPLY_HINTS: Mapping[str, str] = MappingProxyType(
         "open-files": "lower `concurrency`, or raise the limit of open files (`ulimit -n`)",
         "tls": "check the clock and the certificates of this machine; `--ca-bundle FILE` adds a CA",
         "timeout": "set a longer `timeout`, or a lower `concurrency`",
+        "proxy": "nothing was sent; check `HTTPS_PROXY` and that the proxy works, and if it "
+        "answers with a status, that it finds the service's host; `NO_PROXY` names hosts to reach "
+        "directly",
+        "proxy-auth": "nothing was sent; write `http://USER:PASSWORD@HOST:PORT` into "
+        "`HTTPS_PROXY`, with special characters percent-encoded (`@` as `%40`)",
+        "proxy-denied": "nothing was sent; the proxy must allow CONNECT to the service's host and "
+        "port; check `HTTPS_PROXY`, or name the host in `NO_PROXY` to reach it directly",
+        "proxy-tls": "nothing was sent; write `http://` in `HTTPS_PROXY` unless the proxy itself "
+        "uses TLS, which few do; `--ca-bundle FILE` adds its CA",
         "disconnected": "the service or something on the way to it closed the connection",
     }
 )
@@ -137,7 +159,8 @@ def _doubt_hint(action: Action, *, in_doubt: bool) -> str:
 def _reply_message(action: Action, reply: Reply) -> str:
     """Return the service's own message; for an answer that is not the service's, what is wrong."""
     if reply.status in _ERROR_STATUSES:
-        return reply.message or f"the service answered {status_text(reply.status)}"
+        source = "a gateway" if reply.is_gateway else "the service"
+        return reply.message or f"{source} answered {status_text(reply.status)}"
     page = f" with a page ({reply.message or 'without text'})" if reply.is_page else ""
     expected = " or ".join(map(str, action.success))
     answer = f"the answer was {status_text(reply.status)}{page}"
@@ -150,17 +173,27 @@ _ERROR_STATUSES = range(300, 600)
 
 def _reply_hint(action: Action, reply: Reply) -> str:
     status = reply.status
-    if reply.by_identity and status in IDENTITY_HINTS and not reply.is_page:
-        return IDENTITY_HINTS[status]
+    identity_hint = IDENTITY_HINTS.get(status) if reply.by_identity else None
+    if hint := gateway_hint(reply) or identity_hint:
+        return hint
     if status in _STATUS_HINTS and not reply.is_page:
         return _STATUS_HINTS[status]
-    if status == HTTPStatus.NOT_FOUND and not reply.is_page:
+    if status == HTTPStatus.NOT_FOUND:
         return _missing_hint(action)
     if HTTPStatus.INTERNAL_SERVER_ERROR <= status < _ERROR_STATUSES.stop:
-        return f"{_INTERMEDIARY}; {_SERVICE_TROUBLE}" if reply.is_page else _SERVICE_TROUBLE
+        return f"{_INTERMEDIARY}; {_SERVICE_TROUBLE}" if reply.is_gateway else _SERVICE_TROUBLE
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return _REDIRECT
     return _INTERMEDIARY if reply.is_page or status not in _ERROR_STATUSES else ""
+
+
+def gateway_hint(reply: Reply) -> str:
+    """Return what to do about a gateway's refusal, or "" if the reply is none."""
+    if not reply.is_gateway:
+        return ""
+    if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return _GATEWAY_REFUSAL.format(reply.key_header or _KEY_HEADER)
+    return _GATEWAY_MISSING if reply.status == HTTPStatus.NOT_FOUND else ""
 
 
 def _missing_hint(action: Action) -> str:

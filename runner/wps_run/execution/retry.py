@@ -103,6 +103,10 @@ Decision = Finish | Retry
 ACCEPTED = Finish(Status.OK, None)
 
 
+_FINAL = frozenset({"tls", "proxy-auth", "proxy-denied", "proxy-tls"})
+"""Codes of failures before the first byte that another attempt would repeat."""
+
+
 def classify(action: Action, outcome: Outcome) -> OutcomeKind:
     """Return what one outcome says about the action.
 
@@ -111,13 +115,14 @@ def classify(action: Action, outcome: Outcome) -> OutcomeKind:
     passed the request on is not known; nor is it for a status of no class, such as 000 or 999.
 
     A 503 may come from behind the point where the action took effect, so it leaves doubt, as
-    every 5xx does. A redirect is not followed, so it is a refusal. TLS failures are final: a
-    certificate that does not verify will not at the next attempt.
+    every 5xx does. A redirect is not followed, so it is a refusal. A failure before anything was
+    sent is final if it does not depend on the moment: a certificate that does not verify, or a
+    proxy that refuses.
     """
     if isinstance(outcome, NoReply):
         if outcome.sent:
             return OutcomeKind.IN_DOUBT
-        return OutcomeKind.REFUSED if outcome.code == "tls" else OutcomeKind.NOT_DONE
+        return OutcomeKind.REFUSED if outcome.code in _FINAL else OutcomeKind.NOT_DONE
     if outcome.status in action.success and not outcome.is_page:
         return OutcomeKind.ACCEPTED
     return _classify_status(outcome.status)

@@ -36,22 +36,25 @@ class VariableScope:
         environment: The variables of `${env.NAME}`; None when they are known only at run time.
         inputs: The files that the playbook names.
         connections: The settings that hold connection strings; `${env.NAME}` does not read them.
+        keys: The settings that hold keys of a gateway, likewise.
         allowed: The secrets of the environment that `${env.NAME}` may read all the same.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each has a default
         self,
         variables: Mapping[str, str] = MappingProxyType({}),
         environment: Mapping[str, str] | None = MappingProxyType({}),
         inputs: Inputs = NO_INPUTS,
         *,
         connections: Collection[str] = (),
+        keys: Collection[str] = (),
         allowed: Collection[str] = (),
     ) -> None:
         self.variables = variables
         self.environment = environment
         self.inputs = inputs
         self.connections = connections
+        self.keys = keys
         self.allowed = allowed
         self._refusals: dict[str, str | None] = {}
 
@@ -62,7 +65,9 @@ class VariableScope:
         return self._refusals[name]
 
     def _reason(self, name: str) -> str | None:
-        is_setting = any(is_setting_of(connection, name) for connection in self.connections)
+        is_setting = any(
+            is_setting_of(connection, name) for connection in (*self.connections, *self.keys)
+        )
         if is_setting or is_secret_name(name):
             return "by its name holds a key, a password or a token"
         value = (self.environment or {}).get(name, "")
@@ -73,7 +78,7 @@ class VariableScope:
     @cached_property
     def secrets(self) -> Secrets:
         """The secrets of the environment, which are not shown even if they may be sent."""
-        return secrets_of(self.environment or {}, self.allowed)
+        return secrets_of(self.environment or {}, self.allowed, self.keys)
 
 
 class UnusableReferenceError(Exception):

@@ -8,7 +8,12 @@ from typing import Any
 import click
 
 from wps_run import checking
-from wps_run.cli.options import read_binding, read_environment, settings_options
+from wps_run.cli.options import (
+    gateway_options,
+    read_binding,
+    read_environment,
+    settings_options,
+)
 from wps_run.connect.client_token import (
     ClientTokenOptions,
     build_client_url,
@@ -78,11 +83,7 @@ class Lifetime(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no g
     help="Read the connection string from the setting with this NAME.",
 )
 @settings_options
-@click.option(
-    "--endpoint",
-    metavar="URL",
-    help="Connect to this reverse proxy; the token is still for the service's own endpoint.",
-)
+@gateway_options
 def command(
     hub: str | None,
     *,
@@ -94,6 +95,7 @@ def command(
     settings: str | None,
     function_json: str | None,
     endpoint: str | None,
+    headers: tuple[tuple[str, str], ...],
 ) -> int:
     """Print a URL with which a WebSocket client connects.
 
@@ -111,8 +113,7 @@ def command(
     options.validate()
     binding = read_binding(function_json)
     name = connection or binding.connection or checking.DEFAULT_CONNECTION
-    service = resolve_endpoint(name, environment)
-    service = service.behind(endpoint) if endpoint else service
+    service = resolve_endpoint(name, environment, endpoint, headers)
     hub_name = resolve_hub(hub or binding.hub, environment)
     if service.identity:
         token = asyncio.run(_request_token(service, hub_name, options))
@@ -147,11 +148,12 @@ async def _request_token(endpoint: Endpoint, hub: str, options: ClientTokenOptio
 
 def _reason(outcome: Outcome) -> str:
     """Return why a response has no token, and what to do."""
-    from wps_run.execution.errors import IDENTITY_HINTS  # noqa: PLC0415 -- only Entra ID needs it
+    from wps_run.execution.errors import IDENTITY_HINTS, gateway_hint  # noqa: PLC0415 -- only Entra ID needs it
 
     reason = outcome.message or outcome.code or getattr(outcome, "status", "no token in it")
     if not isinstance(outcome, Reply):
         return str(reason)
     if outcome.is_page:
-        return f"something between you and the service answered with a page ({reason})"
-    return "; ".join(filter(None, (str(reason), IDENTITY_HINTS.get(outcome.status))))
+        reason = f"something between you and the service answered with a page ({reason})"
+    hint = gateway_hint(outcome) or IDENTITY_HINTS.get(outcome.status)
+    return "; ".join(filter(None, (str(reason), hint)))

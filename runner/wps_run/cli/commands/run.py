@@ -30,6 +30,7 @@ from wps_run.cli.journals import (
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import (
     RecordingCommand,
+    gateway_options,
     given_options,
     note_empty_shard,
     override_option,
@@ -59,7 +60,6 @@ from wps_run.playbook.model import ActionTemplate
 from wps_run.playbook.options import CONNECTION
 from wps_run.playbook.steps import action_index
 from wps_run.problems import PlaybookError, UsageError, is_out_of_files
-from wps_run.redaction import secrets_of
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
 from wps_run.report.progress import wait_line
 
@@ -81,6 +81,7 @@ class RunArguments:
     fault_seed: int | None
     absent: tuple[tuple[str, float | None], ...]
     endpoint: str | None
+    headers: tuple[tuple[str, str], ...]
     ca_bundle: str | None
     output: str
     journal: str | None
@@ -124,11 +125,7 @@ class RunArguments:
 @rehearsal_options
 @override_option(CONNECTION, [CONNECTION.key])
 @settings_options
-@click.option(
-    "--endpoint",
-    metavar="URL",
-    help="Send requests to this reverse proxy. Tokens are still for the service's own endpoint.",
-)
+@gateway_options
 @click.option(
     "--ca-bundle",
     type=click.Path(),
@@ -205,8 +202,9 @@ def command(**values: Any) -> int:
         args = RunArguments.of(values)
     faults = rehearsal_arguments(args.faults, args.fault_seed, args.absent, local=args.local)
     overrides = overrides_from(values)
-    secrets = secrets_of(overrides.environment, overrides.allowed_environment)
-    context.with_resource(logging_to_stderr(args.log_level, verbose=args.verbose, secrets=secrets))
+    context.with_resource(
+        logging_to_stderr(args.log_level, verbose=args.verbose, secrets=overrides.secrets)
+    )
     paths = args.playbooks
     if history and journal.resume:
         overrides = resumed_overrides(history, overrides, journal.resume)
@@ -256,7 +254,9 @@ def _service_context(
     resumption: Resumption | None,
 ) -> OpenContext:
     """Prepare a run against the service; errors in its settings show before the run starts."""
-    endpoints = {plan.first: running.endpoint_of(plan, args.endpoint) for plan in plans}
+    endpoints = {
+        plan.first: running.endpoint_of(plan, args.endpoint, args.headers) for plan in plans
+    }
     if not args.yes:
         _confirm(plans, lambda plan: endpoints[plan.first], resumption)
     hosts = [endpoints[plan.first].host for plan in plans]
