@@ -337,3 +337,38 @@ def _faulty(playbook: Playbook, rows: list[dict[str, str]]) -> list[set[str]]:
                 )[1]
             )
     return result
+
+
+MANY_KEYS = 'x","admin":true,"y":"z'
+"""A cell that would add keys to a JSON object."""
+
+
+@pytest.mark.parametrize("cell", [MANY_KEYS, "\\", 'a\nb"', "é\x00", "{}"])
+def test_a_cell_inside_quotes_of_json_stays_a_text(cell: str) -> None:
+    (step,) = steps_of(
+        f"- {{forEach: [{{n: {json.dumps(cell)}}}], actionName: sendToAll, dataType: json,\n"
+        '   data: \'{"a": "${room}: ${each.n}"}\'}\n'
+    )
+    assert json.loads(step.request.body) == {"a": f"launch: {cell}"}
+
+
+def test_outside_quotes_a_cell_is_one_json_value() -> None:
+    action = "- {forEach: [%s], actionName: sendToAll, dataType: json, data: '{\"a\": ${each}}'}\n"
+    assert [json.loads(step.request.body) for step in steps_of(action % "'[1]', 'null', 2")] == [
+        {"a": [1]},
+        {"a": None},
+        {"a": 2},
+    ]
+    for cell in ("'1,\"admin\":true'", "NaN", "x", "''"):
+        (message,) = messages_of(action % f"1, {cell}")
+        assert "`${each}` is outside quotes, where its value must be JSON" in message
+
+
+def test_json_around_cells_needs_a_type_that_is_known() -> None:
+    action = (
+        "- {forEach: [{t: text, d: '1'}, {t: json, d: '1'}], actionName: sendToAll,\n"
+        "   dataType: '${each.t}', data: '%s'}\n"
+    )
+    assert messages_of(action % "${each.d}") == []
+    (message,) = messages_of(action % "[${each.d}]")
+    assert "`dataType: json` must be written in the action" in message

@@ -19,6 +19,7 @@ from wps_run.actions.names import NAME_PATTERN, name_error
 from wps_run.actions.table import ACTIONS
 from wps_run.cli.commands.init import FIRST
 from wps_run.document.loader import decode, load
+from wps_run.playbook.batch import is_batch
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import SETTING_PATTERN
 from wps_run.playbook.recognition import is_playbook
@@ -30,7 +31,7 @@ from wps_run.playbook.schema import (
     playbook_schema,
     schema_text,
 )
-from wps_run.playbook.validator import PlaybookValidator, default_validator, is_batch
+from wps_run.playbook.validator import PlaybookValidator, default_validator
 from wps_run.problems import PlaybookError
 
 PLAYBOOKS = Path(__file__).parent.parent / "playbooks"

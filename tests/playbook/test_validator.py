@@ -7,9 +7,10 @@ import pytest
 from wps_run.actions.table import ACTIONS
 from wps_run.document.document import Path
 from wps_run.document.scalars import Base64
+from wps_run.playbook.batch import is_batch
 from wps_run.playbook.constraints import Finding
 from wps_run.playbook.schema import SchemaForm
-from wps_run.playbook.validator import default_validator, is_batch
+from wps_run.playbook.validator import default_validator
 
 
 def found(

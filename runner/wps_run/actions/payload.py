@@ -16,6 +16,8 @@ CONTENT_TYPES: Mapping[str, str] = {
 """Media types of the body by `dataType`. Source: the three types of the send operations."""
 
 
+BUFFER_ERROR = 'a Buffer is {"type":"Buffer","data":[…]} with numbers from 0 to 255'
+
 _SHOWN = 60
 """The longest data that a message repeats, in characters."""
 
@@ -65,14 +67,28 @@ def _encode_binary(data: object) -> bytes:
                 "`data` is not base64; for `dataType: binary` write `!!binary`, base64, "
                 "or the JSON of a Node Buffer"
             ) from None
-    if isinstance(data, Mapping) and str(data.get("type", "")).casefold() == "buffer":
-        try:
-            return bytes(data["data"])
-        except (KeyError, TypeError, ValueError):
-            raise ValueError(
-                'a Buffer is {"type":"Buffer","data":[…]} with numbers from 0 to 255'
-            ) from None
+    content = buffer_bytes(data)
+    if content is not None:
+        return content
+    if is_buffer(data):
+        raise ValueError(BUFFER_ERROR)
     raise ValueError('`data` must be `!!binary`, base64, or {"type":"Buffer","data":[…]}')
+
+
+def is_buffer(data: object) -> bool:
+    """Return whether data claims to be the JSON of a Node Buffer."""
+    return isinstance(data, Mapping) and str(data.get("type", "")).casefold() == "buffer"
+
+
+def buffer_bytes(data: object) -> bytes | None:
+    """Return the bytes of the JSON of a Node Buffer; None if data is none or is not valid."""
+    numbers = data.get("data") if isinstance(data, Mapping) and is_buffer(data) else None
+    if not isinstance(numbers, list) or any(type(number) is not int for number in numbers):
+        return None
+    try:
+        return bytes(numbers)
+    except ValueError:
+        return None
 
 
 def _require_json(text: str) -> None:

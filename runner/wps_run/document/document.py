@@ -55,13 +55,36 @@ class Document:
         self.problems = problems
         self._source = source
         self._roots = roots
-        self._offsets = offsets
+        self._offsets = dict(offsets)
         self._alias_spans = alias_spans
         self._key_indexes: dict[int, dict[object, int]] = {}
 
     def position(self, path: Path) -> Position:
         """Return where a value begins, or its closest container if there is no such value."""
         return self._source.position(self._find(path)[1])
+
+    def position_of_key(self, path: Path) -> Position:
+        """Return where the key of a value begins."""
+        return self._source.position(self._find(path)[0])
+
+    def rename_keys(self, mapping: dict[str, Any], names: Mapping[str, str]) -> None:
+        """Rename keys of a mapping of this document, in place; positions are kept.
+
+        Args:
+            mapping: The mapping.
+            names: The new name of each key that stays; all others are removed.
+        """
+        old = self._offsets[id(mapping)]
+        new: EntryOffsets = array("q")
+        entries = {}
+        for index, (key, value) in enumerate(mapping.items()):
+            if key in names:
+                entries[names[key]] = value
+                new.extend(old[OFFSETS_PER_ENTRY * index : OFFSETS_PER_ENTRY * (index + 1)])
+        mapping.clear()
+        mapping.update(entries)
+        self._offsets[id(mapping)] = new
+        self._key_indexes.pop(id(mapping), None)
 
     def value_at(self, path: Path) -> Any:  # noqa: ANN401 -- any YAML value
         value = self.data

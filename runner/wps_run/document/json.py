@@ -24,6 +24,19 @@ def looks_like_json(text: str) -> bool:
     return text.lstrip(" \t\r\n")[:1] in {"[", "{"}
 
 
+def is_json_lines(text: str, file: str) -> bool:
+    """Check whether a text that is not JSON as a whole is NDJSON: an object on each line.
+
+    Args:
+        text: The text. It is, if its first line is an object, and another one follows.
+        file: The name of the file. It is, if the name says so.
+    """
+    first, _, rest = text.strip().partition("\n")
+    if file.lower().endswith((".ndjson", ".jsonl")):
+        return bool(first)
+    return first[:1] == "{" and rest.lstrip()[:1] == "{" and json_error(first) is None
+
+
 def json_error(text: str) -> json.JSONDecodeError | None:
     """Return the error that makes a text invalid JSON, or None.
 

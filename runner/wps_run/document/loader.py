@@ -23,7 +23,13 @@ from yaml.events import (
 from wps_run.document import syntax_errors
 from wps_run.document.builder import MERGE_KEY, TOO_DEEP, DocumentBuilder
 from wps_run.document.document import Document
-from wps_run.document.json import add_json_nodes, explain_json, json_error, looks_like_json
+from wps_run.document.json import (
+    add_json_nodes,
+    explain_json,
+    is_json_lines,
+    json_error,
+    looks_like_json,
+)
 from wps_run.document.scalars import TagError, resolve_plain, resolve_tagged, short_tag
 from wps_run.document.source import Source
 from wps_run.problems import PlaybookError
@@ -116,10 +122,34 @@ def parse(text: str, file: str) -> Document:
             if invalid is None:
                 add_json_nodes(source.text, builder)
                 return builder.build()
+            if is_json_lines(source.text, file):
+                _add_json_lines(source.text, builder)
+                return builder.build()
             if is_json_file:
                 message, offset = explain_json(invalid)
                 raise builder.fatal(message, "syntax", offset, offset + 1)
         return _parse_yaml(source, builder)
+
+
+def _add_json_lines(text: str, builder: DocumentBuilder) -> None:
+    """Add the values of NDJSON as the items of one list.
+
+    Raises:
+        PlaybookError: Lines are not JSON, or the builder refuses a node.
+    """
+    offset = 0
+    for line in text.split("\n"):
+        invalid = json_error(line) if line.strip() else None
+        if invalid:
+            message, start = explain_json(invalid)
+            start = offset + min(start, len(line) - 1)
+            builder.add_problem(message, "syntax", start, start + 1)
+        offset += len(line) + 1
+    if builder.problems:
+        raise PlaybookError(builder.problems)
+    builder.start_container([], 0, None)
+    add_json_nodes(text, builder)
+    builder.end_container(len(text))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Expand one action of a playbook: substitute its variables and rows, and check every result."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from operator import itemgetter
@@ -21,8 +21,10 @@ from wps_run.playbook.rows import InputError, Row, Rows, inline_rows
 from wps_run.playbook.schema import SchemaForm
 from wps_run.playbook.validator import default_validator
 from wps_run.playbook.variables import (
-    FilterValueError,
+    EXPRESSION,
+    JSON,
     NotYetKnownError,
+    Syntax,
     Template,
     TooLongError,
     UnusableReferenceError,
@@ -37,6 +39,13 @@ MESSAGE_CACHE_SIZE = 16
 """How many message files are cached, so that a file is not read again for every row."""
 
 _PROPERTY = re.compile(r"^`(\w+)`")
+_WHOLE = re.compile(r"\$\{[^}\n]*\}")
+_UNESCAPED_JSON = Finding(
+    ("data",),
+    "`data` is JSON with `${…}` in it, so `dataType: json` must be written in the action; here it "
+    "comes from a row",
+    "json-value",
+)
 _MAX_DIGITS = 18
 """The longest text that is read as a number. The limits of the table are far below."""
 
@@ -88,11 +97,12 @@ class Expansion:
         self._functions: dict[str, CellFunction] = {}
         self._first_columns: dict[str, str] = {}
         self._expressions: dict[str, Template] = {}
-        """Expressions with cells outside quotes, which are checked in each row."""
+        """Expressions and JSON with cells outside quotes, which are checked in each row."""
         self._predicates: tuple[tuple[str, Predicate], ...] | None = None
         self._message = lru_cache(maxsize=MESSAGE_CACHE_SIZE)(self._read_message)
-        for key, value in self._substituted_properties().items():
-            self._compile(key, value)
+        properties = self._substituted_properties()
+        for key in sorted(properties, key=lambda key: key != "dataType"):  # others depend on it
+            self._compile(key, properties[key])
 
     def __iter__(self) -> Iterator[ExpandedAction]:
         if self._problems:
@@ -114,8 +124,7 @@ class Expansion:
         """Make one property a constant, or a function of the cells of a row."""
         path = (*self._template.path, key)
         if isinstance(value, str):
-            is_expression = key in self._expression_names
-            parts = [self._parse(value, path, is_expression=is_expression)]
+            parts = [self._parse(value, path, self._syntax_of(key, value))]
             if not all(parts[0].quoted):
                 self._expressions[key] = parts[0]
         elif isinstance(value, list):
@@ -140,18 +149,21 @@ class Expansion:
         except TooLongError as error:
             self._add_unusable(path, error)
 
-    @property
-    def _expression_names(self) -> Collection[str]:
+    def _syntax_of(self, key: str, text: str) -> Syntax | None:
+        """Return the language of a property; None for a text, and for JSON from one variable."""
+        if key == "data" and self._constants.get("dataType") == "json":
+            return None if _WHOLE.fullmatch(text) else JSON
         fields = self._template.action.fields
-        return [field.name for field in fields if field.is_expression]
+        is_expression = any(field.name == key and field.is_expression for field in fields)
+        return EXPRESSION if is_expression else None
 
     def _is_number(self, key: str) -> bool:
         fields = self._template.action.fields
         return any(field.name == key and field.type is FieldType.INTEGER for field in fields)
 
-    def _parse(self, text: str, path: Path, *, is_expression: bool = False) -> Template:
+    def _parse(self, text: str, path: Path, syntax: Syntax | None = None) -> Template:
         try:
-            return parse_template(text, self._scope, is_expression=is_expression)
+            return parse_template(text, self._scope, syntax)
         except UnusableReferenceError as error:
             self._add_unusable(path, error)
         except NotYetKnownError:
@@ -255,7 +267,7 @@ class Expansion:
                 values[key] = make(row.cells)
         except (KeyError, TooLongError) as error:
             return self._rejected_row(row, item, [_fill_finding(error, row)])
-        if self._expressions and (problem := self._unusable_cell(row)):
+        if problem := self._unusable_cell(row, values):
             return ExpandedAction(self._template, item, row.position, {}, None, (problem,))
         if not self._passes(values):
             findings = list(self._check(values, varying=True))
@@ -267,6 +279,12 @@ class Expansion:
             if self._is_known:
                 values["data"] = self._message(name, data_type_of(values))
         return ExpandedAction(self._template, item, row.position, values, label, (), row.cells)
+
+    def _is_unescaped_json(self, values: Mapping[str, Any]) -> bool:
+        """Check whether the row makes JSON of a text that was not known to be JSON."""
+        source = self._template.values.get("data")
+        is_mixed = isinstance(source, str) and "${" in source and not _WHOLE.fullmatch(source)
+        return is_mixed and values["dataType"] == "json"
 
     def _passes(self, values: Mapping[str, Any]) -> bool:
         """Check the row's values by predicates; False means that the full check must decide."""
@@ -324,13 +342,15 @@ class Expansion:
         problems = tuple(self._row_problem(row, finding) for finding in findings)
         return ExpandedAction(self._template, item, row.position, {}, None, problems)
 
-    def _unusable_cell(self, row: Row) -> Problem | None:
-        """Find a cell that would become another part of an expression."""
+    def _unusable_cell(self, row: Row, values: Mapping[str, Any]) -> Problem | None:
+        """Find a cell that would become another part of an expression or of JSON."""
+        if "dataType" in self._functions and self._is_unescaped_json(values):
+            return self._row_problem(row, _UNESCAPED_JSON)
         for key, template in self._expressions.items():
             unusable = template.unusable_column(row.cells) if self._is_known else None
             if unusable:
-                column, message = unusable
-                return self._cell_problem(row, column, f"{key}: {message}", FilterValueError.rule)
+                column, error = unusable
+                return self._cell_problem(row, column, f"{key}: {error.message}", error.rule)
         return None
 
     def _row_problem(self, row: Row, finding: Finding) -> Problem:

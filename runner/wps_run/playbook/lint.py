@@ -190,6 +190,15 @@ def find_not_in_binding(playbook: Playbook) -> Iterator[Problem]:
                 (*template.path, "actionName"),
             )
             continue
+        if template.values.get("dataType") == "binary" and isinstance(
+            template.values.get("data"), str
+        ):
+            yield playbook.document.problem(
+                "the Functions output binding takes binary `data` only as the JSON of a Node "
+                'Buffer, {"type":"Buffer","data":[…]}, not as base64',
+                NOT_IN_BINDING,
+                (*template.path, "data"),
+            )
         for name in sorted(template.action.rest_fields & set(template.values)):
             yield playbook.document.problem(
                 f"the Functions output binding has no `{name}` on `{template.action.name}`",

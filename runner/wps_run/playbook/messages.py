@@ -6,7 +6,13 @@ from typing import Any
 
 from wps_run.actions.fields import Field, FieldType
 from wps_run.actions.names import name_error
-from wps_run.actions.payload import encode_message, quote_json
+from wps_run.actions.payload import (
+    BUFFER_ERROR,
+    buffer_bytes,
+    encode_message,
+    is_buffer,
+    quote_json,
+)
 from wps_run.actions.table import Action
 from wps_run.document.scalars import resolve_plain
 from wps_run.playbook.options import DURATION, TIMEOUT
@@ -16,7 +22,11 @@ from wps_run.text import has_surrogate
 _SHOWN = 60
 """Values with more characters are not quoted in a message."""
 
-_LEGACY = {"operationKind": "actionName", "message": "data", "messageDataType": "dataType"}
+_LEGACY_BY_FOLDED_NAME = {
+    "operationkind": "actionName",
+    "message": "data",
+    "messagedatatype": "dataType",
+}
 """Names in the output binding's beta versions, with the current names. Source: its changelog."""
 
 _TYPE_NAMES: tuple[tuple[type, str], ...] = (
@@ -116,11 +126,7 @@ def text_error(field: Field, value: str) -> str | None:
 def data_error(field: Field, value: object, data_type: str, source_text: str) -> str | None:
     """Explain why `data` cannot be sent as this `dataType`; None if it can."""
     if data_type != "binary" and not isinstance(value, str):
-        if isinstance(value, list | dict):
-            text = quote_json(value)
-            remedy = text if len(text) <= 2 * _SHOWN else "it as one JSON string in quotes"
-            return f"`{field.name}` must be a string, not {describe_type(value)}; write {remedy}"
-        return string_error(f"`{field.name}`", value, source_text)
+        return _not_a_message(field, value, source_text)
     try:
         size = len(encode_message(value, data_type))
     except ValueError as error:
@@ -130,13 +136,43 @@ def data_error(field: Field, value: object, data_type: str, source_text: str) ->
     return None
 
 
+def _not_a_message(field: Field, value: object, source_text: str) -> str:
+    """Explain that `data` must be a string for text and JSON."""
+    content = buffer_bytes(value)
+    if content is not None:
+        return (
+            f"`{field.name}` is a Buffer, which a playbook takes for `dataType: binary` only; "
+            f"write {_quoted_text(content)}"
+        )
+    if is_buffer(value):
+        return BUFFER_ERROR
+    if isinstance(value, list | dict):
+        text = quote_json(value)
+        remedy = text if len(text) <= 2 * _SHOWN else "it as one JSON string in quotes"
+        return f"`{field.name}` must be a string, not {describe_type(value)}; write {remedy}"
+    return string_error(f"`{field.name}`", value, source_text)
+
+
+def _quoted_text(content: bytes) -> str:
+    try:
+        return quote_json(content.decode()) if len(content) <= _SHOWN else "its text as a string"
+    except UnicodeDecodeError:
+        return "`dataType: binary`"
+
+
 def closest_key(key: str, known: Iterable[str]) -> str:
     """Return the known key that an unknown key was probably meant to be, or an empty text."""
     known = list(known)
-    if _LEGACY.get(key) in known:
-        return _LEGACY[key]
+    if _LEGACY_BY_FOLDED_NAME.get(key.lower()) in known:
+        return _LEGACY_BY_FOLDED_NAME[key.lower()]
     near = did_you_mean(key, known)
     return near.split("`")[1] if near else ""
+
+
+def legacy_key(key: str) -> str | None:
+    """Explain a key of the output binding's betas, in any letter case; None for other keys."""
+    name = _LEGACY_BY_FOLDED_NAME.get(key.lower())
+    return f"`{key}` was the name in the binding's betas; it is `{name}` now" if name else None
 
 
 def unknown_key(key: str, known: Iterable[str], owner: str, top_level: Container[str] = ()) -> str:
@@ -151,8 +187,9 @@ def unknown_key(key: str, known: Iterable[str], owner: str, top_level: Container
     known = list(known)
     if key in top_level:
         return f"`{key}` belongs to the top of the playbook, not to {owner}"
-    if _LEGACY.get(key) in known:
-        return f"`{key}` was the name in the binding's betas; it is `{_LEGACY[key]}` now"
+    legacy = legacy_key(key)
+    if legacy and _LEGACY_BY_FOLDED_NAME[key.lower()] in known:
+        return legacy
     near = did_you_mean(key, known)
     return f"`{key}` is not a key of {owner}{near or '; it has ' + join_names(known, 'and')}"
 
@@ -185,8 +222,9 @@ def unknown_action(name: str, actions: Iterable[str]) -> str:
 
 def no_action_name(mapping: Mapping[str, object], actions: Iterable[str]) -> tuple[str, str]:
     """Explain that `actionName` is missing; also return the wrong key in its place, or ""."""
-    if "operationKind" in mapping:
-        return unknown_key("operationKind", ["actionName"], "an action"), "operationKind"
+    legacy = next((key for key in mapping if key.lower() == "operationkind"), None)
+    if legacy:
+        return unknown_key(legacy, ["actionName"], "an action"), legacy
     known = set(actions)
     key = next((key for key in mapping if key in known), "")
     if key:

@@ -9,12 +9,13 @@ from wps_run.actions.table import ACTIONS, Action
 from wps_run.document.document import Document, Path
 from wps_run.document.loader import parse
 from wps_run.input_limits import PROBLEMS
+from wps_run.playbook.batch import is_batch, normalize_batch
 from wps_run.playbook.constraints import Finding
 from wps_run.playbook.foreach import invalid_references
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.recognition import foreign_file
 from wps_run.playbook.schema import SchemaForm
-from wps_run.playbook.validator import default_validator, is_batch
+from wps_run.playbook.validator import default_validator
 from wps_run.playbook.variables import reference_problem
 from wps_run.problems import PlaybookError, Problem, limited, sort_problems
 
@@ -101,6 +102,8 @@ def check_document(document: Document) -> Playbook:
     slash_in_names = keys.get("slashInNames") == "allow"
     actions: list[ActionTemplate] = []
     problems += _problems_of(document, findings)
+    if is_bare:
+        problems += normalize_batch(document)
     for path, item in _items(data if is_bare else keys.get("actions", []), is_bare=is_bare):
         form = SchemaForm.BATCH if is_bare else _form_of(item)
         errors = _action_problems(document, path, item, form, slash_in_names=slash_in_names)

@@ -19,6 +19,7 @@ from wps_run.actions.table import ACTIONS, Action
 from wps_run.document.document import Path
 from wps_run.input_limits import PROBLEMS, VARIABLE_COUNT
 from wps_run.playbook import messages
+from wps_run.playbook.batch import is_batch
 from wps_run.playbook.compiled_schema import CompiledSchema, compile_schema
 from wps_run.playbook.constraints import Finding, constraint_findings, data_type_of
 from wps_run.playbook.foreach import for_each_error
@@ -38,13 +39,6 @@ if TYPE_CHECKING:
 
 SourceText = Callable[[Path], str]
 """Returns a scalar as the source has it, so that a message suggests `"007"` for `007`."""
-
-
-def is_batch(data: object) -> bool:
-    """Return whether data is a bare batch: a list of actions, or a single action."""
-    return isinstance(data, list) or (
-        isinstance(data, dict) and "actionName" in data and "actions" not in data
-    )
 
 
 class PlaybookValidator:
@@ -107,7 +101,7 @@ class PlaybookValidator:
             return [Finding((), messages.not_an_action(mapping, self._actions), "type")]
         action = self._find_action(mapping, form, source_text)
         if isinstance(action, Finding):
-            return [action]
+            return _first_at_each_place([action, *_legacy_keys(mapping)])
         findings: list[Finding] = []
         schema = self._schema_of(action, form)
         is_valid = schema.is_valid(mapping)
@@ -209,6 +203,14 @@ class PlaybookValidator:
             owner = "a playbook" if len(path) == 1 else f"`{path[0]}`"
             message = messages.unknown_key(key, known, owner)
         return Finding(path, message, "unknown-key", at_key=True)
+
+
+def _legacy_keys(mapping: Mapping[str, Any]) -> Iterator[Finding]:
+    """Report all names of the binding's betas at once."""
+    for key in mapping:
+        message = messages.legacy_key(key)
+        if message:
+            yield Finding((key,), message, "unknown-key", at_key=True)
 
 
 @cache

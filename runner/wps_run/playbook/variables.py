@@ -1,16 +1,19 @@
 """Substitute `${name}` in strings: plain text replacement, without expressions.
 
-In an OData expression a variable is a value and cannot become another part of the expression.
+In an OData expression and in JSON, a variable is a value and cannot become another part of the
+text.
 """
 
+import json
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
 
 from wps_run.document.document import Document, Path
+from wps_run.document.json import json_error
 from wps_run.input_limits import EXPANDED
 from wps_run.playbook.rows import NO_INPUTS, VALUE_COLUMN, Inputs
 from wps_run.problems import Position, Problem, did_you_mean
@@ -114,6 +117,12 @@ class FilterValueError(UnusableReferenceError):
     rule = "filter-value"
 
 
+class JsonValueError(UnusableReferenceError):
+    """Its value would become another part of a JSON text."""
+
+    rule = "json-value"
+
+
 class TooLongError(UnusableReferenceError):
     """The text is too long with its value filled in."""
 
@@ -127,16 +136,36 @@ class NotYetKnownError(Exception):
     """A `${env.…}` whose value is known only at run time."""
 
 
+class Syntax(NamedTuple):
+    """A language in which a variable is a value and cannot become another part of the text.
+
+    Attributes:
+        is_quoted_after: Whether the text after a literal text is inside quotes, from that literal
+            text and whether it began inside quotes.
+        escape: Makes of a value what stands for it inside quotes.
+        is_value: Whether a value may stand outside quotes.
+        error: Makes the error of one that may not, from its reference.
+    """
+
+    is_quoted_after: Callable[[str, bool], bool]
+    escape: Callable[[str], str]
+    is_value: Callable[[str], bool]
+    error: Callable[[str], UnusableReferenceError]
+
+
 class Template(NamedTuple):
     """A text with all variables substituted except the columns of a row.
 
     Attributes:
         parts: Alternately a literal text and the name of a column; the last is a literal text.
-        quoted: In an expression, for each column whether it is inside quotes; () in other texts.
+        quoted: In an expression or in JSON, for each column whether it is inside quotes; () in
+            other texts.
+        syntax: What the text is.
     """
 
     parts: tuple[str, ...]
     quoted: tuple[bool, ...] = ()
+    syntax: Syntax | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -158,8 +187,8 @@ class Template(NamedTuple):
         filled = list(self.parts)
         filled[1::2] = [cells[column] for column in self.parts[1::2]]
         for index, is_quoted in enumerate(self.quoted):
-            if is_quoted:
-                filled[2 * index + 1] = _escape_quotes(filled[2 * index + 1])
+            if is_quoted and self.syntax:
+                filled[2 * index + 1] = self.syntax.escape(filled[2 * index + 1])
         # A few cells are short enough to be checked afterwards; many are counted before.
         if len(filled) > _FEW_PARTS and sum(map(len, filled)) > EXPANDED.value:
             raise TooLongError(_reference_to(self.columns[-1]))
@@ -168,27 +197,30 @@ class Template(NamedTuple):
             raise TooLongError(_reference_to(self.columns[-1]) if self.columns else "${…}")
         return text
 
-    def unusable_column(self, cells: Mapping[str, str]) -> tuple[str, str] | None:
-        """Return the column whose value cannot stand in the expression, and why; or None."""
+    def unusable_column(
+        self, cells: Mapping[str, str]
+    ) -> tuple[str, UnusableReferenceError] | None:
+        """Return the column whose value cannot stand outside quotes, and why; or None."""
         for column, is_quoted in zip(self.columns, self.quoted, strict=False):
-            if not is_quoted and not _is_expression_value(cells[column]):
-                return column, _expression_error(f"${{each.{column}}}" if column else "${each}")
+            if self.syntax and not is_quoted and not self.syntax.is_value(cells[column]):
+                return column, self.syntax.error(_reference_to(column))
         return None
 
 
-def parse_template(text: str, scope: VariableScope, *, is_expression: bool = False) -> Template:
+def parse_template(text: str, scope: VariableScope, syntax: Syntax | None = None) -> Template:
     """Substitute every `${…}` of a text except those of a row.
 
     Args:
         text: The text.
         scope: The sources of values.
-        is_expression: Whether the text is an OData expression. Inside its quotes, quotes in a
-            value are doubled; outside of them, a value is a number, `true`, `false` or `null`.
+        syntax: `EXPRESSION`, `JSON`, or None for a plain text. Inside quotes a value is escaped;
+            outside of them it must be a complete value.
 
     Raises:
         UndefinedError: A reference names no variable.
         SecretReferenceError: It names a secret of the environment.
         FilterValueError: Its value cannot stand in the expression.
+        JsonValueError: Its value cannot stand in the JSON text.
         TooLongError: The text is too long.
         NotYetKnownError: It names an environment variable, and the environment is not known.
     """
@@ -200,17 +232,18 @@ def parse_template(text: str, scope: VariableScope, *, is_expression: bool = Fal
     end = size = 0
     for match in _REFERENCE.finditer(text):
         before = text[end : match.start()]
-        is_quoted ^= before.count("'") % 2 == 1
+        if syntax:
+            is_quoted = syntax.is_quoted_after(before, is_quoted)
         literal.append(before)
         end = match.end()
         column = _column(match)
         if column is None:
             value = _resolve(match, scope)
-            if is_expression and match["name"] is not None:
+            if syntax and match["name"] is not None:
                 if is_quoted:
-                    value = _escape_quotes(value)
-                elif not _is_expression_value(value):
-                    raise FilterValueError(match[0], _expression_error(match[0]))
+                    value = syntax.escape(value)
+                elif not syntax.is_value(value):
+                    raise syntax.error(match[0])
             size += len(value)
             if size > EXPANDED.value:
                 raise TooLongError(match[0])
@@ -220,7 +253,7 @@ def parse_template(text: str, scope: VariableScope, *, is_expression: bool = Fal
             quoted.append(is_quoted)
             literal = []
     literal.append(text[end:])
-    return Template((*parts, "".join(literal)), tuple(quoted) if is_expression else ())
+    return Template((*parts, "".join(literal)), tuple(quoted) if syntax else (), syntax)
 
 
 _EXPRESSION_VALUE = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
@@ -230,15 +263,51 @@ def _is_expression_value(value: str) -> bool:
     return bool(_EXPRESSION_VALUE.fullmatch(value))
 
 
-def _expression_error(reference: str) -> str:
-    return (
+def _expression_error(reference: str) -> FilterValueError:
+    return FilterValueError(
+        reference,
         f"`{reference}` is outside quotes, where its value must be a number, `true`, `false` or "
-        f"`null`; for a text write `'{reference}'`"
+        f"`null`; for a text write `'{reference}'`",
     )
 
 
 def _escape_quotes(value: str) -> str:
     return value.replace("'", "''")
+
+
+def _is_quoted_after(literal: str, is_quoted: bool) -> bool:  # noqa: FBT001 -- a state, not a mode
+    return is_quoted ^ (literal.count("'") % 2 == 1)
+
+
+_JSON_QUOTE = re.compile(r'\\.|"', re.DOTALL)
+
+
+def _is_in_json_string_after(literal: str, is_quoted: bool) -> bool:  # noqa: FBT001 -- a state
+    quotes = sum(match[0] == '"' for match in _JSON_QUOTE.finditer(literal))
+    return is_quoted ^ (quotes % 2 == 1)
+
+
+def _is_json_value(value: str) -> bool:
+    return json_error(value) is None
+
+
+def _escape_json(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+def _json_value_error(reference: str) -> JsonValueError:
+    return JsonValueError(
+        reference,
+        f"`{reference}` is outside quotes, where its value must be JSON; for a text write "
+        f'`"{reference}"`',
+    )
+
+
+EXPRESSION = Syntax(_is_quoted_after, _escape_quotes, _is_expression_value, _expression_error)
+"""An OData expression. Outside quotes, a value is a number, `true`, `false` or `null`."""
+
+JSON = Syntax(_is_in_json_string_after, _escape_json, _is_json_value, _json_value_error)
+"""A JSON text. Outside quotes, a value is JSON that is complete."""
 
 
 def substitute(text: str, scope: VariableScope) -> str:
