@@ -26,7 +26,8 @@ def test_a_problem_is_shown_with_its_line_and_a_caret() -> None:
     )
 
     assert format_with_caret(problem) == (
-        "rooms.yaml:7:17: `addUserToGruop` is not an action; did you mean `addUserToGroup`?\n"
+        "rooms.yaml:7:17: error: `addUserToGruop` is not an action; "
+        "did you mean `addUserToGroup`?\n"
         "  7 |   - actionName: addUserToGruop\n"
         "    |                 ^~~~~~~~~~~~~~"
     )
@@ -36,11 +37,11 @@ def test_a_problem_without_a_place_is_one_line() -> None:
     """An option or a setting stands in no file."""
     problem = Problem("no hub is named", "no-hub")
 
-    assert format_with_caret(problem) == format_problem(problem) == "no hub is named"
+    assert format_with_caret(problem) == format_problem(problem) == "error: no hub is named"
 
 
 def test_a_warning_says_that_it_is_one() -> None:
-    """Errors need no such mark."""
+    """The severity stands where compilers write it."""
     problem = Problem("`data` is empty", "empty-data", at(1, 2), severity=Severity.WARNING)
 
     assert format_problem(problem) == "rooms.yaml:1:2: warning: `data` is empty"
@@ -74,7 +75,7 @@ def test_control_characters_of_a_message_or_a_file_name_do_not_either() -> None:
     """A line break in a name must not begin a line of its own, which a CI might obey."""
     problem = Problem("`a\x1b]0;t\x07` is\n::stop::", "x", at(1, 1, "p\n\udcff.yaml"))
 
-    assert format_problem(problem) == "p \ufffd.yaml:1:1: `a\ufffd]0;t\ufffd` is ::stop::"
+    assert format_problem(problem) == "p \ufffd.yaml:1:1: error: `a\ufffd]0;t\ufffd` is ::stop::"
 
 
 def test_problems_are_sorted_by_place() -> None:

@@ -7,7 +7,16 @@ from itertools import islice
 from typing import NamedTuple
 
 from wps_run.input_limits import PROBLEM_MESSAGE, PROBLEMS
-from wps_run.text import ELLIPSIS, Style, Styler, display_width, replace_invisible, unstyled
+from wps_run.text import (
+    ELLIPSIS,
+    Label,
+    Style,
+    Styler,
+    display_width,
+    labeled,
+    replace_invisible,
+    unstyled,
+)
 
 
 class Severity(StrEnum):
@@ -89,12 +98,10 @@ def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def format_problem(problem: Problem, styler: Styler = unstyled) -> str:
-    """Format a problem as `file:line:column: message`, as grep and editors read it."""
-    is_warning = problem.severity is Severity.WARNING
-    severity = f"{styler(Style.WARNING, 'warning:')} " if is_warning else ""
+    """Format a problem as `file:line:column: error: message`, as grep and editors read it."""
     position = replace_invisible(str(problem.position))
     location = f"{styler(Style.LOCATION, f'{position}:')} " if problem.position else ""
-    return f"{location}{severity}{replace_invisible(problem.message)}"
+    return location + labeled(Label(problem.severity), replace_invisible(problem.message), styler)
 
 
 EXCERPT_COLUMNS = 100

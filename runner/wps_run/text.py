@@ -17,6 +17,7 @@ class Style(StrEnum):
     GUTTER = "gutter"
     SUCCESS = "success"
     UNKNOWN = "unknown"
+    NOTE = "note"
     HINT = "hint"
     LOCAL = "local"
 
@@ -29,6 +30,20 @@ def unstyled(style: Style, text: str) -> str:
     """Return the text as it is: the `Styler` where no color is shown."""
     del style
     return text
+
+
+class Label(StrEnum):
+    """The first word of a diagnostic; each has the color of the style of its name."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+    HINT = "hint"
+
+
+def labeled(label: Label, message: str, styler: Styler = unstyled) -> str:
+    """Return `error: message`, the form of all diagnostics."""
+    return f"{styler(Style(label), f'{label}:')} {message}"
 
 
 ELLIPSIS = "…"
@@ -68,6 +83,43 @@ def truncate(text: str, width: int) -> str:
             break
         kept.append(grapheme)
     return "".join(kept) + ELLIPSIS
+
+
+def truncate_middle(text: str, width: int) -> str:
+    """Shorten a text to at most `width` columns, with an ellipsis in its middle."""
+    if display_width(text) <= width or width <= 1:
+        return truncate(text, width)
+    tail = (width - 1) // 2
+    head = truncate(text, width - tail)
+    if _is_narrow(text):
+        return head + text[len(text) - tail :]
+    from wcwidth import iter_graphemes  # noqa: PLC0415 -- as above
+
+    kept: list[str] = []
+    for grapheme in reversed(list(iter_graphemes(text))):
+        tail -= display_width(grapheme)
+        if tail < 0:
+            break
+        kept.append(grapheme)
+    return head + "".join(reversed(kept))
+
+
+def wrap(text: str, width: int, indent: str = "") -> str:
+    """Break a line between words, so that no row is wider than `width` columns if words allow it.
+
+    Args:
+        text: The line, without a line break at its end.
+        width: The width of a row.
+        indent: What each further row begins with.
+    """
+    rows = [""]
+    for word in text.split(" "):
+        extended = f"{rows[-1]} {word}"
+        if not rows[-1].strip() or display_width(extended) <= width:
+            rows[-1] = extended
+        else:
+            rows.append(indent + word)
+    return "\n".join([rows[0][1:], *rows[1:]])
 
 
 def pad(text: str, width: int) -> str:

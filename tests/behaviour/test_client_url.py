@@ -42,8 +42,7 @@ def test_stdout_has_only_the_url(wps_run: Script) -> None:
         "webpubsub.group": ["red", "blue"],
     }
     assert process.stderr == (
-        "wps-run: keep this URL secret: for 12 h, anybody who has it can connect to hub chat as "
-        "ada\n"
+        "note: keep this URL secret: for 12 h, anybody who has it can connect to hub chat as ada\n"
     )
 
 

@@ -107,12 +107,12 @@ def test_exit_code_of_validate_is_0_1_or_2(wps_run: Script, tmp_path: Path) -> N
     assert wps_run("validate", "good.yaml").returncode == 0
     bad = wps_run("validate", "bad.yaml")
     assert bad.returncode == 1
-    assert bad.stdout.startswith("bad.yaml:3:18: ")
+    assert bad.stdout.startswith("bad.yaml:3:18: error: ")
     assert "did you mean `addUserToGroup`?" in bad.stdout
     assert wps_run("validate", "none.yaml").returncode == 2
     both = wps_run("validate", "bad.yaml", "none.yaml")
     assert both.returncode == 2
-    assert "bad.yaml:3:18: " in both.stdout
+    assert "bad.yaml:3:18: error: " in both.stdout
     assert "cannot read `none.yaml`" in both.stderr
     assert wps_run("validate").returncode == 2
     assert wps_run("validate", "--no-such-option").returncode == 2
@@ -128,7 +128,7 @@ def test_validate_counts_only_the_files_that_it_read(wps_run: Script, tmp_path: 
 
     assert (unreadable.returncode, unreadable.stdout) == (2, "")
     assert (mixed.returncode, mixed.stdout) == (2, "1 file checked, no problems\n")
-    assert all(f"wps-run: cannot read `{name}.yaml`" in mixed.stderr for name in ("none", "gone"))
+    assert all(f"error: cannot read `{name}.yaml`" in mixed.stderr for name in ("none", "gone"))
     assert json.loads(as_json.stdout) == {"files": 0, "problems": []}
 
 
@@ -164,8 +164,8 @@ def test_validate_binding_only_refuses_what_the_binding_lacks(
     assert wps_run("validate", "rest.yaml").returncode == 0
     process = wps_run("validate", "--binding-only", "rest.yaml")
     assert process.returncode == 1
-    assert "rest.yaml:1:16: `closeUserConnections` is not an action" in process.stdout
-    assert "rest.yaml:2:36: the Functions output binding has no `filter`" in process.stdout
+    assert "rest.yaml:1:16: error: `closeUserConnections` is not an action" in process.stdout
+    assert "rest.yaml:2:36: error: the Functions output binding has no `filter`" in process.stdout
     assert process.stdout.endswith("2 problems\n")
 
 

@@ -91,5 +91,5 @@ def test_entry_works_in_pre_commit(wps_run: Script, script: Path, tmp_path: Path
     )
 
     assert process.returncode == 1
-    assert "playbooks/bad.yaml:1:24: `sendToAl` is not an action" in process.stdout
+    assert "playbooks/bad.yaml:1:24: error: `sendToAl` is not an action" in process.stdout
     assert "2 files checked, 1 problem" in process.stdout

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,40 @@ def test_run_is_listed_and_reported_again(run: Script, wps_run: Script, tmp_path
     list_of_runs = wps_run("runs").stdout
     assert "exit 1: 1 ok, 1 failed, 0 unknown, 2 skipped" in list_of_runs
     assert f"resume: wps-run --resume {journal} p.yaml" in list_of_runs
+
+
+def test_runs_are_listed_for_programs(run: Script, wps_run: Script, tmp_path: Path) -> None:
+    """The newest first, with totals and the command that resumes; -n limits their number."""
+    run()
+    wps_run("--local", "p.yaml", "--journal", "j")
+    folder = tmp_path / "state" / "wps-run" / "runs"
+    (journal,) = folder.iterdir()
+    (folder / "00000000-000000-a.journal").write_text("no journal\n")
+
+    listed, damaged = json.loads(wps_run("runs", "--output", "json").stdout)
+
+    summary = listed.pop("summary")
+    assert [summary[key] for key in ("total", "ok", "failed", "skipped", "exitCode")] == [
+        4,
+        1,
+        1,
+        2,
+        1,
+    ]
+    assert listed.pop("started") <= datetime.now(UTC).isoformat()
+    assert listed.pop("endpoints")[0].startswith("127.0.0.1:")
+    assert listed == {
+        "journal": str(journal),
+        "state": "finished",
+        "playbooks": ["p.yaml"],
+        "destination": "SERVICE",
+        "hubs": ["chat"],
+        "resume": f"wps-run --resume {journal} p.yaml",
+        "notes": [],
+    }
+    assert damaged["state"] == "unreadable"
+    assert wps_run("runs", "-n", "1").stdout.count("\n") == 4
+    assert wps_run("runs", "-n", "0").returncode == 2
 
 
 def test_resumed_run_does_the_rest_and_nothing_twice(
@@ -186,6 +221,7 @@ def test_journal_has_no_payload_and_no_secret(run: Script, emulator: str, tmp_pa
 
 def test_without_runs_there_is_nothing_to_list_or_report(wps_run: Script) -> None:
     assert wps_run("runs").stdout.startswith("no runs yet")
+    assert wps_run("runs", "--output", "json").stdout == "[]\n"
     assert wps_run("report").returncode == 2
 
 

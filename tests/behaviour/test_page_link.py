@@ -31,7 +31,7 @@ def test_link_is_on_stderr_and_opens_once(script: Path) -> None:
         assert child.stdout is not None
         line = child.stderr.readline()
         match = re.fullmatch(
-            r"wps-run: dashboard at (http://127.0.0.1:\d+/)\?key=([\w-]+) \(opens once\)\n", line
+            r"note: dashboard at (http://127.0.0.1:\d+/)\?key=([\w-]+) \(opens once\)\n", line
         )
         assert match is not None
         with get(f"{match[1]}?key={match[2]}") as response:

@@ -55,8 +55,8 @@ def test_hook_checks_the_playbooks_of_a_repository(project: Path, tmp_path: Path
     )
 
     assert process.returncode == 1, process.stdout + process.stderr
-    assert "bad.wps.yaml:3:5: `addUserToGroup` needs `group`" in process.stdout
-    assert "--help.wps.yaml:3:5: `addUserToGroup` needs `group`" in process.stdout
+    assert "bad.wps.yaml:3:5: error: `addUserToGroup` needs `group`" in process.stdout
+    assert "--help.wps.yaml:3:5: error: `addUserToGroup` needs `group`" in process.stdout
     assert "other.yaml" not in process.stdout
     (user / "bad.wps.yaml").unlink()
     (user / "--help.wps.yaml").unlink()

@@ -232,9 +232,9 @@ def test_playbook_of_standard_input_must_be_given_again(
     )
 
     assert note == (
-        "wps-run: the playbook came from standard input: give it again, in place of playbook.yaml"
+        "note: the playbook came from standard input: give it again, in place of playbook.yaml"
     )
-    assert last == "wps-run: to do the rest: wps-run --resume j - < playbook.yaml"
+    assert last == "hint: to do the rest: wps-run --resume j - < playbook.yaml"
     assert done.returncode == 0, done.stderr
     assert service.received == ["a", "b", "b", "c", "d"]
 

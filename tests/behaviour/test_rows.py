@@ -33,7 +33,7 @@ def test_invalid_row_is_named_and_nothing_is_sent(wps_run: Script, tmp_path: Pat
 
     assert process.returncode == 2
     assert process.stdout == ""
-    assert "members.csv:1207: userId is empty\n" in process.stderr
+    assert "members.csv:1207: error: userId is empty\n" in process.stderr
     assert wps_run("validate", "p.yaml").returncode == 1
 
 
@@ -72,7 +72,7 @@ def test_pipe_is_refused_at_once(wps_run: Script, tmp_path: Path) -> None:
     process = wps_run("plan", "p.yaml")
 
     assert process.returncode == 2
-    assert "p.yaml:4:21: `members.csv` is a pipe: it can be read only once" in process.stderr
+    assert "p.yaml:4:21: error: `members.csv` is a pipe: it can be read only once" in process.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="memory is measured on POSIX systems")

@@ -116,7 +116,7 @@ def test_faults_are_reported_and_can_be_changed(serve: Serve) -> None:
     endpoint, child = serve("--fault", "429,share=50%", "--fault-seed", "7")
     assert child.stderr is not None
     assert child.stderr.readline() == (
-        "wps-run: note: faults are injected; repeat them with --fault-seed 7\n"
+        "note: faults are injected; repeat them with --fault-seed 7\n"
     )
 
     assert call_admin(endpoint, "faults", "stall", "PUT")["faults"][0]["fault"] == "stall"
@@ -143,7 +143,7 @@ def test_port_in_use_is_reported(wps_run: Script) -> None:
         process = wps_run("serve", "--port", str(port))
 
     assert (process.returncode, process.stdout) == (2, "")
-    assert process.stderr.startswith(f"wps-run: cannot listen on 127.0.0.1:{port}: ")
+    assert process.stderr.startswith(f"error: cannot listen on 127.0.0.1:{port}: ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)])

@@ -133,7 +133,9 @@ def test_plan_with_conflicting_actions_is_refused(wps_run: Script, folder: Path)
     process = wps_run("--shard", "1/2", "--journal", "x.journal", "p.yaml")
 
     assert (process.returncode, process.stdout) == (2, "")
-    assert process.stderr.startswith("p.yaml:6:18: `sendToGroup group=red` does not commute with ")
+    assert process.stderr.startswith(
+        "p.yaml:6:18: error: `sendToGroup group=red` does not commute with "
+    )
     assert "`addUserToGroup userId=u0 group=red` from m.csv:2" in process.stderr
     column = PLAYBOOK.splitlines()[4].index("addUserToGroup") + 1
     assert f"at p.yaml:5:{column}:" in process.stderr

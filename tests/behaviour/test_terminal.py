@@ -288,7 +288,7 @@ def test_interrupt_with_a_progress_line(
 
     terminal.process.send_signal(signal.SIGINT)
 
-    terminal.until("^wps-run: stopping; requests in flight may end")
+    terminal.until("^note: stopping; requests in flight may end")
     terminal.until("1/32 .*1 in flight")
     service.released.set()
     assert terminal.finish() == 130
@@ -297,27 +297,28 @@ def test_interrupt_with_a_progress_line(
     assert sum("not started, since the run was interrupted" in line for line in shown) == 1
     assert "SERVICE: 32 actions: 2 ok, 0 failed, 0 unknown, 30 skipped" in "\n".join(shown)
     assert shown[-2:] == [
-        "wps-run: journal: j",
-        "wps-run: to do the rest: wps-run --resume j p.yaml",
+        "note: journal: j",
+        "hint: to do the rest: wps-run --resume j p.yaml",
     ]
 
 
-def test_many_failures_of_one_kind_print_the_hint_twice(
+def test_many_failures_of_one_kind_are_counted(
     at_terminal: Callable[..., Terminal], tmp_path: Path, service: Server
 ) -> None:
-    """With the first failure, and at the end with their number."""
+    """The first ones are listed, with the hint; at the end are the numbers."""
     write_playbook(tmp_path, *(f"ghost{n}" for n in range(400)))
 
     terminal = at_terminal("p.yaml", "--journal", "j", columns=200, **service.setting)
 
     assert terminal.finish() == 1
     shown = terminal.shown
-    assert sum(line.startswith("failed   404 ") for line in shown) == 400
-    assert sum("hint" in line for line in shown) == 2
+    assert sum(line.startswith("failed   404 ") for line in shown) == 5
+    assert [line for line in shown if line.startswith("… and 395 more failed for the same reason")]
+    assert sum("the user has no" in line for line in shown) == 2
     assert [line for line in shown if line.startswith("hint for 400 actions: the user has no")]
     assert shown[-2:] == [
-        "wps-run: journal: j",
-        "wps-run: to retry the failed actions: wps-run --resume j p.yaml --failed",
+        "note: journal: j",
+        "hint: to retry the failed actions: wps-run --resume j p.yaml --failed",
     ]
     assert not [line for line in shown if " %  " in line]
 
@@ -353,7 +354,7 @@ def test_pause_by_retry_after_is_reported_at_once_without_a_terminal(
         _, rest = process.communicate(timeout=20)
 
     assert re.fullmatch(
-        "wps-run: waiting 1 h before the next request: the answer was 503 Service Unavailable "
+        "note: waiting 1 h before the next request: the answer was 503 Service Unavailable "
         "with a Retry-After of 1 h or more, which is limited to 1 h\n",
         line,
     )
@@ -502,7 +503,7 @@ def test_full_stdout_at_a_terminal_is_reported(script: Path, tmp_path: Path) -> 
     terminal.close()
 
     assert code == 1
-    assert shown[0].startswith("wps-run: cannot write to standard output: No space left")
+    assert shown[0].startswith("error: cannot write to standard output: No space left")
     assert shown[1].startswith("LOCAL: 300 actions: ")
 
 

@@ -29,7 +29,7 @@ def test_warnings_alone_exit_with_0_unless_strict(wps_run: Script, repeated: str
     assert process.stdout.startswith("twice.yaml:4:18: warning: line 3 has the same")
     assert process.stdout.endswith("1 file checked, no problems, 1 warning\n")
     assert strict.returncode == 1
-    assert strict.stdout.startswith("twice.yaml:4:18: line 3 has the same")
+    assert strict.stdout.startswith("twice.yaml:4:18: error: line 3 has the same")
     assert strict.stdout.endswith("1 file checked, 1 problem\n")
 
 

@@ -17,7 +17,7 @@ CLOSE = "hub: chat\nactions:\n  - actionName: closeAllConnections\n"
 REMOTE = "Endpoint=https://prod.webpubsub.example;AccessKey=bG9vcGJhY2s=;"
 LOOPBACK = "Endpoint=http://127.0.0.1:9;AccessKey=bG9vcGJhY2s=;"
 QUESTION = (
-    "wps-run: closeAllConnections on hub `chat` at prod.webpubsub.example (1 action)\n"
+    "warning: closeAllConnections on hub `chat` at prod.webpubsub.example (1 action)\n"
     "Continue? [y/N] "
 )
 
@@ -70,6 +70,7 @@ def run_at_terminal(tmp_path: Path, proxy: HTTPServer) -> RunAtTerminal:
             "HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_port}",
             "WebPubSubConnectionString": connection,
             "XDG_STATE_HOME": str(tmp_path / "state"),
+            "NO_COLOR": "1",
         }
         process = subprocess.run(
             [sys.executable, "-m", "wps_run", "--attempts", "1", *args, "p.yaml"],
@@ -109,7 +110,7 @@ def test_nothing_is_sent_without_a_yes(
 
     assert code == 2
     assert QUESTION in output
-    assert output.endswith("wps-run: nothing was sent; answer `y` to continue, or use --yes\n")
+    assert output.endswith("error: nothing was sent; answer `y` to continue, or use --yes\n")
     assert reached == []
     assert not (tmp_path / "state").exists()
 
@@ -158,6 +159,7 @@ def run_without_terminal(tmp_path: Path, proxy: HTTPServer) -> RunWithoutTermina
             "HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_port}",
             "WebPubSubConnectionString": connection,
             "XDG_STATE_HOME": str(tmp_path / "state"),
+            "NO_COLOR": "1",
         }
         process = subprocess.run(
             [sys.executable, "-m", "wps_run", "--attempts", "1", *args, "p.yaml"],

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wps_run.cli import main
 from wps_run.cli.main import entry, wps_run
 
 WORDS = st.sampled_from(
@@ -124,7 +125,7 @@ def test_bug_is_reported_without_traceback_or_message(
     assert entry(fails_with_secrets) == 70
 
     output = capsys.readouterr().err
-    assert output.startswith("wps-run: this is a bug in wps-run (BrokenError); WPS_RUN_DEBUG=1")
+    assert output.startswith("error: this is a bug in wps-run (BrokenError); WPS_RUN_DEBUG=1")
     assert output.count("\n") == 1
 
 
@@ -175,7 +176,7 @@ def test_full_stdout_is_reported(
 
     assert result == (
         2,
-        "wps-run: cannot write to standard output: No space left on device\n",
+        "error: cannot write to standard output: No space left on device\n",
     )
 
 
@@ -216,3 +217,61 @@ def test_unusable_path_is_reported(args: tuple[str, ...], message: str) -> None:
     code, error = run_script(subprocess.DEVNULL, *args)
 
     assert (code, message in error) == (2, True), error
+
+
+def test_options_of_the_default_command_may_come_first(tmp_path: Path) -> None:
+    """Also in front of the name of a command; a value is no command."""
+    (tmp_path / "plan").write_text("hub: chat\nactions:\n- {actionName: sendToAll, data: x}\n")
+    playbook, report = str(tmp_path / "plan"), str(tmp_path / "out.html")
+
+    assert run_in_process("--report", report, "--local", playbook)[0] == 0
+    assert Path(report).exists()
+    assert run_in_process("--hub", "plan", "plan", playbook)[1].startswith("PLAN ")
+    assert run_in_process("--hub=chat", "--mode", "concurrent", "plan", playbook)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (
+            ["valdate", "p.yaml"],
+            "`valdate` is neither a command nor a playbook; did you mean `vali",
+        ),
+        (["--local", "valdate"], "did you mean `validate`?"),
+        (["apply"], "`apply` is neither a command nor a playbook; `wps-run help` lists the"),
+        (["--reprot", "valdate"], "No such option '--reprot'"),
+        (["--local", "none.yaml"], "cannot read `none.yaml`"),
+        (["help", "plna"], "`plna` is not a command; did you mean `plan`?"),
+        (["plan", "--fromat", "text"], "hint: `wps-run plan --help` shows the options"),
+    ],
+)
+def test_misspelled_words_are_named(args: list[str], message: str) -> None:
+    code, output = run_in_process(*args)
+
+    assert code == 2
+    assert output.startswith("error: ")
+    assert message in output
+
+
+@pytest.mark.parametrize(
+    ("args", "command"),
+    [
+        (["--dry-run", "p.yaml"], "wps-run plan p.yaml"),
+        (["--check", "--report", "x.html", "--hub=chat", "a b"], "wps-run plan --hub=chat 'a b'"),
+        (["-q", "run.yaml", "--var", "x=1", "--dry-run"], "wps-run plan run.yaml --var x=1"),
+        (["--local", "--rate", "5", "--dry-run", "-"], "wps-run plan --rate 5 -"),
+    ],
+)
+def test_a_dry_run_is_a_plan(args: list[str], command: str) -> None:
+    """The message has the command with the arguments that it takes."""
+    code, output = run_in_process(*args)
+
+    assert (code, output.splitlines()[0][:6]) == (2, "error:")
+    assert output.endswith(f": {command}\n")
+
+
+def test_help_describes_each_command() -> None:
+    """As `--help` does."""
+    for name in main.COMMANDS:
+        assert run_in_process("help", name) == run_in_process(name, "--help")
+    assert run_in_process("help") == run_in_process("--help")

@@ -120,7 +120,7 @@ async def test_other_output_on_stderr_has_its_own_lines() -> None:
         with logging_to_stderr(None, verbose=True):
             with Progress(ProgressMode.LINE, lambda: SNAPSHOT, terminal.write, every=0.001):
                 writers: list[Callable[[], object]] = [
-                    lambda: click.echo("wps-run: stopping", err=True),
+                    lambda: click.echo("note: stopping", err=True),
                     lambda: print("said", file=sys.stderr),  # noqa: T201 -- as a library would
                     lambda: logging.getLogger("wps_run.test").info("logged"),
                 ]
@@ -129,7 +129,7 @@ async def test_other_output_on_stderr_has_its_own_lines() -> None:
                     print_line()
             shown = terminal.screen()
 
-        assert shown[:2] == ["wps-run: stopping", "said"]
+        assert shown[:2] == ["note: stopping", "said"]
         assert shown[2].endswith("INFO wps_run.test logged")
         assert len(shown) == 3
 
@@ -168,7 +168,7 @@ async def test_log_has_plain_lines_and_results_at_once() -> None:
             await until(lambda: log.getvalue().count("\n") >= 2)
 
         assert set(log.getvalue().splitlines()) == {
-            "wps-run: LOCAL 4/10 (40 %), 4 ok, 0 failed, 2 in flight"
+            "note: LOCAL 4/10 (40 %), 4 ok, 0 failed, 2 in flight"
         }
 
 

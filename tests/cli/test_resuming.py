@@ -263,7 +263,11 @@ def test_every_option_is_kept_and_reused(args: list[str]) -> None:
 
 def test_every_option_of_a_run_is_kept_but_those_of_its_output_and_journal() -> None:
     """A new option is kept without further ado."""
-    names = {max(option.opts, key=len) for option in command.params if option.name != "playbooks"}
+    names = {
+        max(option.opts, key=len)
+        for option in command.params
+        if option.name not in {"playbooks", "dry_run"}
+    }
     args = [
         word
         for name in sorted(names - {"--resume-if-exists", "--no-journal", "--failed"})

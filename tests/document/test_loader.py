@@ -152,9 +152,9 @@ def test_every_duplicate_key_is_reported_at_once() -> None:
         load(text, "f.yaml")
 
     assert str(caught.value).splitlines() == [
-        "f.yaml:3:3: the key `c` is here for the second time; the first is on line 2",
-        "f.yaml:4:1: the key `a` is here for the second time; the first is on line 1",
-        "f.yaml:5:1: the key `a` is here for the second time; the first is on line 1",
+        "f.yaml:3:3: error: the key `c` is here for the second time; the first is on line 2",
+        "f.yaml:4:1: error: the key `a` is here for the second time; the first is on line 1",
+        "f.yaml:5:1: error: the key `a` is here for the second time; the first is on line 1",
     ]
 
 
@@ -252,8 +252,8 @@ def test_bytes_are_utf_8_with_or_without_a_mark() -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (b"a: 1\nb: \xe9x", "f:2:4: the byte 0xE9 is not UTF-8; save the file as UTF-8"),
-        ("é".encode("utf-16"), "f:1:1: the file is UTF-16; save it as UTF-8"),
+        (b"a: 1\nb: \xe9x", "f:2:4: error: the byte 0xE9 is not UTF-8; save the file as UTF-8"),
+        ("é".encode("utf-16"), "f:1:1: error: the file is UTF-16; save it as UTF-8"),
     ],
 )
 def test_other_bytes_are_refused_at_their_place(raw: bytes, message: str) -> None:

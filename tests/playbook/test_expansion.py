@@ -211,7 +211,7 @@ def test_a_row_that_went_bad_after_the_check_is_not_sent(tmp_path: Path) -> None
     (tmp_path / "m.csv").write_text("u\nada\n..\n")
 
     assert next(stream).values == {"userId": "ada"}
-    with pytest.raises(PlaybookError, match=r"m\.csv:3: userId is `\.\.`"):
+    with pytest.raises(PlaybookError, match=r"m\.csv:3: error: userId is `\.\.`"):
         next(stream)
 
 

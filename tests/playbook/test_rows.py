@@ -79,14 +79,20 @@ def test_a_record_is_named_by_the_line_that_it_begins_in() -> None:
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (b"", "f:1: the file is empty"),
-        (b"a\rb\rc", "f:1: a lone carriage return; save the file with line breaks of LF or CRLF"),
-        (b'"a"\r"b"', "f:1: a lone carriage return; save the file with line breaks of LF or CRLF"),
-        (b"\xff\xfea\x00", "f:1: the file is UTF-16; save it as UTF-8"),
-        (b"a\x00b\x00", "f:1: the file is UTF-16; save it as UTF-8"),
-        (b'a\n"x\n\xe9"\n', "f:3: the byte 0xE9 is not UTF-8; save the file as UTF-8"),
-        (b'a\n"x\n', "f:2: a quote opens in this row and is never closed"),
-        (b"a\n" + b"x" * LINE_LIMIT, "f:2: the line is longer than 8 MiB"),
+        (b"", "f:1: error: the file is empty"),
+        (
+            b"a\rb\rc",
+            "f:1: error: a lone carriage return; save the file with line breaks of LF or CRLF",
+        ),
+        (
+            b'"a"\r"b"',
+            "f:1: error: a lone carriage return; save the file with line breaks of LF or CRLF",
+        ),
+        (b"\xff\xfea\x00", "f:1: error: the file is UTF-16; save it as UTF-8"),
+        (b"a\x00b\x00", "f:1: error: the file is UTF-16; save it as UTF-8"),
+        (b'a\n"x\n\xe9"\n', "f:3: error: the byte 0xE9 is not UTF-8; save the file as UTF-8"),
+        (b'a\n"x\n', "f:2: error: a quote opens in this row and is never closed"),
+        (b"a\n" + b"x" * LINE_LIMIT, "f:2: error: the line is longer than 8 MiB"),
     ],
     ids=["empty", "cr", "cr-quoted", "utf-16", "utf-16-bare", "latin-1", "open", "long"],
 )
@@ -183,7 +189,7 @@ def test_what_is_no_string_in_ndjson_is_taken_as_it_is_written() -> None:
         {VALUE_COLUMN: "x"},
     ]
     assert [format_problem(row) for row in result if isinstance(row, Problem)] == [
-        "f:3: this is not JSON: Extra data at character 2"
+        "f:3: error: this is not JSON: Extra data at character 2"
     ]
 
 

@@ -178,7 +178,7 @@ def test_the_conflict_names_both_actions_with_place_name_and_target() -> None:
 
     (problem,) = caught.value.problems
     assert format_problem(problem) == (
-        "p.yaml:7:31: `sendToGroup group=red` (Greet) does not commute with `addUserToGroup "
+        "p.yaml:7:31: error: `sendToGroup group=red` (Greet) does not commute with `addUserToGroup "
         "userId=ada group=red` (Seat) from p.yaml:3, which comes before it, at p.yaml:4:17: `join` "
         "and `send` of one group, here `red`, run in the playbook's order. Shards do not wait for "
         "each other; run the plan without --shard, or move one of the two to a playbook that runs "

@@ -106,8 +106,8 @@ def test_an_undefined_variable_is_pointed_at() -> None:
     )
 
     assert problems_of(playbook) == [
-        "p.yaml:3:39: `${rooom}` names no variable; did you mean `room`?",
-        "p.yaml:8:9: `${nobody}` names no variable; add it to `vars`, or give --var",
+        "p.yaml:3:39: error: `${rooom}` names no variable; did you mean `room`?",
+        "p.yaml:8:9: error: `${nobody}` names no variable; add it to `vars`, or give --var",
     ]
 
 

@@ -40,13 +40,13 @@ def test_text_counts_problems_and_warnings() -> None:
     assert FINDING_FORMATS["text"].render((), 1) == "1 file checked, no problems\n"
     assert FINDING_FORMATS["text"].render(ALL, 2) == (
         "warning: no playbook uses `x`\n"
-        "rooms.yaml:3:12: `group` is missing\n"
+        "rooms.yaml:3:12: error: `group` is missing\n"
         "  3 |   - actionName: x\n"
         "    |            ^~~~~~\n"
         "rooms.yaml:3:12: warning: `data` is empty\n"
         "  3 |     data: ''\n"
         "    |            ^\n"
-        "members.csv:1207: userId is empty\n"
+        "members.csv:1207: error: userId is empty\n"
         "\n"
         "2 files checked, 2 problems, 2 warnings\n"
     )

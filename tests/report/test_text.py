@@ -1,7 +1,9 @@
 """Results as lines for people: columns, colors, each hint once."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
+from itertools import starmap
 from typing import Any
 
 import pytest
@@ -10,8 +12,8 @@ from wps_run.execution.result import ActionError, Result, SkipReason, Status, re
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.summary import Summary
 from wps_run.playbook.steps import Step
-from wps_run.report.text import TextReporter, next_steps, run_info_line, summary_line
-from wps_run.text import Style, Styler, unstyled
+from wps_run.report.text import MAX_REASONS, TextReporter, next_steps, run_info_line, summary_line
+from wps_run.text import Style, Styler, display_width, labeled, unstyled
 
 MakeStep = Callable[..., Step]
 NO_USER = ActionError("Warning.User.NotExisted", "no such user", "the user has no live connection")
@@ -22,10 +24,19 @@ def marked(style: Style, text: str) -> str:
     return f"<{style}>{text}</>"
 
 
+def marked_by_escape(style: Style, text: str) -> str:
+    """Mark a text as a terminal does."""
+    del style
+    return f"\x1b[1m{text}\x1b[0m"
+
+
+RUN = RunInfo(Destination.SERVICE, ("x",), ("chat",), ("p",), 1, "sequential")
+
+
 def start(styler: Styler = unstyled) -> TextReporter:
     """Make a reporter that has begun a run."""
     reporter = TextReporter(styler)
-    reporter.begin(RunInfo(Destination.SERVICE, ("x",), ("chat",), ("p",), 1, "sequential"))
+    reporter.begin(RUN)
     return reporter
 
 
@@ -76,6 +87,74 @@ def test_ten_thousand_failures_of_one_kind_show_their_hint_twice(make_step: Make
     assert (
         repeated_hints(reporter) == "\nhint for 10,000 actions: the user has no live connection\n"
     )
+
+
+def test_failures_of_one_kind_are_counted(make_step: MakeStep) -> None:
+    """The first ones are listed as they come, though the message has another name each time."""
+    reporter = TextReporter(lists_all=False)
+    reporter.begin(RUN)
+    shown = [
+        reporter.result(
+            make(
+                make_step,
+                Status.FAILED,
+                *(404, 1, 0.1, "id"),
+                ActionError("Warning.User.NotExisted", f"User `u{n}` is not found.", "let it join"),
+                userId=f"u{n}",
+            )
+        )
+        for n in range(300)
+    ]
+    other = reporter.result(make(make_step, Status.FAILED, 403, 1, 0.1, "id", NO_USER))
+
+    assert [text.count("failed ") for text in shown] == [1] * 5 + [0] * 295
+    assert other.startswith("failed   403")
+    assert reporter.end(Summary(), ()).splitlines()[:5] == [
+        "",
+        (
+            "… and 295 more failed for the same reason: addUserToGroup: Warning.User.NotExisted: "
+            "User `…` is not found."
+        ),
+        "hint: -v lists all of them, and so do reports",
+        "",
+        "hint for 300 actions: let it join",
+    ]
+
+
+def test_the_kinds_of_failures_that_are_counted_are_bounded(make_step: MakeStep) -> None:
+    """What has another reason each time is listed; the memory stays constant."""
+    reporter = TextReporter(lists_all=False)
+    reporter.begin(RUN)
+
+    shown = "".join(
+        reporter.result(make(make_step, Status.FAILED, 400, 1, 0.1, "id", ActionError("x", f"{n}")))
+        for n in range(2 * MAX_REASONS)
+        for _ in range(6)
+    )
+
+    assert shown.count("failed ") == MAX_REASONS * 5 + MAX_REASONS * 6
+    end = reporter.end(Summary(), ()).splitlines()
+    assert len(end) < 20
+    assert "… and 990 more for 990 other reasons" in end
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+@pytest.mark.parametrize("user", ["user-" * 30 + "17", "日本語の名前" * 20 + "17", "17"])
+def test_lines_fit_the_terminal(make_step: MakeStep, columns: int, user: str) -> None:
+    """Names are shortened in the middle; status, target keys and hint stay whole."""
+    reporter = TextReporter(marked_by_escape, lambda: columns)
+    reporter.begin(RUN)
+    error = ActionError("Code", f"User `{user}` is not found", "let the user connect " * 9)
+    values = {"userId": user, "group": "group " * 40}
+
+    shown = reporter.result(make(make_step, Status.FAILED, 404, 1, 0.1, "id", error, **values))
+    lines = shown.splitlines()
+
+    assert display_width(lines[0]) <= columns
+    assert re.match("\x1b\\[1mfailed\x1b\\[0m   404 +100.0 ms  addUserToGroup userId=", lines[0])
+    assert columns < 80 or re.search('17 group="', lines[0])
+    assert all(display_width(line) <= columns for line in lines if user not in line)
+    assert "let the user connect " * 9 in " ".join(line.strip() for line in lines) + " "
 
 
 def test_a_hint_for_one_action_is_not_repeated(make_step: MakeStep) -> None:
@@ -188,7 +267,10 @@ def test_messages_of_a_server_and_names_are_escaped(make_step: MakeStep) -> None
 
 
 RESUME = "wps-run --resume j p.yaml"
-REPEATS = "; --resume repeats only interrupted actions that are safe to repeat"
+UNKNOWN = (
+    "may or may not have happened: check before you run again; --resume repeats only interrupted "
+    "actions that are safe to repeat"
+)
 
 
 @pytest.mark.parametrize(
@@ -197,29 +279,29 @@ REPEATS = "; --resume repeats only interrupted actions that are safe to repeat"
         ({Status.OK: 3}, []),
         (
             {Status.OK: 1, Status.FAILED: 2},
-            [f"to retry the failed actions: {RESUME} --failed"],
+            [f"hint: to retry the failed actions: {RESUME} --failed"],
         ),
         (
             {Status.UNKNOWN: 1},
-            [f"1 action may or may not have happened: check before you run again{REPEATS}"],
+            [f"warning: 1 action {UNKNOWN}"],
         ),
         (
             {Status.UNKNOWN: 1200},
-            [f"1,200 actions may or may not have happened: check before you run again{REPEATS}"],
+            [f"warning: 1,200 actions {UNKNOWN}"],
         ),
     ],
 )
 def test_each_outcome_has_its_next_steps(counts: dict[Status, int], lines: list[str]) -> None:
     """Commands that can be pasted, after the paths of the journal and the reports."""
-    shown = list(next_steps(Summary(Counter(counts)), RESUME, "j", ["out.html"]))
+    steps = next_steps(Summary(Counter(counts)), RESUME, "j", ["out.html"])
 
-    assert shown == ["journal: j", "report: out.html", *lines]
+    assert list(starmap(labeled, steps)) == ["note: journal: j", "note: report: out.html", *lines]
 
 
 def test_without_a_journal_no_command_resumes() -> None:
     """Unknown outcomes are reported all the same."""
     summary = Summary(Counter({Status.FAILED: 1, Status.UNKNOWN: 2}))
 
-    assert list(next_steps(summary, "", "")) == [
-        "2 actions may or may not have happened: check before you run again"
+    assert list(starmap(labeled, next_steps(summary, "", ""))) == [
+        "warning: 2 actions may or may not have happened: check before you run again"
     ]

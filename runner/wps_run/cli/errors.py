@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wps_run.cli.terminal import StdoutError
+from wps_run.cli.terminal import StdoutError, show_message, styler_for, write
+from wps_run.text import Label
 
 if TYPE_CHECKING:
     from wps_run.problems import Problem, WpsRunError
@@ -36,23 +37,23 @@ def report_error(error: BaseException) -> int:  # noqa: C901 -- one case a line 
         case click.exceptions.Exit():
             code = error.exit_code
         case click.ClickException():
-            error.show()
+            _show_click_error(error)
             code = error.exit_code
         case click.Abort() | KeyboardInterrupt():
-            click.echo("wps-run: interrupted", err=True)
+            show_message(Label.NOTE, "interrupted")
             code = INTERRUPTED
         case WpsRunError():
             show_error(error)
             code = NOTHING_SENT
         case OSError() if is_out_of_files(error):
-            click.echo(
-                f"wps-run: {error.strerror}: raise the limit of open files (`ulimit -n 256`)",
-                err=True,
+            show_message(
+                Label.ERROR,
+                f"{error.strerror}: raise the limit of open files (`ulimit -n 256`)",
             )
             code = NOTHING_SENT
         case StdoutError():
             if not error.is_closed:
-                click.echo(f"wps-run: {error}", err=True)
+                show_message(Label.ERROR, str(error))
             discard_stdout()
             code = BROKEN_PIPE if error.is_closed else NOTHING_SENT
         case SystemExit(code=int(code), __context__=None):  # of click's shell completion
@@ -62,6 +63,14 @@ def report_error(error: BaseException) -> int:  # noqa: C901 -- one case a line 
     return code
 
 
+def _show_click_error(error: click.ClickException) -> None:
+    """Show an error of click, and the command that explains the options."""
+    show_message(Label.ERROR, error.format_message())
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        show_message(Label.HINT, f"`{context.command_path} --help` shows the options")
+
+
 def show_error(error: "WpsRunError") -> None:
     """Show a failure on stderr; problems of a playbook with position, line and caret."""
     from wps_run.problems import PlaybookError
@@ -69,14 +78,14 @@ def show_error(error: "WpsRunError") -> None:
     if isinstance(error, PlaybookError):
         show_problems(error.problems)
         count = len(error.problems)
-        click.echo(f"\nwps-run: {count} {'problem' if count == 1 else 'problems'}", err=True)
+        click.echo(err=True)
+        show_message(Label.ERROR, f"{count} {'problem' if count == 1 else 'problems'}")
     else:
-        click.echo(f"wps-run: {error}", err=True)
+        show_message(Label.ERROR, str(error))
 
 
 def show_problems(problems: "Iterable[Problem]") -> None:
     """Show problems on stderr, each with position, line and caret."""
-    from wps_run.cli.terminal import styler_for, write
     from wps_run.problems import format_with_caret
 
     styler = styler_for(sys.stderr)
@@ -93,8 +102,8 @@ def show_warnings(warnings: "Sequence[Problem]") -> None:
     show_problems(warnings[:MAX_WARNINGS])
     more = len(warnings) - MAX_WARNINGS
     if more > 0:
-        shown = f"wps-run: {more} more {'warning' if more == 1 else 'warnings'}"
-        click.echo(f"{shown}; `wps-run validate` shows them all", err=True)
+        shown = f"{more} more {'warning' if more == 1 else 'warnings'}"
+        show_message(Label.NOTE, f"{shown}; `wps-run validate` shows them all")
 
 
 def discard_stdout() -> None:
@@ -110,9 +119,9 @@ def _report_bug(error: BaseException) -> int:
 
         trace = "".join(traceback.format_exception(error))
         click.echo(mask_secrets(trace, os.environ), err=True, nl=False)
-    click.echo(
-        f"wps-run: this is a bug in wps-run ({type(error).__name__}); "
-        "WPS_RUN_DEBUG=1 shows where, please report it",
-        err=True,
+    show_message(
+        Label.ERROR,
+        f"this is a bug in wps-run ({type(error).__name__}); WPS_RUN_DEBUG=1 shows where, please "
+        "report it",
     )
     return BUG

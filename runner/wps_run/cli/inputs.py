@@ -17,6 +17,9 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 ALLOW_VARIABLE = "WPS_RUN_ALLOW_ENV"
 """The environment variable with the names that `--allow-env` allows."""
 
+FILE = click.Path(readable=False)
+"""The type of arguments that name a file, so that shells complete them. Nothing is checked."""
+
 STDIN = "-"
 STDIN_NAME = "<stdin>"
 
@@ -49,7 +52,7 @@ def variable_options(command: Decorated) -> Decorated:
     command = click.option(
         "--vars-file",
         "vars_files",
-        type=click.Path(),
+        type=FILE,
         multiple=True,
         metavar="FILE",
         help="Read variables from a YAML or JSON file; later files override earlier ones.",

@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import click
-
 from wps_run.cli.inputs import STDIN, STDIN_NAME
 from wps_run.cli.options import CONFIRMED, VARIABLES, VARIABLES_FILE, is_unrepeatable
+from wps_run.cli.terminal import show_message
 from wps_run.connect.settings import HUB_SETTING, SettingFinder, merge_settings
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.fingerprint import require_same
@@ -30,6 +29,7 @@ from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError, UsageError
 from wps_run.running import fingerprint_of, new_salt
+from wps_run.text import Label
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def open_recorder(
         try:
             return RunRecorder(_create_in_store(header.record(run)), started=header.started)
         except (JournalError, OSError) as error:
-            click.echo(f"wps-run: warning: this run has no journal: {error}", err=True)
+            show_message(Label.WARNING, f"this run has no journal: {error}")
     if not needs_report:
         return RunRecorder()
     header = Header(format_moment(datetime.now(UTC)), (), "", {})
@@ -180,10 +180,10 @@ def recorded_shard(history: History, requested: Shard | None, journal: str) -> S
 def warn_if_unchecked(history: History, name: str) -> None:
     """Warn of a journal whose lines have no checksums."""
     if not history.is_checked:
-        click.echo(
-            f"wps-run: warning: an older version of wps-run wrote `{name}`, without checksums: "
-            "lost or changed lines may not show",
-            err=True,
+        show_message(
+            Label.WARNING,
+            f"an older version of wps-run wrote `{name}`, without checksums: lost or changed lines "
+            "may not show",
         )
 
 
@@ -352,11 +352,10 @@ def _resume(
     journal.resume(history.length, resumed.record(run))
     history.begin_part(resumed)
     if run.destination is Destination.LOCAL:
-        click.echo(
-            "wps-run: warning: this rehearsal resumes in a new emulator, which has none of the "
-            "effects of its earlier parts; start a new rehearsal to see everything that would "
-            "happen",
-            err=True,
+        show_message(
+            Label.WARNING,
+            "this rehearsal resumes in a new emulator, which has none of the effects of its "
+            "earlier parts; start a new rehearsal to see everything that would happen",
         )
     return RunRecorder(journal, resumption, history.elapsed, history.header.started)
 

@@ -8,13 +8,17 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import click
 
 from wps_run.cli.errors import report_error
 from wps_run.cli.terminal import help_width, prepare_streams
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -28,6 +32,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "client-url": "Print a URL with which a WebSocket client connects.",
         "serve": "Run the emulator until it is stopped.",
         "init": "Create a first playbook, its schema and a pre-commit hook.",
+        "help": "Show the help of wps-run, or of a command.",
     }
 )
 """Command to its one-line help, which is the first line of its module's docstring, too.
@@ -51,7 +56,8 @@ Environment: WPS_RUN_SHARD=K/N, or WPS_RUN_SHARDS=N with JOB_COMPLETION_INDEX, s
 a plan to run (docs/scale-out.md).
 
 \b
-Shell completion:  eval "$(_WPS_RUN_COMPLETE=bash_source wps-run)"   (or zsh_source, fish_source)
+Shell completion:  eval "$(_WPS_RUN_COMPLETE=bash_source wps-run)"   (or zsh_source)
+In fish:           _WPS_RUN_COMPLETE=fish_source wps-run | source
 """
 
 
@@ -64,8 +70,9 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx
-        if cmd_name not in COMMANDS:
-            return None
+        return self._command(cmd_name) if cmd_name in COMMANDS else None
+
+    def _command(self, cmd_name: str) -> click.Command:
         module = importlib.import_module(f"wps_run.cli.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
@@ -77,21 +84,63 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Insert `run` when the first argument is neither a command nor an option of the group."""
+        """Put the command first: the one that is named, else `run`.
+
+        Options of the default command may be in front of the command's name.
+        """
         options = {name for parameter in self.get_params(ctx) for name in parameter.opts}
         if args and args[0] not in COMMANDS and args[0] not in options:
-            _reject_misspelled(args[0])
-            args = ["run", *args]
+            place = self._first_word(args)
+            word = args[place] if place < len(args) else ""
+            if word in COMMANDS:
+                args = [word, *args[:place], *args[place + 1 :]]
+            else:
+                if not ctx.resilient_parsing:
+                    _reject_misspelled(word)
+                args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def _first_word(self, args: Sequence[str]) -> int:
+        """Return the index of the first argument that is no option of `run` and no value of one.
+
+        There is none behind an unknown option, which may have a value.
+        """
+        if not args[0].startswith("-"):
+            return 0
+        from wps_run.cli.options import option_names, split_arguments  # noqa: PLC0415 -- with `run`
+
+        run, index = self._command("run"), 0
+        known = option_names(run)
+        for option, words in split_arguments(run, args):
+            if option is None:
+                return index
+            if option not in known:
+                break
+            index += len(words)
+        return len(args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Complete commands, and what completes the default command: its options and files."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 -- shells only
+
+        items = super().shell_complete(ctx, incomplete)
+        if not incomplete.startswith("-"):
+            return [*items, CompletionItem(incomplete, type="file")]
+        names = {item.value for item in items}
+        run = self._command("run")
+        run_context = click.Context(run, parent=ctx, info_name="run", resilient_parsing=True)
+        options = run.shell_complete(run_context, incomplete)
+        return items + [item for item in options if item.value not in names]
 
 
 def _reject_misspelled(word: str) -> None:
-    """Reject a word that is no file and resembles a command."""
+    """Reject a word that is no file and can only be meant as a command."""
+    if not word.replace("-", "").isalpha() or os.path.exists(word):  # noqa: PTH110 -- pathlib is a tenth of `--help`
+        return
     from wps_run.problems import did_you_mean  # noqa: PLC0415 -- a tenth of `--help`
 
-    near = did_you_mean(word, list(COMMANDS)) if word.replace("-", "").isalpha() else ""
-    if near and not os.path.exists(word):  # noqa: PTH110 -- pathlib is a tenth of `--help`
-        raise click.UsageError(f"`{word}` is neither a command nor a playbook{near}")
+    near = did_you_mean(word, list(COMMANDS)) or "; `wps-run help` lists the commands"
+    raise click.UsageError(f"`{word}` is neither a command nor a playbook{near}")
 
 
 @click.command(
@@ -123,6 +172,8 @@ def entry(command: click.Command = wps_run) -> int:
     gc.set_threshold(*_GC_THRESHOLDS)
     prepare_streams()
     try:
+        if "_WPS_RUN_COMPLETE" in os.environ:
+            importlib.import_module("wps_run.cli.completion")
         code = command.main(standalone_mode=False, prog_name="wps-run")
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 -- the border

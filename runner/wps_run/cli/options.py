@@ -1,6 +1,7 @@
 """Options that several commands share; those of a run are made from `playbook.options`."""
 
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from click.core import ParameterSource
 
 from wps_run import input_limits
 from wps_run.checking import read_text
-from wps_run.cli.inputs import Decorated, read_variables, variable_options
+from wps_run.cli.inputs import FILE, Decorated, read_variables, variable_options
+from wps_run.cli.terminal import show_message
 from wps_run.connect.settings import (
     HUB_SETTING,
     FunctionBinding,
@@ -27,6 +29,7 @@ from wps_run.playbook.options import DURATION, HUB, TIMEOUT, Option, flagged_opt
 from wps_run.playbook.shards import SHARD_VARIABLE, SHARDS_VARIABLE, resolve_shard
 from wps_run.problems import JournalError, SettingsError, UsageError, shorten
 from wps_run.redaction import mask_secrets
+from wps_run.text import Label
 
 if TYPE_CHECKING:
     from wps_run.journal.format import KeptOptions
@@ -173,6 +176,34 @@ def gateway_options(command: Decorated) -> Decorated:
     )(command)
 
 
+def option_names(command: click.Command) -> frozenset[str]:
+    """Return the names of all options of a command, such as `--quiet` and `-q`."""
+    options = (option for option in command.params if isinstance(option, click.Option))
+    return frozenset(name for option in options for name in (*option.opts, "-h", "--help"))
+
+
+def split_arguments(
+    command: click.Command, args: Sequence[str]
+) -> Iterator[tuple[str | None, list[str]]]:
+    """Yield each option with its value, and each other argument with None."""
+    with_value = {
+        name
+        for option in command.params
+        if isinstance(option, click.Option) and not option.is_flag and not option.count
+        for name in option.opts
+    }
+    rest = iter(args)
+    for arg in rest:
+        if arg == "--":
+            yield None, [arg, *rest]
+        elif len(arg) > 1 and arg.startswith("-"):
+            name, equals, _ = arg.partition("=")
+            value = [next(rest, "")] if name in with_value and not equals else []
+            yield name, [arg, *value]
+        else:
+            yield None, [arg]
+
+
 class RecordingCommand(click.Command):
     """A command that keeps its arguments as they were given, for `given_options`."""
 
@@ -219,6 +250,16 @@ def given_options(context: click.Context) -> "KeptOptions":
         else:
             given[name] = tuple(map(kept, value)) if option.multiple else kept(value)
     return given
+
+
+def plan_command(context: click.Context, plan: click.Command) -> str:
+    """Return the command line that plans what the arguments of a run would do, for a shell."""
+    known = option_names(plan)
+    words = ["wps-run", "plan"]
+    for option, group in split_arguments(context.command, context.meta[_ARGUMENTS]):
+        if option is None or option in known:
+            words += map(_without_secrets, group)
+    return shlex.join(words)
 
 
 def reused_values(
@@ -289,8 +330,10 @@ def note_empty_shard(plans: Sequence[Plan]) -> None:
     if shard and not any(plan.total for plan in plans):
         plan_total = sum(plan.plan_total for plan in plans)
         actions = "action" if plan_total == 1 else "actions"
-        note = f"shard {shard} is empty (the plan has {plan_total} {actions}); nothing to do"
-        click.echo(f"wps-run: {note}", err=True)
+        show_message(
+            Label.NOTE,
+            f"shard {shard} is empty (the plan has {plan_total} {actions}); nothing to do",
+        )
 
 
 def read_environment(settings: str | None) -> Mapping[str, str]:
@@ -310,14 +353,14 @@ def settings_options(command: Decorated) -> Decorated:
     """Add `--settings` and `--function-json`."""
     command = click.option(
         "--function-json",
-        type=click.Path(),
+        type=FILE,
         metavar="FILE",
         help="Take hub and connection from the Web PubSub binding of this function.json, in place "
         "of those of the playbook; --hub and --connection override it.",
     )(command)
     return click.option(
         "--settings",
-        type=click.Path(),
+        type=FILE,
         metavar="FILE",
         help="Read settings from a Functions local.settings.json. The environment overrides it.",
     )(command)

@@ -11,12 +11,13 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self, TextIO
 
-from wps_run.cli.terminal import styler_for
+from wps_run.cli.terminal import columns_of, styler_for
 from wps_run.execution.limits import ConcurrencyLimiter
 from wps_run.execution.result import Result
 from wps_run.execution.run_info import RunInfo
 from wps_run.execution.summary import Summary
 from wps_run.report.progress import ProgressSnapshot, RateMeter, plain_line, progress_line
+from wps_run.text import Label, labeled
 
 
 class ProgressTracker:
@@ -69,9 +70,6 @@ LOG_SECONDS = 10.0
 
 _BUFFER_LIMIT = 65536
 """The most characters of results that wait for the next update of the line."""
-
-_DEFAULT_COLUMNS = 80
-"""Columns of a terminal that does not know its width."""
 
 
 class ProgressMode(StrEnum):
@@ -185,7 +183,7 @@ class Progress:
         if self._mode is ProgressMode.LINE:
             self._screen.draw(self._snapshot())
         else:
-            self._screen.write(f"wps-run: {plain_line(self._snapshot())}\n")
+            self._screen.write(f"{labeled(Label.NOTE, plain_line(self._snapshot()))}\n")
         self._schedule()
 
 
@@ -202,7 +200,7 @@ class Screen:
         """Draw the line, unless another job uses the terminal or other output ends in mid-line."""
         if self._in_other_line or not _in_foreground(self._stream):
             return
-        line = progress_line(snapshot, _columns(self._stream), self._styler)
+        line = progress_line(snapshot, columns_of(self._stream), self._styler)
         if line != self._line:
             self.write(f"\r{line}\x1b[J\r")
             self._line = line
@@ -250,14 +248,6 @@ class _StderrAboveLine(io.StringIO):
 
     def flush(self) -> None:
         self._stream.flush()
-
-
-def _columns(stream: TextIO) -> int:
-    """Return the width of the terminal now."""
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or _DEFAULT_COLUMNS
-    except (OSError, ValueError):
-        return _DEFAULT_COLUMNS
 
 
 def _in_foreground(stream: TextIO) -> bool:

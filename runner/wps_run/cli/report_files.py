@@ -5,18 +5,44 @@ import secrets
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 from wps_run.cli.inputs import Decorated
+from wps_run.cli.terminal import show_message
 from wps_run.problems import UsageError
 from wps_run.report.formats import FILE_FORMATS, help_of, suffix_list
 from wps_run.report.markdown import markdown
 from wps_run.report.run_report import RunReport
+from wps_run.text import Label
 
 JOB_SUMMARY = "GITHUB_STEP_SUMMARY"
 _JOB_SUMMARY_LIMIT = 1024 * 1024
 """GitHub refuses a job summary of more bytes."""
+
+
+class ReportPath(click.Path):
+    """The name of a report file; shells complete its suffix."""
+
+    def __init__(self) -> None:
+        super().__init__(readable=False)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        """Complete files, and the name with each suffix."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 -- shells only
+
+        name = os.path.basename(incomplete)  # noqa: PTH119 -- "" for a folder
+        folder = incomplete.removesuffix(name)
+        stem = name.rpartition(".")[0] or name or "report"
+        names = (f"{folder}{stem}{suffix}" for suffix in FILE_FORMATS)
+        items = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        return [*items, *super().shell_complete(ctx, param, incomplete)]
 
 
 def report_option(command: Decorated) -> Decorated:
@@ -24,6 +50,7 @@ def report_option(command: Decorated) -> Decorated:
     return click.option(
         "--report",
         "reports",
+        type=ReportPath(),
         multiple=True,
         metavar="FILE",
         help=f"Write a report to FILE in the format of its suffix. {help_of(FILE_FORMATS)}. "
@@ -88,10 +115,10 @@ def write_reports(paths: Iterable[Path], report: RunReport, journal: Path | None
             _write(path, FILE_FORMATS[path.suffix.lower()].render(report))
         except OSError as error:
             succeeded = False
-            click.echo(f"wps-run: cannot write the report `{path}`: {error.strerror}", err=True)
+            show_message(Label.ERROR, f"cannot write the report `{path}`: {error.strerror}")
             if journal:
                 again = shlex.join(["wps-run", "report", str(journal), "--report", str(path)])
-                click.echo(f"wps-run: nothing is lost; to write it again: {again}", err=True)
+                show_message(Label.HINT, f"nothing is lost; to write it again: {again}")
     return succeeded
 
 
@@ -126,4 +153,4 @@ def add_job_summary(path: Path, report: RunReport) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
     if reason:
-        click.echo(f"wps-run: warning: the job summary is not written: {reason}", err=True)
+        show_message(Label.WARNING, f"the job summary is not written: {reason}")

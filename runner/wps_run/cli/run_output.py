@@ -18,7 +18,7 @@ from wps_run.cli.journals import (
     resume_notes,
 )
 from wps_run.cli.report_files import JOB_SUMMARY, add_job_summary, write_reports
-from wps_run.cli.terminal import StdoutError, styler_for, use_utf8_stdout
+from wps_run.cli.terminal import StdoutError, columns_of, show_message, styler_for, use_utf8_stdout
 from wps_run.execution.result import Result
 from wps_run.execution.run_info import RunInfo
 from wps_run.execution.summary import EXIT_FAILED, Summary
@@ -32,6 +32,7 @@ from wps_run.report.github import AnnotatedReporter
 from wps_run.report.records import summary_record
 from wps_run.report.run_report import RunReport
 from wps_run.report.text import QuietReporter, TextReporter, next_steps, summary_line
+from wps_run.text import Label
 
 if TYPE_CHECKING:
     from wps_run.connect.endpoint import Endpoint
@@ -66,6 +67,7 @@ class RunOutput:
         reports: The report files, checked.
         environment: Says whether this is a job of GitHub Actions.
         quiet: Whether text shows only failures and the totals.
+        verbose: Whether text lists all failures, also those of one kind.
     """
 
     def __init__(
@@ -75,9 +77,10 @@ class RunOutput:
         environment: Mapping[str, str],
         *,
         quiet: bool,
+        verbose: bool = False,
     ) -> None:
         self.error: StdoutError | None = None
-        self._reporter = _reporter(output_format, environment, quiet=quiet)
+        self._reporter = _reporter(output_format, environment, quiet=quiet, verbose=verbose)
         self._is_text = output_format == "text"
         self._reports = reports
         self._job_summary = environment.get(JOB_SUMMARY)
@@ -169,30 +172,37 @@ class RunOutput:
         """
         journal, playbooks = context.recorder.lasting, playbook_paths(plans)
         resume = resume_command(journal.path, context.run, playbooks, self._kept) if journal else ""
-        lines: list[str] = []
+        lines: list[tuple[Label, str]] = []
         if self._is_text and (summary.exit_code or sys.stderr.isatty()):
             path = str(journal.path) if journal else ""
             lines += next_steps(summary, resume, path, list(map(str, reports)))
         if journal and summary.not_done > 0:
-            lines.append(f"to do the rest: {resume}")
-        if resume and any(resume in line for line in lines):
-            lines[-1:-1] = resume_notes(playbooks, self._kept)
-        for line in lines:
-            click.echo(f"wps-run: {line}", err=True)
+            lines.append((Label.HINT, f"to do the rest: {resume}"))
+        if resume and any(resume in line for _, line in lines):
+            lines[-1:-1] = ((Label.NOTE, note) for note in resume_notes(playbooks, self._kept))
+        for label, line in lines:
+            show_message(label, line)
 
 
-def _reporter(output_format: str, environment: Mapping[str, str], *, quiet: bool) -> Reporter:
+def _reporter(
+    output_format: str, environment: Mapping[str, str], *, quiet: bool, verbose: bool
+) -> Reporter:
     """Return what formats results for stdout; in GitHub Actions it adds annotations."""
     if output_format != "text":
         use_utf8_stdout()
         reporter = OUTPUT_FORMATS[output_format].new_reporter()
     else:
-        styler = styler_for(sys.stdout)
-        reporter = QuietReporter(styler) if quiet else TextReporter(styler)
+        reporter = text_reporter(QuietReporter if quiet else TextReporter, lists_all=verbose)
     if environment.get("GITHUB_ACTIONS") != "true":
         return reporter
     to_stderr = None if output_format == "text" else partial(click.echo, err=True, nl=False)
     return AnnotatedReporter(reporter, to_stderr)
+
+
+def text_reporter(kind: type[TextReporter], *, lists_all: bool) -> Reporter:
+    """Return what formats results as text for stdout, in the width of its terminal."""
+    columns = partial(columns_of, sys.stdout) if sys.stdout.isatty() else None
+    return kind(styler_for(sys.stdout), columns, lists_all=lists_all)
 
 
 async def _close_journal(
@@ -207,8 +217,8 @@ async def _close_journal(
     journal.add(summary_record(context.run, summary))
     await journal.close()
     if journal.error is not None:
-        click.echo(
-            f"wps-run: the journal `{journal.path}` cannot be written: {journal.error}", err=True
+        show_message(
+            Label.ERROR, f"the journal `{journal.path}` cannot be written: {journal.error}"
         )
 
 
@@ -216,7 +226,7 @@ def _unwritten(error: StdoutError, run: RunInfo, summary: Summary) -> int:
     """End a run whose report could not be written: quietly if its reader is gone."""
     if error.is_closed:
         raise error
-    click.echo(f"wps-run: {error}", err=True)
+    show_message(Label.ERROR, str(error))
     click.echo(summary_line(run, summary).lstrip("\n"), err=True, nl=False)
     discard_stdout()
     return max(summary.exit_code, EXIT_FAILED)

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 import click
 
-from wps_run.text import Style, Styler, unstyled
+from wps_run.text import Label, Style, Styler, labeled, unstyled
 
 _COLORS: Mapping[Style, Mapping[str, Any]] = {
     Style.LOCATION: {"bold": True},
@@ -23,6 +23,7 @@ _COLORS: Mapping[Style, Mapping[str, Any]] = {
     Style.GUTTER: {"dim": True},
     Style.SUCCESS: {"fg": "green"},
     Style.UNKNOWN: {"fg": "magenta", "bold": True},
+    Style.NOTE: {"bold": True},
     Style.HINT: {"fg": "cyan"},
     Style.LOCAL: {"fg": "cyan", "bold": True},
 }
@@ -54,6 +55,11 @@ def _color(style: Style, text: str) -> str:
 def write(stream: TextIO, text: str) -> None:
     """Write text with color escapes; on Windows, click converts them."""
     click.echo(text, file=stream, nl=False, color=uses_color(stream, os.environ))
+
+
+def show_message(label: Label, message: str) -> None:
+    """Show a diagnostic on stderr, such as `note: this run has no journal`."""
+    write(sys.stderr, f"{labeled(label, message, styler_for(sys.stderr))}\n")
 
 
 class StdoutError(Exception):
@@ -122,6 +128,18 @@ def help_width() -> int:
         with contextlib.suppress(AttributeError, ValueError, OSError):
             columns = os.get_terminal_size(sys.__stdout__.fileno()).columns  # type: ignore[union-attr]
     return max(min(columns or 80, 100) - 2, 50)
+
+
+_DEFAULT_COLUMNS = 80
+"""Columns of a terminal that does not know its width."""
+
+
+def columns_of(stream: TextIO) -> int:
+    """Return the width of the terminal now."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _DEFAULT_COLUMNS
+    except (OSError, ValueError):
+        return _DEFAULT_COLUMNS
 
 
 def use_utf8_stdout() -> None:

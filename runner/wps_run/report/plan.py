@@ -1,13 +1,15 @@
 """A plan as text: each step, its request, and the steps that it waits for."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from wps_run.actions.locks import HUB, MEMBERSHIP, Lock
+from wps_run.execution.run_info import Destination
 from wps_run.playbook.steps import Step
-from wps_run.report.values import cut, target_text, value_text
-from wps_run.text import replace_invisible
+from wps_run.report.values import action_text, value_text
+from wps_run.text import one_line, replace_invisible, truncate
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +73,79 @@ class WaitTracker:
         return waited_for
 
 
-def step_text(step: Step, waits: Sequence[StepWait]) -> str:
-    """Return three lines for people: the action, its request, its source with what it waits for."""
-    name = f"  ({replace_invisible(cut(step.name))})" if step.name else ""
+class PlanTotals:
+    """Counts the steps of a plan."""
+
+    def __init__(self) -> None:
+        self._actions: Counter[str] = Counter()
+        self._waiting = 0
+        self._size = 0
+
+    def count(self, step: Step, waits: Sequence[StepWait]) -> None:
+        """Count a step and what it waits for."""
+        self._actions[step.action.name] += 1
+        self._waiting += bool(waits)
+        self._size += len(step.request.body)
+
+    def as_text(self) -> str:
+        """Return the totals: the requests, the steps that wait, and the number of each action."""
+        total = self._actions.total()
+        width = len(f"{total:,}")
+        verb = "waits" if self._waiting == 1 else "wait"
+        size = _count(self._size, "byte")
+        sent = f"{_count(total, 'action')}, {_count(total, 'request')} with {size}"
+        waiting = f"{_count(self._waiting, 'step')} {verb} for earlier ones"
+        lines = [f"\n{Destination.PLAN}: {sent}; {waiting}"]
+        lines += [f"  {count:>{width},}  {name}" for name, count in self._actions.most_common()]
+        return "\n".join(lines) + "\n"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun if number == 1 else f'{noun}s'}"
+
+
+MESSAGE_COLUMNS = 80
+"""The columns of the preview of a message where there is no terminal."""
+
+_LINE_START = " " * 8
+
+
+def step_text(step: Step, waits: Sequence[StepWait], columns: int | None = None) -> str:
+    """Return lines for people: the action, its request, its message, and what it waits for.
+
+    Args:
+        step: The step.
+        waits: The earlier steps that it waits for.
+        columns: The width of the terminal, to which names and the message are shortened; None
+            without a terminal.
+    """
+    width = columns - len(_LINE_START) if columns else None
+    action = action_text(step.action.name, step.target, replace_invisible(step.name or ""), width)
     body = f"  {len(step.request.body)} B {step.request.content_type}" if step.request.body else ""
+    message = _message_preview(step)
+    lines = [
+        f"{step.index:>6}  {action}",
+        f"{_LINE_START}{step.request.method} {step.secrets.mask(step.request.target())}{body}",
+        *([_LINE_START + truncate(message, width or MESSAGE_COLUMNS)] if message else ()),
+        f"{_LINE_START}{replace_invisible(step.source)}; waits for {_waits_text(waits)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _message_preview(step: Step) -> str:
+    """Return the start of the message on one line, its size if it is binary, "" without one."""
+    body = step.request.body
+    if "data" not in step.values or not body:
+        return ""
+    if step.values.get("dataType") == "binary":
+        return f"message: {_count(len(body), 'byte')} of binary"
     return (
-        f"{step.index:>6}  {step.action.name} {target_text(step.target)}{name}\n"
-        f"        {step.request.method} {step.secrets.mask(step.request.target())}{body}\n"
-        f"        {replace_invisible(step.source)}; waits for {_waits_text(waits)}\n"
+        f"message: {one_line(step.secrets.mask(body.decode(errors='replace'))[:_PREVIEW_LENGTH])}"
     )
+
+
+_PREVIEW_LENGTH = 4096
+"""The most characters of a message that its preview is made of."""
 
 
 def _waits_text(waits: Sequence[StepWait]) -> str:

@@ -1,14 +1,24 @@
 """Results as text for people."""
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from wps_run.execution.result import ActionError, Result, Status
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.summary import Summary
 from wps_run.report.simulation import SCOPE_NOTE, Simulation
-from wps_run.report.values import cut, target_text
-from wps_run.text import Style, Styler, escape_invisible, unstyled
+from wps_run.report.values import action_text
+from wps_run.text import Label, Style, Styler, escape_invisible, truncate_middle, unstyled, wrap
+
+MAX_ALIKE = 5
+"""How many actions that are not ok for the same reason are listed; the others are counted."""
+
+MAX_REASONS = 1000
+"""The most reasons that are counted; actions with others are listed, which bounds the memory."""
+
+MAX_COUNTED = 10
+"""How many reasons are shown at the end, each with the number of actions that were not listed."""
 
 MAX_HINTS = 5
 """How many different hints are repeated at the end, each with the number of actions it is for."""
@@ -19,6 +29,15 @@ _STYLES: Mapping[Status, Style] = {
     Status.UNKNOWN: Style.UNKNOWN,
     Status.SKIPPED: Style.WARNING,
 }
+_Reason = tuple[str, str, str, str, str]
+"""Why actions are not ok: status, action, code, message without their names, and hint."""
+
+_RESULT_COLUMNS = 27
+"""The columns in front of the action: status, HTTP status and time."""
+
+_INDENT = " " * 8
+"""What the lines below an action begin with."""
+
 _LONG = 100_000
 """Milliseconds. Longer times are shown in seconds, so that the columns stay aligned."""
 
@@ -33,34 +52,93 @@ class TextReporter:
 
     Args:
         styler: Adds the colors.
+        columns: Gives the width of the terminal, which lines then fit; None for any width.
+        lists_all: Whether all actions are listed that are not ok for the same reason. Otherwise
+            the first ones are, and the others are counted at the end.
     """
 
-    def __init__(self, styler: Styler = unstyled) -> None:
+    def __init__(
+        self,
+        styler: Styler = unstyled,
+        columns: Callable[[], int] | None = None,
+        *,
+        lists_all: bool = True,
+    ) -> None:
         self._styler = styler
+        self._columns = columns
+        self._lists_all = lists_all
+        self._alike: Counter[_Reason] = Counter()
         self._hints: Counter[str] = Counter()
         self._skip_codes: set[str] = set()
 
     def begin(self, run_info: RunInfo) -> str:
         self._run_info = run_info
-        return f"{run_info_line(run_info, self._styler)}\n"
+        return self._fit(f"{run_info_line(run_info, self._styler)}\n")
 
     def result(self, result: Result) -> str:
-        line = f"{_status(result, self._styler)} {_response(result)}  {_action(result)}\n"
         error = result.error
+        if error is not None and not self._lists_all and self._is_repeated(result, error):
+            self._hints.update([error.hint] if error.hint else ())
+            return ""
+        line = f"{_status(result, self._styler)} {_response(result)}  {self._action(result)}\n"
         if error is None:
             return line
         if result.status is Status.SKIPPED:
             if error.code in self._skip_codes:
                 return line
             self._skip_codes.add(error.code)
-        return line + _reason(result, error) + self._hint(error.hint)
+        return line + self._fit(_reason(result, error) + self._hint(error.hint))
+
+    def _is_repeated(self, result: Result, error: ActionError) -> bool:
+        """Count an action that is not ok; whether as many were listed for the same reason."""
+        reason = _reason_of(result, error)
+        if reason not in self._alike and len(self._alike) >= MAX_REASONS:
+            return False
+        self._alike[reason] += 1
+        return self._alike[reason] > MAX_ALIKE
 
     def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
         totals = summary_line(self._run_info, summary, self._styler)
-        parts = [simulation.as_text() for simulation in simulations]
+        parts = [self._cut(simulation.as_text()) for simulation in simulations]
+        rest = "".join((*self._unlisted(), *self._repeated_hints(), totals))
         if parts:
-            parts.insert(0, f"\n{SCOPE_NOTE}\n")
-        return "".join((*parts, *self._repeated_hints(), totals))
+            parts.insert(0, self._fit(f"\n{SCOPE_NOTE}\n"))
+        return "".join(parts) + self._fit(rest)
+
+    def _action(self, result: Result) -> str:
+        columns = self._columns() - _RESULT_COLUMNS if self._columns else None
+        return action_text(
+            result.action_name, result.target, escape_invisible(result.name or ""), columns
+        )
+
+    def _fit(self, text: str) -> str:
+        """Break lines between words where they are wider than the terminal."""
+        if self._columns is None:
+            return text
+        width = self._columns()
+        return "\n".join(wrap(line, width, _INDENT) for line in text.split("\n"))
+
+    def _cut(self, text: str) -> str:
+        """Shorten lines that are wider than the terminal."""
+        if self._columns is None:
+            return text
+        width = self._columns()
+        return "\n".join(truncate_middle(line, width) for line in text.split("\n"))
+
+    def _unlisted(self) -> Iterator[str]:
+        """Yield the reasons of actions that were not listed, most frequent first."""
+        reasons = [(key, count - MAX_ALIKE) for key, count in self._alike.most_common()]
+        reasons = [(key, count) for key, count in reasons if count > 0]
+        if reasons:
+            yield "\n"
+        for (status, action_name, code, message, _), count in reasons[:MAX_COUNTED]:
+            reason = escape_invisible(f"{action_name}: {code}: {message}")
+            yield f"… and {count:,} more {status} for the same reason: {reason}\n"
+        others = sum(count for _, count in reasons[MAX_COUNTED:])
+        if others:
+            yield f"… and {others:,} more for {len(reasons) - MAX_COUNTED:,} other reasons\n"
+        if reasons:
+            yield f"{self._styler(Style.HINT, 'hint:')} -v lists all of them, and so do reports\n"
 
     def _hint(self, hint: str) -> str:
         if not hint:
@@ -138,8 +216,8 @@ def summary_line(run_info: RunInfo, summary: Summary, styler: Styler = unstyled)
 
 def next_steps(
     summary: Summary, resume_command: str, journal: str, reports: Sequence[str] = ()
-) -> Iterator[str]:
-    """Yield one line for each file that a run wrote, and each thing to do next.
+) -> Iterator[tuple[Label, str]]:
+    """Yield one line, with its label, for each file that a run wrote, and each thing to do next.
 
     Args:
         summary: How the run ended.
@@ -148,9 +226,9 @@ def next_steps(
         reports: The paths of its reports.
     """
     if journal:
-        yield f"journal: {journal}"
+        yield Label.NOTE, f"journal: {journal}"
     for report in reports:
-        yield f"report: {report}"
+        yield Label.NOTE, f"report: {report}"
     unknown = summary.counts[Status.UNKNOWN]
     if unknown:
         repeats = (
@@ -159,11 +237,13 @@ def next_steps(
             else ""
         )
         actions = "1 action" if unknown == 1 else f"{unknown:,} actions"
-        yield f"{actions} may or may not have happened: check before you run again{repeats}"
+        message = f"{actions} may or may not have happened: check before you run again{repeats}"
+        yield Label.WARNING, message
     if summary.counts[Status.FAILED] and resume_command:
-        yield f"to retry the failed actions: {resume_command} --failed"
+        yield Label.HINT, f"to retry the failed actions: {resume_command} --failed"
         if summary.not_done > 0:
-            yield f"to go on without the failed actions: {resume_command} --skip-failed"
+            skip = f"to go on without the failed actions: {resume_command} --skip-failed"
+            yield Label.HINT, skip
 
 
 def _status(result: Result, styler: Styler) -> str:
@@ -181,9 +261,13 @@ def _response(result: Result) -> str:
     return f"{status}  {result.duration_ms:8.1f} ms"
 
 
-def _action(result: Result) -> str:
-    name = f"  ({cut(escape_invisible(result.name))})" if result.name else ""
-    return f"{result.action_name} {target_text(result.target)}".rstrip() + name
+def _reason_of(result: Result, error: ActionError) -> _Reason:
+    """Return the reason of a result; in its message, names of the target are `…`."""
+    message = error.message
+    for value in result.target.values():
+        if isinstance(value, str) and value in message:
+            message = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", message)
+    return result.status, result.action_name, error.code, message, error.hint
 
 
 def _reason(result: Result, error: ActionError) -> str:

@@ -83,7 +83,7 @@ def test_second_run_with_the_same_journal_is_refused(folder: Any, server: Any) -
     server.wait_until_idle()
 
     assert server.request_count == 1
-    assert refusals[0] == (2, "", "wps-run: another run is using the journal `j`\n")
+    assert refusals[0] == (2, "", "error: another run is using the journal `j`\n")
     assert refusals[1][:2] == (2, "")
     assert "exists already; `--resume j` resumes its run" in refusals[1][2]
 
@@ -125,8 +125,8 @@ def test_full_disk_stops_the_run_with_correct_results(folder: Any, server: Any, 
     }
     assert broken.returncode in {1, 3}
     journal_line, resume_line = broken.stderr.splitlines()
-    assert journal_line == "wps-run: the journal `j` cannot be written: [Errno 27] File too large"
-    assert resume_line == "wps-run: to do the rest: wps-run --resume j p.yaml"
+    assert journal_line == "error: the journal `j` cannot be written: [Errno 27] File too large"
+    assert resume_line == "hint: to do the rest: wps-run --resume j p.yaml"
     lines = folder.journal.read_bytes().splitlines(keepends=True)
     records = [json.loads(line) for line in lines if line.endswith(b"\n")]
     recorded = {record["index"] for record in records if record["type"] == "sending"}

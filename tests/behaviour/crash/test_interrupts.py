@@ -32,7 +32,7 @@ def test_interrupted_run_reports_all_results_and_resumes(
     assert process.returncode == code
     assert counts["skipped"] > 0
     assert counts["unknown"] == counts["failed"] == 0
-    assert err.splitlines()[-1] == "wps-run: to do the rest: wps-run --resume j p.yaml"
+    assert err.splitlines()[-1] == "hint: to do the rest: wps-run --resume j p.yaml"
     rest = folder.check_results(
         folder.results_of(folder.run(server, "--resume", "j", *args)), server
     )

@@ -7,8 +7,12 @@ from wps_run.actions.table import ACTIONS
 from wps_run.problems import UsageError, did_you_mean
 
 
+def _complete_name(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in ACTIONS if name.casefold().startswith(incomplete.casefold())]
+
+
 @click.command("actions")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_complete_name)
 @click.option(
     "--format",
     "form",

@@ -14,6 +14,7 @@ from wps_run.cli.options import (
     read_environment,
     settings_options,
 )
+from wps_run.cli.terminal import show_message
 from wps_run.connect.client_token import (
     ClientTokenOptions,
     build_client_url,
@@ -28,6 +29,7 @@ from wps_run.connect.settings import resolve_endpoint, resolve_hub
 from wps_run.problems import UsageError
 from wps_run.report.progress import format_duration
 from wps_run.report.values import value_text
+from wps_run.text import Label
 
 TIMEOUT = 30.0
 """Seconds for the service to create a token."""
@@ -121,10 +123,10 @@ def command(
         token = sign_client_token(service, hub_name, options, time.time())
     click.echo(build_client_url(service, hub_name, token))
     identity = f"as {value_text(user)}" if user else "anonymously"
-    click.echo(
-        f"wps-run: keep this URL secret: for {format_duration(lifetime)}, anybody who has it can "
-        f"connect to hub {hub_name} {identity}",
-        err=True,
+    show_message(
+        Label.NOTE,
+        f"keep this URL secret: for {format_duration(lifetime)}, anybody who has it can connect to "
+        f"hub {hub_name} {identity}",
     )
     return 0
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from wps_run.cli.inputs import FILE
 from wps_run.playbook.schema import SCHEMA_FILES, schema_text
 from wps_run.problems import UsageError
 
@@ -45,7 +46,7 @@ repos:
 
 
 @click.command("init")
-@click.argument("folder", default=".", metavar="[FOLDER]")
+@click.argument("folder", default=".", type=FILE, metavar="[FOLDER]")
 def command(folder: str) -> None:
     """Create a first playbook, its schema and a pre-commit hook.
 

@@ -1,15 +1,17 @@
 """`wps-run plan`: show each step and its request, without sending anything."""
 
+import sys
 from typing import Any
 
 import click
 
 from wps_run import checking, planning
 from wps_run.cli.errors import show_warnings
-from wps_run.cli.inputs import read_inputs
+from wps_run.cli.inputs import FILE, read_inputs
 from wps_run.cli.options import note_empty_shard, overrides_from, run_options, settings_options
+from wps_run.cli.terminal import columns_of
 from wps_run.execution.run_info import Destination
-from wps_run.report.plan import WaitTracker, step_record, step_text
+from wps_run.report.plan import PlanTotals, WaitTracker, step_record, step_text
 from wps_run.report.records import line
 
 NO_HUB = "HUB"
@@ -17,7 +19,7 @@ NO_HUB = "HUB"
 
 
 @click.command("plan")
-@click.argument("playbooks", nargs=-1, metavar="PLAYBOOK…")
+@click.argument("playbooks", nargs=-1, type=FILE, metavar="PLAYBOOK…")
 @settings_options
 @run_options
 @click.option(
@@ -31,8 +33,8 @@ NO_HUB = "HUB"
 def command(playbooks: tuple[str, ...], form: str, **options: Any) -> None:
     """Show each step and its request without sending anything.
 
-    Also shows which earlier steps each step waits for. Needs no setting; without a hub, the paths
-    contain HUB.
+    Also shows the start of each message, and which earlier steps each step waits for. Needs no
+    setting; without a hub, the paths contain HUB.
 
     \b
     Example:
@@ -45,11 +47,15 @@ def command(playbooks: tuple[str, ...], form: str, **options: Any) -> None:
     note_empty_shard(plans)
     if form == "text":
         click.echo(f"{planning.run_info(plans, Destination.PLAN)}\n")
-    waits = WaitTracker()
+    waits, totals = WaitTracker(), PlanTotals()
+    columns = columns_of(sys.stdout) if sys.stdout.isatty() else None
     for plan in plans:
         for step in plan.steps():
             waits_for = waits.waits_of(step)
+            totals.count(step, waits_for)
             if form == "text":
-                click.echo(step_text(step, waits_for), nl=False)
+                click.echo(step_text(step, waits_for, columns), nl=False)
             else:
                 click.echo(line(step_record(step, waits_for)), nl=False)
+    if form == "text":
+        click.echo(totals.as_text(), nl=False)

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import click
 
+from wps_run.cli.inputs import FILE
 from wps_run.cli.journals import warn_if_unchecked
 from wps_run.cli.report_files import report_option, report_paths, write_reports
+from wps_run.cli.run_output import text_reporter
+from wps_run.cli.terminal import show_message, write
 from wps_run.execution.summary import EXIT_FAILED
 from wps_run.journal.store import recent_journals, state_folder
 from wps_run.journal.writer import read_journal
@@ -16,10 +19,12 @@ from wps_run.problems import UsageError
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
 from wps_run.report.merge import merge_histories
 from wps_run.report.run_report import RunReport, report_from_history
+from wps_run.report.text import TextReporter
+from wps_run.text import Label
 
 
 @click.command("report")
-@click.argument("journals", nargs=-1, metavar="[JOURNAL…]")
+@click.argument("journals", nargs=-1, type=FILE, metavar="[JOURNAL…]")
 @click.option(
     "--output",
     type=click.Choice(list(OUTPUT_FORMATS)),
@@ -27,7 +32,10 @@ from wps_run.report.run_report import RunReport, report_from_history
     "[default: text; none with --report]",
 )
 @report_option
-def command(journals: tuple[str, ...], output: str | None, reports: tuple[str, ...]) -> int:
+@click.option("-v", "--verbose", is_flag=True, help="List all failures, also those of one kind.")
+def command(
+    journals: tuple[str, ...], output: str | None, reports: tuple[str, ...], *, verbose: bool
+) -> int:
     """Recreate a run's report from its journal.
 
     Without JOURNAL, reports the last run. The journals of all shards of a plan, each exactly once,
@@ -45,11 +53,16 @@ def command(journals: tuple[str, ...], output: str | None, reports: tuple[str, .
     paths = [Path(journal) for journal in journals] or [_last_journal()]
     files = report_paths(reports, list(map(str, paths)))
     report = _read_report(paths)
-    reporter = OUTPUT_FORMATS[output or ("none" if files else "text")].new_reporter()
-    click.echo(reporter.begin(report.run_info), nl=False)
+    output = output or ("none" if files else "text")
+    reporter = (
+        text_reporter(TextReporter, lists_all=verbose)
+        if output == "text"
+        else OUTPUT_FORMATS[output].new_reporter()
+    )
+    write(sys.stdout, reporter.begin(report.run_info))
     for result in report.results:
-        click.echo(reporter.result(result), nl=False)
-    click.echo(reporter.end(report.summary, report.simulations), nl=False)
+        write(sys.stdout, reporter.result(result))
+    write(sys.stdout, reporter.end(report.summary, report.simulations))
     succeeded = write_reports(files, report, paths[0] if len(paths) == 1 else None)
     return report.summary.exit_code if succeeded else max(report.summary.exit_code, EXIT_FAILED)
 
@@ -64,10 +77,10 @@ def _read_report(paths: Sequence[Path]) -> RunReport:
     report = report_from_history(histories[0][1])
     shard = report.run_info.shard
     if shard and shard.count > 1:
-        click.echo(
-            f"wps-run: note: this is only shard {shard}; name the journals of all {shard.count} "
-            "to report the whole run",
-            err=True,
+        show_message(
+            Label.NOTE,
+            f"this is only shard {shard}; name the journals of all {shard.count} to report the "
+            "whole run",
         )
     return report
 

@@ -18,7 +18,7 @@ import click
 from wps_run import checking, planning, running
 from wps_run.actions.table import ACTIONS
 from wps_run.cli.errors import report_error, show_warnings
-from wps_run.cli.inputs import STDIN, read_inputs
+from wps_run.cli.inputs import FILE, STDIN, read_inputs
 from wps_run.cli.journals import (
     JournalOptions,
     kept_options,
@@ -35,6 +35,7 @@ from wps_run.cli.options import (
     note_empty_shard,
     override_option,
     overrides_from,
+    plan_command,
     rehearsal_arguments,
     rehearsal_options,
     reused_values,
@@ -47,7 +48,7 @@ from wps_run.cli.report_files import (
     report_paths,
 )
 from wps_run.cli.run_output import RunContext, RunOutput
-from wps_run.cli.terminal import interrupting_signals
+from wps_run.cli.terminal import interrupting_signals, show_message
 from wps_run.execution.result import SkipReason, Status
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.stop import Stop
@@ -62,6 +63,7 @@ from wps_run.playbook.steps import action_index
 from wps_run.problems import PlaybookError, UsageError, is_out_of_files
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
 from wps_run.report.progress import wait_line
+from wps_run.text import Label
 
 if TYPE_CHECKING:
     from wps_run.connect.endpoint import Endpoint
@@ -115,8 +117,19 @@ class RunArguments:
         ).resolved()
 
 
+def _point_to_plan(context: click.Context, _: click.Parameter, value: object) -> None:
+    """Reject the options with which other tools only show what they would do."""
+    if value and not context.resilient_parsing:
+        from wps_run.cli.commands.plan import command as plan  # noqa: PLC0415 -- rarely needed
+
+        raise UsageError(
+            "--dry-run and --check are a command of their own, which sends nothing: "
+            + plan_command(context, plan)
+        )
+
+
 @click.command("run", cls=RecordingCommand)
-@click.argument("playbooks", nargs=-1, metavar="PLAYBOOK…")
+@click.argument("playbooks", nargs=-1, type=FILE, metavar="PLAYBOOK…")
 @click.option(
     "--local",
     is_flag=True,
@@ -128,7 +141,7 @@ class RunArguments:
 @gateway_options
 @click.option(
     "--ca-bundle",
-    type=click.Path(),
+    type=FILE,
     metavar="FILE",
     help="Trust the certificates in this PEM file in addition to the system's.",
 )
@@ -142,6 +155,7 @@ class RunArguments:
 )
 @click.option(
     "--journal",
+    type=FILE,
     metavar="FILE",
     help="Write the journal of the run to this new file.  [default: a file in your state folder, "
     f"which holds the last {MOST_JOURNALS} journals]",
@@ -156,6 +170,7 @@ class RunArguments:
 @click.option("--no-journal", is_flag=True, help="Write no journal. The run cannot be resumed.")
 @click.option(
     "--resume",
+    type=FILE,
     metavar="FILE",
     help="Resume the run of this journal: run the actions that have no result, and send no message "
     "twice. An action whose failure stopped the run is retried first. Playbooks and options are "
@@ -177,6 +192,15 @@ class RunArguments:
 @click.option("-q", "--quiet", is_flag=True, help="Show only failures and the totals.")
 @click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
 @log_options
+@click.option(
+    "--dry-run",
+    "--check",
+    is_flag=True,
+    is_eager=True,
+    hidden=True,
+    expose_value=False,
+    callback=_point_to_plan,
+)
 def command(**values: Any) -> int:
     """Run playbooks (the default command).
 
@@ -225,8 +249,8 @@ def command(**values: Any) -> int:
     note_empty_shard(plans)
     plans, warning = running.fit_open_files(plans, ends=2 if args.local else 1)
     if warning:
-        click.echo(f"wps-run: warning: {warning}", err=True)
-    output = RunOutput(args.output, reports, os.environ, quiet=args.quiet)
+        show_message(Label.WARNING, warning)
+    output = RunOutput(args.output, reports, os.environ, quiet=args.quiet, verbose=args.verbose)
     progress = choose_mode(sys.stderr, os.environ, wanted=not (args.quiet or args.no_progress))
     gc.freeze()  # what exists now stays to the end, so the collector need not look at it again
     open_context = (
@@ -309,7 +333,7 @@ async def _run(
             ca_bundle=ca_bundle,
             recorder=recorder,
             on_plan=tracker.start_plan,
-            on_wait=lambda wait: click.echo(f"wps-run: {wait_line(wait)}", err=True),
+            on_wait=lambda wait: show_message(Label.NOTE, wait_line(wait)),
         )
         output.begin(context.run)
         started = time.monotonic()
@@ -375,7 +399,7 @@ def _confirm(
         return
     for (name, hub, host), count in counts.items():
         actions = "1 action" if count == 1 else f"{count} actions"
-        click.echo(f"wps-run: {name} on hub `{hub}` at {host} ({actions})", err=True)
+        show_message(Label.WARNING, f"{name} on hub `{hub}` at {host} ({actions})")
     if not _is_at_terminal():
         raise UsageError(
             "nothing was sent; this needs confirmation and there is no terminal to ask at, so "
@@ -417,9 +441,9 @@ def _handle_signals(stop: Stop, summary: Summary) -> None:
         if summary.interrupted_by is None:
             summary.interrupted_by, first_at = int(number), loop.time()
             stop.request(SkipReason.INTERRUPTED)
-            click.echo(
-                "wps-run: stopping; requests in flight may end (interrupt again to stop at once)",
-                err=True,
+            show_message(
+                Label.NOTE,
+                "stopping; requests in flight may end (interrupt again to stop at once)",
             )
         elif number in {signal.SIGINT, signal.SIGTERM} or loop.time() > first_at + _REPEATED_HANGUP:
             stop.abandon()

@@ -5,10 +5,13 @@ from pathlib import Path
 import click
 
 from wps_run import input_limits
+from wps_run.cli.inputs import FILE
+from wps_run.cli.terminal import show_message
 from wps_run.playbook.files import read_input
 from wps_run.playbook.rows import InputError
 from wps_run.playbook.schema import SCHEMA_FILES, schema_text
 from wps_run.problems import UsageError
+from wps_run.text import Label
 
 OUTDATED = 1
 
@@ -21,11 +24,16 @@ OUTDATED = 1
     metavar="[playbook|actions]",  # as every version of click shows it
 )
 @click.option(
-    "--write", "folder", metavar="FOLDER", help="Write both schemas into FOLDER, and print nothing."
+    "--write",
+    "folder",
+    type=FILE,
+    metavar="FOLDER",
+    help="Write both schemas into FOLDER, and print nothing.",
 )
 @click.option(
     "--check",
     "checked",
+    type=FILE,
     metavar="FOLDER",
     help="Exit with 1 if the schemas in FOLDER are outdated.",
 )
@@ -70,7 +78,7 @@ def _check(folder: Path) -> int:
     for file in outdated:
         click.echo(f"{folder / file} differs from the action table")
     if outdated:
-        click.echo(f"wps-run: run `wps-run schema --write {folder}`", err=True)
+        show_message(Label.HINT, f"run `wps-run schema --write {folder}`")
         return OUTDATED
     return 0
 

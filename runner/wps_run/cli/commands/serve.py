@@ -10,10 +10,12 @@ import click
 
 from wps_run import input_limits
 from wps_run.checking import read_text
+from wps_run.cli.inputs import FILE
 from wps_run.cli.options import fault_options
-from wps_run.cli.terminal import interrupting_signals
+from wps_run.cli.terminal import interrupting_signals, show_message
 from wps_run.document.loader import load
 from wps_run.problems import PlaybookError, UsageError, sort_problems
+from wps_run.text import Label
 
 if TYPE_CHECKING:
     from wps_run.emulator.server import Emulator
@@ -45,8 +47,12 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
     help="Use this access key, at least 32 bytes. Prefer WPS_LOCAL_ACCESS_KEY, since others can "
     "read a command line.  [default: a new one]",
 )
-@click.option("--tls-cert", metavar="FILE", help="Listen on https with this certificate (PEM).")
-@click.option("--tls-key", metavar="FILE", help="Use this private key for the certificate (PEM).")
+@click.option(
+    "--tls-cert", type=FILE, metavar="FILE", help="Listen on https with this certificate (PEM)."
+)
+@click.option(
+    "--tls-key", type=FILE, metavar="FILE", help="Use this private key for the certificate (PEM)."
+)
 @click.option(
     "--allow-unvalidated-entra-tokens",
     is_flag=True,
@@ -59,6 +65,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 )
 @click.option(
     "--seed",
+    type=FILE,
     metavar="FILE",
     help="Connect the simulated clients of this YAML or JSON file at the start: `clients:` with "
     "userId, connectionId, groups, permissions, count.",
@@ -194,11 +201,9 @@ def _announce(emulator: "Emulator", host: str) -> None:
     """Print the connection string to stdout, and everything else to stderr."""
     click.echo(emulator.connection_string)
     if host not in LOOPBACK:
-        click.echo(f"wps-run: warning: other machines can connect, on {host}", err=True)
+        show_message(Label.WARNING, f"other machines can connect, on {host}")
     if emulator.faults.counters:
         seed = emulator.faults.seed
-        click.echo(
-            f"wps-run: note: faults are injected; repeat them with --fault-seed {seed}", err=True
-        )
-    click.echo(f"wps-run: dashboard at {emulator.dashboard_link()} (opens once)", err=True)
-    click.echo(f"wps-run: ready at {emulator.endpoint.origin}; Ctrl-C stops it", err=True)
+        show_message(Label.NOTE, f"faults are injected; repeat them with --fault-seed {seed}")
+    show_message(Label.NOTE, f"dashboard at {emulator.dashboard_link()} (opens once)")
+    show_message(Label.NOTE, f"ready at {emulator.endpoint.origin}; Ctrl-C stops it")

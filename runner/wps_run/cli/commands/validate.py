@@ -10,21 +10,23 @@ from typing import NamedTuple
 import click
 
 from wps_run import checking, input_limits
+from wps_run.cli.errors import NOTHING_SENT
 from wps_run.cli.inputs import (
+    FILE,
     STDIN,
     check_count,
     read_input,
     read_variables,
     variable_options,
 )
-from wps_run.cli.terminal import styler_for, write
+from wps_run.cli.terminal import show_message, styler_for, write
 from wps_run.playbook.files import require_below
 from wps_run.playbook.lint import find_unused_assignments, used_variables
 from wps_run.playbook.rows import InputError
 from wps_run.problems import PlaybookError, Problem, Severity, UsageError, limited
 from wps_run.report.findings import format_text
 from wps_run.report.formats import FINDING_FORMATS, help_of
-from wps_run.text import replace_invisible
+from wps_run.text import Label, replace_invisible
 
 FINDINGS = 1
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -54,7 +56,7 @@ class FoundFile(NamedTuple):
 
 
 @click.command("validate")
-@click.argument("paths", nargs=-1, metavar="PATH…")
+@click.argument("paths", nargs=-1, type=FILE, metavar="PATH…")
 @variable_options
 @click.option(
     "--binding-only",
@@ -116,9 +118,11 @@ def command(
     if count or form != "text":
         write(sys.stdout, _format(form, problems, count))
     if skipped:
-        write(sys.stderr, _skipped_notes(found))
+        _show_skipped(found)
+    for error in found.unreadable:
+        show_message(Label.ERROR, str(error))
     if found.unreadable:
-        raise UsageError("\nwps-run: ".join(map(str, found.unreadable)))
+        return NOTHING_SENT
     if not count:
         raise UsageError("no playbook was found; name a file to check it in any case")
     return FINDINGS if any(problem.severity is Severity.ERROR for problem in problems) else 0
@@ -140,20 +144,20 @@ class Findings(NamedTuple):
     not_text: list[str]
 
 
-def _skipped_notes(found: Findings) -> str:
-    """Return one line for each reason why files are skipped."""
-    notes = ""
+def _show_skipped(found: Findings) -> None:
+    """Show one note for each reason why files are skipped."""
     if found.others:
         is_one = len(found.others) == 1
         files = "1 file is no playbook" if is_one else f"{len(found.others)} files are no playbooks"
-        notes += f"note: {files}, skipped\n"
+        show_message(Label.NOTE, f"{files}, skipped")
     if found.not_text:
         is_one = len(found.not_text) == 1
         files = "1 file is" if is_one else f"{len(found.not_text)} files are"
         names = ", ".join(map(replace_invisible, found.not_text[:NAMED_FILES]))
         more = ", …" if len(found.not_text) > NAMED_FILES else ""
-        notes += f"note: {files} neither YAML nor JSON, and no playbook, skipped: {names}{more}\n"
-    return notes
+        show_message(
+            Label.NOTE, f"{files} neither YAML nor JSON, and no playbook, skipped: {names}{more}"
+        )
 
 
 def _validate(

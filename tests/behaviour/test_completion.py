@@ -1,0 +1,160 @@
+"""Shells complete commands, options, files, actions and report files."""
+
+import os
+import re
+import select
+import shutil
+import signal
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wps_run.cli.completion import BashCompletion
+from wps_run.cli.main import wps_run
+from wps_run.report.formats import FILE_FORMATS
+
+if sys.platform == "win32":
+    pytest.skip("pseudo-terminals are not for Windows", allow_module_level=True)
+
+pyte: Any = import_module("pyte")
+pty: Any = import_module("pty")
+fcntl: Any = import_module("fcntl")
+termios: Any = import_module("termios")
+
+SHELLS = {
+    "bash": ["bash", "--norc", "--noprofile", "-i"],
+    "zsh": ["zsh", "-f", "-i"],
+    "fish": ["fish", "--no-config", "-i"],
+}
+SETUP = {
+    "bash": "PS1='$ '; eval \"$(_WPS_RUN_COMPLETE=bash_source wps-run)\"",
+    "zsh": "PS1='$ '; autoload -Uz compinit && compinit -u -D; "
+    'eval "$(_WPS_RUN_COMPLETE=zsh_source wps-run)"',
+    "fish": "function fish_prompt; echo '$ '; end; set -g fish_autosuggestion_enabled 0; "
+    "_WPS_RUN_COMPLETE=fish_source wps-run | source",
+}
+
+
+class Shell:
+    """A shell at a pseudo-terminal, in which `wps-run` completes.
+
+    Args:
+        name: The name of the shell.
+        folder: The working folder, with `wps-run` on the path.
+        script: The console script.
+    """
+
+    def __init__(self, name: str, folder: Path, script: Path) -> None:
+        environment = {
+            "PATH": f"{script.parent}:{os.environ['PATH']}",
+            "HOME": str(folder / "home"),
+            "TERM": "xterm",
+            "LANG": "C.UTF-8",
+        }
+        self._process, self._terminal = pty.fork()  # fish needs a controlling terminal
+        if not self._process:
+            os.chdir(folder)
+            os.execvpe(SHELLS[name][0], SHELLS[name], environment)  # noqa: S606 -- it is a shell
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self._screen = pyte.Screen(80, 24)
+        self._stream = pyte.ByteStream(self._screen)
+
+    def prepare(self, setup: str) -> None:
+        """Load the completion, and wait for an empty prompt."""
+        self.type(f"{setup}; clear; echo rea''dy\r")
+        self.until("^ready")
+        self.until(r"^\$ *$")
+
+    def type(self, text: str) -> None:
+        """Type keys; the tabulator completes."""
+        os.write(self._terminal, text.encode())
+
+    def until(self, pattern: str) -> str:
+        """Wait until a line on the screen matches, and return the screen."""
+        deadline = time.monotonic() + 30
+        while not re.search(pattern, self.shown, re.MULTILINE):
+            left = max(0.0, deadline - time.monotonic())
+            ready, _, _ = select.select([self._terminal], [], [], left)
+            assert ready, f"no {pattern!r} in:\n{self.shown}"
+            self._stream.feed(os.read(self._terminal, 65536))
+        return self.shown
+
+    @property
+    def shown(self) -> str:
+        """The lines on the screen, without trailing blanks."""
+        return "\n".join(map(str.rstrip, self._screen.display))
+
+    def close(self) -> None:
+        """Kill the shell, and close the terminal."""
+        os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
+        os.close(self._terminal)
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest, tmp_path: Path, script: Path) -> Iterator[Shell]:
+    """Each shell, in a folder with a playbook."""
+    if shutil.which(request.param) is None:
+        pytest.skip(f"needs {request.param}")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "my folder").mkdir()
+    playbook = "hub: chat\nactions:\n- {actionName: sendToAll, data: hello}\n"
+    (tmp_path / "my folder" / "rooms.yaml").write_text(playbook)
+    opened = Shell(request.param, tmp_path, script)
+    try:
+        opened.prepare(SETUP[request.param])
+        yield opened
+    finally:
+        opened.close()
+
+
+def test_a_shell_completes(shell: Shell) -> None:
+    """Options of the default command, files in folders, a report's suffix, and actions."""
+    shell.type("wps-run --loc\t")
+    shell.until(r"^\$ wps-run --local")
+    shell.type("--report=out.h\t")
+    shell.until(r"--local --report=out\.html")
+    shell.type("my\\ folder/ro\t")
+    shell.until(r"folder/rooms\.yaml")
+    shell.type("\x15wps-run actions addUs\t")
+    shell.until(r"^\$ wps-run actions addUserToGroup")
+
+
+@pytest.mark.parametrize(
+    ("args", "incomplete", "expected"),
+    [
+        ([], "", {"run", "validate", "help", "(files)"}),
+        ([], "pl", {"plan", "(files)"}),
+        ([], "--lo", {"--local", "--log-level"}),
+        ([], "--ver", {"--version", "--verbose"}),
+        (["p.yaml"], "", {"(files)"}),
+        (["p.yaml"], "--skip", {"--skip-failed"}),
+        (["--local", "plan"], "--form", {"--format"}),
+        (["--report"], "", {f"report{suffix}" for suffix in FILE_FORMATS} | {"(files)"}),
+        (["--local", "--report"], "a/out.", {f"a/out{end}" for end in FILE_FORMATS} | {"(files)"}),
+        (["--report"], "out.m", {"out.md", "(files)"}),
+        (["--resume"], "", {"(files)"}),
+        (["--output"], "n", {"ndjson", "none"}),
+        (["--local", "--mode"], "s", {"sequential"}),
+        (["actions"], "CLOSEG", {"closeGroupConnections"}),
+        (["validate"], "", {"(files)"}),
+        (["serve", "--seed"], "", {"(files)"}),
+        (["help"], "val", {"validate"}),
+    ],
+)
+def test_what_completes(args: list[str], incomplete: str, expected: set[str]) -> None:
+    """The same in each shell. A misspelled word before it is no error yet."""
+    completion = BashCompletion(wps_run, {}, "wps-run", "_WPS_RUN_COMPLETE")
+
+    items = completion.get_completions(args, incomplete)
+
+    found = {"(files)" if item.type == "file" else item.value for item in items}
+    assert expected <= found
+    if incomplete or args:
+        assert expected == found
