@@ -118,3 +118,18 @@ def test_the_binding_takes_a_buffer_for_binary_only() -> None:
     assert [problem.rule for problem in find_not_in_binding(base64)] == ["not-in-binding"]
     buffer = read_playbook(json.dumps(action | {"data": BUFFER}), "b.json")
     assert not list(find_not_in_binding(buffer))
+
+
+@pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        ("{'a': 1}", "write it with `json.dumps`"),
+        ('{"a": None}', "write it with `json.dumps`"),
+        ("undefined", "JavaScript wrote `undefined`"),
+        ('{"a": NaN}', "it has no NaN; write null, or a number"),
+    ],
+)
+def test_data_of_another_language_is_named_as_such(data: str, hint: str) -> None:
+    action = {"actionName": "sendToAll", "dataType": "json", "data": data}
+    (problem,) = problems_of(json.dumps(action))
+    assert hint in problem

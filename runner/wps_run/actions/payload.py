@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from typing import Never
 
@@ -98,10 +99,18 @@ def _require_json(text: str) -> None:
         raise ValueError("`data` is nested too deeply to be checked as JSON") from None
     except json.JSONDecodeError as error:
         message = f"`data` is not JSON ({error.msg} at character {error.pos + 1})"
-        if len(text) <= _SHOWN:
+        cause = _OTHER_LANGUAGE.match(text, error.pos)
+        if cause and cause["python"]:
+            message += "; this is how Python shows a value, write it with `json.dumps`"
+        elif cause:
+            message += "; JavaScript wrote `undefined`, which JSON has not: there was no value"
+        elif len(text) <= _SHOWN:
             message += f"; a plain text in JSON is written {quote_json(text)}"
         raise ValueError(message) from None
 
 
+_OTHER_LANGUAGE = re.compile(r"(?P<python>'|b'|(?:None|True|False)\b)|undefined\b")
+
+
 def _refuse_constant(constant: str) -> Never:
-    raise ValueError(f"`data` is not JSON: it has no {constant}")
+    raise ValueError(f"`data` is not JSON: it has no {constant}; write null, or a number")
