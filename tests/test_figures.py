@@ -12,7 +12,6 @@ from wps_run.emulator import names, permissions, request_log, seed
 from wps_run.emulator.admin import routes, views
 from wps_run.emulator.auth import LEEWAY
 from wps_run.emulator.dashboard import listings, live, traffic
-from wps_run.emulator.filters import syntax
 from wps_run.emulator.rest.bodies import BODY_LIMIT
 from wps_run.emulator.server import _MAX_HEADER_BYTES
 from wps_run.emulator.websocket.send_queue import ClientLimits
@@ -22,6 +21,7 @@ from wps_run.execution.retry import LAST_BOUND
 from wps_run.execution.summary import EXACT_DURATIONS
 from wps_run.journal.store import MOST_JOURNALS
 from wps_run.journal.writer import SYNC_SECONDS
+from wps_run.odata import syntax
 from wps_run.playbook.lint import EXCLUDED_LIMIT
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.steps import SHOWN_ROWS

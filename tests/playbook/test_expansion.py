@@ -257,7 +257,7 @@ def test_every_cell_is_checked_by_the_rules_of_what_is_written(
     properties: dict[str, Any] = {}
     for one in fields:
         reference = "${each." + one.name + "}"
-        reference = f"'{reference}'" if one.is_expression else reference
+        reference = f"userId eq '{reference}'" if one.is_expression else reference
         properties[one.name] = [reference] if one.type is FieldType.STRINGS else reference
     if "dataType" in properties and data.draw(st.booleans()):
         properties["dataType"] = data.draw(st.sampled_from(["text", "json", "binary"]))
@@ -283,7 +283,8 @@ def _by_hand(
     filled: dict[str, Any] = {}
     for one in fields:
         cell = row[one.name] if "$" in str(properties[one.name]) else properties[one.name]
-        cell = f"'{cell}'" if one.is_expression else cell
+        if one.is_expression:
+            cell = "userId eq '{}'".format(cell.replace("'", "''"))
         filled[one.name] = cell
         if one.type is FieldType.INTEGER and len(cell) <= 18:
             number = resolve_plain(cell)  # as a number in a playbook is read

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.document.loader import load
-from wps_run.emulator.filters.evaluation import compile_filter
+from wps_run.emulator.filters import compile_filter
 from wps_run.emulator.hub import Connection
 from wps_run.playbook.model import variables_from
 from wps_run.playbook.variables import (

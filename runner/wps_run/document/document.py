@@ -132,6 +132,33 @@ class Document:
             if problem.position and first <= problem.position <= last
         )
 
+    def problem_in_string(
+        self, message: str, rule: str, path: Path, offset: int, width: int
+    ) -> Problem:
+        """Make a problem with a part of the string at a path.
+
+        Args:
+            message: What is wrong.
+            rule: A stable name for machines.
+            path: The path to the string.
+            offset: The offset of the part in the string.
+            width: The length of the part.
+
+        The part is located in strings that the source has on one line without escapes; in others
+        the problem is with the whole string.
+        """
+        _, start, end = self._find(path)
+        text = self.text[start:end]
+        value = self.value_at(path)
+        if text.startswith("'") and "\n" not in text and text[1:-1].replace("''", "'") == value:
+            begin = start + 1 + offset + value.count("'", 0, offset)
+        elif "\n" not in text and value in text:
+            begin = start + text.index(value) + offset
+        else:
+            return self.problem(message, rule, path)
+        stop = min(begin + width, end)
+        return self._source.problem(message, rule, begin, stop, Severity.ERROR)
+
     def mask(self, path: Path) -> None:
         """Mask the value at a path in the source lines of all later problems."""
         self._source.mask(*self._scalar_span(path))

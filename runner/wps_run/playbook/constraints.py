@@ -13,6 +13,8 @@ from wps_run.actions.fields import Field, FieldType
 from wps_run.actions.payload import CONTENT_TYPES
 from wps_run.actions.table import Action
 from wps_run.document.document import Path
+from wps_run.odata.checker import check_filter
+from wps_run.odata.syntax import FilterError
 from wps_run.playbook import messages
 from wps_run.playbook.compiled_schema import Predicate, compile_schema, conjunction
 from wps_run.playbook.schema import SchemaForm, action_schema, names_without_slash
@@ -26,12 +28,14 @@ class Finding(NamedTuple):
         message: What is wrong and what to write instead. It never contains a secret.
         rule: A stable name for machines.
         at_key: Whether the key is wrong, not its value.
+        span: The offset and width of the part of a string that is wrong; None for all of it.
     """
 
     path: Path
     message: str
     rule: str
     at_key: bool = False
+    span: tuple[int, int] | None = None
 
 
 def data_type_of(mapping: Mapping[str, Any]) -> str:
@@ -62,6 +66,8 @@ def _field_findings(field: Field, value: Any, data_type: str) -> Iterator[Findin
         yield from _data_findings(field, value, data_type)
     elif field.type is FieldType.STRING:
         yield from _string_findings(field, value, (field.name,))
+        if field.is_expression and value:
+            yield from _expression_findings(field, value)
     elif field.type is FieldType.STRINGS:
         for index, item in enumerate(value):
             yield from _string_findings(field, item, (field.name, index))
@@ -80,6 +86,14 @@ def _string_findings(field: Field, value: str, path: Path) -> Iterator[Finding]:
     message = None if value.isascii() else messages.text_error(field, value)
     if message:
         yield Finding(path, message, "value")
+
+
+def _expression_findings(field: Field, value: str) -> Iterator[Finding]:
+    try:
+        check_filter(value)
+    except FilterError as error:
+        message = f"`{field.name}` is not valid: {error.explanation}"
+        yield Finding((field.name,), message, "filter", span=(error.start, error.width))
 
 
 def compile_predicates(

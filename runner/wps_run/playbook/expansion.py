@@ -29,6 +29,7 @@ from wps_run.playbook.variables import (
     TooLongError,
     UnusableReferenceError,
     VariableScope,
+    expression_error,
     parse_template,
     reference_problem,
     substitute,
@@ -123,8 +124,11 @@ class Expansion:
     def _compile(self, key: str, value: object) -> None:
         """Make one property a constant, or a function of the cells of a row."""
         path = (*self._template.path, key)
+        problem_count = len(self._problems)
         if isinstance(value, str):
             parts = [self._parse(value, path, self._syntax_of(key, value))]
+            if self._syntax_of(key, value) is EXPRESSION and len(self._problems) == problem_count:
+                self._check_expression(value, path)
             if not all(parts[0].quoted):
                 self._expressions[key] = parts[0]
         elif isinstance(value, list):
@@ -140,6 +144,16 @@ class Expansion:
             self._functions[key] = function
         else:
             self._set_constant(key, path, function, value)
+
+    def _check_expression(self, text: str, path: Path) -> None:
+        """Check an OData expression once for all rows; of rows, only bare cells can differ."""
+        error = expression_error(text, self._scope) if text else None
+        if error:
+            message, offset, width = error
+            message = f"`{path[-1]}` is not valid: {message}"
+            self._problems.append(
+                self._document.problem_in_string(message, "filter", path, offset, width)
+            )
 
     def _set_constant(self, key: str, path: Path, function: CellFunction, value: object) -> None:
         texts = value if isinstance(value, list) else [value]
@@ -347,7 +361,7 @@ class Expansion:
         if "dataType" in self._functions and self._is_unescaped_json(values):
             return self._row_problem(row, _UNESCAPED_JSON)
         for key, template in self._expressions.items():
-            unusable = template.unusable_column(row.cells) if self._is_known else None
+            unusable = template.expression_problem(row.cells) if self._is_known else None
             if unusable:
                 column, error = unusable
                 return self._cell_problem(row, column, f"{key}: {error.message}", error.rule)

@@ -218,6 +218,10 @@ def _causes(document: Document, finding: Finding) -> list[Problem]:
 
 
 def _problem_of(document: Document, finding: Finding) -> Problem:
+    if finding.span:
+        return document.problem_in_string(
+            finding.message, finding.rule, finding.path, *finding.span
+        )
     return document.problem(finding.message, finding.rule, finding.path, at_key=finding.at_key)
 
 

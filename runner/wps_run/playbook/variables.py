@@ -7,14 +7,19 @@ text.
 import json
 import re
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import product
+from operator import itemgetter
 from types import MappingProxyType
 from typing import NamedTuple
 
 from wps_run.document.document import Document, Path
 from wps_run.document.json import json_error
 from wps_run.input_limits import EXPANDED
+from wps_run.odata.checker import check_filter
+from wps_run.odata.syntax import FilterError
 from wps_run.playbook.rows import NO_INPUTS, VALUE_COLUMN, Inputs
 from wps_run.problems import Position, Problem, did_you_mean
 from wps_run.redaction import (
@@ -123,6 +128,12 @@ class JsonValueError(UnusableReferenceError):
     rule = "json-value"
 
 
+class FilterFormError(UnusableReferenceError):
+    """With its value, an OData expression is not valid."""
+
+    rule = "filter"
+
+
 class TooLongError(UnusableReferenceError):
     """The text is too long with its value filled in."""
 
@@ -196,6 +207,21 @@ class Template(NamedTuple):
         if len(text) > EXPANDED.value:
             raise TooLongError(_reference_to(self.columns[-1]) if self.columns else "${…}")
         return text
+
+    def expression_problem(
+        self, cells: Mapping[str, str]
+    ) -> tuple[str, UnusableReferenceError] | None:
+        """Return a column outside quotes and why the text with its cells is invalid, or None."""
+        unusable = self.unusable_column(cells)
+        if unusable or self.syntax is not EXPRESSION:
+            return unusable
+        try:
+            check_filter(self.fill(cells))
+        except FilterError as error:
+            column = self.columns[self.quoted.index(False)]
+            message = f"{error.explanation} (after its variables are filled in)"
+            return column, FilterFormError(_reference_to(column), message)
+        return None
 
     def unusable_column(
         self, cells: Mapping[str, str]
@@ -308,6 +334,87 @@ EXPRESSION = Syntax(_is_quoted_after, _escape_quotes, _is_expression_value, _exp
 
 JSON = Syntax(_is_in_json_string_after, _escape_json, _is_json_value, _json_value_error)
 """A JSON text. Outside quotes, a value is JSON that is complete."""
+
+
+def expression_error(text: str, scope: VariableScope) -> tuple[str, int, int] | None:
+    """Return what is wrong with an OData expression, and the offset and width of the wrong part.
+
+    A variable is a single value, so that the expression has the same form in every row. Values
+    that are not known outside quotes, those of rows and of an unknown environment, are valid if
+    any value is; the values of rows are checked in each row.
+
+    Args:
+        text: The expression as written, whose references can all be resolved.
+        scope: The sources of values.
+    """
+    _, _, unknown = _fill_expression(text, scope, ())
+    if unknown > _MAX_UNKNOWN:
+        return None
+    error = None
+    for placeholders in product(_PLACEHOLDERS, repeat=unknown):
+        filled, offsets, _ = _fill_expression(text, scope, placeholders)
+        try:
+            check_filter(filled)
+        except FilterError as found:
+            start = _source_offset(offsets, found.start)
+            end = _source_offset(offsets, found.start + found.width)
+            error = error or (found.explanation, start, max(end - start, 1))
+        else:
+            return None
+    return error
+
+
+_PLACEHOLDERS = ("null", "true", "1")
+"""A value of each type that a variable outside quotes can have."""
+_MAX_UNKNOWN = 4
+"""Expressions with more unknown values outside quotes are checked only with their values."""
+
+
+def _fill_expression(
+    text: str, scope: VariableScope, placeholders: Sequence[str]
+) -> tuple[str, list[tuple[int, int]], int]:
+    """Return the expression with its variables filled in, a table of offsets, and a count.
+
+    Each entry of the table is an offset in the result and the same one in the text, in ascending
+    order. The count is that of unknown values outside quotes, which are `placeholders` in turn.
+    """
+    unknown = 0
+    parts: list[str] = []
+    offsets = [(0, 0)]
+    size = end = 0
+    is_quoted = False
+    for match in _REFERENCE.finditer(text):
+        before = text[end : match.start()]
+        is_quoted ^= before.count("'") % 2 == 1
+        value = _known_value(match, scope)
+        if is_quoted:
+            value = _escape_quotes(value or "")
+        elif value is None:
+            value = placeholders[unknown] if placeholders else ""
+            unknown += 1
+        end = match.end()
+        parts += (before, value)
+        offsets.append((size + len(before), match.start()))
+        size += len(before) + len(value)
+        offsets.append((size, end))
+    return "".join([*parts, text[end:]]), offsets, unknown
+
+
+def _known_value(match: re.Match[str], scope: VariableScope) -> str | None:
+    """Return the value of a reference, or None if it is in a row or known only at run time."""
+    if _column(match) is not None:
+        return None
+    try:
+        return _resolve(match, scope)
+    except NotYetKnownError:
+        return None
+
+
+def _source_offset(offsets: list[tuple[int, int]], offset: int) -> int:
+    index = bisect_right(offsets, offset, key=itemgetter(0)) - 1
+    filled, source = offsets[index]
+    is_value = index % 2 == 1  # inside of a value, the reference is wrong
+    return source if is_value else source + offset - filled
 
 
 def substitute(text: str, scope: VariableScope) -> str:

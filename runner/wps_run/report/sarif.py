@@ -147,6 +147,10 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "type": Rule(
             "A value has the wrong type.", "Write the type that the message names; quote strings."
         ),
+        "filter": Rule(
+            "A filter is not valid.",
+            "Write an OData expression, such as `userId eq 'ada' and 'red' in groups`.",
+        ),
         "filter-value": Rule(
             "A variable outside quotes of a filter is a text.",
             "Write it in single quotes: `userId eq '${name}'`.",

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from wps_run.emulator.auth import ClientTokenParameters, TokenVerifier
 from wps_run.emulator.effects import Effect, Message
-from wps_run.emulator.filters.evaluation import compile_filter
-from wps_run.emulator.filters.syntax import FilterError
+from wps_run.emulator.filters import compile_filter
 from wps_run.emulator.hub import (
     Hub,
     Predicate,
@@ -37,6 +36,7 @@ from wps_run.emulator.rest.responses import (
     not_found,
 )
 from wps_run.emulator.targets import Query
+from wps_run.odata.syntax import FilterError
 
 INVALID_GROUP = (
     "Invalid group name. Valid group name should be in between 1 and 1024 characters long."

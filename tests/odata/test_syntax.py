@@ -2,7 +2,7 @@
 
 import pytest
 
-from wps_run.emulator.filters.syntax import FilterError, parse
+from wps_run.odata.syntax import FilterError, parse
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ service returns.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 DEPTH_LIMIT = 100
@@ -19,10 +19,27 @@ COMPARISONS = frozenset({"eq", "ne", "gt", "ge", "lt", "le"})
 
 
 class FilterError(Exception):
-    """A filter is invalid; the message is that of the service."""
+    """A filter is invalid; the message is that of the service.
 
-    def __init__(self, expression: object, detail: str) -> None:
+    Attributes:
+        explanation: What is wrong, for the author. It contains no text in quotes, since the
+            text may come from a variable.
+        start: The offset in the filter where it is wrong.
+        width: The number of characters that are wrong, at least 1.
+    """
+
+    def __init__(
+        self, expression: object, detail: str, explanation: str, start: int, width: int = 1
+    ) -> None:
         super().__init__(f"Invalid syntax for '{expression}': {detail} (Parameter 'filter')")
+        self.explanation = explanation
+        self.start = start
+        self.width = max(width, 1)
+
+
+def _start() -> int:
+    """Declare the offset of a node in the filter; it is no part of the node's value."""
+    return field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +47,7 @@ class Literal:
     """`'text'`, `3`, `true` or `null`."""
 
     value: str | int | bool | None
+    start: int = _start()
 
     def __str__(self) -> str:
         if isinstance(self.value, str):
@@ -42,6 +60,7 @@ class Name:
     """A bare word, such as `userId`."""
 
     text: str
+    start: int = _start()
 
     def __str__(self) -> str:
         return self.text
@@ -52,6 +71,7 @@ class Not:
     """`not operand`."""
 
     operand: "Node"
+    start: int = _start()
 
     def __str__(self) -> str:
         return f"not {_parenthesize(self.operand)}"
@@ -63,6 +83,7 @@ class Junction:
 
     operator: str
     operands: tuple["Node", ...]
+    start: int = _start()
 
     def __str__(self) -> str:
         return f" {self.operator} ".join(map(_parenthesize, self.operands))
@@ -75,6 +96,7 @@ class Comparison:
     operator: str
     left: "Node"
     right: "Node"
+    start: int = _start()
 
     def __str__(self) -> str:
         return f"{_parenthesize(self.left)} {self.operator} {_parenthesize(self.right)}"
@@ -86,6 +108,7 @@ class In:
 
     left: "Node"
     right: "Node | tuple[Literal, ...]"
+    start: int = _start()
 
     def __str__(self) -> str:
         right = self.right
@@ -99,6 +122,7 @@ class FunctionCall:
 
     function: str
     arguments: tuple["Node", ...]
+    start: int = _start()
 
     def __str__(self) -> str:
         return f"{self.function}({','.join(map(str, self.arguments))})"
@@ -153,15 +177,45 @@ def _tokenize(text: str) -> Iterator[_Token]:
         yield _Token(_TokenKind[match.lastgroup or "END"], match[0], match.start(), position)
 
 
+_SYMBOL = re.compile(r"[=!<>&|]+")
+_SYMBOLS = {
+    "=": "eq",
+    "==": "eq",
+    "===": "eq",
+    "!=": "ne",
+    "<>": "ne",
+    ">": "gt",
+    ">=": "ge",
+    "<": "lt",
+    "<=": "le",
+    "&": "and",
+    "&&": "and",
+    "|": "or",
+    "||": "or",
+    "!": "not",
+}
+"""The operators of other languages, with those of OData."""
+
+_QUOTES = frozenset('"\u201c\u201d\u201e\u2018\u2019`')
+
+
 def _invalid_token(text: str, position: int) -> FilterError:
     if text[position] == "'":
         detail = f"There is an unterminated string literal at position {len(text)} in '{text}'."
-    else:
-        detail = (
-            f"Syntax error: character '{text[position]}' is not valid "
-            f"at position {position} in '{text}'."
-        )
-    return FilterError(text, detail)
+        explanation = "this text has no closing quote; a quote in a text is written `''`"
+        return FilterError(text, detail, explanation, position)
+    character = text[position]
+    detail = (
+        f"Syntax error: character '{character}' is not valid at position {position} in '{text}'."
+    )
+    symbol = _SYMBOL.match(text, position)
+    shown = symbol[0] if symbol else character
+    explanation = f"`{shown}` is not part of the filter language"
+    if shown in _SYMBOLS:
+        explanation += f"; write `{_SYMBOLS[shown]}`"
+    elif character in _QUOTES:
+        explanation = "texts are written in single quotes, `'…'`"
+    return FilterError(text, detail, explanation, position, len(shown))
 
 
 def parse(text: str) -> Node:
@@ -192,10 +246,11 @@ class _Parser:
         """Parse an expression whose operators have a precedence above `minimum`."""
         depth = self._depth
         self._descend()
+        start = self._token.start
         node = self._operand()
         while (precedence := self._precedence()) > minimum:
             self._descend()  # `a eq b eq c` nests to the left
-            node = self._operation(node, self._next().text, precedence)
+            node = self._operation(node, self._next().text, precedence, start)
         self._depth = depth
         return node
 
@@ -203,20 +258,22 @@ class _Parser:
         is_word = self._token.kind is _TokenKind.WORD
         return _PRECEDENCES.get(self._token.text, 0) if is_word else 0
 
-    def _operation(self, left: Node, operator: str, precedence: int) -> Node:
+    def _operation(self, left: Node, operator: str, precedence: int, start: int) -> Node:
         if operator == "in":
             is_list = self._accept(_TokenKind.MARK, "(")
-            return In(left, self._list() if is_list else self._expression(precedence))
+            right = self._list() if is_list else self._expression(precedence)
+            return In(left, right, start)
         if operator in COMPARISONS:
-            return Comparison(operator, left, self._expression(precedence))
+            return Comparison(operator, left, self._expression(precedence), start)
         operands = [left, self._expression(precedence)]
         while self._accept(_TokenKind.WORD, operator):
             operands.append(self._expression(precedence))
-        return Junction(operator, tuple(operands))
+        return Junction(operator, tuple(operands), start)
 
     def _operand(self) -> Node:
+        start = self._token.start
         if self._accept(_TokenKind.WORD, "not"):
-            return Not(self._expression(_NOT_PRECEDENCE))
+            return Not(self._expression(_NOT_PRECEDENCE), start)
         if self._accept(_TokenKind.MARK, "("):
             node = self._expression(0)
             self._expect(")", "')' or operator")
@@ -225,10 +282,11 @@ class _Parser:
         if literal is not None:
             return literal
         if self._token.kind is not _TokenKind.WORD:
-            start = self._token.start
-            raise self._error(f"Expression expected at position {start} in '{self._text}'.")
+            detail = f"Expression expected at position {start} in '{self._text}'."
+            raise self._error(detail, "a value is missing here")
         word = self._next().text
-        return self._call(word) if self._accept(_TokenKind.MARK, "(") else Name(word)
+        is_call = self._accept(_TokenKind.MARK, "(")
+        return self._call(word, start) if is_call else Name(word, start)
 
     def _literal(self) -> Literal | None:
         token = self._token
@@ -242,21 +300,22 @@ class _Parser:
             case _:
                 return None
         self._next()
-        return Literal(value)
+        return Literal(value, token.start)
 
     def _number(self, text: str) -> int:
         if len(text) > len(str(INT_MIN)) or not INT_MIN <= int(text) <= INT_MAX:
-            raise self._error(f"Token '{text}' is not supported.")
+            explanation = f"numbers are whole, from {INT_MIN} to {INT_MAX}"
+            raise self._error(f"Token '{text}' is not supported.", explanation)
         return int(text)
 
-    def _call(self, function: str) -> FunctionCall:
+    def _call(self, function: str, start: int) -> FunctionCall:
         if self._accept(_TokenKind.MARK, ")"):
-            return FunctionCall(function, ())
+            return FunctionCall(function, (), start)
         arguments = [self._expression(0)]
         while self._accept(_TokenKind.MARK, ","):
             arguments.append(self._expression(0))
         self._expect(")", "')' or ','")
-        return FunctionCall(function, tuple(arguments))
+        return FunctionCall(function, tuple(arguments), start)
 
     def _list(self) -> tuple[Literal, ...]:
         items: list[Literal] = []
@@ -281,17 +340,29 @@ class _Parser:
 
     def _expect(self, mark: str, expected: str) -> None:
         if not self._accept(_TokenKind.MARK, mark):
-            start = self._token.start
-            raise self._error(f"{expected} expected at position {start} in '{self._text}'.")
+            detail = f"{expected} expected at position {self._token.start} in '{self._text}'."
+            raise self._error(detail, f"`{mark}` is missing here")
 
     def _descend(self) -> None:
         self._depth += 1
         if self._depth > DEPTH_LIMIT:
-            raise self._error("Recursion depth exceeded allowed limit.")
+            explanation = f"expressions are nested more than {DEPTH_LIMIT} deep"
+            raise self._error("Recursion depth exceeded allowed limit.", explanation)
 
     def _syntax_error(self) -> FilterError:
         """Name the end of the unexpected token, as Microsoft's library does."""
-        return self._error(f"Syntax error at position {self._token.end} in '{self._text}'.")
+        token = self._token
+        detail = f"Syntax error at position {token.end} in '{self._text}'."
+        lower = token.text.lower()
+        if token.kind is _TokenKind.WORD and lower != token.text and lower in _PRECEDENCES:
+            return self._error(detail, f"operators are written in lower case, `{lower}`")
+        is_shown = token.kind in {_TokenKind.WORD, _TokenKind.MARK}
+        found = f"`{token.text}`" if is_shown else f"this {token.kind.name.lower()}"
+        if token.text == ")":
+            return self._error(detail, "this `)` has no `(`")
+        explanation = f"an operator such as `and` or `eq` is missing before {found}"
+        return self._error(detail, explanation)
 
-    def _error(self, detail: str) -> FilterError:
-        return FilterError(self._text, detail)
+    def _error(self, detail: str, explanation: str) -> FilterError:
+        token = self._token
+        return FilterError(self._text, detail, explanation, token.start, token.end - token.start)

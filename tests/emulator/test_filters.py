@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.emulator.filters.evaluation import compile_filter
-from wps_run.emulator.filters.syntax import DEPTH_LIMIT, FilterError
+from wps_run.emulator.filters import compile_filter
 from wps_run.emulator.hub import Connection
+from wps_run.odata.syntax import DEPTH_LIMIT, FilterError
 
 ADA = Connection("conn-1", "Ada", "json.webpubsub.azure.v1", {"red": None, "a/b": None})
 ANONYMOUS = Connection("conn-2")

@@ -1,1 +1,0 @@
-"""OData filter expressions: parsing and evaluation."""

@@ -1,0 +1,1 @@
+"""OData filter expressions: syntax, types, and explanations of errors. Pure."""
