@@ -1,14 +1,19 @@
 """The package as a library: load, plan, run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 import wps_run
 from wps_run import RunOverrides, load_playbook, plan, run
+from wps_run.checking import load_variables, validate
 from wps_run.emulator.server import Emulator
 from wps_run.execution.result import Status
+from wps_run.journal.fingerprint import changed_parts
+from wps_run.playbook.variables import VariableValue
 from wps_run.problems import PlaybookError, SettingsError, UsageError
+from wps_run.running import fingerprint_of
 
 PLAYBOOK = """
 hub: chat
@@ -88,3 +93,136 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
             load_playbook(path)
     with pytest.raises(UsageError, match="cannot read"):
         load_playbook("a\0b")
+
+
+DECLARED = """
+hub: chat
+vars:
+  room: {type: string, required: true, description: The room to open}
+  unused: {required: true}
+  optional: {type: string}
+  teams: {type: list, default: [red, blue], enum: [red, green, blue]}
+  seats: {type: number, default: 40}
+  quiet: {type: boolean, default: false}
+actions:
+  - {forEach: '${teams}', actionName: sendToGroup, group: '${room}-${each}', data: '${seats}'}
+  - {actionName: sendToAll, data: '${quiet}'}
+"""
+
+
+def problems_of(file: Path, variables: Mapping[str, VariableValue]) -> list[str]:
+    """What `plan` says of a playbook with these variables, without the excerpts."""
+    with pytest.raises(PlaybookError) as caught:
+        plan([load_playbook(file)], RunOverrides(variables=variables))
+    return [problem.message for problem in caught.value.problems]
+
+
+def test_a_declared_variable_needs_a_value_for_a_plan_and_not_to_be_checked(
+    tmp_path: Path,
+) -> None:
+    """So a playbook of a library is checked alone. The error says which flag to give."""
+    file = tmp_path / "p.yaml"
+    file.write_text(DECLARED)
+
+    assert not [found for found in validate(load_playbook(file), {}) if found.rule != UNUSED]
+    assert problems_of(file, {}) == [
+        "the variable `room` (The room to open) has no value; give `--var room=VALUE`",
+        "the variable `unused` has no value; give `--var unused=VALUE`",
+    ]
+
+
+UNUSED = "unused-variable"
+
+
+def test_values_are_checked_against_the_declared_type(tmp_path: Path) -> None:
+    """With the value that is wrong; all of them at once."""
+    file = tmp_path / "p.yaml"
+    file.write_text(DECLARED)
+    wrong = {"room": "a", "unused": "", "teams": "red,blue", "seats": "many", "quiet": "no"}
+
+    assert problems_of(file, wrong) == [
+        "`teams` must be a list, not `red,blue`; write `--var 'teams=[red, blue]'`",
+        "`seats` must be a number, not `many`",
+        "`quiet` must be true or false, not `no`",
+    ]
+    given = {"room": "a", "unused": "", "teams": "[red, grean]"}
+    assert problems_of(file, given) == [
+        "an item of `teams` must be `red`, `green` or `blue`, not `grean`; did you mean `green`?"
+    ]
+    assert "is not YAML or JSON" in problems_of(file, {**given, "teams": "[red"})[0]
+
+
+@pytest.mark.parametrize("teams", ["[green, blue]", '["green", "blue"]'])
+def test_a_list_is_given_as_text_or_in_a_file(tmp_path: Path, teams: str) -> None:
+    """In YAML or JSON; it replaces the default, and numbers keep their source text."""
+    file = tmp_path / "p.yaml"
+    file.write_text(DECLARED)
+    values = {"room": "a", "unused": "x", "seats": "007"}
+    (tmp_path / "v.yaml").write_text(f"teams: {teams}")
+    in_file = load_variables(tmp_path / "v.yaml")
+
+    for given in ({"teams": teams}, in_file):
+        (planned,) = plan([load_playbook(file)], RunOverrides(variables={**values, **given}))
+        groups = [step.values.get("group") for step in planned.steps()]
+        assert groups == ["a-green", "a-blue", None]
+        assert next(planned.steps()).values["data"] == b"007"
+
+
+def test_the_fingerprint_covers_the_items_of_lists(tmp_path: Path) -> None:
+    """A run with another list is another run, however the list is written."""
+    file = tmp_path / "p.yaml"
+    file.write_text(DECLARED)
+
+    def digests(teams: str) -> dict[str, str]:
+        variables = {"room": "a", "unused": "x", "teams": teams}
+        plans = plan([load_playbook(file)], RunOverrides(variables=variables))
+        return fingerprint_of(plans, ["localhost:80"], "salt")
+
+    assert digests("[red, blue]") == digests('["red",\n "blue"]')
+    assert changed_parts(digests("[red]"), digests("[blue]")) == [
+        "the variable teams of the playbook p.yaml"
+    ]
+
+
+def test_a_matrix_is_counted_before_its_rows_are_made(tmp_path: Path) -> None:
+    """With the values of lists and files; a file is read only up to the limit."""
+    (tmp_path / "u.csv").write_text("id\n" + "x\n" * 1001)
+    file = tmp_path / "p.yaml"
+    numbers = list(range(1000))
+    file.write_text(
+        f"hub: chat\nvars: {{numbers: {numbers}}}\nactions:\n"
+        "  - {forEach: {matrix: {user: {file: u.csv}, number: '${numbers}'}},\n"
+        "     actionName: sendToUser, userId: '${each.user}', data: '${each.number}'}\n"
+    )
+
+    (message,) = problems_of(file, {})
+    assert message.startswith("the matrix has 1,001 x 1,000 rows; at most 1,000,000 are allowed")
+
+
+def test_a_matrix_takes_a_column_of_a_file_and_lists_of_variables(tmp_path: Path) -> None:
+    """In the order in which they are written; a result names the line of the first value."""
+    (tmp_path / "u.csv").write_bytes("id;name\nada;Ada\n;\nbob;Bób\n".encode("cp1252"))
+    file = tmp_path / "p.yaml"
+    file.write_text(
+        "hub: chat\nvars: {teams: [red, blue]}\nactions:\n"
+        "  - forEach:\n"
+        "      matrix:\n"
+        "        user: {file: u.csv, column: name, delimiter: ';', encoding: CP1252}\n"
+        "        team: ${teams}\n"
+        "        room: [a]\n"
+        "    actionName: addUserToGroup\n"
+        "    userId: ${each.user}\n"
+        "    group: ${each.team}-${each.room}\n"
+    )
+
+    (planned,) = plan([load_playbook(file)], RunOverrides())
+
+    assert [
+        (step.item, step.source.rpartition("/")[2], *step.values.values())
+        for step in planned.steps()
+    ] == [
+        (0, "u.csv:2", "Ada", "red-a"),
+        (1, "u.csv:2", "Ada", "blue-a"),
+        (2, "u.csv:4", "Bób", "red-a"),
+        (3, "u.csv:4", "Bób", "blue-a"),
+    ]

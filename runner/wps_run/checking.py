@@ -19,7 +19,12 @@ from wps_run.playbook.options import CONNECTION
 from wps_run.playbook.recognition import is_playbook, may_be_playbook
 from wps_run.playbook.rows import InputError
 from wps_run.playbook.steps import check_steps
-from wps_run.playbook.variables import VariableScope
+from wps_run.playbook.variables import (
+    VariableScope,
+    VariableValue,
+    missing_problems,
+    resolve_variables,
+)
 from wps_run.problems import (
     PlaybookError,
     Position,
@@ -74,8 +79,8 @@ def read_found(path: str | Path, root: Path) -> Playbook | Skipped:
     return check_document(document) if is_playbook(document.data) else Skipped.OTHER
 
 
-def load_variables(path: str | Path) -> dict[str, str]:
-    """Read variables from a YAML or JSON file: a mapping of names to single values.
+def load_variables(path: str | Path) -> dict[str, VariableValue]:
+    """Read variables from a YAML or JSON file: a mapping of names to single values or lists.
 
     Raises:
         UsageError: The file cannot be read.
@@ -110,7 +115,7 @@ def _read_file(path: str | Path, limit: Limit, root: Path | None = None) -> byte
 
 def validate(
     playbook: Playbook,
-    variables: Mapping[str, str],
+    variables: Mapping[str, VariableValue],
     *,
     binding_only: bool = False,
     allowed_environment: Collection[str] = (),
@@ -127,13 +132,13 @@ def validate(
         allowed_environment: The names of secrets that `${env.NAME}` may read all the same.
         root: The folder below which all files of the playbook must be, or None.
     """
-    names = {**playbook.variables, **variables}
-    scope = VariableScope(
-        names,
+    scope = scope_of(
+        playbook,
+        variables,
         None,
-        files_of(playbook, root),
         connections=connections_of(playbook),
         allowed=allowed_environment,
+        root=root,
     )
     errors = (
         *playbook.problems,
@@ -141,6 +146,43 @@ def validate(
         *limited(find_not_in_binding(playbook) if binding_only else ()),
     )
     return tuple(limited(sort_problems((*errors, *limited(find_warnings(playbook))))))
+
+
+def scope_of(  # noqa: PLR0913 -- what `${…}` can name, by name
+    playbook: Playbook,
+    variables: Mapping[str, VariableValue],
+    environment: Mapping[str, str] | None,
+    *,
+    connections: Collection[str],
+    keys: Collection[str] = (),
+    allowed: Collection[str] = (),
+    root: Path | None = None,
+) -> VariableScope:
+    """Return what `${…}` can name in a playbook.
+
+    Args:
+        playbook: The playbook.
+        variables: Name to value; they override the playbook's `vars`.
+        environment: The variables of `${env.NAME}`. None when they are known only at run time;
+            then declared variables need no values either.
+        connections: The settings that hold connection strings; `${env.NAME}` does not read them.
+        keys: The settings that hold keys of a gateway, likewise.
+        allowed: The names of secrets that `${env.NAME}` may read all the same.
+        root: The folder below which all files of the playbook must be, or None.
+    """
+    document, declarations = playbook.document, playbook.declarations
+    resolved = resolve_variables(document, playbook.variables, declarations, variables)
+    if environment is not None:
+        missing = missing_problems(document, declarations, resolved, used_variables(playbook))
+        resolved = resolved._replace(problems=(*resolved.problems, *missing))
+    return VariableScope(
+        resolved,
+        environment,
+        files_of(playbook, root),
+        connections=connections,
+        keys=keys,
+        allowed=allowed,
+    )
 
 
 def find_run_warnings(

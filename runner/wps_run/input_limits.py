@@ -84,6 +84,12 @@ ACTIONS = Limit(
 MATRIX = Limit(
     "combinations of a `matrix`", 1_000_000, "rows", "put the rows into a CSV or NDJSON file"
 )
+MATRIX_TEXT = Limit(
+    "values of one column of a `matrix` from a file",
+    32 * MIB,
+    "characters",
+    "put the rows into a CSV or NDJSON file",
+)
 EXPANDED = Limit(
     "a property of an action after `${…}` is filled in",
     2 * MIB,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from wps_run.checking import DEFAULT_CONNECTION, connections_of, files_of, raise_errors
+from wps_run.checking import DEFAULT_CONNECTION, connections_of, raise_errors, scope_of
 from wps_run.connect.settings import resolve_connection, resolve_hub
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.input_limits import ACTIONS
@@ -15,7 +15,7 @@ from wps_run.playbook.options import Mode, OnError, RunOptions, merge_options
 from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
 from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import Step, action_index, check_steps, make_steps
-from wps_run.playbook.variables import VariableScope
+from wps_run.playbook.variables import VariableScope, VariableValue
 from wps_run.problems import PlaybookError, SettingsError, sort_problems
 from wps_run.redaction import Secrets, secrets_of
 
@@ -39,7 +39,7 @@ class RunOverrides:
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, VariableValue] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     allowed_environment: Collection[str] = ()
     hub: str | None = None
@@ -58,10 +58,10 @@ class RunOverrides:
 
     def scope(self, playbook: Playbook) -> VariableScope:
         """Return what `${…}` can name in a playbook."""
-        return VariableScope(
-            {**playbook.variables, **self.variables},
+        return scope_of(
+            playbook,
+            self.variables,
             self.environment,
-            files_of(playbook),
             connections=tuple(self._connection_settings(playbook)),
             keys=self._keys,
             allowed=self.allowed_environment,

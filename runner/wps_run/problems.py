@@ -51,6 +51,7 @@ class Problem(NamedTuple):
         line: The text of that line, without its line break; "" when unknown.
         width: The number of characters of the line that are wrong, at least 1.
         severity: Whether it prevents a run.
+        related: What in the playbook uses a row of a file in which the problem is, or None.
     """
 
     message: str
@@ -59,6 +60,12 @@ class Problem(NamedTuple):
     line: str = ""
     width: int = 1
     severity: Severity = Severity.ERROR
+    related: Position | None = None
+
+    @property
+    def full_message(self) -> str:
+        """The message, with the place of what uses the row."""
+        return f"{self.message}; used in {self.related}" if self.related else self.message
 
 
 class WpsRunError(Exception):
@@ -101,7 +108,9 @@ def format_problem(problem: Problem, styler: Styler = unstyled) -> str:
     """Format a problem as `file:line:column: error: message`, as grep and editors read it."""
     position = replace_invisible(str(problem.position))
     location = f"{styler(Style.LOCATION, f'{position}:')} " if problem.position else ""
-    return location + labeled(Label(problem.severity), replace_invisible(problem.message), styler)
+    return location + labeled(
+        Label(problem.severity), replace_invisible(problem.full_message), styler
+    )
 
 
 EXCERPT_COLUMNS = 100

@@ -36,6 +36,7 @@ from wps_run.playbook.files import Files, open_input, read_input
 from wps_run.playbook.lint import used_variables
 from wps_run.playbook.options import Mode
 from wps_run.playbook.rows import InputError
+from wps_run.playbook.variables import VariableValue
 from wps_run.problems import SettingsError
 from wps_run.redaction import NO_SECRETS
 
@@ -134,7 +135,9 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
                 concurrency=plan.options.concurrency,
                 tls=tls,
                 secrets=plan.scope.secrets,
-                variables=_used_values(plan).values(),
+                variables=[
+                    value for value in _used_values(plan).values() if isinstance(value, str)
+                ],
             )
             for plan in plans
         ]
@@ -269,16 +272,17 @@ def fingerprint_of(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -
         parts[f"the hub of {playbook}"] = plan.hub.lower()
         parts[f"the endpoint of {playbook}"] = endpoint
         for name, value in _used_values(plan).items():
-            parts[f"the variable {name} of {playbook}"] = value
+            content = value if isinstance(value, str) else value.digest_pieces()
+            parts[f"the variable {name} of {playbook}"] = content
         for name, path in _files_read(plan).items():
             parts[f"the file {name} of {playbook}"] = _chunks(path)
     return fingerprint(salt, parts)
 
 
-def _used_values(plan: Plan) -> Mapping[str, str]:
+def _used_values(plan: Plan) -> Mapping[str, VariableValue]:
     """Return the variables that the actions of a plan use, `env.NAME` included."""
     environment = {f"env.{name}": text for name, text in (plan.scope.environment or {}).items()}
-    values = {**plan.scope.variables, **environment}
+    values: dict[str, VariableValue] = {**plan.scope.variables, **environment}
     return {name: values[name] for name in sorted(used_variables(plan.playbook)) if name in values}
 
 

@@ -33,7 +33,8 @@ def test_invalid_row_is_named_and_nothing_is_sent(wps_run: Script, tmp_path: Pat
 
     assert process.returncode == 2
     assert process.stdout == ""
-    assert "members.csv:1207: error: userId is empty\n" in process.stderr
+    expected = "members.csv:1207: error: userId is empty (column userId); used in p.yaml:6:13\n"
+    assert expected in process.stderr
     assert wps_run("validate", "p.yaml").returncode == 1
 
 
@@ -43,7 +44,7 @@ def test_result_names_its_row(wps_run: Script, tmp_path: Path) -> None:
         PLAYBOOK.replace("  - {actionName: closeAllConnections}\n", "")
     )
     (tmp_path / "members.csv").write_bytes(
-        b"\xef\xbb\xbfuserId,team\r\nada,red\r\n\r\nbob,blue\r\n"
+        b"\xef\xbb\xbfuserId,team\r\nada,red\r\n\r\n,\r\nbob,blue\r\n,\r\n"
     )
 
     process = wps_run("--local", "p.yaml", "--output", "json")
@@ -51,7 +52,7 @@ def test_result_names_its_row(wps_run: Script, tmp_path: Path) -> None:
     results = json.loads(process.stdout)["results"]
     assert [(result["source"], result["item"], result["action"]) for result in results] == [
         ("members.csv:2", 0, 0),
-        ("members.csv:4", 1, 0),
+        ("members.csv:5", 1, 0),
     ]
 
 

@@ -19,7 +19,7 @@ from wps_run.playbook.expansion import Expansion
 from wps_run.playbook.files import Files
 from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import RunOptions
-from wps_run.playbook.rows import Row, Rows
+from wps_run.playbook.rows import DEFAULT_FORMAT, Row, RowFormat, Rows
 from wps_run.playbook.schema import SchemaForm
 from wps_run.playbook.steps import Step, check_steps, make_steps
 from wps_run.playbook.validator import default_validator
@@ -322,7 +322,7 @@ def _faulty(playbook: Playbook, rows: list[dict[str, str]]) -> list[set[str]]:
     """For each row, the properties that have problems."""
 
     class Given(Files):
-        def rows(self, name: str) -> Rows:
+        def rows(self, name: str, row_format: RowFormat = DEFAULT_FORMAT) -> Rows:  # noqa: ARG002 -- a signature
             return iter([Row(row, Position(name, n)) for n, row in enumerate(rows)])
 
     result: list[set[str]] = [set() for _ in rows]

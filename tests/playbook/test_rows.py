@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.playbook.rows import LINE_LIMIT, VALUE_COLUMN, Row, Rows, read_csv, read_ndjson
+from wps_run.playbook.rows import (
+    ENCODINGS,
+    LINE_LIMIT,
+    VALUE_COLUMN,
+    Row,
+    RowFormat,
+    Rows,
+    find_encoding,
+    read_csv,
+    read_ndjson,
+)
 from wps_run.problems import Position, Problem, format_problem
 
 CELL = st.text(',"\n\r\t; aé\u2028\x85', max_size=5) | st.text(
@@ -33,26 +43,33 @@ def lines(raw: bytes) -> list[bytes]:
 @given(
     rows=st.lists(st.lists(CELL, min_size=2, max_size=2), max_size=4),
     dialect=st.sampled_from(["excel", "unix"]),
+    row_format=st.builds(
+        RowFormat,
+        st.sampled_from([",", ";", "\t", "|"]),
+        st.sampled_from(["utf-8", "utf-16", "utf-16-le", "utf-16-be", "gb18030"]),
+    ),
     quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),
     end=st.sampled_from(["\n", "\r\n"]),
-    bom=st.booleans(),
 )
 def test_what_pythons_csv_module_writes_comes_back_equal(
-    rows: list[list[str]], dialect: str, quoting: Any, end: str, *, bom: bool
+    rows: list[list[str]], dialect: str, row_format: RowFormat, quoting: Any, end: str
 ) -> None:
-    """In every dialect with commas, with line breaks and quotes in cells."""
+    """In every dialect, with line breaks and quotes in cells; but for rows of empty cells."""
     if quoting == csv.QUOTE_MINIMAL and end == "\n":
         # The module then leaves a lone carriage return unquoted, and the file is ambiguous: its
         # own reader does not get the cell back either.
         rows = [[cell.replace("\r", "") for cell in row] for row in rows]
     text = io.StringIO(newline="")
-    writer = csv.writer(text, dialect=dialect, quoting=quoting, lineterminator=end)
+    delimiter, encoding = row_format
+    options = {"delimiter": delimiter, "quoting": quoting, "lineterminator": end}
+    writer = csv.writer(text, dialect=dialect, **options)
     writer.writerows([["a", "b"], *rows])
-    raw = text.getvalue().encode("utf-8-sig" if bom else "utf-8")
+    for start in ("", "\ufeff") if encoding.startswith("utf") and encoding != "utf-16" else ("",):
+        raw = (start + text.getvalue()).encode(encoding)
 
-    result = cells(read_csv(lines(raw), "f.csv"))
+        result = cells(read_csv(lines(raw), "f.csv", row_format))
 
-    assert result == [dict(zip("ab", row, strict=True)) for row in rows]
+        assert result == [dict(zip("ab", row, strict=True)) for row in rows if any(row)]
 
 
 @given(raw=st.binary(max_size=60) | st.text('a,"\n\r{}:[]1é', max_size=30).map(str.encode))
@@ -88,9 +105,13 @@ def test_a_record_is_named_by_the_line_that_it_begins_in() -> None:
             b'"a"\r"b"',
             "f:1: error: a lone carriage return; save the file with line breaks of LF or CRLF",
         ),
-        (b"\xff\xfea\x00", "f:1: error: the file is UTF-16; save it as UTF-8"),
-        (b"a\x00b\x00", "f:1: error: the file is UTF-16; save it as UTF-8"),
-        (b'a\n"x\n\xe9"\n', "f:3: error: the byte 0xE9 is not UTF-8; save the file as UTF-8"),
+        (b"\xff\xfea\x00", "f:1: error: this file looks like UTF-16; add `encoding: utf-16`"),
+        (b"a\x00b\x00", "f:1: error: this file looks like UTF-16; add `encoding: utf-16`"),
+        (
+            b'a\n"x\n\xe9"\n',
+            "f:3: error: the byte 0xE9 is not UTF-8; add the encoding of the file to `forEach`, \
+such as `encoding: windows-1252`, or save the file as UTF-8",
+        ),
         (b'a\n"x\n', "f:2: error: a quote opens in this row and is never closed"),
         (b"a\n" + b"x" * LINE_LIMIT, "f:2: error: the line is longer than 8 MiB"),
     ],
@@ -124,6 +145,114 @@ def test_a_malformed_record_is_refused_where_it_begins(row: bytes, message: str)
     assert isinstance(problem, Problem)
     assert problem.position == Position("f", 3)
     assert message in problem.message
+
+
+def test_rows_of_empty_cells_are_skipped() -> None:
+    """As a spreadsheet leaves them, whatever their number; their lines count."""
+    raw = b',\n"",""\na,b\n,\n"",""\n,,,\nx,1\n,\n'
+
+    assert list(read_csv(lines(raw), "f.csv")) == [
+        Row({"a": "x", "b": "1"}, Position("f.csv", 7)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "row_format", "remedy"),
+    [
+        (b"userId;team", RowFormat(), 'add `delimiter: ";"`'),
+        (b"userId\tteam", RowFormat(), "add `delimiter: tab`"),
+        (b"userId|team", RowFormat(), 'add `delimiter: "|"`'),
+        (b"userId|team", RowFormat(";"), 'write `delimiter: "|"`'),
+        (b"userId,team", RowFormat(";"), "leave out `delimiter`"),
+    ],
+)
+def test_a_header_with_another_delimiter_says_which(
+    header: bytes, row_format: RowFormat, remedy: str
+) -> None:
+    """It is not guessed, since that could change what is read."""
+    (problem,) = read_csv([header + b"\n", b"secret;x\n"], "f.csv", row_format)
+
+    assert isinstance(problem, Problem)
+    assert problem.message.endswith(f"; {remedy}")
+    assert "secret" not in problem.message
+
+
+@pytest.mark.parametrize(
+    ("raw", "encoding", "expected"),
+    [
+        (
+            "é\n".encode(),
+            "utf-16",
+            "f:1: error: this file does not look like UTF-16: it has no byte order",
+        ),
+        (
+            "a\n".encode("utf-8-sig"),
+            "windows-1252",
+            "f:1: error: the file begins with the byte order mark",
+        ),
+        (
+            "a\n".encode("utf-16"),
+            "windows-1252",
+            "f:1: error: this file looks like UTF-16; write `encoding",
+        ),
+        (
+            b"\xff\xfea\0",
+            "utf-16-be",
+            "f:1: error: this file looks like UTF-16; write `encoding: utf-16`",
+        ),
+        (b"a\nx\x81\n", "windows-1252", "f:2: error: the byte 0x81 is not WINDOWS-1252; correct"),
+        (b"a\0\n\0b\0\n\0\0\xd8\n\0", "utf-16", "f:3: error: this line is not UTF-16-LE; correct"),
+        (b"a\0\n\0b", "utf-16", "f:2: error: this line is not UTF-16-LE; correct"),
+    ],
+)
+def test_a_wrong_encoding_is_reported_with_its_line(
+    raw: bytes, encoding: str, expected: str
+) -> None:
+    """Also when the file ends within a character."""
+    problems = list(read_csv(lines(raw), "f", RowFormat(",", encoding)))
+
+    assert isinstance(problems[-1], Problem)
+    assert format_problem(problems[-1]).startswith(expected)
+
+
+def test_a_line_of_utf_16_is_bounded_in_time_and_memory() -> None:
+    """Each of these characters contains the byte of a line break, and none is one."""
+    piece = "\u0a0a".encode("utf-16-le")
+    endless = (piece * 4096 for _ in range(10_000))
+
+    (problem,) = read_csv(endless, "f", RowFormat(",", "utf-16-le"))
+
+    assert isinstance(problem, Problem)
+    assert problem.message == "the line is longer than 8 MiB"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("UTF8", "utf-8"),
+        ("utf-8-sig", "utf-8"),
+        ("UTF-16LE", "utf-16-le"),
+        ("utf_16_be", "utf-16-be"),
+        ("CP1252", "windows-1252"),
+        ("Windows-1252", "windows-1252"),
+        ("latin1", "iso-8859-1"),
+        ("ISO_8859-15", "iso-8859-15"),
+        ("Shift_JIS", "cp932"),
+        ("utf-7", None),
+        ("", None),
+    ],
+)
+def test_an_encoding_has_the_names_that_operators_know(name: str, expected: str | None) -> None:
+    """In any case."""
+    assert find_encoding(name) == expected
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_line_feed_is_the_same_byte_in_every_encoding(encoding: str) -> None:
+    """So that files can be read line by line; those of UTF-16 are decoded first."""
+    rows = cells(read_csv(lines("a,b\nx,1\n".encode(encoding)), "f", RowFormat(",", encoding)))
+
+    assert rows == [{"a": "x", "b": "1"}]
 
 
 def test_quotes_within_quotes_are_no_stray_quotes() -> None:

@@ -93,7 +93,9 @@ def test_a_schema_is_draft_7_with_words_for_every_property(make: Any) -> None:
     for name in ACTIONS:
         definition = schema["definitions"][name]
         assert definition["title"] == name
-        assert all(one["description"] for one in definition["properties"].values())
+        for one in definition["properties"].values():
+            reference = one.get("$ref", "").rpartition("/")[2]
+            assert (schema["definitions"][reference] if reference else one)["description"]
     assert all(one["description"] for one in schema.get("properties", {}).values())
 
 

@@ -10,6 +10,7 @@ from wps_run import input_limits
 from wps_run.checking import load_variables, read_text
 from wps_run.document.loader import decode
 from wps_run.playbook.model import Playbook, read_playbook
+from wps_run.playbook.variables import VariableValue
 from wps_run.problems import PlaybookError, Position, Problem, UsageError, limited
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -63,15 +64,16 @@ def variable_options(command: Decorated) -> Decorated:
         callback=_assignments,
         multiple=True,
         metavar="NAME=VALUE",
-        help="Set a variable for ${NAME}. Overrides --vars-file and the playbook's `vars`.",
+        help="Set a variable for ${NAME}. Overrides --vars-file and the playbook's `vars`. The "
+        "value of a list is YAML or JSON: --var 'teams=[red, blue]'.",
     )(command)
 
 
 def read_variables(
     assignments: Iterable[tuple[str, str]], vars_files: Iterable[str]
-) -> dict[str, str]:
+) -> dict[str, VariableValue]:
     """Merge the variables of the command line; assignments override files."""
-    variables: dict[str, str] = {}
+    variables: dict[str, VariableValue] = {}
     for file in vars_files:
         variables.update(load_variables(file))
     variables.update(assignments)

@@ -15,9 +15,19 @@ from wps_run.document.scalars import resolve_plain
 from wps_run.input_limits import EXPANDED, PROBLEMS
 from wps_run.playbook.compiled_schema import Predicate
 from wps_run.playbook.constraints import Finding, compile_predicates, data_type_of
-from wps_run.playbook.foreach import invalid_references, missing_column_error
+from wps_run.playbook.foreach import invalid_references, missing_column_error, row_format
 from wps_run.playbook.model import ActionTemplate, Playbook
-from wps_run.playbook.rows import InputError, Row, Rows, inline_rows
+from wps_run.playbook.rows import (
+    VALUE_COLUMN,
+    Axis,
+    InputError,
+    Row,
+    Rows,
+    inline_rows,
+    matrix_rows,
+    matrix_size_error,
+    read_axis,
+)
 from wps_run.playbook.schema import SchemaForm
 from wps_run.playbook.validator import default_validator
 from wps_run.playbook.variables import (
@@ -30,6 +40,7 @@ from wps_run.playbook.variables import (
     UnusableReferenceError,
     VariableScope,
     expression_error,
+    list_of,
     parse_template,
     reference_problem,
     substitute,
@@ -79,6 +90,18 @@ class ExpandedAction(NamedTuple):
     cells: Mapping[str, str] = MappingProxyType({})
 
 
+class _SourceError(Exception):
+    """The rows of an action cannot be read.
+
+    Attributes:
+        problem: Why, at its place in the playbook.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem.message)
+
+
 class Expansion:
     """The expanded actions of one action template, as an iterable.
 
@@ -96,7 +119,8 @@ class Expansion:
         self._problems: list[Problem] = []
         self._constants: dict[str, Any] = {}
         self._functions: dict[str, CellFunction] = {}
-        self._first_columns: dict[str, str] = {}
+        self._columns: dict[str, list[str]] = {}
+        """The columns that each of the functions uses."""
         self._expressions: dict[str, Template] = {}
         """Expressions and JSON with cells outside quotes, which are checked in each row."""
         self._predicates: tuple[tuple[str, Predicate], ...] | None = None
@@ -140,7 +164,7 @@ class Expansion:
         is_list, is_number = isinstance(value, list), self._is_number(key)
         function = _cell_function(parts, is_list=is_list, is_number=is_number)
         if columns:
-            self._first_columns[key] = columns[0]
+            self._columns[key] = columns
             self._functions[key] = function
         else:
             self._set_constant(key, path, function, value)
@@ -195,7 +219,8 @@ class Expansion:
             for item, row in enumerate(self._rows()):
                 if isinstance(row, Problem):
                     position = row.position or Position("", 0)
-                    yield ExpandedAction(self._template, item, position, {}, None, (row,))
+                    problems = (self._with_user(row),)
+                    yield ExpandedAction(self._template, item, position, {}, None, problems)
                 elif not is_first:
                     yield self._expand(row, item)
                 elif invalid := self._check_columns(row):
@@ -207,21 +232,75 @@ class Expansion:
         except InputError as error:
             path = (*self._template.path, "forEach", "file")
             yield self._rejected([self._document.problem(str(error), "file", path)])
+        except _SourceError as error:
+            yield self._rejected([error.problem])
         if self._problems:
             yield self._rejected(self._problems)
+
+    def _with_user(self, problem: Problem) -> Problem:
+        """Add the place in the playbook that uses a file with a bad row."""
+        path = (*self._template.path, "forEach", "file")
+        return problem._replace(related=problem.related or self._document.position(path))
 
     def _rows(self) -> Rows:
         path = (*self._template.path, "forEach")
         for_each = self._template.for_each
-        if isinstance(for_each, dict) and "file" in for_each:
-            try:
-                return self._scope.inputs.rows(substitute(for_each["file"], self._scope))
-            except UnusableReferenceError as error:
-                self._add_unusable((*path, "file"), error)
-            except NotYetKnownError:
-                pass
+        if isinstance(for_each, dict) and "matrix" in for_each:
+            return self._matrix_rows(for_each["matrix"], (*path, "matrix"))
+        return self._source_rows(for_each, path)
+
+    def _source_rows(self, source: Any, path: Path) -> Rows:  # noqa: ANN401 -- what the schema allows
+        """Return the rows of a list, of a variable that is one, or of a file."""
+        try:
+            if isinstance(source, str):
+                return list_of(source, self._scope).rows()
+            if isinstance(source, dict):
+                path = (*path, "file")
+                name = substitute(source["file"], self._scope)
+                return self._scope.inputs.rows(name, row_format(source))
+        except UnusableReferenceError as error:
+            self._add_unusable(path, error)
+            return iter(())
+        except NotYetKnownError:
             return iter(())
         return inline_rows(self._document, path, self._substitute_cell)
+
+    def _matrix_rows(self, matrix: Mapping[str, Any], path: Path) -> Rows:
+        """Yield all combinations, or the problems of the files that the values come from.
+
+        Raises:
+            _SourceError: A file cannot be read, or there are too many combinations.
+        """
+        axes: dict[str, Axis] = {}
+        problems: list[Problem] = []
+        for column, source in matrix.items():
+            axes[column] = self._axis(source, (*path, column), problems)
+        sizes = [len(axis.values) for axis in axes.values()]
+        if message := matrix_size_error(sizes):
+            raise _SourceError(self._document.problem(message, "too-many", path, at_key=True))
+        yield from problems or matrix_rows(self._document, axes)
+
+    def _axis(self, source: Any, path: Path, problems: list[Problem]) -> Axis:  # noqa: ANN401
+        """Read the values of one column; add the problems of its file to `problems`."""
+        rows = self._source_rows(source, path)
+        if isinstance(source, list):
+            values = [row.cells[VALUE_COLUMN] for row in rows if isinstance(row, Row)]
+            return Axis(values, lambda index: (*path, index))
+        position = self._document.position(path)
+
+        def usable_rows() -> Iterator[Row]:
+            for row in rows:
+                if isinstance(row, Row):
+                    yield row
+                elif len(problems) <= PROBLEMS.value:
+                    problems.append(row._replace(related=position))
+
+        is_file = isinstance(source, dict)
+        name = f"`{source['file'] if is_file else source}`"
+        try:
+            return read_axis(usable_rows(), source.get("column") if is_file else None, name)
+        except InputError as error:
+            raise _SourceError(self._document.problem(str(error), "file", path)) from None
 
     def _substitute_cell(self, text: str, path: Path) -> str:
         try:
@@ -235,7 +314,10 @@ class Expansion:
     def _check_columns(self, row: Row) -> list[Problem]:
         """Find references to columns that the rows do not have."""
         for_each = self._template.for_each
-        file = for_each.get("file") if isinstance(for_each, dict) else None
+        is_named = isinstance(for_each, str)
+        file = (
+            for_each.get("file") if isinstance(for_each, dict) else for_each if is_named else None
+        )
         path = self._template.path
         action = self._document.value_at(path)
         return [
@@ -364,20 +446,37 @@ class Expansion:
             unusable = template.expression_problem(row.cells) if self._is_known else None
             if unusable:
                 column, error = unusable
-                return self._cell_problem(row, column, f"{key}: {error.message}", error.rule)
+                message = f"{key}: {error.message}"
+                return self._cell_problem(row, key, [column], message, error.rule)
         return None
 
     def _row_problem(self, row: Row, finding: Finding) -> Problem:
         """Place a finding at its row, or at its cell if the rows are in the playbook."""
         message = _PROPERTY.sub(r"\1", finding.message)
-        column = self._first_columns.get(str(finding.path[0])) if finding.path else None
-        return self._cell_problem(row, column, message, finding.rule)
+        key = str(finding.path[0]) if finding.path else "forEach"
+        return self._cell_problem(row, key, self._columns.get(key, []), message, finding.rule)
 
-    def _cell_problem(self, row: Row, column: str | None, message: str, rule: str) -> Problem:
-        if not row.paths:
-            return Problem(message, rule, row.position)
-        path = row.paths.get(column or "", next(iter(row.paths.values())))
-        return self._document.problem(message, rule, path)
+    def _cell_problem(
+        self, row: Row, key: str, columns: list[str], message: str, rule: str
+    ) -> Problem:
+        """Make a problem with the value that a property takes from columns of a row."""
+        places = row.places or {}
+        default = next(iter(places.values()), row.position)
+        place = places.get(columns[0], default) if columns else default
+        if not isinstance(place, Position):
+            return self._document.problem(message, rule, place)
+        names = [self._file_column(name) for name in dict.fromkeys(columns) if name != VALUE_COLUMN]
+        if names:
+            message += f" (column{'s' if names[1:] else ''} {', '.join(names)})"
+        related = self._document.position((*self._template.path, key))
+        return Problem(message, rule, place, related=related)
+
+    def _file_column(self, column: str) -> str:
+        """Return the name that a column of a matrix has in the file that it is from."""
+        for_each = self._template.for_each
+        matrix = for_each.get("matrix", {}) if isinstance(for_each, dict) else {}
+        source = matrix.get(column)
+        return str(source.get("column", column)) if isinstance(source, dict) else column
 
     def _property_problem(self, finding: Finding) -> Problem:
         path = (*self._template.path, *finding.path)

@@ -16,11 +16,20 @@ from typing import BinaryIO
 from wps_run import input_limits
 from wps_run.document.loader import decode, load
 from wps_run.input_limits import Limit
-from wps_run.playbook.foreach import SAVE_FIRST, file_name_error
-from wps_run.playbook.rows import LINE_LIMIT, InputError, Rows, read_csv, read_document, read_ndjson
+from wps_run.playbook.foreach import SAVE_FIRST, file_name_error, format_error
+from wps_run.playbook.rows import (
+    DEFAULT_FORMAT,
+    LINE_LIMIT,
+    InputError,
+    RowFormat,
+    Rows,
+    read_csv,
+    read_document,
+    read_ndjson,
+)
 from wps_run.problems import PlaybookError, Position, Problem
 
-Reader = Callable[[Iterable[bytes], str], Rows]
+Reader = Callable[[Iterable[bytes], str, RowFormat], Rows]
 
 
 _FLAGS = (
@@ -135,7 +144,7 @@ class Files:
         self.paths: dict[str, Path] = {}
         self._states: dict[str, tuple[int, ...]] = {}
 
-    def rows(self, name: str) -> Rows:
+    def rows(self, name: str, row_format: RowFormat = DEFAULT_FORMAT) -> Rows:
         """Return the rows of a file, from its beginning; CSV and NDJSON are read line by line.
 
         Raises:
@@ -145,7 +154,7 @@ class Files:
         try:
             source = path if self._root is None else require_below(path, self._root)
             with open_input(source) as file:
-                if message := file_name_error(name):
+                if message := file_name_error(name) or format_error(name, row_format):
                     raise InputError(message)
                 self.paths[name] = path
                 self._refuse_change(name, file.fileno())
@@ -157,7 +166,8 @@ class Files:
                     yield from _read_whole(raw, display_name)
                 else:
                     _require_size(file, name, input_limits.ROWS_STREAM)
-                    yield from reader(iter(partial(file.readline, LINE_LIMIT), b""), display_name)
+                    lines = iter(partial(file.readline, LINE_LIMIT), b"")
+                    yield from reader(lines, display_name, row_format)
                 self._refuse_change(name, file.fileno())
         except _NotRegularError as error:
             message = f"can be read only once, and rows are read twice; {SAVE_FIRST}"

@@ -1,11 +1,24 @@
 """The schemas of `forEach` and `dataFile`, and error messages for `forEach` and `${each}`."""
 
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from wps_run.document.document import Path
+from wps_run.playbook.compiled_schema import compile_schema
 from wps_run.playbook.messages import describe_type, join_names
-from wps_run.playbook.rows import VALUE_COLUMN, column_names
+from wps_run.playbook.options import CELL, LIST_REFERENCE_PATTERN, ROWS
+from wps_run.playbook.rows import (
+    DEFAULT_FORMAT,
+    ENCODINGS,
+    MIXED_ROWS,
+    VALUE_COLUMN,
+    RowFormat,
+    column_names,
+    encoding_pattern,
+    find_encoding,
+    list_error,
+)
 from wps_run.playbook.variables import row_references
 from wps_run.problems import did_you_mean
 
@@ -15,28 +28,71 @@ _SUFFIX_PATTERN = (
     + "|".join("".join(f"[{c}{c.upper()}]" for c in suffix[1:]) for suffix in SUFFIXES)
     + r")$(?!\n)"
 )
-_CELL: dict[str, Any] = {
-    "anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "null"}]
+_STREAMED = (".csv", ".ndjson", ".jsonl")
+"""The suffixes of files that are read line by line, which may have an `encoding`."""
+
+_DELIMITER_PATTERN = r'^(?:[^"\r\n\u0000A-Za-z0-9]|\\t|tab)$(?!\n)'
+_DELIMITERS = {"\\t": "\t", "tab": "\t"}
+_LIST_REFERENCE = {
+    "type": "string",
+    "description": "A variable that is a list.",
+    "pattern": LIST_REFERENCE_PATTERN,
+}
+
+
+def _file_schema(**more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of `{file: …}`, with more keys."""
+    return {
+        "type": "object",
+        "required": ["file"],
+        "additionalProperties": False,
+        "properties": {
+            "file": {
+                "type": "string",
+                "description": "A file of rows, relative to the playbook: .csv with a header, "
+                ".ndjson or .jsonl, .json, .yaml or .yml.",
+                "pattern": rf"\$\{{|{_SUFFIX_PATTERN}",
+            },
+            "delimiter": {
+                "type": "string",
+                "description": "The character between the cells of a CSV file; a tab is `tab` or "
+                "`\\t`. Default: a comma.",
+                "pattern": _DELIMITER_PATTERN,
+            },
+            "encoding": {
+                "description": "The encoding of a CSV or NDJSON file. Default: utf-8.",
+                "anyOf": [
+                    {"enum": list(ENCODINGS)},
+                    {"type": "string", "pattern": _ENCODING_PATTERN},
+                ],
+            },
+            **more,
+        },
+    }
+
+
+_ENCODING_PATTERN = rf"^(?:{'|'.join(map(encoding_pattern, ENCODINGS))})$(?!\n)"
+_AXIS_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "array", "items": dict(CELL)},
+        _LIST_REFERENCE,
+        _file_schema(
+            column={
+                "type": "string",
+                "description": "The column of the file; it may be left out if there is only one.",
+                "minLength": 1,
+            }
+        ),
+    ]
 }
 FOR_EACH_SCHEMA: Mapping[str, Any] = {
     "description": "Run the action once for each row: a list of values (`${each}`), a list of "
-    "mappings (`${each.column}`), `{file: rows.csv}`, or `{matrix: {user: […], room: […]}}`.",
+    "mappings (`${each.column}`), a variable with a list (`${teams}`), `{file: rows.csv}`, or "
+    "`{matrix: {user: […], room: ${rooms}}}`.",
     "anyOf": [
-        {"type": "array", "items": _CELL},
-        {"type": "array", "items": {"type": "object", "additionalProperties": _CELL}},
-        {
-            "type": "object",
-            "required": ["file"],
-            "additionalProperties": False,
-            "properties": {
-                "file": {
-                    "type": "string",
-                    "description": "A file of rows, relative to the playbook: .csv with a header, "
-                    ".ndjson or .jsonl, .json, .yaml or .yml.",
-                    "pattern": rf"\$\{{|{_SUFFIX_PATTERN}",
-                }
-            },
-        },
+        *ROWS,
+        _LIST_REFERENCE,
+        _file_schema(),
         {
             "type": "object",
             "required": ["matrix"],
@@ -44,9 +100,10 @@ FOR_EACH_SCHEMA: Mapping[str, Any] = {
             "properties": {
                 "matrix": {
                     "type": "object",
-                    "description": "Column to its values; the rows are all combinations.",
+                    "description": "Column to its values: a list, a variable with a list, or a "
+                    "column of a file. The rows are all combinations.",
                     "minProperties": 1,
-                    "additionalProperties": {"type": "array", "items": _CELL},
+                    "additionalProperties": _AXIS_SCHEMA,
                 }
             },
         },
@@ -63,7 +120,6 @@ DATA_FILE_SCHEMA: Mapping[str, Any] = {
 _PIPE_PREFIXES = ("-", "/dev/")
 
 SAVE_FIRST = "save it to a file first, so that every row is checked before anything is sent"
-_MIXED_ROWS = "rows are all single values or all mappings; this one is unlike the first"
 
 
 def file_name_error(name: str) -> str | None:
@@ -75,6 +131,22 @@ def file_name_error(name: str) -> str | None:
     return f"`file` must end in {join_names(SUFFIXES)}, which selects the format"
 
 
+def row_format(source: Mapping[str, Any]) -> RowFormat:
+    """Return the format that a valid `{file: …}` asks for."""
+    delimiter = source.get("delimiter", DEFAULT_FORMAT.delimiter)
+    encoding = find_encoding(source.get("encoding", DEFAULT_FORMAT.encoding))
+    return RowFormat(_DELIMITERS.get(delimiter, delimiter), encoding or DEFAULT_FORMAT.encoding)
+
+
+def format_error(name: str, file_format: RowFormat) -> str | None:
+    """Return what is wrong with a format other than the default for a file, or None."""
+    if file_format.delimiter != DEFAULT_FORMAT.delimiter and not name.lower().endswith(".csv"):
+        return f"`{name}` has no `delimiter`; only .csv files have one"
+    if file_format.encoding != DEFAULT_FORMAT.encoding and not name.lower().endswith(_STREAMED):
+        return f"`{name}` is always UTF-8; only {join_names(_STREAMED)} may have an `encoding`"
+    return None
+
+
 def for_each_error(value: object) -> tuple[Path, str]:
     """Explain why a `forEach` does not match its schema.
 
@@ -82,20 +154,24 @@ def for_each_error(value: object) -> tuple[Path, str]:
         The path of the wrong value below `forEach`, and the message.
     """
     if isinstance(value, list):
-        return _list_error(value)
+        return list_error(value) or ((), "`forEach` is not a list of rows")
+    if isinstance(value, str) and "${" in value:
+        return (), _reference_error(value)
     if not isinstance(value, dict):
         hint = ""
         if isinstance(value, str) and value.lower().endswith(SUFFIXES):
             hint = f"; for a file write `forEach: {{file: {value}}}`"
         return (), (
-            "`forEach` must be a list of rows, `{file: rows.csv}`, or `{matrix: {…}}`, "
-            f"not {describe_type(value)}{hint}"
+            "`forEach` must be a list of rows, `${variable}`, `{file: rows.csv}`, or "
+            f"`{{matrix: {{…}}}}`, not {describe_type(value)}{hint}"
         )
-    if len(value) == 1 and "file" in value:
-        name = value["file"]
-        message = file_name_error(name) if isinstance(name, str) else None
-        return ("file",), message or f"`file` must be the name of a file, not {describe_type(name)}"
-    if len(value) == 1 and "matrix" in value:
+    return _mapping_error(value)
+
+
+def _mapping_error(value: Mapping[str, Any]) -> tuple[Path, str]:
+    if "file" in value and "matrix" not in value:
+        return _file_error(value, ["file", "delimiter", "encoding"])
+    if list(value) == ["matrix"]:
         path, message = _matrix_error(value["matrix"])
         return ("matrix", *path), message
     for key in value:
@@ -105,40 +181,90 @@ def for_each_error(value: object) -> tuple[Path, str]:
     return (), "`forEach` has either `file` or `matrix`"
 
 
-def _list_error(rows: list[Any]) -> tuple[Path, str]:
-    for index, row in enumerate(rows):
-        if isinstance(row, list):
-            return (index,), "a row is a single value, or a mapping of column to value, not a list"
-        for key, cell in row.items() if isinstance(row, dict) else ():
-            if isinstance(cell, list | dict):
-                return (index, key), f"a cell is a single value, not {describe_type(cell)}"
-    first = isinstance(rows[0], dict)
-    other = next(index for index, row in enumerate(rows) if isinstance(row, dict) is not first)
-    return (other,), _MIXED_ROWS
+def _reference_error(text: str) -> str:
+    if text.startswith("${env."):
+        return "an environment variable is no list; use a variable: `forEach: ${teams}`"
+    return "a list comes from one variable and nothing else, such as `${teams}`"
+
+
+def _file_error(source: Mapping[str, Any], keys: list[str]) -> tuple[Path, str]:
+    """Explain what is wrong with `{file: …}`, which has these keys."""
+    for key, value in source.items():
+        if key not in keys:
+            hint = did_you_mean(key, keys) or f"; it has {join_names(keys, 'and')}"
+            return (key,), f"`{key}` is not a key beside `file`{hint}"
+        error = _FILE_KEY_ERRORS[key](value if isinstance(value, str) else "")
+        if error and not isinstance(value, str | None):
+            error = f"`{key}` must be a string, not {describe_type(value)}"
+        if error:
+            return (key,), error
+    return (), "`file` is missing; write `{file: users.csv, column: userId}`"
+
+
+def _delimiter_error(value: str) -> str | None:
+    if re.search(_DELIMITER_PATTERN, value):
+        return None
+    return (
+        '`delimiter` must be one character, not a letter, a digit or a quote, such as `";"`; '
+        "a tab is `tab`"
+    )
+
+
+def _encoding_error(value: str) -> str | None:
+    if find_encoding(value):
+        return None
+    shown = f", not `{value}`" if 0 < len(value) <= _SHOWN else ""
+    near = did_you_mean(value, ENCODINGS)
+    return f"`encoding` must be {join_names(ENCODINGS)}{shown}{near}"
+
+
+_SHOWN = 60
+"""Names with more characters are not quoted in a message."""
+
+_FILE_KEY_ERRORS: Mapping[str, Callable[[str], str | None]] = {
+    "file": lambda name: None if "${" in name else file_name_error(name),
+    "delimiter": _delimiter_error,
+    "encoding": _encoding_error,
+    "column": lambda name: None if name else "`column` must be the name of a column",
+}
 
 
 def _matrix_error(matrix: object) -> tuple[Path, str]:
     expected = "`matrix` is a mapping of column to a list of its values"
     if not isinstance(matrix, dict):
         return (), f"{expected}, not {describe_type(matrix)}"
-    for key, values in matrix.items():
-        if not isinstance(values, list):
-            return (key,), f"{expected}; write `{key}: […]`"
-        for index, cell in enumerate(values):
-            if isinstance(cell, list | dict):
-                return (key, index), f"a cell is a single value, not {describe_type(cell)}"
+    for key, source in matrix.items():
+        if error := _axis_error(key, source):
+            path, message = error
+            return (key, *path), message
     return (), f"{expected}; this one is empty"
 
 
+def _axis_error(key: str, source: object) -> tuple[Path, str] | None:
+    if compile_schema(_AXIS_SCHEMA)(source):
+        return None
+    if isinstance(source, dict):
+        return _file_error(source, ["file", "column", "delimiter", "encoding"])
+    if isinstance(source, str) and "${" in source:
+        return (), _reference_error(source)
+    if isinstance(source, list):
+        index = next(i for i, cell in enumerate(source) if isinstance(cell, list | dict))
+        return (index,), f"a cell is a single value, not {describe_type(source[index])}"
+    return (), (
+        f"`matrix` is a mapping of column to a list of its values; write `{key}: […]`, "
+        f"`{key}: ${{variable}}`, or `{key}: {{file: rows.csv, column: {key}}}`"
+    )
+
+
 def columns_of(for_each: object) -> Collection[str] | None:
-    """Return the columns of rows in the playbook; None when only the file can tell."""
+    """Return the columns of rows in the playbook; None when only a file or variable can tell."""
     if isinstance(for_each, list):
         if not for_each:
             return None
         return for_each[0].keys() if isinstance(for_each[0], dict) else (VALUE_COLUMN,)
     if isinstance(for_each, dict):
         return for_each["matrix"].keys() if "matrix" in for_each else None
-    return ()
+    return () if for_each is None else None
 
 
 def column_error(column: str, columns: Collection[str], file: str | None = None) -> str | None:
@@ -162,15 +288,13 @@ def column_error(column: str, columns: Collection[str], file: str | None = None)
     listed = join_names(known, "and") if known else "no column with a plain name"
     more = f" ({len(columns) - len(known):,} more)" if len(columns) > len(known) > 0 else ""
     hint = did_you_mean(column, known) or f"; there is {listed}{more}"
-    if file and len(columns) == 1 and any(mark in next(iter(columns)) for mark in ";\t|"):
-        hint = "; its header has no comma, and only comma-separated files are supported"
     return f"names no column{f' of `{file}`' if file else ''}{hint}"
 
 
 def missing_column_error(column: str, cells: Collection[str]) -> str:
     """Return what is wrong with a row that lacks a column of the rows before it."""
     if column == VALUE_COLUMN or VALUE_COLUMN in cells:
-        return _MIXED_ROWS
+        return MIXED_ROWS
     return f"the row has no `{column}`"
 
 

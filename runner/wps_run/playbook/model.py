@@ -16,7 +16,13 @@ from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.recognition import foreign_file
 from wps_run.playbook.schema import SchemaForm
 from wps_run.playbook.validator import default_validator
-from wps_run.playbook.variables import reference_problem
+from wps_run.playbook.variables import (
+    Declaration,
+    VariableValue,
+    read_declarations,
+    read_value,
+    reference_problem,
+)
 from wps_run.problems import PlaybookError, Problem, limited, sort_problems
 
 _BY_FOLDED_NAME = {name.lower(): action for name, action in ACTIONS.items()}
@@ -56,7 +62,8 @@ class Playbook(NamedTuple):
         hub: The hub, or None.
         connection: The name of the setting that holds the connection string, or None.
         options: The values of the keys of `OPTIONS`, as in the source.
-        variables: `vars`; each value as the source has it, so that 007 stays `007`.
+        variables: The values in `vars`, defaults included.
+        declarations: What `vars` says of each variable besides its value.
         slash_in_names: Whether names in the URL path may contain `/`.
         is_bare: Whether it is a bare batch.
         actions: The actions without errors, in their order.
@@ -68,7 +75,8 @@ class Playbook(NamedTuple):
     hub: str | None
     connection: str | None
     options: Mapping[str, Any]
-    variables: Mapping[str, str]
+    variables: Mapping[str, VariableValue]
+    declarations: Mapping[str, Declaration]
     slash_in_names: bool
     is_bare: bool
     actions: tuple[ActionTemplate, ...]
@@ -95,8 +103,9 @@ def check_document(document: Document) -> Playbook:
         problems = list(document.problems)
     is_bare = is_batch(data)
     keys = {} if is_bare or not isinstance(data, dict) else dict(data)
-    for finding in findings:
-        keys.pop(str(finding.path[0]) if finding.path else "", None)
+    for path in (finding.path for finding in findings if not _is_variable(finding.path)):
+        keys.pop(str(path[0]) if path else "", None)
+    values, declarations = _read_vars(document, keys.get("vars", {}), findings)
     if any(finding.path == ("connection",) for finding in findings):
         document.mask(("connection",))
     slash_in_names = keys.get("slashInNames") == "allow"
@@ -119,7 +128,8 @@ def check_document(document: Document) -> Playbook:
         hub=keys.get("hub"),
         connection=keys.get("connection"),
         options={key: keys[key] for key in OPTIONS if key in keys},
-        variables={name: document.source_text(("vars", name)) for name in keys.get("vars", ())},
+        variables=values,
+        declarations=declarations,
         slash_in_names=slash_in_names,
         is_bare=is_bare,
         actions=tuple(actions),
@@ -128,13 +138,34 @@ def check_document(document: Document) -> Playbook:
     )
 
 
-def variables_from(document: Document) -> dict[str, str]:
+def _is_variable(path: Path) -> bool:
+    return path[:1] == ("vars",) and len(path) > 1
+
+
+def _read_vars(
+    document: Document, entries: Mapping[str, Any], findings: Iterable[Finding]
+) -> tuple[dict[str, VariableValue], dict[str, Declaration]]:
+    """Return values and declarations; a wrong entry only declares that there is a variable."""
+    wrong = {str(finding.path[1]) for finding in findings if _is_variable(finding.path)}
+    valid = {name: entry for name, entry in entries.items() if name not in wrong}
+    values, declarations = read_declarations(document, valid)
+    return values, declarations | dict.fromkeys(wrong, Declaration(None))
+
+
+def variables_from(document: Document) -> dict[str, VariableValue]:
     """Return the variables in a file of their own, each value as the source has it.
 
     Raises:
-        PlaybookError: The file is not a mapping of names to single values, as `vars` is.
+        PlaybookError: The file is not a mapping of names to single values or lists of rows.
     """
     findings = default_validator().validate_document({"vars": document.data, "actions": []})
+    for name, value in document.data.items() if isinstance(document.data, dict) else ():
+        if isinstance(value, dict):
+            message = (
+                f"`{name}` is a mapping; a file of variables has single values and lists, and "
+                "declarations are in the `vars` of a playbook"
+            )
+            findings.append(Finding(("vars", name), message, "value"))
     if findings:
         raise PlaybookError(
             limited(
@@ -142,7 +173,7 @@ def variables_from(document: Document) -> dict[str, str]:
                 for finding in findings
             )
         )
-    return {name: document.source_text((name,)) for name in document.data}
+    return {name: read_value(document, (name,)) for name in document.data}
 
 
 def _items(data: Any, *, is_bare: bool) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401 -- what YAML has

@@ -382,6 +382,9 @@ def flagged_options(
 
 
 VARIABLE_PATTERN = r"^(?!(?:each|env)$(?!\n))[A-Za-z_][A-Za-z0-9_-]*$(?!\n)"
+LIST_REFERENCE_PATTERN = r"^\$\{(?!(?:each|env)\})[A-Za-z_][A-Za-z0-9_-]*\}$(?!\n)"
+"""The whole of a string that names a variable with a list: `${teams}`."""
+
 SETTING_PATTERN = (
     rf"^(?:[A-Za-z_]|%{SETTING_NAME}%)(?:[A-Za-z0-9_.:-]|%{SETTING_NAME}%){{0,127}}$(?!\n)"
 )
@@ -403,6 +406,92 @@ CONNECTION = Option(
     flag="--connection",
 )
 _SINGLE_VALUE = [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]
+CELL: Schema = MappingProxyType({"anyOf": [*_SINGLE_VALUE, {"type": "null"}]})
+ROWS: tuple[Schema, ...] = (
+    {"type": "array", "items": dict(CELL)},
+    {"type": "array", "items": {"type": "object", "additionalProperties": dict(CELL)}},
+)
+"""The alternatives of a list of rows."""
+
+
+class VariableType(StrEnum):
+    """The type that a declaration gives a variable."""
+
+    STRING = "string"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    LIST = "list"
+
+
+_SINGLE: Schema = {"anyOf": _SINGLE_VALUE}
+
+
+def _values(default: Schema, item: Schema) -> Schema:
+    items = {"type": "array", "minItems": 1, "items": item}
+    return MappingProxyType({"default": default, "enum": items})
+
+
+VALUES_BY_TYPE: Mapping[str, Schema] = MappingProxyType(
+    {
+        VariableType.NUMBER: _values({"type": "number"}, {"type": "number"}),
+        VariableType.BOOLEAN: _values({"type": "boolean"}, {"type": "boolean"}),
+        VariableType.LIST: _values({"anyOf": [*ROWS]}, _SINGLE),
+        VariableType.STRING: _values(_SINGLE, _SINGLE),
+    }
+)
+"""Declared type of a variable to the schemas of the keys that hold its values."""
+
+
+def _conditions() -> dict[str, Any]:
+    """Return the chain of conditions that selects the schemas of `VALUES_BY_TYPE`."""
+    chain: dict[str, Any] = {}
+    for name, schemas in reversed(tuple(VALUES_BY_TYPE.items())):
+        is_type = {"required": ["type"], "properties": {"type": {"const": str(name)}}}
+        values = {"type": "object", "properties": dict(schemas)}
+        chain = {"if": {"type": "object", **is_type}, "then": values, "else": chain or True}
+    return chain
+
+
+_DECLARATION: Schema = {
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": False,
+    "properties": {
+        "type": {
+            "type": "string",
+            "enum": [str(variable_type) for variable_type in VariableType],
+            "description": "The type of the value. Default: `list` if `default` is a list, else "
+            "`string`.",
+        },
+        "default": {
+            "description": "The value unless the command line gives one.",
+            "anyOf": [*_SINGLE_VALUE, *ROWS],
+        },
+        "required": {
+            "type": "boolean",
+            "description": "Whether the variable must have a value even if no action uses it.",
+        },
+        "description": {
+            "type": "string",
+            "description": "What the variable is for; shown when it has no value.",
+        },
+        "enum": {
+            "type": "array",
+            "minItems": 1,
+            "description": "The allowed values; of a list, those of its items.",
+            "items": _SINGLE,
+        },
+    },
+    **_conditions(),
+}
+VARIABLE: Schema = MappingProxyType(
+    {
+        "if": {"type": "object"},
+        "then": _DECLARATION,
+        "else": {"anyOf": [*_SINGLE_VALUE, *ROWS]},
+    }
+)
+"""The schema of an entry of `vars`: a value, or the declaration of a variable."""
 
 PLAYBOOK_KEYS: Mapping[str, Option] = MappingProxyType(
     {
@@ -415,13 +504,15 @@ PLAYBOOK_KEYS: Mapping[str, Option] = MappingProxyType(
             *OPTIONS.values(),
             Option(
                 "vars",
-                "Define variables; `${name}` in an action is replaced by the value.",
+                "Define variables. `${name}` in an action is replaced by the value; a list is for "
+                "`forEach: ${name}`. A mapping declares `type`, `default`, `required`, "
+                "`description` and `enum`.",
                 MappingProxyType(
                     {
                         "type": "object",
                         "maxProperties": VARIABLE_COUNT.value,
                         "propertyNames": {"pattern": VARIABLE_PATTERN},
-                        "additionalProperties": {"anyOf": _SINGLE_VALUE},
+                        "additionalProperties": dict(VARIABLE),
                     }
                 ),
             ),

@@ -3,18 +3,21 @@
 A row that cannot be read is a `Problem` in its place, so that one bad row does not hide the others.
 """
 
+import codecs
 import csv
 import json
 import re
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import chain, islice, product
 from types import MappingProxyType
-from typing import Any, NamedTuple, Never, Protocol
+from typing import Any, NamedTuple, Never, Protocol, TypeAlias
 
 from wps_run import input_limits
 from wps_run.document.document import Document, Path
-from wps_run.document.loader import BOM, UTF_16, UTF_16_ERROR, utf8_error
-from wps_run.playbook.messages import describe_type
+from wps_run.document.loader import BOM, UTF_16
+from wps_run.playbook.messages import describe_type, join_names
 from wps_run.problems import Position, Problem, shorten
 from wps_run.text import has_surrogate
 
@@ -25,22 +28,80 @@ LINE_LIMIT = input_limits.LINE.value
 """The longest line in bytes, and the longest CSV record in characters, that is read."""
 
 
+Place: TypeAlias = Position | Path
+"""Where a cell is: a position, or a path in the playbook."""
+
+
 class Row(NamedTuple):
     """One row. A tuple is made in half the time of a dataclass, and there may be millions.
 
     Attributes:
         cells: Column to cell; a single value is in the column `VALUE_COLUMN`.
         position: Where it begins; the line only for a row of a file.
-        paths: Column to the path of its cell in the playbook; None for a row of a file.
+        places: Column to the place of its cell; None if all are at the position of the row.
     """
 
     cells: Mapping[str, str]
     position: Position
-    paths: Mapping[str, Path] | None = None
+    places: Mapping[str, Place] | None = None
 
 
 Rows = Iterator[Row | Problem]
 """Rows, and a problem in place of each row that cannot be read."""
+
+
+class RowFormat(NamedTuple):
+    """How a CSV or NDJSON file is read.
+
+    Attributes:
+        delimiter: The character between two cells of a CSV file.
+        encoding: A name in `ENCODINGS`.
+    """
+
+    delimiter: str = ","
+    encoding: str = "utf-8"
+
+
+DEFAULT_FORMAT = RowFormat()
+
+ENCODINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "utf-8": ("utf-8-sig", "utf-8-bom", "ascii", "us-ascii"),
+        "utf-16": ("unicode",),
+        "utf-16-le": (),
+        "utf-16-be": (),
+        **{f"windows-{number}": (f"cp-{number}",) for number in range(1250, 1259)},
+        "iso-8859-1": ("latin-1",),
+        "iso-8859-2": ("latin-2",),
+        "iso-8859-15": ("latin-9",),
+        "macintosh": ("mac-roman",),
+        "ibm437": ("cp-437",),
+        "ibm850": ("cp-850",),
+        "koi8-r": (),
+        "cp932": ("shift-jis", "sjis", "windows-31j"),
+        "gb18030": ("gbk", "gb-2312", "cp-936"),
+        "big5": ("cp-950",),
+        "euc-kr": ("cp-949",),
+    }
+)
+"""The encodings of files of rows, each with its other names. All but those of UTF-16 are the names
+of Python codecs in which the byte 0x0A is always a line feed."""
+
+
+def encoding_pattern(name: str) -> str:
+    """Return a pattern of the names of an encoding: in any case, a hyphen also `_` or left out."""
+    parts = {"-": "[-_ ]?"}
+    names = (
+        "".join(parts.get(c, f"[{c}{c.upper()}]" if c.isalpha() else c) for c in spelling)
+        for spelling in (name, *ENCODINGS[name])
+    )
+    return f"(?:{'|'.join(names)})"
+
+
+def find_encoding(name: str) -> str | None:
+    """Return the name in `ENCODINGS` of an encoding, or None if it is not known."""
+    matching = (key for key in ENCODINGS if re.fullmatch(encoding_pattern(key), name))
+    return next(matching, None)
 
 
 class InputError(Exception):
@@ -50,7 +111,7 @@ class InputError(Exception):
 class Inputs(Protocol):
     """The files that a playbook names; implemented by `files.Files`."""
 
-    def rows(self, name: str) -> Rows:
+    def rows(self, name: str, row_format: RowFormat = DEFAULT_FORMAT) -> Rows:
         """Return the rows of a file, from its beginning.
 
         Raises:
@@ -66,7 +127,7 @@ class Inputs(Protocol):
 
 
 class _NoInputs:
-    def rows(self, name: str) -> Rows:
+    def rows(self, name: str, row_format: RowFormat = DEFAULT_FORMAT) -> Rows:  # noqa: ARG002
         raise InputError(f"`{name}` cannot be read here")
 
     def data(self, name: str) -> bytes:
@@ -77,41 +138,111 @@ NO_INPUTS: Inputs = _NoInputs()
 """Inputs without a file system: every file is refused."""
 
 
-def _decode_lines(lines: Iterable[bytes], file: str, problems: list[Problem]) -> Iterator[str]:
-    """Decode lines of UTF-8, with their line breaks and without a byte order mark.
+def _decode_lines(
+    lines: Iterable[bytes], file: str, problems: list[Problem], encoding: str
+) -> Iterator[str]:
+    """Decode lines, with their line breaks and without a byte order mark.
 
-    Appends a problem to `problems` before it yields a line that is not UTF-8, with replacement
-    characters. Ends, after a problem, at a line that is too long or when the file is UTF-16.
+    Appends a problem to `problems` before it yields a line that cannot be decoded, with replacement
+    characters. Ends, after a problem, at a line that is too long or when the file is obviously in
+    another encoding.
     """
     source = iter(lines)
-    first = next(source, b"").removeprefix(BOM)
-    if first.startswith(UTF_16) or b"\0" in first[:2]:
-        problems.append(_problem(file, 1, UTF_16_ERROR, "encoding"))
+    first = next(source, b"")
+    if message := _encoding_error(first, encoding):
+        problems.append(_problem(file, 1, message, "encoding"))
         return
-    for number, line in enumerate(chain((first,), source), start=1):
+    if encoding.startswith("utf-16"):
+        yield from _decode_utf16(chain((first,), source), file, problems, encoding)
+        return
+    for number, line in enumerate(chain((first.removeprefix(BOM),), source), start=1):
         if len(line) >= LINE_LIMIT:
-            message = f"the line is longer than {LINE_LIMIT // 1024 // 1024} MiB"
-            problems.append(_problem(file, number, message))
+            problems.append(_problem(file, number, _LINE_TOO_LONG))
             return
         try:
-            text = line.decode()
+            text = line.decode(encoding)
         except UnicodeDecodeError as error:
-            problems.append(_problem(file, number, utf8_error(line[error.start]), "encoding"))
-            text = line.decode(errors="replace")
+            message = f"the byte 0x{line[error.start]:02X} is not {encoding.upper()}; "
+            message += _UTF_8_REMEDY if encoding == "utf-8" else "correct `encoding`"
+            problems.append(_problem(file, number, message, "encoding"))
+            text = line.decode(encoding, errors="replace")
         yield text
 
 
-def read_csv(lines: Iterable[bytes], file: str) -> Rows:
+_LINE_TOO_LONG = f"the line is longer than {LINE_LIMIT // 1024 // 1024} MiB"
+_UTF_8_REMEDY = (
+    "add the encoding of the file to `forEach`, such as `encoding: windows-1252`, or save the file "
+    "as UTF-8"
+)
+
+
+def _encoding_error(start: bytes, encoding: str) -> str | None:
+    """Return what is wrong if the beginning of a file shows that it has another encoding."""
+    mark = {UTF_16[0]: "utf-16-le", UTF_16[1]: "utf-16-be"}.get(start[:2])
+    is_utf_16 = mark is not None or b"\0" in start[:2]
+    if encoding != "utf-8" and start.startswith(BOM):
+        return "the file begins with the byte order mark of UTF-8; leave out `encoding`"
+    if encoding == "utf-16" and start and not is_utf_16:
+        return (
+            "this file does not look like UTF-16: it has no byte order mark; leave out `encoding` "
+            "if it is UTF-8, or write `encoding: utf-16-le` or `utf-16-be`"
+        )
+    is_right = encoding in {"utf-16", mark} or (mark is None and encoding.startswith("utf-16"))
+    if is_utf_16 and not is_right:
+        verb = "add" if encoding == "utf-8" else "write"
+        return f"this file looks like UTF-16; {verb} `encoding: utf-16`"
+    return None
+
+
+def _decode_utf16(
+    chunks: Iterable[bytes], file: str, problems: list[Problem], encoding: str
+) -> Iterator[str]:
+    """Decode lines of UTF-16. The chunks may end within a line, or within a character."""
+    source = iter(chunks)
+    start = next(source)
+    if encoding == "utf-16":
+        is_big = start.startswith((UTF_16[1], b"\0"))
+        encoding = "utf-16-be" if is_big else "utf-16-le"
+    start = start[2:] if start.startswith(UTF_16) else start
+    decoder = codecs.getincrementaldecoder(encoding)()
+    number, parts, size = 1, [""], 0
+    try:
+        for chunk in chain((start,), source):
+            text = decoder.decode(chunk)
+            parts.append(text)
+            size += len(text)
+            if "\n" in text:
+                *whole, rest = "".join(parts).split("\n")
+                parts, size = [rest], len(rest)
+                for line in whole:
+                    yield f"{line}\n"
+                    number += 1
+            if size >= LINE_LIMIT:
+                problems.append(_problem(file, number, _LINE_TOO_LONG))
+                return
+        parts.append(decoder.decode(b"", final=True))
+    except UnicodeDecodeError as error:
+        number += error.object[: error.start].decode(encoding).count("\n")
+        message = f"this line is not {encoding.upper()}; correct `encoding`"
+        problems.append(_problem(file, number, message, "encoding"))
+        return
+    if last := "".join(parts):
+        yield last
+
+
+def read_csv(lines: Iterable[bytes], file: str, row_format: RowFormat = DEFAULT_FORMAT) -> Rows:
     """Read a CSV file: RFC 4180 with LF or CRLF; the first record is the header.
 
-    Empty lines are skipped. The position of a record is the line that it begins in.
+    Empty lines, and records of empty cells only, are skipped. The position of a record is the line
+    that it begins in.
     """
-    records = _csv_records(lines, file)
+    delimiter = row_format.delimiter
+    records = _csv_records(lines, file, row_format)
     number, header = next(records, (1, _problem(file, 1, "the file is empty")))
     if isinstance(header, Problem):
         yield header
         return
-    problems = list(_check_header(header, file, number))
+    problems = list(_check_header(header, file, number, delimiter))
     if problems:
         yield from problems
         return
@@ -123,15 +254,30 @@ def read_csv(lines: Iterable[bytes], file: str) -> Rows:
             yield Row(dict(zip(header, cells, strict=True)), Position(file, number))
         else:
             message = f"the header has {_count_cells(width)}, this row has {len(cells)}"
-            hint = "; a cell that holds a comma needs quotes" if len(cells) > width else ""
+            name = _DELIMITER_NAMES.get(delimiter, f"`{delimiter}`")
+            hint = f"; a cell that holds {name} needs quotes" if len(cells) > width else ""
             yield _problem(file, number, message + hint)
+
+
+_DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 
 
 def _count_cells(count: int) -> str:
     return "1 cell" if count == 1 else f"{count} cells"
 
 
-def _check_header(header: Sequence[str], file: str, number: int) -> Iterator[Problem]:
+def _check_header(
+    header: Sequence[str], file: str, number: int, delimiter: str
+) -> Iterator[Problem]:
+    other = next((mark for mark in ",;\t|" if mark != delimiter and mark in header[0]), "")
+    if len(header) == 1 and other:
+        verb = "add" if delimiter == "," else "write"
+        written = "tab" if other == "\t" else f'"{other}"'
+        remedy = "leave out `delimiter`" if other == "," else f"{verb} `delimiter: {written}`"
+        name = _DELIMITER_NAMES.get(other, f"`{other}`")
+        message = f"the header is a single column with {name} in it; {remedy}"
+        yield _problem(file, number, message, "header")
+        return
     if len(header) > input_limits.COLUMNS.value:
         yield _problem(file, number, f"the header {input_limits.COLUMNS.error}", "header")
         return
@@ -168,22 +314,28 @@ _SHOWN_COLUMNS = 20
 """The most columns that a message names."""
 
 
-def _csv_records(lines: Iterable[bytes], file: str) -> Iterator[tuple[int, list[str] | Problem]]:
+def _csv_records(
+    lines: Iterable[bytes], file: str, row_format: RowFormat
+) -> Iterator[tuple[int, list[str] | Problem]]:
     """Yield the cells of each record, with the number of the line that it begins in."""
     problems: list[Problem] = []
     quoted: list[str] = []
-    texts = _collect_quoted(_decode_lines(lines, file, problems), quoted)
-    reader = csv.reader(texts, strict=True)
+    delimiter, encoding = row_format
+    texts = _collect_quoted(_decode_lines(lines, file, problems, encoding), quoted)
+    reader = csv.reader(texts, strict=True, delimiter=delimiter)
     number = 1
     while True:
         try:
             for cells in reader:
                 if quoted or problems:
-                    problem = problems[0] if problems else _stray_quote(cells, quoted, file, number)
+                    is_stray = not problems and _has_stray_quote(cells, quoted, delimiter)
+                    problem = _problem(file, number, _STRAY_QUOTE) if is_stray else None
+                    problem = problems[0] if problems else problem
                     quoted.clear()
                     problems.clear()
-                    yield number, problem or cells
-                elif cells:
+                    if problem or any(cells):
+                        yield number, problem or cells
+                elif cells and (cells[0] or any(cells)):  # `any` alone takes longer
                     yield number, cells
                 number = reader.line_num + 1
         except csv.Error as error:
@@ -213,19 +365,20 @@ def _collect_quoted(lines: Iterator[str], quoted: list[str]) -> Iterator[str]:
         yield line
 
 
-_QUOTED_CELL = re.compile(r'(?<![^,])"[^"]*+(?:""[^"]*+)*+"')
 _STRAY_QUOTE = (
     'a cell that contains a quote must be in quotes, with the quote doubled: "5"" screen"'
 )
 
 
-def _stray_quote(
-    cells: Iterable[str], lines: Iterable[str], file: str, number: int
-) -> Problem | None:
+@cache
+def _quoted_cell(delimiter: str) -> re.Pattern[str]:
+    return re.compile(rf'(?<![^{re.escape(delimiter)}])"[^"]*+(?:""[^"]*+)*+"')
+
+
+def _has_stray_quote(cells: Iterable[str], lines: Iterable[str], delimiter: str) -> bool:
     """Find a quote in an unquoted cell, which `csv` accepts even in strict mode."""
-    if '"' in "".join(cells) and '"' in _QUOTED_CELL.sub("", "".join(lines)):
-        return _problem(file, number, _STRAY_QUOTE)
-    return None
+    is_quote_in_cell = '"' in "".join(cells)
+    return is_quote_in_cell and '"' in _quoted_cell(delimiter).sub("", "".join(lines))
 
 
 def _csv_message(error: str, *, is_multiline: bool) -> str:
@@ -241,10 +394,11 @@ def _csv_message(error: str, *, is_multiline: bool) -> str:
     return f"text follows a closing quote; {_STRAY_QUOTE}"
 
 
-def read_ndjson(lines: Iterable[bytes], file: str) -> Rows:
+def read_ndjson(lines: Iterable[bytes], file: str, row_format: RowFormat = DEFAULT_FORMAT) -> Rows:
     """Read a file with one JSON value in each line: objects, or single values."""
     problems: list[Problem] = []
-    for number, line in enumerate(_decode_lines(lines, file, problems), start=1):
+    texts = _decode_lines(lines, file, problems, row_format.encoding)
+    for number, line in enumerate(texts, start=1):
         if problems:
             yield problems.pop()
         elif line.strip():
@@ -327,24 +481,115 @@ FillFunction = Callable[[str, Path], str]
 """Fills in the variables of the text at a path of the playbook."""
 
 
-def inline_rows(document: Document, path: Path, fill: FillFunction) -> Iterator[Row]:
-    """Read the rows of the `forEach` at a path, a list or a matrix in the playbook itself."""
-    value = document.value_at(path)
-    if isinstance(value, list):
-        for index, row in enumerate(value):
-            row_path = (*path, index)
-            paths = _cell_paths(row, row_path)
-            yield Row(_source_cells(document, paths, fill), document.position(row_path), paths)
-        return
-    matrix: dict[str, list[Any]] = value["matrix"]
-    axes = [
-        [(column, (*path, "matrix", column, index)) for index in range(len(values))]
-        for column, values in matrix.items()
-    ]
-    for combination in product(*axes):
-        paths = dict(combination)
-        position = document.position(combination[0][1])
-        yield Row(_source_cells(document, paths, fill), position, paths)
+def inline_rows(document: Document, path: Path, fill: FillFunction | None) -> Iterator[Row]:
+    """Read the rows of the list at a path; `fill` applies to strings."""
+    for index, row in enumerate(document.value_at(path)):
+        row_path = (*path, index)
+        paths = _cell_paths(row, row_path)
+        cells = _source_cells(document, paths, fill)
+        yield Row(cells, document.position(row_path), paths)
+
+
+class Axis(NamedTuple):
+    """The values of one column of a matrix.
+
+    Attributes:
+        values: The values.
+        place_of: Returns the place of a value by its index.
+    """
+
+    values: Sequence[str]
+    place_of: Callable[[int], Place]
+
+
+def read_axis(rows: Iterable[Row], column: str | None, name: str) -> Axis:
+    """Take the values of one column out of rows, in little more memory than their text.
+
+    Args:
+        rows: The rows of one source.
+        column: The column, or None for the only one.
+        name: The source in messages.
+
+    Raises:
+        InputError: There is no such column, or there are too many values.
+    """
+    values: list[str] = []
+    lines, columns = array("L"), array("L")
+    file, size = "", 0
+    for row in rows:
+        if column is None:
+            column = _only_column(row.cells, name)
+        value = row.cells.get(column)
+        if value is None:
+            known = column_names(row.cells)
+            there = f"; there is {join_names(known, 'and')}" if any(known) else ""
+            raise InputError(f"{name} has no column `{column}`{there}")
+        values.append(value)
+        size += len(value)
+        for limit, count in ((input_limits.MATRIX, len(values)), (input_limits.MATRIX_TEXT, size)):
+            if count > limit.value:
+                raise InputError(f"{name} {limit.error}")
+        file = row.position.file
+        lines.append(row.position.line)
+        columns.append(row.position.column)
+    return Axis(values, lambda index: Position(file, lines[index], columns[index]))
+
+
+def _only_column(cells: Mapping[str, str], name: str) -> str:
+    if len(cells) == 1:
+        return next(iter(cells))
+    known = column_names(cells)
+    example = known[0] if known else "NAME"
+    raise InputError(f"{name} has several columns; name one of them: `column: {example}`")
+
+
+def matrix_size(sizes: Sequence[int]) -> int:
+    """Return the number of rows of a matrix, or some number above the limit."""
+    product_size = 0 if 0 in sizes else 1
+    for size in sizes:
+        product_size *= size
+        if product_size > input_limits.MATRIX.value:
+            break
+    return product_size
+
+
+def matrix_size_error(sizes: Sequence[int]) -> str | None:
+    """Return what is wrong with a matrix whose columns have so many values, or None."""
+    limit = input_limits.MATRIX
+    if matrix_size(sizes) <= limit.value:
+        return None
+    factors = " x ".join(f"{size:,}" for size in sizes[:_SHOWN_COLUMNS])
+    message = f"the matrix has {factors} rows; at most {limit.value:,} are allowed"
+    return f"{message}; {limit.remedy}"
+
+
+def matrix_rows(document: Document, axes: Mapping[str, Axis]) -> Iterator[Row]:
+    """Yield all combinations of the values of axes."""
+    for indexes in product(*(range(len(axis.values)) for axis in axes.values())):
+        pairs = tuple(zip(axes.items(), indexes, strict=True))
+        places = {column: axis.place_of(index) for (column, axis), index in pairs}
+        place = next(iter(places.values()))
+        yield Row(
+            {column: axis.values[index] for (column, axis), index in pairs},
+            place if isinstance(place, Position) else document.position(place),
+            places,
+        )
+
+
+MIXED_ROWS = "rows are all single values or all mappings; this one is unlike the first"
+
+
+def list_error(rows: Sequence[Any]) -> tuple[Path, str] | None:
+    """Return the place and the error of the first item of a list that is no row, or None."""
+    for index, row in enumerate(rows):
+        if isinstance(row, list):
+            return (index,), "a row is a single value, or a mapping of column to value, not a list"
+        for key, cell in row.items() if isinstance(row, dict) else ():
+            if isinstance(cell, list | dict):
+                return (index, key), f"a cell is a single value, not {describe_type(cell)}"
+        if isinstance(row, dict) is not isinstance(rows[0], dict):
+            return (index,), MIXED_ROWS
+    return None
 
 
 def _cell_paths(row: object, path: Path) -> dict[str, Path]:

@@ -44,6 +44,9 @@ BASE64_PATTERN = (
 NO_SLASH = "namesWithoutSlash"
 """The definition that refuses `/` in names that are part of the URL path."""
 
+_FOR_EACH = "forEach"
+"""The definition of the rows of an action. The schema of one action has no references."""
+
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 
 
@@ -189,6 +192,11 @@ def names_without_slash(actions: Actions) -> tuple[str, ...]:
 
 
 def _definitions(actions: Actions, form: SchemaForm) -> Json:
+    schemas = {action.name: action_schema(action, form) for action in actions.values()}
+    if form is SchemaForm.TEMPLATE:
+        for schema in schemas.values():
+            schema["properties"]["forEach"] = {"$ref": f"#/definitions/{_FOR_EACH}"}
+        schemas[_FOR_EACH] = dict(FOR_EACH_SCHEMA)
     return {
         "action": {
             "type": "object",
@@ -209,7 +217,7 @@ def _definitions(actions: Actions, form: SchemaForm) -> Json:
             ],
         },
         NO_SLASH: no_slash_schema(actions),
-        **{action.name: action_schema(action, form) for action in actions.values()},
+        **schemas,
     }
 
 

@@ -1,6 +1,6 @@
 """Turn a checked playbook, its variables and a hub into a lazy stream of steps."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,7 +9,7 @@ from wps_run.actions.locks import EXCLUSIVE, Lock, locks_for
 from wps_run.actions.payload import encode_message
 from wps_run.actions.request import Request, RequestTemplate, Value, Values
 from wps_run.actions.table import Action
-from wps_run.input_limits import ACTIONS, BAD_ROWS, MATRIX, PROBLEMS
+from wps_run.input_limits import ACTIONS, BAD_ROWS, PROBLEMS
 from wps_run.playbook.expansion import ExpandedAction, Expansion
 from wps_run.playbook.model import ActionTemplate, Playbook
 from wps_run.playbook.options import (
@@ -21,7 +21,8 @@ from wps_run.playbook.options import (
     parse_duration,
     parse_on_missing,
 )
-from wps_run.playbook.variables import VariableScope
+from wps_run.playbook.rows import matrix_size, matrix_size_error
+from wps_run.playbook.variables import ListVariable, VariableScope
 from wps_run.problems import PlaybookError, Position, Problem, limited
 from wps_run.redaction import NO_SECRETS, Secrets
 
@@ -97,18 +98,20 @@ class _ProblemCollector:
     """Collects problems, those of bad rows up to `SHOWN_ROWS` for each source."""
 
     def __init__(self) -> None:
-        self.problems: dict[Problem, None] = {}
+        self.problems: dict[Problem, Problem] = {}
+        """Problems by themselves without what uses the row: a file may be used twice."""
         self._bad_rows = 0
         self._first_omitted: Position | None = None
 
     def add(self, expanded: ExpandedAction) -> None:
-        new = [problem for problem in expanded.problems if problem not in self.problems]
+        problems = {problem._replace(related=None): problem for problem in expanded.problems}
+        new = {key: problem for key, problem in problems.items() if key not in self.problems}
         if expanded.item is not None and new:
             self._bad_rows += 1
             if self._bad_rows > SHOWN_ROWS:
                 self._first_omitted = self._first_omitted or expanded.position
                 return
-        self.problems.update(dict.fromkeys(new))
+        self.problems.update(new)
 
     @property
     def is_full(self) -> bool:
@@ -123,7 +126,8 @@ class _ProblemCollector:
             if self._bad_rows >= BAD_ROWS.value:
                 rows = f"at least {rows}"
             message = f"{rows} wrong from here on"
-            self.problems[Problem(message, "more-rows", self._first_omitted)] = None
+            problem = Problem(message, "more-rows", self._first_omitted)
+            self.problems[problem] = problem
         self._bad_rows, self._first_omitted = 0, None
 
 
@@ -137,8 +141,8 @@ def check_steps(
     """
     collector = _ProblemCollector()
     steps = owned = 0
-    if problem := _too_many_rows(playbook):
-        return StepCheck((problem,), 0, 0)
+    if problem := _too_many_rows(playbook, scope):
+        return StepCheck((*scope.problems, problem), 0, 0)
     for template in playbook.actions:
         is_owned = _ownership(template, shard)
         if not template.has_templates:
@@ -156,7 +160,7 @@ def check_steps(
         collector.end_source()
         if collector.is_full or steps > ACTIONS.value:
             break
-    problems = (*collector.problems, *_too_many_steps(playbook, steps))
+    problems = (*scope.problems, *collector.problems.values(), *_too_many_steps(playbook, steps))
     return StepCheck(tuple(limited(problems)), steps, owned)
 
 
@@ -165,8 +169,8 @@ def _too_many_steps(playbook: Playbook, steps: int) -> Iterator[Problem]:
         yield playbook.document.problem(f"the playbook {ACTIONS.error}", "too-many", ("actions",))
 
 
-def _too_many_rows(playbook: Playbook) -> Problem | None:
-    """Count the rows that are in the playbook itself before they are made.
+def _too_many_rows(playbook: Playbook, scope: VariableScope) -> Problem | None:
+    """Count the rows that are not in files before they are made.
 
     Returns:
         What is wrong with the first action that has too many, or None.
@@ -175,31 +179,26 @@ def _too_many_rows(playbook: Playbook) -> Problem | None:
     for template in playbook.actions:
         for_each, path = template.for_each, (*template.path, "forEach")
         if isinstance(for_each, dict) and "matrix" in for_each:
-            sizes = [len(values) for values in for_each["matrix"].values()]
-            rows = _product(sizes)
-            if rows > MATRIX.value:
-                product = " x ".join(f"{size:,}" for size in sizes[:SHOWN_ROWS])
-                message = f"the matrix has {product} rows; at most {MATRIX.value:,} are allowed"
+            sizes = [_row_count(values, scope) for values in for_each["matrix"].values()]
+            if message := matrix_size_error(sizes):
                 return playbook.document.problem(
-                    f"{message}; {MATRIX.remedy}", "too-many", (*path, "matrix"), at_key=True
+                    message, "too-many", (*path, "matrix"), at_key=True
                 )
-            steps += rows
+            steps += matrix_size(sizes)
         else:
-            steps += len(for_each) if isinstance(for_each, list) else 1
+            steps += 1 if for_each is None else _row_count(for_each, scope)
         if steps > ACTIONS.value:
             message = f"the playbook up to this action {ACTIONS.error}"
             return playbook.document.problem(message, "too-many", template.path)
     return None
 
 
-def _product(sizes: Sequence[int]) -> int:
-    """Return the number of rows of a matrix, or some number above the limit."""
-    product = 0 if 0 in sizes else 1
-    for size in sizes:
-        product *= size
-        if product > MATRIX.value:
-            break
-    return product
+def _row_count(source: object, scope: VariableScope) -> int:
+    """Return the number of rows of a source, or 1 when only the file can tell."""
+    if isinstance(source, str):
+        value = scope.variables.get(source.removeprefix("${").removesuffix("}"))
+        return len(value.items) if isinstance(value, ListVariable) else 1
+    return len(source) if isinstance(source, list) else 1
 
 
 def _without_secrets(expanded: ExpandedAction, secrets: Secrets) -> ExpandedAction:

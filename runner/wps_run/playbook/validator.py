@@ -23,7 +23,7 @@ from wps_run.playbook.batch import is_batch
 from wps_run.playbook.compiled_schema import CompiledSchema, compile_schema
 from wps_run.playbook.constraints import Finding, constraint_findings, data_type_of
 from wps_run.playbook.foreach import for_each_error
-from wps_run.playbook.options import OPTIONS, TIMEOUT
+from wps_run.playbook.options import OPTIONS, TIMEOUT, VARIABLE
 from wps_run.playbook.schema import (
     SchemaForm,
     action_schema,
@@ -32,6 +32,7 @@ from wps_run.playbook.schema import (
     playbook_key_schemas,
     playbook_schema,
 )
+from wps_run.playbook.variables import variable_error
 from wps_run.problems import SIMILAR_NAMES
 
 if TYPE_CHECKING:
@@ -66,12 +67,7 @@ class PlaybookValidator:
         if not isinstance(data, dict):
             message = "a playbook is a mapping with the list `actions`, or a bare list of actions"
             return [Finding((), message, "type")]
-        findings = []
-        variables = data.get("vars")
-        if isinstance(variables, dict) and len(variables) > VARIABLE_COUNT.value:
-            message = f"`vars` {VARIABLE_COUNT.error}"
-            findings.append(Finding(("vars",), message, "too-many", at_key=True))
-            data = {key: value for key, value in data.items() if key != "vars"}
+        findings, data = _check_variables(data)
         explained = (
             finding
             for error in self._playbook_schema.errors(data)
@@ -331,6 +327,31 @@ class _ActionExplainer(NamedTuple):
         else:
             message = messages.field_error(field, schema, value, shown)
         return Finding(path, message or f"`{key}` is not valid: {schema['description']}", "value")
+
+
+_is_variable = cache(lambda: compile_schema(VARIABLE))
+
+
+def _check_variables(data: Mapping[str, Any]) -> tuple[list[Finding], Mapping[str, Any]]:
+    """Check the entries of `vars`. Also return the playbook without what is wrong.
+
+    jsonschema would list an error for each item of a long list.
+    """
+    variables = data.get("vars")
+    if not isinstance(variables, dict):
+        return [], data
+    if len(variables) > VARIABLE_COUNT.value:
+        message = f"`vars` {VARIABLE_COUNT.error}"
+        findings = [Finding(("vars",), message, "too-many", at_key=True)]
+        return findings, {key: value for key, value in data.items() if key != "vars"}
+    is_valid = _is_variable()
+    wrong = {name: entry for name, entry in variables.items() if not is_valid(entry)}
+    findings = []
+    for name, entry in wrong.items():
+        path, message = variable_error(name, entry)
+        findings.append(Finding(("vars", name, *path), message, "value"))
+    rest = {name: entry for name, entry in variables.items() if name not in wrong}
+    return findings, {**data, "vars": rest}
 
 
 def _without_items(schema: dict[str, Any]) -> dict[str, Any]:

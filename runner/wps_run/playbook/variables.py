@@ -5,23 +5,36 @@ text.
 """
 
 import json
+import math
 import re
 import shlex
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import product
 from operator import itemgetter
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from wps_run.document.document import Document, Path
 from wps_run.document.json import json_error
+from wps_run.document.loader import load
+from wps_run.document.scalars import resolve_plain
 from wps_run.input_limits import EXPANDED
 from wps_run.odata.checker import check_filter
 from wps_run.odata.syntax import FilterError
-from wps_run.playbook.rows import NO_INPUTS, VALUE_COLUMN, Inputs
-from wps_run.problems import Position, Problem, did_you_mean
+from wps_run.playbook.compiled_schema import compile_schema
+from wps_run.playbook.messages import describe_type, join_names
+from wps_run.playbook.options import VALUES_BY_TYPE, VARIABLE, VariableType
+from wps_run.playbook.rows import (
+    NO_INPUTS,
+    VALUE_COLUMN,
+    Inputs,
+    Row,
+    inline_rows,
+    list_error,
+)
+from wps_run.problems import PlaybookError, Position, Problem, did_you_mean
 from wps_run.redaction import (
     Secrets,
     is_secret_name,
@@ -36,11 +49,291 @@ _FEW_PARTS = 9
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[^}\n]*)(?P<end>\}?)")
 
 
+class ListVariable(NamedTuple):
+    """The value of a variable that is a list: rows for `forEach: ${name}`.
+
+    Attributes:
+        document: The document that has the list.
+        path: Its path.
+    """
+
+    document: Document
+    path: Path
+
+    @property
+    def items(self) -> Sequence[Any]:
+        """The items as in the document."""
+        items: Sequence[Any] = self.document.value_at(self.path)
+        return items
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows. `${` has no meaning in them."""
+        for row in inline_rows(self.document, self.path, None):
+            yield row._replace(places=None)
+
+    def digest_pieces(self) -> Iterator[bytes]:
+        """Yield the content of the list, for a digest."""
+        for row in self.rows():
+            yield json.dumps(row.cells).encode() + b"\n"
+
+
+VariableValue: TypeAlias = str | ListVariable
+"""The value of a variable: a text as in the source, so that 007 stays `007`, or a list."""
+
+
+class Declaration(NamedTuple):
+    """What `vars` says of a variable besides its value.
+
+    Attributes:
+        type: Its type; None if it was not declared, and any single value is allowed.
+        required: Whether it must have a value even if no action uses it.
+        description: What it is for, or an empty text.
+        choices: The allowed values, as in the source; empty if all are.
+    """
+
+    type: VariableType | None
+    required: bool = False
+    description: str = ""
+    choices: tuple[str, ...] = ()
+
+
+class Variables(NamedTuple):
+    """The variables of a playbook.
+
+    Attributes:
+        values: Name to value.
+        unset: The names of declared variables that have no usable value.
+        problems: What is wrong with values.
+    """
+
+    values: Mapping[str, VariableValue]
+    unset: frozenset[str] = frozenset()
+    problems: tuple[Problem, ...] = ()
+
+
+def read_value(document: Document, path: Path) -> VariableValue:
+    """Return the value of a variable in a document."""
+    if isinstance(document.value_at(path), list):
+        return ListVariable(document, path)
+    return document.source_text(path)
+
+
+def read_declarations(
+    document: Document, variables: Mapping[str, Any]
+) -> tuple[dict[str, VariableValue], dict[str, Declaration]]:
+    """Return the values in `vars`, defaults included, and the declarations."""
+    values: dict[str, VariableValue] = {}
+    declarations: dict[str, Declaration] = {}
+    for name, entry in variables.items():
+        path: Path = ("vars", name)
+        if isinstance(entry, dict):
+            path = (*path, "default")
+            is_list = isinstance(entry.get("default"), list)
+            choices = entry.get("enum", ())
+            declarations[name] = Declaration(
+                VariableType(entry.get("type", "list" if is_list else "string")),
+                required=entry.get("required", False),
+                description=entry.get("description", ""),
+                choices=tuple(
+                    document.source_text(("vars", name, "enum", index))
+                    for index in range(len(choices))
+                ),
+            )
+        else:
+            declarations[name] = Declaration(VariableType.LIST if isinstance(entry, list) else None)
+        if not isinstance(entry, dict) or "default" in entry:
+            values[name] = read_value(document, path)
+    return values, declarations
+
+
+def resolve_variables(
+    document: Document,
+    values: Mapping[str, VariableValue],
+    declarations: Mapping[str, Declaration],
+    given: Mapping[str, VariableValue],
+) -> Variables:
+    """Merge the variables of a playbook with those of the command line, and check their types.
+
+    Args:
+        document: The playbook.
+        values: The values in its `vars`.
+        declarations: The declarations in its `vars`.
+        given: The values of the command line, which override.
+    """
+    resolved: dict[str, VariableValue] = {**values, **given}
+    problems: list[Problem] = []
+    for name, declaration in declarations.items():
+        value = resolved.get(name)
+        if value is None:
+            continue
+        try:
+            if declaration.type is VariableType.LIST and isinstance(value, str):
+                value = resolved[name] = _parse_list(name, value)
+            _check_type(name, declaration, value)
+        except _TypeError as wrong:
+            path: Path = ("vars", name) if name in given else ("vars", name, "default")
+            problem = document.problem(str(wrong), "variable-type", path, at_key=name in given)
+            problems.append(problem)
+            del resolved[name]
+    return Variables(resolved, frozenset(declarations.keys() - resolved.keys()), tuple(problems))
+
+
+def missing_problems(
+    document: Document,
+    declarations: Mapping[str, Declaration],
+    variables: Variables,
+    used: Collection[str],
+) -> Iterator[Problem]:
+    """Yield a problem for each declared variable that needs a value and has none."""
+    wrong = {problem.position for problem in variables.problems}
+    for name in sorted(variables.unset):
+        declaration = declarations[name]
+        if not (declaration.required or name in used):
+            continue
+        purpose = f" ({declaration.description})" if declaration.description else ""
+        problem = document.problem(
+            f"the variable `{name}`{purpose} has no value; give {_flag(name, declaration)}",
+            "missing-variable",
+            ("vars", name),
+            at_key=True,
+        )
+        if problem.position not in wrong:
+            yield problem
+
+
+def _flag(name: str, declaration: Declaration) -> str:
+    if declaration.type is VariableType.LIST:
+        return f"`--var '{name}=[red, blue]'`"
+    return f"`--var {name}=VALUE`"
+
+
+class _TypeError(Exception):
+    """The value of a variable does not have its declared type. The message says what to write."""
+
+
+def _parse_list(name: str, text: str) -> ListVariable:
+    """Parse the text of `--var` for a variable that is a list."""
+    shown = f", not `{text}`" if _may_be_shown(name, text) else ""
+    try:
+        document = load(text, f"--var {name}")
+    except PlaybookError as error:
+        reason = error.problems[0].message
+        message = f"`{name}` is a list, and its value is not YAML or JSON: {reason}"
+        raise _TypeError(message) from None
+    if not isinstance(document.data, list):
+        items = ", ".join(part.strip() for part in text.split(",")) if shown else "red, blue"
+        raise _TypeError(
+            f"`{name}` must be a list{shown}; write `--var {shlex.quote(f'{name}=[{items}]')}`"
+        )
+    if fault := list_error(document.data):
+        raise _TypeError(f"`{name}`: {fault[1]} (item {int(fault[0][0]) + 1})")
+    return ListVariable(document, ())
+
+
+_SHOWN = 60
+"""Values with more characters are not quoted in a message."""
+
+
+def _may_be_shown(name: str, text: str) -> bool:
+    is_secret = is_secret_name(name) or is_secret_value(text)
+    return len(text) <= _SHOWN and not is_secret
+
+
+def _check_type(name: str, declaration: Declaration, value: VariableValue) -> None:
+    """Check a value of a declared variable.
+
+    Raises:
+        _TypeError: It does not have the declared type.
+    """
+    if isinstance(value, ListVariable):
+        if declaration.type not in {None, VariableType.LIST}:
+            raise _TypeError(f"`{name}` must be a {declaration.type}, not a list")
+        texts = (row.cells.get(VALUE_COLUMN, "") for row in value.rows())
+        _check_choices(f"an item of `{name}`", name, declaration, texts)
+        return
+    resolved = resolve_plain(value)
+    is_boolean = isinstance(resolved, bool)
+    is_number = isinstance(resolved, int | float) and not is_boolean and math.isfinite(resolved)
+    shown = f", not `{value}`" if _may_be_shown(name, value) else ""
+    if declaration.type is VariableType.BOOLEAN and not is_boolean:
+        raise _TypeError(f"`{name}` must be true or false{shown}")
+    if declaration.type is VariableType.NUMBER and not is_number:
+        raise _TypeError(f"`{name}` must be a number{shown}")
+    _check_choices(f"`{name}`", name, declaration, [value])
+
+
+def _check_choices(what: str, name: str, declaration: Declaration, texts: Iterable[str]) -> None:
+    choices = declaration.choices
+    wrong = next((text for text in texts if text not in choices), None) if choices else None
+    if wrong is not None:
+        shown = f", not `{wrong}`" if _may_be_shown(name, wrong) else ""
+        near = did_you_mean(wrong, choices)
+        raise _TypeError(f"{what} must be {join_names(choices[:_SHOWN])}{shown}{near}")
+
+
+_NOUNS: Mapping[object, str] = MappingProxyType(
+    {
+        None: "a single value or a list",
+        "string": "a single value",
+        "number": "a number",
+        "boolean": "true or false",
+        "list": "a list",
+    }
+)
+"""What `default` must be, by the declared type."""
+
+
+def variable_error(name: str, entry: object) -> tuple[Path, str]:
+    """Explain why an entry of `vars` does not match its schema.
+
+    Returns:
+        The path of the wrong value below the entry, and the message.
+    """
+    if isinstance(entry, list):
+        path, message = list_error(entry) or ((), "this is not a list of rows")
+        return path, f"`{name}`: {message}"
+    if entry is None:
+        return (), f"`{name}` has no value; write one, or declare it: `{name}: {{required: true}}`"
+    if not isinstance(entry, dict):
+        return (), f"`{name}` must be a string, a number, true or false, or a list"
+    for key, value in entry.items():
+        if error := _declaration_error(key, value, entry.get("type")):
+            path, message = error
+            return (key, *path), message
+    return (), f"the declaration of `{name}` is empty; write `{{required: true}}`"
+
+
+def _declaration_error(key: str, value: object, declared: object) -> tuple[Path, str] | None:
+    keys: Mapping[str, Any] = VARIABLE["then"]["properties"]
+    if key not in keys:
+        hint = did_you_mean(key, keys) or f"; it has {join_names(keys, 'and')}"
+        return (), f"`{key}` is not a key of the declaration of a variable{hint}"
+    declared = declared if isinstance(declared, str) and declared in VALUES_BY_TYPE else None
+    if key == "default" and isinstance(value, list) and (error := list_error(value)):
+        return error
+    schema = {**keys, **(VALUES_BY_TYPE[declared] if declared else {})}[key]
+    if compile_schema(schema)(value):
+        return None
+    noun = {
+        "type": join_names(VariableType),
+        "required": "true or false",
+        "default": _NOUNS[declared],
+        "enum": "a list of the allowed values, each "
+        + _NOUNS["string" if declared in {None, "list"} else declared],
+    }.get(key, "a string")
+    near = did_you_mean(str(value), VariableType) if key == "type" else ""
+    is_short = isinstance(value, str) and len(value) <= _SHOWN
+    shown = f'the text "{value}"' if is_short else describe_type(value)
+    return (), f"`{key}` must be {noun}, not {shown}{near}"
+
+
 class VariableScope:
     """The sources of values for `${…}`. Its repr shows no value, since some are secrets.
 
     Attributes:
         variables: Name to value, from all sources, overrides applied.
+        unset: The names of declared variables without a value.
+        problems: What is wrong with the variables themselves.
         environment: The variables of `${env.NAME}`; None when they are known only at run time.
         inputs: The files that the playbook names.
         connections: The settings that hold connection strings; `${env.NAME}` does not read them.
@@ -50,7 +343,7 @@ class VariableScope:
 
     def __init__(  # noqa: PLR0913 -- each has a default
         self,
-        variables: Mapping[str, str] = MappingProxyType({}),
+        variables: Variables | Mapping[str, VariableValue] = MappingProxyType({}),
         environment: Mapping[str, str] | None = MappingProxyType({}),
         inputs: Inputs = NO_INPUTS,
         *,
@@ -58,7 +351,10 @@ class VariableScope:
         keys: Collection[str] = (),
         allowed: Collection[str] = (),
     ) -> None:
-        self.variables = variables
+        resolved = variables if isinstance(variables, Variables) else Variables(variables)
+        self.variables = resolved.values
+        self.unset = resolved.unset
+        self.problems = resolved.problems
         self.environment = environment
         self.inputs = inputs
         self.connections = connections
@@ -110,6 +406,12 @@ class UndefinedError(UnusableReferenceError):
     """It names no variable."""
 
 
+class ListReferenceError(UnusableReferenceError):
+    """It names a list where a single value is needed, or the other way round."""
+
+    rule = "list-variable"
+
+
 class SecretReferenceError(UnusableReferenceError):
     """It names an environment variable that may hold a secret."""
 
@@ -144,7 +446,7 @@ class TooLongError(UnusableReferenceError):
 
 
 class NotYetKnownError(Exception):
-    """A `${env.…}` whose value is known only at run time."""
+    """A `${…}` whose value is known only at run time: of the environment, or without a default."""
 
 
 class Syntax(NamedTuple):
@@ -244,6 +546,7 @@ def parse_template(text: str, scope: VariableScope, syntax: Syntax | None = None
 
     Raises:
         UndefinedError: A reference names no variable.
+        ListReferenceError: It names a list.
         SecretReferenceError: It names a secret of the environment.
         FilterValueError: Its value cannot stand in the expression.
         JsonValueError: Its value cannot stand in the JSON text.
@@ -424,6 +727,7 @@ def substitute(text: str, scope: VariableScope) -> str:
 
     Raises:
         UndefinedError: A reference names no variable, or a row, which there is none of.
+        ListReferenceError: It names a list.
         SecretReferenceError: It names a secret of the environment.
         TooLongError: The text is too long.
         NotYetKnownError: It names an environment variable, and the environment is not known.
@@ -434,7 +738,7 @@ def substitute(text: str, scope: VariableScope) -> str:
     for column in template.columns:
         reference = _reference_to(column)
         name = reference.removeprefix("${").removesuffix("}")
-        raise UndefinedError(reference, _undefined_message(reference, name, scope.variables))
+        raise UndefinedError(reference, _undefined_message(reference, name, scope))
     return template.fill({})
 
 
@@ -494,8 +798,40 @@ def _resolve(match: re.Match[str], scope: VariableScope) -> str:
         return _from_environment(reference, name.removeprefix("env."), scope.environment)
     value = scope.variables.get(name)
     if value is None:
-        raise UndefinedError(reference, _undefined_message(reference, name, scope.variables))
+        if name in scope.unset:
+            raise NotYetKnownError(name)
+        raise UndefinedError(reference, _undefined_message(reference, name, scope))
+    if isinstance(value, ListVariable):
+        each = "${each.column}" if value.items and isinstance(value.items[0], dict) else "${each}"
+        message = (
+            f"`{reference}` is a list, which cannot be part of a text; write "
+            f"`forEach: {reference}` and `{each}` here"
+        )
+        raise ListReferenceError(reference, message)
     return value
+
+
+def list_of(reference: str, scope: VariableScope) -> ListVariable:
+    """Return the list that a reference such as `${teams}` names.
+
+    Raises:
+        UndefinedError: It names no variable.
+        ListReferenceError: The variable is not a list.
+        NotYetKnownError: The variable is declared and has no value.
+    """
+    name = reference.removeprefix("${").removesuffix("}")
+    value = scope.variables.get(name)
+    if isinstance(value, ListVariable):
+        return value
+    if name in scope.unset:
+        raise NotYetKnownError(name)
+    if value is None:
+        raise UndefinedError(reference, _undefined_message(reference, name, scope))
+    message = (
+        f"`{reference}` is a single value, and a list is needed; write it as a list in `vars`: "
+        f"`{name}: [red, blue]`, or declare it: `{name}: {{type: list}}`"
+    )
+    raise ListReferenceError(reference, message)
 
 
 def _refuse_secrets(text: str, scope: VariableScope) -> None:
@@ -524,11 +860,12 @@ def _from_environment(reference: str, name: str, environment: Mapping[str, str] 
     return environment[name]
 
 
-def _undefined_message(reference: str, name: str, variables: Mapping[str, str]) -> str:
+def _undefined_message(reference: str, name: str, scope: VariableScope) -> str:
+    variables = [*scope.variables, *scope.unset]
     bare = name.strip()
     if bare != name and (bare in variables or bare == "each" or bare.startswith(("each.", "env."))):
         return f"`{reference}` has spaces in it; write `${{{bare}}}`"
     if not bare:
         return f"`{reference}` names no variable; a literal `${{` is written `$${{`"
-    hint = did_you_mean(name, list(variables)) or "; add it to `vars`, or give --var"
+    hint = did_you_mean(name, variables) or "; add it to `vars`, or give --var"
     return f"`{reference}` names no variable{hint}"

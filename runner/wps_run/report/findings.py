@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from wps_run.problems import Problem, Severity, format_with_caret
+from wps_run.problems import Position, Problem, Severity, format_with_caret
 from wps_run.text import Styler, unstyled
 
 
@@ -32,16 +32,21 @@ def format_json(problems: Sequence[Problem], file_count: int) -> str:
     """Return one JSON object with every problem."""
     records = [
         {
-            "file": problem.position.file if problem.position else None,
-            "line": problem.position.line if problem.position else None,
-            "column": (problem.position.column or None) if problem.position else None,
+            **_place(problem.position),
             "severity": problem.severity,
             "rule": problem.rule,
             "message": problem.message,
+            **({"related": _place(problem.related)} if problem.related else {}),
         }
         for problem in problems
     ]
     return indented_json({"files": file_count, "problems": records})
+
+
+def _place(position: Position | None) -> dict[str, str | int | None]:
+    if position is None:
+        return {"file": None, "line": None, "column": None}
+    return {"file": position.file, "line": position.line, "column": position.column or None}
 
 
 def indented_json(value: object) -> str:
@@ -78,7 +83,7 @@ def _problem_command(problem: Problem) -> str:
         if position.column:
             properties |= {"col": position.column, "endColumn": position.column + problem.width}
     properties["title"] = problem.rule
-    return command(problem.severity, properties, problem.message)
+    return command(problem.severity, properties, problem.full_message)
 
 
 def command(kind: str, properties: Mapping[str, str | int], message: str) -> str:
