@@ -16,6 +16,7 @@ from wps_run.cli.main import wps_run as wps_run_group
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
 GOOD = "hub: chat\nactions:\n  - {actionName: addUserToGroup, userId: ada, group: red}\n"
+BATCH = '[{"actionName": "sendToAll", "data": "hello"}]'
 BAD = "hub: chat\nactions:\n  - {actionName: addUserToGruop, userId: ada, group: red}\n"
 
 
@@ -136,7 +137,7 @@ def test_validate_searches_folders(wps_run: Script, tmp_path: Path) -> None:
     """Hidden folders are ignored."""
     for name in ("a/one.yaml", "a/b/two.yml", "a/three.json", "a/.hidden/four.yaml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(GOOD if name.endswith("l") else "[]")
+        (tmp_path / name).write_text(GOOD if name.endswith("l") else BATCH)
 
     process = wps_run("validate", "a")
 
