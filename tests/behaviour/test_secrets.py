@@ -168,7 +168,7 @@ def test_a_playbook_cannot_read_a_secret_of_the_environment(
     places = [(6, 14), (7, 50), (8, 50), (9, 50)]
     for (line, column), name in zip(places, names, strict=True):
         is_found = name != "ORDINARY" or command != "validate"
-        place = f"p.yaml:{line}:{column}: the environment variable `{name}`"
+        place = f"p.yaml:{line}:{column}: error: the environment variable `{name}`"
         assert (place in shown) is is_found
         assert (f"allow it with `--allow-env {name}`" in shown) is is_found
     assert process.returncode == (1 if command == "validate" else 2)
@@ -189,7 +189,7 @@ def test_no_part_of_an_action_reads_a_secret(wps_run: Script, tmp_path: Path) ->
     refused = wps_run("validate", "p.yaml")
     allowed = wps_run("validate", "--allow-env", "A_KEY", "p.yaml")
 
-    pattern = r"p\.yaml:([0-9]+):[0-9]+: the environment variable `A_KEY` by its name holds a key"
+    pattern = r"p\.yaml:([0-9]+):[0-9]+: error: the environment variable `A_KEY` by its name"
     assert re.findall(pattern, refused.stdout) == [str(line) for line in range(2, 8)]
     assert refused.returncode == 1
     assert allowed.returncode == 0, allowed.stdout
@@ -242,5 +242,5 @@ def test_a_cell_cannot_widen_a_filter(wps_run: Script, tmp_path: Path) -> None:
     assert queries[1] == "filter=" + quote("userId eq 'x'' or userId ne ''y'", safe="")
     assert refused.returncode == 1
     assert re.findall(
-        r"rows\.csv:([0-9]+): filter: `\$\{each\.user\}` is outside quotes", (refused.stdout)
+        r"rows\.csv:([0-9]+): error: filter: `\$\{each\.user\}` is outside quotes", (refused.stdout)
     ) == ["2", "3"]

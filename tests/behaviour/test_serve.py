@@ -95,7 +95,7 @@ def test_all_problems_of_a_seed_are_reported_with_positions(
     process = wps_run("serve", "--port", "0", "--seed", "seed.yaml")
 
     assert (process.returncode, process.stdout) == (2, "")
-    assert 'seed.yaml:2:13: must be a string; write "7"' in process.stderr
+    assert 'seed.yaml:2:13: error: must be a string; write "7"' in process.stderr
     assert "`gruops` is not known here; did you mean `groups`?" in process.stderr
     assert wps_run("serve", "--seed", "missing.yaml").returncode == 2
 
