@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -65,27 +65,44 @@ def run_at_terminal(tmp_path: Path, proxy: HTTPServer) -> RunAtTerminal:
     def call(typed: str, *args: str, connection: str = REMOTE) -> tuple[int, str]:
         controller, terminal = pty.openpty()
         os.write(controller, typed.encode())
-        environment = {
-            **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
-            "HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_port}",
-            "WebPubSubConnectionString": connection,
-            "XDG_STATE_HOME": str(tmp_path / "state"),
-            "NO_COLOR": "1",
-        }
-        process = subprocess.run(
-            [sys.executable, "-m", "wps_run", "--attempts", "1", *args, "p.yaml"],
+        process = run_playbook(
+            *(tmp_path, proxy, connection, args),
             stdin=terminal,
             stderr=terminal,
-            stdout=subprocess.PIPE,
-            cwd=tmp_path,
-            env=environment,
-            timeout=50,
-            check=False,
         )
         os.close(terminal)
         return process.returncode, read_all(controller) + process.stdout.decode()
 
     return call
+
+
+def run_playbook(  # noqa: PLR0913 -- what the two fixtures have in common, and their streams
+    folder: Path,
+    proxy: HTTPServer,
+    connection: str,
+    args: Sequence[str],
+    *,
+    stdin: int,
+    stderr: int,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `p.yaml` in a folder, with requests through the proxy."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
+        "HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_port}",
+        "WebPubSubConnectionString": connection,
+        "XDG_STATE_HOME": str(folder / "state"),
+        "NO_COLOR": "1",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "wps_run", "--attempts", "1", *args, "p.yaml"],
+        stdin=stdin,
+        stderr=stderr,
+        stdout=subprocess.PIPE,
+        cwd=folder,
+        env=environment,
+        timeout=50,
+        check=False,
+    )
 
 
 def read_all(terminal: int) -> str:
@@ -154,21 +171,10 @@ def run_without_terminal(tmp_path: Path, proxy: HTTPServer) -> RunWithoutTermina
 
     def call(playbook: str, *args: str, connection: str = REMOTE) -> tuple[int, str]:
         (tmp_path / "p.yaml").write_text(playbook)
-        environment = {
-            **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
-            "HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_port}",
-            "WebPubSubConnectionString": connection,
-            "XDG_STATE_HOME": str(tmp_path / "state"),
-            "NO_COLOR": "1",
-        }
-        process = subprocess.run(
-            [sys.executable, "-m", "wps_run", "--attempts", "1", *args, "p.yaml"],
+        process = run_playbook(
+            *(tmp_path, proxy, connection, args),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            cwd=tmp_path,
-            env=environment,
-            timeout=50,
-            check=False,
+            stderr=subprocess.PIPE,
         )
         return process.returncode, process.stderr.decode()
 
