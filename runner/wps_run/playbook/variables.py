@@ -24,6 +24,7 @@ from wps_run.input_limits import EXPANDED
 from wps_run.odata.checker import check_filter
 from wps_run.odata.syntax import FilterError
 from wps_run.playbook.compiled_schema import compile_schema
+from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.messages import describe_type, join_names
 from wps_run.playbook.options import VALUES_BY_TYPE, VARIABLE, VariableType
 from wps_run.playbook.rows import (
@@ -339,6 +340,7 @@ class VariableScope:
         connections: The settings that hold connection strings; `${env.NAME}` does not read them.
         keys: The settings that hold keys of a gateway, likewise.
         allowed: The secrets of the environment that `${env.NAME}` may read all the same.
+        live: The groups that were read of the service; None if none was.
     """
 
     def __init__(  # noqa: PLR0913 -- each has a default
@@ -350,6 +352,7 @@ class VariableScope:
         connections: Collection[str] = (),
         keys: Collection[str] = (),
         allowed: Collection[str] = (),
+        live: LiveGroups | None = None,
     ) -> None:
         resolved = variables if isinstance(variables, Variables) else Variables(variables)
         self.variables = resolved.values
@@ -360,6 +363,7 @@ class VariableScope:
         self.connections = connections
         self.keys = keys
         self.allowed = allowed
+        self.live = live
         self._refusals: dict[str, str | None] = {}
 
     def refusal_of(self, name: str) -> str | None:

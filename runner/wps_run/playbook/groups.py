@@ -1,0 +1,117 @@
+"""The key `groups`: who belongs to a group. Its schema, its errors, and what contradicts it.
+
+An entry is expanded to ordinary actions: one adds the users, one the connections, and with `prune`
+one removes everybody else. `model` makes them, in front of those of `actions`.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from wps_run.actions.names import NAME_PATTERN, NO_SLASH_PATTERN
+from wps_run.document.document import Path
+from wps_run.playbook.compiled_schema import compile_schema
+from wps_run.playbook.foreach import COLUMN_SCHEMA, column_source_error, strings_in
+from wps_run.playbook.messages import closest_key, unknown_key, value_error
+from wps_run.playbook.options import OPTIONS
+from wps_run.playbook.variables import row_references
+
+GROUPS = "groups"
+"""The key of a playbook."""
+
+USERS, CONNECTIONS, PRUNE, ALLOW_EMPTY = "users", "connections", "prune", "allowEmpty"
+
+GROUP_OPTIONS = ("onMissing", "onError", "timeout")
+"""The options of a run that an entry may have as well. It sends no message."""
+
+_EXAMPLE = "launch-red: {users: [ada, grace]}"
+
+
+def _source(what: str) -> dict[str, Any]:
+    return {
+        "description": f"{what}: a list, a variable with a list (`${{names}}`), or a column of a "
+        "file (`{file: names.csv, column: id}`).",
+        **COLUMN_SCHEMA,
+    }
+
+
+ENTRY_SCHEMA: Mapping[str, Any] = MappingProxyType(
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "anyOf": [
+            {"type": "object", "required": [USERS]},
+            {"type": "object", "required": [CONNECTIONS]},
+        ],
+        "properties": {
+            USERS: _source("The IDs of the users who belong to the group"),
+            CONNECTIONS: _source("The IDs of the connections that belong to the group"),
+            PRUNE: {
+                "type": "boolean",
+                "description": "Remove every other connection from the group. Default: false.",
+            },
+            ALLOW_EMPTY: {
+                "type": "boolean",
+                "description": "With `prune`: empty the group if nobody is listed, instead of "
+                "refusing to run. Default: false.",
+            },
+            **{
+                key: {"description": OPTIONS[key].description, **OPTIONS[key].schema}
+                for key in GROUP_OPTIONS
+            },
+        },
+    }
+)
+
+GROUPS_SCHEMA: Mapping[str, Any] = MappingProxyType(
+    {
+        "type": "object",
+        "description": "Who belongs to which group. Before the actions run, the users and "
+        "connections are added to their group; with `prune`, everybody else is removed from it.",
+        "propertyNames": {"pattern": NAME_PATTERN},
+        "additionalProperties": dict(ENTRY_SCHEMA),
+    }
+)
+
+
+NO_SLASH_GROUPS: Mapping[str, Any] = MappingProxyType(
+    {"type": "object", "propertyNames": {"pattern": NO_SLASH_PATTERN}}
+)
+"""The schema that refuses `/` in the names of the groups."""
+
+
+EntryError = tuple[Path, str, bool]
+"""The path below an entry, the message, and whether it is about the key."""
+
+
+def entry_errors(name: str, entry: Any) -> Iterator[EntryError]:  # noqa: ANN401 -- any data
+    """Explain why an entry does not match its schema."""
+    if not isinstance(entry, dict):
+        hint = f"; write `{name}: {{users: […]}}`" if isinstance(entry, list) else ""
+        yield (), f"`{name}` must be a mapping, such as `{_EXAMPLE}`{hint}", False
+        return
+    for key, value in entry.items():
+        if key not in ENTRY_SCHEMA["properties"]:
+            yield (key,), unknown_key(key, ENTRY_SCHEMA["properties"], "a group"), True
+        elif error := _value_error(key, value):
+            path, message = error
+            yield (key, *path), message, False
+    sources = (USERS, CONNECTIONS)
+    if not any(key in sources or closest_key(key, sources) for key in entry):
+        yield (), f"`{name}` needs `users` or `connections`, such as `{_EXAMPLE}`", False
+
+
+def _value_error(key: str, value: object) -> tuple[Path, str] | None:
+    schema = ENTRY_SCHEMA["properties"][key]
+    if compile_schema(schema)(value):
+        return None
+    if key in {USERS, CONNECTIONS}:
+        return column_source_error(key, value)
+    return (), value_error(key, schema, value, value if isinstance(value, str) else "")
+
+
+def row_reference_errors(entry: Mapping[str, Any]) -> Iterator[tuple[Path, str, str]]:
+    """Yield the path, the text and the error of each `${each…}`; an entry has no rows."""
+    for path, text in strings_in(entry):
+        for reference, _ in row_references(text):
+            yield path, reference, f"`{reference}` stands for a row of `forEach`; a group has none"
