@@ -244,6 +244,57 @@ async def test_a_tls_handshake_that_stalls_sent_nothing(server: Any) -> None:
     assert (outcome.sent, outcome.code) == (False, "timeout")
 
 
+async def test_a_handshake_that_stalls_sent_nothing_when_the_event_loop_is_late(
+    server: Any,
+) -> None:
+    """A busy machine delays all timers at once, and changes nothing about what was sent."""
+    loop = asyncio.get_running_loop()
+
+    def keep_busy() -> None:
+        until = loop.time() + 0.3
+        while loop.time() < until:
+            pass
+
+    loop.call_later(0.1, keep_busy)
+    outcome = await send(
+        Endpoint(server.endpoint.origin.replace("http", "https"), "k" * 44), timeout=0.2
+    )
+
+    assert outcome == NoReply(sent=False, code="timeout", message="could not connect in time")
+
+
+async def test_a_request_that_waits_for_a_free_connection_sent_nothing(server: Any) -> None:
+    """Both time out, but only the one with a connection may have been received."""
+    silence = asyncio.Event()
+
+    async def answer(_: object, __: asyncio.StreamWriter) -> None:
+        await silence.wait()
+
+    server.handle_with(answer)
+    async with Client(server.endpoint, concurrency=1) as client:
+        sends = [client.send(JOIN, timeout=0.3, request_id=name) for name in "ab"]
+        outcomes = [outcome for outcome, _ in await asyncio.gather(*sends)]
+    silence.set()
+
+    assert [isinstance(outcome, NoReply) and outcome.sent for outcome in outcomes] == [True, False]
+
+
+async def test_a_cancellation_before_a_connection_is_an_ordinary_one() -> None:
+    """`asyncio.timeout` of Python 3.11 converts only exactly this class."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        endpoint = Endpoint(f"https://127.0.0.1:{server.getsockname()[1]}", "k" * 44)
+        async with Client(endpoint, concurrency=1) as client:
+            task = asyncio.create_task(client.send(JOIN, timeout=60, request_id="a"))
+            connection, _ = await loop.sock_accept(server)
+            task.cancel()
+            with connection, pytest.raises(asyncio.CancelledError) as canceled:
+                await task
+
+    assert canceled.type is asyncio.CancelledError
+
+
 async def test_an_answer_that_never_comes_may_have_been_sent(server: Any) -> None:
     """The request was read, then silence: nobody knows."""
     silence = asyncio.Event()

@@ -3,27 +3,27 @@
 import asyncio
 import logging
 import os
-import select
 import ssl
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from http import HTTPStatus
-from typing import Self
+from typing import NamedTuple, Self
 
 import aiohttp
-from aiohttp import ClientRequest, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
-from aiohttp.http import HttpProcessingError, RawResponseMessage
-from aiohttp.streams import StreamReader
-from aiohttp.tracing import Trace
+from aiohttp import ClientRequest, ClientSession, ClientTimeout, DummyCookieJar
 from multidict import CIMultiDict
 from yarl import URL
 
 from wps_run.actions.request import Request
 from wps_run.connect.auth import Signer, TokenSource
+from wps_run.connect.connector import (
+    CanceledBeforeConnectionError,
+    Connector,
+    EarlyReplyError,
+    NothingSentError,
+)
 from wps_run.connect.deadlines import Deadlines
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.entra import EntraTokens, create_entra_tokens
@@ -37,18 +37,11 @@ from wps_run.version import VERSION
 MAX_BODY_BYTES = 64 * 1024
 """The most bytes of a response body that are read; errors of the service are far shorter."""
 
-_GRACE = 0.05
-"""Seconds by which the time limit of an attempt exceeds that of its connection.
-
-The connection's limit expires first, so that a missing connection is known as one: nothing was
-sent, and every action may be retried.
-"""
-
 _SHORTEST_HEADER = 4
 """Characters; a shorter value of a header is masked only there, since it occurs in any text."""
 
-_EXACT = float("inf")
-"""aiohttp rounds timeouts above this many seconds up to whole seconds; ours stay exact."""
+_UNLIMITED = ClientTimeout(total=None)
+"""No limits of aiohttp: `Deadlines` limits the whole attempt."""
 
 
 class _BareRequest(ClientRequest):
@@ -61,168 +54,6 @@ class _BareRequest(ClientRequest):
 
     def update_auto_headers(self, skip_auto_headers: object) -> None:
         pass
-
-
-class _NothingSentError(aiohttp.ClientConnectionError):
-    """No request was written: a new connection, or that of a proxy, was closed or received data."""
-
-
-class _EarlyReplyError(aiohttp.ClientConnectionError):
-    """A success arrived before the whole request was written."""
-
-
-class _HttpConnection(ResponseHandler):
-    """A connection that accepts one reply to each request, and nothing else.
-
-    Other data belongs to no request: a second reply, or bytes after a reply or on an idle
-    connection. aiohttp would take it for the reply to the next request, which may never have been
-    answered. It ends the connection, so that the next request goes to another one.
-    """
-
-    _replied: object = None
-    """The parser of the last complete reply. aiohttp makes another one for each request."""
-
-    _body: StreamReader | None = None
-    """The body of the reply, as a stream, once its head is complete."""
-
-    _body_size = 0
-    """The bytes that were received after the head, with their framing."""
-
-    _has_ended = False
-    """Whether the other side has closed the connection. Over TLS, ours stays open for a while."""
-
-    _poller: "select.poll | None" = None
-    """Watches the socket. Made once, since making it takes longer than using it."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        if hasattr(select, "poll"):
-            self._poller = select.poll()
-            self._poller.register(transport.get_extra_info("socket"), select.POLLIN)
-
-    def has_input(self) -> bool:
-        """Whether bytes, or the end of the stream, wait to be read. Not known on Windows."""
-        return self._poller is not None and bool(self._poller.poll(0))
-
-    @property
-    def is_new(self) -> bool:
-        """Whether no request was sent yet."""
-        return self._parser is None
-
-    def is_connected(self) -> bool:
-        """Whether it can be used. An idle connection with unread input cannot."""
-        return not (
-            self.transport is None
-            or self.transport.is_closing()
-            or self._has_ended
-            or (self._parser is self._replied is not None and self.has_input())
-        )
-
-    def data_received(self, data: bytes) -> None:
-        """Receive bytes: a reply head line by line, so that nothing after the reply is parsed."""
-        if self._parser is self._replied:
-            if data:
-                self._close_unasked()
-            else:
-                super().data_received(data)
-            return
-        if self._body is None and 0 <= data.find(b"\r\n\r\n") == len(data) - 4:
-            super().data_received(data)  # nearly always: one complete head
-        else:
-            self._receive_parts(data)
-        if self._body is not None and self._body.is_eof():
-            self._replied, self._body, self._body_size = self._parser, None, 0
-
-    def _receive_parts(self, data: bytes) -> None:
-        start = 0
-        while self._body is None and self._exception is None and start < len(data):
-            end = data.find(b"\n", start) + 1 or len(data)
-            super().data_received(data[start:end])
-            start = end
-        if self._body is None or start == len(data):
-            return
-        if not self._body.is_eof():
-            super().data_received(data[start:])
-            self._body_size += len(data) - start
-            # A body in chunks ends with an empty chunk.
-            if (
-                not self._body.is_eof()
-                or self._body_size == self._body.total_bytes
-                or data.endswith(b"\r\n\r\n")
-            ):
-                return
-        self._close_unasked()
-
-    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
-        """Receive a parsed head, with its body as a stream."""
-        message, body = data
-        if self._body is not None:
-            self._close_unasked()
-            return
-        if message.version.major != 1:
-            self.set_exception(HttpProcessingError(message="another version of HTTP"))
-            return
-        if not _is_informational(message.code):
-            self._body = body
-            if self.transport and self.transport.get_write_buffer_size():
-                self.force_close()
-                if message.code < HTTPStatus.MULTIPLE_CHOICES:
-                    self.set_exception(_EarlyReplyError())
-                    return
-        super().feed_data(data, size)
-
-    def eof_received(self) -> None:
-        self._has_ended = True
-        super().eof_received()
-
-    def _close_unasked(self) -> None:
-        LOG.info("closed a connection: it received data that belongs to no request")
-        self.force_close()
-        self.abort()
-
-
-def _is_informational(status: int) -> bool:
-    """Whether another head follows. After 101, which was not requested, the protocol is unknown."""
-    return 100 <= status < 200 and status != HTTPStatus.SWITCHING_PROTOCOLS  # noqa: PLR2004
-
-
-class _Connector(TCPConnector):
-    """Gives connections without unread data; `is_connected` keeps out the idle ones with some."""
-
-    def __init__(self, *, limit: int, ssl: ssl.SSLContext | bool) -> None:
-        super().__init__(limit=limit, ssl=ssl)
-        self._factory = partial(_HttpConnection, loop=self._loop)  # type: ignore[assignment]
-
-    async def connect(
-        self,
-        req: ClientRequest,
-        traces: list[Trace],
-        timeout: ClientTimeout,  # noqa: ASYNC109
-    ) -> Connection:
-        """Return a kept-alive connection, or a new one on which the server is silent, too.
-
-        Raises:
-            aiohttp.ClientConnectionError: There is none. Nothing was sent.
-        """
-        try:
-            connection = await super().connect(req, traces, timeout)
-        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, TimeoutError):
-            raise
-        except (aiohttp.ClientError, OSError) as error:
-            raise _NothingSentError from error
-        protocol = connection.protocol
-        if not isinstance(protocol, _HttpConnection):
-            raise TypeError("aiohttp made a connection of another type")
-        if not protocol.is_new:
-            return connection
-        if protocol.has_input():
-            # The event loop reads it first: over TLS it may be other than data.
-            for _ in range(2):
-                await asyncio.sleep(0)  # noqa: TID251 -- only lets the event loop run
-        if protocol.is_connected():
-            return connection
-        connection.close()
-        raise _NothingSentError
 
 
 class Client:
@@ -284,7 +115,7 @@ class Client:
         if self._entra_tokens:
             await self._entra_tokens.renew(self._now())
         self._session = ClientSession(
-            connector=_Connector(limit=self._concurrency, ssl=self._tls or True),
+            connector=Connector(limit=self._concurrency, ssl=self._tls or True),
             cookie_jar=DummyCookieJar(),
             headers={"Accept": "application/json", "User-Agent": f"wps-run/{VERSION}"},
             request_class=_BareRequest,
@@ -379,19 +210,21 @@ class Client:
         response: aiohttp.ClientResponse | None = None
         body = bytearray()
         try:
-            with self._deadlines.limit(seconds + _GRACE):
+            with self._deadlines.limit(seconds):
                 response = await self._session.request(
                     request.method,
                     self._url(request),
                     headers=headers,
                     data=request.body or None,
                     allow_redirects=False,
-                    timeout=_timeout(seconds),
+                    timeout=_UNLIMITED,
                     proxy=self._proxy.url if self._proxy else None,
                     proxy_headers=self._proxy.headers if self._proxy else None,
                 )
                 while len(body) < MAX_BODY_BYTES and (chunk := await response.content.readany()):
                     body += chunk
+        except CanceledBeforeConnectionError as error:
+            raise asyncio.CancelledError from error  # by other code, which expects no subclass
         except (aiohttp.ClientError, OSError) as error:
             if response is None:
                 return no_reply_from(error, self._proxy)
@@ -422,34 +255,80 @@ class Client:
         )
 
 
-@lru_cache
-def _timeout(seconds: float) -> ClientTimeout:
-    """Limit the time to connect. `Deadlines` limits the whole attempt."""
-    return ClientTimeout(total=None, connect=seconds, ceil_threshold=_EXACT)
-
-
 def _token_source(endpoint: Endpoint) -> TokenSource:
     return create_entra_tokens(endpoint.identity) if endpoint.identity else Signer(endpoint)
 
 
-_NEVER_SENT: tuple[tuple[type[Exception], str, str], ...] = (
-    (aiohttp.ConnectionTimeoutError, "timeout", "could not connect in time"),
-    (aiohttp.ClientConnectorDNSError, "dns", "the name of the service could not be resolved"),
-    (aiohttp.ClientSSLError, "tls", "no secure connection to the service"),
-    (aiohttp.ClientConnectorError, "connect", "the service could not be reached"),
-    (
-        _NothingSentError,
-        "connect",
-        "the connection was closed, or brought an answer, before the request was sent",
+class _Failure(NamedTuple):
+    """What an exception means; the attributes but `kind` are those of `NoReply`.
+
+    Attributes:
+        kind: The exception.
+        of_proxy: The message when the connection is to a proxy; `{}` is its address.
+    """
+
+    kind: type[Exception]
+    sent: bool
+    code: str
+    message: str
+    of_proxy: str = ""
+
+
+_FAILURES = (
+    _Failure(
+        aiohttp.ConnectionTimeoutError,
+        sent=False,
+        code="timeout",
+        message="could not connect in time",
+        of_proxy="no connection through the proxy {} in time",
+    ),
+    _Failure(
+        aiohttp.ClientConnectorDNSError,
+        sent=False,
+        code="dns",
+        message="the name of the service could not be resolved",
+        of_proxy="the name of the proxy {} could not be resolved",
+    ),
+    _Failure(
+        aiohttp.ClientSSLError,
+        sent=False,
+        code="tls",
+        message="no secure connection to the service",
+        of_proxy="no secure connection to the proxy {}",
+    ),
+    _Failure(
+        aiohttp.ClientConnectorError,
+        sent=False,
+        code="connect",
+        message="the service could not be reached",
+        of_proxy="the proxy {} could not be reached",
+    ),
+    _Failure(
+        NothingSentError,
+        sent=False,
+        code="connect",
+        message="the connection was closed, or brought an answer, before the request was sent",
+        of_proxy="the proxy {} closed the connection, or did not answer as a proxy; "
+        "nothing was sent",
+    ),
+    _Failure(TimeoutError, sent=True, code="timeout", message="no answer came in time"),
+    _Failure(
+        aiohttp.ClientResponseError,
+        sent=True,
+        code="disconnected",
+        message="the answer was not HTTP",
+    ),
+    _Failure(
+        EarlyReplyError,
+        sent=True,
+        code="disconnected",
+        message="an answer came before the whole request was sent",
+    ),
+    _Failure(
+        Exception, sent=True, code="disconnected", message="the connection broke before an answer"
     ),
 )
-"""Failures before the first byte: exception, code and message. The first match applies."""
-
-_MAYBE_SENT: tuple[tuple[type[Exception], str, str], ...] = (
-    (TimeoutError, "timeout", "no answer came in time"),
-    (aiohttp.ClientResponseError, "disconnected", "the answer was not HTTP"),
-    (_EarlyReplyError, "disconnected", "an answer came before the whole request was sent"),
-)
+"""The first match applies."""
 
 
 def no_reply_from(error: Exception, proxy: Proxy | None = None) -> NoReply:
@@ -462,47 +341,27 @@ def no_reply_from(error: Exception, proxy: Proxy | None = None) -> NoReply:
         error: The exception.
         proxy: The proxy that the request was sent through, or None.
     """
+    if isinstance(error.__cause__, CanceledBeforeConnectionError):
+        error = aiohttp.ConnectionTimeoutError()
     if isinstance(error, aiohttp.ClientConnectorError) and is_out_of_files(error.os_error):
         message = "could not connect, since this process has too many open files"
         return NoReply(sent=False, code="open-files", message=message)
-    if proxy and (failure := _failure_of(proxy, error)):
-        return failure
-    for failures, sent in ((_NEVER_SENT, False), (_MAYBE_SENT, True)):
-        for kind, code, message in failures:
-            if isinstance(error, kind):
-                return NoReply(sent, code, message + _reason(error))
-    return NoReply(sent=True, code="disconnected", message="the connection broke before an answer")
-
-
-_PROXY_FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
-    (aiohttp.ClientConnectorDNSError, "proxy", "the name of the proxy {} could not be resolved"),
-    (aiohttp.ClientSSLError, "proxy-tls", "no secure connection to the proxy {}"),
-    (aiohttp.ClientConnectorError, "proxy", "the proxy {} could not be reached"),
-    (aiohttp.ConnectionTimeoutError, "proxy", "no connection through the proxy {} in time"),
-    (
-        _NothingSentError,
-        "proxy",
-        "the proxy {} closed the connection, or did not answer as a proxy; nothing was sent",
-    ),
-)
-"""Like `_NEVER_SENT`; the address of the proxy goes into the message."""
-
-
-def _failure_of(proxy: Proxy, error: Exception) -> NoReply | None:
-    """Return how a proxy failed before anything was sent to the service, or None if it did not."""
-    if isinstance(error, aiohttp.ClientHttpProxyError):
+    if proxy and isinstance(error, aiohttp.ClientHttpProxyError):
         return _refusal_of(proxy, error)
-    if isinstance(error, aiohttp.ClientConnectorError) and error.host != proxy.host:
-        code, message = "proxy", f"the proxy {proxy.address} closed the connection to the service"
-        if isinstance(error, aiohttp.ClientSSLError):
-            code = "tls"
-            message = f"no secure connection to the service through the proxy {proxy.address}"
-        return NoReply(sent=False, code=code, message=message + _reason(error))
-    for kind, code, text in _PROXY_FAILURES:
-        if isinstance(error, kind):
-            message = text.format(proxy.address) + _reason(error)
-            return NoReply(sent=False, code=code, message=message)
-    return None
+    _, sent, code, message, of_proxy = next(row for row in _FAILURES if isinstance(error, row.kind))
+    if proxy and not sent:
+        code, message = _on_the_way(proxy, error, of_proxy)
+    return NoReply(sent, code, message + _reason(error))
+
+
+def _on_the_way(proxy: Proxy, error: Exception, message: str) -> tuple[str, str]:
+    """Return the code and the message of a failure between here and the service, by a proxy."""
+    is_tls = isinstance(error, aiohttp.ClientSSLError)
+    if not isinstance(error, aiohttp.ClientConnectorError) or error.host == proxy.host:
+        return "proxy-tls" if is_tls else "proxy", message.format(proxy.address)
+    if is_tls:
+        return "tls", f"no secure connection to the service through the proxy {proxy.address}"
+    return "proxy", f"the proxy {proxy.address} closed the connection to the service"
 
 
 def _refusal_of(proxy: Proxy, error: aiohttp.ClientHttpProxyError) -> NoReply:

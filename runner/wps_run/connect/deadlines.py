@@ -74,7 +74,7 @@ class _Deadline:
         if (
             self._is_expired
             and self._task.uncancel() <= self._other_cancellations
-            and kind is asyncio.CancelledError
+            and isinstance(error, asyncio.CancelledError)
         ):
             raise TimeoutError from error
 
