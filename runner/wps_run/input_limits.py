@@ -110,6 +110,18 @@ ALL_PROBLEMS = Limit(
     "correct these and check again",
 )
 PROBLEM_MESSAGE = Limit("the message of one problem", 1_000, "characters", "the middle is cut out")
+LIVE_PAGE = Limit(
+    "a page of the connections in a group, as the service answers",
+    4 * MIB,
+    "bytes",
+    "the service puts 200 connections on one",
+)
+LIVE_CONNECTIONS = Limit(
+    "the connections in a group that is read of the service",
+    1_000_000,
+    "connections",
+    "split it into several groups",
+)
 JOURNAL_LINE = Limit("a line of a journal", 16 * MIB, "bytes", "is it a journal?")
 
 LIMITS: tuple[Limit, ...] = tuple(value for value in globals().values() if isinstance(value, Limit))

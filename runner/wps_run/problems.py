@@ -76,6 +76,7 @@ class WpsRunError(Exception):
      +- SettingsError    a setting or a connection string is missing or wrong
      +- UsageError       the command line or the arguments of a call are wrong
      +- JournalError     a journal cannot be written, read or resumed
+     +- ReadError        the live state of the service cannot be read (in `state.reader`)
     """
 
 

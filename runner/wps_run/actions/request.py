@@ -1,4 +1,4 @@
-"""Build the REST request of an action from its values."""
+"""Build the REST request of an action, or of a read, from its values."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from wps_run.actions.fields import FieldLocation, FieldType
 from wps_run.actions.payload import CONTENT_TYPES
-from wps_run.actions.table import Action
+from wps_run.actions.table import RestOperation
 
 API_VERSION = "2024-12-01"
 """The newest published version of the data-plane API."""
@@ -103,20 +103,20 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 class RequestTemplate:
-    """The REST request of an action in a hub, without its values.
+    """The REST request of an action or a read in a hub, without its values.
 
-    Source: REST operation `action.operation`, api-version 2024-12-01.
+    Source: REST operation `row.operation`, api-version 2024-12-01.
     """
 
-    def __init__(self, action: Action, hub: str) -> None:
-        self._method = action.method
-        before, _, after = action.path.partition("{hub}")
+    def __init__(self, row: RestOperation, hub: str) -> None:
+        self._method = row.method
+        before, _, after = row.path.partition("{hub}")
         first, *others = _PLACEHOLDER.split(after)
         self._path = [before + percent_encode(hub) + first, *others]
         """Alternately a literal text and the name of a property."""
         self._names = self._path[1::2]
-        self._query = action.fields_in(FieldLocation.QUERY)
-        self._body = action.fields_in(FieldLocation.BODY)
+        self._query = row.fields_in(FieldLocation.QUERY)
+        self._body = row.fields_in(FieldLocation.BODY)
 
     def fill(self, values: Values) -> Request:
         """Return the request for some values.
@@ -157,6 +157,6 @@ class RequestTemplate:
         return text.encode(), CONTENT_TYPES["json"]
 
 
-def build_request(action: Action, values: Values, hub: str) -> Request:
-    """Build the REST request of one action; see `RequestTemplate`."""
-    return RequestTemplate(action, hub).fill(values)
+def build_request(row: RestOperation, values: Values, hub: str) -> Request:
+    """Build the REST request of one action or read; see `RequestTemplate`."""
+    return RequestTemplate(row, hub).fill(values)

@@ -84,24 +84,19 @@ class Overlap(NamedTuple):
     kind: OverlapKind
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One row of the table: an action of the service.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestOperation:
+    """One operation of the REST API, as a row of a table.
 
     Attributes:
-        name: The `actionName`, with its exact case.
+        name: Its name; that of an action is its `actionName`, with its exact case.
         summary: One sentence on what it does.
         method: The HTTP method.
         path: The path template; each `{name}` is the field of that name, `{hub}` the hub.
         fields: Its properties, in the order in which docs and examples show them.
         success: The statuses that mean that the service accepted it.
-        overlap: What may run at the same time.
         repeat: The effect of a second request, which decides whether it may be retried.
         operation: The ID of the REST operation.
-        origin: Whether the output binding has it, or only the REST API.
-        rest_fields: Names of the properties that only the REST API has.
-        is_destructive: Whether it ends connections of people whom the playbook does not name,
-            so that a run asks for confirmation.
         targets: Names of the properties that say what it is applied to.
     """
 
@@ -111,12 +106,8 @@ class Action:
     path: str
     fields: tuple[Field, ...]
     success: tuple[int, ...]
-    overlap: Overlap
     repeat: Repeat
     operation: str
-    origin: Origin = Origin.BINDING
-    rest_fields: frozenset[str] = frozenset()
-    is_destructive: bool = False
     targets: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -130,6 +121,24 @@ class Action:
 
     def fields_in(self, location: FieldLocation) -> tuple[Field, ...]:
         return tuple(field for field in self.fields if field.location is location)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action(RestOperation):
+    """One row of the table: an action of the service.
+
+    Attributes:
+        overlap: What may run at the same time.
+        origin: Whether the output binding has it, or only the REST API.
+        rest_fields: Names of the properties that only the REST API has.
+        is_destructive: Whether it ends connections of people whom the playbook does not name,
+            so that a run asks for confirmation.
+    """
+
+    overlap: Overlap
+    origin: Origin = Origin.BINDING
+    rest_fields: frozenset[str] = frozenset()
+    is_destructive: bool = False
 
 
 _REST_SEND = frozenset({"filter", "messageTtlSeconds"})

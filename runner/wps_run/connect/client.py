@@ -37,6 +37,9 @@ from wps_run.version import VERSION
 MAX_BODY_BYTES = 64 * 1024
 """The most bytes of a response body that are read; errors of the service are far shorter."""
 
+_WITHOUT_BODY = frozenset({"GET", "HEAD"})
+"""Methods whose requests have no Content-Length; some gateways refuse it."""
+
 _SHORTEST_HEADER = 4
 """Characters; a shorter value of a header is masked only there, since it occurs in any text."""
 
@@ -141,21 +144,24 @@ class Client:
         timeout: float,  # noqa: ASYNC109 -- its expiry is an outcome, not an exception
         request_id: str,
         attempt: int = 1,
+        body_limit: int = 0,
     ) -> tuple[Outcome, bytes]:
         """Send one request, once.
 
         A status line is a reply, even when the body is incomplete or late: the service has
-        decided by then.
+        decided by then. With `body_limit`, a 200 is one only with its whole body.
 
         Args:
             request: The request; its path is sent byte for byte.
             timeout: Seconds for connection and response together.
             request_id: The `x-ms-client-request-id`, the same for each attempt of an action.
             attempt: The number of this attempt of the action, for the log.
+            body_limit: The most bytes of the body of a 200, if the caller needs all of it.
 
         Returns:
             The reply, or why there is none, without secrets; and the beginning of the response
-            body, which may contain a secret and is never logged.
+            body, which may contain a secret and is never logged. A body of more than `body_limit`
+            bytes is cut behind it, by one byte.
         """
         now = self._now()
         if self._entra_tokens:
@@ -174,7 +180,7 @@ class Client:
         if self._is_logging:
             log = RequestLogger(request, request_id, attempt, self._secrets, clean)
             log.log_request({**headers, **{name: MASK for name, _ in self._endpoint.headers}})
-        result = await self._exchange(request, headers, timeout)
+        result = await self._exchange(request, headers, timeout, body_limit)
         if isinstance(result, NoReply):
             if log:
                 log.log_failure(result)
@@ -204,11 +210,11 @@ class Client:
         return clean_line(text, secrets, length, request.echoes(self._variables))
 
     async def _exchange(
-        self, request: Request, headers: dict[str, str], seconds: float
+        self, request: Request, headers: dict[str, str], seconds: float, body_limit: int
     ) -> tuple[aiohttp.ClientResponse, bytes] | NoReply:
         """Send the request; return the response and its first bytes, or why there is none."""
         response: aiohttp.ClientResponse | None = None
-        body = bytearray()
+        body, limit, is_whole = bytearray(), MAX_BODY_BYTES, False
         try:
             with self._deadlines.limit(seconds):
                 response = await self._session.request(
@@ -221,25 +227,28 @@ class Client:
                     proxy=self._proxy.url if self._proxy else None,
                     proxy_headers=self._proxy.headers if self._proxy else None,
                 )
-                while len(body) < MAX_BODY_BYTES and (chunk := await response.content.readany()):
+                if body_limit and response.status == HTTPStatus.OK:
+                    limit, is_whole = body_limit + 1, True
+                while len(body) < limit and (chunk := await response.content.readany()):
                     body += chunk
         except CanceledBeforeConnectionError as error:
             raise asyncio.CancelledError from error  # by other code, which expects no subclass
         except (aiohttp.ClientError, OSError) as error:
-            if response is None:
+            if response is None or is_whole:
                 return no_reply_from(error, self._proxy)
         finally:
             if response is not None:
                 response.release()
-        return response, bytes(body[:MAX_BODY_BYTES])
+        return response, bytes(body[:limit])
 
     @staticmethod
     def _headers(request: Request, token: str, request_id: str) -> dict[str, str]:
         headers = {
             "Authorization": f"Bearer {token}",
             "x-ms-client-request-id": request_id,
-            "Content-Length": str(len(request.body)),
         }
+        if request.method not in _WITHOUT_BODY:
+            headers["Content-Length"] = str(len(request.body))
         if request.content_type is not None:
             headers["Content-Type"] = request.content_type
         return headers

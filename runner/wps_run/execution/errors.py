@@ -1,10 +1,11 @@
-"""Error code, message and hint for an action that is not ok. Pure."""
+"""Error code, message and hint for an action that is not ok, or a read that fails. Pure."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 
-from wps_run.actions.table import Action
+from wps_run.actions.request import API_VERSION
+from wps_run.actions.table import Action, RestOperation
 from wps_run.connect.reply import NoReply, Outcome, Reply
 from wps_run.execution.result import ActionError, SkipReason
 
@@ -17,7 +18,7 @@ _NO_CONNECTION = (
     "user, or take a fresh ID"
 )
 
-_STATUS_HINTS: Mapping[int, str] = MappingProxyType(
+_STATUS_HINTS = MappingProxyType(
     {
         400: "the service rejected the request; see its message, and try `wps-run validate`",
         401: "the token was refused: check the access key (was it rotated or disabled?), this "
@@ -32,6 +33,16 @@ _STATUS_HINTS: Mapping[int, str] = MappingProxyType(
         511: "something between you and the service answered: this network asks for a login",
     }
 )
+_READ_HINTS: Mapping[int, str] = MappingProxyType(
+    {
+        400: "the service rejected the request: it may not know this read yet, which the REST API "
+        f"has since {API_VERSION} at the latest",
+        404: "check the endpoint: is it the service's own, without a path? The service itself "
+        "says what is missing",
+    }
+)
+"""What is different for reads. The 404 is one without the service's code."""
+
 IDENTITY_HINTS: Mapping[int, str] = MappingProxyType(
     {
         401: "the token of the identity was refused: check that the identity is in the tenant of "
@@ -109,11 +120,11 @@ NOT_RETRIED = "the run ended before another attempt"
 """The message for an action that waited for another attempt."""
 
 
-def error_for(action: Action, outcome: Outcome, *, in_doubt: bool) -> ActionError:
-    """Explain why an action is not ok.
+def error_for(action: RestOperation, outcome: Outcome, *, in_doubt: bool) -> ActionError:
+    """Explain why an action is not ok, or why a read failed.
 
     Args:
-        action: The action.
+        action: The action or the read.
         outcome: The outcome of its last attempt.
         in_doubt: Whether an attempt may have been carried out all the same.
     """
@@ -152,11 +163,11 @@ def defect_error(action: Action, *, in_doubt: bool) -> ActionError:
     return ActionError("defect", message, _doubt_hint(action, in_doubt=in_doubt))
 
 
-def _doubt_hint(action: Action, *, in_doubt: bool) -> str:
+def _doubt_hint(action: RestOperation, *, in_doubt: bool) -> str:
     return _IN_DOUBT_HINTS[action.is_idempotent] if in_doubt else ""
 
 
-def _reply_message(action: Action, reply: Reply) -> str:
+def _reply_message(action: RestOperation, reply: Reply) -> str:
     """Return the service's own message; for an answer that is not the service's, what is wrong."""
     if reply.status in _ERROR_STATUSES:
         source = "a gateway" if reply.is_gateway else "the service"
@@ -164,20 +175,22 @@ def _reply_message(action: Action, reply: Reply) -> str:
     page = f" with a page ({reply.message or 'without text'})" if reply.is_page else ""
     expected = " or ".join(map(str, action.success))
     answer = f"the answer was {status_text(reply.status)}{page}"
-    return f"{answer}; the service confirms this action with {expected}"
+    purpose = "confirms this action" if isinstance(action, Action) else "answers a read"
+    return f"{answer}; the service {purpose} with {expected}"
 
 
 _ERROR_STATUSES = range(300, 600)
 """The statuses that say that a request did not succeed."""
 
 
-def _reply_hint(action: Action, reply: Reply) -> str:
+def _reply_hint(action: RestOperation, reply: Reply) -> str:
     status = reply.status
     identity_hint = IDENTITY_HINTS.get(status) if reply.by_identity else None
     if hint := gateway_hint(reply) or identity_hint:
         return hint
-    if status in _STATUS_HINTS and not reply.is_page:
-        return _STATUS_HINTS[status]
+    hints = _STATUS_HINTS if isinstance(action, Action) else _STATUS_HINTS | _READ_HINTS
+    if status in hints and not reply.is_page:
+        return hints[status]
     if status == HTTPStatus.NOT_FOUND:
         return _missing_hint(action)
     if HTTPStatus.INTERNAL_SERVER_ERROR <= status < _ERROR_STATUSES.stop:
@@ -196,7 +209,7 @@ def gateway_hint(reply: Reply) -> str:
     return _GATEWAY_MISSING if reply.status == HTTPStatus.NOT_FOUND else ""
 
 
-def _missing_hint(action: Action) -> str:
+def _missing_hint(action: RestOperation) -> str:
     names = {field.name for field in action.fields if field.is_target}
     if "userId" in names:
         return _NO_USER

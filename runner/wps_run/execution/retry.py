@@ -5,7 +5,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import NamedTuple
 
-from wps_run.actions.table import Action
+from wps_run.actions.table import Action, RestOperation
 from wps_run.connect.reply import NoReply, Outcome, Reply
 from wps_run.execution.errors import NOT_RETRIED, error_for, retry_cancelled_error, skip_error
 from wps_run.execution.result import ActionError, SkipReason, Status
@@ -52,7 +52,7 @@ class AttemptHistory(NamedTuple):
     missing_since: float = 0.0
     kind: OutcomeKind = OutcomeKind.IN_DOUBT
 
-    def after(self, action: Action, outcome: Outcome) -> "AttemptHistory":
+    def after(self, action: RestOperation, outcome: Outcome) -> "AttemptHistory":
         """Return the history with one more attempt of the action."""
         kind = classify(action, outcome)
         in_doubt = self.in_doubt or kind is OutcomeKind.IN_DOUBT
@@ -107,7 +107,7 @@ _FINAL = frozenset({"tls", "proxy-auth", "proxy-denied", "proxy-tls"})
 """Codes of failures before the first byte that another attempt would repeat."""
 
 
-def classify(action: Action, outcome: Outcome) -> OutcomeKind:
+def classify(action: RestOperation, outcome: Outcome) -> OutcomeKind:
     """Return what one outcome says about the action.
 
     Only a documented success of the action says that the service accepted it. With another
@@ -148,7 +148,7 @@ class RetryPolicy:
     options: RetryOptions
 
     def decide(
-        self, action: Action, delivery: Delivery, history: AttemptHistory, chance: float
+        self, action: RestOperation, delivery: Delivery, history: AttemptHistory, chance: float
     ) -> Decision:
         """Decide whether another attempt follows.
 
@@ -209,7 +209,7 @@ def cancelled_retry(action: Action, history: AttemptHistory, reason: SkipReason)
     return Finish(Status.SKIPPED, skip_error(reason, message))
 
 
-def final_decision(action: Action, history: AttemptHistory) -> Finish:
+def final_decision(action: RestOperation, history: AttemptHistory) -> Finish:
     """Decide how an action ends without a further attempt.
 
     It is `failed` only if no attempt can have been carried out. A refusal after an attempt in
