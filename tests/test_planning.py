@@ -134,6 +134,32 @@ def test_a_declared_variable_needs_a_value_for_a_plan_and_not_to_be_checked(
 UNUSED = "unused-variable"
 
 
+@pytest.mark.parametrize(
+    ("second_hub", "is_refused"), [("CHAT", True), ("lobby", False)], ids=["same hub", "other hub"]
+)
+def test_a_group_is_listed_in_one_playbook_of_a_run(
+    tmp_path: Path, second_hub: str, *, is_refused: bool
+) -> None:
+    """Of one hub: the second list would contradict the first, or be half of it."""
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("hub: chat\ngroups: {red: {users: [ada]}}")
+    second.write_text(f"hub: {second_hub}\ngroups: {{red: {{users: [bob]}}}}")
+    playbooks = [load_playbook(first), load_playbook(second)]
+
+    if not is_refused:
+        assert [planned.total for planned in plan(playbooks, RunOverrides())] == [1, 1]
+        return
+    with pytest.raises(PlaybookError) as caught:
+        plan(playbooks, RunOverrides())
+    (problem,) = caught.value.problems
+    assert (
+        problem.message
+        == f"the group `red` is already listed at {first}:2:10; list its members once"
+    )
+    assert problem.position is not None
+    assert str(problem.position) == f"{second}:2:10"
+
+
 def test_values_are_checked_against_the_declared_type(tmp_path: Path) -> None:
     """With the value that is wrong; all of them at once."""
     file = tmp_path / "p.yaml"

@@ -8,15 +8,16 @@ from typing import Any
 
 from wps_run.checking import DEFAULT_CONNECTION, connections_of, raise_errors, scope_of
 from wps_run.connect.settings import resolve_connection, resolve_hub
+from wps_run.document.document import Path
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.input_limits import ACTIONS
 from wps_run.playbook.model import Playbook
 from wps_run.playbook.options import Mode, OnError, RunOptions, merge_options
 from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
 from wps_run.playbook.shards import Shard
-from wps_run.playbook.steps import Step, action_index, check_steps, make_steps
+from wps_run.playbook.steps import Step, check_steps, make_steps, repeated_group
 from wps_run.playbook.variables import VariableScope, VariableValue
-from wps_run.problems import PlaybookError, SettingsError, sort_problems
+from wps_run.problems import PlaybookError, Position, SettingsError, sort_problems
 from wps_run.redaction import Secrets, secrets_of
 
 LOCAL_HUB = "local"
@@ -108,8 +109,8 @@ class Plan:
             on_error: The `onError` of actions that do not have their own.
         """
         return frozenset(
-            action_index(template)
-            for template in self.playbook.actions
+            number
+            for number, template in enumerate(self.playbook.actions)
             if template.options.get("onError", on_error) == OnError.STOP
         )
 
@@ -153,6 +154,7 @@ def plan(
         ]
     )
     plans: list[Plan] = []
+    listed: dict[tuple[str, str], Position] = {}
     first = 0
     for playbook, scope, checked in zip(playbooks, scopes, checks, strict=True):
         hub = playbook.hub if overrides.hub is None else overrides.hub
@@ -170,6 +172,7 @@ def plan(
                 shard=shard,
             )
         )
+        _require_new_groups(plans[-1], checked.groups, listed)
         first += checked.steps
         if first > ACTIONS.value:
             message = f"the run, with the playbooks up to this one, {ACTIONS.error}"
@@ -182,6 +185,26 @@ def plan(
             ]
         )
     return tuple(plans)
+
+
+def _require_new_groups(
+    plan: Plan, groups: Mapping[str, Path], listed: dict[tuple[str, str], Position]
+) -> None:
+    """Add the groups that a playbook lists to those of the playbooks before it.
+
+    Raises:
+        PlaybookError: One of them is in the same hub and listed there, too.
+    """
+    hub, mask = plan.hub.lower(), plan.scope.secrets.mask
+    problems = [
+        repeated_group(plan.playbook, path, mask(group), listed[hub, group])
+        for group, path in groups.items()
+        if (hub, group) in listed
+    ]
+    if problems:
+        raise PlaybookError(problems)
+    document = plan.playbook.document
+    listed.update({(hub, group): document.position_of_key(path) for group, path in groups.items()})
 
 
 def run_info(

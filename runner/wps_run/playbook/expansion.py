@@ -1,7 +1,8 @@
 """Expand one action of a playbook: substitute its variables and rows, and check every result."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from itertools import islice
 from operator import itemgetter
@@ -16,7 +17,7 @@ from wps_run.input_limits import EXPANDED, PROBLEMS
 from wps_run.playbook.compiled_schema import Predicate
 from wps_run.playbook.constraints import Finding, compile_predicates, data_type_of
 from wps_run.playbook.foreach import invalid_references, missing_column_error, row_format
-from wps_run.playbook.model import ActionTemplate, Playbook
+from wps_run.playbook.model import ActionTemplate, Kept, Playbook, is_of_group
 from wps_run.playbook.rows import (
     VALUE_COLUMN,
     Axis,
@@ -27,6 +28,7 @@ from wps_run.playbook.rows import (
     matrix_rows,
     matrix_size_error,
     read_axis,
+    single_values,
 )
 from wps_run.playbook.schema import SchemaForm
 from wps_run.playbook.validator import default_validator
@@ -230,7 +232,7 @@ class Expansion:
                     yield from self._expand_first(row, item)
                     is_first = False
         except InputError as error:
-            path = (*self._template.path, "forEach", "file")
+            path = (*self._template.rows_path, "file")
             yield self._rejected([self._document.problem(str(error), "file", path)])
         except _SourceError as error:
             yield self._rejected([error.problem])
@@ -239,15 +241,50 @@ class Expansion:
 
     def _with_user(self, problem: Problem) -> Problem:
         """Add the place in the playbook that uses a file with a bad row."""
-        path = (*self._template.path, "forEach", "file")
+        path = (*self._template.rows_path, "file")
         return problem._replace(related=problem.related or self._document.position(path))
 
     def _rows(self) -> Rows:
-        path = (*self._template.path, "forEach")
+        path = self._template.rows_path
         for_each = self._template.for_each
+        if self._template.kept is not None:
+            return self._rows_to_remove(self._template.kept)
         if isinstance(for_each, dict) and "matrix" in for_each:
             return self._matrix_rows(for_each["matrix"], (*path, "matrix"))
         return self._source_rows(for_each, path)
+
+    def _rows_to_remove(self, kept: Kept) -> Rows:
+        """Yield the connections of a group that is pruned which are not listed.
+
+        Raises:
+            _SourceError: Nobody is listed, and nothing says that this is meant.
+        """
+        listed = self._listed(kept.templates)
+        if listed is None:
+            return
+        if not kept.may_be_empty and not any(listed.values()):
+            message = (
+                "nobody is listed, so that `prune` would empty the group; correct the list, or "
+                "add `allowEmpty: true` if that is meant"
+            )
+            path = self._template.rows_path
+            raise _SourceError(self._document.problem(message, "empty-group", path, at_key=True))
+        group = substitute(self._template.values["group"], self._scope)
+        position = self._document.position(self._template.rows_path)
+        for connection_id, user_id in (self._scope.live or {}).get(group, ()):
+            if connection_id not in listed["connectionId"] and user_id not in listed["userId"]:
+                yield Row({"connectionId": connection_id, "userId": user_id or ""}, position)
+
+    def _listed(self, templates: Iterable[ActionTemplate]) -> Mapping[str, AbstractSet[str]] | None:
+        """Return the users and the connections that actions add; None if that is not known."""
+        listed: dict[str, set[str]] = {"userId": set(), "connectionId": set()}
+        is_known = self._is_known
+        for template in templates:
+            for expanded in Expansion(self._playbook, template, self._scope):
+                is_known &= not expanded.problems  # reported where they are
+                for key in listed.keys() & expanded.values.keys():
+                    listed[key].add(expanded.values[key])
+        return listed if is_known else None
 
     def _source_rows(self, source: Any, path: Path) -> Rows:  # noqa: ANN401 -- what the schema allows
         """Return the rows of a list, of a variable that is one, or of a file."""
@@ -257,7 +294,10 @@ class Expansion:
             if isinstance(source, dict):
                 path = (*path, "file")
                 name = substitute(source["file"], self._scope)
-                return self._scope.inputs.rows(name, row_format(source))
+                rows = self._scope.inputs.rows(name, row_format(source))
+                if is_of_group(self._template):
+                    return single_values(rows, source.get("column"), name)
+                return rows
         except UnusableReferenceError as error:
             self._add_unusable(path, error)
             return iter(())
@@ -453,7 +493,7 @@ class Expansion:
     def _row_problem(self, row: Row, finding: Finding) -> Problem:
         """Place a finding at its row, or at its cell if the rows are in the playbook."""
         message = _PROPERTY.sub(r"\1", finding.message)
-        key = str(finding.path[0]) if finding.path else "forEach"
+        key = str(finding.path[0]) if finding.path else self._template.rows_key
         return self._cell_problem(row, key, self._columns.get(key, []), message, finding.rule)
 
     def _cell_problem(

@@ -72,7 +72,7 @@ def _file_schema(**more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _ENCODING_PATTERN = rf"^(?:{'|'.join(map(encoding_pattern, ENCODINGS))})$(?!\n)"
-_AXIS_SCHEMA: dict[str, Any] = {
+COLUMN_SCHEMA: Mapping[str, Any] = {
     "anyOf": [
         {"type": "array", "items": dict(CELL)},
         _LIST_REFERENCE,
@@ -85,6 +85,8 @@ _AXIS_SCHEMA: dict[str, Any] = {
         ),
     ]
 }
+"""Values of one kind: a list, a variable with a list, or a column of a file."""
+
 FOR_EACH_SCHEMA: Mapping[str, Any] = {
     "description": "Run the action once for each row: a list of values (`${each}`), a list of "
     "mappings (`${each.column}`), a variable with a list (`${teams}`), `{file: rows.csv}`, or "
@@ -103,7 +105,7 @@ FOR_EACH_SCHEMA: Mapping[str, Any] = {
                     "description": "Column to its values: a list, a variable with a list, or a "
                     "column of a file. The rows are all combinations.",
                     "minProperties": 1,
-                    "additionalProperties": _AXIS_SCHEMA,
+                    "additionalProperties": dict(COLUMN_SCHEMA),
                 }
             },
         },
@@ -241,8 +243,23 @@ def _matrix_error(matrix: object) -> tuple[Path, str]:
 
 
 def _axis_error(key: str, source: object) -> tuple[Path, str] | None:
-    if compile_schema(_AXIS_SCHEMA)(source):
+    if compile_schema(COLUMN_SCHEMA)(source):
         return None
+    expected = "`matrix` is a mapping of column to a list of its values"
+    return column_source_error(key, source, f"{expected}; write `{key}: […]`")
+
+
+def column_source_error(key: str, source: object, expected: str = "") -> tuple[Path, str]:
+    """Explain why a value does not match `COLUMN_SCHEMA`.
+
+    Args:
+        key: The key of the value.
+        source: The value.
+        expected: How the message about a value of another type begins.
+
+    Returns:
+        The path of the wrong value below the key, and the message.
+    """
     if isinstance(source, dict):
         return _file_error(source, ["file", "column", "delimiter", "encoding"])
     if isinstance(source, str) and "${" in source:
@@ -250,10 +267,9 @@ def _axis_error(key: str, source: object) -> tuple[Path, str] | None:
     if isinstance(source, list):
         index = next(i for i, cell in enumerate(source) if isinstance(cell, list | dict))
         return (index,), f"a cell is a single value, not {describe_type(source[index])}"
-    return (), (
-        f"`matrix` is a mapping of column to a list of its values; write `{key}: […]`, "
-        f"`{key}: ${{variable}}`, or `{key}: {{file: rows.csv, column: {key}}}`"
-    )
+    if not expected:
+        expected = f"`{key}` must be a list, not {describe_type(source)}; write `{key}: […]`"
+    return (), f"{expected}, `{key}: ${{variable}}`, or `{key}: {{file: rows.csv, column: {key}}}`"
 
 
 def columns_of(for_each: object) -> Collection[str] | None:

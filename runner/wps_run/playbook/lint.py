@@ -9,6 +9,7 @@ from typing import Any
 from wps_run.actions.locks import Lock, locks_of
 from wps_run.actions.table import Origin, OverlapKind, Phase
 from wps_run.playbook.foreach import strings_in
+from wps_run.playbook.groups import GROUPS
 from wps_run.playbook.model import ActionTemplate, Playbook
 from wps_run.playbook.options import OPTIONS, MissingRule
 from wps_run.playbook.variables import referenced_names
@@ -52,7 +53,7 @@ def used_variables(playbook: Playbook) -> frozenset[str]:
     data = playbook.document.data
     if playbook.is_bare or not isinstance(data, dict):
         return frozenset()
-    strings = strings_in(data.get("actions"))
+    strings = strings_in([data.get("actions"), data.get(GROUPS), list(data.get(GROUPS) or ())])
     return frozenset(name for _, text in strings for name in referenced_names(text))
 
 
@@ -74,10 +75,10 @@ def _find_repeated(playbook: Playbook) -> Iterator[Problem]:
     """
     history = _ActionHistory()
     for index, template in enumerate(playbook.actions):
-        item = playbook.document.value_at(template.path)
-        if "forEach" in item:
+        if template.for_each is not None:
             history.forget()
             continue
+        item = playbook.document.value_at(template.path)
         locks = locks_of(template.action, template.values)
         action = repr((template.action.name, sorted(_effective_values(item))))
         first = history.find_unchanged(action, locks)

@@ -274,6 +274,7 @@ def _expected(schema: Mapping[str, Any]) -> str:
     if schema["type"] == "number":
         return f"a number from {schema['minimum']} to {schema['maximum']:,}"
     return {
+        "boolean": "true or false",
         "object": "a mapping",
         "array": "a list with `- ` before each item",
         "string": "a string",

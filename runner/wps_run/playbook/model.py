@@ -12,6 +12,15 @@ from wps_run.input_limits import PROBLEMS
 from wps_run.playbook.batch import is_batch, normalize_batch
 from wps_run.playbook.constraints import Finding
 from wps_run.playbook.foreach import invalid_references
+from wps_run.playbook.groups import (
+    ALLOW_EMPTY,
+    CONNECTIONS,
+    GROUP_OPTIONS,
+    GROUPS,
+    PRUNE,
+    USERS,
+    row_reference_errors,
+)
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.recognition import foreign_file
 from wps_run.playbook.schema import SchemaForm
@@ -28,6 +37,18 @@ from wps_run.problems import PlaybookError, Problem, limited, sort_problems
 _BY_FOLDED_NAME = {name.lower(): action for name, action in ACTIONS.items()}
 
 
+class Kept(NamedTuple):
+    """Who stays in a group that is pruned.
+
+    Attributes:
+        templates: The actions that add those who stay.
+        may_be_empty: Whether nobody may stay.
+    """
+
+    templates: "tuple[ActionTemplate, ...]"
+    may_be_empty: bool
+
+
 class ActionTemplate(NamedTuple):
     """An action of a playbook before `${…}` is filled in and rows are expanded.
 
@@ -36,11 +57,14 @@ class ActionTemplate(NamedTuple):
         values: Its properties, as in the source.
         label: The author's name for it, or None.
         options: Its own options (`onError`, `delivery`, `timeout`, `onMissing`), as in the source.
-        path: Its path in the document: `("actions", 2)`, in a bare batch `(2,)`, or `()`.
+        path: Its path in the document: `("actions", 2)`, in a bare batch `(2,)`, or `()`; that of
+            the entry, `("groups", "red")`, if it was made from one.
         has_templates: Whether a string in it contains `${`, or rows or its message come from
             elsewhere, so that it is checked again when expanded. False in a bare batch.
         for_each: Its `forEach`, as in the source, or None.
         data_file: The name of the file that replaces `data`, as in the source, or None.
+        rows_key: The key below its path that has its rows.
+        kept: If it prunes a group, who stays; its rows are the connections of the group.
     """
 
     action: Action
@@ -51,6 +75,13 @@ class ActionTemplate(NamedTuple):
     has_templates: bool
     for_each: Any = None
     data_file: str | None = None
+    rows_key: str = "forEach"
+    kept: Kept | None = None
+
+    @property
+    def rows_path(self) -> Path:
+        """The path of its rows in the document."""
+        return (*self.path, self.rows_key)
 
 
 class Playbook(NamedTuple):
@@ -66,7 +97,7 @@ class Playbook(NamedTuple):
         declarations: What `vars` says of each variable besides its value.
         slash_in_names: Whether names in the URL path may contain `/`.
         is_bare: Whether it is a bare batch.
-        actions: The actions without errors, in their order.
+        actions: The actions without errors, in their order; those of `groups` come first.
         problems: Every error, by position.
     """
 
@@ -103,14 +134,16 @@ def check_document(document: Document) -> Playbook:
         problems = list(document.problems)
     is_bare = is_batch(data)
     keys = {} if is_bare or not isinstance(data, dict) else dict(data)
-    for path in (finding.path for finding in findings if not _is_variable(finding.path)):
+    for path in (finding.path for finding in findings if not _is_entry(finding.path)):
         keys.pop(str(path[0]) if path else "", None)
-    values, declarations = _read_vars(document, keys.get("vars", {}), findings)
+    groups = _valid_entries(keys, GROUPS, findings)
+    values, declarations = _read_vars(document, keys, findings)
     if any(finding.path == ("connection",) for finding in findings):
         document.mask(("connection",))
     slash_in_names = keys.get("slashInNames") == "allow"
-    actions: list[ActionTemplate] = []
+    actions = list(_group_templates(groups))
     problems += _problems_of(document, findings)
+    problems += _row_references(document, groups)
     if is_bare:
         problems += normalize_batch(document)
     for path, item in _items(data if is_bare else keys.get("actions", []), is_bare=is_bare):
@@ -138,16 +171,79 @@ def check_document(document: Document) -> Playbook:
     )
 
 
-def _is_variable(path: Path) -> bool:
-    return path[:1] == ("vars",) and len(path) > 1
+def _group_templates(groups: Mapping[str, Mapping[str, Any]]) -> Iterator[ActionTemplate]:
+    """Make the actions that entries of `groups` are expanded to."""
+    for name, entry in groups.items():
+        path = (GROUPS, name)
+        options = {key: entry[key] for key in GROUP_OPTIONS if key in entry}
+        adding = tuple(
+            ActionTemplate(
+                ACTIONS[action],
+                {id_field: "${each}", "group": name},
+                label=None,
+                options=options,
+                path=path,
+                has_templates=True,
+                for_each=entry[key],
+                rows_key=key,
+            )
+            for key, action, id_field in (
+                (USERS, "addUserToGroup", "userId"),
+                (CONNECTIONS, "addConnectionToGroup", "connectionId"),
+            )
+            if key in entry
+        )
+        yield from adding
+        if entry.get(PRUNE):
+            yield ActionTemplate(
+                ACTIONS["removeConnectionFromGroup"],
+                {"connectionId": "${each.connectionId}", "group": name},
+                label=None,
+                options=options,
+                path=path,
+                has_templates=True,
+                for_each={"group": name},
+                rows_key=PRUNE,
+                kept=Kept(adding, entry.get(ALLOW_EMPTY, False)),
+            )
+
+
+def is_of_group(template: ActionTemplate) -> bool:
+    """Whether an action was made from an entry of `groups`."""
+    return template.path[:1] == (GROUPS,)
+
+
+def _row_references(document: Document, groups: Mapping[str, Any]) -> list[Problem]:
+    """Find `${each…}` in entries of `groups`, which have no rows."""
+    references = (
+        ((GROUPS, name, *path), reference, message)
+        for name, entry in groups.items()
+        for path, reference, message in row_reference_errors(entry)
+    )
+    return [
+        reference_problem(document, path, reference, message, "undefined-variable")
+        for path, reference, message in islice(references, PROBLEMS.value + 1)
+    ]
+
+
+def _is_entry(path: Path) -> bool:
+    """Whether something is wrong with one entry of a key, so that the others are still valid."""
+    return path[:1] in {("vars",), (GROUPS,)} and len(path) > 1
+
+
+def _valid_entries(
+    keys: Mapping[str, Any], key: str, findings: Iterable[Finding]
+) -> Mapping[str, Any]:
+    wrong = {finding.path[1] for finding in findings if finding.path[:1] == (key,) != finding.path}
+    return {name: entry for name, entry in keys.get(key, {}).items() if name not in wrong}
 
 
 def _read_vars(
-    document: Document, entries: Mapping[str, Any], findings: Iterable[Finding]
+    document: Document, keys: Mapping[str, Any], findings: Iterable[Finding]
 ) -> tuple[dict[str, VariableValue], dict[str, Declaration]]:
     """Return values and declarations; a wrong entry only declares that there is a variable."""
-    wrong = {str(finding.path[1]) for finding in findings if _is_variable(finding.path)}
-    valid = {name: entry for name, entry in entries.items() if name not in wrong}
+    valid = _valid_entries(keys, "vars", findings)
+    wrong = keys.get("vars", {}).keys() - valid.keys()
     values, declarations = read_declarations(document, valid)
     return values, declarations | dict.fromkeys(wrong, Declaration(None))
 

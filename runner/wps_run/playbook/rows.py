@@ -502,6 +502,27 @@ class Axis(NamedTuple):
     place_of: Callable[[int], Place]
 
 
+def single_values(rows: Rows, column: str | None, name: str) -> Rows:
+    """Make rows of single values from one column of rows.
+
+    Args:
+        rows: The rows of one source.
+        column: The column, or None for the only one.
+        name: The source in messages.
+
+    Raises:
+        InputError: There is no such column; raised when a row is requested.
+    """
+    for row in rows:
+        if isinstance(row, Problem):
+            yield row
+            continue
+        if column is None:
+            column = _only_column(row.cells, name)
+        place = (row.places or {}).get(column, row.position)
+        yield Row({VALUE_COLUMN: _cell_of(row, column, name)}, row.position, {VALUE_COLUMN: place})
+
+
 def read_axis(rows: Iterable[Row], column: str | None, name: str) -> Axis:
     """Take the values of one column out of rows, in little more memory than their text.
 
@@ -519,11 +540,7 @@ def read_axis(rows: Iterable[Row], column: str | None, name: str) -> Axis:
     for row in rows:
         if column is None:
             column = _only_column(row.cells, name)
-        value = row.cells.get(column)
-        if value is None:
-            known = column_names(row.cells)
-            there = f"; there is {join_names(known, 'and')}" if any(known) else ""
-            raise InputError(f"{name} has no column `{column}`{there}")
+        value = _cell_of(row, column, name)
         values.append(value)
         size += len(value)
         for limit, count in ((input_limits.MATRIX, len(values)), (input_limits.MATRIX_TEXT, size)):
@@ -533,6 +550,15 @@ def read_axis(rows: Iterable[Row], column: str | None, name: str) -> Axis:
         lines.append(row.position.line)
         columns.append(row.position.column)
     return Axis(values, lambda index: Position(file, lines[index], columns[index]))
+
+
+def _cell_of(row: Row, column: str, name: str) -> str:
+    value = row.cells.get(column)
+    if value is None:
+        known = column_names(row.cells)
+        there = f"; there is {join_names(known, 'and')}" if any(known) else ""
+        raise InputError(f"{name} has no column `{column}`{there}")
+    return value
 
 
 def _only_column(cells: Mapping[str, str], name: str) -> str:

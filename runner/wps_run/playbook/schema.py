@@ -14,6 +14,7 @@ from wps_run.actions.fields import DATA_LIMIT, Field, FieldLocation, FieldType
 from wps_run.actions.names import NAME_PATTERN, NO_SLASH_PATTERN
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.playbook.foreach import DATA_FILE_SCHEMA, FOR_EACH_SCHEMA
+from wps_run.playbook.groups import GROUPS, GROUPS_SCHEMA, NO_SLASH_GROUPS
 from wps_run.playbook.options import OPTIONS, PLAYBOOK_KEYS
 
 Actions = Mapping[str, Action]
@@ -58,16 +59,17 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
         "title": "wps-run playbook",
         "description": "A batch of Azure Web PubSub actions, and how to run them.",
         "type": "object",
-        "required": ["actions"],
+        "anyOf": [{"type": "object", "required": [key]} for key in ("actions", GROUPS)],
         "additionalProperties": False,
         "patternProperties": {"^x-": {"description": "Notes and anchors of your own; ignored."}},
         "properties": playbook_key_schemas()
         | {
+            GROUPS: dict(GROUPS_SCHEMA),
             "actions": {
                 "type": "array",
                 "description": "The actions, in the order in which they run.",
                 "items": {"$ref": "#/definitions/action"},
-            }
+            },
         },
         "if": {
             "type": "object",
@@ -77,7 +79,8 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
         "else": {
             "type": "object",
             "properties": {
-                "actions": {"type": "array", "items": {"$ref": f"#/definitions/{NO_SLASH}"}}
+                "actions": {"type": "array", "items": {"$ref": f"#/definitions/{NO_SLASH}"}},
+                GROUPS: dict(NO_SLASH_GROUPS),
             },
         },
         "definitions": _definitions(actions, SchemaForm.TEMPLATE),

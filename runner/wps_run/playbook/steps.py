@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wps_run.actions.fields import FieldType
 from wps_run.actions.locks import EXCLUSIVE, Lock, locks_for
 from wps_run.actions.payload import encode_message
 from wps_run.actions.request import Request, RequestTemplate, Value, Values
-from wps_run.actions.table import Action
+from wps_run.actions.table import ACTIONS as TABLE
+from wps_run.actions.table import Action, OverlapKind
+from wps_run.document.document import Document, Path
 from wps_run.input_limits import ACTIONS, BAD_ROWS, PROBLEMS
 from wps_run.playbook.expansion import ExpandedAction, Expansion
-from wps_run.playbook.model import ActionTemplate, Playbook
+from wps_run.playbook.model import ActionTemplate, Playbook, is_of_group
 from wps_run.playbook.options import (
     Delivery,
     Mode,
@@ -22,9 +25,17 @@ from wps_run.playbook.options import (
     parse_on_missing,
 )
 from wps_run.playbook.rows import matrix_size, matrix_size_error
-from wps_run.playbook.variables import ListVariable, VariableScope
+from wps_run.playbook.variables import (
+    ListVariable,
+    NotYetKnownError,
+    TooLongError,
+    UnusableReferenceError,
+    VariableScope,
+    substitute,
+)
 from wps_run.problems import PlaybookError, Position, Problem, limited
 from wps_run.redaction import NO_SECRETS, Secrets
+from wps_run.text import replace_invisible
 
 if TYPE_CHECKING:
     from wps_run.playbook.shards import Shard  # it loads OpenSSL, which only shards need
@@ -87,11 +98,13 @@ class StepCheck(NamedTuple):
         problems: All problems, in order.
         steps: How many steps there are; valid when there are no problems.
         owned: How many of them belong to the shard; all of them without shards.
+        groups: The groups of the key `groups`, each with its path.
     """
 
     problems: tuple[Problem, ...]
     steps: int
     owned: int
+    groups: Mapping[str, Path] = MappingProxyType({})
 
 
 class _ProblemCollector:
@@ -140,16 +153,15 @@ def check_steps(
     checked.
     """
     collector = _ProblemCollector()
+    removals = _RemovalCheck(playbook.document) if _may_contradict(playbook) else None
+    groups, repeated = _listed_groups(playbook, scope)
     steps = owned = 0
     if problem := _too_many_rows(playbook, scope):
         return StepCheck((*scope.problems, problem), 0, 0)
     for template in playbook.actions:
         is_owned = _ownership(template, shard)
-        if not template.has_templates:
-            steps += 1
-            owned += is_owned(template.values)
-            continue
-        for expanded in Expansion(playbook, template, scope):
+        expansion = _expand(playbook, template, scope)
+        for expanded in map(removals.check, expansion) if removals else expansion:
             steps += 1
             if expanded.problems:
                 collector.add(_without_secrets(expanded, scope.secrets))
@@ -160,8 +172,98 @@ def check_steps(
         collector.end_source()
         if collector.is_full or steps > ACTIONS.value:
             break
-    problems = (*scope.problems, *collector.problems.values(), *_too_many_steps(playbook, steps))
-    return StepCheck(tuple(limited(problems)), steps, owned)
+    problems = (
+        *scope.problems,
+        *repeated,
+        *collector.problems.values(),
+        *_too_many_steps(playbook, steps),
+    )
+    return StepCheck(tuple(limited(problems)), steps, owned, groups)
+
+
+def _listed_groups(
+    playbook: Playbook, scope: VariableScope
+) -> tuple[dict[str, Path], list[Problem]]:
+    """Return the groups of the key `groups` with their paths, and those that are there twice."""
+    groups: dict[str, Path] = {}
+    problems: list[Problem] = []
+    for path in dict.fromkeys(item.path for item in playbook.actions if is_of_group(item)):
+        try:
+            group = substitute(str(path[1]), scope)
+        except (UnusableReferenceError, NotYetKnownError, TooLongError):
+            continue  # reported, if it is an error, with its actions
+        if group in groups:
+            first = playbook.document.position_of_key(groups[group])
+            problems.append(repeated_group(playbook, path, scope.secrets.mask(group), first))
+        groups.setdefault(group, path)
+    return groups, problems
+
+
+def repeated_group(playbook: Playbook, path: Path, group: str, first: Position) -> Problem:
+    """Return the problem that a group at a path is already listed elsewhere."""
+    message = f"the group `{replace_invisible(group)}` is already listed at {first}"
+    return playbook.document.problem(
+        f"{message}; list its members once", "repeated-group", path, at_key=True
+    )
+
+
+_REMOVALS = frozenset(
+    action.name
+    for action in TABLE.values()
+    if action.overlap.kind in {OverlapKind.LEAVE, OverlapKind.LEAVE_ALL}
+)
+"""The actions that remove a user or connection from one group, or from all."""
+
+
+def _may_contradict(playbook: Playbook) -> bool:
+    """Whether there are both entries of `groups` and actions that remove from groups."""
+    kinds = {(is_of_group(item), item.action.name in _REMOVALS) for item in playbook.actions}
+    return {(True, False), (False, True)} <= kinds
+
+
+class _RemovalCheck:
+    """Finds the actions that remove from a group whom `groups` adds to it."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._members: dict[str, dict[str, set[str]]] = {"userId": {}, "connectionId": {}}
+        """Property to group to the names that are added."""
+
+    def check(self, expanded: ExpandedAction) -> ExpandedAction:
+        """Record an action of `groups`; add a problem to a later one that contradicts it."""
+        values, template = expanded.values, expanded.template
+        if expanded.problems or template.kept:
+            return expanded
+        for key, groups in self._members.items():
+            if key not in values:
+                continue
+            if is_of_group(template):
+                groups.setdefault(values["group"], set()).add(values[key])
+            elif template.action.name in _REMOVALS:
+                group = self._group_with(groups, values.get("group"), values[key])
+                if group is not None:
+                    return expanded._replace(problems=(self._problem(expanded, key, group),))
+        return expanded
+
+    def _group_with(
+        self, groups: Mapping[str, set[str]], group: str | None, name: str
+    ) -> str | None:
+        if group is not None:
+            return group if name in groups.get(group, ()) else None
+        return next((group for group, names in groups.items() if name in names), None)
+
+    def _problem(self, expanded: ExpandedAction, key: str, group: str) -> Problem:
+        template = expanded.template
+        name, group = replace_invisible(str(expanded.values[key])), replace_invisible(group)
+        problem = self._document.problem(
+            f"`{template.action.name}` removes `{name}`, and `groups` adds it to `{group}`; leave "
+            "one of them out",
+            "group-contradiction",
+            (*template.path, "actionName"),
+        )
+        if expanded.item is None:
+            return problem
+        return Problem(problem.message, problem.rule, expanded.position, related=problem.position)
 
 
 def _too_many_steps(playbook: Playbook, steps: int) -> Iterator[Problem]:
@@ -177,7 +279,7 @@ def _too_many_rows(playbook: Playbook, scope: VariableScope) -> Problem | None:
     """
     steps = 0
     for template in playbook.actions:
-        for_each, path = template.for_each, (*template.path, "forEach")
+        for_each, path = template.for_each, template.rows_path
         if isinstance(for_each, dict) and "matrix" in for_each:
             sizes = [_row_count(values, scope) for values in for_each["matrix"].values()]
             if message := matrix_size_error(sizes):
@@ -240,8 +342,8 @@ def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
             happens only when a file has changed.
     """
     index = first
-    for template in playbook.actions:
-        make = _step_maker(template, options, hub, scope.secrets)
+    for number, template in enumerate(playbook.actions):
+        make = _step_maker(template, number, options, hub, scope.secrets)
         is_owned = _ownership(template, shard)
         for expanded in _expand(playbook, template, scope):
             if expanded.problems:
@@ -252,10 +354,10 @@ def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
 
 
 def _step_maker(
-    template: ActionTemplate, options: RunOptions, hub: str, secrets: Secrets
+    template: ActionTemplate, number: int, options: RunOptions, hub: str, secrets: Secrets
 ) -> Callable[[ExpandedAction, int], Step]:
     """Return the function that makes the steps of one action; rows share all that it prepares."""
-    own, action, number = template.options, template.action, action_index(template)
+    own, action = template.options, template.action
     on_error = OnError(own.get("onError", options.on_error))
     delivery = Delivery(own.get("delivery", options.delivery))
     timeout = parse_duration(own.get("timeout", options.timeout))
@@ -289,12 +391,6 @@ def _step_maker(
         )
 
     return make
-
-
-def action_index(template: ActionTemplate) -> int:
-    """Return the index in the list of actions; 0 for a bare batch of one action."""
-    last = template.path[-1] if template.path else 0
-    return last if isinstance(last, int) else 0
 
 
 def _expand(

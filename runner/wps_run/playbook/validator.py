@@ -13,7 +13,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from wps_run.actions.fields import FieldLocation, FieldType
+from wps_run.actions.fields import GROUP, FieldLocation, FieldType
 from wps_run.actions.names import hub_error, slash_error
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.document.document import Path
@@ -23,6 +23,7 @@ from wps_run.playbook.batch import is_batch
 from wps_run.playbook.compiled_schema import CompiledSchema, compile_schema
 from wps_run.playbook.constraints import Finding, constraint_findings, data_type_of
 from wps_run.playbook.foreach import for_each_error
+from wps_run.playbook.groups import ENTRY_SCHEMA, GROUPS, entry_errors
 from wps_run.playbook.options import OPTIONS, TIMEOUT, VARIABLE
 from wps_run.playbook.schema import (
     SchemaForm,
@@ -68,6 +69,8 @@ class PlaybookValidator:
             message = "a playbook is a mapping with the list `actions`, or a bare list of actions"
             return [Finding((), message, "type")]
         findings, data = _check_variables(data)
+        group_findings, data = _check_groups(data)
+        findings += group_findings
         explained = (
             finding
             for error in self._playbook_schema.errors(data)
@@ -177,23 +180,30 @@ class PlaybookValidator:
         self, error: "ValidationError", source_text: SourceText | None
     ) -> Iterator[Finding]:
         path = tuple(error.absolute_path)
-        if error.validator == "required":
-            yield from _missing_keys(error, "a playbook", _schema(error)["required"])
+        if error.validator == "anyOf" and not path:
+            yield from _missing_list(error)
         elif error.validator == "additionalProperties":
             for key in _unknown_keys(error):
-                yield self._unknown_key((*path, key), _schema(error)["properties"])
+                is_single = not isinstance(_instance(error)[key], dict)
+                known = _schema(error)["properties"]
+                yield self._unknown_key((*path, key), known, is_single=is_single)
         elif path == ("vars",) and error.validator == "pattern":
             name = str(error.instance)
             message = messages.invalid_variable_name(name)
             yield Finding((*path, name), message, "variable-name", at_key=True)
+        elif path == (GROUPS,) and error.validator == "pattern":
+            name = str(error.instance)
+            message = messages.text_error(GROUP, name) or "this is not the name of a group"
+            yield Finding((*path, name), message, "value", at_key=True)
         else:
             yield Finding(path, _value_message(error, path, source_text), "value")
 
-    def _unknown_key(self, path: Path, known: Mapping[str, Any]) -> Finding:
+    def _unknown_key(self, path: Path, known: Mapping[str, Any], *, is_single: bool) -> Finding:
         key = str(path[-1])
         fields = (field for action in self._actions.values() for field in action.fields)
         is_field = any(key == field.name for field in fields)
-        if len(path) == 1 and is_field and not messages.closest_key(key, known):
+        near = messages.closest_key(key, known)
+        if len(path) == 1 and is_field and (is_single or not near):
             message = f"`{key}` belongs to an action, in the list `actions`"
         else:
             owner = "a playbook" if len(path) == 1 else f"`{path[0]}`"
@@ -352,6 +362,35 @@ def _check_variables(data: Mapping[str, Any]) -> tuple[list[Finding], Mapping[st
         findings.append(Finding(("vars", name, *path), message, "value"))
     rest = {name: entry for name, entry in variables.items() if name not in wrong}
     return findings, {**data, "vars": rest}
+
+
+def _check_groups(data: Mapping[str, Any]) -> tuple[list[Finding], Mapping[str, Any]]:
+    """Check the entries of `groups`. Also return the playbook without what is wrong."""
+    groups = data.get(GROUPS)
+    if not isinstance(groups, dict):
+        return [], data
+    findings: list[Finding] = []
+    rest = {}
+    for name, entry in groups.items():
+        if _is_group_entry()(entry):
+            rest[name] = entry
+        elif len(findings) <= PROBLEMS.value:
+            findings += (
+                Finding((GROUPS, name, *path), message, "value", at_key)
+                for path, message, at_key in entry_errors(name, entry)
+            )
+    return findings, {**data, GROUPS: rest}
+
+
+_is_group_entry = cache(lambda: compile_schema(ENTRY_SCHEMA))
+
+
+def _missing_list(error: "ValidationError") -> Iterator[Finding]:
+    """Report that a playbook has nothing to do, unless a misspelled key is reported."""
+    lists = [alternative["required"][0] for alternative in _schema(error)["anyOf"]]
+    unknown = islice(_unknown_keys(error), SIMILAR_NAMES)
+    if not any(messages.closest_key(key, lists) for key in unknown):
+        yield Finding((), f"a playbook needs {messages.join_names(lists)}", "missing")
 
 
 def _without_items(schema: dict[str, Any]) -> dict[str, Any]:

@@ -57,12 +57,11 @@ from wps_run.journal.resume import Resumption
 from wps_run.journal.store import MOST_JOURNALS
 from wps_run.journal.writer import read_journal
 from wps_run.planning import Plan
-from wps_run.playbook.model import ActionTemplate
 from wps_run.playbook.options import CONNECTION
-from wps_run.playbook.steps import action_index
 from wps_run.problems import PlaybookError, UsageError, is_out_of_files
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
 from wps_run.report.progress import wait_line
+from wps_run.report.values import value_text
 from wps_run.text import Label
 
 if TYPE_CHECKING:
@@ -389,17 +388,16 @@ def _confirm(
     Raises:
         UsageError: The answer is not yes, or stdin or stderr is no terminal.
     """
-    counts = Counter(
-        (item.action.name, plan.hub, endpoint(plan).host)
-        for plan in plans
-        if not _is_local(endpoint(plan))
-        for item in _destructive_actions(plan, resumption)
-    )
+    counts: Counter[tuple[str, str, str, str]] = Counter()
+    for plan in plans:
+        if not _is_local(endpoint(plan)):
+            for (what, unit), count in _destructive_effects(plan, resumption).items():
+                counts[what, unit, plan.hub, endpoint(plan).host] += count
     if not counts:
         return
-    for (name, hub, host), count in counts.items():
-        actions = "1 action" if count == 1 else f"{count} actions"
-        show_message(Label.WARNING, f"{name} on hub `{hub}` at {host} ({actions})")
+    for (what, unit, hub, host), count in counts.items():
+        units = f"{count:,} {unit}" if count == 1 else f"{count:,} {unit}s"
+        show_message(Label.WARNING, f"{what} on hub `{hub}` at {host} ({units})")
     if not _is_at_terminal():
         raise UsageError(
             "nothing was sent; this needs confirmation and there is no terminal to ask at, so "
@@ -410,12 +408,31 @@ def _confirm(
         raise UsageError("nothing was sent; answer `y` to continue, or use --yes")
 
 
-def _destructive_actions(plan: Plan, resumption: Resumption | None) -> list[ActionTemplate]:
-    actions = [item for item in plan.playbook.actions if item.action.is_destructive]
-    if not actions or resumption is None:
-        return actions
-    running = {step.action_index for step in plan.steps() if resumption.runs(step)}
-    return [item for item in actions if action_index(item) in running]
+def _destructive_effects(plan: Plan, resumption: Resumption | None) -> Counter[tuple[str, str]]:
+    """Count what needs confirmation: the actions that close, and whom a `prune` removes.
+
+    Returns:
+        What is done, and the unit in which it is counted, to the count.
+    """
+    actions = {
+        number: item
+        for number, item in enumerate(plan.playbook.actions)
+        if item.action.is_destructive or item.kept
+    }
+    if resumption is None and not any(item.kept for item in actions.values()):
+        return Counter((item.action.name, "action") for item in actions.values())
+    effects: Counter[tuple[str, str]] = Counter()
+    closing: set[int] = set()
+    for step in plan.steps():
+        item = actions.get(step.action_index)
+        if item is None or (resumption is not None and not resumption.runs(step)):
+            continue
+        if item.kept:
+            effects[f"prune of group `{value_text(step.target['group'])}`", "connection"] += 1
+        elif step.action_index not in closing:
+            closing.add(step.action_index)
+            effects[item.action.name, "action"] += 1
+    return effects
 
 
 def _is_local(endpoint: "Endpoint") -> bool:
