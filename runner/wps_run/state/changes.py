@@ -1,0 +1,389 @@
+"""What steps would change: each is compared with the live state, as earlier steps leave it.
+
+The state is read where a step needs it, and nothing else is: groups are listed, users, connections
+and permissions are asked for one by one. `LiveState` is pure; `compare` reads.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from enum import StrEnum
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
+
+from wps_run.actions.table import OverlapKind, Phase
+from wps_run.playbook.live import LiveConnection
+from wps_run.playbook.steps import Step
+from wps_run.state.reader import StateSource
+
+
+class Verdict(StrEnum):
+    """What a step would do.
+
+    ABSENT: its user or connection does not exist, so that the service would answer 404.
+    NOT_KNOWN: reading cannot tell.
+    """
+
+    CHANGE = "change"
+    IN_PLACE = "in-place"
+    ABSENT = "absent"
+    NOT_KNOWN = "not-known"
+
+
+class StepChange(NamedTuple):
+    """A step, what it would do, and why that is so; "" where there is nothing to add."""
+
+    step: Step
+    verdict: Verdict
+    reason: str = ""
+
+
+class QuestionKind(StrEnum):
+    """What can be read."""
+
+    MEMBERS = "members"
+    USER = "user"
+    CONNECTION = "connection"
+    PERMISSION = "permission"
+
+
+class Question(NamedTuple):
+    """What must be read before a step can be judged: its kind, and the names that it is about."""
+
+    kind: QuestionKind
+    names: tuple[str, ...]
+
+
+class _UnreadError(Exception):
+    """Something has to be read first."""
+
+    def __init__(self, kind: QuestionKind, *names: str) -> None:
+        self.question = Question(kind, names)
+        super().__init__(kind)
+
+
+class _Judgment(NamedTuple):
+    """A verdict, and how the state is after the step; None if the step leaves it as it is."""
+
+    verdict: Verdict
+    reason: str = ""
+    apply: Callable[[], object] | None = None
+
+
+class _Group:
+    """The members of a group, as the steps so far leave them.
+
+    Attributes:
+        connections: Connection ID to user, or None if it is anonymous or its user is not known.
+        joined: Users whom a step has added. Which connections they have is not known.
+        has_strangers: Whether a step has added a connection, whose user is not known.
+    """
+
+    def __init__(self, members: Iterable[LiveConnection]) -> None:
+        self.connections: dict[str, str | None] = dict(members)
+        self.joined: set[str] = set()
+        self.has_strangers = False
+        self._users = Counter(user for user in self.connections.values() if user is not None)
+
+    def has_user(self, user: str) -> bool:
+        return user in self._users or user in self.joined
+
+    def add_connection(self, connection: str) -> None:
+        self.connections[connection] = None
+        self.has_strangers = True
+
+    def remove_connection(self, connection: str) -> None:
+        user = self.connections.pop(connection, None)
+        if user is not None:
+            self._users[user] -= 1
+            if not self._users[user]:
+                del self._users[user]
+
+    def remove_user(self, user: str) -> None:
+        self.joined.discard(user)
+        if user in self._users:
+            for connection in [c for c, u in self.connections.items() if u == user]:
+                self.remove_connection(connection)
+
+
+_MESSAGES = "messages are not compared"
+_CLOSES = "closes are not compared"
+_FILTER = "which connections match a `filter` cannot be read"
+_CLOSED = "an earlier step closes connections"
+_FILTERED = "an earlier step changes the group by a `filter`"
+_STRANGERS = "an earlier step adds connections whose users are not known"
+_JOINED = "an earlier step adds users whose connections are not known"
+_OTHER_GROUPS = "the groups of one user or connection cannot be listed"
+_NO_USER = "the user has no connection"
+_NO_CONNECTION = "the connection does not exist"
+
+_IN_PLACE = _Judgment(Verdict.IN_PLACE)
+
+
+class LiveState:
+    """The state of a hub, as far as it was read, and as the steps so far leave it. Pure."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, _Group] = {}
+        self._users: dict[str, bool] = {}
+        self._connections: dict[str, bool] = {}
+        self._permissions: dict[tuple[str, ...], bool] = {}
+        self._filtered: set[str] = set()
+        """Groups that a filter has changed."""
+        self._left: set[str] = set()
+        """Users who were removed from every group, also from those that are read later."""
+        self._removed: set[str] = set()
+        """Connections likewise."""
+        self._closed_users: set[str] = set()
+        """Users some of whose connections were closed."""
+        self._all_closed = False
+
+    def question(self, step: Step) -> Question | None:
+        """Return what must be read to judge a step, or None."""
+        try:
+            self._judgment(step)
+        except _UnreadError as error:
+            return error.question
+        return None
+
+    def add_answer(
+        self,
+        question: Question,
+        answer: bool | tuple[LiveConnection, ...],  # noqa: FBT001 -- read
+    ) -> None:
+        """Add what was read."""
+        names = question.names
+        if isinstance(answer, tuple):
+            self._add_group(names[0], answer)
+        elif question.kind is QuestionKind.USER:
+            self._users[names[0]] = answer
+        elif question.kind is QuestionKind.CONNECTION:
+            self._connections[names[0]] = answer
+        else:
+            self._permissions[names] = answer
+
+    def judge(self, step: Step) -> StepChange | Question:
+        """Return what a step would do, and count it as done; or what must be read first."""
+        try:
+            verdict, reason, apply = self._judgment(step)
+        except _UnreadError as error:
+            return error.question
+        if apply:
+            apply()
+        return StepChange(step, verdict, reason)
+
+    def _add_group(self, name: str, members: tuple[LiveConnection, ...]) -> None:
+        for connection, user in members:
+            self._connections.setdefault(connection, True)
+            if user is not None:
+                self._users.setdefault(user, True)
+        self._groups[name] = _Group(
+            member
+            for member in members
+            if member.connection_id not in self._removed and member.user_id not in self._left
+        )
+
+    def _judgment(self, step: Step) -> _Judgment:
+        overlap, targets = step.action.overlap, step.action.targets
+        values = {name: str(step.values[name]) for name in targets if name in step.values}
+        if overlap.kind is OverlapKind.SEND or overlap.phase is Phase.BROADCAST:
+            return _Judgment(Verdict.NOT_KNOWN, _MESSAGES)
+        if overlap.phase is Phase.CLOSE:
+            return self._close(values)
+        if self._all_closed:
+            return _Judgment(Verdict.NOT_KNOWN, _CLOSED)
+        if overlap.kind in {OverlapKind.GRANT, OverlapKind.REVOKE}:
+            return self._permission(overlap.kind, values)
+        if overlap.kind is OverlapKind.LEAVE_ALL:
+            return self._leave_all(values)
+        return self._membership(overlap.kind, step, values)
+
+    def _membership(self, kind: OverlapKind, step: Step, values: dict[str, str]) -> _Judgment:
+        groups = step.values.get("groups")
+        if isinstance(groups, tuple):
+            return _Judgment(Verdict.NOT_KNOWN, _FILTER, partial(self._filtered.update, groups))
+        name = values["group"]
+        if name in self._filtered:
+            return _Judgment(Verdict.NOT_KNOWN, _FILTERED)
+        user, connection = values.get("userId"), values.get("connectionId", "")
+        if user in self._closed_users:
+            return _Judgment(Verdict.NOT_KNOWN, _CLOSED)
+        group = self._group(name)
+        if user is not None:
+            join, leave = self._join_user, self._leave_user
+            return join(group, user) if kind is OverlapKind.JOIN else leave(group, user)
+        if kind is OverlapKind.JOIN:
+            return self._join_connection(group, connection)
+        return self._leave_connection(group, connection)
+
+    def _join_user(self, group: _Group, user: str) -> _Judgment:
+        if group.has_user(user):
+            return _IN_PLACE
+        if not self._has_user(user):
+            return _Judgment(Verdict.ABSENT, _NO_USER)
+        return _Judgment(Verdict.CHANGE, apply=lambda: group.joined.add(user))
+
+    def _leave_user(self, group: _Group, user: str) -> _Judgment:
+        if group.has_user(user):
+            return _Judgment(Verdict.CHANGE, apply=lambda: group.remove_user(user))
+        return _Judgment(Verdict.NOT_KNOWN, _STRANGERS) if group.has_strangers else _IN_PLACE
+
+    def _join_connection(self, group: _Group, connection: str) -> _Judgment:
+        if connection in group.connections:
+            return _IN_PLACE
+        if not self._has_connection(connection):
+            return _Judgment(Verdict.ABSENT, _NO_CONNECTION)
+        return _Judgment(Verdict.CHANGE, apply=lambda: group.add_connection(connection))
+
+    def _leave_connection(self, group: _Group, connection: str) -> _Judgment:
+        if connection in group.connections:
+            return _Judgment(Verdict.CHANGE, apply=lambda: group.remove_connection(connection))
+        return _Judgment(Verdict.NOT_KNOWN, _JOINED) if group.joined else _IN_PLACE
+
+    def _leave_all(self, values: dict[str, str]) -> _Judgment:
+        user, connection = values.get("userId"), values.get("connectionId", "")
+        if user is not None:
+            exists = self._has_user(user)
+            is_member = any(group.has_user(user) for group in self._groups.values())
+        else:
+            exists = self._has_connection(connection)
+            is_member = any(connection in group.connections for group in self._groups.values())
+        if not exists:
+            return _IN_PLACE
+        apply = (
+            partial(self._remove_connection, connection)
+            if user is None
+            else partial(self._remove_user, user)
+        )
+        if is_member:
+            return _Judgment(Verdict.CHANGE, "", apply)
+        return _Judgment(Verdict.NOT_KNOWN, _OTHER_GROUPS, apply)
+
+    def _permission(self, kind: OverlapKind, values: dict[str, str]) -> _Judgment:
+        connection = values["connectionId"]
+        key = (connection, values["permission"], values["targetName"])
+        is_closed = self._connections.get(connection) is False
+        is_allowed = not is_closed and self._has_permission(*key)
+        if is_allowed is (kind is OverlapKind.GRANT):
+            return _IN_PLACE
+        if kind is OverlapKind.GRANT and not self._has_connection(connection):
+            return _Judgment(Verdict.ABSENT, _NO_CONNECTION)
+        return _Judgment(
+            Verdict.CHANGE, apply=lambda: self._permissions.update({key: not is_allowed})
+        )
+
+    def _close(self, values: dict[str, str]) -> _Judgment:
+        """Closes are not compared; whom they close is not there for later steps."""
+        apply: Callable[[], object]
+        if "connectionId" in values:
+            apply = partial(self._close_connections, [values["connectionId"]])
+        elif "userId" in values:
+            apply = partial(self._close_user, values["userId"])
+        elif "group" in values and values["group"] not in self._filtered:
+            apply = partial(self._close_group, self._group(values["group"]))
+        else:
+            apply = self._close_all
+        return _Judgment(Verdict.NOT_KNOWN, _CLOSES, apply)
+
+    def _close_all(self) -> None:
+        self._all_closed = True
+
+    def _close_user(self, user: str) -> None:
+        self._closed_users.add(user)
+        self._remove_user(user)
+
+    def _close_group(self, group: _Group) -> None:
+        users = {user for user in group.connections.values() if user is not None} | group.joined
+        self._closed_users |= users  # they may have other connections
+        self._close_connections(list(group.connections))
+
+    def _close_connections(self, connections: Iterable[str]) -> None:
+        for connection in connections:
+            for group in self._groups.values():
+                user = group.connections.get(connection)
+                if user is not None:
+                    self._closed_users.add(user)
+            self._connections[connection] = False
+            self._remove_connection(connection)
+
+    def _remove_user(self, user: str) -> None:
+        self._left.add(user)
+        for group in self._groups.values():
+            group.remove_user(user)
+
+    def _remove_connection(self, connection: str) -> None:
+        self._removed.add(connection)
+        for group in self._groups.values():
+            group.remove_connection(connection)
+
+    def _group(self, name: str) -> _Group:
+        group = self._groups.get(name)
+        if group is None:
+            raise _UnreadError(QuestionKind.MEMBERS, name)
+        return group
+
+    def _has_user(self, user: str) -> bool:
+        return self._read(self._users, QuestionKind.USER, user)
+
+    def _has_connection(self, connection: str) -> bool:
+        return self._read(self._connections, QuestionKind.CONNECTION, connection)
+
+    def _has_permission(self, *key: str) -> bool:
+        allowed = self._permissions.get(key)
+        if allowed is None:
+            raise _UnreadError(QuestionKind.PERMISSION, *key)
+        return allowed
+
+    def _read(self, known: Mapping[str, bool], kind: QuestionKind, name: str) -> bool:
+        exists = known.get(name)
+        if exists is None:
+            raise _UnreadError(kind, name)
+        return exists
+
+
+BLOCK = 1000
+"""How many steps are looked at together, so that what they need is read concurrently."""
+
+
+async def compare(
+    steps: Iterable[Step], source: StateSource, state: LiveState | None = None
+) -> AsyncIterator[list[StepChange]]:
+    """Judge the steps of a plan, in order and in blocks.
+
+    Args:
+        steps: The steps of one hub, in the order of the plan; read lazily.
+        source: What answers about the hub.
+        state: What was read before, or None.
+
+    Raises:
+        ReadError: Something cannot be read.
+    """
+    state, steps = state or LiveState(), iter(steps)
+    while block := list(islice(steps, BLOCK)):
+        while questions := {question for step in block if (question := state.question(step))}:
+            await _answer(questions, state, source)
+        changes = []
+        for step in block:
+            while isinstance(change := state.judge(step), Question):
+                await _answer([change], state, source)
+            changes.append(change)
+        yield changes
+
+
+async def _answer(questions: Iterable[Question], state: LiveState, source: StateSource) -> None:
+    """Read what is asked, all of it concurrently: the source limits the requests in flight."""
+    async with asyncio.TaskGroup() as group:
+        tasks = {question: group.create_task(_ask(question, source)) for question in questions}
+    for question, task in tasks.items():
+        state.add_answer(question, task.result())
+
+
+async def _ask(question: Question, source: StateSource) -> bool | tuple[LiveConnection, ...]:
+    asks: Mapping[QuestionKind, Callable[..., Awaitable[bool | tuple[LiveConnection, ...]]]] = {
+        QuestionKind.MEMBERS: source.members,
+        QuestionKind.USER: source.user_exists,
+        QuestionKind.CONNECTION: source.connection_exists,
+        QuestionKind.PERMISSION: source.has_permission,
+    }
+    return await asks[question.kind](*question.names)
