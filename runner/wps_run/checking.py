@@ -7,6 +7,7 @@ from pathlib import Path
 from wps_run import input_limits
 from wps_run.document.loader import decode, load, parse
 from wps_run.input_limits import Limit
+from wps_run.playbook.expectations import ExpectationCheck, check_expectations
 from wps_run.playbook.files import Files, read_input, require_below
 from wps_run.playbook.lint import (
     find_not_in_binding,
@@ -143,9 +144,20 @@ def validate(
     errors = (
         *playbook.problems,
         *check_steps(playbook, scope).problems,
+        *expectations_of(playbook, scope).problems,
         *limited(find_not_in_binding(playbook) if binding_only else ()),
     )
     return tuple(limited(sort_problems((*errors, *limited(find_warnings(playbook))))))
+
+
+def expectations_of(playbook: Playbook, scope: VariableScope) -> ExpectationCheck:
+    """Check the expectations of a playbook. They are numbered from 0."""
+    return check_expectations(
+        playbook.document,
+        playbook.expectations,
+        scope,
+        slash_in_names=playbook.slash_in_names,
+    )
 
 
 def scope_of(  # noqa: PLR0913 -- what `${…}` can name, by name

@@ -96,6 +96,9 @@ EXPANDED = Limit(
     "characters",
     "use shorter values or fewer `${…}`",
 )
+EXPECTATIONS = Limit(
+    "entries of `expect`, of all playbooks of a run", 10_000, "entries", "use lists in them"
+)
 DEPTH = Limit("nested lists and mappings", 64, "levels", "a playbook needs five")
 BAD_ROWS = Limit(
     "bad rows of one source that are counted", 1_000, "rows", "correct these and check again"

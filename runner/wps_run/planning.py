@@ -2,15 +2,22 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from wps_run.checking import DEFAULT_CONNECTION, connections_of, raise_errors, scope_of
+from wps_run.checking import (
+    DEFAULT_CONNECTION,
+    connections_of,
+    expectations_of,
+    raise_errors,
+    scope_of,
+)
 from wps_run.connect.settings import resolve_connection, resolve_hub
 from wps_run.document.document import Path
 from wps_run.execution.run_info import Destination, RunInfo
-from wps_run.input_limits import ACTIONS
+from wps_run.input_limits import ACTIONS, EXPECTATIONS
+from wps_run.playbook.expectations import EXPECT, Expectation, contradictions
 from wps_run.playbook.model import Playbook
 from wps_run.playbook.options import Mode, OnError, RunOptions, merge_options
 from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
@@ -90,6 +97,7 @@ class Plan:
         total: The number of its steps, or of those in the shard.
         plan_total: The number of its steps in all shards.
         shard: The shard to run, or None for all steps.
+        expectations: What must hold after the actions of the run.
     """
 
     playbook: Playbook
@@ -101,6 +109,12 @@ class Plan:
     total: int
     plan_total: int
     shard: Shard | None = None
+    expectations: tuple[Expectation, ...] = ()
+
+    def without_actions(self) -> "Plan":
+        """Return the plan with its expectations only."""
+        playbook = self.playbook._replace(actions=())
+        return replace(self, playbook=playbook, first=0, total=0, plan_total=0)
 
     def stopping_actions(self, on_error: str) -> frozenset[int]:
         """Return the indexes of the playbook's actions whose failure stops the run.
@@ -146,17 +160,25 @@ def plan(
         check_steps(playbook, scope, shard)
         for playbook, scope in zip(playbooks, scopes, strict=True)
     ]
+    expected = [
+        expectations_of(playbook, scope) for playbook, scope in zip(playbooks, scopes, strict=True)
+    ]
     raise_errors(
         [
             problem
-            for playbook, checked in zip(playbooks, checks, strict=True)
-            for problem in sort_problems((*playbook.problems, *checked.problems))
+            for playbook, checked, conditions in zip(playbooks, checks, expected, strict=True)
+            for problem in sort_problems(
+                (*playbook.problems, *checked.problems, *conditions.problems)
+            )
         ]
     )
     plans: list[Plan] = []
     listed: dict[tuple[str, str], Position] = {}
     first = 0
-    for playbook, scope, checked in zip(playbooks, scopes, checks, strict=True):
+    expectations = 0
+    for playbook, scope, checked, conditions in zip(
+        playbooks, scopes, checks, expected, strict=True
+    ):
         hub = playbook.hub if overrides.hub is None else overrides.hub
         options = merge_options(playbook.options, overrides.options)
         plans.append(
@@ -170,13 +192,19 @@ def plan(
                 total=checked.owned,
                 plan_total=checked.steps,
                 shard=shard,
+                expectations=tuple(
+                    replace(each, index=expectations + each.index)
+                    for each in conditions.expectations
+                ),
             )
         )
+        expectations += len(conditions.expectations)
         _require_new_groups(plans[-1], checked.groups, listed)
         first += checked.steps
         if first > ACTIONS.value:
             message = f"the run, with the playbooks up to this one, {ACTIONS.error}"
             raise PlaybookError([playbook.document.problem(message, "too-many", ())])
+    _check_together(plans)
     if shard:
         require_commuting(
             [
@@ -185,6 +213,36 @@ def plan(
             ]
         )
     return tuple(plans)
+
+
+def _check_together(plans: Sequence[Plan]) -> None:
+    """Check the expectations of all playbooks of a run.
+
+    Raises:
+        PlaybookError: There are too many, some contradict each other, or only a shard runs.
+    """
+    plans = [plan for plan in plans if plan.expectations]
+    if not plans:
+        return
+    document = plans[-1].playbook.document
+    if plans[-1].shard:
+        message = (
+            f"a shard does not know when the others end, so it cannot check `{EXPECT}`; leave it "
+            "out, and check it with `wps-run verify` when all shards have ended"
+        )
+        raise PlaybookError([document.problem(message, "shard", (EXPECT,), at_key=True)])
+    if sum(len(plan.expectations) for plan in plans) > EXPECTATIONS.value:
+        message = f"the run, with the playbooks up to this one, {EXPECTATIONS.error}"
+        raise PlaybookError([document.problem(message, "too-many", (EXPECT,), at_key=True)])
+    raise_errors(
+        [
+            *contradictions(
+                (plan.playbook.document, plan.hub.lower(), each)
+                for plan in plans
+                for each in plan.expectations
+            )
+        ]
+    )
 
 
 def _require_new_groups(
@@ -226,4 +284,5 @@ def run_info(
         pace=" / ".join(dict.fromkeys(paces)),
         shard=next((plan.shard for plan in plans), None),
         plan_total=sum(plan.plan_total for plan in plans),
+        expectations=sum(len(plan.expectations) for plan in plans),
     )

@@ -7,17 +7,18 @@ else is simulated: a connection in `excluded` gets no client, since nothing says
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 from wps_run.connect.endpoint import Endpoint
 from wps_run.emulator.clients import NullClient
 from wps_run.emulator.effects import Close
-from wps_run.emulator.hub import Hub
+from wps_run.emulator.hub import Hub, UnknownConnectionError
 from wps_run.emulator.names import Permission
 from wps_run.emulator.request_log import RequestEntry
 from wps_run.emulator.server import Emulator
+from wps_run.playbook.live import LiveConnection
 from wps_run.playbook.steps import Step
 from wps_run.problems import UsageError
 from wps_run.redaction import NO_SECRETS, Secrets
@@ -115,6 +116,54 @@ class SimulatedClients:
         return f"no simulated client was left {where}"
 
 
+class SimulatedState:
+    """The state of one hub of a rehearsal, read from the emulator itself, without requests.
+
+    So the faults of the rehearsal do not affect it. It is a `StateSource`, and has what happened
+    to the clients of the hub as `RehearsalEffects`.
+    """
+
+    def __init__(self, hub: Hub, clients: SimulatedClients) -> None:
+        self._hub = hub
+        self._clients = clients
+
+    async def members(self, group: str) -> tuple[LiveConnection, ...]:
+        connections = self._hub.connections
+        return tuple(
+            LiveConnection(connection_id, connections[connection_id].user_id)
+            for connection_id in sorted(self._hub.groups.get(group, ()))
+        )
+
+    async def user_exists(self, user_id: str) -> bool:
+        return user_id in self._hub.users
+
+    async def connection_exists(self, connection_id: str) -> bool:
+        return connection_id in self._hub.connections
+
+    async def group_exists(self, group: str) -> bool:
+        return group in self._hub.groups
+
+    async def has_permission(self, connection_id: str, permission: str, target_name: str) -> bool:
+        try:
+            return self._hub.check(Permission(permission), connection_id, target_name)
+        except UnknownConnectionError:
+            return False
+
+    def recipients(self, message: str) -> Collection[str] | None:
+        """Return the clients that received a message; None if there was no such message."""
+        equal = [item for item in self._clients.deliveries if item.text == message]
+        if not equal:
+            return None
+        return dict.fromkeys(name for delivery in equal for name in delivery.recipients)
+
+    def closings(self) -> Mapping[str, Collection[str]]:
+        """Return the clients that were closed, each with the reasons that it received."""
+        reasons: dict[str, list[str]] = {}
+        for closed in self._clients.closed:
+            reasons.setdefault(closed.client, []).append(closed.reason)
+        return reasons
+
+
 class Rehearsal:
     """A fresh emulator with a client for each name in the steps.
 
@@ -173,6 +222,12 @@ class Rehearsal:
     @property
     def endpoint(self) -> Endpoint:
         return self._emulator.endpoint
+
+    def state(self, hub: str) -> SimulatedState:
+        """Return the current state of a hub."""
+        name = hub.lower()
+        clients = self._hubs.get(name, SimulatedClients())
+        return SimulatedState(self._emulator.hubs.get(name, Hub()), clients)
 
     def simulations(self) -> tuple[Simulation, ...]:
         """Return the current result for each hub."""

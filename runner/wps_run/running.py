@@ -1,16 +1,28 @@
 """Run plans: endpoints, clients, the executor and the fingerprint of a run put together."""
 
+import asyncio
 import os
 import secrets
 import ssl
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from wps_run import input_limits
 from wps_run.actions.request import API_VERSION
@@ -20,7 +32,7 @@ from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.settings import resolve_endpoint
 from wps_run.execution.executor import Executor
 from wps_run.execution.limits import ConcurrencyLimiter, Wait
-from wps_run.execution.result import Result
+from wps_run.execution.result import ExpectationResult, Result, Status, milliseconds
 from wps_run.execution.scheduler import BATCH
 from wps_run.execution.stop import Stop
 from wps_run.journal.fingerprint import (
@@ -32,6 +44,7 @@ from wps_run.journal.fingerprint import (
 )
 from wps_run.journal.recorder import RunRecorder
 from wps_run.planning import Plan
+from wps_run.playbook.expectations import Expectation
 from wps_run.playbook.files import Files, open_input, read_input
 from wps_run.playbook.lint import used_variables
 from wps_run.playbook.options import Mode
@@ -39,9 +52,11 @@ from wps_run.playbook.rows import InputError
 from wps_run.playbook.variables import VariableValue
 from wps_run.problems import SettingsError
 from wps_run.redaction import NO_SECRETS
+from wps_run.state.expectations import INTERRUPTED, check_expectation, result_of
+from wps_run.state.reader import StateReader
 
 if TYPE_CHECKING:
-    from wps_run.rehearsal import Rehearsal
+    from wps_run.rehearsal import Rehearsal, SimulatedState
 
 
 def endpoint_of(
@@ -129,18 +144,7 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
     failure: Exception | None = None
     async with AsyncExitStack() as stack:
         # All clients first: an unusable key, identity or proxy shows before anything is sent.
-        clients = [
-            Client(
-                endpoint(plan),
-                concurrency=plan.options.concurrency,
-                tls=tls,
-                secrets=plan.scope.secrets,
-                variables=[
-                    value for value in _used_values(plan).values() if isinstance(value, str)
-                ],
-            )
-            for plan in plans
-        ]
+        clients = [_client(plan, endpoint(plan), tls) for plan in plans]
         for client in clients:
             await stack.enter_async_context(client)
         for plan, client in zip(plans, clients, strict=True):
@@ -161,6 +165,97 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
             await client.close()  # the connections of the next plan need its descriptors
     if failure is not None:
         raise failure
+
+
+def _client(plan: Plan, endpoint: Endpoint, tls: ssl.SSLContext | None) -> Client:
+    return Client(
+        endpoint,
+        concurrency=plan.options.concurrency,
+        tls=tls,
+        secrets=plan.scope.secrets,
+        variables=[value for value in _used_values(plan).values() if isinstance(value, str)],
+    )
+
+
+async def check_expectations(
+    plans: Sequence[Plan],
+    endpoint: Callable[[Plan], Endpoint],
+    stop: Stop,
+    *,
+    ca_bundle: str | None = None,
+    rehearsed: "Callable[[Plan], SimulatedState] | None" = None,
+) -> AsyncGenerator[tuple[Expectation, ExpectationResult]]:
+    """Check the expectations of plans, after their actions, and yield a result for each in order.
+
+    Args:
+        plans: The plans.
+        endpoint: Gives the endpoint of a plan.
+        stop: After an interrupt, the remaining expectations are skipped.
+        ca_bundle: A file of certificates to trust besides the system's, or None.
+        rehearsed: Gives the state after a rehearsal; None to read from the service.
+
+    Raises:
+        SettingsError: An endpoint is missing or cannot be used.
+    """
+    tls = _load_tls(ca_bundle) if ca_bundle else None
+    for plan in plans:
+        if not plan.expectations:
+            continue
+        async with AsyncExitStack() as stack:
+            if rehearsed:
+                simulated = rehearsed(plan)
+                checking = partial(check_expectation, state=simulated, effects=simulated)
+            else:
+                client = await stack.enter_async_context(_client(plan, endpoint(plan), tls))
+                reader = StateReader(client, plan.hub, plan.options)
+                checking = partial(check_expectation, state=reader, effects=None)
+            checks = _check_all(plan, partial(checking, mask=plan.scope.secrets.mask), stop)
+            async with aclosing(checks):
+                async for checked in checks:
+                    yield checked
+
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+"""Seconds between the first two checks of `within`; pauses double up to the longest."""
+
+_Check = Callable[[Expectation], Awaitable[ExpectationResult]]
+
+
+async def _check_all(
+    plan: Plan, check: _Check, stop: Stop
+) -> AsyncGenerator[tuple[Expectation, ExpectationResult]]:
+    """Check the expectations of a plan side by side; yield the results in order."""
+    slots = asyncio.Semaphore(plan.options.concurrency)
+    interrupted = asyncio.create_task(stop.interrupted.wait())
+    tasks = [asyncio.create_task(_check(each, check, slots)) for each in plan.expectations]
+    try:
+        for expectation, task in zip(plan.expectations, tasks, strict=True):
+            if not stop.interrupted.is_set():
+                await asyncio.wait({task, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                yield expectation, task.result()
+            else:
+                yield expectation, result_of(expectation, Status.SKIPPED, INTERRUPTED)
+    finally:
+        for pending in (interrupted, *tasks):
+            pending.cancel()
+        await asyncio.gather(interrupted, *tasks, return_exceptions=True)
+
+
+async def _check(
+    expectation: Expectation, check: _Check, slots: asyncio.Semaphore
+) -> ExpectationResult:
+    """Check one expectation, again and again until it holds or its time is over."""
+    started, pause = time.monotonic(), _FIRST_PAUSE
+    while True:
+        async with slots:
+            result = await check(expectation)
+        elapsed = time.monotonic() - started
+        remaining = expectation.within - elapsed
+        if result.status is not Status.FAILED or remaining <= 0:
+            return structs.replace(result, duration_ms=milliseconds(elapsed))
+        await asyncio.sleep(min(pause, remaining))  # noqa: TID251 -- the pause of `within`
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 _SPARE_FILES = 16

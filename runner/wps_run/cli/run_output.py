@@ -19,7 +19,7 @@ from wps_run.cli.journals import (
 )
 from wps_run.cli.report_files import JOB_SUMMARY, add_job_summary, write_reports
 from wps_run.cli.terminal import StdoutError, columns_of, show_message, styler_for, use_utf8_stdout
-from wps_run.execution.result import Result
+from wps_run.execution.result import ExpectationResult, Result
 from wps_run.execution.run_info import RunInfo
 from wps_run.execution.summary import EXIT_FAILED, Summary
 from wps_run.journal.format import KeptOptions
@@ -30,12 +30,13 @@ from wps_run.planning import Plan
 from wps_run.report.formats import OUTPUT_FORMATS, Reporter
 from wps_run.report.github import AnnotatedReporter
 from wps_run.report.records import summary_record
-from wps_run.report.run_report import RunReport
+from wps_run.report.run_report import RunReport, expectations_of
 from wps_run.report.text import QuietReporter, TextReporter, next_steps, summary_line
 from wps_run.text import Label
 
 if TYPE_CHECKING:
     from wps_run.connect.endpoint import Endpoint
+    from wps_run.rehearsal import SimulatedState
     from wps_run.report.simulation import Simulation
 
 
@@ -48,12 +49,14 @@ class RunContext:
         endpoint: Gives the endpoint of a plan.
         recorder: Its journal, and the results of an earlier part.
         simulations: Gives what would happen, at the end; nothing unless it is a rehearsal.
+        rehearsed: Gives the state that a rehearsal left; None if it is no rehearsal.
     """
 
     run: RunInfo
     endpoint: "Callable[[Plan], Endpoint]"
     recorder: RunRecorder
     simulations: "Callable[[], Sequence[Simulation]]" = tuple
+    rehearsed: "Callable[[Plan], SimulatedState] | None" = None
 
 
 class RunOutput:
@@ -116,6 +119,10 @@ class RunOutput:
         """Return the text of results."""
         return "".join(map(self._reporter.result, results)) if self._lists_results else ""
 
+    def format_expectation(self, result: ExpectationResult) -> str:
+        """Return the text of the result of an expectation."""
+        return self._reporter.expectation(result)
+
     def write(self, text: str) -> None:
         """Write and flush, so that readers of a pipe see it."""
         if not text or self.error is not None:
@@ -147,12 +154,14 @@ class RunOutput:
         lasting = context.recorder.lasting
         if lasting:
             simulations = tuple(simulation.without_text() for simulation in simulations)
+        history = read_journal(journal.path)
         report = RunReport(
             context.run,
             context.recorder.started,
-            RecordedResults(read_journal(journal.path)),
+            RecordedResults(history),
             summary,
             simulations,
+            expectations=expectations_of(history),
         )
         succeeded = write_reports(self._reports, report, lasting.path if lasting else None)
         if self._job_summary:

@@ -31,12 +31,13 @@ class Status(StrEnum):
 
 
 class SkipReason(StrEnum):
-    """Why an action was skipped; the `code` of its error."""
+    """Why an action or an expectation was skipped; the `code` of its error."""
 
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
     MISSING = "missing"
     JOURNAL = "journal"
+    REHEARSAL_ONLY = "rehearsal-only"
 
 
 class ActionError(Struct, frozen=True):
@@ -122,6 +123,31 @@ class Result(Struct, frozen=True, rename="camel", tag="result"):
             "target": {name: [*v] if isinstance(v, tuple) else v for name, v in target},
             "tries": [*record["tries"]],
         }
+
+
+class ExpectationResult(Struct, frozen=True, rename="camel", tag="expectation"):
+    """Whether one expectation holds. It holds no payload in a journal.
+
+    Attributes:
+        index: Its number among all expectations of the run, from 0.
+        statement: What is expected, as a sentence.
+        source: `file:line`.
+        status: `ok` if it holds, `failed` if it does not, `unknown` if that cannot be read.
+        error: Why it is not ok, or None.
+        duration_ms: Milliseconds until this was known, `within` included.
+    """
+
+    index: Index
+    statement: str
+    source: str
+    status: Status
+    error: ActionError | None
+    duration_ms: Milliseconds
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as plain data, with the keys of journals and reports."""
+        record: dict[str, Any] = msgspec.to_builtins(self)
+        return record
 
 
 def result_for(  # noqa: PLR0913 -- what a run finds out about a step, by name

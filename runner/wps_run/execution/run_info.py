@@ -28,6 +28,7 @@ class RunInfo:
         pace: Mode and concurrency, as text.
         shard: The shard of the plan, or None for all of it.
         plan_total: The number of actions of the plan, all shards included; 0 if not counted.
+        expectations: The number of expectations that are checked after the actions.
     """
 
     destination: Destination
@@ -38,6 +39,7 @@ class RunInfo:
     pace: str
     shard: Shard | None = None
     plan_total: int = 0
+    expectations: int = 0
 
     @property
     def shard_suffix(self) -> str:
@@ -54,6 +56,10 @@ class RunInfo:
         total = self.plan_total if self.shard else self.total
         part = f"{self.total} of " if self.shard else ""
         size = f"{part}{total} {'action' if total == 1 else 'actions'}"
+        if self.expectations:
+            expectations = "expectation" if self.expectations == 1 else "expectations"
+            more = f"{self.expectations} {expectations}"
+            size = f"{size} and {more}" if total else more
         playbooks = replace_invisible(", ".join(self.playbooks))
         return (
             f"{destination}{self.shard_suffix} · hub {', '.join(self.hubs)} · {playbooks} · "

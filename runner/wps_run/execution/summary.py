@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from math import ceil
 
-from wps_run.execution.result import ActionError, Result, SkipReason, Status
+from wps_run.execution.result import ActionError, ExpectationResult, Result, SkipReason, Status
 
 EXIT_OK, EXIT_FAILED, EXIT_UNKNOWN = 0, 1, 3
 """Exit codes of a run. Schedulers that retry depend on them, so they never change. Exit code 2,
@@ -97,6 +97,8 @@ class Summary:
         since_ms: When this part of a resumed run began, in milliseconds after its first part.
         started: How many actions started in this part.
         earlier: How many results are of an earlier part of a resumed run.
+        expectations: The number of expectations for each status; they are not in `counts`.
+        rehearsal_only: How many of the skipped ones only a rehearsal can check.
     """
 
     counts: Counter[Status] = field(default_factory=Counter)
@@ -107,6 +109,8 @@ class Summary:
     since_ms: float = 0.0
     started: int = 0
     earlier: int = 0
+    expectations: Counter[Status] = field(default_factory=Counter)
+    rehearsal_only: int = 0
 
     def count(self, result: Result) -> None:
         """Count one action, and how long it took."""
@@ -122,6 +126,12 @@ class Summary:
         self.counts[status] += 1
         if status is Status.SKIPPED and error and error.code == SkipReason.MISSING:
             self.skipped_by_rule += 1
+
+    def count_expectation(self, result: ExpectationResult) -> None:
+        """Count one expectation."""
+        self.expectations[result.status] += 1
+        if result.error and result.error.code == SkipReason.REHEARSAL_ONLY:
+            self.rehearsal_only += 1
 
     @property
     def total(self) -> int:
@@ -149,8 +159,10 @@ class Summary:
         """The exit code of the run: 128 + signal, 3 unknown, 1 failed or skipped, else 0."""
         if self.interrupted_by is not None:
             return 128 + self.interrupted_by
-        if self.counts[Status.UNKNOWN]:
+        if self.counts[Status.UNKNOWN] or self.expectations[Status.UNKNOWN]:
             return EXIT_UNKNOWN
-        if self.counts[Status.FAILED] or self.not_done > 0:
+        not_checked = self.expectations[Status.SKIPPED] - self.rehearsal_only
+        is_failed = self.counts[Status.FAILED] or self.expectations[Status.FAILED]
+        if is_failed or self.not_done > 0 or not_checked > 0:
             return EXIT_FAILED
         return EXIT_OK

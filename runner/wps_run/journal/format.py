@@ -6,6 +6,7 @@ A journal is ndjson and only appended to:
 - `sending` comes before each attempt, `unsent` after one that was certainly not carried out and
   waits for another;
 - `result` comes for each action that ended;
+- `expectation` comes after the actions, for each expectation that was checked;
 - `resumed` comes where a resumed part of the run begins;
 - `rehearsal`, one for each hub of a rehearsal, and `summary` come at the end.
 
@@ -29,9 +30,15 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from wps_run.execution.result import MAX_ACTIONS, Index, Milliseconds, Result
+from wps_run.execution.result import (
+    MAX_ACTIONS,
+    ExpectationResult,
+    Index,
+    Milliseconds,
+    Result,
+)
 from wps_run.execution.run_info import Destination, RunInfo
-from wps_run.input_limits import JOURNAL_LINE
+from wps_run.input_limits import EXPECTATIONS, JOURNAL_LINE
 from wps_run.playbook.shards import Shard
 
 VERSION = 2
@@ -229,6 +236,7 @@ class RunRecord(Struct, frozen=True):
     total: Count
     pace: str
     shard: ShardRecord | UnsetType | None = UNSET
+    expectations: Annotated[int, Meta(ge=0, le=EXPECTATIONS.value)] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if self.destination is Destination.PLAN:
@@ -248,6 +256,7 @@ class RunRecord(Struct, frozen=True):
             pace=self.pace,
             shard=Shard(shard.number, shard.count) if shard else None,
             plan_total=shard.of if shard else self.total,
+            expectations=0 if self.expectations is UNSET else self.expectations,
         )
 
 
@@ -266,12 +275,13 @@ def run_fields(run: RunInfo) -> dict[str, Any]:
         run.total,
         run.pace,
         ShardRecord(shard.number, shard.count, run.plan_total) if shard else UNSET,
+        run.expectations or UNSET,
     )
     keys: dict[str, Any] = msgspec.to_builtins(record)
     return keys
 
 
-Record = Resumed | Sending | Unsent | RehearsalRecord | SummaryRecord | Result
+Record = Resumed | Sending | Unsent | RehearsalRecord | SummaryRecord | Result | ExpectationResult
 """The lines after the header."""
 
 _INVALID = (msgspec.ValidationError, UnicodeEncodeError)

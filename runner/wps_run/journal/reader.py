@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from msgspec import structs
 
-from wps_run.execution.result import Result, SkipReason, Status
+from wps_run.execution.result import ExpectationResult, Result, SkipReason, Status
 from wps_run.execution.run_info import RunInfo
 from wps_run.journal.format import (
     LONGEST_LINE,
@@ -27,6 +27,7 @@ from wps_run.journal.format import (
     InvalidLineError,
     KeptOptions,
     OtherVersionError,
+    Record,
     RehearsalRecord,
     Resumed,
     Sending,
@@ -87,6 +88,7 @@ class History:
         length: Bytes of complete lines; an incomplete last line is not counted.
         resumed: The record with which the last part began, or None if there is one part.
         rehearsals: The findings of a rehearsal, one for each hub.
+        expectations: The results of the expectations of the last part, by index.
         is_checked: Whether the last line has a checksum; it covers all lines before.
         chain: The checksums up to the last line, to continue them.
         resumed_at: The position of the record with which the last part began; 0 if there is one
@@ -101,6 +103,7 @@ class History:
     length: int = 0
     resumed: Resumed | None = None
     rehearsals: list[Mapping[str, Any]] = field(default_factory=list)
+    expectations: dict[int, ExpectationResult] = field(default_factory=dict)
     is_checked: bool = False
     chain: Chain = field(default_factory=Chain, repr=False, compare=False)
     resumed_at: int = 0
@@ -143,8 +146,7 @@ class History:
             OtherVersionError: A later version of wps-run resumed the run here.
         """
         record = decode_record(line)
-        if not self.is_checked and isinstance(record, Resumed):
-            self.is_checked = _is_checked(record.version)
+        self._begin_checks(record)
         self.check(line)
         match record:
             case Result() as result:
@@ -154,6 +156,8 @@ class History:
                 self.sending.add(index)
             case Unsent(index):
                 self.sending.discard(index)
+            case ExpectationResult(index):
+                self._keep_expectation(index, record)
             case SummaryRecord() as summary:
                 self.summary = summary
             case Resumed() as resumed:
@@ -162,9 +166,15 @@ class History:
                 self.summary = None
                 self.begin_part(resumed)
                 self.rehearsals.clear()
+                self.expectations.clear()
             case RehearsalRecord():
                 self.rehearsals.append(decode_object(line))
         self.length += len(line)
+
+    def _begin_checks(self, record: Record) -> None:
+        """Expect checksums from the line on with which a version that has them resumed the run."""
+        if not self.is_checked and isinstance(record, Resumed):
+            self.is_checked = _is_checked(record.version)
 
     def check(self, line: bytes) -> None:
         """Check that a line is the next one.
@@ -217,6 +227,11 @@ class History:
                 return structs.replace(result, earlier=True) if is_earlier else result
 
             yield read
+
+    def _keep_expectation(self, index: int, result: ExpectationResult) -> None:
+        if index >= self.run.expectations:
+            raise InvalidLineError("there is no such expectation")
+        self.expectations[index] = result
 
     def _keep(self, index: int, status: RecordedStatus) -> None:
         missing = index + 1 - len(self._statuses)

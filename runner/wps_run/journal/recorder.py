@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from wps_run.execution.result import Result
+from msgspec import structs
+
+from wps_run.execution.result import ExpectationResult, Result
 from wps_run.journal.format import Unsent
 from wps_run.journal.resume import Resumption
 from wps_run.journal.writer import Journal
+from wps_run.playbook.expectations import Expectation
 from wps_run.playbook.steps import Step
 
 
@@ -74,6 +77,13 @@ class RunRecorder:
             result = self.resumption.combined(step, result)
         self._add(result)
         return result
+
+    def record_expectation(self, expectation: Expectation, result: ExpectationResult) -> None:
+        """Record the result of an expectation; a journal that lasts has no messages."""
+        if self.lasting:
+            result = structs.replace(result, statement=expectation.recorded_statement)
+        if self.journal:
+            self.journal.add(result)
 
     def discard_temporary(self) -> None:
         """Delete the journal if it only serves to write reports."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, BinaryIO, Self
 
-from wps_run.execution.result import Result
+from wps_run.execution.result import ExpectationResult, Result
 from wps_run.journal.format import Chain, Sending, Unsent, is_torn
 from wps_run.journal.reader import History, read_history
 from wps_run.problems import JournalError
@@ -34,7 +34,7 @@ def _sync_data(descriptor: int) -> None:
     sync(descriptor)
 
 
-_Record = Result | Sending | Unsent | Mapping[str, Any]
+_Record = Result | ExpectationResult | Sending | Unsent | Mapping[str, Any]
 """What is appended to a journal after its header."""
 
 

@@ -225,6 +225,7 @@ _KEYWORDS: Mapping[str, Callable[[Any, Json], Predicate]] = MappingProxyType(
         "minLength": _at_least(str),
         "maxLength": _at_most(str),
         "minItems": _at_least(list),
+        "maxItems": _at_most(list),
         "minProperties": _at_least(dict),
         "maxProperties": _at_most(dict),
         "minimum": lambda bound, _: lambda data: not _is_number(data) or data >= bound,

@@ -8,6 +8,7 @@ from typing import Any
 
 from wps_run.actions.locks import Lock, locks_of
 from wps_run.actions.table import Origin, OverlapKind, Phase
+from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.foreach import strings_in
 from wps_run.playbook.groups import GROUPS
 from wps_run.playbook.model import ActionTemplate, Playbook
@@ -49,11 +50,12 @@ def find_unused_assignments(names: Iterable[str], used: Collection[str]) -> Iter
 
 
 def used_variables(playbook: Playbook) -> frozenset[str]:
-    """Return the names in `${…}` in the actions, including those with errors."""
+    """Return the names in `${…}` in actions, groups and expectations, also with errors."""
     data = playbook.document.data
     if playbook.is_bare or not isinstance(data, dict):
         return frozenset()
-    strings = strings_in([data.get("actions"), data.get(GROUPS), list(data.get(GROUPS) or ())])
+    lists = [data.get("actions"), data.get(EXPECT), data.get(GROUPS), list(data.get(GROUPS) or ())]
+    strings = strings_in(lists)
     return frozenset(name for _, text in strings for name in referenced_names(text))
 
 

@@ -11,6 +11,7 @@ from wps_run.document.loader import parse
 from wps_run.input_limits import PROBLEMS
 from wps_run.playbook.batch import is_batch, normalize_batch
 from wps_run.playbook.constraints import Finding
+from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.foreach import invalid_references
 from wps_run.playbook.groups import (
     ALLOW_EMPTY,
@@ -98,6 +99,7 @@ class Playbook(NamedTuple):
         slash_in_names: Whether names in the URL path may contain `/`.
         is_bare: Whether it is a bare batch.
         actions: The actions without errors, in their order; those of `groups` come first.
+        expectations: The entries of `expect` without errors, as in the source, by index.
         problems: Every error, by position.
     """
 
@@ -111,6 +113,7 @@ class Playbook(NamedTuple):
     slash_in_names: bool
     is_bare: bool
     actions: tuple[ActionTemplate, ...]
+    expectations: Mapping[int, Mapping[str, Any]]
     problems: tuple[Problem, ...]
 
 
@@ -166,6 +169,7 @@ def check_document(document: Document) -> Playbook:
         slash_in_names=slash_in_names,
         is_bare=is_bare,
         actions=tuple(actions),
+        expectations=_valid_expectations(keys, findings),
         # An alias can lead to the same problem again.
         problems=tuple(limited(sort_problems(dict.fromkeys(problems)))),
     )
@@ -228,7 +232,7 @@ def _row_references(document: Document, groups: Mapping[str, Any]) -> list[Probl
 
 def _is_entry(path: Path) -> bool:
     """Whether something is wrong with one entry of a key, so that the others are still valid."""
-    return path[:1] in {("vars",), (GROUPS,)} and len(path) > 1
+    return path[:1] in {("vars",), (GROUPS,), (EXPECT,)} and len(path) > 1
 
 
 def _valid_entries(
@@ -236,6 +240,15 @@ def _valid_entries(
 ) -> Mapping[str, Any]:
     wrong = {finding.path[1] for finding in findings if finding.path[:1] == (key,) != finding.path}
     return {name: entry for name, entry in keys.get(key, {}).items() if name not in wrong}
+
+
+def _valid_expectations(
+    keys: Mapping[str, Any], findings: Iterable[Finding]
+) -> Mapping[int, Mapping[str, Any]]:
+    paths = [finding.path for finding in findings if finding.path[:1] == (EXPECT,)]
+    wrong = {path[1] for path in paths if len(path) > 1}
+    entries = enumerate(keys.get(EXPECT, ()))
+    return {index: entry for index, entry in entries if index not in wrong}
 
 
 def _read_vars(

@@ -4,6 +4,7 @@ import re
 from typing import Any, NamedTuple
 
 from wps_run.playbook.constraints import Finding
+from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.groups import GROUPS
 from wps_run.playbook.options import PLAYBOOK_KEYS
 
@@ -105,7 +106,7 @@ _DISTINCTIVE = frozenset({"actions", "actionname", "hub", "connection"})
 _ACTION_NAMES = frozenset({"actionname", "operationkind"})
 """The key of an action, in lower case, and its name in the beta of the binding."""
 
-_KEYS = frozenset(PLAYBOOK_KEYS) - {"name", "$schema"} | {"actions", GROUPS}
+_KEYS = frozenset(PLAYBOOK_KEYS) - {"name", "$schema"} | {"actions", GROUPS, EXPECT}
 
 _TEXT_MARKS = re.compile(
     rb"""["']?\b(?:actionName|operationKind)\b["']?\s*:|playbook\.schema\.json"""

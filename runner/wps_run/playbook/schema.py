@@ -13,6 +13,7 @@ from typing import Any
 from wps_run.actions.fields import DATA_LIMIT, Field, FieldLocation, FieldType
 from wps_run.actions.names import NAME_PATTERN, NO_SLASH_PATTERN
 from wps_run.actions.table import ACTIONS, Action
+from wps_run.playbook.expectations import EXPECT, EXPECT_SCHEMA, NO_SLASH_EXPECTATIONS
 from wps_run.playbook.foreach import DATA_FILE_SCHEMA, FOR_EACH_SCHEMA
 from wps_run.playbook.groups import GROUPS, GROUPS_SCHEMA, NO_SLASH_GROUPS
 from wps_run.playbook.options import OPTIONS, PLAYBOOK_KEYS
@@ -59,7 +60,7 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
         "title": "wps-run playbook",
         "description": "A batch of Azure Web PubSub actions, and how to run them.",
         "type": "object",
-        "anyOf": [{"type": "object", "required": [key]} for key in ("actions", GROUPS)],
+        "anyOf": [{"type": "object", "required": [key]} for key in ("actions", GROUPS, EXPECT)],
         "additionalProperties": False,
         "patternProperties": {"^x-": {"description": "Notes and anchors of your own; ignored."}},
         "properties": playbook_key_schemas()
@@ -70,6 +71,7 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
                 "description": "The actions, in the order in which they run.",
                 "items": {"$ref": "#/definitions/action"},
             },
+            EXPECT: dict(EXPECT_SCHEMA),
         },
         "if": {
             "type": "object",
@@ -81,6 +83,7 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
             "properties": {
                 "actions": {"type": "array", "items": {"$ref": f"#/definitions/{NO_SLASH}"}},
                 GROUPS: dict(NO_SLASH_GROUPS),
+                EXPECT: dict(NO_SLASH_EXPECTATIONS),
             },
         },
         "definitions": _definitions(actions, SchemaForm.TEMPLATE),

@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -17,11 +17,13 @@ from wps_run.actions.fields import GROUP, FieldLocation, FieldType
 from wps_run.actions.names import hub_error, slash_error
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.document.document import Path
-from wps_run.input_limits import PROBLEMS, VARIABLE_COUNT
+from wps_run.input_limits import EXPECTATIONS, PROBLEMS, VARIABLE_COUNT
 from wps_run.playbook import messages
 from wps_run.playbook.batch import is_batch
 from wps_run.playbook.compiled_schema import CompiledSchema, compile_schema
 from wps_run.playbook.constraints import Finding, constraint_findings, data_type_of
+from wps_run.playbook.expectations import EXPECT, EXPECT_SCHEMA
+from wps_run.playbook.expectations import entry_errors as expectation_errors
 from wps_run.playbook.foreach import for_each_error
 from wps_run.playbook.groups import ENTRY_SCHEMA, GROUPS, entry_errors
 from wps_run.playbook.options import OPTIONS, TIMEOUT, VARIABLE
@@ -71,6 +73,8 @@ class PlaybookValidator:
         findings, data = _check_variables(data)
         group_findings, data = _check_groups(data)
         findings += group_findings
+        expectation_findings, data = _check_expectations(data, source_text)
+        findings += expectation_findings
         explained = (
             finding
             for error in self._playbook_schema.errors(data)
@@ -380,6 +384,37 @@ def _check_groups(data: Mapping[str, Any]) -> tuple[list[Finding], Mapping[str, 
                 for path, message, at_key in entry_errors(name, entry)
             )
     return findings, {**data, GROUPS: rest}
+
+
+def _check_expectations(
+    data: Mapping[str, Any], source_text: SourceText | None
+) -> tuple[list[Finding], Mapping[str, Any]]:
+    """Check the entries of `expect`. Also return the playbook without what is wrong."""
+    entries = data.get(EXPECT)
+    if not isinstance(entries, list):
+        return [], data
+    if len(entries) > EXPECTATIONS.value:
+        message = f"`{EXPECT}` {EXPECTATIONS.error}"
+        findings = [Finding((EXPECT,), message, "too-many", at_key=True)]
+        return findings, {**data, EXPECT: []}
+    findings = []
+    is_valid = _is_expectation()
+    for index, entry in enumerate(entries):
+        if is_valid(entry) or len(findings) > PROBLEMS.value:
+            continue
+        shown = partial(_shown_below, source_text, (EXPECT, index))
+        findings += (
+            Finding((EXPECT, index, *path), message, "value", at_key)
+            for path, message, at_key in expectation_errors(entry, shown)
+        )
+    return findings, {**data, EXPECT: []}
+
+
+def _shown_below(source_text: SourceText | None, parent: Path, path: Path, value: object) -> str:
+    return _shown(source_text, (*parent, *path), value)
+
+
+_is_expectation = cache(lambda: compile_schema(EXPECT_SCHEMA["items"]))
 
 
 _is_group_entry = cache(lambda: compile_schema(ENTRY_SCHEMA))

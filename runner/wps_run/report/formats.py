@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from wps_run.execution.result import Result
+    from wps_run.execution.result import ExpectationResult, Result
     from wps_run.execution.run_info import RunInfo
     from wps_run.execution.summary import Summary
     from wps_run.problems import Problem
@@ -25,6 +25,9 @@ class Reporter(Protocol):
 
     def result(self, result: "Result") -> str:
         """Return the text of one result. Results come in the order in which actions end."""
+
+    def expectation(self, result: "ExpectationResult") -> str:
+        """Return the text of an expectation. They come after the results, in their order."""
 
     def end(self, summary: "Summary", simulations: "Sequence[Simulation]") -> str:
         """Return the text after the last result. A rehearsal has a simulation for each hub."""
@@ -62,6 +65,7 @@ class ReportFormat(NamedTuple):
         reporter = self.new_reporter()
         yield reporter.begin(report.run_info)
         yield from map(reporter.result, report.results)
+        yield from map(reporter.expectation, report.expectations)
         yield reporter.end(report.summary, report.simulations)
 
 

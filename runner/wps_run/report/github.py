@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from wps_run.execution.result import Result, SkipReason, Status
+from wps_run.execution.result import ActionError, ExpectationResult, Result, SkipReason, Status
 from wps_run.execution.run_info import RunInfo
 from wps_run.execution.summary import Summary
 from wps_run.report.findings import MAX_ANNOTATIONS, command
@@ -56,6 +56,17 @@ class Annotations:
         self._errors += 1
         return _annotation(result) if self._errors <= MAX_ANNOTATIONS else ""
 
+    def expectation(self, result: ExpectationResult) -> str:
+        """Return the annotation of one expectation, or ""."""
+        if result.status not in {Status.FAILED, Status.UNKNOWN} or result.error is None:
+            return ""
+        self._errors += 1
+        if self._errors > MAX_ANNOTATIONS:
+            return ""
+        lines = [escape_invisible(result.statement), *_error_lines(result.error)]
+        properties = {**_place(result.source), "title": f"{result.status}: expectation"}
+        return command("error", properties, "\n".join(lines))
+
     def end(self) -> str:
         """Return the annotations that count skipped actions and further failures."""
         return "".join(self._totals())
@@ -92,6 +103,10 @@ class AnnotatedReporter:
         text = without_commands(self._reporter.result(result))
         return text + self._annotate(self._annotations.result(result))
 
+    def expectation(self, result: ExpectationResult) -> str:
+        text = without_commands(self._reporter.expectation(result))
+        return text + self._annotate(self._annotations.expectation(result))
+
     def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
         """Return the annotations that count, and the end of the report."""
         text = without_commands(self._reporter.end(summary, simulations))
@@ -105,12 +120,15 @@ class AnnotatedReporter:
 
 
 def _annotation(result: Result) -> str:
-    file, _, line = result.source.rpartition(":")
-    properties: dict[str, str | int] = {}
-    if file and not file.startswith("<"):  # standard input is no file
-        properties = {"file": escape_invisible(file), "line": line}
-    properties["title"] = f"{result.status}: {result.action_name}"
+    properties = {**_place(result.source), "title": f"{result.status}: {result.action_name}"}
     return command("error", properties, "\n".join(_message_lines(result)))
+
+
+def _place(source: str) -> dict[str, str | int]:
+    """Return the properties of an annotation that say where it is."""
+    file, _, line = source.rpartition(":")
+    is_file = file and not file.startswith("<")  # standard input is none
+    return {"file": escape_invisible(file), "line": line} if is_file else {}
 
 
 def _message_lines(result: Result) -> Iterator[str]:
@@ -118,6 +136,10 @@ def _message_lines(result: Result) -> Iterator[str]:
     attempts = f", {result.attempts} attempts" if result.attempts > 1 else ""
     yield f"{result.action_name} {target_text(result.target)}".rstrip()
     if result.error:
-        yield escape_invisible(f"{result.error.code}: {result.error.message}{status}{attempts}")
-        if result.error.hint:
-            yield f"hint: {result.error.hint}"
+        yield from _error_lines(result.error, f"{status}{attempts}")
+
+
+def _error_lines(error: ActionError, suffix: str = "") -> Iterator[str]:
+    yield escape_invisible(f"{error.code}: {error.message}{suffix}")
+    if error.hint:
+        yield f"hint: {error.hint}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from wps_run.execution.result import Result, Status
+from wps_run.execution.result import ExpectationResult, Result, Status
 from wps_run.execution.run_info import RunInfo
 from wps_run.execution.summary import LatencyHistogram, Summary
 from wps_run.journal.format import encode_text
@@ -22,6 +22,9 @@ class NdjsonReporter:
     def result(self, result: Result) -> str:
         return line(result)
 
+    def expectation(self, result: ExpectationResult) -> str:
+        return line(result)
+
     def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
         records = [*(simulation.as_json() for simulation in simulations)]
         return "".join(map(line, (*records, summary_record(self._run_info, summary))))
@@ -33,6 +36,7 @@ class JsonReporter:
     def begin(self, run_info: RunInfo) -> str:
         self._run_info = run_info
         self._lines: list[tuple[int, str]] = []
+        self._expectations: list[ExpectationResult] = []
         return ""
 
     def result(self, result: Result) -> str:
@@ -40,19 +44,29 @@ class JsonReporter:
         self._lines.append((result.index, line(result)))
         return ""
 
+    def expectation(self, result: ExpectationResult) -> str:
+        """Store the record; return no text."""
+        self._expectations.append(result)
+        return ""
+
     def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
         lines = (text for _, text in sorted(self._lines))
-        return "".join(_object(self._run_info, lines, summary, simulations))
+        pieces = _object(self._run_info, lines, summary, simulations, self._expectations)
+        return "".join(pieces)
 
 
 def json_pieces(report: RunReport) -> Iterator[str]:
     """Yield the JSON object of a report, on one line, in pieces."""
     lines = (line(result) for result in report.results)
-    return _object(report.run_info, lines, report.summary, report.simulations)
+    return _object(report.run_info, lines, report.summary, report.simulations, report.expectations)
 
 
 def _object(
-    run_info: RunInfo, lines: Iterable[str], summary: Summary, simulations: Sequence[Simulation]
+    run_info: RunInfo,
+    lines: Iterable[str],
+    summary: Summary,
+    simulations: Sequence[Simulation],
+    expectations: Sequence[ExpectationResult],
 ) -> Iterator[str]:
     yield f'{{"summary":{encode_text(summary_record(run_info, summary))},"results":['
     comma = ""
@@ -60,12 +74,14 @@ def _object(
         yield comma + text[:-1]
         comma = ","
     yield "]"
+    if expectations:
+        yield f',"expectations":{encode_text(expectations)}'
     if simulations:
         yield f',"rehearsal":{encode_text([simulation.as_json() for simulation in simulations])}'
     yield "}\n"
 
 
-def line(record: Result | Mapping[str, Any]) -> str:
+def line(record: Result | ExpectationResult | Mapping[str, Any]) -> str:
     """Return a record as one line of ndjson, with its line break."""
     return encode_text(record) + "\n"
 
@@ -80,12 +96,20 @@ def summary_record(run_info: RunInfo, summary: Summary) -> dict[str, Any]:
         "perSecond": round(summary.per_second, 3),
         "latencyMs": _percentiles(summary.latency),
         "exitCode": summary.exit_code,
+        **_expectation_counts(summary),
         **({"earlier": summary.earlier} if summary.earlier else {}),
         "destination": run_info.destination,
         "endpoints": list(run_info.endpoints),
         "hubs": list(run_info.hubs),
         **({"shard": str(run_info.shard)} if run_info.shard else {}),
     }
+
+
+def _expectation_counts(summary: Summary) -> dict[str, dict[str, int]]:
+    """Return the number of expectations by status, if there are any."""
+    if not summary.expectations.total():
+        return {}
+    return {"expectations": {str(status): summary.expectations[status] for status in Status}}
 
 
 def _percentiles(latency: LatencyHistogram) -> dict[str, float] | None:

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from wps_run.execution.result import ActionError, Result, Status
+from wps_run.execution.result import ActionError, ExpectationResult, Result, Status
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.summary import Summary
 from wps_run.report.simulation import SCOPE_NOTE, Simulation
@@ -70,12 +70,15 @@ class TextReporter:
         self._alike: Counter[_Reason] = Counter()
         self._hints: Counter[str] = Counter()
         self._skip_codes: set[str] = set()
+        self._has_expectations = False
+        self._has_results = False
 
     def begin(self, run_info: RunInfo) -> str:
         self._run_info = run_info
         return self._fit(f"{run_info_line(run_info, self._styler)}\n")
 
     def result(self, result: Result) -> str:
+        self._has_results = True
         error = result.error
         if error is not None and not self._lists_all and self._is_repeated(result, error):
             self._hints.update([error.hint] if error.hint else ())
@@ -88,6 +91,22 @@ class TextReporter:
                 return line
             self._skip_codes.add(error.code)
         return line + self._fit(_reason(result, error) + self._hint(error.hint))
+
+    def expectation(self, result: ExpectationResult) -> str:
+        title = "" if self._has_expectations else "Expectations\n"
+        if title and self._has_results:
+            title = f"\n{title}"
+        self._has_expectations = True
+        text = f"{_status(result, self._styler)} {escape_invisible(result.statement)}\n"
+        error = result.error
+        if error is not None and not (
+            result.status is Status.SKIPPED and error.code in self._skip_codes
+        ):
+            self._skip_codes.update([error.code] if result.status is Status.SKIPPED else ())
+            reason = escape_invisible(f"{result.source}: {error.code}: {error.message}")
+            is_new_hint = error.hint not in self._hints
+            text += f"{_INDENT}{reason}\n{self._hint(error.hint) if is_new_hint else ''}"
+        return self._fit(title + text)
 
     def _is_repeated(self, result: Result, error: ActionError) -> bool:
         """Count an action that is not ok; whether as many were listed for the same reason."""
@@ -169,6 +188,9 @@ class QuietReporter(TextReporter):
     def result(self, result: Result) -> str:
         return super().result(result) if result.status in _FAILURES else ""
 
+    def expectation(self, result: ExpectationResult) -> str:
+        return super().expectation(result) if result.status in _FAILURES else ""
+
     def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
         del simulations
         return super().end(summary, ()).lstrip("\n")
@@ -188,6 +210,10 @@ class NullReporter:
         del result
         return ""
 
+    def expectation(self, result: ExpectationResult) -> str:
+        del result
+        return ""
+
     def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
         del summary, simulations
         return ""
@@ -202,7 +228,7 @@ def run_info_line(run_info: RunInfo, styler: Styler = unstyled) -> str:
 
 def summary_line(run_info: RunInfo, summary: Summary, styler: Styler = unstyled) -> str:
     """Return the totals of a run on one line, after an empty line."""
-    counts = ", ".join(_counts(summary, styler))
+    counts = ", ".join(_counts(summary.counts, styler))
     total = f"{summary.total} {'action' if summary.total == 1 else 'actions'}"
     destination = f"{run_info.destination}{run_info.shard_suffix}"
     earlier = ""
@@ -211,7 +237,12 @@ def summary_line(run_info: RunInfo, summary: Summary, styler: Styler = unstyled)
         earlier = f" ({done} of {summary.total} done earlier, nothing sent)"
     elif summary.earlier:
         earlier = f" ({summary.earlier} of {summary.total} from an earlier part)"
-    return f"\n{destination}: {total}: {counts} in {summary.duration:.2f} s{earlier}\n"
+    lines = [f"{total}: {counts} in {summary.duration:.2f} s{earlier}"]
+    if expected := summary.expectations.total():
+        total = f"{expected} {'expectation' if expected == 1 else 'expectations'}"
+        lines.append(f"{total}: {', '.join(_counts(summary.expectations, styler))}")
+    shown = lines if summary.total else lines[-1:]
+    return "\n" + "".join(f"{destination}: {line}\n" for line in shown)
 
 
 def next_steps(
@@ -246,7 +277,7 @@ def next_steps(
             yield Label.HINT, skip
 
 
-def _status(result: Result, styler: Styler) -> str:
+def _status(result: Result | ExpectationResult, styler: Styler) -> str:
     return styler(_STYLES[result.status], str(result.status)) + " " * (7 - len(result.status))
 
 
@@ -276,8 +307,8 @@ def _reason(result: Result, error: ActionError) -> str:
     return f"        {message}{attempts}\n"
 
 
-def _counts(summary: Summary, styler: Styler) -> Iterator[str]:
+def _counts(counts: Mapping[Status, int], styler: Styler) -> Iterator[str]:
     for status in Status:
-        count = summary.counts[status]
+        count = counts[status]
         text = f"{count} {status}"
         yield styler(_STYLES[status], text) if count else text

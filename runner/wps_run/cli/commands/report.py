@@ -62,6 +62,8 @@ def command(
     write(sys.stdout, reporter.begin(report.run_info))
     for result in report.results:
         write(sys.stdout, reporter.result(result))
+    for expectation in report.expectations:
+        write(sys.stdout, reporter.expectation(expectation))
     write(sys.stdout, reporter.end(report.summary, report.simulations))
     succeeded = write_reports(files, report, paths[0] if len(paths) == 1 else None)
     return report.summary.exit_code if succeeded else max(report.summary.exit_code, EXIT_FAILED)

@@ -302,7 +302,13 @@ def _local_context(
         run = planning.run_info(plans, Destination.LOCAL, (local.endpoint.host,))
         # The port of the emulator differs each time, which makes no other run of it.
         recorder = output.open_recorder(journal, run, plans, ["LOCAL" for _ in plans])
-        return RunContext(run, lambda _: local.endpoint, recorder, local.simulations)
+        return RunContext(
+            run,
+            lambda _: local.endpoint,
+            recorder,
+            local.simulations,
+            lambda plan: local.state(plan.hub),
+        )
 
     return open_context
 
@@ -348,6 +354,14 @@ async def _run(
         except Exception as error:  # noqa: BLE001 -- raised once everything is reported
             defect = _account_for(error, context.run, summary)
         summary.duration = round(time.monotonic() - started, 6)  # as in its record
+        checks = running.check_expectations(
+            plans, context.endpoint, stop, ca_bundle=ca_bundle, rehearsed=context.rehearsed
+        )
+        async with aclosing(checks):
+            async for expectation, result in checks:
+                summary.count_expectation(result)
+                recorder.record_expectation(expectation, result)
+                output.write(output.format_expectation(result))
         exit_code = await output.end(plans, context, summary)
         if defect is not None:
             raise defect
