@@ -1,9 +1,11 @@
 """Shared by all tests: the profiles of hypothesis, the project's root, a certificate, journals."""
 
+import contextlib
 import io
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from wps_run.cli.main import entry, wps_run
 from wps_run.journal.format import UNCHECKED_VERSION, VERSION, Chain, encode
 from wps_run.journal.reader import History, read_history
 
@@ -25,6 +28,26 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 def project() -> Path:
     """The project's root."""
     return Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def run_in_process() -> Callable[..., tuple[int, str]]:
+    """Runs a command in this process; returns its exit code and output."""
+
+    def run(*args: str) -> tuple[int, str]:
+        out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
+        before = sys.argv
+        sys.argv = ["wps-run", *args]
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = entry(wps_run)
+        finally:
+            sys.argv = before
+        for stream in (out, err):
+            stream.seek(0)
+        return code, out.read() + err.read()
+
+    return run
 
 
 @pytest.fixture(scope="session")

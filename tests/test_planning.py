@@ -11,6 +11,7 @@ from wps_run.checking import load_variables, validate
 from wps_run.emulator.server import Emulator
 from wps_run.execution.result import Status
 from wps_run.journal.fingerprint import changed_parts
+from wps_run.playbook.model import read_playbook
 from wps_run.playbook.variables import VariableValue
 from wps_run.problems import PlaybookError, SettingsError, UsageError
 from wps_run.running import fingerprint_of
@@ -176,6 +177,60 @@ def test_values_are_checked_against_the_declared_type(tmp_path: Path) -> None:
         "an item of `teams` must be `red`, `green` or `blue`, not `grean`; did you mean `green`?"
     ]
     assert "is not YAML or JSON" in problems_of(file, {**given, "teams": "[red"})[0]
+    assert problems_of(file, {**given, "teams": "", "seats": ""}) == [
+        "`teams` must be a list, not an empty text; write `--var 'teams=[red, blue]'`",
+        "`seats` must be a number, not an empty text",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("declaration", "message"),
+    [
+        ("{type: number, default: many}", '`default` must be a number, not the text "many"'),
+        ("{default: x, enum: [a, b]}", "`x` must be `a` or `b`, not `x`"),
+        ("{typ: string}", "`typ` is not a key of the declaration of a variable; did you mean `ty"),
+        ("", "`x` has no value; write one, or declare it: `x: {required: true}`"),
+    ],
+)
+def test_a_wrong_declaration_is_the_only_problem_of_its_variable(
+    tmp_path: Path, declaration: str, message: str
+) -> None:
+    """For `plan` as for `validate`: a value on the command line would not help."""
+    file = tmp_path / "p.yaml"
+    file.write_text(
+        f"hub: chat\nvars:\n  x: {declaration}\n"
+        "actions: [{actionName: sendToAll, data: '${x}'}]"
+    )
+    playbook = read_playbook(file.read_text(), str(file))
+
+    with pytest.raises(PlaybookError) as caught:
+        plan([playbook], RunOverrides())
+
+    (problem,) = caught.value.problems
+    assert problem.message.startswith(message)
+    assert caught.value.problems == validate(playbook, {})
+
+
+@pytest.mark.parametrize("content", ["", "# none\n", " \n"])
+def test_an_empty_file_of_variables_has_none(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "vars.yaml"
+    file.write_text(content)
+
+    assert load_variables(file) == {}
+
+
+def test_a_mapping_in_a_file_of_variables_is_one_problem(tmp_path: Path) -> None:
+    """Declarations are in playbooks; this one is not explained as one that is wrong."""
+    file = tmp_path / "vars.yaml"
+    file.write_text("room: {city: Oslo}\nteams: [[red]]\n")
+
+    with pytest.raises(PlaybookError) as caught:
+        load_variables(file)
+
+    assert [problem.message.partition(";")[0] for problem in caught.value.problems] == [
+        "`room` is a mapping",
+        "`teams`: a row is a single value, or a mapping of column to value, not a list",
+    ]
 
 
 @pytest.mark.parametrize("teams", ["[green, blue]", '["green", "blue"]'])

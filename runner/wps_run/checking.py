@@ -83,11 +83,19 @@ def read_found(path: str | Path, root: Path) -> Playbook | Skipped:
 def load_variables(path: str | Path) -> dict[str, VariableValue]:
     """Read variables from a YAML or JSON file: a mapping of names to single values or lists.
 
+    An empty file has none.
+
     Raises:
         UsageError: The file cannot be read.
         PlaybookError: The file is not such a mapping.
     """
-    return variables_from(load(read_text(path, input_limits.VARIABLES), str(path)))
+    text = read_text(path, input_limits.VARIABLES)
+    try:
+        return variables_from(load(text, str(path)))
+    except PlaybookError as error:
+        if error.problems[0].rule == "empty":
+            return {}
+        raise
 
 
 def read_text(path: str | Path, limit: Limit = input_limits.PLAYBOOK) -> str:

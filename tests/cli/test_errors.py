@@ -1,11 +1,10 @@
 """Commands end with one of their exit codes, whatever the input; secrets are never shown."""
 
-import contextlib
-import io
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -14,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wps_run.cli import main
-from wps_run.cli.main import entry, wps_run
+from wps_run.cli.main import entry
 
 WORDS = st.sampled_from(
     [b"actions:", b"\n  - ", b"actionName: ", b"sendToAll", b"addUserToGroup", b"\n    ",
@@ -22,26 +21,12 @@ WORDS = st.sampled_from(
      b"ada", b"${each}", b"${", b"*a", b"&a ", b"<<: ", b"!!binary ", b"'", b'"', b"\n", b"\t",
      b"vars:", b"hub: chat\n", b"\xff", b"\xef\xbb\xbf", b"\x00", b"\xf0\x9f\x98\x80", b"---\n"]
 )  # fmt: skip
+RunInProcess = Callable[..., tuple[int, str]]
 FILES = st.binary(max_size=60) | st.lists(WORDS, max_size=12).map(b"".join)
 
 
-def run_in_process(*args: str) -> tuple[int, str]:
-    """Run a command in this process; return its exit code and output."""
-    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
-    before = sys.argv
-    sys.argv = ["wps-run", *args]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = entry(wps_run)
-    finally:
-        sys.argv = before
-    for stream in (out, err):
-        stream.seek(0)
-    return code, out.read() + err.read()
-
-
 @given(content=FILES)
-def test_validate_accepts_or_refuses_any_file(content: bytes) -> None:
+def test_validate_accepts_or_refuses_any_file(run_in_process: RunInProcess, content: bytes) -> None:
     """No traceback, and one of its three exit codes."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "p.yaml")
@@ -55,7 +40,7 @@ def test_validate_accepts_or_refuses_any_file(content: bytes) -> None:
 
 @settings(max_examples=15)
 @given(content=FILES)
-def test_rehearsal_runs_or_refuses_any_file(content: bytes) -> None:
+def test_rehearsal_runs_or_refuses_any_file(run_in_process: RunInProcess, content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "p.yaml")
         file.write_bytes(content)
@@ -219,7 +204,9 @@ def test_unusable_path_is_reported(args: tuple[str, ...], message: str) -> None:
     assert (code, message in error) == (2, True), error
 
 
-def test_options_of_the_default_command_may_come_first(tmp_path: Path) -> None:
+def test_options_of_the_default_command_may_come_first(
+    run_in_process: RunInProcess, tmp_path: Path
+) -> None:
     """Also in front of the name of a command; a value is no command."""
     (tmp_path / "plan").write_text("hub: chat\nactions:\n- {actionName: sendToAll, data: x}\n")
     playbook, report = str(tmp_path / "plan"), str(tmp_path / "out.html")
@@ -245,7 +232,9 @@ def test_options_of_the_default_command_may_come_first(tmp_path: Path) -> None:
         (["plan", "--fromat", "text"], "hint: `wps-run plan --help` shows the options"),
     ],
 )
-def test_misspelled_words_are_named(args: list[str], message: str) -> None:
+def test_misspelled_words_are_named(
+    run_in_process: RunInProcess, args: list[str], message: str
+) -> None:
     code, output = run_in_process(*args)
 
     assert code == 2
@@ -262,7 +251,7 @@ def test_misspelled_words_are_named(args: list[str], message: str) -> None:
         (["--local", "--rate", "5", "--dry-run", "-"], "wps-run plan --rate 5 -"),
     ],
 )
-def test_a_dry_run_is_a_plan(args: list[str], command: str) -> None:
+def test_a_dry_run_is_a_plan(run_in_process: RunInProcess, args: list[str], command: str) -> None:
     """The message has the command with the arguments that it takes."""
     code, output = run_in_process(*args)
 
@@ -270,7 +259,14 @@ def test_a_dry_run_is_a_plan(args: list[str], command: str) -> None:
     assert output.endswith(f": {command}\n")
 
 
-def test_help_describes_each_command() -> None:
+def test_without_arguments_the_usage_is_shown(run_in_process: RunInProcess) -> None:
+    """It is no error message, and so has no label; the exit code is 2."""
+    code, output = run_in_process()
+
+    assert (code, output[:14]) == (2, "Usage: wps-run")
+
+
+def test_help_describes_each_command(run_in_process: RunInProcess) -> None:
     """As `--help` does."""
     for name in main.COMMANDS:
         assert run_in_process("help", name) == run_in_process(name, "--help")

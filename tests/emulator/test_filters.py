@@ -1,5 +1,12 @@
 """Tests of checking and evaluating filters."""
 
+import json
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -197,3 +204,82 @@ def test_any_text_can_be_quoted(name: str) -> None:
     quoted = name.replace("'", "''")
 
     assert compile_filter(f"userId eq '{quoted}'")(Connection("c", name))
+
+
+VALID = [
+    "userId eq 'O''Brien'",
+    "'tenant/42' in groups and not ('b%20' in groups)",
+    "USERID in ('ä', '🎉', '') or connectionid ne null",
+    "length(groups) gt 1 and indexof(userId, '#') ge -1",
+    "userId eq '&x=1+2' or startswith(userId, '$')",
+    "((true))",
+    "1 eq 1 or userId eq 1",
+    " \t userId\neq 'a'",
+]
+INVALID = [
+    "userId",
+    "userId eq 'a' &",
+    "userId = 'a'",
+    "userId eq a",
+    "userId eq 'a",
+    "userId eq 'a' eq",
+    "'a' in group",
+    "userId in (userId)",
+    "startswith(userId)",
+    "TOLOWER(userId) eq 'a'",
+    "length(userId) gt 1.5",
+    "length(userId) gt 2147483648",
+    "not 'a' eq userId",
+    "(true",
+    "true)",
+    "true or 'a' lt 1",
+    "\u00a0",
+    "groups/any(g: g eq 'a')",
+    "not " * 101 + "true",
+]
+
+
+def test_validate_plan_and_run_refuse_the_same_filters(
+    run_in_process: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    """Each on its own line, in an action with the filter and in one that fills in its text."""
+    filters = [*INVALID, *VALID]
+    playbook = tmp_path / "p.yaml"
+    lines = [
+        json.dumps({"actionName": "sendToAll", "data": "x", "filter": text}, ensure_ascii=False)
+        for text in filters
+    ]
+    playbook.write_text("hub: chat\nactions:\n" + "".join(f"- {line}\n" for line in lines))
+    batch = tmp_path / "b.json"
+    batch.write_text("[\n\n" + ",\n".join(lines) + "\n]")
+    refused = set(range(3, 3 + len(INVALID)))
+
+    for file in (playbook, batch):
+        for args, expected in (
+            (("validate",), 1),
+            (("plan", "--hub", "chat"), 2),
+            (("run", "--local", "--hub", "chat"), 2),
+        ):
+            code, output = run_in_process(*args, str(file))
+            places = re.findall(rf"{file.name}:(\d+):\d+: error", output)
+            assert (code, set(map(int, places))) == (expected, refused), output
+
+
+def test_a_run_with_valid_filters_succeeds(
+    run_in_process: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    """All of them reach the emulator as they are written."""
+    actions = [{"actionName": "sendToAll", "data": "x", "filter": text} for text in VALID]
+    file = tmp_path / "p.yaml"
+    file.write_text(json.dumps({"hub": "chat", "actions": actions}))
+
+    assert run_in_process("run", "--local", "-q", str(file))[0] == 0
+
+
+@pytest.mark.parametrize(("filters", "status"), [(VALID, 202), (INVALID, 400)])
+async def test_the_emulator_answers_as_the_check_says(
+    call: Callable[..., Awaitable[Any]], filters: list[str], status: int
+) -> None:
+    for text in filters:
+        target = f"/api/hubs/chat/:send?filter={quote(text, safe='')}&api-version=2024-12-01"
+        assert (await call("POST", target, b"x")).status == status, text

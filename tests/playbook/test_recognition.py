@@ -6,6 +6,7 @@ import pytest
 
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.recognition import foreign_file, is_playbook, may_be_playbook
+from wps_run.problems import PlaybookError
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,7 @@ from wps_run.playbook.recognition import foreign_file, is_playbook, may_be_playb
         ('{"$schema": "x", "properties": {"hub": {}}}', "a JSON Schema"),
         ('[{"type": "run"}, {"type": "result", "status": "ok"}]', "a journal, or results,"),
         ("hub: chat\nclients: [{userId: ada}]\n", "a seed of the emulator"),
+        ("- name: a\n  apt: {name: b}\n- name: c\n  copy: {}\n  notify: d\n", "a list of Ansible"),
     ],
 )
 def test_a_foreign_file_is_one_error(text: str, name: str) -> None:
@@ -37,12 +39,58 @@ def test_a_foreign_file_is_one_error(text: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("replicaCount: 1\nname: x\nimage: {}\n", "this file has no key of a playbook"),
+        ("- name: a\n  apt: {name: b}\n- name: c\n  copy: {}\n", "no item of this list has"),
+        ("[1, 2, 3]", "no item of this list has an `actionName`"),
+        ("- a\n- b\n", "no item of this list has an `actionName`"),
+    ],
+)
+def test_a_file_of_an_unknown_kind_is_one_error_too(text: str, message: str) -> None:
+    (problem,) = read_playbook(text, "f.yaml").problems
+
+    assert problem.rule == "foreign-file"
+    assert problem.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "file", "name"),
+    [
+        ('{\n // of TypeScript\n "compilerOptions": {"strict": true,},\n}', "tsconfig.json",
+         "a tsconfig.json"),
+        ('{\n  "IsEncrypted": false, // no\n  "Values": {"hub": "x"}\n}', "l.json",
+         "a local.settings.json"),
+        ("kind: Pod\nname: {{ .Release.Name }}\n{{- if .x }}\n", "p.yaml", "a template of Helm"),
+        ("a: 1\n{% if b %}\nc: 2\n{% endif %}\n", "p.yaml", "a Jinja template"),
+    ],
+)  # fmt: skip
+def test_a_foreign_file_that_cannot_be_parsed_is_recognized(
+    text: str, file: str, name: str
+) -> None:
+    with pytest.raises(PlaybookError) as error:
+        read_playbook(text, file)
+
+    (problem,) = error.value.problems
+    assert problem.message.startswith(f"this is {name}")
+
+
+def test_a_broken_playbook_keeps_its_own_error() -> None:
+    with pytest.raises(PlaybookError, match="begins here is not closed"):
+        read_playbook("hub: chat\nactions:\n{{ each }}: [\n  when: x\n", "p.yaml")
+
+
+@pytest.mark.parametrize(
     "data",
     [
         {"actions": [], "services": {}},
         {"actionName": "sendToAll", "steps": 1},
         {"hub": "chat", "on": 1, "jobs": 1},
-        {"name": "x", "steps": []},
+        {"name": "x", "action": []},
+        [{"actionsname": "sendToAll"}, {"x": 1}],
+        [{"userId": "ada"}],
+        [{"sendToAll": {"data": "x"}}],
+        ["sendToAl"],
         [{"actionName": "sendToAll", "hosts": 1}],
         [{"ActionName": "sendToAll", "type": 1, "status": 2}],
         [],

@@ -55,11 +55,7 @@ _HALVES = re.compile(rf"(?<!\\)((?:\\\\)*)((?:{_HALF})+)")
 
 _MAP = ("!", "tag:yaml.org,2002:map")
 _SEQ = ("!", "tag:yaml.org,2002:seq")
-_EMPTY = (
-    "the file is empty; write `actions:` and below it, for each action, "
-    "`  - actionName: …` with its properties"
-)
-_EMPTY_JSON = 'the file is empty; write a list of actions, `[{"actionName": …}]`'
+_EMPTY = "the file is empty"
 
 BOM = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -117,7 +113,7 @@ def parse(text: str, file: str) -> Document:
     with _collector_paused():
         if is_json_file or looks_like_json(source.text):
             if not source.text.strip():
-                raise builder.fatal(_EMPTY_JSON, "empty", 0, 1)
+                raise builder.fatal(_EMPTY, "empty", 0, 1)
             invalid = json_error(source.text)
             if invalid is None:
                 add_json_nodes(source.text, builder)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from wps_run.odata.syntax import (
     COMPARISONS,
+    PRECEDENCES,
     Comparison,
     FilterError,
     FunctionCall,
@@ -19,6 +20,7 @@ from wps_run.odata.syntax import (
     Name,
     Node,
     Not,
+    missing_before,
     parse,
 )
 from wps_run.problems import did_you_mean
@@ -183,6 +185,8 @@ def _wrong_type(node: Node, expected: FilterType, context: Node) -> FilterError:
         explanation += "; `not` needs parentheses: `not (…)`"
     elif expected is FilterType.COLLECTION:
         explanation += ", `groups`, or a list such as `('a', 'b')`"
+    elif expected is FilterType.STRING and found is FilterType.COLLECTION:
+        explanation += "; who is in a group is `'…' in groups`"
     elif expected is FilterType.BOOL:
         explanation += ", such as `userId eq 'ada'`"
     detail = f"Type '{found}', expect '{expected}'."
@@ -201,13 +205,15 @@ _TYPE_NAMES = {
 
 def _unknown_field(node: Name, context: Node | str) -> FilterError:
     word = node.text
-    if word.lower() in {"true", "false", "null"}:
+    explanation = f"there is no field `{word}`"
+    if word in PRECEDENCES:
+        explanation, remedy = missing_before(word), ""
+    elif word.lower() in {"true", "false", "null"}:
         remedy = f"; write `{word.lower()}`, in lower case"
     else:
         remedy = _near(word, _FIELDS) or f"; for a text write `'{word}'`"
-    explanation = f"there is no field `{word}`{remedy}"
     detail = f"Token '{node}' is not supported."
-    return FilterError(context, detail, explanation, node.start, len(word))
+    return FilterError(context, detail, explanation + remedy, node.start, len(word))
 
 
 def _near(word: str, names: Collection[str]) -> str:

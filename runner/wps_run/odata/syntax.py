@@ -158,7 +158,7 @@ _TOKEN = re.compile(
 _BLANK = re.compile(r"\s*+")
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _NOT_PRECEDENCE = 4
-_PRECEDENCES = {"or": 1, "and": 2, **dict.fromkeys(COMPARISONS, 3), "in": 5}
+PRECEDENCES = {"or": 1, "and": 2, **dict.fromkeys(COMPARISONS, 3), "in": 5}
 """The precedence of each binary operator."""
 
 
@@ -199,6 +199,9 @@ _SYMBOLS = {
 _QUOTES = frozenset('"\u201c\u201d\u201e\u2018\u2019`')
 
 
+_NUMBERS = f"numbers are whole, from {INT_MIN} to {INT_MAX}"
+
+
 def _invalid_token(text: str, position: int) -> FilterError:
     if text[position] == "'":
         detail = f"There is an unterminated string literal at position {len(text)} in '{text}'."
@@ -215,7 +218,39 @@ def _invalid_token(text: str, position: int) -> FilterError:
         explanation += f"; write `{_SYMBOLS[shown]}`"
     elif character in _QUOTES:
         explanation = "texts are written in single quotes, `'…'`"
+    elif character == "[":
+        explanation += "; a list is written in parentheses, `('a', 'b')`"
+    elif character == "." and text[position - 1 : position].isdecimal():
+        explanation = _NUMBERS
+    elif character == "/":
+        explanation += "; who is in a group is `'…' in groups`"
     return FilterError(text, detail, explanation, position, len(shown))
+
+
+_REMEDIES = {
+    **dict.fromkeys(("is", "equals", "equal", "like"), "`eq`"),
+    "gte": "`ge`",
+    "lte": "`le`",
+    "neq": "`ne`",
+    **{
+        word: f"`{word}(userId, '…')`, or `'…' in groups`"
+        for word in ("contains", "startswith", "endswith")
+    },
+    **dict.fromkeys(("has", "includes"), "`'…' in groups`"),
+    "not": "`not (…)` around the whole condition",
+}
+"""Words between two values, in lower case, and what to write instead."""
+
+_OPERATORS = ", ".join(f"`{word}`" for word in ("eq", "ne", "gt", "ge", "lt", "le", "in", "and"))
+_OPERATORS += " and `or`"
+
+
+_MISSING_OPERATOR = "an operator such as `and` or `eq` is missing before"
+
+
+def missing_before(operator: str) -> str:
+    """Return the explanation of an operator where a value is needed."""
+    return f"a value is missing before `{operator}`"
 
 
 def parse(text: str) -> Node:
@@ -235,6 +270,7 @@ class _Parser:
         self._tokens = _tokenize(text)
         self._token = next(self._tokens)
         self._depth = 0
+        self._misplaced: Name | None = None  # the first operator where a value is needed
 
     def parse(self) -> Node:
         node = self._expression(0)
@@ -256,7 +292,7 @@ class _Parser:
 
     def _precedence(self) -> int:
         is_word = self._token.kind is _TokenKind.WORD
-        return _PRECEDENCES.get(self._token.text, 0) if is_word else 0
+        return PRECEDENCES.get(self._token.text, 0) if is_word else 0
 
     def _operation(self, left: Node, operator: str, precedence: int, start: int) -> Node:
         if operator == "in":
@@ -276,7 +312,7 @@ class _Parser:
             return Not(self._expression(_NOT_PRECEDENCE), start)
         if self._accept(_TokenKind.MARK, "("):
             node = self._expression(0)
-            self._expect(")", "')' or operator")
+            self._expect(")", "')' or operator", "`)` is missing here")
             return node
         literal = self._literal()
         if literal is not None:
@@ -285,8 +321,12 @@ class _Parser:
             detail = f"Expression expected at position {start} in '{self._text}'."
             raise self._error(detail, "a value is missing here")
         word = self._next().text
-        is_call = self._accept(_TokenKind.MARK, "(")
-        return self._call(word, start) if is_call else Name(word, start)
+        if self._accept(_TokenKind.MARK, "("):
+            return self._call(word, start)
+        name = Name(word, start)
+        if word in PRECEDENCES:
+            self._misplaced = self._misplaced or name
+        return name
 
     def _literal(self) -> Literal | None:
         token = self._token
@@ -304,8 +344,7 @@ class _Parser:
 
     def _number(self, text: str) -> int:
         if len(text) > len(str(INT_MIN)) or not INT_MIN <= int(text) <= INT_MAX:
-            explanation = f"numbers are whole, from {INT_MIN} to {INT_MAX}"
-            raise self._error(f"Token '{text}' is not supported.", explanation)
+            raise self._error(f"Token '{text}' is not supported.", _NUMBERS)
         return int(text)
 
     def _call(self, function: str, start: int) -> FunctionCall:
@@ -314,7 +353,7 @@ class _Parser:
         arguments = [self._expression(0)]
         while self._accept(_TokenKind.MARK, ","):
             arguments.append(self._expression(0))
-        self._expect(")", "')' or ','")
+        self._expect(")", "')' or ','", "`,` or `)` is missing here")
         return FunctionCall(function, tuple(arguments), start)
 
     def _list(self) -> tuple[Literal, ...]:
@@ -322,10 +361,10 @@ class _Parser:
         while not self._accept(_TokenKind.MARK, ")"):
             literal = self._literal()
             if literal is None:
-                raise self._syntax_error()
+                raise self._syntax_error("a list has texts in quotes, or numbers: `('a', 'b')`")
             items.append(literal)
             if self._token.text != ")":
-                self._expect(",", "')' or ','")
+                self._expect(",", "')' or ','", "`,` is missing here")
         return tuple(items)
 
     def _next(self) -> _Token:
@@ -338,10 +377,10 @@ class _Parser:
             self._next()
         return is_next
 
-    def _expect(self, mark: str, expected: str) -> None:
+    def _expect(self, mark: str, expected: str, explanation: str) -> None:
         if not self._accept(_TokenKind.MARK, mark):
             detail = f"{expected} expected at position {self._token.start} in '{self._text}'."
-            raise self._error(detail, f"`{mark}` is missing here")
+            raise self._error(detail, explanation)
 
     def _descend(self) -> None:
         self._depth += 1
@@ -349,19 +388,46 @@ class _Parser:
             explanation = f"expressions are nested more than {DEPTH_LIMIT} deep"
             raise self._error("Recursion depth exceeded allowed limit.", explanation)
 
-    def _syntax_error(self) -> FilterError:
+    def _syntax_error(self, explanation: str = "") -> FilterError:
         """Name the end of the unexpected token, as Microsoft's library does."""
+        detail = f"Syntax error at position {self._token.end} in '{self._text}'."
+        if self._misplaced:
+            word, start = self._misplaced.text, self._misplaced.start
+            return FilterError(self._text, detail, missing_before(word), start, len(word))
+        return self._error(detail, explanation or self._explain_unexpected())
+
+    def _explain_unexpected(self) -> str:
         token = self._token
-        detail = f"Syntax error at position {token.end} in '{self._text}'."
-        lower = token.text.lower()
-        if token.kind is _TokenKind.WORD and lower != token.text and lower in _PRECEDENCES:
-            return self._error(detail, f"operators are written in lower case, `{lower}`")
-        is_shown = token.kind in {_TokenKind.WORD, _TokenKind.MARK}
-        found = f"`{token.text}`" if is_shown else f"this {token.kind.name.lower()}"
-        if token.text == ")":
-            return self._error(detail, "this `)` has no `(`")
-        explanation = f"an operator such as `and` or `eq` is missing before {found}"
-        return self._error(detail, explanation)
+        if self._text[token.start - 1] == "'" and token.kind is not _TokenKind.MARK:
+            return "an operator such as `and` is missing here; a quote in a text is written `''`"
+        match token.kind:
+            case _TokenKind.WORD:
+                return self._explain_word(token.text)
+            case _TokenKind.MARK if token.text == ")":
+                return "this `)` has no `(`"
+            case _TokenKind.MARK if token.text == ",":
+                return "a `,` is only between arguments, and in a list such as `('a', 'b')`"
+        found = "`(`" if token.kind is _TokenKind.MARK else f"this {token.kind.name.lower()}"
+        return f"{_MISSING_OPERATOR} {found}"
+
+    def _explain_word(self, word: str) -> str:
+        lower = word.lower()
+        if lower != word and lower in PRECEDENCES:
+            return f"operators are written in lower case, `{lower}`"
+        if lower in _REMEDIES:
+            return f"`{word}` is not an operator; write {_REMEDIES[lower]}"
+        if word not in _CONSTANTS and self._is_before_value():
+            return f"`{word}` is not an operator; there are {_OPERATORS}"
+        return f"{_MISSING_OPERATOR} `{word}`"
+
+    def _is_before_value(self) -> bool:
+        """Whether a value follows the current token. The parser ends here."""
+        try:
+            following = next(self._tokens, self._token)
+        except FilterError:
+            return False
+        is_operator = following.kind is _TokenKind.WORD and following.text in PRECEDENCES
+        return following.kind not in {_TokenKind.END, _TokenKind.MARK} and not is_operator
 
     def _error(self, detail: str, explanation: str) -> FilterError:
         token = self._token

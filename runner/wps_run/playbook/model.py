@@ -23,7 +23,7 @@ from wps_run.playbook.groups import (
     row_reference_errors,
 )
 from wps_run.playbook.options import OPTIONS
-from wps_run.playbook.recognition import foreign_file
+from wps_run.playbook.recognition import foreign_file, foreign_text
 from wps_run.playbook.schema import SchemaForm
 from wps_run.playbook.validator import default_validator
 from wps_run.playbook.variables import (
@@ -123,7 +123,25 @@ def read_playbook(text: str, file: str) -> Playbook:
     Raises:
         PlaybookError: The text is not YAML. All other errors are in `problems`.
     """
-    return check_document(parse(text, file))
+    try:
+        document = parse(text, file)
+    except PlaybookError as error:
+        raise _explained(error, text) from None
+    return check_document(document)
+
+
+def _explained(error: PlaybookError, text: str) -> PlaybookError:
+    """Say of a text that cannot be parsed what it is, or what to write in an empty file."""
+    first = error.problems[0]
+    if first.rule == "empty":
+        message = (
+            f"{first.message}; write `actions:` and below it, for each action, "
+            "`  - actionName: …` with its properties"
+        )
+        return PlaybookError([first._replace(message=message)])
+    foreign = foreign_text(text)
+    problem = first._replace(message=foreign, rule="foreign-file")
+    return PlaybookError([problem]) if foreign else error
 
 
 def check_document(document: Document) -> Playbook:
@@ -258,7 +276,7 @@ def _read_vars(
     valid = _valid_entries(keys, "vars", findings)
     wrong = keys.get("vars", {}).keys() - valid.keys()
     values, declarations = read_declarations(document, valid)
-    return values, declarations | dict.fromkeys(wrong, Declaration(None))
+    return values, declarations | dict.fromkeys(wrong, Declaration(None, is_valid=False))
 
 
 def variables_from(document: Document) -> dict[str, VariableValue]:
@@ -267,14 +285,17 @@ def variables_from(document: Document) -> dict[str, VariableValue]:
     Raises:
         PlaybookError: The file is not a mapping of names to single values or lists of rows.
     """
-    findings = default_validator().validate_document({"vars": document.data, "actions": []})
-    for name, value in document.data.items() if isinstance(document.data, dict) else ():
-        if isinstance(value, dict):
+    data = document.data
+    findings = []
+    if isinstance(data, dict):
+        for name in [name for name, value in data.items() if isinstance(value, dict)]:
             message = (
                 f"`{name}` is a mapping; a file of variables has single values and lists, and "
                 "declarations are in the `vars` of a playbook"
             )
             findings.append(Finding(("vars", name), message, "value"))
+        data = {name: value for name, value in data.items() if not isinstance(value, dict)}
+    findings += default_validator().validate_document({"vars": data, "actions": []})
     if findings:
         raise PlaybookError(
             limited(

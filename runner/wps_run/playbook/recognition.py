@@ -1,12 +1,16 @@
 """Tell playbooks and bare batches from the other YAML and JSON files of a repository."""
 
 import re
+from itertools import islice
 from typing import Any, NamedTuple
 
+from wps_run.actions.table import ACTIONS
+from wps_run.document.document import Path
 from wps_run.playbook.constraints import Finding
 from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.groups import GROUPS
 from wps_run.playbook.options import PLAYBOOK_KEYS
+from wps_run.problems import SIMILAR_NAMES, did_you_mean
 
 _NEW = "write the list `actions`; `wps-run init` creates an example"
 _EVENTS = "pass the batch that the function returns"
@@ -70,6 +74,7 @@ _MAPPINGS = (
         for key in ("dependencies", "devDependencies", "scripts")
     ),
     ForeignFile("a tsconfig.json", "compilerOptions"),
+    ForeignFile("the settings of a .NET application", "ConnectionStrings"),
     ForeignFile("a pre-commit configuration", "repos"),
     ForeignFile("a Dependabot configuration", "version updates"),
     ForeignFile("an Azure Resource Manager template", "$schema contentVersion"),
@@ -94,6 +99,13 @@ _LISTS = (
         ForeignFile("an Ansible playbook", key)
         for key in ("hosts", "import_playbook", "ansible.builtin.import_playbook")
     ),
+    *(
+        ForeignFile("a list of Ansible tasks", key)
+        for key in (
+            "become", "block", "changed_when", "delegate_to", "failed_when", "include_tasks",
+            "import_tasks", "loop", "notify", "register", "set_fact", "when", "with_items",
+        )
+    ),
     ForeignFile("a list of pre-commit hooks", "id entry"),
     ForeignFile(
         "a journal, or results, of wps-run", "type status",
@@ -102,11 +114,30 @@ _LISTS = (
 )  # fmt: skip
 """Lists, by the keys of an item."""
 
+_TEXTS = (
+    (r"\A\s*\$ANSIBLE_VAULT;", ForeignFile("a file encrypted by Ansible Vault", "")),
+    (r'^[ \t]*"compilerOptions"[ \t]*:', ForeignFile("a tsconfig.json", "")),
+    (
+        r'^[ \t]*"IsEncrypted"[ \t]*:',
+        ForeignFile("a local.settings.json", "", "name it with --settings, beside a playbook"),
+    ),
+    (
+        r"^[ \t]*\{\{-? |:[ \t]+\{\{-? *(?:\.|include\b|quote\b|tpl\b)",
+        ForeignFile("a template of Helm", "", "render it, and write the list `actions`"),
+    ),
+    (r"^[ \t]*\{%-? ", ForeignFile("a Jinja template", "", "render it first")),
+)
+"""Patterns of texts that are no YAML, and the files that have them."""
+
 _DISTINCTIVE = frozenset({"actions", "actionname", "hub", "connection"})
 _ACTION_NAMES = frozenset({"actionname", "operationkind"})
 """The key of an action, in lower case, and its name in the beta of the binding."""
 
 _KEYS = frozenset(PLAYBOOK_KEYS) - {"name", "$schema"} | {"actions", GROUPS, EXPECT}
+_ACTION_KEYS = frozenset(
+    ("actionName", *(field.name for action in ACTIONS.values() for field in action.fields))
+)
+_SCHEMA = "playbook.schema.json"
 
 _TEXT_MARKS = re.compile(
     rb"""["']?\b(?:actionName|operationKind)\b["']?\s*:|playbook\.schema\.json"""
@@ -117,19 +148,60 @@ _TEXT_MARKS = re.compile(
 
 
 def foreign_file(data: Any) -> Finding | None:  # noqa: ANN401 -- what YAML has
-    """Return the error of a well-known file that is no playbook, or None."""
+    """Return the error of a file that has nothing of a playbook or bare batch, or None.
+
+    It is the only error of the file: what else a playbook would need is of no use.
+    """
+    items: list[tuple[Path, Any]]
     if isinstance(data, dict):
-        kind = _kind_of(data, _MAPPINGS)
-        path: tuple[int, ...] = ()
+        items, kinds, unlike = [((), data)], _MAPPINGS, _UNLIKE_PLAYBOOK
     elif isinstance(data, list) and not _has_action(data):
-        kinds = ((_kind_of(item, _LISTS), (index,)) for index, item in enumerate(data[:2]))
-        kind, path = next(((kind, path) for kind, path in kinds if kind), (None, ()))
+        items, kinds = [((index,), item) for index, item in enumerate(data)], _LISTS
+        unlike = _UNLIKE_BATCH
     else:
         return None
-    if kind is None:
+    for path, item in items[:_EXAMINED]:
+        kind = _kind_of(item, kinds)
+        if kind:
+            key = kind.keys.split()[0]
+            return Finding((*path, key), _message_of(kind), "foreign-file", at_key=True)
+    if not data or any(_is_like_ours(item, is_list=isinstance(data, list)) for _, item in items):
         return None
-    message = f"this is {kind.name}, not a playbook of wps-run; {kind.remedy}"
-    return Finding((*path, kind.keys.split()[0]), message, "foreign-file", at_key=True)
+    return Finding((), unlike, "foreign-file")
+
+
+_EXAMINED = 20
+"""The most items of a list by whose keys it is recognized."""
+
+_UNLIKE_PLAYBOOK = f"this file has no key of a playbook; {_NEW}"
+_UNLIKE_BATCH = (
+    "no item of this list has an `actionName`; a bare batch is a list of actions, `- actionName: …`"
+)
+
+
+def foreign_text(text: str) -> str:
+    """Return the error of a well-known file that is neither YAML nor JSON, or an empty text."""
+    kind = next((kind for pattern, kind in _TEXTS if re.search(pattern, text, re.MULTILINE)), None)
+    return _message_of(kind) if kind and not may_be_playbook(text.encode()) else ""
+
+
+def _message_of(kind: ForeignFile) -> str:
+    return f"this is {kind.name}, not a playbook of wps-run; {kind.remedy}"
+
+
+def _is_like_ours(item: Any, *, is_list: bool) -> bool:  # noqa: ANN401 -- what YAML has
+    """Return whether a mapping, or an item of a list, has a key of ours, or a similar one."""
+    if isinstance(item, str):
+        return is_list and (item in ACTIONS or bool(did_you_mean(item, ACTIONS)))
+    if not isinstance(item, dict):
+        return False
+    known = [*_ACTION_KEYS, *ACTIONS, *([] if is_list else _KEYS)]
+    schema = item.get("$schema")
+    return (isinstance(schema, str) and schema.endswith(_SCHEMA)) or any(
+        key in known or did_you_mean(key, known)
+        for key in islice(item, SIMILAR_NAMES)
+        if key not in {"name", "$schema"}
+    )
 
 
 def is_playbook(data: Any) -> bool:  # noqa: ANN401 -- what YAML has
@@ -142,7 +214,7 @@ def is_playbook(data: Any) -> bool:  # noqa: ANN401 -- what YAML has
     return (
         not _KEYS.isdisjoint(data)
         or _names_action(data)
-        or (isinstance(schema, str) and schema.endswith("playbook.schema.json"))
+        or (isinstance(schema, str) and schema.endswith(_SCHEMA))
     )
 
 

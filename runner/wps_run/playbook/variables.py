@@ -87,12 +87,14 @@ class Declaration(NamedTuple):
 
     Attributes:
         type: Its type; None if it was not declared, and any single value is allowed.
+        is_valid: Whether the entry of `vars` is; what is missing in a wrong one is not known.
         required: Whether it must have a value even if no action uses it.
         description: What it is for, or an empty text.
         choices: The allowed values, as in the source; empty if all are.
     """
 
     type: VariableType | None
+    is_valid: bool = True
     required: bool = False
     description: str = ""
     choices: tuple[str, ...] = ()
@@ -104,11 +106,13 @@ class Variables(NamedTuple):
     Attributes:
         values: Name to value.
         unset: The names of declared variables that have no usable value.
+        wrong: Those of them that have an unusable one.
         problems: What is wrong with values.
     """
 
     values: Mapping[str, VariableValue]
     unset: frozenset[str] = frozenset()
+    wrong: frozenset[str] = frozenset()
     problems: tuple[Problem, ...] = ()
 
 
@@ -163,6 +167,7 @@ def resolve_variables(
     """
     resolved: dict[str, VariableValue] = {**values, **given}
     problems: list[Problem] = []
+    wrong = {name for name, declaration in declarations.items() if not declaration.is_valid}
     for name, declaration in declarations.items():
         value = resolved.get(name)
         if value is None:
@@ -171,12 +176,14 @@ def resolve_variables(
             if declaration.type is VariableType.LIST and isinstance(value, str):
                 value = resolved[name] = _parse_list(name, value)
             _check_type(name, declaration, value)
-        except _TypeError as wrong:
+        except _TypeError as error:
             path: Path = ("vars", name) if name in given else ("vars", name, "default")
-            problem = document.problem(str(wrong), "variable-type", path, at_key=name in given)
+            problem = document.problem(str(error), "variable-type", path, at_key=name in given)
             problems.append(problem)
             del resolved[name]
-    return Variables(resolved, frozenset(declarations.keys() - resolved.keys()), tuple(problems))
+            wrong.add(name)
+    unset = frozenset(declarations.keys() - resolved.keys())
+    return Variables(resolved, unset, unset & wrong, tuple(problems))
 
 
 def missing_problems(
@@ -186,20 +193,17 @@ def missing_problems(
     used: Collection[str],
 ) -> Iterator[Problem]:
     """Yield a problem for each declared variable that needs a value and has none."""
-    wrong = {problem.position for problem in variables.problems}
-    for name in sorted(variables.unset):
+    for name in sorted(variables.unset - variables.wrong):
         declaration = declarations[name]
         if not (declaration.required or name in used):
             continue
         purpose = f" ({declaration.description})" if declaration.description else ""
-        problem = document.problem(
+        yield document.problem(
             f"the variable `{name}`{purpose} has no value; give {_flag(name, declaration)}",
             "missing-variable",
             ("vars", name),
             at_key=True,
         )
-        if problem.position not in wrong:
-            yield problem
 
 
 def _flag(name: str, declaration: Declaration) -> str:
@@ -214,15 +218,16 @@ class _TypeError(Exception):
 
 def _parse_list(name: str, text: str) -> ListVariable:
     """Parse the text of `--var` for a variable that is a list."""
-    shown = f", not `{text}`" if _may_be_shown(name, text) else ""
+    shown = _shown(name, text)
     try:
-        document = load(text, f"--var {name}")
+        document = load(text or "null", f"--var {name}")
     except PlaybookError as error:
         reason = error.problems[0].message
         message = f"`{name}` is a list, and its value is not YAML or JSON: {reason}"
         raise _TypeError(message) from None
     if not isinstance(document.data, list):
-        items = ", ".join(part.strip() for part in text.split(",")) if shown else "red, blue"
+        is_shown = bool(shown and text)
+        items = ", ".join(part.strip() for part in text.split(",")) if is_shown else "red, blue"
         raise _TypeError(
             f"`{name}` must be a list{shown}; write `--var {shlex.quote(f'{name}=[{items}]')}`"
         )
@@ -235,9 +240,11 @@ _SHOWN = 60
 """Values with more characters are not quoted in a message."""
 
 
-def _may_be_shown(name: str, text: str) -> bool:
-    is_secret = is_secret_name(name) or is_secret_value(text)
-    return len(text) <= _SHOWN and not is_secret
+def _shown(name: str, text: str) -> str:
+    """Return what a message says of a wrong value: nothing if it is long or secret."""
+    if len(text) > _SHOWN or is_secret_name(name) or is_secret_value(text):
+        return ""
+    return f", not `{text}`" if text else ", not an empty text"
 
 
 def _check_type(name: str, declaration: Declaration, value: VariableValue) -> None:
@@ -255,7 +262,7 @@ def _check_type(name: str, declaration: Declaration, value: VariableValue) -> No
     resolved = resolve_plain(value)
     is_boolean = isinstance(resolved, bool)
     is_number = isinstance(resolved, int | float) and not is_boolean and math.isfinite(resolved)
-    shown = f", not `{value}`" if _may_be_shown(name, value) else ""
+    shown = _shown(name, value)
     if declaration.type is VariableType.BOOLEAN and not is_boolean:
         raise _TypeError(f"`{name}` must be true or false{shown}")
     if declaration.type is VariableType.NUMBER and not is_number:
@@ -267,7 +274,7 @@ def _check_choices(what: str, name: str, declaration: Declaration, texts: Iterab
     choices = declaration.choices
     wrong = next((text for text in texts if text not in choices), None) if choices else None
     if wrong is not None:
-        shown = f", not `{wrong}`" if _may_be_shown(name, wrong) else ""
+        shown = _shown(name, wrong)
         near = did_you_mean(wrong, choices)
         raise _TypeError(f"{what} must be {join_names(choices[:_SHOWN])}{shown}{near}")
 
@@ -315,6 +322,11 @@ def _declaration_error(key: str, value: object, declared: object) -> tuple[Path,
     schema = {**keys, **(VALUES_BY_TYPE[declared] if declared else {})}[key]
     if compile_schema(schema)(value):
         return None
+    if key == "enum" and isinstance(value, list) and value:
+        is_valid = compile_schema(schema["items"])
+        wrong = next((index for index, item in enumerate(value) if not is_valid(item)), 0)
+        noun = _NOUNS["string" if declared in {None, "list"} else declared]
+        return (wrong,), f"a value of `enum` must be {noun}, not {_describe(value[wrong])}"
     noun = {
         "type": join_names(VariableType),
         "required": "true or false",
@@ -323,9 +335,13 @@ def _declaration_error(key: str, value: object, declared: object) -> tuple[Path,
         + _NOUNS["string" if declared in {None, "list"} else declared],
     }.get(key, "a string")
     near = did_you_mean(str(value), VariableType) if key == "type" else ""
-    is_short = isinstance(value, str) and len(value) <= _SHOWN
-    shown = f'the text "{value}"' if is_short else describe_type(value)
+    shown = "an empty list" if value == [] else _describe(value)
     return (), f"`{key}` must be {noun}, not {shown}{near}"
+
+
+def _describe(value: object) -> str:
+    is_short = isinstance(value, str) and len(value) <= _SHOWN
+    return f'the text "{value}"' if is_short else describe_type(value)
 
 
 class VariableScope:
