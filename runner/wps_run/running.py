@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import (
     AsyncGenerator,
+    AsyncIterator,
     Awaitable,
     Callable,
     Iterable,
@@ -15,7 +16,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -47,11 +48,11 @@ from wps_run.planning import Plan
 from wps_run.playbook.expectations import Expectation
 from wps_run.playbook.files import Files, open_input, read_input
 from wps_run.playbook.lint import used_variables
-from wps_run.playbook.options import Mode
+from wps_run.playbook.options import Mode, RunOptions
 from wps_run.playbook.rows import InputError
 from wps_run.playbook.variables import VariableValue
 from wps_run.problems import SettingsError
-from wps_run.redaction import NO_SECRETS
+from wps_run.redaction import NO_SECRETS, Secrets
 from wps_run.state.expectations import INTERRUPTED, check_expectation, result_of
 from wps_run.state.reader import StateReader
 
@@ -256,6 +257,36 @@ async def _check(
             return structs.replace(result, duration_ms=milliseconds(elapsed))
         await asyncio.sleep(min(pause, remaining))  # noqa: TID251 -- the pause of `within`
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+@asynccontextmanager
+async def open_reader(  # noqa: PLR0913 -- by name, each with a default
+    endpoint: Endpoint,
+    hub: str,
+    options: RunOptions,
+    *,
+    ca_bundle: str | None = None,
+    secrets: Secrets = NO_SECRETS,
+    on_wait: Callable[[Wait], object] | None = None,
+) -> AsyncIterator[StateReader]:
+    """Open a reader of a hub.
+
+    Args:
+        endpoint: The service.
+        hub: The hub.
+        options: The retries, the timeout, the concurrency and the rate of reads.
+        ca_bundle: A file of certificates to trust besides the system's, or None.
+        secrets: Values to mask in logs and errors.
+        on_wait: Called at the beginning of a wait that the service requests.
+
+    Raises:
+        SettingsError: The endpoint cannot be used.
+    """
+    tls = _load_tls(ca_bundle) if ca_bundle else None
+    async with Client(
+        endpoint, concurrency=options.concurrency, tls=tls, secrets=secrets
+    ) as client:
+        yield StateReader(client, hub, options, on_wait=on_wait)
 
 
 _SPARE_FILES = 16

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "run": "Run playbooks (the default command).",
         "validate": "Check playbooks without sending anything.",
         "plan": "Show each step and its request without sending anything.",
+        "show": "Show who is in a group, and whether a user or connection is there.",
         "schema": "Print, write or check the JSON Schemas.",
         "actions": "List the actions, or describe one.",
         "runs": "List the recent runs, with the commands that resume them.",
@@ -45,6 +46,7 @@ Examples:
   wps-run --local playbook.yaml        rehearse against the emulator
   wps-run playbook.yaml                run against the service
   wps-run validate playbooks/          check, as in pre-commit
+  wps-run show group launch            show who is in a group
   wps-run actions addUserToGroup       describe an action, with an example
 
 \b

@@ -4,7 +4,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -13,6 +13,7 @@ from wps_run import input_limits
 from wps_run.checking import read_text
 from wps_run.cli.inputs import FILE, Decorated, read_variables, variable_options
 from wps_run.cli.terminal import show_message
+from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.settings import (
     HUB_SETTING,
     FunctionBinding,
@@ -20,15 +21,27 @@ from wps_run.connect.settings import (
     parse_function,
     parse_header_setting,
     parse_settings,
+    resolve_endpoint,
+    resolve_hub,
 )
 from wps_run.document.scalars import resolve_plain
 from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.compiled_schema import compile_schema
 from wps_run.playbook.messages import value_error
-from wps_run.playbook.options import DURATION, HUB, TIMEOUT, Option, flagged_options, parse_duration
+from wps_run.playbook.options import (
+    CONNECTION,
+    DURATION,
+    HUB,
+    TIMEOUT,
+    Option,
+    RunOptions,
+    flagged_options,
+    merge_options,
+    parse_duration,
+)
 from wps_run.playbook.shards import SHARD_VARIABLE, SHARDS_VARIABLE, resolve_shard
 from wps_run.problems import JournalError, SettingsError, UsageError, shorten
-from wps_run.redaction import mask_secrets
+from wps_run.redaction import Secrets, mask_secrets
 from wps_run.text import Label
 
 if TYPE_CHECKING:
@@ -51,8 +64,13 @@ class OptionValue(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has n
         return plain
 
 
-def override_option(option: Option, path: Sequence[str]) -> Callable[[Decorated], Decorated]:
-    """Make the click option of a playbook key that has a flag; `path` leads to the key."""
+def override_option(option: Option, path: Sequence[str] = ()) -> Callable[[Decorated], Decorated]:
+    """Make the click option of a playbook key that has a flag.
+
+    Args:
+        option: The key.
+        path: Leads to the key; () for a command that reads no playbook.
+    """
     if option.flag is None:
         raise ValueError(f"`{option.key}` has no flag")
     value_type, metavar = _type_of(option)
@@ -60,9 +78,13 @@ def override_option(option: Option, path: Sequence[str]) -> Callable[[Decorated]
         option.flag,
         type=value_type,
         metavar=metavar,
-        help=f"{option.summary} {_range_of(option)}Overrides `{'.'.join(path)}` in the playbook.",
+        help=f"{option.summary} {_range_of(option)}{_overrides(path)}".rstrip(),
         show_default=option.shown_default or None,
     )
+
+
+def _overrides(path: Sequence[str]) -> str:
+    return f"Overrides `{'.'.join(path)}` in the playbook." if path else ""
 
 
 def _range_of(option: Option) -> str:
@@ -117,17 +139,9 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
         PlaybookError: A file of variables is wrong.
         SettingsError: The file of `--settings` or `--function-json` is not one.
     """
-    options: dict[str, Any] = {}
-    for (*groups, key), option in flagged_options():
-        value = values[_parameter_name(option)]
-        if value is not None:
-            parent = options
-            for group in groups:
-                parent = parent.setdefault(group, {})
-            parent[key] = value
     binding = read_binding(values.get("function_json"))
     return RunOverrides(
-        options=options,
+        options=_options_in(values),
         variables=read_variables(values["assignments"], values["vars_files"]),
         environment=read_environment(values.get("settings")),
         allowed_environment=values["allowed_environment"],
@@ -136,6 +150,19 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
         headers=values.get("headers", ()),
         shard=resolve_shard(values["shard"], values["shards"], os.environ),
     )
+
+
+def _options_in(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the command line, by parameter name, as a playbook has them."""
+    options: dict[str, Any] = {}
+    for (*groups, key), option in flagged_options():
+        value = values.get(_parameter_name(option))
+        if value is not None:
+            parent = options
+            for group in groups:
+                parent = parent.setdefault(group, {})
+            parent[key] = value
+    return options
 
 
 def _parameter_name(option: Option) -> str:
@@ -174,6 +201,72 @@ def gateway_options(command: Decorated) -> Decorated:
         help="Send requests to this reverse proxy or gateway: `https://HOST[:PORT][/PATH]`. Tokens "
         "are still for the service's own endpoint.",
     )(command)
+
+
+def ca_bundle_option(command: Decorated) -> Decorated:
+    """Add `--ca-bundle`."""
+    return click.option(
+        "--ca-bundle",
+        type=FILE,
+        metavar="FILE",
+        help="Trust the certificates in this PEM file in addition to the system's.",
+    )(command)
+
+
+def hub_options(command: Decorated) -> Decorated:
+    """Add the options of a command that reads a hub: where it is, and how it is asked."""
+    options = (
+        override_option(HUB),
+        override_option(CONNECTION),
+        settings_options,
+        gateway_options,
+        ca_bundle_option,
+        *(override_option(option) for option in _READ_OPTIONS),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+_READ_OPTIONS = tuple(
+    option for _, option in flagged_options() if option.key in {"timeout", "attempts"}
+)
+
+
+class HubAccess(NamedTuple):
+    """Where a hub is and how it is asked, by the options of the command line.
+
+    Attributes:
+        endpoint: The service.
+        hub: The name of the hub.
+        options: The timeout and the retries of reads.
+        ca_bundle: A file of certificates to trust besides the system's, or None.
+        secrets: The secrets of the settings, to mask.
+    """
+
+    endpoint: Endpoint
+    hub: str
+    options: RunOptions
+    ca_bundle: str | None
+    secrets: Secrets
+
+
+def hub_access(values: Mapping[str, Any]) -> HubAccess:
+    """Read the values of `hub_options`, by parameter name. Other entries are ignored.
+
+    Raises:
+        UsageError: A file cannot be read.
+        SettingsError: A setting is missing, or it or an option cannot be used.
+    """
+    binding = read_binding(values["function_json"])
+    environment = read_environment(values["settings"])
+    headers = values["headers"]
+    connection = values["connection"] or binding.connection or str(CONNECTION.default)
+    endpoint = resolve_endpoint(connection, environment, values["endpoint"], headers)
+    hub = resolve_hub(values["hub"] or binding.hub, environment)
+    secrets = RunOverrides(environment=environment, headers=headers).secrets
+    options = merge_options(_options_in(values))
+    return HubAccess(endpoint, hub, options, values["ca_bundle"], secrets)
 
 
 def option_names(command: click.Command) -> frozenset[str]:

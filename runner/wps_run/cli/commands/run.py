@@ -30,6 +30,7 @@ from wps_run.cli.journals import (
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import (
     RecordingCommand,
+    ca_bundle_option,
     gateway_options,
     given_options,
     note_empty_shard,
@@ -138,12 +139,7 @@ def _point_to_plan(context: click.Context, _: click.Parameter, value: object) ->
 @override_option(CONNECTION, [CONNECTION.key])
 @settings_options
 @gateway_options
-@click.option(
-    "--ca-bundle",
-    type=FILE,
-    metavar="FILE",
-    help="Trust the certificates in this PEM file in addition to the system's.",
-)
+@ca_bundle_option
 @run_options
 @click.option(
     "--output",
