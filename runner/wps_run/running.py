@@ -54,7 +54,8 @@ from wps_run.playbook.variables import VariableValue
 from wps_run.problems import SettingsError
 from wps_run.redaction import NO_SECRETS, Secrets
 from wps_run.state.expectations import INTERRUPTED, check_expectation, result_of
-from wps_run.state.reader import StateReader
+from wps_run.state.read_back import Doubts
+from wps_run.state.reader import StateReader, StateSource
 
 if TYPE_CHECKING:
     from wps_run.rehearsal import Rehearsal, SimulatedState
@@ -142,30 +143,67 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
     stop, recorder = stop or Stop(), recorder or RunRecorder()
     on_plan = on_plan or (lambda _: None)
     epoch = time.monotonic() - recorder.elapsed
-    failure: Exception | None = None
+    failures: list[Exception] = []
     async with AsyncExitStack() as stack:
         # All clients first: an unusable key, identity or proxy shows before anything is sent.
         clients = [_client(plan, endpoint(plan), tls) for plan in plans]
         for client in clients:
             await stack.enter_async_context(client)
         for plan, client in zip(plans, clients, strict=True):
-            earlier = recorder.earlier_results(plan.steps())
-            while batch := tuple(islice(earlier, BATCH)):
-                yield batch
             executor = Executor(
                 client, plan.options, stop, epoch=epoch, recorder=recorder, on_wait=on_wait
             )
             on_plan(executor.limiter)
-            for steps in recorder.steps_to_run(plan.steps):
-                async with aclosing(executor.run(steps)) as batches:
-                    try:
-                        async for results in batches:
-                            yield results
-                    except Exception as error:  # noqa: BLE001 -- raised after a result for every action
-                        failure = failure or error
+            source = StateReader(client, plan.hub, plan.options, on_wait=on_wait)
+            settle = partial(_settle, source=source, stop=stop, recorder=recorder)
+            async with aclosing(_run_plan(plan, executor, recorder, settle, failures)) as batches:
+                async for results in batches:
+                    yield results
             await client.close()  # the connections of the next plan need its descriptors
-    if failure is not None:
-        raise failure
+    if failures:
+        raise failures[0]
+
+
+async def _run_plan(
+    plan: Plan,
+    executor: Executor,
+    recorder: RunRecorder,
+    settle: Callable[[Doubts], Awaitable[Sequence[Result]]],
+    failures: list[Exception],
+) -> AsyncGenerator[Sequence[Result]]:
+    """Yield the results of one plan; what ended it early is appended to `failures`."""
+    doubts = Doubts()
+    earlier = recorder.earlier_results(plan.steps())
+    while batch := tuple(islice(earlier, BATCH)):
+        yield doubts.hold(batch)
+    yield await settle(doubts)  # before a step starts that conflicts with one of them
+    for steps in recorder.steps_to_run(plan.steps):
+        async with aclosing(executor.run(steps)) as batches:
+            try:
+                async for results in batches:
+                    yield doubts.hold(results)
+            except Exception as error:  # noqa: BLE001 -- raised after a result for every action
+                failures.append(error)
+    yield await settle(doubts)
+
+
+async def _settle(
+    doubts: Doubts, *, source: StateSource, stop: Stop, recorder: RunRecorder
+) -> Sequence[Result]:
+    """Read back and record what is in doubt. An interrupt leaves the rest in doubt."""
+    if not doubts:
+        return ()
+    reading = asyncio.create_task(doubts.settle(source))
+    interruption = asyncio.create_task(stop.interrupted.wait())
+    try:
+        await asyncio.wait((reading, interruption), return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            reading.result()
+    finally:
+        for task in (reading, interruption):
+            task.cancel()
+        await asyncio.gather(reading, interruption, return_exceptions=True)
+    return recorder.record_settled(doubts.release())
 
 
 def _client(plan: Plan, endpoint: Endpoint, tls: ssl.SSLContext | None) -> Client:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from wps_run.execution.result import ExpectationResult, Result
+from wps_run.execution.result import ExpectationResult, Result, Status
 from wps_run.journal.format import Unsent
 from wps_run.journal.resume import Resumption
 from wps_run.journal.writer import Journal
@@ -84,6 +84,14 @@ class RunRecorder:
             result = structs.replace(result, statement=expectation.recorded_statement)
         if self.journal:
             self.journal.add(result)
+
+    def record_settled(self, results: Iterable[Result]) -> list[Result]:
+        """Record the results that reading has settled, in place of those in doubt. Returns all."""
+        results = list(results)
+        for result in results:
+            if result.status is Status.OK:
+                self._add(result)
+        return results
 
     def discard_temporary(self) -> None:
         """Delete the journal if it only serves to write reports."""

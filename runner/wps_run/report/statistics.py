@@ -95,7 +95,7 @@ class _Counter:
             self.retried += 1
             self.throttled += sum(attempt.http_status in THROTTLING for attempt in result.tries)
         self.throttled += result.http_status in THROTTLING
-        if result.error is not None:
+        if result.error is not None and result.status is not Status.OK:
             self._group(result, result.error.code, result.error.hint)
 
     def _group(self, result: Result, code: str, hint: str) -> None:

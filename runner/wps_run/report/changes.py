@@ -1,0 +1,129 @@
+"""What a run would change: as text in the manner of a diff, and as records. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from wps_run.actions.table import OverlapKind
+from wps_run.execution.run_info import RunInfo
+from wps_run.playbook.steps import Step
+from wps_run.report.values import target_text, value_text
+from wps_run.state.changes import StepChange, Verdict
+from wps_run.text import Style, Styler, replace_invisible, unstyled
+
+_SIGNS = {
+    OverlapKind.JOIN: "+",
+    OverlapKind.GRANT: "+",
+    OverlapKind.LEAVE: "-",
+    OverlapKind.REVOKE: "-",
+    OverlapKind.LEAVE_ALL: "-",
+}
+_STYLES = {"+": Style.SUCCESS, "-": Style.ERROR}
+
+_COUNTED = {
+    Verdict.CHANGE: "to change",
+    Verdict.IN_PLACE: "in place",
+    Verdict.ABSENT: "not there",
+    Verdict.NOT_KNOWN: "not compared",
+}
+
+
+@dataclass(slots=True)
+class ChangeReport:
+    """Collects what is not in place, in memory, and counts the rest.
+
+    Attributes:
+        counts: The number of steps by verdict.
+    """
+
+    counts: Counter[Verdict] = field(default_factory=Counter)
+    _changes: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
+    """Heading to sign, name and source of each change."""
+    _absent: list[str] = field(default_factory=list)
+    _not_known: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Action and reason to the number of steps."""
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether a run would change something that reading can tell."""
+        return self.counts[Verdict.CHANGE] > 0
+
+    def add(self, change: StepChange, hub: str) -> None:
+        """Add the verdict of a step; `hub` is shown, or "" if there is only one."""
+        self.counts[change.verdict] += 1
+        step = change.step
+        if change.verdict is Verdict.CHANGE:
+            sign = _SIGNS.get(step.action.overlap.kind, "~")
+            heading = _heading(step) + (f" of hub {hub}" if hub else "")
+            self._changes.setdefault(heading, []).append((sign, _name(step), step.source))
+        elif change.verdict is Verdict.ABSENT:
+            what = f"{step.action.name} {target_text(step.target)}"
+            self._absent.append(f"{what}  {replace_invisible(step.source)}: {change.reason}")
+        elif change.verdict is Verdict.NOT_KNOWN:
+            self._not_known[step.action.name, change.reason] += 1
+
+    def lines(self, styler: Styler = unstyled) -> Iterator[str]:
+        """Yield the lines of the report, the totals last."""
+        for heading, changes in self._changes.items():
+            yield f"\n{heading}"
+            width = max(len(name) for _, name, _ in changes[:_ALIGNED])
+            for sign, name, source in changes:
+                text = styler(_STYLES.get(sign, Style.WARNING), f"{sign} {name:<{width}}")
+                yield f"  {text}  {replace_invisible(source)}"
+        if self._absent:
+            yield "\nnot there, so that nothing changes"
+            yield from (f"  {line}" for line in self._absent)
+        if self._not_known:
+            yield "\nnot compared"
+            for (action, reason), count in self._not_known.items():
+                yield f"  {count:,} {action}: {reason}"
+        counts = [f"{self.counts[verdict]:,} {text}" for verdict, text in _COUNTED.items()]
+        yield f"\nDIFF: {self.counts.total():,} actions: {', '.join(counts)}"
+
+    def summary_record(self, run_info: RunInfo, exit_code: int) -> dict[str, Any]:
+        """Return the record of the totals."""
+        return {
+            "type": "summary",
+            "endpoints": [*run_info.endpoints],
+            "hubs": [*run_info.hubs],
+            "playbooks": [*run_info.playbooks],
+            "total": self.counts.total(),
+            **{str(verdict): self.counts[verdict] for verdict in Verdict},
+            "exitCode": exit_code,
+        }
+
+
+_ALIGNED = 1000
+"""The first names of a group, whose width is that of their column."""
+
+
+def change_record(change: StepChange) -> dict[str, Any]:
+    """Return the record of a step, for programs."""
+    step = change.step
+    return {
+        "type": "change",
+        "index": step.index,
+        "action": step.action_index,
+        "item": step.item,
+        "actionName": step.action.name,
+        "name": step.name,
+        "target": {key: [*v] if isinstance(v, tuple) else v for key, v in step.target.items()},
+        "source": step.source,
+        "verdict": change.verdict,
+        "reason": change.reason or None,
+    }
+
+
+def _heading(step: Step) -> str:
+    target = step.target
+    if "permission" in target:
+        return f"{target['permission']!s} on {value_text(target['targetName'])}"
+    return f"group {value_text(target['group'])}" if "group" in target else "all groups"
+
+
+def _name(step: Step) -> str:
+    target = step.target
+    if "userId" in target:
+        return value_text(target["userId"])
+    return f"connection {value_text(target['connectionId'])}"

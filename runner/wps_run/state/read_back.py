@@ -1,0 +1,126 @@
+"""Doubt that reading can settle: a join, leave, grant or revoke whose response did not come.
+
+A request that timed out may take effect later. So a doubt is settled only if the wanted state is
+there, and no later step that conflicts with it has started: the state is then the one that a run
+without the doubt would have left. Messages and closes leave nothing that can be read.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+import msgspec
+from msgspec import UNSET
+
+from wps_run.actions.locks import Lock, locks_of
+from wps_run.actions.table import ACTIONS, Action, OverlapKind
+from wps_run.execution.result import ActionError, Result, Status
+from wps_run.playbook.live import LiveConnection
+from wps_run.redaction import MASK
+from wps_run.state.reader import ReadError, StateSource
+
+READ_BACK = ActionError(
+    "read-back",
+    "no response came that says so, but the state was read afterwards, and it is the wanted one",
+)
+"""Why an action is ok although no response said so."""
+
+MOST_DOUBTS = 10_000
+"""The most results that are held; further ones stay in doubt."""
+
+_SETTLED: Mapping[OverlapKind, bool] = {
+    OverlapKind.JOIN: True,
+    OverlapKind.GRANT: True,
+    OverlapKind.LEAVE: False,
+    OverlapKind.REVOKE: False,
+}
+"""What a read says if an action was done."""
+
+
+class Doubts:
+    """Holds the results in doubt of a run in one hub until they are read back."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, Result] = {}
+        self._unsettled: dict[int, Result] = {}
+        """Those that a conflict keeps in doubt."""
+        self._holders: dict[tuple[str, str], dict[Lock, set[int]]] = {}
+        """Key to lock to the indexes of the held results that need it."""
+
+    def __bool__(self) -> bool:
+        return bool(self._held or self._unsettled)
+
+    def hold(self, results: Iterable[Result]) -> list[Result]:
+        """Take the results of steps as they end; return those that need not be held."""
+        reported = []
+        for result in results:
+            action = ACTIONS[result.action_name]
+            if self._held and result.attempts:
+                self._mark_conflicts(action, result)
+            if len(self._held) < MOST_DOUBTS and _can_be_settled(action, result):
+                self._hold(action, result)
+            else:
+                reported.append(result)
+        return reported
+
+    def release(self) -> list[Result]:
+        """Return what is held, in the order of the plan, and hold nothing any more."""
+        released = sorted((*self._held.values(), *self._unsettled.values()), key=_index)
+        self._held.clear()
+        self._unsettled.clear()
+        self._holders.clear()
+        return released
+
+    async def settle(self, source: StateSource) -> None:
+        """Read the state, and make those results ok that it settles."""
+        members: dict[str, tuple[LiveConnection, ...]] = {}
+        for index, result in self._held.items():
+            with suppress(ReadError):  # it stays in doubt
+                kind = ACTIONS[result.action_name].overlap.kind
+                if await _read(result.target, source, members) is _SETTLED[kind]:
+                    self._held[index] = msgspec.structs.replace(
+                        result, status=Status.OK, error=READ_BACK, earlier=UNSET
+                    )
+
+    def _hold(self, action: Action, result: Result) -> None:
+        self._held[result.index] = result
+        for lock in locks_of(action, result.target):
+            holders = self._holders.setdefault(lock.key, {})
+            holders.setdefault(lock, set()).add(result.index)
+
+    def _mark_conflicts(self, action: Action, result: Result) -> None:
+        """Keep in doubt what a step that started conflicts with."""
+        for lock in locks_of(action, result.target):
+            for held, indexes in self._holders.get(lock.key, {}).items():
+                if lock != held or not lock.shared:
+                    for index in indexes - {result.index}:
+                        if index in self._held:
+                            self._unsettled[index] = self._held.pop(index)
+
+
+def _can_be_settled(action: Action, result: Result) -> bool:
+    """Whether reading can tell what became of an action. A masked name cannot be asked for."""
+    is_doubt = result.status is Status.UNKNOWN and action.overlap.kind in _SETTLED
+    return is_doubt and not any(MASK in str(value) for value in result.target.values())
+
+
+def _index(result: Result) -> int:
+    return result.index
+
+
+async def _read(
+    target: Mapping[str, object],
+    source: StateSource,
+    members: dict[str, tuple[LiveConnection, ...]],
+) -> bool:
+    """Whether the membership or the permission that an action is about is there."""
+    names = {key: str(value) for key, value in target.items()}
+    if "permission" in names:
+        return await source.has_permission(
+            names["connectionId"], names["permission"], names["targetName"]
+        )
+    group = names["group"]
+    if group not in members:
+        members[group] = await source.members(group)
+    if "userId" in names:
+        return any(member.user_id == names["userId"] for member in members[group])
+    return any(member.connection_id == names["connectionId"] for member in members[group])
