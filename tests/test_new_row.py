@@ -2,11 +2,11 @@
 
 import jsonschema
 
-from wps_run.actions.fields import GROUP, REASON
+from wps_run.actions.fields import GROUP, REASON, Origin
 from wps_run.actions.locks import HUB, locks_of
 from wps_run.actions.reference import render_action, render_list, render_markdown
 from wps_run.actions.request import Request, build_request
-from wps_run.actions.table import ACTIONS, Action, Origin, Overlap, OverlapKind, Phase, Repeat
+from wps_run.actions.table import ACTIONS, Action, Overlap, OverlapKind, Phase, Repeat
 from wps_run.playbook.schema import actions_schema, playbook_schema
 
 FREEZE = Action(

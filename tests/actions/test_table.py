@@ -2,8 +2,8 @@
 
 import pytest
 
-from wps_run.actions.fields import FieldLocation
-from wps_run.actions.table import ACTIONS, Action, Origin, OverlapKind, Phase, Repeat
+from wps_run.actions.fields import FieldLocation, Origin
+from wps_run.actions.table import ACTIONS, Action, OverlapKind, Phase, Repeat
 
 # Typed in by hand from the documentation of the output binding.
 BINDING = {
@@ -55,10 +55,8 @@ def test_the_fourteen_actions_of_the_binding_have_its_names_to_the_letter() -> N
 
 @pytest.mark.parametrize("name", BINDING)
 def test_a_binding_action_has_the_properties_that_the_binding_documents(name: str) -> None:
-    """What the REST API adds to them is marked as such."""
-    row = ACTIONS[name]
-
-    assert {one.name for one in row.fields} - row.rest_fields == BINDING[name]
+    """What the REST API and playbooks add to them is marked as such."""
+    assert {one.name for one in ACTIONS[name].fields_of(Origin.BINDING)} == BINDING[name]
 
 
 @pytest.mark.parametrize("row", ACTIONS.values(), ids=ACTIONS)

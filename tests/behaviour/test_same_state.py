@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wps_run import planning, running
-from wps_run.actions.fields import Field, FieldType
+from wps_run.actions.fields import Field, FieldType, Origin
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.execution.result import Status
 from wps_run.execution.stop import Stop
@@ -50,7 +50,11 @@ def batch_action(action: Action) -> st.SearchStrategy[dict[str, Any]]:
             "actionName": st.just(action.name),
             **{field.name: values_of(field) for field in action.fields if field.required},
         },
-        optional={field.name: values_of(field) for field in action.fields if not field.required},
+        optional={
+            field.name: values_of(field)
+            for field in action.fields
+            if not field.required and field.origin is not Origin.PLAYBOOK
+        },
     )
 
 

@@ -211,7 +211,11 @@ def test_any_value_of_any_property_is_taken_or_told(
 ) -> None:
     """Nothing but a problem ever comes of it, and what is taken can be sent."""
     required = ACTIONS[name].fields if isinstance(name, str) and name in ACTIONS else ()
-    action = {"actionName": name, **{one.name: one.example for one in required}, **changes}
+    action = {
+        "actionName": name,
+        **{one.name: one.example for one in required if not one.replaces},
+        **changes,
+    }
     try:
         playbook = read_playbook(json.dumps({**top, "actions": [action]}), "f.json")
     except PlaybookError as error:

@@ -8,6 +8,18 @@ from typing import NamedTuple
 from wps_run import input_limits
 
 
+class Origin(StrEnum):
+    """Where an action or a property exists.
+
+    BINDING: in the Functions output binding. REST: only in the REST API. PLAYBOOK: only in
+    playbooks, where it is another way to write a property.
+    """
+
+    BINDING = "binding"
+    REST = "rest"
+    PLAYBOOK = "playbook"
+
+
 class FieldLocation(StrEnum):
     """The part of the request that carries a property."""
 
@@ -25,6 +37,7 @@ class FieldType(StrEnum):
     INTEGER = "integer"
     CHOICE = "choice"
     DATA = "data"
+    JSON = "any value"
 
 
 NAME_LIMIT = 1024
@@ -51,13 +64,15 @@ class Field(NamedTuple):
         choices: For CHOICE, each legal value with its meaning.
         minimum: For INTEGER, the smallest legal value.
         maximum: For INTEGER, the largest legal value.
+        origin: Where it exists.
+        replaces: The property that it stands in place of, or "".
     """
 
     name: str
     summary: str
     type: FieldType
     location: FieldLocation
-    example: str | int | tuple[str, ...]
+    example: str | int | tuple[str, ...] | Mapping[str, str]
     required: bool = True
     is_target: bool = False
     is_name: bool = False
@@ -66,6 +81,8 @@ class Field(NamedTuple):
     choices: Mapping[str, str] = MappingProxyType({})
     minimum: int | None = None
     maximum: int | None = None
+    origin: Origin = Origin.BINDING
+    replaces: str = ""
 
 
 GROUP = Field(
@@ -154,6 +171,7 @@ FILTER = Field(
     example="userId ne 'ada'",
     required=False,
     is_expression=True,
+    origin=Origin.REST,
 )
 SELECTION = FILTER._replace(
     summary="An OData expression that selects the connections, such as `userId eq 'ada'`.",
@@ -161,6 +179,7 @@ SELECTION = FILTER._replace(
     example="userId eq 'ada'",
     required=True,
     is_target=True,
+    origin=Origin.BINDING,
 )
 MESSAGE_TTL_SECONDS = Field(
     name="messageTtlSeconds",
@@ -171,6 +190,7 @@ MESSAGE_TTL_SECONDS = Field(
     required=False,
     minimum=0,
     maximum=300,
+    origin=Origin.REST,
 )
 DATA_TYPE = Field(
     name="dataType",
@@ -194,4 +214,14 @@ DATA = Field(
     location=FieldLocation.BODY,
     example="Welcome",
     limit=DATA_LIMIT,
+)
+DATA_JSON = Field(
+    name="dataJson",
+    summary="Any value, which is sent as JSON; in place of `data`, with `dataType: json`.",
+    type=FieldType.JSON,
+    location=FieldLocation.BODY,
+    example=MappingProxyType({"text": "Welcome"}),
+    required=False,
+    origin=Origin.PLAYBOOK,
+    replaces="data",
 )

@@ -53,10 +53,14 @@ def encode_message(data: object, data_type: str) -> bytes:
         raise ValueError("`data` holds half of a surrogate pair, which is no character") from None
 
 
+def compact_json(value: object) -> str:
+    """Return a value as JSON without blanks, its keys in their order."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def quote_json(data: object) -> str:
     """Return a value as JSON in a single-quoted YAML string."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
-    return "'" + text.replace("'", "''") + "'"
+    return "'" + compact_json(data).replace("'", "''") + "'"
 
 
 def _encode_binary(data: object) -> bytes:

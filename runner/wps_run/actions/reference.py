@@ -1,10 +1,10 @@
 """Render the action table as text: the docs page, a list, a description and an example to paste."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from wps_run.actions.fields import Field, FieldType
-from wps_run.actions.table import Action, Origin, Repeat
+from wps_run.actions.fields import Field, FieldType, Origin
+from wps_run.actions.table import Action, Repeat
 
 _REPEAT = {
     Repeat.IDEMPOTENT: "idempotent: sent again when no response arrives",
@@ -23,8 +23,8 @@ def render_markdown(actions: Mapping[str, Action]) -> str:
 
 Generated from the action table by `wps-run actions --format markdown`. Do not edit.
 
-Properties in *italics* are optional. A † marks what only the REST API has, not the Functions output
-binding; `wps-run validate --binding-only` rejects it.
+Properties in *italics* are optional. A † marks what the Functions output binding does not have, but
+only the REST API, or (`dataJson`) only a playbook; `wps-run validate --binding-only` rejects it.
 
 | actionName | what it does | properties | request | success | repeated |
 |---|---|---|---|---|---|
@@ -35,7 +35,7 @@ binding; `wps-run validate --binding-only` rejects it.
 
 def _table_row(action: Action) -> str:
     mark = " †" if action.origin is Origin.REST else ""
-    properties = ", ".join(_property(action, field) for field in action.fields)
+    properties = ", ".join(_property(field) for field in action.fields)
     success = ", ".join(map(str, action.success))
     request = f"`{action.method} {action.path.removeprefix('/api/hubs/{hub}')}`"
     return (
@@ -44,8 +44,8 @@ def _table_row(action: Action) -> str:
     )
 
 
-def _property(action: Action, field: Field) -> str:
-    mark = " †" if field.name in action.rest_fields else ""
+def _property(field: Field) -> str:
+    mark = "" if field.origin is Origin.BINDING else " †"
     return f"`{field.name}`{mark}" if field.required else f"*`{field.name}`*{mark}"
 
 
@@ -54,6 +54,9 @@ def _section(action: Action) -> str:
         f"| `{field.name}` | {'yes' if field.required else 'no'} | {_meaning(field)} |"
         for field in action.fields
     )
+    alternatives = render_alternatives(action)
+    if alternatives:
+        alternatives = f"\nIn a playbook also:\n\n```yaml\n{alternatives}```\n"
     confirmation = f"\n\n{_CONFIRMATION}" if action.is_destructive else ""
     return f"""## {action.name}
 
@@ -65,7 +68,7 @@ def _section(action: Action) -> str:
 
 ```yaml
 {render_example(action)}```
-"""
+{alternatives}"""
 
 
 def _meaning(field: Field) -> str:
@@ -102,26 +105,47 @@ def render_action(action: Action) -> str:
         optional = "" if field.required else "(optional) "
         lines.append(f"  {field.name:{width}}  {optional}{_meaning(field)}")
     lines += ["", "Example:", "", render_example(action)]
+    if alternatives := render_alternatives(action):
+        lines += ["In a playbook also:", "", alternatives]
     return "\n".join(lines)
 
 
 def _origin(action: Action) -> str:
     if action.origin is Origin.REST:
         return "REST API only; the Functions output binding does not have it"
-    rest_only = [field.name for field in action.fields if field.name in action.rest_fields]
-    suffix = f"; {', '.join(rest_only)}: REST API only" if rest_only else ""
-    return "Functions output binding" + suffix
+    parts = ["Functions output binding"]
+    for origin, owner in ((Origin.REST, "REST API"), (Origin.PLAYBOOK, "playbooks")):
+        names = ", ".join(field.name for field in action.fields_of(origin))
+        parts += [f"{names}: {owner} only"] if names else []
+    return "; ".join(parts)
 
 
 def render_example(action: Action) -> str:
     """Render the action as in a playbook, with every required property."""
+    return _example_of(action, [field for field in action.fields if field.required])
+
+
+def render_alternatives(action: Action) -> str:
+    """Render a playbook with the action, once for each property that replaces another; or ""."""
+    required = [field for field in action.fields if field.required]
+    examples = [
+        _example_of(action, [field if one.name == field.replaces else one for one in required])
+        for field in action.fields
+        if field.replaces
+    ]
+    return "".join(["actions:\n", *examples]) if examples else ""
+
+
+def _example_of(action: Action, fields: Iterable[Field]) -> str:
     lines = [f"- actionName: {action.name}"]
-    lines += [f"  {field.name}: {_example(field)}" for field in action.fields if field.required]
+    lines += [f"  {field.name}: {_example(field)}" for field in fields]
     return "\n".join(lines) + "\n"
 
 
 def _example(field: Field) -> str:
     if field.type is FieldType.STRINGS and isinstance(field.example, tuple):
         return "[" + ", ".join(field.example) + "]"
+    if isinstance(field.example, Mapping):
+        return "{" + ", ".join(f"{key}: {value}" for key, value in field.example.items()) + "}"
     text = str(field.example)
     return json.dumps(text) if "'" in text else text

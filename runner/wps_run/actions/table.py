@@ -16,6 +16,7 @@ from typing import NamedTuple
 from wps_run.actions.fields import (
     CONNECTION_ID,
     DATA,
+    DATA_JSON,
     DATA_TYPE,
     EXCLUDED,
     FILTER,
@@ -29,14 +30,8 @@ from wps_run.actions.fields import (
     USER_ID,
     Field,
     FieldLocation,
+    Origin,
 )
-
-
-class Origin(StrEnum):
-    """Whether the Functions output binding has an action, or only the REST API."""
-
-    BINDING = "binding"
-    REST = "rest"
 
 
 class Phase(StrEnum):
@@ -119,6 +114,9 @@ class RestOperation:
         """Whether a second request leaves the same state and has no other effect."""
         return self.repeat is Repeat.IDEMPOTENT
 
+    def fields_of(self, origin: Origin) -> tuple[Field, ...]:
+        return tuple(field for field in self.fields if field.origin is origin)
+
     def fields_in(self, location: FieldLocation) -> tuple[Field, ...]:
         return tuple(field for field in self.fields if field.location is location)
 
@@ -130,19 +128,14 @@ class Action(RestOperation):
     Attributes:
         overlap: What may run at the same time.
         origin: Whether the output binding has it, or only the REST API.
-        rest_fields: Names of the properties that only the REST API has.
         is_destructive: Whether it ends connections of people whom the playbook does not name,
             so that a run asks for confirmation.
     """
 
     overlap: Overlap
     origin: Origin = Origin.BINDING
-    rest_fields: frozenset[str] = frozenset()
     is_destructive: bool = False
 
-
-_REST_SEND = frozenset({"filter", "messageTtlSeconds"})
-_REST_TTL = frozenset({"messageTtlSeconds"})
 
 _ROWS = (
     Action(
@@ -150,48 +143,44 @@ _ROWS = (
         summary="Send a message to every connection of the hub.",
         method="POST",
         path="/api/hubs/{hub}/:send",
-        fields=(DATA, DATA_TYPE, EXCLUDED, FILTER, MESSAGE_TTL_SECONDS),
+        fields=(DATA, DATA_JSON, DATA_TYPE, EXCLUDED, FILTER, MESSAGE_TTL_SECONDS),
         success=(202,),
         overlap=Overlap(Phase.BROADCAST, OverlapKind.ALONE),
         repeat=Repeat.SEND,
         operation="WebPubSub_SendToAll",
-        rest_fields=_REST_SEND,
     ),
     Action(
         name="sendToGroup",
         summary="Send a message to the connections in a group.",
         method="POST",
         path="/api/hubs/{hub}/groups/{group}/:send",
-        fields=(GROUP, DATA, DATA_TYPE, EXCLUDED, FILTER, MESSAGE_TTL_SECONDS),
+        fields=(GROUP, DATA, DATA_JSON, DATA_TYPE, EXCLUDED, FILTER, MESSAGE_TTL_SECONDS),
         success=(202,),
         overlap=Overlap(Phase.USE, OverlapKind.SEND),
         repeat=Repeat.SEND,
         operation="WebPubSub_SendToGroup",
-        rest_fields=_REST_SEND,
     ),
     Action(
         name="sendToUser",
         summary="Send a message to all connections of a user.",
         method="POST",
         path="/api/hubs/{hub}/users/{userId}/:send",
-        fields=(USER_ID, DATA, DATA_TYPE, FILTER, MESSAGE_TTL_SECONDS),
+        fields=(USER_ID, DATA, DATA_JSON, DATA_TYPE, FILTER, MESSAGE_TTL_SECONDS),
         success=(202,),
         overlap=Overlap(Phase.USE, OverlapKind.SEND),
         repeat=Repeat.SEND,
         operation="WebPubSub_SendToUser",
-        rest_fields=_REST_SEND,
     ),
     Action(
         name="sendToConnection",
         summary="Send a message to one connection.",
         method="POST",
         path="/api/hubs/{hub}/connections/{connectionId}/:send",
-        fields=(CONNECTION_ID, DATA, DATA_TYPE, MESSAGE_TTL_SECONDS),
+        fields=(CONNECTION_ID, DATA, DATA_JSON, DATA_TYPE, MESSAGE_TTL_SECONDS),
         success=(202,),
         overlap=Overlap(Phase.USE, OverlapKind.SEND),
         repeat=Repeat.SEND,
         operation="WebPubSub_SendToConnection",
-        rest_fields=_REST_TTL,
     ),
     Action(
         name="addUserToGroup",

@@ -9,6 +9,7 @@ import hmac
 import json
 from collections.abc import Iterable, Mapping
 
+from wps_run.actions.fields import Origin
 from wps_run.actions.table import Action
 from wps_run.journal.reader import History
 from wps_run.problems import JournalError
@@ -31,7 +32,11 @@ def actions_content(actions: Iterable[Action], api_version: str) -> str:
             action.name,
             action.method,
             action.path,
-            [[field.name, field.location, field.type] for field in action.fields],
+            [
+                [field.name, field.location, field.type]
+                for field in action.fields
+                if field.origin is not Origin.PLAYBOOK  # it is sent as the property it replaces
+            ],
         ]
         for action in actions
     ]

@@ -6,6 +6,7 @@ The values of rows are checked by one predicate for each property, made from the
 all are true the action is valid; otherwise the validator checks the whole action and reports why.
 """
 
+import math
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -13,11 +14,13 @@ from wps_run.actions.fields import Field, FieldType
 from wps_run.actions.payload import CONTENT_TYPES
 from wps_run.actions.table import Action
 from wps_run.document.document import Path
+from wps_run.document.scalars import Base64
 from wps_run.odata.checker import check_filter
 from wps_run.odata.syntax import FilterError
 from wps_run.playbook import messages
 from wps_run.playbook.compiled_schema import Predicate, compile_schema, conjunction
 from wps_run.playbook.schema import SchemaForm, action_schema, names_without_slash
+from wps_run.playbook.variables import referenced_names
 
 
 class Finding(NamedTuple):
@@ -94,6 +97,31 @@ def _expression_findings(field: Field, value: str) -> Iterator[Finding]:
     except FilterError as error:
         message = f"`{field.name}` is not valid: {error.explanation}"
         yield Finding((field.name,), message, "filter", span=(error.start, error.width))
+
+
+def json_findings(value: object, path: Path) -> Iterator[Finding]:
+    """Yield what cannot be sent as JSON, in the value of `dataJson` at a path."""
+    if isinstance(value, Base64):
+        message = (
+            "JSON has no `!!binary`; write base64 as a string, or send the bytes with `data` and "
+            "`dataType: binary`"
+        )
+        yield Finding(path, message, "data")
+    elif isinstance(value, float) and not math.isfinite(value):
+        message = (
+            "JSON has no infinity and no NaN, and this number is one or is too large; write null, "
+            "or a string in quotes"
+        )
+        yield Finding(path, message, "data")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from json_findings(item, (*path, index))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if any(referenced_names(key)):
+                message = "a key in `dataJson` cannot hold `${…}`, only a value can"
+                yield Finding((*path, key), message, "data", at_key=True)
+            yield from json_findings(item, (*path, key))
 
 
 def compile_predicates(

@@ -42,6 +42,7 @@ from wps_run.playbook.variables import (
     UnusableReferenceError,
     VariableScope,
     expression_error,
+    json_template,
     list_of,
     parse_template,
     reference_problem,
@@ -151,6 +152,9 @@ class Expansion:
         """Make one property a constant, or a function of the cells of a row."""
         path = (*self._template.path, key)
         problem_count = len(self._problems)
+        if key == "dataJson":
+            self._compile_json(value, path)
+            return
         if isinstance(value, str):
             parts = [self._parse(value, path, self._syntax_of(key, value))]
             if self._syntax_of(key, value) is EXPRESSION and len(self._problems) == problem_count:
@@ -170,6 +174,16 @@ class Expansion:
             self._functions[key] = function
         else:
             self._set_constant(key, path, function, value)
+
+    def _compile_json(self, value: object, path: Path) -> None:
+        """Make `data` of the value of `dataJson`."""
+        template = json_template(value, path, self._parse)
+        self._constants["dataType"] = "json"
+        if template.columns:
+            self._columns["dataJson"] = list(template.columns)
+            self._functions["data"] = template.fill
+        else:
+            self._set_constant("data", path, template.fill, "${")
 
     def _check_expression(self, text: str, path: Path) -> None:
         """Check an OData expression once for all rows; of rows, only bare cells can differ."""
@@ -444,12 +458,19 @@ class Expansion:
         )
         for finding in findings:
             if self._varies(finding.path) is varying:
-                yield finding
+                yield self._as_written(finding)
         if "dataFile" in values and self._varies(("dataFile",)) is varying:
             try:
                 self._message(values["dataFile"], data_type_of(values))
             except InputError as error:
                 yield Finding(("dataFile",), str(error), "file")
+
+    def _as_written(self, finding: Finding) -> Finding:
+        """Place a finding about `data` at `dataJson` if it was made of that."""
+        if "dataJson" not in self._template.values or finding.path != ("data",):
+            return finding
+        message = finding.message.replace("`data`", "`dataJson`", 1)
+        return finding._replace(path=("dataJson",), message=message)
 
     def _varies(self, path: Path) -> bool:
         """Check whether a finding at this path may differ from row to row."""

@@ -6,8 +6,10 @@ A warning reports what is almost certainly a mistake.
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from wps_run.actions.fields import Field, Origin
 from wps_run.actions.locks import Lock, locks_of
-from wps_run.actions.table import Origin, OverlapKind, Phase
+from wps_run.actions.payload import quote_json
+from wps_run.actions.table import OverlapKind, Phase
 from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.foreach import strings_in
 from wps_run.playbook.groups import GROUPS
@@ -21,6 +23,9 @@ EXCLUDED_LIMIT = 200
 
 NOT_IN_BINDING = "not-in-binding"
 """The rule of `find_not_in_binding`."""
+
+_SHOWN = 120
+"""The longest JSON that a problem repeats, in characters."""
 
 _NEEDS_A_CONNECTION = frozenset({OverlapKind.SEND, OverlapKind.JOIN, OverlapKind.GRANT})
 _WITHOUT_EFFECT = frozenset({"actionName", "name", *OPTIONS})
@@ -184,7 +189,7 @@ def _warning(
 
 
 def find_not_in_binding(playbook: Playbook) -> Iterator[Problem]:
-    """Yield a problem for each action, and each property, that only the REST API has."""
+    """Yield a problem for each action, and each property, that the binding does not have."""
     for template in playbook.actions:
         if template.action.origin is Origin.REST:
             yield playbook.document.problem(
@@ -202,10 +207,22 @@ def find_not_in_binding(playbook: Playbook) -> Iterator[Problem]:
                 NOT_IN_BINDING,
                 (*template.path, "data"),
             )
-        for name in sorted(template.action.rest_fields & set(template.values)):
-            yield playbook.document.problem(
-                f"the Functions output binding has no `{name}` on `{template.action.name}`",
-                NOT_IN_BINDING,
-                (*template.path, name),
-                at_key=True,
-            )
+        for field in template.action.fields:
+            if field.origin is not Origin.BINDING and field.name in template.values:
+                yield playbook.document.problem(
+                    f"the Functions output binding has no `{field.name}` on "
+                    f"`{template.action.name}`{_instead(playbook, template, field)}",
+                    NOT_IN_BINDING,
+                    (*template.path, field.name),
+                    at_key=True,
+                )
+
+
+def _instead(playbook: Playbook, template: ActionTemplate, field: Field) -> str:
+    """Return what to write in place of a property that stands for another one."""
+    if not field.replaces:
+        return ""
+    text = quote_json(playbook.document.value_at((*template.path, field.name)))
+    if len(text) > _SHOWN:
+        return f"; write the JSON as a string in `{field.replaces}`, with `dataType: json`"
+    return f"; write `dataType: json` and `{field.replaces}: {text}`"

@@ -123,10 +123,12 @@ def text_error(field: Field, value: str) -> str | None:
     return None
 
 
-def data_error(field: Field, value: object, data_type: str, source_text: str) -> str | None:
+def data_error(
+    field: Field, value: object, data_type: str, source_text: str, *, in_batch: bool = False
+) -> str | None:
     """Explain why `data` cannot be sent as this `dataType`; None if it can."""
     if data_type != "binary" and not isinstance(value, str):
-        return _not_a_message(field, value, source_text)
+        return _not_a_message(field, value, source_text, in_batch=in_batch)
     try:
         size = len(encode_message(value, data_type))
     except ValueError as error:
@@ -136,7 +138,7 @@ def data_error(field: Field, value: object, data_type: str, source_text: str) ->
     return None
 
 
-def _not_a_message(field: Field, value: object, source_text: str) -> str:
+def _not_a_message(field: Field, value: object, source_text: str, *, in_batch: bool) -> str:
     """Explain that `data` must be a string for text and JSON."""
     content = buffer_bytes(value)
     if content is not None:
@@ -149,6 +151,8 @@ def _not_a_message(field: Field, value: object, source_text: str) -> str:
     if isinstance(value, list | dict):
         text = quote_json(value)
         remedy = text if len(text) <= 2 * _SHOWN else "it as one JSON string in quotes"
+        if not in_batch:
+            remedy += ", or rename `data` to `dataJson`, which takes any value and sends it as JSON"
         return f"`{field.name}` must be a string, not {describe_type(value)}; write {remedy}"
     return string_error(f"`{field.name}`", value, source_text)
 
@@ -199,13 +203,22 @@ def key_only_in_playbooks(key: str) -> str:
     return f"`{key}` works in a playbook only, not in a bare batch; put the list under `actions:`"
 
 
-def key_of_other_actions(key: str, action: Action, actions: Iterable[Action]) -> str | None:
-    """Explain a key that only other actions have; None if no action has it."""
+def key_of_other_actions(
+    key: str, action: Action, actions: Iterable[Action], known: Container[str]
+) -> str | None:
+    """Explain a key that only other actions have; None if no action has it.
+
+    Args:
+        key: The key.
+        action: The action that does not have it.
+        actions: All actions.
+        known: The keys that the action may have here.
+    """
     owners = [other.name for other in actions if any(key == own.name for own in other.fields)]
     if not owners:
         return None
     shown = f"`{owners[0]}`, `{owners[1]}` and others" if owners[2:] else join_names(owners)
-    own = join_names([field.name for field in action.fields], "and")
+    own = join_names([field.name for field in action.fields if field.name in known], "and")
     return f"`{action.name}` has no `{key}`, that is for {shown}; it has {own}"
 
 

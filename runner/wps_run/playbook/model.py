@@ -60,8 +60,8 @@ class ActionTemplate(NamedTuple):
         options: Its own options (`onError`, `delivery`, `timeout`, `onMissing`), as in the source.
         path: Its path in the document: `("actions", 2)`, in a bare batch `(2,)`, or `()`; that of
             the entry, `("groups", "red")`, if it was made from one.
-        has_templates: Whether a string in it contains `${`, or rows or its message come from
-            elsewhere, so that it is checked again when expanded. False in a bare batch.
+        has_templates: Whether a string in it contains `${`, or it has one of `_EXPANDED_KEYS`,
+            so that it is checked again when expanded. False in a bare batch.
         for_each: Its `forEach`, as in the source, or None.
         data_file: The name of the file that replaces `data`, as in the source, or None.
         rows_key: The key below its path that has its rows.
@@ -316,8 +316,12 @@ def _items(data: Any, *, is_bare: bool) -> Iterator[tuple[Path, Any]]:  # noqa: 
             yield (*parent, index), item
 
 
+_EXPANDED_KEYS = frozenset({"forEach", "dataFile", "dataJson"})
+"""Keys that are replaced when an action is expanded."""
+
+
 def _form_of(item: object) -> SchemaForm:
-    has_source = isinstance(item, dict) and ("forEach" in item or "dataFile" in item)
+    has_source = isinstance(item, dict) and not _EXPANDED_KEYS.isdisjoint(item)
     return SchemaForm.TEMPLATE if has_source or _has_template(item) else SchemaForm.EXPANDED
 
 

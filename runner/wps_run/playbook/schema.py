@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from wps_run.actions.fields import DATA_LIMIT, Field, FieldLocation, FieldType
+from wps_run.actions.fields import DATA_LIMIT, Field, FieldLocation, FieldType, Origin
 from wps_run.actions.names import NAME_PATTERN, NO_SLASH_PATTERN
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.playbook.expectations import EXPECT, EXPECT_SCHEMA, NO_SLASH_EXPECTATIONS
@@ -127,10 +127,13 @@ def playbook_key_schemas() -> dict[str, Json]:
 def action_schema(action: Action, form: SchemaForm) -> Json:
     """Return the schema of an action in one form, without references."""
     has_data = any(field.type is FieldType.DATA for field in action.fields)
-    either = {"data"} if has_data and form is SchemaForm.TEMPLATE else set()
-    required = [
-        field.name for field in action.fields if field.required and field.name not in either
+    either = data_keys(action) if form is SchemaForm.TEMPLATE else ()
+    fields = [
+        field
+        for field in action.fields
+        if form is SchemaForm.TEMPLATE or field.origin is not Origin.PLAYBOOK
     ]
+    required = [field.name for field in fields if field.required and field.name not in either]
     schema: Json = {
         "title": action.name,
         "description": action.summary,
@@ -140,21 +143,26 @@ def action_schema(action: Action, form: SchemaForm) -> Json:
         "properties": {
             "actionName": {"description": action.summary, **_named(action, form)},
             **{
-                field.name: {"description": _description(field), **_field(action, field, form)}
-                for field in action.fields
+                field.name: {"description": _description(field), **_field(field, form)}
+                for field in fields
             },
             **action_option_schemas(),
             **(_from_files(has_data=has_data) if form is SchemaForm.TEMPLATE else {}),
         },
     }
     if either:
-        schema["oneOf"] = [
-            {"type": "object", "required": ["data"]},
-            {"type": "object", "required": ["dataFile"]},
-        ]
-    if has_data:
+        schema["oneOf"] = [_with(key) for key in either]
+    if form is SchemaForm.TEMPLATE and has_data:
+        schema |= {"if": _with("dataJson"), "then": _json_only(), "else": _data_by_type(form)}
+    elif has_data:
         schema |= _data_by_type(form)
     return schema
+
+
+def data_keys(action: Action) -> tuple[str, ...]:
+    """Return the keys of a playbook of which an action that sends has one."""
+    names = [field.name for field in action.fields if "data" in {field.name, field.replaces}]
+    return (*names, "dataFile") if names else ()
 
 
 def action_option_schemas() -> dict[str, Json]:
@@ -247,25 +255,25 @@ def _description(field: Field) -> str:
     return " ".join([field.summary, *(f"`{key}`: {text}" for key, text in field.choices.items())])
 
 
-def _field(action: Action, field: Field, form: SchemaForm) -> Json:
-    if field.type is FieldType.DATA:
+def _field(field: Field, form: SchemaForm) -> Json:
+    if field.type in {FieldType.DATA, FieldType.JSON}:
         return {}
     if field.type is FieldType.STRINGS:
-        item = _string(action, field, form) if field.is_name else {"type": "string"}
+        item = _string(field, form) if field.is_name else {"type": "string"}
         return {"type": "array", "items": item} | ({"minItems": 1} if field.required else {})
     if field.type is FieldType.STRING:
-        return _string(action, field, form)
+        return _string(field, form)
     if field.type is FieldType.CHOICE:
         return _or_template({"type": "string", "enum": list(field.choices)}, form)
     number = {"type": "integer", "minimum": field.minimum, "maximum": field.maximum}
     return _or_template(number, form, WHOLE_TEMPLATE_PATTERN)
 
 
-def _string(action: Action, field: Field, form: SchemaForm) -> Json:
+def _string(field: Field, form: SchemaForm) -> Json:
     schema: Json = {"type": "string"}
     if field.is_name:
         schema["pattern"] = NAME_PATTERN
-    elif field.required or field.name in action.rest_fields:
+    elif field.required or field.origin is Origin.REST:
         schema["minLength"] = 1  # an empty filter would select everyone
     if field.limit is not None:
         schema["maxLength"] = field.limit
@@ -293,8 +301,18 @@ def _data_by_type(form: SchemaForm) -> Json:
     }
 
 
+def _json_only() -> Json:
+    """Return the condition on `dataType` beside a value that is sent as JSON."""
+    json_type = {"const": "json", "description": "Always `json` with `dataJson`; may be left out."}
+    return {"properties": {"dataType": json_type}}
+
+
 def _with_type(schema: Json) -> Json:
-    return {"type": "object", "required": ["dataType"], "properties": {"dataType": schema}}
+    return _with("dataType") | {"properties": {"dataType": schema}}
+
+
+def _with(key: str) -> Json:
+    return {"type": "object", "required": [key]}
 
 
 def _buffer() -> Json:

@@ -7,7 +7,7 @@ not; this module turns each of them into a `Finding`.
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache, partial
 from itertools import islice
 from types import MappingProxyType
@@ -21,7 +21,7 @@ from wps_run.input_limits import EXPECTATIONS, PROBLEMS, VARIABLE_COUNT
 from wps_run.playbook import messages
 from wps_run.playbook.batch import is_batch
 from wps_run.playbook.compiled_schema import CompiledSchema, compile_schema
-from wps_run.playbook.constraints import Finding, constraint_findings, data_type_of
+from wps_run.playbook.constraints import Finding, constraint_findings, data_type_of, json_findings
 from wps_run.playbook.expectations import EXPECT, EXPECT_SCHEMA
 from wps_run.playbook.expectations import entry_errors as expectation_errors
 from wps_run.playbook.foreach import for_each_error
@@ -30,6 +30,7 @@ from wps_run.playbook.options import OPTIONS, TIMEOUT, VARIABLE
 from wps_run.playbook.schema import (
     SchemaForm,
     action_schema,
+    data_keys,
     names_without_slash,
     no_slash_schema,
     playbook_key_schemas,
@@ -118,7 +119,11 @@ class PlaybookValidator:
                 source_text=source_text,
             )
             findings = list(islice(explainer.explain_all(schema), PROBLEMS.value + 1))
-        if form is not SchemaForm.TEMPLATE:
+        if form is SchemaForm.TEMPLATE:
+            findings += islice(
+                json_findings(mapping.get("dataJson"), ("dataJson",)), PROBLEMS.value + 1
+            )
+        else:
             invalid = {finding.path[:1] for finding in findings}
             findings += constraint_findings(action, mapping, invalid)
         if any(isinstance(value, float | dict) for value in mapping.values()):
@@ -259,6 +264,8 @@ class _ActionExplainer(NamedTuple):
             is_valid = compile_schema(self.properties[key])(value)
         elif field.type is FieldType.DATA:
             is_valid = not messages.data_error(field, value, data_type_of(self.mapping), "")
+        elif field.type is FieldType.JSON:
+            is_valid = True
         elif field.type is FieldType.STRINGS and isinstance(value, list):
             is_valid_item = compile_schema(self.properties[key]["items"])
             for index, item in enumerate(value):
@@ -284,20 +291,21 @@ class _ActionExplainer(NamedTuple):
             yield self._wrong_value(path)
 
     def _missing(self, error: "ValidationError") -> Iterator[Finding]:
-        """Report missing properties; `dataFile` replaces `data`."""
-        has_file = "dataFile" in self.mapping
-        if has_file and "data" in self.mapping and error.validator == "oneOf":
-            message = "an action has either `data` or `dataFile`; remove one of them"
-            yield Finding(("dataFile",), message, "value", at_key=True)
+        """Report missing properties; `dataJson` and `dataFile` replace `data`."""
+        present = [key for key in data_keys(self.action) if key in self.mapping]
+        if present[1:] and error.validator == "oneOf":
+            surplus = "all but one" if present[2:] else "one of them"
+            message = f"an action has either {messages.join_names(present)}; remove {surplus}"
+            yield Finding((present[-1],), message, "value", at_key=True)
             return
         required = [
             field.name
             for field in self.action.fields
-            if field.required and not (has_file and field.type is FieldType.DATA)
+            if field.required and not (present and field.type is FieldType.DATA)
         ]
         yield from _missing_keys(error, f"`{self.action.name}`", required)
 
-    def _unknown_key(self, key: str, known: Iterable[str]) -> Finding:
+    def _unknown_key(self, key: str, known: Collection[str]) -> Finding:
         name = self.action.name
         absent = [field.name for field in self.action.fields if field.name not in self.mapping]
         is_misspelled = key.casefold() in map(str.casefold, known) or messages.closest_key(
@@ -305,7 +313,7 @@ class _ActionExplainer(NamedTuple):
         )
         message = None
         if not is_misspelled:
-            message = messages.key_of_other_actions(key, self.action, self.actions.values())
+            message = messages.key_of_other_actions(key, self.action, self.actions.values(), known)
         if not message:
             message = (
                 messages.key_only_in_playbooks(key)
@@ -318,6 +326,8 @@ class _ActionExplainer(NamedTuple):
         """Explain why the value at a path is wrong, or the item of a list of strings."""
         key = str(path[0])
         value = self.mapping[key]
+        if key == "dataType" and "dataJson" in self.mapping:
+            return Finding(path, _ALWAYS_JSON, "value")
         if key == "forEach":
             inner, reason = for_each_error(value)
             return Finding((key, *inner), reason, "value")
@@ -333,7 +343,10 @@ class _ActionExplainer(NamedTuple):
         if field is None:
             message = messages.value_error(key, schema, value, shown)
         elif field.type is FieldType.DATA:
-            message = messages.data_error(field, value, data_type_of(self.mapping), shown)
+            in_batch = self.form is SchemaForm.BATCH
+            message = messages.data_error(
+                field, value, data_type_of(self.mapping), shown, in_batch=in_batch
+            )
         elif is_item and isinstance(value, str):
             message = messages.text_error(field, value)
         elif is_item:
@@ -342,6 +355,8 @@ class _ActionExplainer(NamedTuple):
             message = messages.field_error(field, schema, value, shown)
         return Finding(path, message or f"`{key}` is not valid: {schema['description']}", "value")
 
+
+_ALWAYS_JSON = "`dataJson` is always sent as `json`; remove `dataType`, or write `data`"
 
 _is_variable = cache(lambda: compile_schema(VARIABLE))
 

@@ -16,6 +16,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
+from wps_run.actions.payload import compact_json
 from wps_run.document.document import Document, Path
 from wps_run.document.json import json_error
 from wps_run.document.loader import load
@@ -603,6 +604,52 @@ def parse_template(text: str, scope: VariableScope, syntax: Syntax | None = None
             literal = []
     literal.append(text[end:])
     return Template((*parts, "".join(literal)), tuple(quoted) if syntax else (), syntax)
+
+
+def json_template(value: object, path: Path, parse: Callable[[str, Path], Template]) -> Template:
+    """Make the JSON text of a value, in which the variables are parts of strings.
+
+    Args:
+        value: The value. It can be sent as JSON.
+        path: Its path.
+        parse: Substitutes the variables of one string, by its path.
+    """
+    parts: list[str] = []
+    literal: list[str] = []
+    for piece in _json_pieces(value, path, parse):
+        if isinstance(piece, str):
+            literal.append(piece)
+            continue
+        first, *others = map(_escape_json, piece.parts[::2])
+        literal.append(f'"{first}')
+        for column, text in zip(piece.columns, others, strict=True):
+            parts += ("".join(literal), column)
+            literal = [text]
+        literal.append('"')
+    return Template((*parts, "".join(literal)), (True,) * (len(parts) // 2), JSON)
+
+
+def _json_pieces(
+    value: object, path: Path, parse: Callable[[str, Path], Template]
+) -> Iterator[str | Template]:
+    """Yield the parts of the JSON text: a text as it is, or the template of a string."""
+    text = compact_json(value)
+    if "${" not in text:
+        yield text
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield "," if index else "["
+            yield from _json_pieces(item, (*path, index), parse)
+        yield "]"
+    elif isinstance(value, dict):
+        for index, (key, item) in enumerate(value.items()):
+            yield "," if index else "{"
+            yield from _json_pieces(key, (*path, key), parse)
+            yield ":"
+            yield from _json_pieces(item, (*path, key), parse)
+        yield "}"
+    else:
+        yield parse(str(value), path)
 
 
 _EXPRESSION_VALUE = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
