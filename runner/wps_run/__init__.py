@@ -18,9 +18,18 @@ if TYPE_CHECKING:
     from wps_run.checking import load_playbook, validate
     from wps_run.emulator.testing import LocalPubSub
     from wps_run.planning import Plan, RunOverrides, plan
-    from wps_run.running import run
+    from wps_run.running import read_live, run
 
-__all__ = ["LocalPubSub", "Plan", "RunOverrides", "load_playbook", "plan", "run", "validate"]
+__all__ = [
+    "LocalPubSub",
+    "Plan",
+    "RunOverrides",
+    "load_playbook",
+    "plan",
+    "read_live",
+    "run",
+    "validate",
+]
 
 _MODULES = {
     "LocalPubSub": "emulator.testing",
@@ -28,6 +37,7 @@ _MODULES = {
     "RunOverrides": "planning",
     "load_playbook": "checking",
     "plan": "planning",
+    "read_live": "running",
     "run": "running",
     "validate": "checking",
 }

@@ -10,11 +10,14 @@ from wps_run.input_limits import Limit
 from wps_run.playbook.expectations import ExpectationCheck, check_expectations
 from wps_run.playbook.files import Files, read_input, require_below
 from wps_run.playbook.lint import (
+    PlaybookOfRun,
+    find_late_changes,
     find_not_in_binding,
     find_unused_assignments,
     find_warnings,
     used_variables,
 )
+from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.model import Playbook, check_document, read_playbook, variables_from
 from wps_run.playbook.options import CONNECTION
 from wps_run.playbook.recognition import is_playbook, may_be_playbook
@@ -155,7 +158,11 @@ def validate(
         *expectations_of(playbook, scope).problems,
         *limited(find_not_in_binding(playbook) if binding_only else ()),
     )
-    return tuple(limited(sort_problems((*errors, *limited(find_warnings(playbook))))))
+    warnings = (
+        *find_warnings(playbook),
+        *find_late_changes([PlaybookOfRun(playbook, scope, playbook.hub or "")]),
+    )
+    return tuple(limited(sort_problems((*errors, *limited(warnings)))))
 
 
 def expectations_of(playbook: Playbook, scope: VariableScope) -> ExpectationCheck:
@@ -177,6 +184,7 @@ def scope_of(  # noqa: PLR0913 -- what `${…}` can name, by name
     keys: Collection[str] = (),
     allowed: Collection[str] = (),
     root: Path | None = None,
+    live: LiveGroups | None = None,
 ) -> VariableScope:
     """Return what `${…}` can name in a playbook.
 
@@ -189,6 +197,7 @@ def scope_of(  # noqa: PLR0913 -- what `${…}` can name, by name
         keys: The settings that hold keys of a gateway, likewise.
         allowed: The names of secrets that `${env.NAME}` may read all the same.
         root: The folder below which all files of the playbook must be, or None.
+        live: The groups that were read of the service; None if none was.
     """
     document, declarations = playbook.document, playbook.declarations
     resolved = resolve_variables(document, playbook.variables, declarations, variables)
@@ -202,6 +211,7 @@ def scope_of(  # noqa: PLR0913 -- what `${…}` can name, by name
         connections=connections,
         keys=keys,
         allowed=allowed,
+        live=live,
     )
 
 

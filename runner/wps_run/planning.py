@@ -1,9 +1,10 @@
 """Plan a run: playbooks with their variables, hubs and options, ready to be run."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 from wps_run.checking import (
@@ -17,14 +18,32 @@ from wps_run.connect.settings import resolve_connection, resolve_hub
 from wps_run.document.document import Path
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.input_limits import ACTIONS, EXPECTATIONS
+from wps_run.playbook import lint
 from wps_run.playbook.expectations import EXPECT, Expectation, contradictions
+from wps_run.playbook.lint import PlaybookOfRun
+from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.model import Playbook
 from wps_run.playbook.options import Mode, OnError, RunOptions, merge_options
 from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
 from wps_run.playbook.shards import Shard
-from wps_run.playbook.steps import Step, check_steps, make_steps, repeated_group
+from wps_run.playbook.steps import (
+    Step,
+    UnreadAction,
+    check_steps,
+    live_sources_of,
+    make_steps,
+    repeated_group,
+    unread_actions,
+)
 from wps_run.playbook.variables import VariableScope, VariableValue
-from wps_run.problems import PlaybookError, Position, SettingsError, sort_problems
+from wps_run.problems import (
+    PlaybookError,
+    Position,
+    Problem,
+    SettingsError,
+    limited,
+    sort_problems,
+)
 from wps_run.redaction import Secrets, secrets_of
 
 LOCAL_HUB = "local"
@@ -64,8 +83,8 @@ class RunOverrides:
         """The secrets of the environment."""
         return secrets_of(self.environment, self.allowed_environment, self._keys)
 
-    def scope(self, playbook: Playbook) -> VariableScope:
-        """Return what `${…}` can name in a playbook."""
+    def scope(self, playbook: Playbook, live: LiveGroups | None = None) -> VariableScope:
+        """Return what `${…}` can name in a playbook, and the groups that were read for it."""
         return scope_of(
             playbook,
             self.variables,
@@ -73,6 +92,7 @@ class RunOverrides:
             connections=tuple(self._connection_settings(playbook)),
             keys=self._keys,
             allowed=self.allowed_environment,
+            live=live,
         )
 
     def _connection_settings(self, playbook: Playbook) -> Iterator[str]:
@@ -128,6 +148,20 @@ class Plan:
             if template.options.get("onError", on_error) == OnError.STOP
         )
 
+    @property
+    def live_groups(self) -> tuple[str, ...]:
+        """The live groups that its rows come from, each once."""
+        sources = live_sources_of(self.playbook, self.scope)
+        return tuple(dict.fromkeys(source.group for source in sources))
+
+    @property
+    def unread(self) -> tuple[UnreadAction, ...]:
+        """The actions whose rows come from groups that were not read, so that they have no steps.
+
+        The totals do not have their steps, and the steps after them have lower indexes.
+        """
+        return tuple(unread_actions(self.playbook, self.scope))
+
     def steps(self, *, all_shards: bool = False) -> Iterator[Step]:
         """Return a new iterator over its steps, by default only those of its shard."""
         return make_steps(
@@ -141,7 +175,11 @@ class Plan:
 
 
 def plan(
-    playbooks: Sequence[Playbook], overrides: RunOverrides, *, default_hub: str = ""
+    playbooks: Sequence[Playbook],
+    overrides: RunOverrides,
+    *,
+    default_hub: str = "",
+    live: Sequence[LiveGroups] | None = None,
 ) -> tuple[Plan, ...]:
     """Check playbooks with their variables and plan them, in the order given.
 
@@ -149,13 +187,18 @@ def plan(
         playbooks: The playbooks of one run.
         overrides: What the caller adds.
         default_hub: The hub when playbook, caller and settings name none; "" if there is none.
+        live: For each playbook the live groups that its rows come from: what `read_live` returned
+            for the plans without it. None if they were not read; these rows are left out then.
 
     Raises:
         PlaybookError: Expanded values are wrong, or actions of different shards do not commute.
         SettingsError: No hub is named, or its name is not valid.
     """
     shard = overrides.shard
-    scopes = [overrides.scope(playbook) for playbook in playbooks]
+    scopes = [
+        overrides.scope(playbook, groups)
+        for playbook, groups in zip(playbooks, live or repeat(None), strict=False)
+    ]
     checks = [
         check_steps(playbook, scope, shard)
         for playbook, scope in zip(playbooks, scopes, strict=True)
@@ -172,6 +215,8 @@ def plan(
             )
         ]
     )
+    if shard:
+        _refuse_live(playbooks, scopes)
     plans: list[Plan] = []
     listed: dict[tuple[str, str], Position] = {}
     first = 0
@@ -265,6 +310,31 @@ def _require_new_groups(
     listed.update({(hub, group): document.position_of_key(path) for group, path in groups.items()})
 
 
+def _refuse_live(playbooks: Sequence[Playbook], scopes: Sequence[VariableScope]) -> None:
+    """Refuse rows of live groups in shards, each of which would read other ones.
+
+    Raises:
+        PlaybookError: There are such rows.
+    """
+    message = (
+        "each shard would read the group at another time, and so run other actions; run the plan "
+        "without --shard"
+    )
+    problems = [
+        playbook.document.problem(message, "live-shard", source.path)
+        for playbook, scope in zip(playbooks, scopes, strict=True)
+        for source in live_sources_of(playbook, scope)
+    ]
+    if problems:
+        raise PlaybookError(limited(problems))
+
+
+def find_late_changes(plans: Iterable[Plan]) -> tuple[Problem, ...]:
+    """Return a warning for each live group that an earlier action of the run may change."""
+    run = (PlaybookOfRun(plan.playbook, plan.scope, plan.hub) for plan in plans)
+    return tuple(limited(lint.find_late_changes(run)))
+
+
 def run_info(
     plans: Sequence[Plan], destination: Destination, endpoints: Sequence[str] = ()
 ) -> RunInfo:
@@ -285,4 +355,5 @@ def run_info(
         shard=next((plan.shard for plan in plans), None),
         plan_total=sum(plan.plan_total for plan in plans),
         expectations=sum(len(plan.expectations) for plan in plans),
+        unread=sum(len(plan.unread) for plan in plans),
     )

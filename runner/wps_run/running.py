@@ -1,6 +1,7 @@
 """Run plans: endpoints, clients, the executor and the fingerprint of a run put together."""
 
 import asyncio
+import json
 import os
 import secrets
 import ssl
@@ -36,6 +37,7 @@ from wps_run.execution.limits import ConcurrencyLimiter, Wait
 from wps_run.execution.result import ExpectationResult, Result, Status, milliseconds
 from wps_run.execution.scheduler import BATCH
 from wps_run.execution.stop import Stop
+from wps_run.input_limits import LIVE_CONNECTIONS
 from wps_run.journal.fingerprint import (
     ACTIONS_PART,
     SHARD_PART,
@@ -48,14 +50,15 @@ from wps_run.planning import Plan
 from wps_run.playbook.expectations import Expectation
 from wps_run.playbook.files import Files, open_input, read_input
 from wps_run.playbook.lint import used_variables
+from wps_run.playbook.live import LiveConnection, LiveGroups
 from wps_run.playbook.options import Mode, RunOptions
 from wps_run.playbook.rows import InputError
 from wps_run.playbook.variables import VariableValue
-from wps_run.problems import SettingsError
+from wps_run.problems import SettingsError, UsageError
 from wps_run.redaction import NO_SECRETS, Secrets
 from wps_run.state.expectations import INTERRUPTED, check_expectation, result_of
 from wps_run.state.read_back import Doubts
-from wps_run.state.reader import StateReader, StateSource
+from wps_run.state.reader import ReadError, StateReader, StateSource
 
 if TYPE_CHECKING:
     from wps_run.rehearsal import Rehearsal, SimulatedState
@@ -93,6 +96,60 @@ def rehearsal(
     steps = ((plan.hub, plan.steps()) for plan in plans)
     secrets = plans[0].scope.secrets if plans else NO_SECRETS
     return Rehearsal(steps, faults=faults, fault_seed=fault_seed, absent=absent, secrets=secrets)
+
+
+async def read_live(
+    plans: Sequence[Plan],
+    endpoint: Callable[[Plan], Endpoint] = endpoint_of,
+    *,
+    ca_bundle: str | None = None,
+    on_wait: Callable[[Wait], object] | None = None,
+) -> tuple[LiveGroups, ...]:
+    """Read the live groups that the rows of plans come from, each group of a hub once.
+
+    Args:
+        plans: What `wps_run.planning.plan` returned without them.
+        endpoint: Gives the endpoint of a plan.
+        ca_bundle: A file of certificates to trust besides the system's, or None.
+        on_wait: Called at the beginning of a wait that the service requests.
+
+    Returns:
+        The groups of each plan, for another call of `plan`.
+
+    Raises:
+        SettingsError: An endpoint is missing or cannot be used.
+        ReadError: A group cannot be read, or there are too many connections.
+    """
+    tls = _load_tls(ca_bundle) if ca_bundle else None
+    endpoints = [endpoint(plan) for plan in plans]
+    readers: dict[tuple[Endpoint, str], StateReader] = {}
+    members: dict[tuple[Endpoint, str, str], tuple[LiveConnection, ...]] = {}
+
+    async def read(reader: StateReader, key: tuple[Endpoint, str, str]) -> None:
+        members[key] = await reader.members(key[-1])
+        if sum(map(len, members.values())) > LIVE_CONNECTIONS.value:
+            raise ReadError("too-many", f"the groups of the run, together, {_TOO_MANY_LIVE}")
+
+    try:
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+            for plan, where in zip(plans, endpoints, strict=True):
+                hub = (where, plan.hub.lower())
+                if plan.live_groups and hub not in readers:
+                    client = await stack.enter_async_context(_client(plan, where, tls))
+                    readers[hub] = StateReader(client, plan.hub, plan.options, on_wait=on_wait)
+                for group in plan.live_groups:
+                    if (key := (*hub, group)) not in members:
+                        members[key] = ()
+                        tasks.create_task(read(readers[hub], key))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return tuple(
+        {group: members[where, plan.hub.lower(), group] for group in plan.live_groups}
+        for plan, where in zip(plans, endpoints, strict=True)
+    )
+
+
+_TOO_MANY_LIVE = f"have more than {LIVE_CONNECTIONS.shown}; {LIVE_CONNECTIONS.remedy}"
 
 
 async def run(
@@ -139,6 +196,7 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
         SettingsError: An endpoint is missing or cannot be used. Nothing was sent.
         Exception: What ended the run, after a result for every action.
     """
+    _require_live(plans)
     tls = _load_tls(ca_bundle) if ca_bundle else None
     stop, recorder = stop or Stop(), recorder or RunRecorder()
     on_plan = on_plan or (lambda _: None)
@@ -204,6 +262,19 @@ async def _settle(
             task.cancel()
         await asyncio.gather(reading, interruption, return_exceptions=True)
     return recorder.record_settled(doubts.release())
+
+
+def _require_live(plans: Iterable[Plan]) -> None:
+    """Refuse plans whose live groups were not read: they would do less than they should.
+
+    Raises:
+        UsageError: There are such plans.
+    """
+    if any(plan.unread for plan in plans):
+        raise UsageError(
+            "the live groups of the playbooks were not read; pass what `read_live(plans)` returns "
+            "to `plan` as `live`"
+        )
 
 
 def _client(plan: Plan, endpoint: Endpoint, tls: ssl.SSLContext | None) -> Client:
@@ -438,6 +509,8 @@ def fingerprint_of(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -
         for name, value in _used_values(plan).items():
             content = value if isinstance(value, str) else value.digest_pieces()
             parts[f"the variable {name} of {playbook}"] = content
+        if plan.live_groups:
+            parts[f"the rows file of {playbook}"] = _live_rows(plan)
         for name, path in _files_read(plan).items():
             parts[f"the file {name} of {playbook}"] = _chunks(path)
     return fingerprint(salt, parts)
@@ -452,6 +525,14 @@ def _used_values(plan: Plan) -> Mapping[str, VariableValue]:
 
 def _files_read(plan: Plan) -> Mapping[str, Path]:
     return plan.scope.inputs.paths if isinstance(plan.scope.inputs, Files) else {}
+
+
+def _live_rows(plan: Plan) -> Iterator[bytes]:
+    """Yield the connections in the live groups of a plan, for a digest."""
+    for group in plan.live_groups:
+        yield b"group\n"
+        for connection in (plan.scope.live or {}).get(group, ()):
+            yield json.dumps(connection).encode() + b"\n"
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -21,9 +21,11 @@ from wps_run.journal.format import VERSION, Header, KeptOptions, Resumed, format
 from wps_run.journal.reader import History, RecordedStatus
 from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.resume import ResumeMode, Resumption
+from wps_run.journal.rows_file import LiveGroup, read_rows
 from wps_run.journal.store import SUFFIX, prune, state_folder
 from wps_run.journal.writer import Journal, remove_incomplete
 from wps_run.planning import Plan, RunOverrides
+from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.model import Playbook
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.shards import Shard
@@ -124,12 +126,12 @@ def open_recorder(
     if options.resume:
         return _resume(Path(options.resume), run, plans, endpoints, options)
     if not options.is_off:
-        header = _header(plans, endpoints, options.kept)
+        header, live = _header(plans, endpoints, options.kept), _live_groups(plans)
         if options.file:
-            journal = Journal.create(Path(options.file), header.record(run))
+            journal = Journal.create(Path(options.file), header.record(run), live)
             return RunRecorder(journal, started=header.started)
         try:
-            return RunRecorder(_create_in_store(header.record(run)), started=header.started)
+            return RunRecorder(_create_in_store(header.record(run), live), started=header.started)
         except (JournalError, OSError) as error:
             show_message(Label.WARNING, f"this run has no journal: {error}")
     if not needs_report:
@@ -302,7 +304,29 @@ def _shell_line(words: Sequence[str]) -> str:
     return shlex.join(words)
 
 
-def _create_in_store(header: Mapping[str, Any]) -> Journal:
+def _live_groups(plans: Sequence[Plan]) -> list[LiveGroup]:
+    """Return what was read for the plans, in the order of `recorded_live`."""
+    return [
+        LiveGroup(plan.hub, plan.scope.secrets.mask(group), (plan.scope.live or {})[group])
+        for plan in plans
+        for group in plan.live_groups
+    ]
+
+
+def recorded_live(journal: Path, plans: Sequence[Plan]) -> tuple[LiveGroups, ...]:
+    """Return what the run of a journal read for its plans.
+
+    If the plans are not those of that run, groups may be missing or be other ones. That shows in
+    the fingerprint.
+
+    Raises:
+        JournalError: The rows file is missing, cannot be read, or is damaged.
+    """
+    rows = iter(read_rows(journal))
+    return tuple({group: next(rows, ()) for group in plan.live_groups} for plan in plans)
+
+
+def _create_in_store(header: Mapping[str, Any], live: Sequence[LiveGroup]) -> Journal:
     """Create a journal in the state folder.
 
     Raises:
@@ -311,7 +335,7 @@ def _create_in_store(header: Mapping[str, Any]) -> Journal:
     folder = state_folder(os.environ, windows=sys.platform == "win32")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    journal = Journal.create(folder / f"{now}-{secrets.token_hex(3)}{SUFFIX}", header)
+    journal = Journal.create(folder / f"{now}-{secrets.token_hex(3)}{SUFFIX}", header, live)
     prune(folder)
     return journal
 
@@ -344,8 +368,11 @@ def _resume(
     options: JournalOptions,
 ) -> RunRecorder:
     journal, history = Journal.reopen(path)
-    digests = fingerprint_of(plans, endpoints, history.header.salt)
-    require_same(history, digests, str(path))
+    try:
+        require_same(history, fingerprint_of(plans, endpoints, history.header.salt), str(path))
+    except JournalError:
+        journal.release()
+        raise
     warn_if_unchecked(history, str(path))
     resumption = resumption_of(history, plans, options)
     resumed = Resumed(format_moment(datetime.now(UTC)), VERSION, options.kept)

@@ -29,6 +29,8 @@ class RunInfo:
         shard: The shard of the plan, or None for all of it.
         plan_total: The number of actions of the plan, all shards included; 0 if not counted.
         expectations: The number of expectations that are checked after the actions.
+        unread: The number of actions in the playbooks whose rows were not read, which are in no
+            other number.
     """
 
     destination: Destination
@@ -40,6 +42,7 @@ class RunInfo:
     shard: Shard | None = None
     plan_total: int = 0
     expectations: int = 0
+    unread: int = 0
 
     @property
     def shard_suffix(self) -> str:
@@ -56,10 +59,11 @@ class RunInfo:
         total = self.plan_total if self.shard else self.total
         part = f"{self.total} of " if self.shard else ""
         size = f"{part}{total} {'action' if total == 1 else 'actions'}"
+        size += " and those of live rows" if self.unread else ""
         if self.expectations:
             expectations = "expectation" if self.expectations == 1 else "expectations"
             more = f"{self.expectations} {expectations}"
-            size = f"{size} and {more}" if total else more
+            size = f"{size} and {more}" if total or self.unread else more
         playbooks = replace_invisible(", ".join(self.playbooks))
         return (
             f"{destination}{self.shard_suffix} · hub {', '.join(self.hubs)} · {playbooks} · "

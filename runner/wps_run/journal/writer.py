@@ -5,7 +5,7 @@ import errno
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Self
 from wps_run.execution.result import ExpectationResult, Result
 from wps_run.journal.format import Chain, Sending, Unsent, is_torn
 from wps_run.journal.reader import History, read_history
+from wps_run.journal.rows_file import LiveGroup, remove_rows, write_rows
 from wps_run.problems import JournalError
 
 SYNC_SECONDS = 0.2
@@ -72,12 +73,13 @@ class Journal:
         self._on_error: Callable[[], None] = lambda: None
 
     @classmethod
-    def create(cls, path: Path, header: Mapping[str, Any]) -> Self:
+    def create(cls, path: Path, header: Mapping[str, Any], live: Sequence[LiveGroup] = ()) -> Self:
         """Create a journal. Its first line and its directory entry are on disk on return.
 
         Args:
             path: Where it is created.
             header: The record of its first line.
+            live: The connections for its rows file, which is written first; none if empty.
 
         Raises:
             JournalError: It exists already, or cannot be written.
@@ -93,12 +95,17 @@ class Journal:
         journal = cls(os.fdopen(descriptor, "r+b", buffering=0), path)
         journal._lock()
         try:
+            if live:
+                write_rows(path, live)
             journal._append(journal._chain.seal(header))
             journal._sync_first()
             _sync_folder(path.parent)
-        except OSError as error:
+        except (OSError, JournalError) as error:
             journal._file.close()
             path.unlink(missing_ok=True)  # half a header would only be in the way
+            if isinstance(error, JournalError):
+                raise
+            remove_rows(path)
             raise JournalError(f"cannot write the journal `{path}`: {error.strerror}") from None
         return journal
 
@@ -144,6 +151,10 @@ class Journal:
             raise
         journal._chain = history.chain
         return journal, history
+
+    def release(self) -> None:
+        """Close a journal whose run is not resumed; another process may use it."""
+        self._file.close()
 
     def resume(self, length: int, record: Mapping[str, Any]) -> None:
         """Drop an incomplete last line, and record on disk that the run is resumed.
@@ -340,7 +351,7 @@ def is_in_use(path: Path) -> bool:
 
 
 def remove_unused(path: Path) -> bool:
-    """Delete a journal that no process has open; none can open it meanwhile.
+    """Delete a journal that no process has open, with its rows file; none can open it meanwhile.
 
     Returns:
         Whether it is deleted.
@@ -351,6 +362,7 @@ def remove_unused(path: Path) -> bool:
     with path.open("r+b", buffering=0) as file:
         if not _try_lock(file.fileno(), tries=1):
             return False
+        remove_rows(path)
         if os.name != "nt":
             path.unlink()
     if os.name == "nt":  # Windows deletes no open file

@@ -9,7 +9,8 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from wps_run.actions.fields import FieldType
+from wps_run.actions.fields import NAME_LIMIT, FieldType
+from wps_run.actions.names import name_error
 from wps_run.actions.payload import encode_message
 from wps_run.document.document import Path
 from wps_run.document.scalars import resolve_plain
@@ -17,6 +18,14 @@ from wps_run.input_limits import EXPANDED, PROBLEMS
 from wps_run.playbook.compiled_schema import Predicate
 from wps_run.playbook.constraints import Finding, compile_predicates, data_type_of
 from wps_run.playbook.foreach import invalid_references, missing_column_error, row_format
+from wps_run.playbook.live import (
+    COLUMN_OF_CONNECTION,
+    COLUMN_OF_USER,
+    GROUP,
+    LIVE_COLUMNS,
+    LiveConnection,
+    is_user_column,
+)
 from wps_run.playbook.model import ActionTemplate, Kept, Playbook, is_of_group
 from wps_run.playbook.rows import (
     VALUE_COLUMN,
@@ -93,6 +102,10 @@ class ExpandedAction(NamedTuple):
     cells: Mapping[str, str] = MappingProxyType({})
 
 
+_ANY_CONNECTION = LiveConnection("connection", "user")
+"""Stands for the connections in a group that was not read."""
+
+
 class _SourceError(Exception):
     """The rows of an action cannot be read.
 
@@ -119,6 +132,8 @@ class Expansion:
         self._scope = scope
         self._is_known = True
         """False when a value is known only at run time; then values are not checked."""
+        self._is_read = True
+        """False when its rows are those of a group that was not read; then there are none."""
         self._problems: list[Problem] = []
         self._constants: dict[str, Any] = {}
         self._functions: dict[str, CellFunction] = {}
@@ -301,23 +316,57 @@ class Expansion:
         return listed if is_known else None
 
     def _source_rows(self, source: Any, path: Path) -> Rows:  # noqa: ANN401 -- what the schema allows
-        """Return the rows of a list, of a variable that is one, or of a file."""
+        """Return the rows of a list, of a variable that is one, of a file or of a live group."""
         try:
             if isinstance(source, str):
                 return list_of(source, self._scope).rows()
             if isinstance(source, dict):
-                path = (*path, "file")
-                name = substitute(source["file"], self._scope)
-                rows = self._scope.inputs.rows(name, row_format(source))
-                if is_of_group(self._template):
-                    return single_values(rows, source.get("column"), name)
-                return rows
+                key = GROUP if GROUP in source else "file"
+                path = (*path, key)
+                return self._named_rows(source, substitute(source[key], self._scope), path)
         except UnusableReferenceError as error:
             self._add_unusable(path, error)
             return iter(())
         except NotYetKnownError:
             return iter(())
         return inline_rows(self._document, path, self._substitute_cell)
+
+    def _named_rows(self, source: Mapping[str, Any], name: str, path: Path) -> Rows:
+        if GROUP in source:
+            return self._live_rows(name, path)
+        rows = self._scope.inputs.rows(name, row_format(source))
+        if is_of_group(self._template):
+            return single_values(rows, source.get("column"), name)
+        return rows
+
+    def _live_rows(self, group: str, path: Path) -> Rows:
+        """Return a row for each connection in a group; one that stands for any if it was not read.
+
+        Raises:
+            _SourceError: The group cannot have this name.
+        """
+        error = name_error(group, NAME_LIMIT)
+        if not error and "/" in group and not self._playbook.slash_in_names:
+            error = (
+                "has a `/`, which the service reads as `%2F`, so that another group would be read "
+                "(`slashInNames: allow` reads it anyway)"
+            )
+        if error:
+            raise _SourceError(self._document.problem(f"`group` {error}", "value", path))
+        members: Iterable[LiveConnection] = (_ANY_CONNECTION,)
+        self._is_read &= self._scope.live is not None
+        if self._scope.live is not None:
+            members = self._scope.live[group]
+        position = self._document.position(path)
+        places = dict.fromkeys(LIVE_COLUMNS, path)
+        return (
+            Row(
+                {COLUMN_OF_CONNECTION: connection_id, COLUMN_OF_USER: user_id or ""},
+                position,
+                places,
+            )
+            for connection_id, user_id in members
+        )
 
     def _matrix_rows(self, matrix: Mapping[str, Any], path: Path) -> Rows:
         """Yield all combinations, or the problems of the files that the values come from.
@@ -332,7 +381,9 @@ class Expansion:
         sizes = [len(axis.values) for axis in axes.values()]
         if message := matrix_size_error(sizes):
             raise _SourceError(self._document.problem(message, "too-many", path, at_key=True))
-        yield from problems or matrix_rows(self._document, axes)
+        yield from problems or islice(
+            matrix_rows(self._document, axes), None if self._is_read else 1
+        )
 
     def _axis(self, source: Any, path: Path, problems: list[Problem]) -> Axis:  # noqa: ANN401
         """Read the values of one column; add the problems of its file to `problems`."""
@@ -349,10 +400,10 @@ class Expansion:
                 elif len(problems) <= PROBLEMS.value:
                     problems.append(row._replace(related=position))
 
-        is_file = isinstance(source, dict)
-        name = f"`{source['file'] if is_file else source}`"
+        is_mapping = isinstance(source, dict)
+        name = f"`{source.get('file', source.get(GROUP)) if is_mapping else source}`"
         try:
-            return read_axis(usable_rows(), source.get("column") if is_file else None, name)
+            return read_axis(usable_rows(), source.get("column") if is_mapping else None, name)
         except InputError as error:
             raise _SourceError(self._document.problem(str(error), "file", path)) from None
 
@@ -407,7 +458,7 @@ class Expansion:
                 slash_in_names=self._playbook.slash_in_names,
             )
             self._predicates = tuple(predicates.items())
-        if not problems or item is not None:
+        if self._is_read and (not problems or item is not None):
             yield self._expand(row, item)
 
     def _expand(self, row: Row, item: int | None) -> ExpandedAction:
@@ -515,7 +566,20 @@ class Expansion:
         """Place a finding at its row, or at its cell if the rows are in the playbook."""
         message = _PROPERTY.sub(r"\1", finding.message)
         key = str(finding.path[0]) if finding.path else self._template.rows_key
-        return self._cell_problem(row, key, self._columns.get(key, []), message, finding.rule)
+        columns = self._columns.get(key, [])
+        if self._is_anonymous(row, columns):
+            connection = row.cells.get(COLUMN_OF_CONNECTION)
+            whose = f"connection `{connection}`" if connection else "a connection in the group"
+            message = (
+                f"{key}: {whose} is anonymous, so it has no userId; use an action on the "
+                "connection, with its connectionId"
+            )
+        return self._cell_problem(row, key, columns, message, finding.rule)
+
+    def _is_anonymous(self, row: Row, columns: Iterable[str]) -> bool:
+        """Whether one of the cells is the user of an anonymous connection."""
+        for_each = self._template.for_each
+        return any(not row.cells[name] and is_user_column(for_each, name) for name in columns)
 
     def _cell_problem(
         self, row: Row, key: str, columns: list[str], message: str, rule: str

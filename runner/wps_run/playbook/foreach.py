@@ -4,9 +4,11 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from wps_run.actions.names import NAME_PATTERN, name_error
 from wps_run.document.document import Path
 from wps_run.playbook.compiled_schema import compile_schema
-from wps_run.playbook.messages import describe_type, join_names
+from wps_run.playbook.live import COLUMN_OF_CONNECTION, GROUP, LIVE_COLUMNS
+from wps_run.playbook.messages import describe_type, join_names, string_error
 from wps_run.playbook.options import CELL, LIST_REFERENCE_PATTERN, ROWS
 from wps_run.playbook.rows import (
     DEFAULT_FORMAT,
@@ -71,6 +73,24 @@ def _file_schema(**more: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _group_schema(**more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of `{group: …}`, with more keys, all of them required."""
+    return {
+        "type": "object",
+        "required": [GROUP, *more],
+        "additionalProperties": False,
+        "properties": {
+            GROUP: {
+                "type": "string",
+                "description": "A group whose connections are read once, before the first action "
+                f"runs. The columns are {join_names(LIVE_COLUMNS, 'and')}.",
+                "pattern": rf"\$\{{|{NAME_PATTERN}",
+            },
+            **more,
+        },
+    }
+
+
 _ENCODING_PATTERN = rf"^(?:{'|'.join(map(encoding_pattern, ENCODINGS))})$(?!\n)"
 COLUMN_SCHEMA: Mapping[str, Any] = {
     "anyOf": [
@@ -87,14 +107,31 @@ COLUMN_SCHEMA: Mapping[str, Any] = {
 }
 """Values of one kind: a list, a variable with a list, or a column of a file."""
 
+_AXIS_SCHEMA: Mapping[str, Any] = {
+    "anyOf": [
+        *COLUMN_SCHEMA["anyOf"],
+        _group_schema(
+            column={
+                "description": "What is taken of each connection.",
+                "oneOf": [
+                    {"const": column, "description": description}
+                    for column, description in LIVE_COLUMNS.items()
+                ],
+            }
+        ),
+    ]
+}
+
 FOR_EACH_SCHEMA: Mapping[str, Any] = {
     "description": "Run the action once for each row: a list of values (`${each}`), a list of "
-    "mappings (`${each.column}`), a variable with a list (`${teams}`), `{file: rows.csv}`, or "
-    "`{matrix: {user: […], room: ${rooms}}}`.",
+    "mappings (`${each.column}`), a variable with a list (`${teams}`), `{file: rows.csv}`, "
+    "`{group: launch}` for each connection in a group (`${each.connectionId}`, `${each.userId}`), "
+    "or `{matrix: {user: […], room: ${rooms}}}`.",
     "anyOf": [
         *ROWS,
         _LIST_REFERENCE,
         _file_schema(),
+        _group_schema(),
         {
             "type": "object",
             "required": ["matrix"],
@@ -105,7 +142,7 @@ FOR_EACH_SCHEMA: Mapping[str, Any] = {
                     "description": "Column to its values: a list, a variable with a list, or a "
                     "column of a file. The rows are all combinations.",
                     "minProperties": 1,
-                    "additionalProperties": dict(COLUMN_SCHEMA),
+                    "additionalProperties": dict(_AXIS_SCHEMA),
                 }
             },
         },
@@ -164,8 +201,8 @@ def for_each_error(value: object) -> tuple[Path, str]:
         if isinstance(value, str) and value.lower().endswith(SUFFIXES):
             hint = f"; for a file write `forEach: {{file: {value}}}`"
         return (), (
-            "`forEach` must be a list of rows, `${variable}`, `{file: rows.csv}`, or "
-            f"`{{matrix: {{…}}}}`, not {describe_type(value)}{hint}"
+            "`forEach` must be a list of rows, `${variable}`, `{file: rows.csv}`, "
+            f"`{{group: launch}}`, or `{{matrix: {{…}}}}`, not {describe_type(value)}{hint}"
         )
     return _mapping_error(value)
 
@@ -176,11 +213,31 @@ def _mapping_error(value: Mapping[str, Any]) -> tuple[Path, str]:
     if list(value) == ["matrix"]:
         path, message = _matrix_error(value["matrix"])
         return ("matrix", *path), message
+    sources = ["file", GROUP, "matrix"]
+    if GROUP in value and value.keys().isdisjoint({"file", "matrix"}):
+        return _group_error(value, [GROUP])
     for key in value:
-        if key not in {"file", "matrix"}:
-            near = did_you_mean(key, ["file", "matrix"])
-            return (key,), f"`forEach` has no `{key}`{near or '; it has `file` or `matrix`'}"
-    return (), "`forEach` has either `file` or `matrix`"
+        if key not in sources:
+            near = did_you_mean(key, sources)
+            return (key,), f"`forEach` has no `{key}`{near or f'; it has {join_names(sources)}'}"
+    return (), f"`forEach` has only one of {join_names(sources, 'and')}"
+
+
+def _group_error(source: Mapping[str, Any], keys: list[str]) -> tuple[Path, str]:
+    """Explain what is wrong with `{group: …}`, which has these keys."""
+    for key, value in source.items():
+        if key not in keys:
+            near = did_you_mean(key, keys)
+            hint = near or f"; the columns of the rows are {join_names(LIVE_COLUMNS, 'and')}"
+            return (key,), f"`{key}` is not a key beside `group`{hint}"
+        if key == GROUP and not isinstance(value, str):
+            return (key,), string_error("`group`", value, "")
+        if key == GROUP and not compile_schema(_group_schema()["properties"][GROUP])(value):
+            return (key,), f"`group` {name_error(value, None) or 'is not the name of a group'}"
+        if key == "column" and value not in LIVE_COLUMNS:
+            near = did_you_mean(str(value), LIVE_COLUMNS)
+            return (key,), f"`column` must be {join_names(LIVE_COLUMNS)}{near}"
+    return (), f"`column` is missing; write `{{group: launch, column: {COLUMN_OF_CONNECTION}}}`"
 
 
 def _reference_error(text: str) -> str:
@@ -243,8 +300,10 @@ def _matrix_error(matrix: object) -> tuple[Path, str]:
 
 
 def _axis_error(key: str, source: object) -> tuple[Path, str] | None:
-    if compile_schema(COLUMN_SCHEMA)(source):
+    if compile_schema(_AXIS_SCHEMA)(source):
         return None
+    if isinstance(source, dict) and GROUP in source and "file" not in source:
+        return _group_error(source, [GROUP, "column"])
     expected = "`matrix` is a mapping of column to a list of its values"
     return column_source_error(key, source, f"{expected}; write `{key}: […]`")
 
@@ -279,6 +338,8 @@ def columns_of(for_each: object) -> Collection[str] | None:
             return None
         return for_each[0].keys() if isinstance(for_each[0], dict) else (VALUE_COLUMN,)
     if isinstance(for_each, dict):
+        if GROUP in for_each:
+            return LIVE_COLUMNS.keys()
         return for_each["matrix"].keys() if "matrix" in for_each else None
     return () if for_each is None else None
 

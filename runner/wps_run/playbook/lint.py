@@ -4,19 +4,28 @@ A warning reports what is almost certainly a mistake.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from wps_run.actions.fields import Field, Origin
 from wps_run.actions.locks import Lock, locks_of
 from wps_run.actions.payload import quote_json
 from wps_run.actions.table import OverlapKind, Phase
+from wps_run.document.document import Path
 from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.foreach import strings_in
 from wps_run.playbook.groups import GROUPS
 from wps_run.playbook.model import ActionTemplate, Playbook
 from wps_run.playbook.options import OPTIONS, MissingRule
-from wps_run.playbook.variables import referenced_names
-from wps_run.problems import Problem, Severity, did_you_mean
+from wps_run.playbook.steps import LiveSource, live_sources_of
+from wps_run.playbook.variables import (
+    NotYetKnownError,
+    UnusableReferenceError,
+    VariableScope,
+    parse_template,
+    referenced_names,
+)
+from wps_run.problems import Position, Problem, Severity, did_you_mean
 
 EXCLUDED_LIMIT = 200
 """More IDs, of about 40 characters each, make a URL of more than 8 KiB."""
@@ -43,6 +52,124 @@ def find_warnings(playbook: Playbook) -> Iterator[Problem]:
     for template in playbook.actions:
         yield from _find_wasteful_values(playbook, template)
     yield from _find_unused_variables(playbook)
+
+
+class PlaybookOfRun(NamedTuple):
+    """A playbook, with what its `${…}` can name and its hub."""
+
+    playbook: Playbook
+    scope: VariableScope
+    hub: str
+
+
+def find_late_changes(run: Iterable[PlaybookOfRun]) -> Iterator[Problem]:
+    """Yield a warning for each live group whose connections an earlier action may change.
+
+    It is read before the first action of the run, so that its rows do not have the change.
+    """
+    changes = _GroupChanges()
+    for playbook, scope, hub in run:
+        sources: dict[Path, list[LiveSource]] = {}
+        for source in live_sources_of(playbook, scope):
+            sources.setdefault(source.template.path, []).append(source)
+        # All actions that are made from one entry of `groups` have its path.
+        for path, templates in groupby(playbook.actions, key=lambda template: template.path):
+            for source in sources.get(path, ()):
+                change = changes.find(hub, source.group)
+                if change:
+                    yield _late_change(playbook, scope, source, change)
+            for template in templates:
+                changes.add(template, playbook, scope, hub)
+
+
+class _GroupChange(NamedTuple):
+    """An action that may change who is in a group, and its position."""
+
+    template: ActionTemplate
+    position: Position
+
+
+class _GroupChanges:
+    """The actions that may change who is in a group: the first one for each name."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[tuple[str, str], _GroupChange] = {}
+        self._by_parts: dict[tuple[str, tuple[str, ...]], _GroupChange] = {}
+        """By hub and the parts of names between the cells of rows."""
+
+    def find(self, hub: str, group: str) -> _GroupChange | None:
+        """Return an action that may change the group."""
+        change = self._by_name.get((hub.lower(), group))
+        matching = (
+            change
+            for (of_hub, parts), change in self._by_parts.items()
+            if of_hub == hub.lower() and _may_be(group, parts)
+        )
+        return change or next(matching, None)
+
+    def add(
+        self, template: ActionTemplate, playbook: Playbook, scope: VariableScope, hub: str
+    ) -> None:
+        overlap = template.action.overlap
+        if "groups" in template.values:
+            groups = template.values["groups"]
+        elif overlap.kind in {OverlapKind.JOIN, OverlapKind.LEAVE}:
+            groups = [template.values["group"]]
+        elif overlap.phase in {Phase.CLOSE, Phase.LEAVE_ALL}:
+            groups = ["${each}"]  # of any name
+        else:
+            return
+        position = playbook.document.position((*template.path, "actionName"))
+        for text in groups:
+            parts = _parts_of(text, scope, playbook)
+            if len(parts) == 1:
+                self._by_name.setdefault((hub.lower(), parts[0]), _GroupChange(template, position))
+            elif len(self._by_parts) < _MOST_PATTERNS:
+                self._by_parts.setdefault((hub.lower(), parts), _GroupChange(template, position))
+
+
+_MOST_PATTERNS = 200
+"""The most different names with cells of rows that are compared: it takes time."""
+
+_ANY = ("", "")
+
+
+def _parts_of(text: str, scope: VariableScope, playbook: Playbook) -> tuple[str, ...]:
+    """Return the parts of a name between the cells of rows, and between what is not known."""
+    if playbook.is_bare and "${" in text:
+        return (text,)
+    try:
+        return parse_template(text, scope).parts[::2]
+    except (UnusableReferenceError, NotYetKnownError):
+        return _ANY
+
+
+def _may_be(name: str, parts: Sequence[str]) -> bool:
+    """Whether a name consists of these parts with any texts between them."""
+    first, *middle, last = parts
+    start, end = len(first), len(name) - len(last)
+    if start > end or not (name.startswith(first) and name.endswith(last)):
+        return False
+    for part in middle:
+        start = name.find(part, start, end) + len(part)
+        if start < len(part):
+            return False
+    return True
+
+
+def _late_change(
+    playbook: Playbook, scope: VariableScope, source: LiveSource, change: _GroupChange
+) -> Problem:
+    position = change.position
+    is_other = position.file != playbook.document.file
+    where = f"at {position}" if is_other else f"on line {position.line}"
+    group = scope.secrets.mask(source.group)
+    message = (
+        f"the group `{group}` is read before the first action of the run, so its rows lack what "
+        f"`{change.template.action.name}` {where} may change; run this action in a run of its own, "
+        "afterwards"
+    )
+    return playbook.document.problem(message, "late-change", source.path, severity=Severity.WARNING)
 
 
 def find_unused_assignments(names: Iterable[str], used: Collection[str]) -> Iterator[Problem]:

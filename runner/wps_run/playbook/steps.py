@@ -1,7 +1,9 @@
 """Turn a checked playbook, its variables and a hub into a lazy stream of steps."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +16,7 @@ from wps_run.actions.table import Action, OverlapKind
 from wps_run.document.document import Document, Path
 from wps_run.input_limits import ACTIONS, BAD_ROWS, PROBLEMS
 from wps_run.playbook.expansion import ExpandedAction, Expansion
+from wps_run.playbook.live import live_sources
 from wps_run.playbook.model import ActionTemplate, Playbook, is_of_group
 from wps_run.playbook.options import (
     Delivery,
@@ -264,6 +267,66 @@ class _RemovalCheck:
         if expanded.item is None:
             return problem
         return Problem(problem.message, problem.rule, expanded.position, related=problem.position)
+
+
+class LiveSource(NamedTuple):
+    """A live group that rows of a playbook come from.
+
+    Attributes:
+        template: The action with these rows.
+        action_index: Its index in the playbook, from 0.
+        group: The name of the group, with all variables substituted.
+        path: The path of the name in the playbook.
+    """
+
+    template: ActionTemplate
+    action_index: int
+    group: str
+    path: Path
+
+
+def live_sources_of(playbook: Playbook, scope: VariableScope) -> Iterator[LiveSource]:
+    """Yield the live groups of a playbook, in its order. Names that are not known are left out."""
+    for number, template in enumerate(playbook.actions):
+        for below, text in live_sources(template.for_each):
+            with suppress(UnusableReferenceError, NotYetKnownError):
+                group = substitute(text, scope)
+                path = template.rows_path if template.kept else (*template.rows_path, *below)
+                yield LiveSource(template, number, group, path)
+
+
+class UnreadAction(NamedTuple):
+    """An action whose rows come from live groups that were not read, so that it has no steps.
+
+    Attributes:
+        action_index: Its index in the playbook, from 0.
+        name: Its `actionName`.
+        target: Its target properties as written.
+        groups: The names of the groups, to be shown.
+        source: Its `file:line`.
+    """
+
+    action_index: int
+    name: str
+    target: Mapping[str, Value]
+    groups: tuple[str, ...]
+    source: str
+
+
+def unread_actions(playbook: Playbook, scope: VariableScope) -> Iterator[UnreadAction]:
+    """Yield the actions whose rows come from live groups, if these were not read."""
+    sources = live_sources_of(playbook, scope) if scope.live is None else ()
+    for index, of_action in groupby(sources, key=lambda source: source.action_index):
+        template = playbook.actions[index]
+        action, values = template.action, template.values
+        position = playbook.document.position(template.path)
+        yield UnreadAction(
+            index,
+            action.name,
+            {name: values[name] for name in action.targets if name in values},
+            tuple(dict.fromkeys(scope.secrets.mask(source.group) for source in of_action)),
+            f"{position.file}:{position.line}",
+        )
 
 
 def _too_many_steps(playbook: Playbook, steps: int) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from wps_run.actions.locks import HUB, MEMBERSHIP, Lock
 from wps_run.execution.run_info import Destination
-from wps_run.playbook.steps import Step
+from wps_run.playbook.steps import Step, UnreadAction
 from wps_run.report.values import action_text, value_text
 from wps_run.text import one_line, replace_invisible, truncate
 
@@ -80,6 +80,11 @@ class PlanTotals:
         self._actions: Counter[str] = Counter()
         self._waiting = 0
         self._size = 0
+        self._unread = 0
+
+    def count_unread(self) -> None:
+        """Count an action whose rows were not read."""
+        self._unread += 1
 
     def count(self, step: Step, waits: Sequence[StepWait]) -> None:
         """Count a step and what it waits for."""
@@ -96,6 +101,11 @@ class PlanTotals:
         sent = f"{_count(total, 'action')}, {_count(total, 'request')} with {size}"
         waiting = f"{_count(self._waiting, 'step')} {verb} for earlier ones"
         lines = [f"\n{Destination.PLAN}: {sent}; {waiting}"]
+        if self._unread:
+            lines.append(
+                f"  plus the rows of {_count(self._unread, 'action')} from live groups, whose "
+                "number is not known; --live reads them now"
+            )
         lines += [f"  {count:>{width},}  {name}" for name, count in self._actions.most_common()]
         return "\n".join(lines) + "\n"
 
@@ -160,6 +170,30 @@ def _wait_text(wait: StepWait) -> str:
     if wait.key == MEMBERSHIP:
         return f"{numbers} (group members)"
     return f"{numbers} ({wait.use}, {kind} {value_text(name)})"
+
+
+def unread_text(action: UnreadAction, columns: int | None = None) -> str:
+    """Return lines for people: the action, and which connections it runs for."""
+    width = columns - len(_LINE_START) if columns else None
+    groups = ", ".join(map(value_text, action.groups))
+    noun = "group" if len(action.groups) == 1 else "groups"
+    lines = [
+        f"{'?':>6}  {action_text(action.name, action.target, '', width)}",
+        f"{_LINE_START}rows: the connections in {noun} {groups}, not read; a run reads them first",
+        f"{_LINE_START}{replace_invisible(action.source)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def unread_record(action: UnreadAction) -> dict[str, Any]:
+    """Return the record of an action whose rows were not read, for programs."""
+    return {
+        "type": "unread",
+        "action": action.action_index,
+        "actionName": action.name,
+        "groups": action.groups,
+        "source": action.source,
+    }
 
 
 def step_record(step: Step, waits: Sequence[StepWait]) -> dict[str, Any]:

@@ -1,18 +1,43 @@
 """`wps-run plan`: show each step and its request, without sending anything."""
 
+import asyncio
 import sys
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import merge
+from operator import attrgetter
 from typing import Any
 
 import click
 
-from wps_run import checking, planning
+from wps_run import checking, planning, running
 from wps_run.cli.errors import show_warnings
 from wps_run.cli.inputs import FILE, read_inputs
-from wps_run.cli.options import note_empty_shard, overrides_from, run_options, settings_options
-from wps_run.cli.terminal import columns_of
+from wps_run.cli.options import (
+    ca_bundle_option,
+    gateway_options,
+    note_empty_shard,
+    override_option,
+    overrides_from,
+    run_options,
+    settings_options,
+)
+from wps_run.cli.terminal import columns_of, show_message
 from wps_run.execution.run_info import Destination
-from wps_run.report.plan import PlanTotals, WaitTracker, step_record, step_text
+from wps_run.planning import Plan
+from wps_run.playbook.live import LiveGroups
+from wps_run.playbook.options import CONNECTION
+from wps_run.playbook.steps import Step, UnreadAction
+from wps_run.report.plan import (
+    PlanTotals,
+    WaitTracker,
+    step_record,
+    step_text,
+    unread_record,
+    unread_text,
+)
+from wps_run.report.progress import wait_line
 from wps_run.report.records import line
+from wps_run.text import Label
 
 NO_HUB = "HUB"
 """The placeholder for a hub that only the settings of a run name."""
@@ -20,7 +45,16 @@ NO_HUB = "HUB"
 
 @click.command("plan")
 @click.argument("playbooks", nargs=-1, type=FILE, metavar="PLAYBOOK…")
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Read the live groups that rows come from, and show the steps of these rows. Needs the "
+    "settings of a run.",
+)
+@override_option(CONNECTION, [CONNECTION.key])
 @settings_options
+@gateway_options
+@ca_bundle_option
 @run_options
 @click.option(
     "--format",
@@ -30,27 +64,43 @@ NO_HUB = "HUB"
     show_default=True,
     help="Print text for people, or one JSON object per line.",
 )
-def command(playbooks: tuple[str, ...], form: str, **options: Any) -> None:
+def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any) -> None:
     """Show each step and its request without sending anything.
 
     Also shows the start of each message, and which earlier steps each step waits for. Needs no
-    setting; without a hub, the paths contain HUB.
+    setting; without a hub, the paths contain HUB. Rows from live groups (`forEach: {group: …}`, and
+    `prune`) have steps only with --live, which reads the groups.
 
     \b
-    Example:
+    Examples:
       wps-run plan playbooks/group-setup.yaml
+      wps-run plan --live --hub chat playbook.yaml
     """
     inputs = read_inputs(playbooks)
     assigned = [name for name, _ in options["assignments"]]
     show_warnings(checking.find_run_warnings(inputs, assigned))
-    plans = planning.plan(inputs, overrides_from(options), default_hub=NO_HUB)
+    overrides = overrides_from(options)
+    default_hub = "" if live else NO_HUB
+    plans = planning.plan(inputs, overrides, default_hub=default_hub)
+    show_warnings(planning.find_late_changes(plans))
+    if live and any(plan.live_groups for plan in plans):
+        groups = _read_live(plans, options)
+        plans = planning.plan(inputs, overrides, default_hub=default_hub, live=groups)
     note_empty_shard(plans)
     if form == "text":
         click.echo(f"{planning.run_info(plans, Destination.PLAN)}\n")
     waits, totals = WaitTracker(), PlanTotals()
     columns = columns_of(sys.stdout) if sys.stdout.isatty() else None
     for plan in plans:
-        for step in plan.steps():
+        entries: tuple[Iterable[Step | UnreadAction], ...] = (plan.steps(), plan.unread)
+        for step in merge(*entries, key=attrgetter("action_index")):
+            if isinstance(step, UnreadAction):
+                totals.count_unread()
+                click.echo(
+                    unread_text(step, columns) if form == "text" else line(unread_record(step)),
+                    nl=False,
+                )
+                continue
             waits_for = waits.waits_of(step)
             totals.count(step, waits_for)
             if form == "text":
@@ -59,3 +109,20 @@ def command(playbooks: tuple[str, ...], form: str, **options: Any) -> None:
                 click.echo(line(step_record(step, waits_for)), nl=False)
     if form == "text":
         click.echo(totals.as_text(), nl=False)
+
+
+def _read_live(plans: Sequence[Plan], options: Mapping[str, Any]) -> Sequence[LiveGroups]:
+    """Read the live groups of the plans.
+
+    Raises:
+        SettingsError: An endpoint is missing or cannot be used.
+        ReadError: A group cannot be read.
+    """
+    return asyncio.run(
+        running.read_live(
+            plans,
+            lambda plan: running.endpoint_of(plan, options["endpoint"], options["headers"]),
+            ca_bundle=options["ca_bundle"],
+            on_wait=lambda wait: show_message(Label.NOTE, wait_line(wait)),
+        )
+    )

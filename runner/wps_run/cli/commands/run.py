@@ -22,6 +22,7 @@ from wps_run.cli.inputs import FILE, STDIN, read_inputs
 from wps_run.cli.journals import (
     JournalOptions,
     kept_options,
+    recorded_live,
     recorded_paths,
     resume_command,
     resumed_overrides,
@@ -58,6 +59,7 @@ from wps_run.journal.resume import Resumption
 from wps_run.journal.store import MOST_JOURNALS
 from wps_run.journal.writer import read_journal
 from wps_run.planning import Plan
+from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.options import CONNECTION
 from wps_run.problems import PlaybookError, UsageError, is_out_of_files
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
@@ -241,6 +243,10 @@ def command(**values: Any) -> int:
     journal = replace(journal, kept=kept)
     default_hub = planning.LOCAL_HUB if args.local else ""
     plans = planning.plan(playbooks, overrides, default_hub=default_hub)
+    show_warnings(planning.find_late_changes(plans))
+    if any(plan.live_groups for plan in plans):
+        live = _live_groups(args, plans)
+        plans = planning.plan(playbooks, overrides, default_hub=default_hub, live=live)
     note_empty_shard(plans)
     plans, warning = running.fit_open_files(plans, ends=2 if args.local else 1)
     if warning:
@@ -260,6 +266,42 @@ def command(**values: Any) -> int:
         )
     )
     return asyncio.run(_run(args.ca_bundle, plans, output, progress, open_context))
+
+
+def _live_groups(args: RunArguments, plans: Sequence[Plan]) -> Sequence[LiveGroups]:
+    """Return the live groups of the plans: those of the run that is resumed, or as they are now.
+
+    Raises:
+        JournalError: The rows file of the run that is resumed is missing or damaged.
+        SettingsError: An endpoint is missing or cannot be used.
+        ReadError: A group cannot be read.
+    """
+    if args.resume:
+        return recorded_live(Path(args.resume), plans)
+    if args.local:
+        return _simulated_groups(plans)
+    return asyncio.run(
+        running.read_live(
+            plans,
+            lambda plan: running.endpoint_of(plan, args.endpoint, args.headers),
+            ca_bundle=args.ca_bundle,
+            on_wait=lambda wait: show_message(Label.NOTE, wait_line(wait)),
+        )
+    )
+
+
+def _simulated_groups(plans: Sequence[Plan]) -> Sequence[LiveGroups]:
+    """Return the live groups of a rehearsal before its first action, which are empty."""
+    groups = dict.fromkeys(
+        value_text(plan.scope.secrets.mask(group)) for plan in plans for group in plan.live_groups
+    )
+    noun = "group" if len(groups) == 1 else "groups"
+    show_message(
+        Label.WARNING,
+        f"nobody is simulated in the live {noun} {', '.join(groups)}, so there are no rows from "
+        "there; `--seed` gives people",
+    )
+    return [dict.fromkeys(plan.live_groups, ()) for plan in plans]
 
 
 OpenContext = Callable[[AsyncExitStack], Awaitable[RunContext]]
