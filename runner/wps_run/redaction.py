@@ -11,6 +11,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain, pairwise
+from math import inf
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -127,7 +128,7 @@ class Secrets:
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self.values = tuple(dict.fromkeys(filter(None, values)))
-        self._shortest = min(map(len, self.values), default=0)
+        self._shortest = min(map(len, self.values), default=inf)
         """No form is shorter than its value."""
 
     @cached_property
@@ -145,7 +146,7 @@ class Secrets:
 
     def mask(self, text: str) -> str:
         """Replace each secret in a text by `MASK`."""
-        if not self._shortest or len(text) < self._shortest:  # nearly always
+        if len(text) < self._shortest:  # nearly always
             return text
         for form in self._forms:
             if form in text:
@@ -155,11 +156,11 @@ class Secrets:
     def masked(self, value: Any) -> Any:  # noqa: ANN401 -- the type stays
         """Replace each secret in a value: a text, or a tuple of texts."""
         if isinstance(value, str):
-            return self.mask(value)
+            return value if len(value) < self._shortest else self.mask(value)
         return tuple(map(self.mask, value)) if isinstance(value, tuple) else value
 
     def occur_in(self, text: str) -> bool:
-        return len(text) >= self._shortest > 0 and any(form in text for form in self._forms)
+        return len(text) >= self._shortest and any(form in text for form in self._forms)
 
 
 NO_SECRETS = Secrets()

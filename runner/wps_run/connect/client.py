@@ -229,8 +229,8 @@ class Client:
                 )
                 if body_limit and response.status == HTTPStatus.OK:
                     limit, is_whole = body_limit + 1, True
-                while len(body) < limit and (chunk := await response.content.readany()):
-                    body += chunk
+                while len(body) < limit and not response.content.at_eof():
+                    body += await response.content.readany()
         except CanceledBeforeConnectionError as error:
             raise asyncio.CancelledError from error  # by other code, which expects no subclass
         except (aiohttp.ClientError, OSError) as error:

@@ -120,7 +120,9 @@ class HttpConnection(ResponseHandler):
         if message.version.major != 1:
             self.set_exception(HttpProcessingError(message="another version of HTTP"))
             return
-        if not _is_informational(message.code):
+        # After 101, which was not requested, the protocol is unknown.
+        is_informational = 100 <= message.code < 200 and message.code != 101  # noqa: PLR2004
+        if not is_informational:
             self._body = body
             if self.transport and self.transport.get_write_buffer_size():
                 self.force_close()
@@ -137,11 +139,6 @@ class HttpConnection(ResponseHandler):
         LOG.info("closed a connection: it received data that belongs to no request")
         self.force_close()
         self.abort()
-
-
-def _is_informational(status: int) -> bool:
-    """Whether another head follows. After 101, which was not requested, the protocol is unknown."""
-    return 100 <= status < 200 and status != HTTPStatus.SWITCHING_PROTOCOLS  # noqa: PLR2004
 
 
 class Connector(TCPConnector):

@@ -151,7 +151,8 @@ def _is_page(headers: Mapping[str, str], body: bytes) -> bool:
     """
     if body and body.lstrip(_BEFORE_TEXT)[:1] == b"<":
         return True
-    if "html" not in headers.get("content-type", "").lower():
+    media_type = headers.get("content-type")
+    if not media_type or "html" not in media_type.lower():
         return False
     has_length = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
     return bool(body) or has_length

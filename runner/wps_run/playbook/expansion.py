@@ -468,7 +468,8 @@ class Expansion:
                 values[key] = make(row.cells)
         except (KeyError, TooLongError) as error:
             return self._rejected_row(row, item, [_fill_finding(error, row)])
-        if problem := self._unusable_cell(row, values):
+        may_be_unusable = self._expressions or "dataType" in self._functions
+        if may_be_unusable and (problem := self._unusable_cell(row, values)):
             return ExpandedAction(self._template, item, row.position, {}, None, (problem,))
         if not self._passes(values):
             findings = list(self._check(values, varying=True))
