@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import threading
 import time
@@ -322,6 +323,30 @@ async def test_managed_identity_gets_a_token_for_the_cloud_of_the_endpoint(
     (query,) = token_requests
     assert query["resource"] == [f"https://webpubsub.azure.{domain}"]
     assert query["client_id"] == ["user-assigned"]
+
+
+async def test_azure_identity_reads_the_variables_among_the_settings(
+    monkeypatch: pytest.MonkeyPatch, token_requests: list[dict[str, list[str]]]
+) -> None:
+    """Functions puts `Values` of `local.settings.json` into the environment; it stays as it was."""
+    settings = {name: os.environ[name] for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER")}
+    for name in settings:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AZURE_CLIENT_ID", "of-the-environment")
+    settings |= {
+        "Mine__serviceUri": "https://contoso.webpubsub.azure.com",
+        "azure_client_id": "of-the-settings",
+    }
+    environment = dict(os.environ)
+
+    identity = resolve_endpoint("Mine", settings).identity
+    assert identity is not None
+    assert settings["IDENTITY_HEADER"] in identity.secrets
+    tokens = create_entra_tokens(identity)
+    await tokens.renew(time.time())
+
+    assert [query["client_id"] for query in token_requests] == [["of-the-settings"]]
+    assert dict(os.environ) == environment
 
 
 def test_application_signs_in_with_the_token_of_a_managed_identity(

@@ -77,6 +77,21 @@ def test_equal_keys_are_reported_with_both_places() -> None:
     assert problems_of(text) == [f"{message}; remove one of them"]
 
 
+def test_equal_keys_of_a_buffer_are_reported() -> None:
+    buffer = '{"type": "Buffer", "data": [104], "Data": [105]}'
+    message = (
+        "1:72 `Data` is the same key as `data` on line 1, column 57, which differs only in case"
+    )
+    assert problems_of(f'[{{"actionName": "sendToAll", "data": {buffer}}}]') == [
+        f"{message}; remove one of them"
+    ]
+
+
+def test_a_mapping_that_is_no_buffer_is_offered_as_it_is_written() -> None:
+    text = '{"actionName": "sendToAll", "dataType": "json", "data": {"Type": "a", "DATA": 1}}'
+    assert """write '{"Type":"a","DATA":1}'""" in problems_of(text)[0]
+
+
 def test_positions_stay_exact_behind_what_is_left_out() -> None:
     text = '[{"Excluded": null, "ActionName": "SendToAll",\n  "Reason": null, "Data": 5}]'
     assert problems_of(text) == ['2:27 `data` must be a string, not a number; write "5"']

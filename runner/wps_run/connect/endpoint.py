@@ -83,6 +83,7 @@ class Identity:
         authority: The host of Entra ID in place of the cloud's, or "".
         settings: The settings of the credential, such as `clientId`, that are not empty. Some are
             secrets, so they are not in the repr; keep them out of messages.
+        variables: Settings with the names of environment variables that azure-identity reads.
     """
 
     kind: CredentialKind = CredentialKind.DEFAULT
@@ -90,12 +91,23 @@ class Identity:
     cloud: Cloud = CLOUDS["public"]
     authority: str = ""
     settings: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The secrets in the settings."""
-        names = ("clientSecret", "systemAccessToken")
-        return tuple(self.settings[name] for name in names if name in self.settings)
+        """The secrets in the settings and variables."""
+        values = {**self.settings, **self.variables}
+        return tuple(values[name] for name in _SECRET_SETTINGS if name in values)
+
+
+_SECRET_SETTINGS = (
+    "clientSecret",
+    "systemAccessToken",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "IDENTITY_HEADER",
+    "MSI_SECRET",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +158,15 @@ class Endpoint:
         return replace(self, reverse_proxy=origin, path_prefix=path)
 
 
-_QUOTES = "\"'`\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\uff02\uff07"
+_QUOTES = (
+    "\"'`\u00b4\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2032\u2033\u00ab\u00bb\u2039\u203a"
+    "\u300c\u300d\u300e\u300f\u301d\u301e\u301f\uff02\uff07"
+)
 """Straight and typographic quotes, in any combination, since editors replace them one by one."""
+
+_QUOTE = rf"\\?[{_QUOTES}]|&(?:quot|apos|#34|#39);"
+_QUOTED = re.compile(rf"{_QUOTE}|(?!(?:\w+\s+)?\w+\s*=\s*(?:{_QUOTE})).*(?:{_QUOTE})\Z", re.DOTALL)
+"""A value that begins or ends with a quote, unless it is `NAME="value"`."""
 
 _BLANKS = "\ufeff\u200b\u200e\u2060"
 """Invisible characters that copied texts begin or end with, besides white space."""
@@ -160,12 +179,13 @@ _UNRESOLVED: Mapping[str, str] = MappingProxyType(
         r"(?i)@microsoft\.appconfiguration\b": "is an App Configuration reference, which only App "
         "Service and Functions resolve; set it to the value itself: `az appconfig kv show` prints "
         "it",
-        r"\$?\{\{|\$\{[^{}]*\}$|\$\([^()]*\)$|\$(env:)?\w+$|%\w+%$": "is the name of a variable "
-        "that nothing replaced (as `$NAME` in single quotes, or in a file that no shell reads); "
-        "set it to the value of the variable",
+        r"\$?\{\{|\$\{[^{}]*\}$|\$\([^()]*\)$|\$(env:)?\w+$|%\w+%$|#\{[^{}]*\}#?$|__\w+__$"
+        r"|@@\w+@@$": "is the name of a variable that nothing replaced (as `$NAME` in "
+        "single quotes, or in a file that no shell reads); set it to the value of the variable",
         r"(?i)<[^<>]*>$|\[[^\[\]\"]*\]$|\{[^{}:\"]*\}$|x{3,}$|\*{3,}$|(todo|tbd|placeholder)\b"
         r"|(replace|change|insert|fill|enter|paste)[-_ ]?(me|this|in|your|with|here)(?![a-z])"
-        r"|your[-_ ]": "is still a placeholder; set it to the real value",
+        r"|your[-_ ]|(my[-_ ]?)?(access[-_ ]?key|connection[-_ ]?string)([-_ ]?here)?$": "is still "
+        "a placeholder; set it to the real value",
     }
 )
 """Patterns of values that are not final, and what these are."""
@@ -185,7 +205,7 @@ def unusable_value(value: str) -> str | None:
     Returns:
         The predicate of a sentence, with the remedy and without the value.
     """
-    if value[:1] and value[0] in _QUOTES:
+    if _QUOTED.match(value):
         return (
             "is in quotes; remove them (`az … --output tsv` prints a value without quotes, and "
             "`docker --env-file` keeps them)"
@@ -233,6 +253,7 @@ _OTHER_PARTS: Mapping[str, str] = MappingProxyType(
         "accountname": "Azure Storage",
         "blobendpoint": "Azure Storage",
         "usedevelopmentstorage": "Azure Storage",
+        "secret": "App Configuration",
         "accountendpoint": "Cosmos DB",
         "sharedaccesskeyname": "Event Hubs, Service Bus or IoT Hub",
         "instrumentationkey": "Application Insights",
@@ -269,14 +290,14 @@ def parse_connection_string(text: str, name: str = "NAME") -> Endpoint:
         raise SettingsError(f"{what} {error}")
     if error := unusable_value(key):
         raise SettingsError(f"{key_name} {error}")
+    require_web_pubsub(endpoint, what=what)
     if not endpoint or not key:
         raise SettingsError(_incomplete(parts, name))
     if _PLACEHOLDER_HOST.search(endpoint):
         raise SettingsError(f"{what} has a placeholder in it; {_KEY_COMMAND}")
     origin = parse_origin(endpoint, parts.get("port"), what=what)
-    require_web_pubsub(origin, what=what)
-    if not key.isprintable():
-        raise SettingsError(f"{key_name} has a line break or another control character in it")
+    if not key.isprintable() or " " in key:
+        raise SettingsError(f"{key_name} has a space, a line break or a control character in it")
     return Endpoint(origin, key)
 
 
@@ -318,7 +339,11 @@ def _incomplete(parts: Mapping[str, str], name: str) -> str:
             f"the connection string has no `AccessKey`; it looks like {_SHAPE} (a shell ends it at "
             f"the first `;` unless it is in quotes); {identity}"
         )
-    more = "".join(f", `{name}__{part}`" for part in _IDENTITY_PARTS if part.lower() in parts)
+    if parts["authtype"].lower() == "azure.msi":
+        identity += f", and `{name}__credential` to `{CredentialKind.MANAGED}`"
+    more = "".join(
+        f", `{name}__{setting}`" for part, setting in _IDENTITY_PARTS.items() if part in parts
+    )
     return (
         "the connection string has no `AccessKey` but `AuthType`, which Web PubSub does not have; "
         + identity
@@ -326,7 +351,15 @@ def _incomplete(parts: Mapping[str, str], name: str) -> str:
     )
 
 
-_IDENTITY_PARTS = ("clientId", "tenantId", "clientSecret")
+_IDENTITY_PARTS: Mapping[str, str] = MappingProxyType(
+    {
+        "clientid": "clientId",
+        "tenantid": "tenantId",
+        "clientsecret": "clientSecret",
+        "clientcert": "clientCertificate",
+    }
+)
+"""Keys of the connection strings of SignalR, and the settings with the same content."""
 
 
 def require_web_pubsub(url: str, *, what: str) -> None:
@@ -376,7 +409,9 @@ def parse_origin(url: str, port: str | None = None, *, what: str) -> str:
         parts = urlsplit(url if "://" in url else f"https://{url}")
         own_port = parts.port
     except ValueError:
-        raise SettingsError(f"{what} is not a URL") from None
+        raise SettingsError(
+            f"{what} is not a URL, or its port is not between 1 and 65535"
+        ) from None
     host = parts.hostname or ""
     is_valid = parts.scheme in _DEFAULT_PORTS and HOST.fullmatch(host)
     if not is_valid or parts.username is not None:

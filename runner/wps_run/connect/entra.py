@@ -1,8 +1,10 @@
 """Tokens of Entra ID, by the credential that the settings name."""
 
 import asyncio
+import contextlib
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -42,6 +44,7 @@ class EntraTokens:
         credential: The source of tokens.
         scope: What the tokens are for.
         secrets: Values to mask in messages of the credential.
+        variables: What is added to the environment while the credential is used.
     """
 
     def __init__(
@@ -50,10 +53,12 @@ class EntraTokens:
         *,
         scope: str = CLOUDS["public"].scope,
         secrets: tuple[str, ...] = (),
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._credential = credential
         self._scope = scope
         self._secrets = Secrets(secrets)
+        self._variables = variables
         self._token = ""
         self._expires_on = 0.0
         self._lock = asyncio.Lock()
@@ -73,13 +78,17 @@ class EntraTokens:
             if self._is_valid(now):  # another task has renewed it
                 return
             try:
-                token = await asyncio.to_thread(self._credential.get_token, self._scope)
+                token = await asyncio.to_thread(self._request)
             except Exception as error:  # noqa: BLE001 -- credentials raise any exception
                 reason = (
                     clean_line(str(error), self._secrets, _MESSAGE_LENGTH) or type(error).__name__
                 )
                 raise SettingsError(f"no token of Entra ID for {self._scope}: {reason}") from None
             self._token, self._expires_on = token.token, float(token.expires_on)
+
+    def _request(self) -> AccessToken:
+        with _environment(self._variables):
+            return self._credential.get_token(self._scope)
 
     def token(self, path: str, now: float) -> str:
         """Return the present token, which is for every path. Call `renew` first."""
@@ -101,11 +110,36 @@ def create_entra_tokens(identity: Identity) -> EntraTokens:
     except ModuleNotFoundError:
         raise SettingsError("Entra ID needs azure-identity: pip install 'wps-run[entra]'") from None
     try:
-        credential = _create_credential(library, identity)
+        with _environment(identity.variables):
+            credential = _create_credential(library, identity)
     except (ValueError, OSError) as error:
         reason = clean_line(str(error), Secrets(identity.secrets), _MESSAGE_LENGTH)
         raise SettingsError(f"the identity cannot be used: {reason}") from None
-    return EntraTokens(credential, scope=identity.scope, secrets=identity.secrets)
+    return EntraTokens(
+        credential,
+        scope=identity.scope,
+        secrets=identity.secrets,
+        variables=identity.variables,
+    )
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Add variables to the environment of this process for a while.
+
+    azure-identity takes no argument instead. It reads some when a credential is created, others
+    when a token is requested.
+    """
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 _CREDENTIALS: Mapping[CredentialKind, tuple[str, Mapping[str, str]]] = MappingProxyType(

@@ -243,7 +243,29 @@ def _identity(name: str, origin: str, finder: SettingFinder) -> Identity:
         choices = ", ".join(f"`{name}__{each}`" for each in managed or _MANAGED_IDENTITY_SETTINGS)
         raise SettingsError(f"set exactly one of {choices}: each names the managed identity")
     scope, cloud = _scope(name, origin, finder)
-    return Identity(kind, scope, cloud, finder.usable("AZURE_AUTHORITY_HOST"), settings)
+    found = {each: finder.usable(each) for each in _LIBRARY_VARIABLES}
+    variables = {each: value for each, value in found.items() if value}
+    authority = variables.get("AZURE_AUTHORITY_HOST", "")
+    return Identity(kind, scope, cloud, authority, settings, variables)
+
+
+_LIBRARY_VARIABLES = (
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_CLIENT_ID",
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_TOKEN_CREDENTIALS",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "IDENTITY_SERVER_THUMBPRINT",
+    "MSI_ENDPOINT",
+    "MSI_SECRET",
+)
+"""What azure-identity reads from the environment, where Functions puts all settings."""
 
 
 def _scope(name: str, origin: str, finder: SettingFinder) -> tuple[str, Cloud]:
@@ -318,9 +340,10 @@ def _missing(name: str, finder: SettingFinder) -> str:
             f"setting `{name}__serviceUri` is missing, although there is `{beside[0]}`; set it to "
             f"the endpoint, or `{name}` to the connection string of your service"
         )
+    variable = name.replace(":", "__")  # shells have no `:` in names
     return (
         f"setting `{name}` is missing; set it to the connection string of your service: as the "
-        f"environment variable {name}, or under `Values` in the file given by `--settings`"
+        f"environment variable {variable}, or under `Values` in the file given by `--settings`"
     )
 
 

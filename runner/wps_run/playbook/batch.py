@@ -5,12 +5,12 @@ and a Node Buffer for any `dataType`. The .NET isolated worker writes such batch
 a batch later sees only the names of the action table.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from wps_run.actions.fields import FieldType
-from wps_run.actions.payload import buffer_bytes
+from wps_run.actions.payload import buffer_bytes, is_buffer
 from wps_run.actions.table import ACTIONS
 from wps_run.document.document import Document, Path
 from wps_run.playbook.options import OPTIONS
@@ -18,7 +18,7 @@ from wps_run.problems import Problem
 
 _FIELDS = {field.name: field for action in ACTIONS.values() for field in action.fields}
 _KEYS = MappingProxyType({key.lower(): key for key in ("actionName", "name", *_FIELDS, *OPTIONS)})
-_CANONICAL = frozenset(_KEYS.values())
+_BUFFER_KEYS = MappingProxyType({"type": "type", "data": "data"})
 _CHOICES = MappingProxyType(
     {
         "actionName": {name.lower(): name for name in ACTIONS},
@@ -54,22 +54,7 @@ def normalize_batch(document: Document) -> list[Problem]:
 
 
 def _normalize(document: Document, path: Path, item: dict[str, Any]) -> Iterator[Problem]:
-    names: dict[str, str] = {}
-    originals: dict[str, str] = {}
-    for key, value in item.items():
-        name = _KEYS.get(_lower(key), key)
-        first = originals.setdefault(name, key)
-        if first != key:
-            position = document.position_of_key((*path, first))
-            message = (
-                f"`{key}` is the same key as `{first}` on line {position.line}, column "
-                f"{position.column}, which differs only in case; remove one of them"
-            )
-            yield document.problem(message, "duplicate-key", (*path, key), at_key=True)
-        elif value is not None or name not in _CANONICAL:
-            names[key] = name
-    if list(names.values()) != list(item):
-        document.rename_keys(item, names)
+    yield from _normalize_keys(document, path, item, _KEYS)
     for key, choices in _CHOICES.items():
         value = item.get(key)
         if isinstance(value, str):
@@ -78,12 +63,41 @@ def _normalize(document: Document, path: Path, item: dict[str, Any]) -> Iterator
         yield from _normalize_buffer(document, path, item)
 
 
+def _normalize_keys(
+    document: Document, path: Path, item: dict[str, Any], known: Mapping[str, str]
+) -> Iterator[Problem]:
+    """Rename known keys, and remove those without a value; report those that are there twice.
+
+    Args:
+        document: The document.
+        path: The path of the mapping.
+        item: The mapping.
+        known: The canonical keys by their lower case.
+    """
+    names: dict[str, str] = {}
+    originals: dict[str, str] = {}
+    for key, value in item.items():
+        lower = _lower(key)
+        name = known.get(lower, key)
+        first = originals.setdefault(name, key)
+        if first != key:
+            position = document.position_of_key((*path, first))
+            message = (
+                f"`{key}` is the same key as `{first}` on line {position.line}, column "
+                f"{position.column}, which differs only in case; remove one of them"
+            )
+            yield document.problem(message, "duplicate-key", (*path, key), at_key=True)
+        elif value is not None or lower not in known:
+            names[key] = name
+    if list(names.values()) != list(item):
+        document.rename_keys(item, names)
+
+
 def _normalize_buffer(document: Document, path: Path, item: dict[str, Any]) -> Iterator[Problem]:
     """Replace the JSON of a Node Buffer by its text, unless the message is binary."""
     buffer = item["data"]
-    names = {key: _lower(key) for key in buffer}
-    if sorted(names.values()) == ["data", "type"] and any(key != names[key] for key in names):
-        document.rename_keys(buffer, names)
+    if is_buffer({_lower(key): value for key, value in buffer.items()}):
+        yield from _normalize_keys(document, (*path, "data"), buffer, _BUFFER_KEYS)
     content = buffer_bytes(buffer)
     if content is None or item.get("dataType", "text") == "binary":
         return
