@@ -6,8 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from http.server import HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -48,6 +51,22 @@ def run_in_process() -> Callable[..., tuple[int, str]]:
         return code, out.read() + err.read()
 
     return run
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[HTTPServer], str]]:
+    """Starts a server in a thread of its own until the test ends; returns its URL."""
+    with ExitStack() as running:
+
+        def start(server: HTTPServer) -> str:
+            running.enter_context(server)
+            thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            running.callback(thread.join)
+            running.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield start
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +113,29 @@ def journal_of(journal_header: Mapping[str, Any]) -> Callable[..., bytes]:
         return b"".join(map(chain.seal, (first, *records)))
 
     return make
+
+
+def result_record(index: int, status: str, code: str = "") -> dict[str, Any]:
+    """Return the record of a result with this status, and with an error if it has a code."""
+    return {
+        "type": "result",
+        "index": index,
+        "action": index,
+        "item": None,
+        "actionName": "sendToAll",
+        "name": None,
+        "target": {},
+        "source": "p.yaml:1",
+        "status": status,
+        "httpStatus": 202 if status == "ok" else None,
+        "attempts": 1,
+        "durationMs": 2.5,
+        "requestId": "id",
+        "error": {"code": code, "message": "m", "hint": ""} if code else None,
+        "startedMs": 1.5,
+        "waitedFor": None,
+        "tries": [],
+    }
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,7 @@
 """How a run connects: reverse proxy, gateway, CA bundle, identity."""
 
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -85,15 +84,9 @@ class Gateway(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def gateway() -> Iterator[str]:
+def gateway(serve: Callable[[HTTPServer], str]) -> str:
     """The URL of a gateway."""
-    server = HTTPServer(("127.0.0.1", 0), Gateway)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    return serve(HTTPServer(("127.0.0.1", 0), Gateway))
 
 
 def test_a_run_through_a_gateway_that_refused_it_is_resumed_with_a_key(

@@ -1,8 +1,7 @@
 """`-v` and `--log-level`, with a server that echoes the token."""
 
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -36,17 +35,12 @@ class EchoHandler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def echo_server() -> Iterator[tuple[str, list[str]]]:
+def echo_server(serve: Callable[[HTTPServer], str]) -> tuple[str, list[str]]:
     """The connection string of the server, and the tokens that it received."""
     tokens: list[str] = []
     handler = type("Handler", (EchoHandler,), {"tokens": tokens})
-    server = HTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"Endpoint=http://127.0.0.1:{server.server_port};AccessKey={KEY};", tokens
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    url = serve(HTTPServer(("127.0.0.1", 0), handler))
+    return f"Endpoint={url};AccessKey={KEY};", tokens
 
 
 @pytest.mark.parametrize("output", ["text", "ndjson", "json", "none"])

@@ -9,8 +9,7 @@ import http.server
 import json
 import re
 import shutil
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +52,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def service() -> Iterator[AcceptingServer]:
+def service(serve: Callable[[http.server.HTTPServer], str]) -> AcceptingServer:
     """A server on a free port that accepts everything."""
-    with AcceptingServer() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+    server = AcceptingServer()
+    serve(server)
+    return server
 
 
 @pytest.fixture

@@ -3,11 +3,9 @@
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from urllib.parse import quote
 
 import pytest
@@ -86,22 +84,9 @@ class EchoHandler(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-@contextmanager
-def serving() -> Iterator[str]:
-    """A server that repeats everything; its connection string."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), EchoHandler)
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"Endpoint=http://127.0.0.1:{server.server_port};AccessKey={KEY};Version=1.0;"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def test_what_a_server_repeats_is_shown_nowhere(wps_run: Script, tmp_path: Path) -> None:
+def test_what_a_server_repeats_is_shown_nowhere(
+    wps_run: Script, serve: Callable[[HTTPServer], str], tmp_path: Path
+) -> None:
     """Neither key nor token, payload, variable or cell, in no output and no encoding."""
     rows = "".join(f"{number},{CELL}\n" for number in range(len(ECHOES)))
     (tmp_path / "rows.csv").write_text(f"number,pin\n{rows}")
@@ -112,14 +97,15 @@ def test_what_a_server_repeats_is_shown_nowhere(wps_run: Script, tmp_path: Path)
     )
     suffixes = ("json", "ndjson", "xml", "html", "md")
     reports = [arg for suffix in suffixes for arg in ("--report", f"r.{suffix}")]
-    with serving() as connection:
-        process = wps_run(
-            *("--log-level", "debug", "--var", f"secret={VARIABLE}", "--journal", "j.journal"),
-            *reports,
-            "p.yaml",
-            WebPubSubConnectionString=connection,
-            GITHUB_ACTIONS="true",
-        )
+    server = ThreadingHTTPServer(("127.0.0.1", 0), EchoHandler)
+    connection = f"Endpoint={serve(server)};AccessKey={KEY};Version=1.0;"
+    process = wps_run(
+        *("--log-level", "debug", "--var", f"secret={VARIABLE}", "--journal", "j.journal"),
+        *reports,
+        "p.yaml",
+        WebPubSubConnectionString=connection,
+        GITHUB_ACTIONS="true",
+    )
     again = wps_run("report", "j.journal")
     runs = wps_run("runs")
 

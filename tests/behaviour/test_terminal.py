@@ -12,7 +12,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -190,16 +190,12 @@ class Server(ThreadingHTTPServer):
 
 
 @pytest.fixture
-def service() -> Iterator[Server]:
+def service(serve: Callable[[HTTPServer], str]) -> Iterator[Server]:
     """A running server."""
     server = Server()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
+    serve(server)
     yield server
     server.released.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def write_playbook(

@@ -3,8 +3,7 @@
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -110,7 +109,7 @@ addEventListener("load", async () => {
 
 
 def test_a_page_of_another_port_cannot_use_the_session(
-    browser: Any, served: Any, opened: Callable[..., None]
+    browser: Any, served: Any, opened: Callable[..., None], serve: Callable[[HTTPServer], str]
 ) -> None:
     """Even though the browser sends the cookie: the same site is not the same origin."""
     served.seed_clients(1)
@@ -129,13 +128,11 @@ def test_a_page_of_another_port_cannot_use_the_session(
         def log_message(self, *_: object) -> None:
             """Log nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Attacker) as attacker:
-        Thread(target=attacker.serve_forever).start()
-        opened()
-        browser.evaluate(f"void (location.href = 'http://127.0.0.1:{attacker.server_port}/')")
-        browser.until("window.results !== undefined")
-        results = browser.evaluate("window.results")
-        attacker.shutdown()
+    url = serve(ThreadingHTTPServer(("127.0.0.1", 0), Attacker))
+    opened()
+    browser.evaluate(f"void (location.href = '{url}/')")
+    browser.until("window.results !== undefined")
+    results = browser.evaluate("window.results")
 
     assert "wps-run-page-" in cookies[0]
     assert results == ["refused", "refused", 0]

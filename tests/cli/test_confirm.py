@@ -3,8 +3,7 @@
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -40,14 +39,10 @@ class Proxy(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def proxy() -> Iterator[HTTPServer]:
+def proxy(serve: Callable[[HTTPServer], str]) -> HTTPServer:
     server = HTTPServer(("127.0.0.1", 0), type("Handler", (Proxy,), {"targets": []}))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    serve(server)
+    return server
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import pytest
+from tests.conftest import result_record
 
 from wps_run import planning
 from wps_run.cli.commands.run import command
@@ -33,26 +34,6 @@ PERSISTENT_SEND = "{actionName: sendToAll, data: x, delivery: atLeastOnce}"
 TOLERANT_SEND = "{actionName: sendToAll, data: x, onError: continue}"
 
 
-def record(index: int, status: str, code: str = "") -> dict[str, Any]:
-    """Return the record of a result."""
-    return {
-        "type": "result",
-        "index": index,
-        "action": index,
-        "item": None,
-        "actionName": "sendToAll",
-        "name": None,
-        "target": {},
-        "source": "p.yaml:1",
-        "status": status,
-        "httpStatus": None,
-        "attempts": 1,
-        "durationMs": 2.5,
-        "requestId": "id",
-        "error": {"code": code, "message": "m", "hint": ""} if code else None,
-    }
-
-
 def plans_of(*actions: str, overrides: RunOverrides | None = None) -> tuple[Plan, ...]:
     text = "hub: chat\nactions:\n" + "".join(f"  - {action}\n" for action in actions)
     return planning.plan([read_playbook(text, "p.yaml")], overrides or RunOverrides())
@@ -62,22 +43,22 @@ SENDING = {"type": "sending", "index": 0}
 
 ROWS: dict[str, list[tuple[str, list[dict[str, Any]]]]] = {
     "ok, skipped by `onMissing: skip`, or unknown with a code other than `interrupted`": [
-        (SEND, [record(0, "ok")]),
-        (SEND, [record(0, "skipped", "missing")]),
-        (JOIN, [record(0, "unknown", "timeout")]),
-        (PERSISTENT_SEND, [record(0, "unknown", "timeout")]),
+        (SEND, [result_record(0, "ok")]),
+        (SEND, [result_record(0, "skipped", "missing")]),
+        (JOIN, [result_record(0, "unknown", "timeout")]),
+        (PERSISTENT_SEND, [result_record(0, "unknown", "timeout")]),
     ],
     "failed, and its failure stopped the run (`onError: stop`)": [
-        (SEND, [record(0, "failed", "http-400")]),
-        (JOIN, [record(0, "failed", "http-404")]),
+        (SEND, [result_record(0, "failed", "http-400")]),
+        (JOIN, [result_record(0, "failed", "http-404")]),
     ],
     "failed, and the run went on (`onError: continue`)": [
-        (TOLERANT_SEND, [record(0, "failed", "http-400")]),
+        (TOLERANT_SEND, [result_record(0, "failed", "http-400")]),
     ],
     "skipped because the run stopped": [
-        (SEND, [record(0, "skipped", "stopped")]),
-        (JOIN, [record(0, "skipped", "interrupted")]),
-        (JOIN, [record(0, "skipped", "journal")]),
+        (SEND, [result_record(0, "skipped", "stopped")]),
+        (JOIN, [result_record(0, "skipped", "interrupted")]),
+        (JOIN, [result_record(0, "skipped", "journal")]),
     ],
     "nothing: it was not sent": [
         (SEND, []),
@@ -85,19 +66,19 @@ ROWS: dict[str, list[tuple[str, list[dict[str, Any]]]]] = {
     ],
     "an idempotent action that may have been sent": [
         (JOIN, [SENDING]),
-        (JOIN, [record(0, "unknown", "interrupted")]),
-        (JOIN, [record(0, "failed", "http-500"), SENDING]),
+        (JOIN, [result_record(0, "unknown", "interrupted")]),
+        (JOIN, [result_record(0, "failed", "http-500"), SENDING]),
     ],
     "a send, or a close of a group, user or hub, that may have been sent": [
         (SEND, [SENDING]),
-        (SEND, [record(0, "unknown", "interrupted")]),
-        (SEND, [record(0, "failed", "http-400"), SENDING]),
+        (SEND, [result_record(0, "unknown", "interrupted")]),
+        (SEND, [result_record(0, "failed", "http-400"), SENDING]),
         ("{actionName: closeGroupConnections, group: red}", [SENDING]),
         ("{actionName: closeAllConnections}", [SENDING]),
     ],
     "the same, with `delivery: atLeastOnce`": [
         (PERSISTENT_SEND, [SENDING]),
-        (PERSISTENT_SEND, [record(0, "unknown", "interrupted")]),
+        (PERSISTENT_SEND, [result_record(0, "unknown", "interrupted")]),
     ],
 }
 
@@ -184,8 +165,8 @@ def test_on_error_of_the_earlier_part_says_what_is_retried(
 ) -> None:
     """An action's own `onError` applies in any case; an old journal does not say what applied."""
     history = history_of(
-        record(0, "failed", "http-400"),
-        record(1, "failed", "http-400"),
+        result_record(0, "failed", "http-400"),
+        result_record(1, "failed", "http-400"),
         **({} if recorded is None else {"options": recorded}),
     )
     plans = plans_of(TOLERANT_SEND, SEND, SEND, overrides=RunOverrides(options=now))
@@ -202,7 +183,7 @@ def test_failures_are_found_in_all_playbooks_of_a_run(history_of: Callable[..., 
         for line in ("onError: continue\n", "")
     ]
     plans = planning.plan(playbooks, RunOverrides())
-    failed = [{**record(n, "failed", "http-400"), "action": n % 2} for n in range(4)]
+    failed = [{**result_record(n, "failed", "http-400"), "action": n % 2} for n in range(4)]
 
     resumption = resumption_of(history_of(*failed, options={}), plans, JournalOptions(resume="j"))
 

@@ -6,9 +6,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -276,7 +276,9 @@ def test_certificate_is_a_file(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def token_requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, list[str]]]]:
+def token_requests(
+    monkeypatch: pytest.MonkeyPatch, serve: Callable[[HTTPServer], str]
+) -> list[dict[str, list[str]]]:
     """The queries that the identity endpoint of App Service receives, one on this machine."""
     queries: list[dict[str, list[str]]] = []
 
@@ -294,15 +296,10 @@ def token_requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, l
         def log_message(self, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{server.server_port}/msi/token")
+    url = serve(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{url}/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", "x")
-    yield queries
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    return queries
 
 
 @pytest.mark.parametrize("domain", ["com", "cn", "us"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import result_record
 
 from wps_run.journal.fingerprint import changed_parts, require_same
 from wps_run.journal.format import LONGEST_LINE, VERSION, Chain, Resumed, SummaryRecord
@@ -17,28 +18,6 @@ from wps_run.problems import JournalError
 MakeHistory = Callable[..., History]
 MakeJournal = Callable[..., bytes]
 STARTED = "2026-11-24T12:00:00.000+00:00"
-
-
-def result(index: int, status: str) -> dict[str, Any]:
-    return {
-        "type": "result",
-        "index": index,
-        "action": index,
-        "item": None,
-        "actionName": "sendToAll",
-        "name": None,
-        "target": {},
-        "source": "p.yaml:1",
-        "status": status,
-        "httpStatus": None,
-        "attempts": 1,
-        "durationMs": 2.5,
-        "requestId": "id",
-        "error": None,
-        "startedMs": 1.5,
-        "waitedFor": None,
-        "tries": [],
-    }
 
 
 def results(history: History) -> list[dict[str, Any]]:
@@ -53,29 +32,31 @@ def sending(index: int) -> dict[str, Any]:
 def test_action_with_a_sending_record_and_no_result_may_have_been_sent(
     history_of: MakeHistory,
 ) -> None:
-    history = history_of(sending(0), sending(1), result(0, "ok"), result(2, "failed"), sending(2))
+    history = history_of(
+        sending(0), sending(1), result_record(0, "ok"), result_record(2, "failed"), sending(2)
+    )
 
     assert history.sending == {1, 2}
-    assert results(history) == [result(0, "ok")]
+    assert results(history) == [result_record(0, "ok")]
 
 
 def test_action_with_an_unsent_record_was_not_sent(history_of: MakeHistory) -> None:
     """An earlier result of it stays valid."""
     unsent = {"type": "unsent", "index": 0}
-    again = [result(1, "failed"), sending(1)]
+    again = [result_record(1, "failed"), sending(1)]
     history = history_of(sending(0), unsent, *again)
 
     assert history.sending == {1}
     assert results(history) == []
     history = history_of(sending(0), unsent, *again, {**unsent, "index": 1})
-    assert results(history) == [result(1, "failed")]
+    assert results(history) == [result_record(1, "failed")]
 
 
 def test_last_result_of_an_action_is_valid(history_of: MakeHistory) -> None:
-    history = history_of(result(0, "failed"), result(0, "ok"))
+    history = history_of(result_record(0, "failed"), result_record(0, "ok"))
 
     assert history.status(0) is RecordedStatus.OK
-    assert results(history) == [result(0, "ok")]
+    assert results(history) == [result_record(0, "ok")]
 
 
 def test_summary_is_invalid_after_a_resume(history_of: MakeHistory) -> None:
@@ -96,7 +77,7 @@ def test_truncated_journal_is_read_up_to_its_last_complete_line(
     journal_of: MakeJournal, version: int, cut: st.DataObject
 ) -> None:
     """SIGKILL may come at any byte; a power failure may leave zeros."""
-    records = (sending(0), result(0, "ok"), sending(1), result(1, "failed"))
+    records = (sending(0), result_record(0, "ok"), sending(1), result_record(1, "failed"))
     content = journal_of(*records, version=version)
     all_lines = content.splitlines(keepends=True)
     end = cut.draw(st.integers(len(all_lines[0]), len(content)))
@@ -126,11 +107,11 @@ def test_journal_of_another_version_is_refused(history_of: MakeHistory) -> None:
 
 def test_old_journal_is_checked_from_where_it_was_resumed(journal_of: MakeJournal) -> None:
     """The first checksum covers the old lines too."""
-    old = journal_of(sending(0), result(0, "ok"), Resumed(STARTED), sending(1), version=1)
+    old = journal_of(sending(0), result_record(0, "ok"), Resumed(STARTED), sending(1), version=1)
     chain = Chain()
     for line in old.splitlines(keepends=True):
         chain.cover(line)
-    content = old + chain.seal(Resumed(STARTED, VERSION)) + chain.seal(result(1, "ok"))
+    content = old + chain.seal(Resumed(STARTED, VERSION)) + chain.seal(result_record(1, "ok"))
 
     assert not read(old).is_checked
     assert read(content).is_checked
@@ -143,7 +124,7 @@ def test_old_journal_is_checked_from_where_it_was_resumed(journal_of: MakeJourna
 
 def test_journal_is_not_read_as_an_older_one(journal_of: MakeJournal) -> None:
     """The lines of an older one have no checksums."""
-    header, *rest = journal_of(sending(0), result(0, "ok")).splitlines(keepends=True)
+    header, *rest = journal_of(sending(0), result_record(0, "ok")).splitlines(keepends=True)
     old = header.replace(b'"version":2', b'"version":1')
 
     for first in (old, old[: old.index(b',"check"')] + b"}\n"):
@@ -171,7 +152,7 @@ def test_journal_that_was_edited_is_refused(
 ) -> None:
     """Saved by an editor, or damaged in a way that no crash does."""
     with pytest.raises(JournalError, match=f"j:{line}: the journal is damaged here"):
-        read(change(journal_of(sending(0), result(0, "ok"))))
+        read(change(journal_of(sending(0), result_record(0, "ok"))))
 
 
 def test_zeros_at_the_end_are_ignored_however_many_there_are(journal_of: MakeJournal) -> None:
@@ -201,7 +182,7 @@ def test_journal_that_is_changed_while_it_is_read_is_refused(
     journal_of: MakeJournal, changed: tuple[dict[str, Any], ...]
 ) -> None:
     """A result is gone, or another record is in its place."""
-    content = [journal_of(result(0, "ok"))]
+    content = [journal_of(result_record(0, "ok"))]
     history = read_history(lambda: io.BytesIO(content[-1]), "j")
     content.append(journal_of(*changed))
 
@@ -221,7 +202,7 @@ def test_elapsed_time_at_a_resume_is_measured_from_the_start(
 def test_history_of_many_results_is_small(journal_header: dict[str, Any]) -> None:
     chain = Chain()
     history = read(chain.seal(journal_header))
-    lines = [chain.seal({**result(0, "ok"), "index": index}) for index in range(100_000)]
+    lines = [chain.seal({**result_record(0, "ok"), "index": index}) for index in range(100_000)]
     tracemalloc.start()
     for line in lines:
         history.add(line)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.conftest import result_record
 
 from wps_run.actions.locks import EXCLUSIVE
 from wps_run.actions.request import Value, build_request
@@ -30,26 +31,7 @@ def step(index: int, name: str = "sendToAll", delivery: Delivery = Delivery.AT_M
     )
 
 
-def record(index: int, status: str, code: str | None = None) -> dict[str, Any]:
-    return {
-        "type": "result",
-        "index": index,
-        "action": index,
-        "item": None,
-        "actionName": "sendToAll",
-        "name": None,
-        "target": {},
-        "source": "p.yaml:1",
-        "status": status,
-        "httpStatus": 202 if status == "ok" else None,
-        "attempts": 1,
-        "durationMs": 2.5,
-        "requestId": "id",
-        "error": {"code": code, "message": "m", "hint": ""} if code else None,
-    }
-
-
-TIMED_OUT = record(3, "unknown", "timeout")
+TIMED_OUT = result_record(3, "unknown", "timeout")
 
 
 @pytest.fixture
@@ -74,10 +56,10 @@ def split(
 
 def test_results_are_kept_except_skipped(history: MakeHistory) -> None:
     run = history(
-        record(0, "ok"),
-        record(1, "failed", "x"),
-        record(2, "unknown", "x"),
-        record(3, "skipped", "stopped"),
+        result_record(0, "ok"),
+        result_record(1, "failed", "x"),
+        result_record(2, "unknown", "x"),
+        result_record(3, "skipped", "stopped"),
     )
 
     remaining, earlier = split(run, [step(number) for number in range(5)])
@@ -101,7 +83,7 @@ def test_send_in_doubt_is_unknown_and_repeated_only_with_at_least_once(
 def test_failed_action_that_was_sent_again_is_in_doubt(
     history: MakeHistory, mode: ResumeMode
 ) -> None:
-    run = history(record(0, "failed", "x"), sending=(0,))
+    run = history(result_record(0, "failed", "x"), sending=(0,))
 
     assert split(run, [step(0)], mode) == ([], {0: "unknown"})
 
@@ -116,7 +98,9 @@ def test_idempotent_action_without_a_result_runs_again(
 
 def test_action_in_doubt_by_an_interrupt_is_repeated_if_that_is_safe(history: MakeHistory) -> None:
     """An action in doubt for another reason has had its attempts."""
-    run = history(*(record(index, "unknown", "interrupted") for index in range(3)), TIMED_OUT)
+    run = history(
+        *(result_record(index, "unknown", "interrupted") for index in range(3)), TIMED_OUT
+    )
     steps = [
         step(0, "addUserToGroup"),
         step(1, delivery=Delivery.AT_LEAST_ONCE),
@@ -164,12 +148,15 @@ def test_resume_of_failed_keeps_actions_in_doubt(history: MakeHistory) -> None:
 
 
 def test_skip_by_on_missing_is_kept(history: MakeHistory) -> None:
-    assert split(history(record(0, "skipped", "missing")), [step(0)]) == ([], {0: "skipped"})
+    assert split(history(result_record(0, "skipped", "missing")), [step(0)]) == ([], {0: "skipped"})
 
 
 def test_resume_of_failed_runs_only_failed_actions(history: MakeHistory) -> None:
     run = history(
-        record(0, "ok"), record(1, "failed", "x"), record(2, "skipped", "stopped"), sending=(3,)
+        result_record(0, "ok"),
+        result_record(1, "failed", "x"),
+        result_record(2, "skipped", "stopped"),
+        sending=(3,),
     )
 
     remaining, earlier = split(run, [step(number) for number in range(5)], ResumeMode.FAILED)
@@ -181,7 +168,7 @@ def test_resume_of_failed_runs_only_failed_actions(history: MakeHistory) -> None
 
 
 def test_failed_action_that_is_skipped_now_stays_failed(history: MakeHistory) -> None:
-    resumption = Resumption(history(record(0, "failed", "x")), ResumeMode.FAILED)
+    resumption = Resumption(history(result_record(0, "failed", "x")), ResumeMode.FAILED)
     (remaining,) = resumption.steps_to_run([step(0)])
 
     assert (
@@ -203,7 +190,7 @@ def test_action_in_doubt_stays_unknown_unless_its_repeat_succeeds(
 
 
 def test_only_new_results_are_recorded(history: MakeHistory) -> None:
-    resumption = Resumption(history(record(0, "ok"), sending=(1,)), ResumeMode.UNDONE)
+    resumption = Resumption(history(result_record(0, "ok"), sending=(1,)), ResumeMode.UNDONE)
 
     recorded, in_doubt = resumption.earlier_results([step(0), step(1)])
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import result_record
 
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.format import Chain, Header, Sending
@@ -28,25 +29,7 @@ HEADER = Header("2026-11-24T12:00:00.000+00:00", ("p.yaml",), "salt", {"the hub"
     RunInfo(Destination.SERVICE, ("127.0.0.1:80",), ("chat",), ("p.yaml",), 9, "sequential")
 )
 RESUMED = {"type": "resumed", "version": 2, "resumed": "2026-11-24T12:00:00+00:00"}
-RESULT = {
-    "type": "result",
-    "index": 0,
-    "action": 0,
-    "item": None,
-    "actionName": "sendToAll",
-    "name": None,
-    "target": {},
-    "source": "p.yaml:1",
-    "status": "ok",
-    "httpStatus": 202,
-    "attempts": 1,
-    "durationMs": 2.5,
-    "requestId": "id",
-    "error": None,
-    "startedMs": None,
-    "waitedFor": None,
-    "tries": [],
-}
+RESULT = result_record(0, "ok")
 
 
 def lines_of(*records: object) -> list[bytes]:
