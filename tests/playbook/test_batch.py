@@ -135,16 +135,57 @@ def test_the_binding_takes_a_buffer_for_binary_only() -> None:
     assert not list(find_not_in_binding(buffer))
 
 
+def test_names_of_the_betas_and_wrong_values_under_them_are_reported_at_once() -> None:
+    """Of what is right under such a name, nothing is reported but the name."""
+    text = """[
+  {"OperationKind": "SendToAll", "Message": {"Type": "Buffer", "Data": [72]}, "MessageDataType": "Text"},
+  {"operationKind": "sendToGruop", "group": 5},
+  {"actionName": "sendToGroup", "group": 5, "message": "{'a': 1}", "messageDataType": "json"}
+]"""  # noqa: E501
+    problems = read_playbook(text, "f").problems
+
+    found = [
+        (p.position.line, p.message) for p in problems if p.position and "betas" not in p.message
+    ]
+    assert sum("betas" in problem.message for problem in problems) == 6
+    assert [line for line, _ in found] == [3, 4, 4]
+    assert "`sendToGroup`" in found[0][1]
+    assert "must be a string" in found[1][1]
+    assert "double quotes" in found[2][1]
+
+
+def test_a_batch_encoded_twice_is_named_as_that() -> None:
+    text = json.dumps(json.dumps([{"actionName": "sendToAll", "data": "x"}]))
+
+    (problem,) = read_playbook(text, "f").problems
+
+    assert "encoded twice" in problem.message
+
+
 @pytest.mark.parametrize(
     ("data", "hint"),
     [
-        ("{'a': 1}", "write it with `json.dumps`"),
-        ('{"a": None}', "write it with `json.dumps`"),
+        ("{'a': True, 'b': None}", "`json.dumps`"),
+        ("None", "`json.dumps`"),
+        ('{"a": nan}', "`json.dumps`"),
+        ('{"a": datetime.date(2026, 1, 1)}', "`json.dumps`"),
+        ('{"a": <Foo object at 0x1>}', "`json.dumps`"),
+        ("NaN", "no NaN"),
+        ('{"a": -Infinity}', "no -Infinity"),
         ("undefined", "JavaScript wrote `undefined`"),
-        ('{"a": NaN}', "it has no NaN; write null, or a number"),
+        ("[object Object]", "`JSON.stringify`"),
+        ("['x']", "straight double quotes"),
+        ('{"a": 1,}', "remove the `,`"),
+        ('{"a": 1 /* c */}', "no comments"),
+        ("{a: 1}", '`"a"`'),
+        ("", "it is empty"),
+        ("Hello", """'"Hello"'"""),
     ],
 )
-def test_data_of_another_language_is_named_as_such(data: str, hint: str) -> None:
-    action = {"actionName": "sendToAll", "dataType": "json", "data": data}
-    (problem,) = problems_of(json.dumps(action))
-    assert hint in problem
+def test_data_that_is_not_json_is_explained(data: str, hint: str) -> None:
+    batch = [{"actionName": "sendToAll", "dataType": "json", "data": data}]
+
+    (problem,) = read_playbook(json.dumps(batch), "f").problems
+
+    assert hint in problem.message
+    assert "plain text" not in problem.message or data == "Hello"

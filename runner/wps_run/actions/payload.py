@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Never
 
+from wps_run.document.json import json_fault
 from wps_run.document.scalars import Base64
 
 CONTENT_TYPES: Mapping[str, str] = {
@@ -102,18 +103,37 @@ def _require_json(text: str) -> None:
     except RecursionError:
         raise ValueError("`data` is nested too deeply to be checked as JSON") from None
     except json.JSONDecodeError as error:
-        message = f"`data` is not JSON ({error.msg} at character {error.pos + 1})"
-        cause = _OTHER_LANGUAGE.match(text, error.pos)
-        if cause and cause["python"]:
-            message += "; this is how Python shows a value, write it with `json.dumps`"
-        elif cause:
-            message += "; JavaScript wrote `undefined`, which JSON has not: there was no value"
-        elif len(text) <= _SHOWN:
-            message += f"; a plain text in JSON is written {quote_json(text)}"
-        raise ValueError(message) from None
+        raise ValueError(f"`data` is not JSON{_explain(text, error)}") from None
 
 
-_OTHER_LANGUAGE = re.compile(r"(?P<python>'|b'|(?:None|True|False)\b)|undefined\b")
+def _explain(text: str, error: json.JSONDecodeError) -> str:
+    """Return what is wrong with `data`, and what to do."""
+    place = f" ({error.msg} at character {error.pos + 1}); "
+    cause = _OTHER_LANGUAGE.match(text, error.pos)
+    if not text.strip():
+        return place + 'it is empty: write `null`, or a text as `""`'
+    if cause:
+        return place + _REMEDIES[cause.lastgroup or ""]
+    if text.lstrip()[:1] in {"{", "[", '"', "/", "#"}:
+        reason, offset = json_fault(error)
+        return f": {reason} (character {offset + 1})"
+    remedy = quote_json(text) if len(text) <= _SHOWN else "in double quotes"
+    return f"{place}a plain text in JSON is written {remedy}"
+
+
+_OTHER_LANGUAGE = re.compile(
+    r"(?P<python>b'|(?:None|True|False|nan|inf)\b|[A-Za-z_][\w.]*\(|<[\w.]+ object|\()"
+    r"|(?P<quote>['`\u2018\u2019\u201c\u201d])|(?P<undefined>undefined\b)"
+    r"|(?P<object>object Object\])"
+)
+"""What other languages write where a value of JSON should begin."""
+
+_REMEDIES = {
+    "python": "this is how Python shows a value, write it with `json.dumps`",
+    "quote": "JSON has only straight double quotes; from Python, write it with `json.dumps`",
+    "undefined": "JavaScript wrote `undefined`, which JSON has not: there was no value",
+    "object": "JavaScript shows an object so, write it with `JSON.stringify`",
+}
 
 
 def _refuse_constant(constant: str) -> Never:

@@ -56,7 +56,7 @@ _YAML = "a `.json` file must be JSON; rename it to `.yaml` if it is YAML"
 _REMEDIES = tuple(
     (re.compile(pattern), remedy)
     for pattern, remedy in (
-        (r"//|/\*|#", "it has no comments; remove the comment, or write YAML in a `.yaml` file"),
+        (r"//|/\*|#", "it has no comments; remove them"),
         (
             "['`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb]",
             'texts and keys are written in straight double quotes: `"text"`',
@@ -71,7 +71,7 @@ _REMEDIES = tuple(
 """What is at the place of an error, and what to do. `{}` is that text."""
 
 _MESSAGES = (
-    ("Extra data", "the file should end here; several objects are written as a list, `[{…}, {…}]`"),
+    ("Extra data", "it should end here; several objects are written as a list, `[{…}, {…}]`"),
     ("Expecting ',' delimiter", "a `,` or the closing bracket is missing here"),
     ("Expecting ':' delimiter", "a `:` is missing after the key"),
     ("Unterminated string", "the quote that begins here is not closed"),
@@ -86,12 +86,13 @@ _REMEDY_LENGTH = 60
 
 
 def explain_json(error: json.JSONDecodeError) -> tuple[str, int]:
-    """Return what makes a text invalid JSON and what to write instead, and its offset."""
-    message, offset = _explain(error)
+    """Return what makes a file invalid JSON and what to write instead, and its offset."""
+    message, offset = json_fault(error)
     return f"this is not JSON: {message}", offset
 
 
-def _explain(error: json.JSONDecodeError) -> tuple[str, int]:
+def json_fault(error: json.JSONDecodeError) -> tuple[str, int]:
+    """Return what is wrong in a JSON text and what to write instead, and its offset."""
     if error.msg.startswith(("Invalid", "Unterminated")):  # inside a text
         return _message_of(error), error.pos
     text = error.doc

@@ -13,6 +13,7 @@ from wps_run.actions.fields import FieldType
 from wps_run.actions.payload import buffer_bytes, is_buffer
 from wps_run.actions.table import ACTIONS
 from wps_run.document.document import Document, Path
+from wps_run.playbook.messages import current_name
 from wps_run.playbook.options import OPTIONS
 from wps_run.problems import Problem
 
@@ -55,12 +56,17 @@ def normalize_batch(document: Document) -> list[Problem]:
 
 def _normalize(document: Document, path: Path, item: dict[str, Any]) -> Iterator[Problem]:
     yield from _normalize_keys(document, path, item, _KEYS)
-    for key, choices in _CHOICES.items():
+    # The betas' names are errors, but their values are not, so that only the names are reported.
+    present = {current_name(key): key for key in item}
+    for name, choices in _CHOICES.items():
+        key = present.get(name, name)
         value = item.get(key)
         if isinstance(value, str):
             item[key] = choices.get(_lower(value), value)
-    if isinstance(item.get("data"), dict):
-        yield from _normalize_buffer(document, path, item)
+    key = present.get("data", "data")
+    if isinstance(item.get(key), dict):
+        data_type = item.get(present.get("dataType", "dataType"), "text")
+        yield from _normalize_buffer(document, path, item, key, data_type)
 
 
 def _normalize_keys(
@@ -93,23 +99,25 @@ def _normalize_keys(
         document.rename_keys(item, names)
 
 
-def _normalize_buffer(document: Document, path: Path, item: dict[str, Any]) -> Iterator[Problem]:
+def _normalize_buffer(
+    document: Document, path: Path, item: dict[str, Any], key: str, data_type: object
+) -> Iterator[Problem]:
     """Replace the JSON of a Node Buffer by its text, unless the message is binary."""
-    buffer = item["data"]
-    if is_buffer({_lower(key): value for key, value in buffer.items()}):
-        yield from _normalize_keys(document, (*path, "data"), buffer, _BUFFER_KEYS)
+    buffer = item[key]
+    if is_buffer({_lower(name): value for name, value in buffer.items()}):
+        yield from _normalize_keys(document, (*path, key), buffer, _BUFFER_KEYS)
     content = buffer_bytes(buffer)
-    if content is None or item.get("dataType", "text") == "binary":
+    if content is None or data_type == "binary":
         return
     try:
-        item["data"] = content.decode()
+        item[key] = content.decode()
     except UnicodeDecodeError as error:
         message = (
-            f"`data` is a Buffer that is not UTF-8 (byte {error.start + 1}); "
+            f"`{key}` is a Buffer that is not UTF-8 (byte {error.start + 1}); "
             "only `dataType: binary` takes any bytes"
         )
-        yield document.problem(message, "data", (*path, "data"))
-        item["data"] = "0"  # valid as any text, so that there is no second problem
+        yield document.problem(message, "data", (*path, key))
+        item[key] = "0"  # valid as any text, so that there is no second problem
 
 
 def _lower(text: str) -> str:

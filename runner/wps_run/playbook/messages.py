@@ -173,6 +173,11 @@ def closest_key(key: str, known: Iterable[str]) -> str:
     return near.split("`")[1] if near else ""
 
 
+def current_name(key: str) -> str:
+    """Return the present name of a key of the output binding's betas; other keys as they are."""
+    return _LEGACY_BY_FOLDED_NAME.get(key.lower(), key)
+
+
 def legacy_key(key: str) -> str | None:
     """Explain a key of the output binding's betas, in any letter case; None for other keys."""
     name = _LEGACY_BY_FOLDED_NAME.get(key.lower())
@@ -235,9 +240,6 @@ def unknown_action(name: str, actions: Iterable[str]) -> str:
 
 def no_action_name(mapping: Mapping[str, object], actions: Iterable[str]) -> tuple[str, str]:
     """Explain that `actionName` is missing; also return the wrong key in its place, or ""."""
-    legacy = next((key for key in mapping if key.lower() == "operationkind"), None)
-    if legacy:
-        return unknown_key(legacy, ["actionName"], "an action"), legacy
     known = set(actions)
     key = next((key for key in mapping if key in known), "")
     if key:

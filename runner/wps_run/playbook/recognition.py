@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from wps_run.actions.table import ACTIONS
 from wps_run.document.document import Path
+from wps_run.document.json import json_error, looks_like_json
 from wps_run.playbook.constraints import Finding
 from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.groups import GROUPS
@@ -147,6 +148,12 @@ _TEXT_MARKS = re.compile(
 """The key of an action anywhere, the schema, or a key of a playbook at the top level."""
 
 
+_JSON_IN_A_STRING = (
+    "this is a JSON string that holds JSON, so it was encoded twice; write what is inside the "
+    "string, for instance by `jq -r . FILE`"
+)
+
+
 def foreign_file(data: Any) -> Finding | None:  # noqa: ANN401 -- what YAML has
     """Return the error of a file that has nothing of a playbook or bare batch, or None.
 
@@ -158,6 +165,8 @@ def foreign_file(data: Any) -> Finding | None:  # noqa: ANN401 -- what YAML has
     elif isinstance(data, list) and not _has_action(data):
         items, kinds = [((index,), item) for index, item in enumerate(data)], _LISTS
         unlike = _UNLIKE_BATCH
+    elif isinstance(data, str) and looks_like_json(data) and json_error(data) is None:
+        return Finding((), _JSON_IN_A_STRING, "foreign-file")
     else:
         return None
     for path, item in items[:_EXAMINED]:

@@ -103,9 +103,25 @@ class PlaybookValidator:
         """
         if not isinstance(mapping, dict):
             return [Finding((), messages.not_an_action(mapping, self._actions), "type")]
+        if legacy := _legacy_keys(mapping):
+            return self._validate_legacy(
+                mapping, legacy, form, slash_in_names=slash_in_names, source_text=source_text
+            )
+        return self._validate_mapping(
+            mapping, form, slash_in_names=slash_in_names, source_text=source_text
+        )
+
+    def _validate_mapping(
+        self,
+        mapping: Mapping[str, Any],
+        form: SchemaForm,
+        *,
+        slash_in_names: bool,
+        source_text: SourceText | None,
+    ) -> list[Finding]:
         action = self._find_action(mapping, form, source_text)
         if isinstance(action, Finding):
-            return _first_at_each_place([action, *_legacy_keys(mapping)])
+            return [action]
         findings: list[Finding] = []
         schema = self._schema_of(action, form)
         is_valid = schema.is_valid(mapping)
@@ -137,6 +153,42 @@ class PlaybookValidator:
             shown = mapping if source_text else dict.fromkeys(mapping, "…")
             findings += self._slash_findings(action, mapping, shown)
         return _first_at_each_place(findings) if findings else findings
+
+    def _validate_legacy(
+        self,
+        mapping: Mapping[str, Any],
+        legacy: Mapping[str, str],
+        form: SchemaForm,
+        *,
+        slash_in_names: bool,
+        source_text: SourceText | None,
+    ) -> list[Finding]:
+        """Return the errors of an action with names of the binding's betas: these, and all others.
+
+        Args:
+            mapping: The action.
+            legacy: The keys of the betas by their present names.
+            form: As for `validate_action`, as are the others.
+            slash_in_names: Whether names in the URL path may contain `/`.
+            source_text: Returns a scalar as the source has it.
+        """
+        present = {key: name for name, key in legacy.items()}
+
+        def in_source(path: Path) -> Path:
+            return (legacy.get(str(path[0]), path[0]), *path[1:]) if path else path
+
+        others = self._validate_mapping(
+            {present.get(key, key): value for key, value in mapping.items()},
+            form,
+            slash_in_names=slash_in_names,
+            source_text=source_text and (lambda path: source_text(in_source(path))),
+        )
+        findings = [
+            Finding((key,), messages.legacy_key(key) or "", "unknown-key", at_key=True)
+            for key in legacy.values()
+        ]
+        findings += [finding._replace(path=in_source(finding.path)) for finding in others]
+        return _first_at_each_place(findings)
 
     def _schema_of(self, action: Action, form: SchemaForm) -> CompiledSchema:
         key = (form, action.name)
@@ -220,12 +272,10 @@ class PlaybookValidator:
         return Finding(path, message, "unknown-key", at_key=True)
 
 
-def _legacy_keys(mapping: Mapping[str, Any]) -> Iterator[Finding]:
-    """Report all names of the binding's betas at once."""
-    for key in mapping:
-        message = messages.legacy_key(key)
-        if message:
-            yield Finding((key,), message, "unknown-key", at_key=True)
+def _legacy_keys(mapping: Mapping[str, Any]) -> dict[str, str]:
+    """Return the keys of the binding's betas by their present names, which are not there too."""
+    names = {messages.current_name(key): key for key in mapping}
+    return {name: key for name, key in names.items() if name != key and name not in mapping}
 
 
 @cache
