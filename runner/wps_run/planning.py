@@ -118,6 +118,7 @@ class Plan:
         plan_total: The number of its steps in all shards.
         shard: The shard to run, or None for all steps.
         expectations: What must hold after the actions of the run.
+        number: Its number among the plans of the run, from 0.
     """
 
     playbook: Playbook
@@ -130,11 +131,11 @@ class Plan:
     plan_total: int
     shard: Shard | None = None
     expectations: tuple[Expectation, ...] = ()
+    number: int = 0
 
     def without_actions(self) -> "Plan":
         """Return the plan with its expectations only."""
-        playbook = self.playbook._replace(actions=())
-        return replace(self, playbook=playbook, first=0, total=0, plan_total=0)
+        return replace(self, playbook=self.playbook._replace(actions=()), total=0, plan_total=0)
 
     def stopping_actions(self, on_error: str) -> frozenset[int]:
         """Return the indexes of the playbook's actions whose failure stops the run.
@@ -241,6 +242,7 @@ def plan(
                     replace(each, index=expectations + each.index)
                     for each in conditions.expectations
                 ),
+                number=len(plans),
             )
         )
         expectations += len(conditions.expectations)

@@ -185,7 +185,7 @@ class RunOutput:
         if self._is_text and (summary.exit_code or sys.stderr.isatty()):
             path = str(journal.path) if journal else ""
             lines += next_steps(summary, resume, path, list(map(str, reports)))
-        if journal and summary.not_done > 0:
+        if journal and (summary.not_done > 0 or summary.not_checked > 0):
             lines.append((Label.HINT, f"to do the rest: {resume}"))
         if resume and any(resume in line for _, line in lines):
             lines[-1:-1] = ((Label.NOTE, note) for note in resume_notes(playbooks, self._kept))

@@ -144,6 +144,11 @@ class Summary:
         return self.counts[Status.SKIPPED] - self.skipped_by_rule
 
     @property
+    def not_checked(self) -> int:
+        """How many expectations were skipped that could have been checked."""
+        return self.expectations[Status.SKIPPED] - self.rehearsal_only
+
+    @property
     def is_all_earlier(self) -> bool:
         """Whether this part of the run had nothing to do."""
         return 0 < self.earlier == self.total
@@ -161,8 +166,7 @@ class Summary:
             return 128 + self.interrupted_by
         if self.counts[Status.UNKNOWN] or self.expectations[Status.UNKNOWN]:
             return EXIT_UNKNOWN
-        not_checked = self.expectations[Status.SKIPPED] - self.rehearsal_only
         is_failed = self.counts[Status.FAILED] or self.expectations[Status.FAILED]
-        if is_failed or self.not_done > 0 or not_checked > 0:
+        if is_failed or self.not_done > 0 or self.not_checked > 0:
             return EXIT_FAILED
         return EXIT_OK

@@ -1,4 +1,4 @@
-"""A report as JUnit XML, which CI servers read: one test case per action.
+"""A report as JUnit XML, which CI servers read: one test case per action and per expectation.
 
 The format follows the schemas of Ant and Jenkins. These have neither `file`, `line` nor properties
 of a test case, which are as pytest writes them, and as GitLab, Jenkins and others read them.
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from html import escape
 
-from wps_run.execution.result import Result, Status
+from wps_run.execution.result import ExpectationResult, Result, Status
 from wps_run.report.run_report import RunReport
 from wps_run.report.values import whole_target
 
@@ -29,7 +29,13 @@ def junit(report: RunReport) -> Iterator[str]:
         yield _case(result)
     if unrecorded:
         yield _unfinished_case(unrecorded)
-    yield "  <system-out></system-out>\n  <system-err></system-err>\n</testsuite>\n</testsuites>\n"
+    yield _SUITE_END
+    if report.run_info.expectations:
+        yield from _expectation_suite(report)
+    yield "</testsuites>\n"
+
+
+_SUITE_END = "  <system-out></system-out>\n  <system-err></system-err>\n</testsuite>\n"
 
 
 def _suite(report: RunReport, recorded: Counter[Status], unrecorded: int) -> dict[str, object]:
@@ -45,6 +51,23 @@ def _suite(report: RunReport, recorded: Counter[Status], unrecorded: int) -> dic
         "skipped": recorded[Status.SKIPPED],
         "time": _seconds(report.summary.duration),
     }
+
+
+def _expectation_suite(report: RunReport) -> Iterator[str]:
+    """Yield a test suite with one test case per expectation."""
+    recorded = Counter(result.status for result in report.expectations)
+    unrecorded = report.run_info.expectations - recorded.total()
+    suite = _suite(report, recorded, unrecorded)
+    seconds = sum(result.duration_ms for result in report.expectations) / 1000
+    suite |= {"name": f"{suite['name']}: expectations", "id": 1, "time": _seconds(seconds)}
+    yield f"<testsuite{_attributes(suite)}>\n  <properties></properties>\n"
+    for result in report.expectations:
+        attributes = {"classname": "expect", "name": result.statement, **_place(result.source)}
+        attributes["time"] = _seconds(result.duration_ms / 1000)
+        yield f"  <testcase{_attributes(attributes)}>\n{_failure(result)}  </testcase>\n"
+    if unrecorded:
+        yield _unfinished_case(unrecorded, "expectations")
+    yield _SUITE_END
 
 
 def _suite_properties(report: RunReport) -> dict[str, object]:
@@ -66,15 +89,14 @@ def _suite_properties(report: RunReport) -> dict[str, object]:
 
 def _case(result: Result) -> str:
     name = f" ({result.name})" if result.name else ""
-    file, colon, line = result.source.rpartition(":")
+    place = _place(result.source)
     attributes: dict[str, object] = {
         "classname": result.action_name,
         "name": f"#{result.index} {whole_target(result.target)}{name}",
-        "file": file if colon else result.source,
+        "file": place.pop("file"),
         "time": _seconds(result.duration_ms / 1000),
+        **place,
     }
-    if colon and line.isdigit():
-        attributes["line"] = line
     properties: dict[str, object] = {"attempts": result.attempts}
     if result.request_id is not None:
         properties["requestId"] = result.request_id
@@ -86,6 +108,13 @@ def _case(result: Result) -> str:
     return f"  <testcase{_attributes(attributes)}>\n{content}  </testcase>\n"
 
 
+def _place(source: str) -> dict[str, object]:
+    """Return the attributes that say where something is written."""
+    file, colon, line = source.rpartition(":")
+    lines = {"line": line} if colon and line.isdigit() else {}
+    return {"file": file if colon else source, **lines}
+
+
 _ELEMENTS: Mapping[Status, str] = {
     Status.FAILED: "failure",
     Status.UNKNOWN: "error",
@@ -93,8 +122,8 @@ _ELEMENTS: Mapping[Status, str] = {
 }
 
 
-def _failure(result: Result) -> str:
-    """Return the element that says why the action is not ok; "" when it is ok."""
+def _failure(result: Result | ExpectationResult) -> str:
+    """Return the element that says why it is not ok; "" when it is ok."""
     element = _ELEMENTS.get(result.status)
     if element is None:
         return ""
@@ -107,8 +136,8 @@ def _failure(result: Result) -> str:
     return f"    <{element}{_attributes(attributes)}>{text}</{element}>\n"
 
 
-def _unfinished_case(unrecorded: int) -> str:
-    message = f"the run did not end: {unrecorded} actions have no result"
+def _unfinished_case(unrecorded: int, what: str = "actions") -> str:
+    message = f"the run did not end: {unrecorded} {what} have no result"
     attributes: dict[str, object] = {
         "classname": "wps-run",
         "name": "the run ended",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from wps_run.execution.result import Result, Status
+from wps_run.execution.result import ExpectationResult, Result, Status
 from wps_run.execution.run_info import Destination
 from wps_run.execution.summary import Summary
 from wps_run.report.run_report import RunReport
@@ -39,6 +39,7 @@ def markdown(report: RunReport) -> Iterator[str]:
         yield "\n> The run did not end; actions without a result count as unknown or skipped.\n"
     yield from _groups(statistics)
     yield from _failures(statistics, report.summary)
+    yield from _expectations(report)
     yield from _slowest(statistics)
     if report.simulations:
         yield f"\n{SCOPE_NOTE}\n"
@@ -122,6 +123,33 @@ def _failures(statistics: RunStatistics, summary: Summary) -> Iterator[str]:
     more = summary.counts[Status.FAILED] + summary.counts[Status.UNKNOWN] - len(rows)
     if more > 0:
         yield f"\n… and {more:,} more.\n"
+
+
+def _expectations(report: RunReport) -> Iterator[str]:
+    """Yield the expectations, those that are not ok first."""
+    total = report.summary.expectations.total()
+    if not total:
+        return
+    counts = ", ".join(
+        f"{report.summary.expectations[status]:,} {status}"
+        for status in Status
+        if report.summary.expectations[status]
+    )
+    listed = sorted(report.expectations, key=lambda result: result.status is Status.OK)
+    rows = [_expectation_row(result) for result in listed[:MAX_FAILURES]]
+    yield f"\n### Expectations: {counts}\n"
+    yield _table(["Status", "Expectation", "Source", "Why"], rows)
+    if total > len(rows):
+        yield f"\n… and {total - len(rows):,} more.\n"
+
+
+def _expectation_row(result: ExpectationResult) -> list[str]:
+    return [
+        f"{_ICONS[result.status]} {result.status}",
+        _text(result.statement),
+        _text(result.source),
+        _text(result.error.message if result.error else ""),
+    ]
 
 
 def _slowest(statistics: RunStatistics) -> Iterator[str]:

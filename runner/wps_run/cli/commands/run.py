@@ -265,7 +265,7 @@ def command(**values: Any) -> int:
             resumption_of(history, plans, journal) if history else None,
         )
     )
-    return asyncio.run(_run(args.ca_bundle, plans, output, progress, open_context))
+    return asyncio.run(run_and_report(args.ca_bundle, plans, output, progress, open_context))
 
 
 def _live_groups(args: RunArguments, plans: Sequence[Plan]) -> Sequence[LiveGroups]:
@@ -315,17 +315,15 @@ def _service_context(
     resumption: Resumption | None,
 ) -> OpenContext:
     """Prepare a run against the service; errors in its settings show before the run starts."""
-    endpoints = {
-        plan.first: running.endpoint_of(plan, args.endpoint, args.headers) for plan in plans
-    }
+    endpoints = [running.endpoint_of(plan, args.endpoint, args.headers) for plan in plans]
     if not args.yes:
-        _confirm(plans, lambda plan: endpoints[plan.first], resumption)
-    hosts = [endpoints[plan.first].host for plan in plans]
+        _confirm(plans, lambda plan: endpoints[plan.number], resumption)
+    hosts = [endpoint.host for endpoint in endpoints]
     run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
     recorder = output.open_recorder(journal, run, plans, hosts)
 
     async def open_context(_: AsyncExitStack) -> RunContext:
-        return RunContext(run, lambda plan: endpoints[plan.first], recorder)
+        return RunContext(run, lambda plan: endpoints[plan.number], recorder)
 
     return open_context
 
@@ -351,7 +349,7 @@ def _local_context(
     return open_context
 
 
-async def _run(
+async def run_and_report(
     ca_bundle: str | None,
     plans: Sequence[Plan],
     output: RunOutput,

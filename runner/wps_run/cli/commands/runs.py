@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,11 +46,12 @@ class RecentRun(NamedTuple):
     def resume(self) -> str:
         """The command that does the rest or retries what failed, "" when nothing is left to do."""
         summary = self.report.summary
-        if self.is_running or not (summary.not_done > 0 or summary.counts[Status.FAILED]):
+        is_incomplete = summary.not_done > 0 or summary.not_checked > 0
+        if self.is_running or not (is_incomplete or summary.counts[Status.FAILED]):
             return ""
         paths, options = recorded_paths(self.history), self.history.options or {}
         command = resume_command(self.path, self.report.run_info, paths, options)
-        return command if summary.not_done > 0 else f"{command} --failed"
+        return command if is_incomplete else f"{command} --failed"
 
     @property
     def notes(self) -> list[str]:
@@ -131,15 +133,21 @@ def _describe(path: Path, run: RecentRun | str) -> str:
         f"    {path}",
     ]
     if run.resume:
-        label = "resume" if run.report.summary.not_done > 0 else "retry"
+        label = "retry" if run.resume.endswith(" --failed") else "resume"
         lines.append(f"    {label}: {run.resume}")
         lines += [f"      note: {note}" for note in run.notes]
     return "\n".join(lines)
 
 
+def _counts(counts: Mapping[Status, int]) -> str:
+    return ", ".join(f"{counts[status]} {status}" for status in Status)
+
+
 def _status(run: RecentRun) -> str:
     summary = run.report.summary
-    counts = ", ".join(f"{summary.counts[status]} {status}" for status in Status)
+    counts = _counts(summary.counts)
+    if summary.expectations.total():
+        counts += f"; expectations: {_counts(summary.expectations)}"
     if run.is_running:
         return f"running: {counts} (skipped: not yet done)"
     if not run.report.is_finished:

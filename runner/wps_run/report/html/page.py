@@ -12,7 +12,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from wps_run.execution.result import Status
+from wps_run.execution.result import ExpectationResult, Status
 from wps_run.execution.run_info import Destination
 from wps_run.report.html.rows import ListedResults, data, plain_tables
 from wps_run.report.run_report import RunReport
@@ -84,7 +84,7 @@ def _filled_template(report: RunReport, listed: ListedResults, statistics: RunSt
         unfinished=_unfinished(report),
         counts=_counts(report, statistics, listed),
         times=_times(report),
-        failures=_failures(statistics, listed),
+        failures=_failures(statistics, listed) + _expectations(report),
         left_out=_left_out(listed),
         simulations=simulations,
     )
@@ -126,6 +126,9 @@ def _counts(report: RunReport, statistics: RunStatistics, listed: ListedResults)
         count = summary.counts[status]
         link = f"status={status}" if status in listed.statuses else ""
         cards.append(_card(status, f"{count:,}", status if count else "none", link))
+    if summary.expectations.total():
+        held, total = summary.expectations[Status.OK], summary.expectations.total()
+        cards.append(_card("expectations ok", f"{held:,} of {total:,}"))
     if summary.earlier:
         cards.append(_card("done earlier", f"{summary.earlier:,}", link="only=earlier"))
     if statistics.retried:
@@ -170,6 +173,34 @@ def _failures(statistics: RunStatistics, listed: ListedResults) -> str:
         '<div class="scroll" tabindex="0" role="region" aria-label="Kinds of failures"><table>'
         f'<thead><tr><th scope="col" class="number">Actions</th>{titles}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>{more if statistics.ungrouped else ''}</section>\n"
+    )
+
+
+def _expectations(report: RunReport) -> str:
+    """Return the section with the expectations, those that are not ok first."""
+    if not report.expectations:
+        return ""
+    titles = "".join(f'<th scope="col">{title}</th>' for title in ("Status", "Expectation", "Why"))
+    listed = sorted(report.expectations, key=lambda result: result.status is Status.OK)
+    return (
+        '<section aria-labelledby="expectations-title">'
+        '<h2 id="expectations-title">Expectations</h2>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Expectations"><table>'
+        f"<thead><tr>{titles}</tr></thead>"
+        f"<tbody>{''.join(map(_expectation_row, listed))}</tbody></table></div></section>\n"
+    )
+
+
+def _expectation_row(result: ExpectationResult) -> str:
+    error, why = result.error, ""
+    if error:
+        why = f'{_isolated(error.code)}<bdi class="label">{_text(error.message)}</bdi>'
+        why += f'<span class="label">{_isolated(error.hint)}</span>' if error.hint else ""
+    return (
+        f'<tr><td><span class="status {result.status}">{result.status}</span></td>'
+        f'<td class="why">{_isolated(result.statement)}'
+        f'<span class="label">{_isolated(result.source)}</span></td>'
+        f'<td class="why">{why}</td></tr>'
     )
 
 
