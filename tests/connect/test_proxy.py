@@ -120,6 +120,12 @@ def test_other_hosts_go_through_the_proxy(exceptions: str) -> None:
     ("host", "exceptions", "excepted"),
     [
         ("10.20.0.4", "10.20.0.4", True),
+        ("10.20.0.4", "localhost;10.0.0.0/8", True),
+        ("10.20.0.4", '"10.20.0.4"', True),
+        ("::ffff:10.20.0.4", "10.0.0.0/8", True),
+        ("fd00::1", "[fd00::]/8", True),
+        ("fd00::1", "[fd00::1]:443", True),
+        ("fd00::1", "[fe00::]/8", False),
         ("10.20.0.4", "localhost,10.0.0.0/8", True),
         ("10.20.0.4", "10.20.0.9/16", True),
         ("10.20.0.4", "http://10.20.0.4", True),

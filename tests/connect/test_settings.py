@@ -468,3 +468,16 @@ def test_a_header_that_would_break_requests_is_refused(text: str, message: str) 
 
     assert message in str(caught.value)
     assert not any(part in str(caught.value) for part in ("s3cret", "7d3f4e6a", "a7b65a1e"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"Values": {"A": "a"}, "values": {}}',
+        '{"ConnectionStrings": {"A": {"ConnectionString": "a", "connectionString": "b"}}}',
+    ],
+)
+def test_keys_of_the_file_that_differ_only_in_case_are_an_error(text: str) -> None:
+    """One of them would be ignored."""
+    with pytest.raises(SettingsError, match="differ only in case; remove one of them"):
+        parse_settings(text, "local.settings.json")

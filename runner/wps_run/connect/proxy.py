@@ -70,9 +70,10 @@ def find_proxy(endpoint: Endpoint) -> Proxy | None:
 def is_excepted(host: str, port: int, exceptions: str) -> bool:
     """Whether `NO_PROXY` excepts a host.
 
-    Its entries, separated by commas or spaces, are `*`, a domain (`a.example` or `.a.example`,
-    with its subdomains), the subdomains only (`*.a.example`), an address, or a range of addresses
-    (`10.0.0.0/8`, `fd00::/8`). All but ranges may end with `:PORT`. Names are not resolved.
+    Its entries, separated by commas, semicolons or spaces, are `*`, a domain (`a.example` or
+    `.a.example`, with its subdomains), the subdomains only (`*.a.example`), an address, or a range
+    of addresses (`10.0.0.0/8`, `fd00::/8`). All but ranges may end with `:PORT`. Names are not
+    resolved.
 
     Args:
         host: A lower-case name, or an address without brackets.
@@ -80,7 +81,7 @@ def is_excepted(host: str, port: int, exceptions: str) -> bool:
         exceptions: The value of `NO_PROXY`.
     """
     host = host.rstrip(".")
-    entries = filter(None, re.split(r"[,\s]+", exceptions.lower()))
+    entries = filter(None, re.split(r"[,;\s\"']+", exceptions.lower()))
     return any(_matches(entry, host, port) for entry in entries)
 
 
@@ -89,7 +90,8 @@ def _matches(entry: str, host: str, port: int) -> bool:
         entry = entry.partition("://")[2].partition("/")[0]
     address = _address_of(host)
     try:
-        network = ipaddress.ip_network(entry.strip("[]"), strict=False)
+        without_brackets = re.sub(r"^\[([^\]]*)\](?=/|$)", r"\1", entry)
+        network = ipaddress.ip_network(without_brackets, strict=False)
     except ValueError:
         pass
     else:
@@ -106,9 +108,10 @@ def _matches(entry: str, host: str, port: int) -> bool:
 
 def _address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host)
     except ValueError:
         return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _bracketed(host: str) -> str:

@@ -369,11 +369,11 @@ def parse_function(text: str, file: str) -> FunctionBinding:
         SettingsError: The file is invalid, or has several hubs or connections.
     """
     content = _load_json(text, file)
-    bindings = _lower_keys(content).get("bindings")
+    bindings = _lower_keys(content, file).get("bindings")
     if not isinstance(bindings, list):
         raise SettingsError(f"`{file}` has no `bindings`, so it is no `function.json`")
     by_type = defaultdict(list)
-    for binding in map(_lower_keys, bindings):
+    for binding in (_lower_keys(binding, file) for binding in bindings):
         by_type[str(binding.get("type")).lower()].append(binding)
     chosen = next((by_type[each] for each in _BINDINGS if each in by_type), None)
     if chosen is None:
@@ -486,7 +486,7 @@ def parse_settings(text: str, file: str) -> Mapping[str, str]:
 
     Source: `AppSettingsFile` of azure-functions-core-tools.
     """
-    content = _lower_keys(_load_json(text, file))
+    content = _lower_keys(_load_json(text, file), file)
     values, strings = content.get("values"), content.get(_SECTION.lower())
     if not isinstance(values, dict) and not isinstance(strings, dict):
         raise SettingsError(
@@ -496,7 +496,7 @@ def parse_settings(text: str, file: str) -> Mapping[str, str]:
         raise SettingsError(f"`{file}` is encrypted; decrypt it with `func settings decrypt`")
     settings = dict(values) if isinstance(values, dict) else {}
     for name, value in (strings if isinstance(strings, dict) else {}).items():
-        string = _lower_keys(value).get("connectionstring", value)
+        string = _lower_keys(value, file).get("connectionstring", value)
         settings[f"{_SECTION}:{name}"] = string
     return {
         name: value if isinstance(value, str) else json.dumps(value)
@@ -505,11 +505,21 @@ def parse_settings(text: str, file: str) -> Mapping[str, str]:
     }
 
 
-def _lower_keys(content: object) -> Mapping[str, Any]:
-    """Return an object with its keys in lower case, as .NET compares them; {} for another value."""
-    return (
-        {key.lower(): value for key, value in content.items()} if isinstance(content, dict) else {}
-    )
+def _lower_keys(content: object, file: str) -> Mapping[str, Any]:
+    """Return an object with its keys in lower case, as .NET compares them; {} for another value.
+
+    Raises:
+        SettingsError: Two keys differ only in case.
+    """
+    if not isinstance(content, dict):
+        return {}
+    names: dict[str, str] = {}
+    for key in content:
+        if (first := names.setdefault(key.lower(), key)) != key:
+            raise SettingsError(
+                f"`{file}` has `{first}` and `{key}`, which differ only in case; remove one of them"
+            )
+    return {lower: content[key] for lower, key in names.items()}
 
 
 _RELAXED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|//[^\r\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
