@@ -1,11 +1,15 @@
 """`wps-run show`: who is there, in three formats, with an exit code that says so."""
 
 import contextlib
+import fcntl
 import io
 import json
+import os
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,10 +18,17 @@ from pathlib import Path
 import click
 import pytest
 from azure.messaging.webpubsubservice import WebPubSubServiceClient
+from wcwidth import wcswidth
 
+from wps_run.cli.commands.show import TextPrinter
 from wps_run.cli.commands.show import command as show_command
 from wps_run.cli.main import entry, wps_run
+from wps_run.cli.options import HubAccess
+from wps_run.connect.endpoint import Endpoint
 from wps_run.emulator.testing import LocalPubSub
+from wps_run.playbook.live import LiveConnection
+from wps_run.playbook.options import RunOptions
+from wps_run.redaction import NO_SECRETS
 
 Show = Callable[..., tuple[int, str, str]]
 
@@ -87,6 +98,28 @@ def test_hostile_names_are_escaped(show: Show) -> None:
 
     assert code == 0
     assert '  evil        "(e\\u202evil)"\n' in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_table_fits_the_terminal() -> None:
+    """Long names are shortened in the middle, by columns and not by characters."""
+    parent, child = os.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    access = HubAccess(Endpoint("https://a.example", "k"), "chat", RunOptions(), None, NO_SECRETS)
+    members = [LiveConnection("c" * 31, "ada"), LiveConnection("d" * 90, "漢" * 40)]
+
+    with os.fdopen(child, "w") as terminal, contextlib.redirect_stdout(terminal):
+        TextPrinter(access).members("launch", members)
+        terminal.flush()
+        printed = b""
+        while printed.count(b"\n") < 5:
+            printed += os.read(parent, 10_000)
+    lines = printed.decode().splitlines()
+    os.close(parent)
+
+    assert lines[3] == f"  {'c' * 31}           ada"
+    assert lines[4].endswith("漢漢漢漢…漢漢漢")
+    assert max(map(wcswidth, lines)) <= 60
 
 
 def test_group_as_records(service: LocalPubSub, show: Show) -> None:
@@ -164,6 +197,17 @@ def test_permission(service: LocalPubSub, show: Show) -> None:
 
     code, out, _ = show("permission", "gone", "sendToGroup", "a/b")
     assert (code, out.splitlines()[1:]) == (1, ["connection gone: not open"])
+
+
+def test_group_that_actions_use_in_place_of_one_with_a_slash(
+    service: LocalPubSub, show: Show
+) -> None:
+    """The command that the error for a name with a slash suggests."""
+    with WebPubSubServiceClient.from_connection_string(service.connection_string, "chat") as sdk:
+        sdk.add_connection_to_group("x/y", "wall")
+
+    assert "group x%2Fy\n" in show("group", "x%2Fy")[1]
+    assert show("group", "x/y")[0] == 2
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def answer(body: object, status: str = "200 OK", headers: str = "") -> bytes:
     return head.encode() + raw
 
 
-def page(*connections: str, link: object = None, user: object = None) -> dict[str, object]:
+def page(*connections: str, link: object = None, user: object = None) -> dict[str, Any]:
     """A page of connections of one user."""
     value = [{"connectionId": name, "userId": user} for name in connections]
     return {"value": value, "nextLink": link}
@@ -213,12 +213,18 @@ async def test_a_wrong_list_is_an_error(
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("is_one_page", [True, False])
 async def test_a_connection_with_two_users_is_an_error(
-    service: Any, reader_of: Callable[..., Any]
+    service: Any, reader_of: Callable[..., Any], is_one_page: object
 ) -> None:
     """A connection never changes its user."""
-    value = [{"connectionId": "c", "userId": user} for user in ("ada", "grace")]
-    service.answer = lambda *_: answer({"value": value})
+    lists = [page("b", "c", user="ada"), page("c", "d", user="grace")]
+    if is_one_page:
+        lists = [{"value": [*lists[0]["value"], *lists[1]["value"]]}]
+    else:
+        lists[0]["nextLink"] = "?continuationToken=1"
+    pages = iter(lists)
+    service.answer = lambda *_: answer(next(pages))
 
     async with reader_of(service.endpoint) as reader:
         with pytest.raises(ReadError, match="with two users"):

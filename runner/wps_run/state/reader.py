@@ -335,15 +335,16 @@ def _new_members(page: _Page, users: dict[str, str | None]) -> list[LiveConnecti
     A connection may be on two pages, since others come and go between two requests. None if it
     has another user there, which cannot be.
     """
-    new: list[LiveConnection] = []
-    for member in page.value:
-        connection, user = member.connection_id, member.user_id or None
-        if connection not in users:
-            users[connection] = user
-            new.append(LiveConnection(connection, user))
-        elif users[connection] != user:
+    listed = {member.connection_id: member.user_id or None for member in page.value}
+    if len(listed) < len(page.value) and any(
+        listed[member.connection_id] != (member.user_id or None) for member in page.value
+    ):
+        return None
+    for connection in users.keys() & listed.keys():
+        if users[connection] != listed.pop(connection):
             return None
-    return new
+    users.update(listed)
+    return [LiveConnection._make(item) for item in listed.items()]
 
 
 _MAX_QUERY = 8 * 1024
