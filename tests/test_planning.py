@@ -307,3 +307,21 @@ def test_a_matrix_takes_a_column_of_a_file_and_lists_of_variables(tmp_path: Path
         (2, "u.csv:4", "Bób", "red-a"),
         (3, "u.csv:4", "Bób", "blue-a"),
     ]
+
+
+def test_variables_may_be_python_values() -> None:
+    """As in a file of variables; a list is for `forEach`."""
+    text = """
+actions:
+  - {forEach: "${teams}", actionName: sendToGroup, group: "${each}", data: "${n} ${on} ${text}"}
+"""
+    values = {"teams": ["red", 7], "n": 1.5, "on": True, "text": "007"}
+
+    (planned,) = plan([read_playbook(text, "p")], RunOverrides(variables=values, hub="chat"))
+
+    assert [(step.values["group"], step.values["data"]) for step in planned.steps()] == [
+        ("red", b"1.5 true 007"),
+        ("7", b"1.5 true 007"),
+    ]
+    with pytest.raises(PlaybookError, match="`n` has no value"):
+        RunOverrides(variables={"n": None})

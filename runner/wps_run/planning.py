@@ -22,7 +22,7 @@ from wps_run.playbook import lint
 from wps_run.playbook.expectations import EXPECT, Expectation, contradictions
 from wps_run.playbook.lint import PlaybookOfRun
 from wps_run.playbook.live import LiveGroups
-from wps_run.playbook.model import Playbook
+from wps_run.playbook.model import Playbook, variables_of
 from wps_run.playbook.options import Mode, OnError, RunOptions, merge_options
 from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
 from wps_run.playbook.shards import Shard
@@ -35,7 +35,7 @@ from wps_run.playbook.steps import (
     repeated_group,
     unread_actions,
 )
-from wps_run.playbook.variables import VariableScope, VariableValue
+from wps_run.playbook.variables import VariableScope
 from wps_run.problems import (
     PlaybookError,
     Position,
@@ -56,7 +56,8 @@ class RunOverrides:
 
     Attributes:
         options: Values by the keys of a playbook (`mode`, `concurrency`, …), which they override.
-        variables: Name to value; they override the playbook's `vars`.
+        variables: Name to value; they override the playbook's `vars`. A value is a text, or a
+            number, a boolean or a list as a file of variables has them.
         environment: Settings by name; `${env.NAME}` reads them, too.
         allowed_environment: The names of secrets that `${env.NAME}` may read all the same.
         hub: The hub, or None for that of the playbook or the setting.
@@ -66,13 +67,16 @@ class RunOverrides:
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
-    variables: Mapping[str, VariableValue] = field(default_factory=dict)
+    variables: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     allowed_environment: Collection[str] = ()
     hub: str | None = None
     connection: str | None = None
     headers: Sequence[tuple[str, str]] = ()
     shard: Shard | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "variables", variables_of(self.variables))
 
     @property
     def _keys(self) -> tuple[str, ...]:

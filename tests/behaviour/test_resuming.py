@@ -251,3 +251,27 @@ def test_run_resumes_with_its_options_from_another_folder(
     assert done.returncode == 0, done.stderr
     assert service.received == ["a", "b", "b", "c", "d"]
     assert records(done.stdout)[-1]["hubs"] == ["chat"]
+
+
+@pytest.mark.parametrize(
+    "given", [("--var", "teams=[a, b]"), ("--vars-file", "v.yaml")], ids=["var", "file"]
+)
+def test_run_over_a_list_resumes_with_the_same_list(
+    run: Script, service: Service, tmp_path: Path, given: tuple[str, str]
+) -> None:
+    """What was done is not done again, and another list is refused."""
+    (tmp_path / "v.yaml").write_text("teams: [a, b]\n")
+    (tmp_path / "p.yaml").write_text(
+        "vars: {teams: {type: list}}\n"
+        "actions: [{forEach: '${teams}', actionName: sendToGroup, group: '${each}', data: x}]\n"
+    )
+    service.refused = {"b"}
+    run("p.yaml", *FIRST, *given)
+    service.refused = set()
+
+    other = run("--resume", "j", "p.yaml", "--var", "teams=[a, c]")
+    done = run("--resume", "j", "p.yaml", *given)
+
+    assert other.returncode == 2, other.stderr
+    assert done.returncode == 0, done.stderr
+    assert service.received == ["a", "b", "b"]

@@ -1,5 +1,6 @@
 """Read and check a playbook; its errors are collected, not raised."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
@@ -7,7 +8,7 @@ from typing import Any, NamedTuple
 from wps_run.actions.fields import FieldType
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.document.document import Document, Path
-from wps_run.document.loader import parse
+from wps_run.document.loader import load, parse
 from wps_run.input_limits import PROBLEMS
 from wps_run.playbook.batch import is_batch, normalize_batch
 from wps_run.playbook.constraints import Finding
@@ -28,6 +29,7 @@ from wps_run.playbook.schema import SchemaForm
 from wps_run.playbook.validator import default_validator
 from wps_run.playbook.variables import (
     Declaration,
+    ListVariable,
     VariableValue,
     read_declarations,
     read_value,
@@ -304,6 +306,18 @@ def variables_from(document: Document) -> dict[str, VariableValue]:
             )
         )
     return {name: read_value(document, (name,)) for name in document.data}
+
+
+def variables_of(values: Mapping[str, Any]) -> dict[str, VariableValue]:
+    """Return variables given as Python values; those of other types than str as in a file.
+
+    Raises:
+        PlaybookError: A value is none that a file of variables may have.
+    """
+    others = {
+        name: value for name, value in values.items() if not isinstance(value, str | ListVariable)
+    }
+    return {**values, **(variables_from(load(json.dumps(others), "variables")) if others else {})}
 
 
 def _items(data: Any, *, is_bare: bool) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401 -- what YAML has
