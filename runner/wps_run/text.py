@@ -122,6 +122,13 @@ def wrap(text: str, width: int, indent: str = "") -> str:
     return "\n".join([rows[0][1:], *rows[1:]])
 
 
+def wrap_lines(text: str, width: int | None, indent: str) -> str:
+    """Break each line of a text as `wrap` does; None is any width."""
+    if width is None:
+        return text
+    return "\n".join(wrap(line, width, indent) for line in text.split("\n"))
+
+
 def pad(text: str, width: int) -> str:
     """Append spaces up to a width in columns."""
     return text + " " * (width - display_width(text))

@@ -113,9 +113,13 @@ def test_a_record_is_named_by_the_line_that_it_begins_in() -> None:
 such as `encoding: windows-1252`, or save the file as UTF-8",
         ),
         (b'a\n"x\n', "f:2: error: a quote opens in this row and is never closed"),
+        (
+            b"SEP=;\na;b\n1;2\n",
+            "f:1: error: `sep=` is an instruction for Excel, not a header; remove this line",
+        ),
         (b"a\n" + b"x" * LINE_LIMIT, "f:2: error: the line is longer than 8 MiB"),
     ],
-    ids=["empty", "cr", "cr-quoted", "utf-16", "utf-16-bare", "latin-1", "open", "long"],
+    ids=["empty", "cr", "cr-quoted", "utf-16", "utf-16-bare", "latin-1", "open", "excel", "long"],
 )
 def test_a_csv_file_that_cannot_be_read_says_where(raw: bytes, expected: str) -> None:
     """And what to do about it."""
@@ -198,6 +202,11 @@ def test_a_header_with_another_delimiter_says_which(
         (
             b"\xff\xfea\0",
             "utf-16-be",
+            "f:1: error: this file looks like UTF-16; write `encoding: utf-16`",
+        ),
+        (
+            "a\nb\n".encode("utf-16-be"),
+            "utf-16-le",
             "f:1: error: this file looks like UTF-16; write `encoding: utf-16`",
         ),
         (b"a\nx\x81\n", "windows-1252", "f:2: error: the byte 0x81 is not WINDOWS-1252; correct"),

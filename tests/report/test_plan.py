@@ -11,7 +11,7 @@ from wps_run.actions.request import Value
 from wps_run.actions.table import ACTIONS
 from wps_run.playbook.steps import Step
 from wps_run.redaction import Secrets
-from wps_run.report.plan import MAX_KEYS, PlanTotals, WaitTracker, step_record, step_text
+from wps_run.report.plan import MAX_KEYS, PlanTotals, StepWait, WaitTracker, step_record, step_text
 from wps_run.text import display_width
 
 
@@ -113,6 +113,19 @@ def test_lines_fit_the_terminal(make_step: Callable[..., Step]) -> None:
     first = text.splitlines()[0]
     assert display_width(first) <= 60
     assert re.match(r" +3  addUserToGroup userId=user-[^ ]*…[^ ]*-17 group=g", first)
+
+
+def test_waits_and_totals_are_wrapped_on_a_narrow_terminal(make_step: Callable[..., Step]) -> None:
+    """The request stays on one line, to be copied."""
+    tracker, totals = WaitTracker(), PlanTotals()
+    for step in joins(make_step, 3):
+        totals.count(step, tracker.waits_of(step))
+    waits = (StepWait(("group", "red-and-blue"), "join", 3, 0, 2),)
+
+    shown = step_text(make_step(source="playbooks/members.yaml:12"), waits, columns=40)
+    rows = [row for row in (shown + totals.as_text(40)).splitlines() if "/api/" not in row]
+
+    assert max(map(display_width, rows)) <= 40
 
 
 def joins(make_step: Callable[..., Step], count: int) -> list[Step]:

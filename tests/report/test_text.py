@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from wps_run.actions.table import ACTIONS
 from wps_run.execution.result import ActionError, Result, SkipReason, Status, result_for
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.summary import Summary
@@ -136,6 +137,20 @@ def test_the_kinds_of_failures_that_are_counted_are_bounded(make_step: MakeStep)
     end = reporter.end(Summary(), ()).splitlines()
     assert len(end) < 20
     assert "… and 990 more for 990 other reasons" in end
+
+
+@pytest.mark.parametrize("action", ["addUserToGroup", "closeClientConnection"])
+def test_a_result_fits_a_narrow_terminal(make_step: MakeStep, action: str) -> None:
+    """Then the name of the action is shortened, too."""
+    reporter = TextReporter(columns=lambda: 40)
+    reporter.begin(RUN)
+    values = {"userId": "ada", "group": "red", "connectionId": "abc"}
+    step = make_step(action=ACTIONS[action], values=values, name=None)
+
+    (line,) = reporter.result(result_for(step, Status.OK, http_status=200)).splitlines()
+
+    assert display_width(line) <= 40
+    assert line.startswith("ok       200")
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100])

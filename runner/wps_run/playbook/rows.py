@@ -179,6 +179,8 @@ _UTF_8_REMEDY = (
 def _encoding_error(start: bytes, encoding: str) -> str | None:
     """Return what is wrong if the beginning of a file shows that it has another encoding."""
     mark = {UTF_16[0]: "utf-16-le", UTF_16[1]: "utf-16-be"}.get(start[:2])
+    if mark is None and start[:2].count(0) == 1:  # a header begins with a character of ASCII
+        mark = "utf-16-be" if start[0] == 0 else "utf-16-le"
     is_utf_16 = mark is not None or b"\0" in start[:2]
     if encoding != "utf-8" and start.startswith(BOM):
         return "the file begins with the byte order mark of UTF-8; leave out `encoding`"
@@ -269,6 +271,10 @@ def _count_cells(count: int) -> str:
 def _check_header(
     header: Sequence[str], file: str, number: int, delimiter: str
 ) -> Iterator[Problem]:
+    if header[0].lower().startswith("sep="):
+        message = "`sep=` is an instruction for Excel, not a header; remove this line"
+        yield _problem(file, number, message, "header")
+        return
     other = next((mark for mark in ",;\t|" if mark != delimiter and mark in header[0]), "")
     if len(header) == 1 and other:
         verb = "add" if delimiter == "," else "write"

@@ -9,7 +9,7 @@ from wps_run.actions.locks import HUB, MEMBERSHIP, Lock
 from wps_run.execution.run_info import Destination
 from wps_run.playbook.steps import Step, UnreadAction
 from wps_run.report.values import action_text, value_text
-from wps_run.text import one_line, replace_invisible, truncate
+from wps_run.text import one_line, replace_invisible, truncate, wrap_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,11 @@ class PlanTotals:
         self._waiting += bool(waits)
         self._size += len(step.request.body)
 
-    def as_text(self) -> str:
-        """Return the totals: the requests, the steps that wait, and the number of each action."""
+    def as_text(self, columns: int | None = None) -> str:
+        """Return the number of requests, of steps that wait, and of each action.
+
+        Lines fit into `columns`; None is any width.
+        """
         total = self._actions.total()
         width = len(f"{total:,}")
         verb = "waits" if self._waiting == 1 else "wait"
@@ -107,7 +110,7 @@ class PlanTotals:
                 "number is not known; --live reads them now"
             )
         lines += [f"  {count:>{width},}  {name}" for name, count in self._actions.most_common()]
-        return "\n".join(lines) + "\n"
+        return wrap_lines("\n".join(lines) + "\n", columns, _LINE_START)
 
 
 def _count(number: int, noun: str) -> str:
@@ -133,11 +136,12 @@ def step_text(step: Step, waits: Sequence[StepWait], columns: int | None = None)
     action = action_text(step.action.name, step.target, replace_invisible(step.name or ""), width)
     body = f"  {len(step.request.body)} B {step.request.content_type}" if step.request.body else ""
     message = _message_preview(step)
+    source = f"{_LINE_START}{replace_invisible(step.source)}; waits for {_waits_text(waits)}"
     lines = [
         f"{step.index:>6}  {action}",
         f"{_LINE_START}{step.request.method} {step.secrets.mask(step.request.target())}{body}",
         *([_LINE_START + truncate(message, width or MESSAGE_COLUMNS)] if message else ()),
-        f"{_LINE_START}{replace_invisible(step.source)}; waits for {_waits_text(waits)}",
+        wrap_lines(source, columns, _LINE_START),
     ]
     return "\n".join(lines) + "\n"
 

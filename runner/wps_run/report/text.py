@@ -9,7 +9,15 @@ from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.summary import Summary
 from wps_run.report.simulation import SCOPE_NOTE, Simulation
 from wps_run.report.values import action_text
-from wps_run.text import Label, Style, Styler, escape_invisible, truncate_middle, unstyled, wrap
+from wps_run.text import (
+    Label,
+    Style,
+    Styler,
+    escape_invisible,
+    truncate_middle,
+    unstyled,
+    wrap_lines,
+)
 
 MAX_ALIKE = 5
 """How many actions that are not ok for the same reason are listed; the others are counted."""
@@ -132,10 +140,7 @@ class TextReporter:
 
     def _fit(self, text: str) -> str:
         """Break lines between words where they are wider than the terminal."""
-        if self._columns is None:
-            return text
-        width = self._columns()
-        return "\n".join(wrap(line, width, _INDENT) for line in text.split("\n"))
+        return wrap_lines(text, self._columns() if self._columns else None, _INDENT)
 
     def _cut(self, text: str) -> str:
         """Shorten lines that are wider than the terminal."""

@@ -44,7 +44,7 @@ def action_text(name: str, target: Mapping[str, Value], label: str, columns: int
             shown = visible_text.truncate_middle(label, min(left - len("  ()"), CUT_AT))
             is_shown = label and visible_text.display_width(shown) >= min(len(label), _SHORT_LABEL)
             return f"{text}  ({shown})" if is_shown else text
-    return visible_text.truncate(text, max(columns, len(name)))
+    return visible_text.truncate(text, max(columns, _WIDTHS[-1]))
 
 
 _WIDTHS = (CUT_AT, 40, 30, 24, 20, 16, 12, 8)

@@ -37,7 +37,7 @@ from wps_run.report.plan import (
 )
 from wps_run.report.progress import wait_line
 from wps_run.report.records import line
-from wps_run.text import Label
+from wps_run.text import Label, wrap_lines
 
 NO_HUB = "HUB"
 """The placeholder for a hub that only the settings of a run name."""
@@ -87,10 +87,11 @@ def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any
         groups = _read_live(plans, options)
         plans = planning.plan(inputs, overrides, default_hub=default_hub, live=groups)
     note_empty_shard(plans)
-    if form == "text":
-        click.echo(f"{planning.run_info(plans, Destination.PLAN)}\n")
-    waits, totals = WaitTracker(), PlanTotals()
     columns = columns_of(sys.stdout) if sys.stdout.isatty() else None
+    if form == "text":
+        heading = f"{planning.run_info(plans, Destination.PLAN)}\n"
+        click.echo(wrap_lines(heading, columns, " " * 8))
+    waits, totals = WaitTracker(), PlanTotals()
     for plan in plans:
         entries: tuple[Iterable[Step | UnreadAction], ...] = (plan.steps(), plan.unread)
         for step in merge(*entries, key=attrgetter("action_index")):
@@ -108,7 +109,7 @@ def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any
             else:
                 click.echo(line(step_record(step, waits_for)), nl=False)
     if form == "text":
-        click.echo(totals.as_text(), nl=False)
+        click.echo(totals.as_text(columns), nl=False)
 
 
 def _read_live(plans: Sequence[Plan], options: Mapping[str, Any]) -> Sequence[LiveGroups]:
