@@ -5,12 +5,10 @@ import json
 import pytest
 
 from wps_run.connect.endpoint import CredentialKind, Endpoint, Identity
+from wps_run.connect.function_files import FunctionBinding, parse_function, parse_settings
 from wps_run.connect.settings import (
-    FunctionBinding,
     merge_settings,
-    parse_function,
     parse_header_setting,
-    parse_settings,
     resolve_endpoint,
     resolve_hub,
 )

@@ -14,13 +14,11 @@ from wps_run.checking import read_text
 from wps_run.cli.inputs import FILE, Decorated, read_variables, variable_options
 from wps_run.cli.terminal import show_message
 from wps_run.connect.endpoint import Endpoint
+from wps_run.connect.function_files import FunctionBinding, parse_function, parse_settings
 from wps_run.connect.settings import (
     HUB_SETTING,
-    FunctionBinding,
     merge_settings,
-    parse_function,
     parse_header_setting,
-    parse_settings,
     resolve_endpoint,
     resolve_hub,
 )
