@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import io
 import json
 import os
 import signal
@@ -12,6 +11,7 @@ import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from wcwidth import wcswidth
 
 from wps_run.cli.commands.show import TextPrinter
 from wps_run.cli.commands.show import command as show_command
-from wps_run.cli.main import entry, wps_run
 from wps_run.cli.options import HubAccess
 from wps_run.connect.endpoint import Endpoint
 from wps_run.emulator.testing import LocalPubSub
@@ -49,20 +48,10 @@ def service() -> Iterator[LocalPubSub]:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Show:
-    """Runs `wps-run show` in this process; returns its exit code, stdout and stderr."""
+def run(command_line: Show, monkeypatch: pytest.MonkeyPatch) -> Show:
+    """Runs `wps-run show`; returns its exit code, stdout and stderr."""
     monkeypatch.setenv("WebPubSubHub", "chat")
-
-    def run(*args: str) -> tuple[int, str, str]:
-        streams = [io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2)]
-        monkeypatch.setattr(sys, "argv", ["wps-run", "show", *args])
-        with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
-            code = entry(wps_run)
-            sys.stdout.flush()
-        out, err = (stream.buffer.getvalue().decode() for stream in streams)
-        return code, out, err
-
-    return run
+    return partial(command_line, "show")
 
 
 @pytest.fixture

@@ -282,6 +282,7 @@ def test_messages_of_a_server_and_names_are_escaped(make_step: MakeStep) -> None
 
 
 RESUME = "wps-run --resume j p.yaml"
+RESOLVE = "hint: to record what you find out: wps-run resolve j N=done|redo"
 UNKNOWN = (
     "may or may not have happened: check before you run again; --resume repeats only interrupted "
     "actions that are safe to repeat"
@@ -298,11 +299,11 @@ UNKNOWN = (
         ),
         (
             {Status.UNKNOWN: 1},
-            [f"warning: 1 action {UNKNOWN}"],
+            [f"warning: 1 action {UNKNOWN}", RESOLVE],
         ),
         (
             {Status.UNKNOWN: 1200},
-            [f"warning: 1,200 actions {UNKNOWN}"],
+            [f"warning: 1,200 actions {UNKNOWN}", RESOLVE],
         ),
     ],
 )

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "schema": "Print, write or check the JSON Schemas.",
         "actions": "List the actions, or describe one.",
         "runs": "List the recent runs, with the commands that resume them.",
+        "resolve": "Record what became of actions whose result is unknown.",
         "report": "Recreate a run's report from its journal.",
         "client-url": "Print a URL with which a WebSocket client connects.",
         "serve": "Run the emulator until it is stopped.",

@@ -37,6 +37,7 @@ class SkipReason(StrEnum):
     INTERRUPTED = "interrupted"
     MISSING = "missing"
     JOURNAL = "journal"
+    RESOLVED = "resolved"
     REHEARSAL_ONLY = "rehearsal-only"
 
 

@@ -5,7 +5,8 @@ A journal is ndjson and only appended to:
 - `run`, the header, is the first line;
 - `sending` comes before each attempt, `unsent` after one that was certainly not carried out and
   waits for another;
-- `result` comes for each action that ended;
+- `result` comes for each action that ended; of several for one action, the last one counts;
+- `resolved` comes when the user says that an action without a result was done;
 - `expectation` comes after the actions, for each expectation that was checked;
 - `resumed` comes where a resumed part of the run begins;
 - `rehearsal`, one for each hub of a rehearsal, and `summary` come at the end.
@@ -203,6 +204,12 @@ class Unsent(Struct, frozen=True, tag="unsent"):
     index: Index
 
 
+class Resolved(Struct, frozen=True, tag="resolved"):
+    """The user says that an action was done whose result is missing."""
+
+    index: Index
+
+
 class RehearsalRecord(Struct, frozen=True, tag="rehearsal"):
     """What a rehearsal found in one hub; `wps_run.report.simulation` reads its other keys."""
 
@@ -281,7 +288,16 @@ def run_fields(run: RunInfo) -> dict[str, Any]:
     return keys
 
 
-Record = Resumed | Sending | Unsent | RehearsalRecord | SummaryRecord | Result | ExpectationResult
+Record = (
+    Resumed
+    | Sending
+    | Unsent
+    | Resolved
+    | RehearsalRecord
+    | SummaryRecord
+    | Result
+    | ExpectationResult
+)
 """The lines after the header."""
 
 _INVALID = (msgspec.ValidationError, UnicodeEncodeError)

@@ -29,6 +29,7 @@ from wps_run.journal.format import (
     OtherVersionError,
     Record,
     RehearsalRecord,
+    Resolved,
     Resumed,
     Sending,
     SummaryRecord,
@@ -84,6 +85,7 @@ class History:
         run: What is run and where, as the last part of the run has it.
         open_file: Opens the journal, to read a result again.
         sending: Indexes of the actions that may have been sent and have no result since.
+        resolved: Indexes of those of which the user says that they were done.
         summary: The record that ended the run, or None if it did not end.
         length: Bytes of complete lines; an incomplete last line is not counted.
         resumed: The record with which the last part began, or None if there is one part.
@@ -99,6 +101,7 @@ class History:
     run: RunInfo
     open_file: Callable[[], BinaryIO] = field(repr=False, compare=False)
     sending: set[int] = field(default_factory=set)
+    resolved: set[int] = field(default_factory=set)
     summary: SummaryRecord | None = None
     length: int = 0
     resumed: Resumed | None = None
@@ -152,21 +155,18 @@ class History:
             case Result() as result:
                 self._keep(result.index, _recorded_status(result))
                 self.sending.discard(result.index)
+                self.resolved.discard(result.index)
             case Sending(index):
                 self.sending.add(index)
-            case Unsent(index):
+            case Unsent(index) | Resolved(index):
                 self.sending.discard(index)
+                self.resolved |= {index} if isinstance(record, Resolved) else set()
             case ExpectationResult(index):
                 self._keep_expectation(index, record)
             case SummaryRecord() as summary:
                 self.summary = summary
             case Resumed() as resumed:
-                _is_checked(resumed.version)
-                self.run = decode_run_info(decode_object(line)) or self.run
-                self.summary = None
-                self.begin_part(resumed)
-                self.rehearsals.clear()
-                self.expectations.clear()
+                self._add_part(resumed, line)
             case RehearsalRecord():
                 self.rehearsals.append(decode_object(line))
         self.length += len(line)
@@ -175,6 +175,14 @@ class History:
         """Expect checksums from the line on with which a version that has them resumed the run."""
         if not self.is_checked and isinstance(record, Resumed):
             self.is_checked = _is_checked(record.version)
+
+    def _add_part(self, resumed: Resumed, line: bytes) -> None:
+        _is_checked(resumed.version)
+        self.run = decode_run_info(decode_object(line)) or self.run
+        self.summary = None
+        self.begin_part(resumed)
+        self.rehearsals.clear()
+        self.expectations.clear()
 
     def check(self, line: bytes) -> None:
         """Check that a line is the next one.

@@ -41,6 +41,11 @@ REPEATABLE_IN_DOUBT = ActionError(
 )
 """Why the outcome is unknown of an action that may be sent twice but was not."""
 
+RESOLVED = ActionError(
+    SkipReason.RESOLVED.value, "done, as `wps-run resolve` says", "no response said so"
+)
+"""Why an action is ok although no response said so."""
+
 NOT_FAILED = ActionError("not-failed", "only actions that failed run again")
 
 _ENDED = frozenset(
@@ -138,10 +143,14 @@ class Resumption:
             return failed and step.index not in self.history.sending
         if self._is_in_doubt(step.index):
             return _is_repeatable(step)
+        if step.index in self.history.resolved:
+            return False
         return step.index in self.retried or self.history.status(step.index) not in _ENDED
 
     def _missing_result(self, step: Step) -> Result:
         """Make the result of a step that neither runs nor has a result."""
+        if step.index in self.history.resolved:
+            return result_for(step, Status.OK, attempts=1, error=RESOLVED)
         if step.index not in self.history.sending:
             return result_for(step, Status.SKIPPED, error=NOT_FAILED)
         error = REPEATABLE_IN_DOUBT if _is_repeatable(step) else IN_DOUBT

@@ -5,14 +5,14 @@ import errno
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Any, BinaryIO, Self
 
 from wps_run.execution.result import ExpectationResult, Result
-from wps_run.journal.format import Chain, Sending, Unsent, is_torn
+from wps_run.journal.format import Chain, Resolved, Sending, Unsent, is_torn
 from wps_run.journal.reader import History, read_history
 from wps_run.journal.rows_file import LiveGroup, remove_rows, write_rows
 from wps_run.problems import JournalError
@@ -35,7 +35,7 @@ def _sync_data(descriptor: int) -> None:
     sync(descriptor)
 
 
-_Record = Result | ExpectationResult | Sending | Unsent | Mapping[str, Any]
+_Record = Result | ExpectationResult | Sending | Unsent | Resolved | Mapping[str, Any]
 """What is appended to a journal after its header."""
 
 
@@ -166,9 +166,21 @@ class Journal:
         Raises:
             JournalError: It cannot be written.
         """
+        self.amend(length, [record])
+
+    def amend(self, length: int, records: Iterable[_Record]) -> None:
+        """Drop an incomplete last line, and append records; they are on disk on return.
+
+        Args:
+            length: Bytes of complete lines.
+            records: The records.
+
+        Raises:
+            JournalError: They cannot be written.
+        """
         try:
             self._file.truncate(length)
-            self._append(self._chain.seal(record))
+            self._append(b"".join(map(self._chain.seal, records)))
             self._sync_first()
         except OSError as error:
             self._file.close()
@@ -217,6 +229,11 @@ class Journal:
             self._sync_now()
             if self._task:
                 await self._task
+        self._syncing.shutdown()
+        self._file.close()
+
+    def close_now(self) -> None:
+        """Close the file of a journal to which nothing was added but by `amend`."""
         self._syncing.shutdown()
         self._file.close()
 

@@ -109,6 +109,7 @@ def report_from_history(history: History) -> RunReport:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise JournalError(f"the journal is damaged: {error}") from None
     summary.counts[Status.UNKNOWN] += len(history.sending)
+    summary.counts[Status.OK] += len(history.resolved)
     summary.counts[Status.SKIPPED] += max(0, history.run.total - summary.total)
     expectations = expectations_of(history)
     for expectation in expectations:

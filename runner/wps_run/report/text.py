@@ -1,6 +1,7 @@
 """Results as text for people."""
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -275,6 +276,9 @@ def next_steps(
         actions = "1 action" if unknown == 1 else f"{unknown:,} actions"
         message = f"{actions} may or may not have happened: check before you run again{repeats}"
         yield Label.WARNING, message
+        if journal:
+            command = f"wps-run resolve {shlex.quote(journal)} N=done|redo"
+            yield Label.HINT, f"to record what you find out: {command}"
     if summary.counts[Status.FAILED] and resume_command:
         yield Label.HINT, f"to retry the failed actions: {resume_command} --failed"
         if summary.not_done > 0:
