@@ -15,6 +15,7 @@ from wps_run.actions.reference import render_markdown
 from wps_run.actions.table import ACTIONS
 from wps_run.cli.main import COMMANDS, wps_run
 from wps_run.input_limits import LIMITS
+from wps_run.playbook.expectations import EXPECT, EXPECT_SCHEMA
 from wps_run.playbook.groups import GROUPS, GROUPS_SCHEMA
 from wps_run.playbook.options import PLAYBOOK_KEYS, Option, options_of
 from wps_run.report.formats import FORMATS
@@ -44,8 +45,9 @@ def _section(title: str, text: str) -> str:
 def key_table() -> str:
     """Return the table of a playbook's keys, those below another key after it."""
     rows = [
-        "| `actions` | List the actions. It, or `groups`, is required. |  |  |",
+        "| `actions` | List the actions. It, `groups` or `expect` is required. |  |  |",
         f"| `{GROUPS}` | {GROUPS_SCHEMA['description']} |  |  |",
+        f"| `{EXPECT}` | {EXPECT_SCHEMA['description']} |  |  |",
     ]
     for key, option in PLAYBOOK_KEYS.items():
         rows.append(_row(key, option))

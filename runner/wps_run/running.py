@@ -287,13 +287,14 @@ def _client(plan: Plan, endpoint: Endpoint, tls: ssl.SSLContext | None) -> Clien
     )
 
 
-async def check_expectations(
+async def check_expectations(  # noqa: PLR0913 -- by name, each with a default
     plans: Sequence[Plan],
     endpoint: Callable[[Plan], Endpoint],
     stop: Stop,
     *,
     ca_bundle: str | None = None,
     rehearsed: "Callable[[Plan], SimulatedState] | None" = None,
+    on_wait: Callable[[Wait], object] | None = None,
 ) -> AsyncGenerator[tuple[Expectation, ExpectationResult]]:
     """Check the expectations of plans, after their actions, and yield a result for each in order.
 
@@ -303,6 +304,7 @@ async def check_expectations(
         stop: After an interrupt, the remaining expectations are skipped.
         ca_bundle: A file of certificates to trust besides the system's, or None.
         rehearsed: Gives the state after a rehearsal; None to read from the service.
+        on_wait: Called at the beginning of a wait that the service requests.
 
     Raises:
         SettingsError: An endpoint is missing or cannot be used.
@@ -317,7 +319,7 @@ async def check_expectations(
                 checking = partial(check_expectation, state=simulated, effects=simulated)
             else:
                 client = await stack.enter_async_context(_client(plan, endpoint(plan), tls))
-                reader = StateReader(client, plan.hub, plan.options)
+                reader = StateReader(client, plan.hub, plan.options, on_wait=on_wait)
                 checking = partial(check_expectation, state=reader, effects=None)
             checks = _check_all(plan, partial(checking, mask=plan.scope.secrets.mask), stop)
             async with aclosing(checks):

@@ -1,4 +1,4 @@
-"""`expect` in runs and rehearsals: results, reports and exit codes."""
+"""`expect` in runs and rehearsals, and `wps-run verify`: results, reports and exit codes."""
 
 import asyncio
 import contextlib
@@ -200,8 +200,9 @@ def test_what_cannot_be_read_is_unknown_and_makes_exit_code_3(
     with LocalPubSub() as service:
         unreachable = service.connection_string
     monkeypatch.setenv("WebPubSubConnectionString", unreachable)
-    code, out, _ = run("run", "--attempts", "1", "--output", "ndjson", write(STATE))
-    assert (code, statuses(out)) == (3, ["unknown", "unknown", "skipped"])
+    for command in ("run", "verify"):
+        code, out, _ = run(command, "--attempts", "1", "--output", "ndjson", write(STATE))
+        assert (code, statuses(out)) == (3, ["unknown", "unknown", "skipped"])
 
 
 def test_a_resumed_run_checks_again_at_its_end(run: Run, service: LocalPubSub) -> None:
@@ -268,3 +269,45 @@ def test_a_shard_cannot_check_expectations(run: Run) -> None:
     code, out, err = run("run", "--local", "--shard", "1/2", write(REHEARSED))
     assert (code, out) == (2, "")
     assert "p.yaml:7:1: error: a shard does not know when the others end" in err
+
+
+@pytest.mark.usefixtures("service")
+def test_verify_checks_without_running_the_actions(run: Run) -> None:
+    playbook = write(
+        STATE.replace("expect:", "actions: [{actionName: closeAllConnections}]\nexpect:")
+    )
+    code, out, err = run("verify", playbook, "--report", "r.xml")
+    assert (code, err) == (0, "")
+    assert "hub chat · p.yaml · 3 expectations" in out
+    assert "ok      group red has exactly ada\n" in out
+    assert out.endswith("SERVICE: 3 expectations: 2 ok, 0 failed, 0 unknown, 1 skipped\n")
+    assert "group red has exactly ada" in Path("r.xml").read_text()
+
+    write("hub: chat\nexpect:\n  - {group: red, users: [ada, bo]}\n")
+    code, out, _ = run("verify", "p.yaml")
+    assert code == 1
+    assert "p.yaml:3: not-met: not in the group: bo\n" in out
+    assert not Path("state").exists()
+
+
+@pytest.mark.usefixtures("service")
+def test_verify_needs_something_to_check(run: Run) -> None:
+    code, out, err = run("verify", write("hub: chat\nactions: []\n"))
+    assert (code, out) == (2, "")
+    assert err == "error: nothing was checked; the playbook has no `expect`\n"
+
+
+def test_a_plan_lists_what_is_checked_after_the_actions(run: Run) -> None:
+    playbook = write(REHEARSED)
+    _, out, _ = run("plan", playbook)
+    assert (
+        "\nChecked after the actions:\n  group red has ada, grace  (p.yaml:8)\n"
+        "  group lobby is empty  (p.yaml:9)\n" in out
+    )
+    _, out, _ = run("plan", "--format", "ndjson", playbook)
+    assert json.loads(out.splitlines()[-2]) == {
+        "type": "expectation",
+        "index": 3,
+        "statement": "message of 17 bytes is received by ada, grace",
+        "source": "p.yaml:11",
+    }

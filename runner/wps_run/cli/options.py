@@ -129,8 +129,9 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
     """Read the command line once.
 
     Args:
-        values: The values of `run_options` by parameter name, and of `settings_options`,
-            `--connection` and `--header` where the command has them. Other entries are ignored.
+        values: The values of `variable_options` and `--hub` by parameter name, and of
+            `run_options`, `settings_options`, `--connection` and `--header` where the command has
+            them. Other entries are ignored.
 
     Raises:
         UsageError: A file cannot be read, or the shard is wrong.
@@ -146,7 +147,11 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
         hub=binding.hub if values["hub"] is None else values["hub"],
         connection=values.get("connection") or binding.connection,
         headers=values.get("headers", ()),
-        shard=resolve_shard(values["shard"], values["shards"], os.environ),
+        shard=(
+            resolve_shard(values["shard"], values["shards"], os.environ)
+            if "shard" in values
+            else None
+        ),
     )
 
 

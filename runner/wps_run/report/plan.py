@@ -7,6 +7,7 @@ from typing import Any
 
 from wps_run.actions.locks import HUB, MEMBERSHIP, Lock
 from wps_run.execution.run_info import Destination
+from wps_run.playbook.expectations import Expectation
 from wps_run.playbook.steps import Step, UnreadAction
 from wps_run.report.values import action_text, value_text
 from wps_run.text import one_line, replace_invisible, truncate, wrap_lines
@@ -197,6 +198,24 @@ def unread_record(action: UnreadAction) -> dict[str, Any]:
         "actionName": action.name,
         "groups": action.groups,
         "source": action.source,
+    }
+
+
+def expectations_text(expectations: Sequence[Expectation]) -> str:
+    """Return what is checked after the actions, or an empty text."""
+    if not expectations:
+        return ""
+    rows = (f"  {replace_invisible(each.statement)}  ({each.source})" for each in expectations)
+    return "\n".join(["\nChecked after the actions:", *rows, ""])
+
+
+def expectation_record(expectation: Expectation) -> dict[str, Any]:
+    """Return the record of an expectation, for programs: of a message, it has only the size."""
+    return {
+        "type": "expectation",
+        "index": expectation.index,
+        "statement": expectation.recorded_statement,
+        "source": expectation.source,
     }
 
 

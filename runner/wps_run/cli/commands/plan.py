@@ -30,6 +30,8 @@ from wps_run.playbook.steps import Step, UnreadAction
 from wps_run.report.plan import (
     PlanTotals,
     WaitTracker,
+    expectation_record,
+    expectations_text,
     step_record,
     step_text,
     unread_record,
@@ -108,8 +110,11 @@ def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any
                 click.echo(step_text(step, waits_for, columns), nl=False)
             else:
                 click.echo(line(step_record(step, waits_for)), nl=False)
+    expectations = [each for plan in plans for each in plan.expectations]
     if form == "text":
-        click.echo(totals.as_text(columns), nl=False)
+        click.echo(f"{expectations_text(expectations)}{totals.as_text(columns)}", nl=False)
+    else:
+        click.echo("".join(line(expectation_record(each)) for each in expectations), nl=False)
 
 
 def _read_live(plans: Sequence[Plan], options: Mapping[str, Any]) -> Sequence[LiveGroups]:

@@ -391,7 +391,12 @@ async def run_and_report(
             defect = _account_for(error, context.run, summary)
         summary.duration = round(time.monotonic() - started, 6)  # as in its record
         checks = running.check_expectations(
-            plans, context.endpoint, stop, ca_bundle=ca_bundle, rehearsed=context.rehearsed
+            plans,
+            context.endpoint,
+            stop,
+            ca_bundle=ca_bundle,
+            rehearsed=context.rehearsed,
+            on_wait=lambda wait: show_message(Label.NOTE, wait_line(wait)),
         )
         async with aclosing(checks):
             async for expectation, result in checks:

@@ -1,0 +1,76 @@
+"""`wps-run verify`: check what playbooks expect, without running their actions."""
+
+import asyncio
+import os
+from contextlib import AsyncExitStack
+from typing import Any
+
+import click
+
+from wps_run import checking, planning, running
+from wps_run.cli.commands.run import run_and_report
+from wps_run.cli.errors import show_warnings
+from wps_run.cli.inputs import FILE, read_inputs, variable_options
+from wps_run.cli.journals import JournalOptions
+from wps_run.cli.logs import log_options, logging_to_stderr
+from wps_run.cli.options import hub_options, overrides_from
+from wps_run.cli.progress import ProgressMode
+from wps_run.cli.report_files import report_option, report_paths
+from wps_run.cli.run_output import RunContext, RunOutput
+from wps_run.execution.run_info import Destination
+from wps_run.problems import UsageError
+from wps_run.report.formats import OUTPUT_FORMATS, help_of
+
+
+@click.command("verify")
+@click.argument("playbooks", nargs=-1, type=FILE, metavar="PLAYBOOK…")
+@hub_options
+@variable_options
+@click.option(
+    "--output",
+    type=click.Choice(list(OUTPUT_FORMATS)),
+    default="text",
+    show_default=True,
+    help=f"Write results to stdout in this format. {help_of(OUTPUT_FORMATS)}.",
+)
+@report_option
+@click.option("-q", "--quiet", is_flag=True, help="Show only what does not hold, and the totals.")
+@log_options
+def command(**values: Any) -> int:
+    """Check what playbooks expect, without running their actions.
+
+    Reads from the service whether each entry of `expect` holds, and changes nothing. What only a
+    rehearsal can show, `message` and `closed`, is skipped.
+
+    The exit code is 0 if all of it holds, 1 if something does not, 2 if nothing was checked, and 3
+    if something cannot be read.
+
+    \b
+    Examples:
+      wps-run verify playbooks/group-setup.yaml
+      wps-run verify playbook.yaml --report junit.xml
+    """
+    overrides = overrides_from(values)
+    click.get_current_context().with_resource(
+        logging_to_stderr(values["log_level"], verbose=values["verbose"], secrets=overrides.secrets)
+    )
+    reports = report_paths(values["reports"], values["playbooks"])
+    playbooks = read_inputs(values["playbooks"])
+    show_warnings(
+        checking.find_run_warnings(playbooks, [name for name, _ in values["assignments"]])
+    )
+    plans = tuple(plan.without_actions() for plan in planning.plan(playbooks, overrides))
+    if not any(plan.expectations for plan in plans):
+        raise UsageError("nothing was checked; the playbook has no `expect`")
+    endpoints = [running.endpoint_of(plan, values["endpoint"], values["headers"]) for plan in plans]
+    hosts = [endpoint.host for endpoint in endpoints]
+    run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
+    output = RunOutput(values["output"], reports, os.environ, quiet=values["quiet"])
+    recorder = output.open_recorder(JournalOptions(is_off=True), run, plans, hosts)
+
+    async def open_context(_: AsyncExitStack) -> RunContext:
+        return RunContext(run, lambda plan: endpoints[plan.number], recorder)
+
+    return asyncio.run(
+        run_and_report(values["ca_bundle"], plans, output, ProgressMode.NONE, open_context)
+    )
