@@ -358,3 +358,19 @@ def test_a_rehearsal_without_people_has_no_rows(run: Run) -> None:
     assert code == 0
     assert "LOCAL: 0 actions" in out
     assert "nobody is simulated in the live group launch" in errors
+
+
+def test_a_group_that_is_pruned_is_resumed_with_the_same_people(
+    service: LocalPubSub, run: Run
+) -> None:
+    ada = service.client("ada")
+    eve = service.client("eve", groups=["red"])
+    playbook = write("p.yaml", "hub: local\ngroups:\n  red: {users: [ada], prune: true}\n")
+    assert warnings_of(run, playbook) == []
+    assert run("--journal", "j", playbook)[0] == 0
+    assert (service.groups(ada), service.groups(eve)) == (("red",), ())
+    late = service.client("linus", groups=["red"])
+    code, out, _ = run("--resume", "j")
+    assert code == 0
+    assert "2 of 2 done earlier, nothing sent" in out
+    assert service.groups(late) == ("red",)

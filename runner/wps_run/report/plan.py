@@ -182,10 +182,13 @@ def unread_text(action: UnreadAction, columns: int | None = None) -> str:
     width = columns - len(_LINE_START) if columns else None
     groups = ", ".join(map(value_text, action.groups))
     noun = "group" if len(action.groups) == 1 else "groups"
+    rows = (
+        f"{_LINE_START}rows: the connections in {noun} {groups}, not read; a run reads them first"
+    )
     lines = [
         f"{'?':>6}  {action_text(action.name, action.target, '', width)}",
-        f"{_LINE_START}rows: the connections in {noun} {groups}, not read; a run reads them first",
-        f"{_LINE_START}{replace_invisible(action.source)}",
+        wrap_lines(rows, columns, _LINE_START),
+        wrap_lines(f"{_LINE_START}{replace_invisible(action.source)}", columns, _LINE_START),
     ]
     return "\n".join(lines) + "\n"
 

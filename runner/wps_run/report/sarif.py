@@ -177,6 +177,10 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "empty-data": _warning(
             "The action sends an empty message.", "Write the message, or remove the action."
         ),
+        "late-change": _warning(
+            "An action may change a live group after it was read for the rows of a later action.",
+            "Run the later action in a run of its own.",
+        ),
         "many-excluded": _warning(
             "The list of excluded IDs makes the URL too long.",
             "Add the recipients to a group and send to the group.",

@@ -1,15 +1,14 @@
 """`wps-run plan`: show each step and its request, without sending anything."""
 
-import asyncio
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from heapq import merge
 from operator import attrgetter
 from typing import Any
 
 import click
 
-from wps_run import checking, planning, running
+from wps_run import checking, planning
 from wps_run.cli.errors import show_warnings
 from wps_run.cli.inputs import FILE, read_inputs
 from wps_run.cli.options import (
@@ -18,13 +17,12 @@ from wps_run.cli.options import (
     note_empty_shard,
     override_option,
     overrides_from,
+    read_live,
     run_options,
     settings_options,
 )
-from wps_run.cli.terminal import columns_of, show_message
+from wps_run.cli.terminal import columns_of
 from wps_run.execution.run_info import Destination
-from wps_run.planning import Plan
-from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.options import CONNECTION
 from wps_run.playbook.steps import Step, UnreadAction
 from wps_run.report.plan import (
@@ -37,9 +35,8 @@ from wps_run.report.plan import (
     unread_record,
     unread_text,
 )
-from wps_run.report.progress import wait_line
 from wps_run.report.records import line
-from wps_run.text import Label, wrap_lines
+from wps_run.text import wrap_lines
 
 NO_HUB = "HUB"
 """The placeholder for a hub that only the settings of a run name."""
@@ -86,7 +83,7 @@ def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any
     plans = planning.plan(inputs, overrides, default_hub=default_hub)
     show_warnings(planning.find_late_changes(plans))
     if live and any(plan.live_groups for plan in plans):
-        groups = _read_live(plans, options)
+        groups = read_live(plans, options["endpoint"], options["headers"], options["ca_bundle"])
         plans = planning.plan(inputs, overrides, default_hub=default_hub, live=groups)
     note_empty_shard(plans)
     columns = columns_of(sys.stdout) if sys.stdout.isatty() else None
@@ -115,20 +112,3 @@ def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any
         click.echo(f"{expectations_text(expectations)}{totals.as_text(columns)}", nl=False)
     else:
         click.echo("".join(line(expectation_record(each)) for each in expectations), nl=False)
-
-
-def _read_live(plans: Sequence[Plan], options: Mapping[str, Any]) -> Sequence[LiveGroups]:
-    """Read the live groups of the plans.
-
-    Raises:
-        SettingsError: An endpoint is missing or cannot be used.
-        ReadError: A group cannot be read.
-    """
-    return asyncio.run(
-        running.read_live(
-            plans,
-            lambda plan: running.endpoint_of(plan, options["endpoint"], options["headers"]),
-            ca_bundle=options["ca_bundle"],
-            on_wait=lambda wait: show_message(Label.NOTE, wait_line(wait)),
-        )
-    )

@@ -38,6 +38,7 @@ from wps_run.cli.options import (
     override_option,
     overrides_from,
     plan_command,
+    read_live,
     rehearsal_arguments,
     rehearsal_options,
     reused_values,
@@ -280,14 +281,7 @@ def _live_groups(args: RunArguments, plans: Sequence[Plan]) -> Sequence[LiveGrou
         return recorded_live(Path(args.resume), plans)
     if args.local:
         return _simulated_groups(plans)
-    return asyncio.run(
-        running.read_live(
-            plans,
-            lambda plan: running.endpoint_of(plan, args.endpoint, args.headers),
-            ca_bundle=args.ca_bundle,
-            on_wait=lambda wait: show_message(Label.NOTE, wait_line(wait)),
-        )
-    )
+    return read_live(plans, args.endpoint, args.headers, args.ca_bundle)
 
 
 def _simulated_groups(plans: Sequence[Plan]) -> Sequence[LiveGroups]:
