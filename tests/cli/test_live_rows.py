@@ -152,6 +152,18 @@ def test_a_resumed_run_has_the_same_rows(service: LocalPubSub, run: Run) -> None
     assert operations(service).count("ListConnectionsInGroup") == reads
 
 
+def test_a_scheduler_that_restarts_the_command_has_the_same_rows(
+    service: LocalPubSub, run: Run
+) -> None:
+    service.client("ada", groups=["launch"])
+    command = ("--journal", "j", "--resume-if-exists", write("p.yaml", GREET))
+    assert run(*command)[0] == 0
+    service.client("linus", groups=["launch"])
+    code, out, _ = run(*command)
+    assert code == 0
+    assert "1 of 1 done earlier, nothing sent" in out
+
+
 def test_the_rows_file_is_private(service: LocalPubSub, run: Run) -> None:
     service.client("ada", groups=["launch"], connection_id="a")
     assert run("--journal", "j", write("p.yaml", GREET))[0] == 0

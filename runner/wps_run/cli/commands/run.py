@@ -246,7 +246,7 @@ def command(**values: Any) -> int:
     plans = planning.plan(playbooks, overrides, default_hub=default_hub)
     show_warnings(planning.find_late_changes(plans))
     if any(plan.live_groups for plan in plans):
-        live = _live_groups(args, plans)
+        live = _live_groups(args, plans, journal.resume)
         plans = planning.plan(playbooks, overrides, default_hub=default_hub, live=live)
     note_empty_shard(plans)
     plans, warning = running.fit_open_files(plans, ends=2 if args.local else 1)
@@ -269,7 +269,9 @@ def command(**values: Any) -> int:
     return asyncio.run(run_and_report(args.ca_bundle, plans, output, progress, open_context))
 
 
-def _live_groups(args: RunArguments, plans: Sequence[Plan]) -> Sequence[LiveGroups]:
+def _live_groups(
+    args: RunArguments, plans: Sequence[Plan], resumed: str | None
+) -> Sequence[LiveGroups]:
     """Return the live groups of the plans: those of the run that is resumed, or as they are now.
 
     Raises:
@@ -277,8 +279,8 @@ def _live_groups(args: RunArguments, plans: Sequence[Plan]) -> Sequence[LiveGrou
         SettingsError: An endpoint is missing or cannot be used.
         ReadError: A group cannot be read.
     """
-    if args.resume:
-        return recorded_live(Path(args.resume), plans)
+    if resumed:
+        return recorded_live(Path(resumed), plans)
     if args.local:
         return _simulated_groups(plans)
     return read_live(plans, args.endpoint, args.headers, args.ca_bundle)
