@@ -16,6 +16,11 @@ from wps_run.cli.main import wps_run
 from wps_run.emulator.testing import LocalPubSub
 from wps_run.journal.rows_file import rows_path
 from wps_run.journal.store import MOST_JOURNALS, prune
+from wps_run.planning import RunOverrides, plan
+from wps_run.playbook.model import read_playbook
+from wps_run.problems import UsageError
+from wps_run.running import read_live
+from wps_run.running import run as run_plans
 
 GREET = """
 hub: local
@@ -386,3 +391,15 @@ def test_a_group_that_is_pruned_is_resumed_with_the_same_people(
     assert code == 0
     assert "2 of 2 done earlier, nothing sent" in out
     assert service.groups(late) == ("red",)
+
+
+async def test_a_program_reads_the_groups_before_it_runs(service: LocalPubSub) -> None:
+    ada = service.client("ada", groups=["launch"])
+    settings = {"WebPubSubConnectionString": service.connection_string}
+    playbooks, overrides = [read_playbook(GREET, "p.yaml")], RunOverrides(environment=settings)
+    unread = plan(playbooks, overrides)
+    with pytest.raises(UsageError, match="were not read; pass what `read_live"):
+        _ = [result async for result in run_plans(unread)]
+    plans = plan(playbooks, overrides, live=await read_live(unread))
+    assert [result.status async for result in run_plans(plans)] == ["ok"]
+    assert ada.messages == ["Hello ada"]

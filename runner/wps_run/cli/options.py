@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -290,6 +291,8 @@ def read_live(
     from wps_run import running  # noqa: PLC0415 -- it loads aiohttp
     from wps_run.report.progress import wait_line  # noqa: PLC0415 -- only for this
 
+    if sys.stderr.isatty():
+        show_message(Label.NOTE, "reading the live groups of the playbooks")
     reading = running.read_live(
         plans,
         lambda plan: running.endpoint_of(plan, via, headers),
