@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 
 from wps_run import input_limits
 from wps_run.document.loader import decode, load, parse
 from wps_run.input_limits import Limit
 from wps_run.playbook.expectations import ExpectationCheck, check_expectations
-from wps_run.playbook.files import Files, read_input, require_below
+from wps_run.playbook.files import Files, open_input, read_input, require_below
 from wps_run.playbook.lint import (
     PlaybookOfRun,
     find_late_changes,
@@ -42,6 +43,9 @@ from wps_run.problems import (
 DEFAULT_CONNECTION = str(CONNECTION.default)
 """The setting that holds the connection string unless the playbook names another one."""
 
+LINES = (".ndjson", ".jsonl")
+"""The suffixes of files with one JSON value in each line: rows, or actions of a bare batch."""
+
 
 def load_playbook(path: str | Path) -> Playbook:
     """Read a playbook, or a bare batch of actions, from a YAML or JSON file.
@@ -72,6 +76,8 @@ def read_found(path: str | Path, root: Path) -> Playbook | Skipped:
         UsageError: The file cannot be read.
         PlaybookError: It is a playbook and cannot be parsed, or it must not be read.
     """
+    if str(path).lower().endswith(LINES) and not _may_be_batch(path, root):
+        return Skipped.OTHER
     raw = _read_file(path, input_limits.PLAYBOOK, root)
     try:
         document = parse(decode(raw, str(path)), str(path))
@@ -81,6 +87,15 @@ def read_found(path: str | Path, root: Path) -> Playbook | Skipped:
         is_empty = error.problems[0].rule == "empty"
         return Skipped.OTHER if is_empty else Skipped.UNREADABLE
     return check_document(document) if is_playbook(document.data) else Skipped.OTHER
+
+
+def _may_be_batch(path: str | Path, root: Path) -> bool:
+    """Check the beginning of a file of lines: rows may be more than a playbook may be."""
+    try:
+        with open_input(require_below(Path(path), root)) as file:
+            return may_be_playbook(file.read(input_limits.PLAYBOOK.value))
+    except (InputError, OSError, ValueError):
+        return True  # reading it gives the error
 
 
 def load_variables(path: str | Path) -> dict[str, VariableValue]:
@@ -125,12 +140,13 @@ def _read_file(path: str | Path, limit: Limit, root: Path | None = None) -> byte
         raise UsageError(f"cannot read `{path}`: {reason}") from None
 
 
-def validate(
+def validate(  # noqa: PLR0913 -- what `validate` can be told, by name
     playbook: Playbook,
     variables: Mapping[str, VariableValue],
     *,
     binding_only: bool = False,
     allowed_environment: Collection[str] = (),
+    environment: Collection[str] | None = None,
     root: Path | None = None,
 ) -> tuple[Problem, ...]:
     """Return every problem of a playbook by position, warnings included.
@@ -142,6 +158,7 @@ def validate(
         variables: Name to value; they override the playbook's `vars`.
         binding_only: Whether what the Functions output binding does not have is a problem.
         allowed_environment: The names of secrets that `${env.NAME}` may read all the same.
+        environment: The names of the environment variables that are set, or None if unknown.
         root: The folder below which all files of the playbook must be, or None.
     """
     scope = scope_of(
@@ -152,17 +169,23 @@ def validate(
         allowed=allowed_environment,
         root=root,
     )
+    check = check_steps(playbook, scope)
     errors = (
         *playbook.problems,
-        *check_steps(playbook, scope).problems,
+        *check.problems,
         *expectations_of(playbook, scope).problems,
         *limited(find_not_in_binding(playbook) if binding_only else ()),
     )
-    warnings = (
-        *find_warnings(playbook),
-        *find_late_changes([PlaybookOfRun(playbook, scope, playbook.hub or "")]),
-    )
-    return tuple(limited(sort_problems((*errors, *limited(warnings)))))
+    found = _find_warnings(playbook, variables, environment)
+    late = find_late_changes([PlaybookOfRun(playbook, scope, playbook.hub or "")])
+    return tuple(limited(sort_problems((*errors, *check.warnings, *found, *limited(late)))))
+
+
+def _find_warnings(
+    playbook: Playbook, variables: Collection[str], environment: Collection[str] | None = None
+) -> list[Problem]:
+    found = find_warnings(playbook, variables=variables, environment=environment)
+    return limited(islice(found, input_limits.PROBLEMS.value + 1))
 
 
 def expectations_of(playbook: Playbook, scope: VariableScope) -> ExpectationCheck:
@@ -226,7 +249,7 @@ def find_run_warnings(
     used = {name for playbook in playbooks for name in used_variables(playbook)} if assigned else ()
     warnings = [*find_unused_assignments(assigned, used)]
     for playbook in playbooks:
-        warnings += sort_problems(limited(find_warnings(playbook)))
+        warnings += sort_problems(_find_warnings(playbook, assigned))
     return tuple(warnings)
 
 

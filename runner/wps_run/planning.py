@@ -1,6 +1,6 @@
 """Plan a run: playbooks with their variables, hubs and options, ready to be run."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,9 +18,8 @@ from wps_run.connect.settings import resolve_connection, resolve_hub
 from wps_run.document.document import Path
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.input_limits import ACTIONS, EXPECTATIONS
-from wps_run.playbook import lint
 from wps_run.playbook.expectations import EXPECT, Expectation, contradictions
-from wps_run.playbook.lint import PlaybookOfRun
+from wps_run.playbook.lint import PlaybookOfRun, find_late_changes
 from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.model import Playbook, variables_of
 from wps_run.playbook.options import Mode, OnError, RunOptions, merge_options
@@ -123,6 +122,7 @@ class Plan:
         shard: The shard to run, or None for all steps.
         expectations: What must hold after the actions of the run.
         number: Its number among the plans of the run, from 0.
+        warnings: What is allowed in its rows, but almost certainly a mistake.
     """
 
     playbook: Playbook
@@ -136,6 +136,7 @@ class Plan:
     shard: Shard | None = None
     expectations: tuple[Expectation, ...] = ()
     number: int = 0
+    warnings: tuple[Problem, ...] = ()
 
     def without_actions(self) -> "Plan":
         """Return the plan with its expectations only."""
@@ -247,6 +248,7 @@ def plan(
                     for each in conditions.expectations
                 ),
                 number=len(plans),
+                warnings=checked.warnings,
             )
         )
         expectations += len(conditions.expectations)
@@ -335,10 +337,11 @@ def _refuse_live(playbooks: Sequence[Playbook], scopes: Sequence[VariableScope])
         raise PlaybookError(limited(problems))
 
 
-def find_late_changes(plans: Iterable[Plan]) -> tuple[Problem, ...]:
-    """Return a warning for each live group that an earlier action of the run may change."""
+def find_warnings(plans: Sequence[Plan]) -> tuple[Problem, ...]:
+    """Return the warnings about rows, and about live groups that earlier actions may change."""
     run = (PlaybookOfRun(plan.playbook, plan.scope, plan.hub) for plan in plans)
-    return tuple(limited(lint.find_late_changes(run)))
+    of_rows = (warning for plan in plans for warning in plan.warnings)
+    return (*limited(find_late_changes(run)), *of_rows)
 
 
 def run_info(

@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Iterable
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from wps_run.input_limits import PROBLEM_MESSAGE, PROBLEMS
@@ -172,11 +172,17 @@ def shorten(message: str) -> str:
 
 
 def limited(problems: Iterable[Problem], most: int = PROBLEMS.value) -> list[Problem]:
-    """Return the first problems and, in place of all others, one that says that there are more."""
+    """Return the first problems and, in place of all others, one that says that there are more.
+
+    It is an error if one of those is.
+    """
     rest = iter(problems)
     first = list(islice(rest, most))
     following = next(rest, None)
     if following is not None:
+        is_error = any(problem.severity is Severity.ERROR for problem in chain((following,), rest))
+        severity = Severity.ERROR if is_error else Severity.WARNING
         message = f"there are more than {most:,} problems; correct the ones above first"
-        first.append(Problem(message, "more-problems", following.position))
+        position = following.position
+        first.append(Problem(message, "more-problems", position, severity=severity))
     return first

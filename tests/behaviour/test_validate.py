@@ -45,6 +45,68 @@ def test_run_and_plan_print_warnings_on_stderr(
     assert "warning" not in process.stdout
 
 
+@pytest.mark.parametrize("args", [("run", "--local"), ("plan",), ("validate",)])
+def test_warnings_about_rows_are_shown_by_all_three(
+    wps_run: Script, tmp_path: Path, args: tuple[str, ...]
+) -> None:
+    (tmp_path / "rows.csv").write_text("team\nred \n")
+    (tmp_path / "rows.yaml").write_text(
+        "actions:\n"
+        "  - {actionName: sendToGroup, group: '${each.team}', data: x, forEach: {file: rows.csv}}\n"
+    )
+
+    process = wps_run(*args, "rows.yaml")
+
+    assert process.returncode == 0
+    output = process.stdout if args == ("validate",) else process.stderr
+    assert "rows.csv:2: warning: this cell has blanks around it" in output
+
+
+def test_every_format_has_the_rules_of_warnings(wps_run: Script, tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("actions: []\n")
+
+    outputs = {
+        form: wps_run("validate", "--format", form, "empty.yaml").stdout
+        for form in ("text", "json", "github", "sarif")
+    }
+
+    assert "warning: there are no actions" in outputs["text"]
+    assert json.loads(outputs["json"])["problems"][0]["rule"] == "no-actions"
+    assert outputs["github"].startswith("::warning file=empty.yaml,line=1")
+    (rule,) = json.loads(outputs["sarif"])["runs"][0]["tool"]["driver"]["rules"]
+    assert rule["id"] == "no-actions"
+    assert rule["defaultConfiguration"] == {"level": "warning"}
+
+
+def test_a_folder_is_searched_for_batches_of_lines(wps_run: Script, tmp_path: Path) -> None:
+    """Rows, results and journals are files of lines, too."""
+    batch = '{"data": "x"}\n{"ActionName": "sendToAl", "data": "x"}\n'
+    result = '{"type": "result", "actionName": "sendToAll", "status": "ok"}\n'
+    for suffix in ("ndjson", "jsonl"):
+        (tmp_path / f"batch.{suffix}").write_text(batch)
+        (tmp_path / f"rows.{suffix}").write_text('{"userId": "ada"}\n')
+        (tmp_path / f"results.{suffix}").write_text(result + '{"type": "resu')
+    with (tmp_path / "many.ndjson").open("w") as file:
+        file.truncate(17 * 1024 * 1024)
+
+    process = wps_run("validate", ".")
+
+    assert process.returncode == 1
+    assert "batch.ndjson:2:" in process.stdout
+    assert "batch.jsonl:2:" in process.stdout
+    assert process.stdout.endswith("2 files checked, 4 problems\n")
+    assert process.stderr.endswith("5 files are no playbooks, skipped\n")
+
+
+def test_warnings_never_hide_an_error_nor_become_one(wps_run: Script, tmp_path: Path) -> None:
+    """However many there are."""
+    (tmp_path / "many.yaml").write_text(REPEATED + JOIN * 600)
+    (tmp_path / "wrong.yaml").write_text(REPEATED + JOIN * 600 + "  - {actionName: sendToAl}\n")
+
+    assert wps_run("validate", "many.yaml").returncode == 0
+    assert wps_run("validate", "wrong.yaml").returncode == 1
+
+
 def test_plan_prints_ten_warnings_and_the_number_of_others(wps_run: Script, tmp_path: Path) -> None:
     (tmp_path / "many.yaml").write_text(REPEATED + JOIN * 20)
 

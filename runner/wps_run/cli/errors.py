@@ -5,7 +5,7 @@ What only a failure needs is imported when there is one, which makes `--help` fa
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -100,10 +100,11 @@ MAX_WARNINGS = 10
 """The most warnings that a run shows; `validate` shows all."""
 
 
-def show_warnings(warnings: "Sequence[Problem]") -> None:
-    """Show the first warnings on stderr, and the number of the others."""
-    show_problems(warnings[:MAX_WARNINGS])
-    more = len(warnings) - MAX_WARNINGS
+def show_warnings(warnings: "Iterable[Problem]", earlier: "Collection[Problem]" = ()) -> None:
+    """Show the first warnings that are not `earlier` ones on stderr, and the number of others."""
+    new = [warning for warning in warnings if warning not in earlier]
+    show_problems(new[:MAX_WARNINGS])
+    more = len(new) - MAX_WARNINGS
     if more > 0:
         shown = f"{more} more {'warning' if more == 1 else 'warnings'}"
         show_message(Label.NOTE, f"{shown}; `wps-run validate` shows them all")

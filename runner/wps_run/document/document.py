@@ -132,8 +132,15 @@ class Document:
             if problem.position and first <= problem.position <= last
         )
 
-    def problem_in_string(
-        self, message: str, rule: str, path: Path, offset: int, width: int
+    def problem_in_string(  # noqa: PLR0913 -- what a problem is made of
+        self,
+        message: str,
+        rule: str,
+        path: Path,
+        offset: int,
+        width: int,
+        *,
+        severity: Severity = Severity.ERROR,
     ) -> Problem:
         """Make a problem with a part of the string at a path.
 
@@ -143,6 +150,7 @@ class Document:
             path: The path to the string.
             offset: The offset of the part in the string.
             width: The length of the part.
+            severity: Whether it prevents a run.
 
         The part is located in strings that the source has on one line without escapes; in others
         the problem is with the whole string.
@@ -155,9 +163,9 @@ class Document:
         elif "\n" not in text and value in text:
             begin = start + text.index(value) + offset
         else:
-            return self.problem(message, rule, path)
+            return self.problem(message, rule, path, severity=severity)
         stop = min(begin + width, end)
-        return self._source.problem(message, rule, begin, stop, Severity.ERROR)
+        return self._source.problem(message, rule, begin, stop, severity)
 
     def mask(self, path: Path) -> None:
         """Mask the value at a path in the source lines of all later problems."""

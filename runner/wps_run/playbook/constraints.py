@@ -135,21 +135,18 @@ def compile_predicates(
     fields = {field.name: field for field in action.fields}
     predicates = {}
     for name in names:
-        parts = [compile_schema(schemas[name])]
-        if name in no_slash_names:
-            parts.append(_has_no_slash)
-        predicates[name] = conjunction([*parts, _constraints_of(fields[name], data_type)])
+        rest = _constraints_of(fields[name], data_type, may_have_slash=name not in no_slash_names)
+        predicates[name] = conjunction([compile_schema(schemas[name]), rest])
     return predicates
 
 
-def _has_no_slash(name: str) -> bool:
-    return "/" not in name
-
-
-def _constraints_of(field: Field, data_type: str) -> Predicate:
+def _constraints_of(field: Field, data_type: str, *, may_have_slash: bool) -> Predicate:
     def is_valid(value: Any) -> bool:  # noqa: ANN401 -- what its schema accepts
         return not any(_field_findings(field, value, data_type))
 
-    if field.type is FieldType.STRING:  # most names are ASCII, and then the schema is sufficient
+    if field.type is not FieldType.STRING:
+        return is_valid
+    # Most names are ASCII, and then the schema is sufficient.
+    if may_have_slash:
         return lambda value: value.isascii() or is_valid(value)
-    return is_valid
+    return lambda value: "/" not in value and (value.isascii() or is_valid(value))

@@ -90,7 +90,7 @@ class ExpandedAction(NamedTuple):
         values: Its properties, with all variables substituted; `data` from a file is bytes.
         label: Its label, with all variables substituted.
         problems: What is wrong. If there are any, the values are not usable.
-        cells: The cells of its row.
+        row: Its row; one without cells when the action has no rows.
     """
 
     template: ActionTemplate
@@ -99,7 +99,7 @@ class ExpandedAction(NamedTuple):
     values: Mapping[str, Any]
     label: str | None
     problems: tuple[Problem, ...] = ()
-    cells: Mapping[str, str] = MappingProxyType({})
+    row: Row = Row(MappingProxyType({}), Position("", 0))
 
 
 _ANY_CONNECTION = LiveConnection("connection", "user")
@@ -123,6 +123,11 @@ class Expansion:
 
     Properties that are the same in every row are substituted and checked once. The others are
     checked for each row by predicates, and by the full validator when a predicate fails.
+
+    Attributes:
+        columns: The columns that each property uses.
+        has_known_rows: False when its rows are known only at run time, or are those of a group that
+            was not read; then there are none.
     """
 
     def __init__(self, playbook: Playbook, template: ActionTemplate, scope: VariableScope) -> None:
@@ -132,13 +137,11 @@ class Expansion:
         self._scope = scope
         self._is_known = True
         """False when a value is known only at run time; then values are not checked."""
-        self._is_read = True
-        """False when its rows are those of a group that was not read; then there are none."""
         self._problems: list[Problem] = []
         self._constants: dict[str, Any] = {}
         self._functions: dict[str, CellFunction] = {}
-        self._columns: dict[str, list[str]] = {}
-        """The columns that each of the functions uses."""
+        self.columns: dict[str, list[str]] = {}
+        self.has_known_rows = True
         self._expressions: dict[str, Template] = {}
         """Expressions and JSON with cells outside quotes, which are checked in each row."""
         self._predicates: tuple[tuple[str, Predicate], ...] | None = None
@@ -185,7 +188,7 @@ class Expansion:
         is_list, is_number = isinstance(value, list), self._is_number(key)
         function = _cell_function(parts, is_list=is_list, is_number=is_number)
         if columns:
-            self._columns[key] = columns
+            self.columns[key] = columns
             self._functions[key] = function
         else:
             self._set_constant(key, path, function, value)
@@ -195,7 +198,7 @@ class Expansion:
         template = json_template(value, path, self._parse)
         self._constants["dataType"] = "json"
         if template.columns:
-            self._columns["dataJson"] = list(template.columns)
+            self.columns["dataJson"] = list(template.columns)
             self._functions["data"] = template.fill
         else:
             self._set_constant("data", path, template.fill, "${")
@@ -328,6 +331,7 @@ class Expansion:
             self._add_unusable(path, error)
             return iter(())
         except NotYetKnownError:
+            self.has_known_rows = False
             return iter(())
         return inline_rows(self._document, path, self._substitute_cell)
 
@@ -354,7 +358,7 @@ class Expansion:
         if error:
             raise _SourceError(self._document.problem(f"`group` {error}", "value", path))
         members: Iterable[LiveConnection] = (_ANY_CONNECTION,)
-        self._is_read &= self._scope.live is not None
+        self.has_known_rows &= self._scope.live is not None
         if self._scope.live is not None:
             members = self._scope.live[group]
         position = self._document.position(path)
@@ -382,7 +386,7 @@ class Expansion:
         if message := matrix_size_error(sizes):
             raise _SourceError(self._document.problem(message, "too-many", path, at_key=True))
         yield from problems or islice(
-            matrix_rows(self._document, axes), None if self._is_read else 1
+            matrix_rows(self._document, axes), None if self.has_known_rows else 1
         )
 
     def _axis(self, source: Any, path: Path, problems: list[Problem]) -> Axis:  # noqa: ANN401
@@ -458,7 +462,7 @@ class Expansion:
                 slash_in_names=self._playbook.slash_in_names,
             )
             self._predicates = tuple(predicates.items())
-        if self._is_read and (not problems or item is not None):
+        if self.has_known_rows and (not problems or item is not None):
             yield self._expand(row, item)
 
     def _expand(self, row: Row, item: int | None) -> ExpandedAction:
@@ -480,7 +484,7 @@ class Expansion:
             name = values.pop("dataFile")
             if self._is_known:
                 values["data"] = self._message(name, data_type_of(values))
-        return ExpandedAction(self._template, item, row.position, values, label, (), row.cells)
+        return ExpandedAction(self._template, item, row.position, values, label, (), row)
 
     def _is_unescaped_json(self, values: Mapping[str, Any]) -> bool:
         """Check whether the row makes JSON of a text that was not known to be JSON."""
@@ -560,14 +564,14 @@ class Expansion:
             if unusable:
                 column, error = unusable
                 message = f"{key}: {error.message}"
-                return self._cell_problem(row, key, [column], message, error.rule)
+                return self.cell_problem(row, key, [column], message, error.rule)
         return None
 
     def _row_problem(self, row: Row, finding: Finding) -> Problem:
         """Place a finding at its row, or at its cell if the rows are in the playbook."""
         message = _PROPERTY.sub(r"\1", finding.message)
         key = str(finding.path[0]) if finding.path else self._template.rows_key
-        columns = self._columns.get(key, [])
+        columns = self.columns.get(key, [])
         if self._is_anonymous(row, columns):
             connection = row.cells.get(COLUMN_OF_CONNECTION)
             whose = f"connection `{connection}`" if connection else "a connection in the group"
@@ -575,14 +579,14 @@ class Expansion:
                 f"{key}: {whose} is anonymous, so it has no userId; use an action on the "
                 "connection, with its connectionId"
             )
-        return self._cell_problem(row, key, columns, message, finding.rule)
+        return self.cell_problem(row, key, columns, message, finding.rule)
 
     def _is_anonymous(self, row: Row, columns: Iterable[str]) -> bool:
         """Whether one of the cells is the user of an anonymous connection."""
         for_each = self._template.for_each
         return any(not row.cells[name] and is_user_column(for_each, name) for name in columns)
 
-    def _cell_problem(
+    def cell_problem(
         self, row: Row, key: str, columns: list[str], message: str, rule: str
     ) -> Problem:
         """Make a problem with the value that a property takes from columns of a row."""

@@ -3,6 +3,7 @@
 A warning reports what is almost certainly a mistake.
 """
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -10,19 +11,28 @@ from typing import Any, NamedTuple
 from wps_run.actions.fields import Field, Origin
 from wps_run.actions.locks import Lock, locks_of
 from wps_run.actions.payload import quote_json
-from wps_run.actions.table import OverlapKind, Phase
+from wps_run.actions.table import ACTIONS, OverlapKind, Phase
 from wps_run.document.document import Path
 from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.foreach import strings_in
 from wps_run.playbook.groups import GROUPS
 from wps_run.playbook.model import ActionTemplate, Playbook
 from wps_run.playbook.options import OPTIONS, MissingRule
+from wps_run.playbook.placeholders import find_placeholders
+from wps_run.playbook.row_lint import (
+    ADD_BY_FILTER,
+    BLANKS,
+    filter_message,
+    filters_in_url,
+    takes_no_blanks,
+)
 from wps_run.playbook.steps import LiveSource, live_sources_of
 from wps_run.playbook.variables import (
     NotYetKnownError,
     UnusableReferenceError,
     VariableScope,
     parse_template,
+    reference_problem,
     referenced_names,
 )
 from wps_run.problems import Position, Problem, Severity, did_you_mean
@@ -41,16 +51,32 @@ _WITHOUT_EFFECT = frozenset({"actionName", "name", *OPTIONS})
 """Keys that do not change what an action sends."""
 
 
-def find_warnings(playbook: Playbook) -> Iterator[Problem]:
-    """Yield the warnings about a playbook, rule by rule.
+def find_warnings(
+    playbook: Playbook,
+    *,
+    variables: Collection[str] = (),
+    environment: Collection[str] | None = None,
+) -> Iterator[Problem]:
+    """Yield the warnings about a playbook that its rows do not change, rule by rule.
 
-    Rules: `repeated-action`, `send-after-close`, `empty-data`, `many-excluded`,
+    Rules: `no-actions`, `repeated-action`, `send-after-close`, `undone-action`, `empty-data`,
+    `many-excluded`, `long-filter`, `blanks`, `placeholder`, `unset-environment`,
     `unused-variable`. Actions with errors are not checked.
+
+    Args:
+        playbook: The playbook.
+        variables: The names of the variables from outside.
+        environment: The names of the environment variables that are set, or None if unknown.
     """
+    yield from _find_no_actions(playbook)
     yield from _find_repeated(playbook)
-    yield from _find_sends_after_close(playbook)
+    yield from _find_contradictions(playbook)
     for template in playbook.actions:
         yield from _find_wasteful_values(playbook, template)
+        yield from _find_literal_blanks(playbook, template)
+    yield from find_placeholders(playbook, {*playbook.declarations, *variables})
+    if environment is not None:
+        yield from _find_unset_environment(playbook, environment)
     yield from _find_unused_variables(playbook)
 
 
@@ -259,20 +285,185 @@ class _ActionHistory:
                 self._uses[lock.key] = (lock.use, index)
 
 
-def _find_sends_after_close(playbook: Playbook) -> Iterator[Problem]:
-    closing: ActionTemplate | None = None
-    for template in playbook.actions:
-        if closing is not None and _needs_a_connection(playbook, template):
-            line = playbook.document.position(closing.path).line
+class _Target(NamedTuple):
+    """What a property names, as written.
+
+    Attributes:
+        text: The value of the property.
+        rows: A number for the source of the rows that `${each}` in it stands for; 0 without.
+    """
+
+    text: str
+    rows: int = 0
+
+
+class _LatestUses:
+    """Which action was the latest to use a group. A group with a variable may be any group."""
+
+    def __init__(self) -> None:
+        self._by_group: dict[_Target, int] = {}
+        self._unknown = self._latest = -1
+
+    def add(self, groups: Iterable[_Target], index: int) -> None:
+        for group in groups:
+            self._by_group[group] = self._latest = index
+            if "${" in group.text:
+                self._unknown = index
+
+    def add_unknown(self, index: int) -> None:
+        self._unknown = self._latest = index
+
+    def latest(self, group: _Target) -> int:
+        """Return the index of the latest action that may have used a group, or -1."""
+        if "${" in group.text:
+            return self._latest
+        return max(self._unknown, self._by_group.get(group, -1))
+
+
+class _Contradictions:
+    """Finds actions that undo an earlier one, and those whose target an earlier one closed.
+
+    Two targets are the same if they are written the same and, with `${each}`, for the same rows.
+    """
+
+    def __init__(self, playbook: Playbook) -> None:
+        self._playbook = playbook
+        self._everyone: ActionTemplate | None = None
+        """The action that closed all connections."""
+        self._closed: dict[tuple[str, _Target], int] = {}
+        """The action that closed a user, a connection or the connections in a group."""
+        self._added: dict[object, dict[_Target, int]] = {}
+        """By a member, the groups that it was added to, and by which action."""
+        self._granted: dict[object, int] = {}
+        self._joins, self._reads = _LatestUses(), _LatestUses()
+        self._sources: dict[str, int] = {}
+        """A number for each source of rows."""
+        self._rows = 0
+        """The number of the source of the current action, or 0."""
+
+    def find(self) -> Iterator[Problem]:
+        for index, template in enumerate(self._playbook.actions):
+            self._rows = 0
+            if template.for_each is not None:
+                source = json.dumps(template.for_each, sort_keys=True)
+                self._rows = self._sources.setdefault(source, len(self._sources) + 1)
+            yield from self._find_closed(template)
+            yield from self._find_undone(template)
+            self._add_effects(index, template)
+            self._add_uses(index, template)
+
+    def _find_closed(self, template: ActionTemplate) -> Iterator[Problem]:
+        if not _needs_a_connection(self._playbook, template):
+            return
+        found = self._closing_action(template)
+        if found:
+            closing, state = found
             message = (
-                f"`{template.action.name}` comes after `{closing.action.name}` on line {line}, "
-                "when nobody is connected; write it before"
+                f"`{template.action.name}` comes after `{closing.action.name}` at "
+                f"{self._place(closing)}, when {state}; write it before"
             )
-            yield _warning(playbook, template, "actionName", message, "send-after-close")
+            yield _warning(self._playbook, template, "actionName", message, "send-after-close")
+
+    def _closing_action(self, template: ActionTemplate) -> tuple[ActionTemplate, str] | None:
+        """Return the action that closed the target, and what this means for it."""
+        if self._everyone is not None:
+            return self._everyone, "nobody is connected"
+        for name, target in self._targets(template, *_CLOSED_STATES).items():
+            index = self._closed.get((name, target))
+            is_group = name == "group"
+            if index is None or (is_group and template.action.overlap.kind is OverlapKind.JOIN):
+                continue
+            if not is_group or self._joins.latest(target) < index:
+                return self._playbook.actions[index], _CLOSED_STATES[name]
+        return None
+
+    def _find_undone(self, template: ActionTemplate) -> Iterator[Problem]:
+        kind = template.action.overlap.kind
+        undone: int | None = None
+        if kind is OverlapKind.LEAVE_ALL:
+            groups = self._added.pop(self._member(template), {})
+            unread = [added for group, added in groups.items() if self._is_unread(group, added)]
+            undone = max(unread, default=None)
+        elif kind is OverlapKind.LEAVE or template.action.name == _REMOVE_BY_FILTER:
+            added_to = self._added.get(self._member(template), {})
+            for group in self._groups(template):
+                added = added_to.pop(group, None)
+                if added is not None and self._is_unread(group, added):
+                    undone = added
+        elif kind is OverlapKind.REVOKE:
+            undone = self._granted.pop(self._permission(template), None)
+        if undone is not None:
+            earlier = self._playbook.actions[undone]
+            message = (
+                f"`{template.action.name}` undoes `{earlier.action.name}` at "
+                f"{self._place(earlier)}, and nothing in between needs it; leave both out, or "
+                "write this one first to start afresh"
+            )
+            yield _warning(self._playbook, template, "actionName", message, "undone-action")
+
+    def _is_unread(self, group: _Target, added: int) -> bool:
+        return self._reads.latest(group) <= added
+
+    def _add_effects(self, index: int, template: ActionTemplate) -> None:
+        """Take over whom the action adds or closes."""
+        kind, groups = template.action.overlap.kind, self._groups(template)
+        if kind is OverlapKind.JOIN or template.action.name == ADD_BY_FILTER:
+            self._joins.add(groups, index)
+            self._added.setdefault(self._member(template), {}).update(dict.fromkeys(groups, index))
+        elif kind is OverlapKind.GRANT:
+            self._granted[self._permission(template)] = index
+        elif kind is OverlapKind.CLOSE and not template.values.get("excluded"):
+            for name, target in self._targets(template, *_CLOSED_STATES).items():
+                if template.for_each is None or target.rows:  # else possibly no rows
+                    self._closed[name, target] = index
+
+    def _add_uses(self, index: int, template: ActionTemplate) -> None:
+        """Take over which groups the action reads, and whether somebody is connected after it."""
+        if template.action.overlap.kind in {OverlapKind.SEND, OverlapKind.CLOSE}:
+            self._reads.add(self._groups(template), index)
+        if "filter" in template.values:
+            self._reads.add_unknown(index)
         if _closes_everyone(template):
-            closing = template
-        elif _waits(playbook, template):
-            closing = None  # when its wait ends, somebody is connected again
+            self._everyone = template
+        elif _waits(self._playbook, template):
+            self._everyone = None  # when its wait ends, somebody is connected again
+            self._closed.clear()
+
+    def _target(self, text: str) -> _Target:
+        return _Target(text, self._rows if "${each" in text else 0)
+
+    def _targets(self, template: ActionTemplate, *names: str) -> dict[str, _Target]:
+        """Return what the action names by these properties, by their names."""
+        values = template.values
+        return {name: self._target(values[name]) for name in names if name in values}
+
+    def _groups(self, template: ActionTemplate) -> list[_Target]:
+        group = template.values.get("group")
+        names = template.values.get("groups", [] if group is None else [group])
+        return [self._target(name) for name in names]
+
+    def _member(self, template: ActionTemplate) -> object:
+        """Return what tells apart those that an action adds or removes."""
+        return tuple(self._targets(template, "userId", "connectionId", "filter").items())
+
+    def _permission(self, template: ActionTemplate) -> object:
+        return tuple(self._targets(template, "connectionId", "permission", "targetName").items())
+
+    def _place(self, template: ActionTemplate) -> str:
+        position = self._playbook.document.position(template.path)
+        return f"{position.file}:{position.line}"
+
+
+_CLOSED_STATES = {
+    "connectionId": "this connection is closed",
+    "userId": "this user is not connected",
+    "group": "nobody is in the group",
+}
+_REMOVE_BY_FILTER = ACTIONS["removeConnectionsFromGroups"].name
+
+
+def _find_contradictions(playbook: Playbook) -> Iterator[Problem]:
+    yield from _Contradictions(playbook).find()
 
 
 def _closes_everyone(template: ActionTemplate) -> bool:
@@ -287,7 +478,11 @@ def _needs_a_connection(playbook: Playbook, template: ActionTemplate) -> bool:
     overlap = template.action.overlap
     if _waits(playbook, template):
         return False
-    return overlap.kind in _NEEDS_A_CONNECTION or overlap.phase is Phase.BROADCAST
+    return (
+        overlap.kind in _NEEDS_A_CONNECTION
+        or overlap.phase is Phase.BROADCAST
+        or template.action.name == ADD_BY_FILTER
+    )
 
 
 def _waits(playbook: Playbook, template: ActionTemplate) -> bool:
@@ -306,6 +501,53 @@ def _find_wasteful_values(playbook: Playbook, template: ActionTemplate) -> Itera
             f"{EXCLUDED_LIMIT} it can exceed 8 KiB, which many servers refuse; send to a group"
         )
         yield _warning(playbook, template, "excluded", message, "many-excluded")
+    if not template.has_templates:  # else `RowLint` checks it with its variables filled in
+        for name in filters_in_url(template):
+            if too_long := filter_message(name, template.values[name]):
+                yield _warning(playbook, template, name, too_long, "long-filter")
+
+
+def _find_no_actions(playbook: Playbook) -> Iterator[Problem]:
+    data = playbook.document.data
+    actions = data if playbook.is_bare else data.get("actions") if isinstance(data, dict) else None
+    has_others = playbook.actions or playbook.expectations or playbook.problems
+    if actions == [] and not has_others:
+        path = () if playbook.is_bare else ("actions",)
+        message = "there are no actions, so a run does nothing; add actions to this list"
+        yield playbook.document.problem(message, "no-actions", path, severity=Severity.WARNING)
+
+
+def _find_literal_blanks(playbook: Playbook, template: ActionTemplate) -> Iterator[Problem]:
+    for field in filter(takes_no_blanks, template.action.fields):
+        value = template.values.get(field.name, ())
+        is_list = isinstance(value, list)
+        for index, text in enumerate(value if is_list else [value]):
+            if isinstance(text, str) and text != text.strip() and not field.is_expression:
+                path = (*template.path, field.name, *((index,) if is_list else ()))
+                message = f"`{field.name}` has blanks around it, {BLANKS}"
+                yield playbook.document.problem(message, "blanks", path, severity=Severity.WARNING)
+
+
+def _find_unset_environment(playbook: Playbook, environment: Collection[str]) -> Iterator[Problem]:
+    """Yield a warning for each environment variable that is used and not set, at its first use."""
+    seen: set[str] = set()
+    data = playbook.document.data
+    for key in (
+        ("actions", EXPECT, GROUPS) if isinstance(data, dict) and not playbook.is_bare else ()
+    ):
+        for path, text in strings_in(data.get(key), (key,)):
+            for reference in referenced_names(text):
+                prefix, dot, name = reference.partition(".")
+                if prefix != "env" or not dot or name in environment or name in seen:
+                    continue
+                seen.add(name)
+                message = (
+                    f"the environment variable `{name}` is not set here; a run needs it, in the "
+                    "environment or in the file of --settings"
+                )
+                yield reference_problem(
+                    playbook.document, path, f"${{{reference}}}", message, "unset-environment"
+                )._replace(severity=Severity.WARNING)
 
 
 def _warning(

@@ -147,6 +147,9 @@ _TEXT_MARKS = re.compile(
 )
 """The key of an action anywhere, the schema, or a key of a playbook at the top level."""
 
+_RECORD_MARK = re.compile(rb'\s*\{"type":')
+"""The beginning of a journal, of results or of a plan, whose lines name actions, too."""
+
 
 _JSON_IN_A_STRING = (
     "this is a JSON string that holds JSON, so it was encoded twice; write what is inside the "
@@ -229,7 +232,8 @@ def is_playbook(data: Any) -> bool:  # noqa: ANN401 -- what YAML has
 
 def may_be_playbook(raw: bytes) -> bool:
     """Return whether a text that cannot be read as YAML or JSON is meant as a playbook."""
-    return bool(_TEXT_MARKS.search(raw.replace(b"\0", b"")))
+    raw = raw.replace(b"\0", b"")
+    return bool(_TEXT_MARKS.search(raw)) and not _RECORD_MARK.match(raw)
 
 
 def _kind_of(data: Any, kinds: tuple[ForeignFile, ...]) -> ForeignFile | None:  # noqa: ANN401 -- what YAML has
@@ -246,4 +250,5 @@ def _has_action(items: list[Any]) -> bool:
 
 
 def _names_action(mapping: dict[str, Any]) -> bool:
-    return any(key.lower() in _ACTION_NAMES for key in mapping)
+    """Return whether a mapping is an action, and no record of a run or a plan, which has a type."""
+    return "type" not in mapping and any(key.lower() in _ACTION_NAMES for key in mapping)

@@ -1,6 +1,6 @@
 """Turn a checked playbook, its variables and a hub into a lazy stream of steps."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -27,6 +27,7 @@ from wps_run.playbook.options import (
     parse_duration,
     parse_on_missing,
 )
+from wps_run.playbook.row_lint import RowLint
 from wps_run.playbook.rows import matrix_size, matrix_size_error
 from wps_run.playbook.variables import (
     ListVariable,
@@ -98,24 +99,33 @@ class StepCheck(NamedTuple):
     """The result of checking all steps of a playbook.
 
     Attributes:
-        problems: All problems, in order.
+        problems: All errors, in order.
+        warnings: What is allowed, but almost certainly a mistake, in order.
         steps: How many steps there are; valid when there are no problems.
         owned: How many of them belong to the shard; all of them without shards.
         groups: The groups of the key `groups`, each with its path.
     """
 
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
     steps: int
     owned: int
     groups: Mapping[str, Path] = MappingProxyType({})
 
 
 class _ProblemCollector:
-    """Collects problems, those of bad rows up to `SHOWN_ROWS` for each source."""
+    """Collects problems, those of bad rows up to `SHOWN_ROWS` for each source.
+
+    Attributes:
+        is_full: Whether the rest of the source need not be checked: too much of it is wrong.
+    """
 
     def __init__(self) -> None:
+        self.is_full = False
         self.problems: dict[Problem, Problem] = {}
         """Problems by themselves without what uses the row: a file may be used twice."""
+        self.warnings: dict[Problem, Problem] = {}
+        """Warnings, likewise."""
         self._bad_rows = 0
         self._first_omitted: Position | None = None
 
@@ -124,15 +134,18 @@ class _ProblemCollector:
         new = {key: problem for key, problem in problems.items() if key not in self.problems}
         if expanded.item is not None and new:
             self._bad_rows += 1
+            self.is_full = self.is_full or self._bad_rows >= BAD_ROWS.value
             if self._bad_rows > SHOWN_ROWS:
                 self._first_omitted = self._first_omitted or expanded.position
                 return
         self.problems.update(new)
+        self.is_full = self.is_full or len(self.problems) > PROBLEMS.value
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the rest of the source need not be checked: too much of it is wrong."""
-        return self._bad_rows >= BAD_ROWS.value or len(self.problems) > PROBLEMS.value
+    def add_warnings(self, warnings: Iterable[Problem]) -> None:
+        """Add the warnings about one source, unless there are more than are shown."""
+        if len(self.warnings) <= PROBLEMS.value:
+            for warning in warnings:
+                self.warnings.setdefault(warning._replace(related=None), warning)
 
     def end_source(self) -> None:
         """Report how many bad rows were omitted, and reset the count."""
@@ -160,19 +173,24 @@ def check_steps(
     groups, repeated = _listed_groups(playbook, scope)
     steps = owned = 0
     if problem := _too_many_rows(playbook, scope):
-        return StepCheck((*scope.problems, problem), 0, 0)
+        return StepCheck((*scope.problems, problem), (), 0, 0)
     for template in playbook.actions:
         is_owned = _ownership(template, shard)
+        first = steps
         expansion = _expand(playbook, template, scope)
+        lint = RowLint(playbook, template, expansion) if isinstance(expansion, Expansion) else None
         for expanded in map(removals.check, expansion) if removals else expansion:
             steps += 1
             if expanded.problems:
                 collector.add(_without_secrets(expanded, scope.secrets))
             else:
                 owned += is_owned(expanded.values)
+                if lint:
+                    lint.check(expanded)
             if collector.is_full or steps > ACTIONS.value:
                 break
         collector.end_source()
+        collector.add_warnings(lint.warnings(steps - first) if lint else ())
         if collector.is_full or steps > ACTIONS.value:
             break
     problems = (
@@ -181,7 +199,8 @@ def check_steps(
         *collector.problems.values(),
         *_too_many_steps(playbook, steps),
     )
-    return StepCheck(tuple(limited(problems)), steps, owned, groups)
+    warnings = limited(collector.warnings.values())
+    return StepCheck(tuple(limited(problems)), tuple(warnings), steps, owned, groups)
 
 
 def _listed_groups(
@@ -435,7 +454,7 @@ def _step_maker(
         values = _convert(action, expanded.values) if needs_conversion else expanded.values
         position = expanded.position
         request = make_request(values)
-        request.cells = expanded.cells or None
+        request.cells = expanded.row.cells or None
         return Step(
             index,
             number,
@@ -458,12 +477,11 @@ def _step_maker(
 
 def _expand(
     playbook: Playbook, template: ActionTemplate, scope: VariableScope
-) -> Iterator[ExpandedAction]:
+) -> Expansion | tuple[ExpandedAction]:
     if template.has_templates:
-        yield from Expansion(playbook, template, scope)
-    else:
-        position = playbook.document.position(template.path)
-        yield ExpandedAction(template, None, position, template.values, template.label)
+        return Expansion(playbook, template, scope)
+    position = playbook.document.position(template.path)
+    return (ExpandedAction(template, None, position, template.values, template.label),)
 
 
 def _convert(action: Action, values: Mapping[str, Any]) -> dict[str, Value]:

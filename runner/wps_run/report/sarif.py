@@ -174,6 +174,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             "The name of a variable is not allowed.",
             "Use letters, digits, `_` and `-`; `each` and `env` are reserved.",
         ),
+        "blanks": _warning(
+            "A name has blanks around it, which are part of it.", "Remove them from the cells."
+        ),
         "empty-data": _warning(
             "The action sends an empty message.", "Write the message, or remove the action."
         ),
@@ -181,16 +184,38 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             "An action may change a live group after it was read for the rows of a later action.",
             "Run the later action in a run of its own.",
         ),
+        "long-filter": _warning(
+            "A filter makes the URL too long.",
+            "Add the receivers to a group with `addConnectionsToGroups`, and send to the group.",
+        ),
         "many-excluded": _warning(
             "The list of excluded IDs makes the URL too long.",
             "Add the recipients to a group and send to the group.",
+        ),
+        "no-actions": _warning(
+            "The list of actions is empty.", "Add actions, or run another file."
+        ),
+        "no-rows": _warning(
+            "An action has no rows, so it does nothing.", "Add rows, or remove the action."
+        ),
+        "placeholder": _warning(
+            "A placeholder such as `{{ x }}`, `$X` or `%X%` is not replaced.",
+            "Write `${x}` for a variable, `${each.x}` for a cell, `${env.X}` for the environment.",
         ),
         "repeated-action": _warning(
             "An action is repeated, and no action in between undoes it.", "Remove one of them."
         ),
         "send-after-close": _warning(
-            "An action needs open connections after all were closed.",
+            "An action needs connections that an earlier action closed.",
             "Move it before the close. `onMissing: {wait: 60s}` waits for clients to reconnect.",
+        ),
+        "undone-action": _warning(
+            "An action undoes an earlier one, and no action in between needs it.",
+            "Remove both, or write the one that removes first.",
+        ),
+        "unset-environment": _warning(
+            "An environment variable is not set.",
+            "Set it for the run, in the environment or in the file of `--settings`.",
         ),
         "unused-variable": _warning(
             "A variable is not used.", "Use it as `${name}`, or remove it."

@@ -81,10 +81,12 @@ def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any
     overrides = overrides_from(options)
     default_hub = "" if live else NO_HUB
     plans = planning.plan(inputs, overrides, default_hub=default_hub)
-    show_warnings(planning.find_late_changes(plans))
+    warnings = planning.find_warnings(plans)
+    show_warnings(warnings)
     if live and any(plan.live_groups for plan in plans):
         groups = read_live(plans, options["endpoint"], options["headers"], options["ca_bundle"])
         plans = planning.plan(inputs, overrides, default_hub=default_hub, live=groups)
+        show_warnings(planning.find_warnings(plans), warnings)
     note_empty_shard(plans)
     columns = columns_of(sys.stdout) if sys.stdout.isatty() else None
     if form == "text":

@@ -244,10 +244,12 @@ def command(**values: Any) -> int:
     journal = replace(journal, kept=kept)
     default_hub = planning.LOCAL_HUB if args.local else ""
     plans = planning.plan(playbooks, overrides, default_hub=default_hub)
-    show_warnings(planning.find_late_changes(plans))
+    warnings = planning.find_warnings(plans)
+    show_warnings(warnings)
     if any(plan.live_groups for plan in plans):
         live = _live_groups(args, plans, journal.resume)
         plans = planning.plan(playbooks, overrides, default_hub=default_hub, live=live)
+        show_warnings(planning.find_warnings(plans), warnings)
     note_empty_shard(plans)
     plans, warning = running.fit_open_files(plans, ends=2 if args.local else 1)
     if warning:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ from wps_run.report.formats import FINDING_FORMATS, help_of
 from wps_run.text import Label, replace_invisible
 
 FINDINGS = 1
-SUFFIXES = (".yaml", ".yml", ".json")
+SUFFIXES = (".yaml", ".yml", ".json", *checking.LINES)
 SCHEMA = ".schema.json"
 """The suffix of the files that `wps-run schema --write` and `init` create beside playbooks."""
 
@@ -84,9 +85,10 @@ def command(
 ) -> int:
     """Check playbooks without sending anything.
 
-    PATH is a file, `-` for standard input, or a folder, which is searched for *.yaml, *.yml and
-    *.json, but not *.schema.json. Bare batches of actions are checked, too. Nothing outside the
-    folder is read: a symbolic link, or a file of rows, that leads out of it is an error.
+    PATH is a file, `-` for standard input, or a folder, which is searched for *.yaml, *.yml,
+    *.json, *.ndjson and *.jsonl, but not *.schema.json. Bare batches of actions are checked, too.
+    Nothing outside the folder is read: a symbolic link, or a file of rows, that leads out of it is
+    an error.
 
     In a folder, files without any key of a playbook are skipped and counted. Hidden folders,
     node_modules and virtual environments of Python are not searched.
@@ -108,6 +110,7 @@ def command(
         variables=variables,
         binding_only=binding_only,
         allowed_environment=allowed_environment,
+        environment=os.environ,
     )
     found = _validate(files, check, assigned)
     problems: Sequence[Problem] = found.problems
@@ -175,8 +178,9 @@ def _validate(
     skipped: dict[checking.Skipped, list[str]] = {reason: [] for reason in checking.Skipped}
     used: set[str] = set()
     has_syntax_error = False
+    counts: Counter[Severity] = Counter()
     for file in files:
-        if len(problems) > input_limits.ALL_PROBLEMS.value:
+        if counts[Severity.ERROR] > input_limits.ALL_PROBLEMS.value:
             break
         try:
             playbook = (
@@ -189,12 +193,14 @@ def _validate(
                 continue
             if assigned:
                 used |= used_variables(playbook)
-            problems += check(playbook, root=file.root)
+            found = check(playbook, root=file.root)
         except PlaybookError as error:
             has_syntax_error = True
-            problems += error.problems
+            found = error.problems
         except UsageError as error:
             unreadable.append(error)
+            continue
+        problems += _within_limit(found, counts)
     unused = () if has_syntax_error else find_unused_assignments(assigned, used)
     return Findings(
         limited([*unused, *problems], input_limits.ALL_PROBLEMS.value),
@@ -202,6 +208,14 @@ def _validate(
         skipped[checking.Skipped.OTHER],
         skipped[checking.Skipped.UNREADABLE],
     )
+
+
+def _within_limit(found: Iterable[Problem], counts: Counter[Severity]) -> Iterator[Problem]:
+    """Yield the problems up to the limit of their severity, so that warnings hide no errors."""
+    for problem in found:
+        counts[problem.severity] += 1
+        if counts[problem.severity] <= input_limits.ALL_PROBLEMS.value + 1:
+            yield problem
 
 
 def _format(form: str, problems: Sequence[Problem], files: int) -> str:

@@ -1,0 +1,204 @@
+"""Placeholders of other tools, such as `{{ x }}`, which nothing replaces in a playbook."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from wps_run.document.document import Path
+from wps_run.playbook.expectations import EXPECT
+from wps_run.playbook.foreach import columns_of, strings_in
+from wps_run.playbook.model import ActionTemplate, Playbook, is_of_group
+from wps_run.playbook.options import OPTIONS
+from wps_run.playbook.rows import VALUE_COLUMN
+from wps_run.problems import Problem, Severity
+
+
+class _Placeholder(NamedTuple):
+    """A part of a text that another tool would replace.
+
+    Attributes:
+        start: Its offset in the text.
+        text: The part.
+        remedy: What to write instead.
+    """
+
+    start: int
+    text: str
+    remedy: str
+
+
+_BRACES = re.compile(r"(?<![{$\\])\{\{\{?(?P<name>[^{}\n]{1,200})\}\}\}?")
+_FIRST_NAME = re.compile(r"[-~&\s.$]*(?P<name>[A-Za-z_][\w.-]*)\s*(?:\|.*)?[-~]?\s*", re.ASCII)
+_DOLLAR = re.compile(
+    r"(?<![\w$\\?&])\$(?:env[.:](?P<env>[A-Za-z_]\w*)|(?P<each>each(?:\.\w+)?)\b"
+    r"|\((?P<call>[A-Za-z_]\w*)\)|(?P<name>[A-Za-z_]\w*))",
+    re.ASCII,
+)
+_PERCENT = re.compile(
+    r"(?<![0-9%])%(?P<name>[A-Z_][\w.:-]*[A-Z0-9])(?=%)",
+    re.ASCII | re.IGNORECASE,
+)
+_URL_ENCODED = re.compile(r"[0-9A-F]{2}.*%[0-9A-F]{2}", re.IGNORECASE | re.DOTALL)
+_ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9_]+")
+_LETTER = re.compile(r"[^\W\d_]")
+_KEY_END = re.compile(r'"\s*:')
+
+
+def _placeholders(text: str, names: Mapping[str, str]) -> Iterator[_Placeholder]:
+    """Yield the first placeholder of each form in a text: `{{ x }}`, `$x` and `%x%`.
+
+    A `$` is one only before a name in `names`, `env` or `each`, or a name in capitals like those of
+    environment variables: prices, `$schema` and `$ref` are none.
+
+    Args:
+        text: The text.
+        names: The names of variables and columns, and what is written for each of them.
+    """
+    for find in (_find_braces, _find_dollar, _find_percent):
+        placeholder = find(text, names)
+        if placeholder:
+            yield placeholder
+
+
+def _find_braces(text: str, names: Mapping[str, str]) -> _Placeholder | None:
+    for match in _BRACES.finditer(text) if "{{" in text else ():
+        name = _FIRST_NAME.fullmatch(match["name"])
+        if name or _LETTER.search(match["name"]):
+            remedy = _remedy(name["name"], names, "${%s}") if name else "${name}"
+            return _Placeholder(match.start(), match[0], remedy)
+    return None
+
+
+def _find_dollar(text: str, names: Mapping[str, str]) -> _Placeholder | None:
+    for match in _DOLLAR.finditer(text) if "$" in text else ():
+        remedy = _dollar_remedy(match, names)
+        if remedy:
+            return _Placeholder(match.start(), match[0], remedy)
+    return None
+
+
+def _find_percent(text: str, names: Mapping[str, str]) -> _Placeholder | None:
+    for match in _PERCENT.finditer(text) if "%" in text else ():
+        if not _URL_ENCODED.match(text, match.start("name"), match.end() + 3):
+            remedy = _remedy(match["name"], names, "${env.%s}")
+            return _Placeholder(match.start(), f"{match[0]}%", remedy)
+    return None
+
+
+def _dollar_remedy(match: re.Match[str], names: Mapping[str, str]) -> str | None:
+    """Return what to write instead of a name after a `$`, or None if it is just a text."""
+    text, (start, end) = match.string, match.span()
+    if text[start - 1 : start] == '"' and _KEY_END.match(text, end):
+        return None  # a key of JSON, such as "$type"
+    if match["env"]:
+        return f"${{env.{match['env']}}}"
+    if match["each"]:
+        return f"${{{match['each']}}}" if "each" in names else None
+    name = match["call"] or match["name"]
+    is_known = name in names or _ENVIRONMENT_NAME.fullmatch(name)
+    return _remedy(name, names, "${env.%s}") if is_known else None
+
+
+def _remedy(name: str, names: Mapping[str, str], form: str) -> str:
+    return names.get(name) or names.get(name.lower()) or form % name
+
+
+def find_placeholders(playbook: Playbook, variables: Iterable[str]) -> Iterator[Problem]:
+    """Yield a warning for each placeholder in the texts of a playbook or bare batch."""
+    data = playbook.document.data
+    names = {name: f"${{{name}}}" for name in variables}
+    literals: list[tuple[Path, str]] = [(("name",), playbook.name or "")]
+    literals += strings_in(data["vars"], ("vars",)) if playbook.variables else ()
+    for path, text in literals:
+        for placeholder in _placeholders(text, names):
+            yield _placeholder_problem(playbook, path, placeholder, is_filled_in=False)
+    groups = dict.fromkeys(item.path for item in playbook.actions if is_of_group(item))
+    filled_in = [(path, str(path[-1])) for path in groups]
+    for index, entry in playbook.expectations.items():
+        filled_in += strings_in(entry, (EXPECT, index))
+    for path, text in filled_in:
+        for placeholder in _placeholders(text, names):
+            yield _placeholder_problem(playbook, path, placeholder, is_filled_in=True)
+    for template in playbook.actions:
+        columns = columns_of(template.for_each) or ()
+        each = {"each": ""} if template.for_each is not None else {}
+        known = {**names, **{column: _each(column) for column in columns}, **each}
+        yield from _placeholders_in(playbook, template, known)
+
+
+def find_column_placeholders(
+    playbook: Playbook, template: ActionTemplate, columns: Iterable[str]
+) -> Iterator[Problem]:
+    """Yield a warning for each `$column` in an action whose rows are in a file."""
+    names = {column: _each(column) for column in columns}
+    return _placeholders_in(playbook, template, names, only_names=True)
+
+
+def _placeholders_in(
+    playbook: Playbook,
+    template: ActionTemplate,
+    names: Mapping[str, str],
+    *,
+    only_names: bool = False,
+) -> Iterator[Problem]:
+    """Yield the placeholders in the strings of an action.
+
+    Args:
+        playbook: The playbook.
+        template: The action.
+        names: The names of variables and columns, and what is written for each of them.
+        only_names: Whether to yield only those of a `$` before one of the names.
+    """
+    is_filled_in = not playbook.is_bare
+    for path, text in _texts(playbook, template):
+        for placeholder in _placeholders(text, names):
+            if not only_names or placeholder.text.strip("$()") in names:
+                yield _placeholder_problem(playbook, path, placeholder, is_filled_in=is_filled_in)
+        if playbook.is_bare and "${" in text:
+            start = text.index("${")
+            reference = text[start : text.find("}", start) + 1] or "${"
+            placeholder = _Placeholder(start, reference, "")
+            yield _placeholder_problem(playbook, path, placeholder, is_filled_in=False)
+
+
+def _texts(playbook: Playbook, template: ActionTemplate) -> Iterator[tuple[Path, str]]:
+    """Yield the strings of an action that are sent or name something, with their paths.
+
+    Of a bare batch, which a function returns, these are the names: messages are its own.
+    """
+    names = {field.name for field in template.action.fields if field.is_name}
+    is_binary = template.values.get("dataType") == "binary"
+    if is_of_group(template):
+        if template.kept is None:
+            yield from strings_in(template.for_each, template.rows_path)
+        return
+    for key, value in playbook.document.value_at(template.path).items():
+        is_own = key in names if playbook.is_bare else key not in _WITHOUT_TEXT
+        if is_own and not (key == "data" and is_binary):
+            yield from strings_in(value, (*template.path, key))
+
+
+_WITHOUT_TEXT = frozenset({"actionName", *OPTIONS})
+
+
+def _placeholder_problem(
+    playbook: Playbook, path: Path, placeholder: _Placeholder, *, is_filled_in: bool
+) -> Problem:
+    instead = f"write `{placeholder.remedy}`" if is_filled_in else "write the value itself"
+    message = f"`{placeholder.text}` is not replaced here, it stays as it is; {instead}"
+    if not isinstance(playbook.document.value_at(path), str):  # the name of a group
+        return playbook.document.problem(
+            message, "placeholder", path, at_key=True, severity=Severity.WARNING
+        )
+    return playbook.document.problem_in_string(
+        message,
+        "placeholder",
+        path,
+        placeholder.start,
+        len(placeholder.text),
+        severity=Severity.WARNING,
+    )
+
+
+def _each(column: str) -> str:
+    return "${each}" if column == VALUE_COLUMN else f"${{each.{column}}}"
