@@ -343,6 +343,23 @@ def test_rows_that_an_earlier_action_changes_are_a_warning(run: Run) -> None:
     assert warning in run("validate", "later.yaml")[1]
 
 
+@pytest.mark.parametrize("args", [("plan", "--live"), ("run",)])
+def test_warnings_are_shown_once_though_a_run_is_planned_twice(
+    service: LocalPubSub, run: Run, args: tuple[str, ...]
+) -> None:
+    """Those that only its connections lead to come after the group was read."""
+    service.client("ada", groups=["launch-red"])
+    write("members.csv", "userId,team\nbob ,blue\n")
+    long = "userId eq '${each.userId}'" + " or userId eq 'x'" * 300
+    send = f'forEach: {{group: launch-red}}, actionName: sendToAll, filter: "{long}", data: x'
+    code, _, errors = run(*args, write("p.yaml", f"{LATER}  - {{{send}}}\n"))
+    assert code == 0
+    shown = [line for line in errors.splitlines() if "warning:" in line]
+    assert len(shown) == 4
+    assert "this cell has blanks around it" in shown[2]
+    assert "`filter` takes 8,723 bytes of the URL" in shown[3]
+
+
 @pytest.mark.parametrize(
     ("change", "warns"),
     [

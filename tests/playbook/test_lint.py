@@ -13,6 +13,7 @@ from wps_run.actions.table import ACTIONS
 from wps_run.checking import validate
 from wps_run.playbook.files import Files
 from wps_run.playbook.lint import find_unused_assignments, find_warnings, used_variables
+from wps_run.playbook.live import LiveConnection, LiveGroups
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.steps import check_steps
 from wps_run.playbook.variables import VariableScope
@@ -589,3 +590,78 @@ def test_warnings_of_any_playbook_have_a_place_in_it(
         assert problem.width > 0
     for problem in find_warnings(playbook, environment=()):
         assert problem.severity is Severity.WARNING
+
+
+@pytest.mark.parametrize(
+    "remove",
+    [
+        "{actionName: removeUserFromGroup, userId: '${each}', group: red, forEach: [ada]}",
+        "{actionName: removeUserFromAllGroups, userId: '${each}', forEach: [ada]}",
+    ],
+)
+def test_removing_again_whom_groups_adds_is_an_error_and_no_warning(remove: str) -> None:
+    text = f"groups: {{red: {{users: [ada]}}}}\nactions:\n  - {remove}\n"
+
+    assert [one.rule for one in validate(read_playbook(text, "p.yaml"), {})] == [
+        "group-contradiction"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("actions", "rules"),
+    [
+        (["{actionName: closeGroupConnections, group: red}"], []),
+        (["{actionName: closeGroupConnections, group: red}", HELLO], ["send-after-close"]),
+    ],
+)
+def test_a_group_may_be_closed_whose_members_are_listed(
+    actions: list[str], rules: list[str]
+) -> None:
+    """For example to close the connections of those who were in it before."""
+    lines = "".join(f"  - {action}\n" for action in actions)
+    text = f"groups: {{red: {{users: [ada]}}}}\nactions:\n{lines}"
+
+    assert [one.rule for one in validate(read_playbook(text, "p.yaml"), {})] == rules
+
+
+def test_names_and_lists_of_groups_use_variables() -> None:
+    text = (
+        "vars: {room: red, ada: ada}\n"
+        "groups:\n  '${room}-${env.TEAM}': {users: ['${ada}', '${env.USER}']}\nactions: []\n"
+    )
+
+    found = validate(read_playbook(text, "p.yaml"), {}, environment=())
+
+    assert [(one.rule, str(one.position), one.width) for one in found] == [
+        ("unset-environment", "p.yaml:3:12", len("${env.TEAM}")),
+        ("unset-environment", "p.yaml:3:46", len("${env.USER}")),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "groups: {red: {users: [], prune: true, allowEmpty: true}}\n",
+        f"actions:\n{send('x', forEach={'group': 'red'})}",
+        f"actions:\n{send('x', forEach={'matrix': {'a': {'group': 'red', 'column': 'userId'}}})}",
+    ],
+)
+@pytest.mark.parametrize("live", [None, {"red": ()}])
+def test_live_groups_and_those_that_are_pruned_may_be_empty(
+    text: str, live: LiveGroups | None
+) -> None:
+    playbook = read_playbook(text, "p.yaml")
+
+    check = check_steps(playbook, VariableScope(inputs=Files(Path()), live=live))
+
+    assert (check.problems, check.warnings) == ((), ())
+
+
+def test_the_names_of_those_who_are_connected_are_as_they_are() -> None:
+    live = {"red": (LiveConnection("c", " ada"),)}
+    text = f"actions:\n{send('x', forEach={'group': 'red'}, group='${each.userId}')}"
+    playbook = read_playbook(text, "p.yaml")
+
+    check = check_steps(playbook, VariableScope(inputs=Files(Path()), live=live))
+
+    assert (check.problems, check.warnings) == ((), ())

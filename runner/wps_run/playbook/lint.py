@@ -16,7 +16,7 @@ from wps_run.document.document import Path
 from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.foreach import strings_in
 from wps_run.playbook.groups import GROUPS
-from wps_run.playbook.model import ActionTemplate, Playbook
+from wps_run.playbook.model import ActionTemplate, Playbook, is_of_group
 from wps_run.playbook.options import OPTIONS, MissingRule
 from wps_run.playbook.placeholders import find_placeholders
 from wps_run.playbook.row_lint import (
@@ -209,12 +209,25 @@ def find_unused_assignments(names: Iterable[str], used: Collection[str]) -> Iter
 
 def used_variables(playbook: Playbook) -> frozenset[str]:
     """Return the names in `${…}` in actions, groups and expectations, also with errors."""
+    texts = _texts_with_variables(playbook)
+    return frozenset(name for _, text in texts for name in referenced_names(text))
+
+
+def _texts_with_variables(playbook: Playbook) -> Iterator[tuple[Path, str]]:
+    """Yield the texts whose `${…}` are replaced, also with errors, in their order with their paths.
+
+    The name of a group has the path of its entry.
+    """
     data = playbook.document.data
     if playbook.is_bare or not isinstance(data, dict):
-        return frozenset()
-    lists = [data.get("actions"), data.get(EXPECT), data.get(GROUPS), list(data.get(GROUPS) or ())]
-    strings = strings_in(lists)
-    return frozenset(name for _, text in strings for name in referenced_names(text))
+        return
+    for key, value in data.items():
+        if key == GROUPS and isinstance(value, dict):
+            for name, entry in value.items():
+                yield (key, name), name
+                yield from strings_in(entry, (key, name))
+        elif key in {"actions", EXPECT}:
+            yield from strings_in(value, (key,))
 
 
 def _find_unused_variables(playbook: Playbook) -> Iterator[Problem]:
@@ -343,6 +356,8 @@ class _Contradictions:
 
     def find(self) -> Iterator[Problem]:
         for index, template in enumerate(self._playbook.actions):
+            if is_of_group(template):
+                continue  # comes first, and what removes it again is an error
             self._rows = 0
             if template.for_each is not None:
                 source = json.dumps(template.for_each, sort_keys=True)
@@ -530,24 +545,28 @@ def _find_literal_blanks(playbook: Playbook, template: ActionTemplate) -> Iterat
 
 def _find_unset_environment(playbook: Playbook, environment: Collection[str]) -> Iterator[Problem]:
     """Yield a warning for each environment variable that is used and not set, at its first use."""
-    seen: set[str] = set()
-    data = playbook.document.data
-    for key in (
-        ("actions", EXPECT, GROUPS) if isinstance(data, dict) and not playbook.is_bare else ()
-    ):
-        for path, text in strings_in(data.get(key), (key,)):
-            for reference in referenced_names(text):
-                prefix, dot, name = reference.partition(".")
-                if prefix != "env" or not dot or name in environment or name in seen:
-                    continue
-                seen.add(name)
-                message = (
-                    f"the environment variable `{name}` is not set here; a run needs it, in the "
-                    "environment or in the file of --settings"
-                )
-                yield reference_problem(
-                    playbook.document, path, f"${{{reference}}}", message, "unset-environment"
-                )._replace(severity=Severity.WARNING)
+    first_uses: dict[str, Path] = {}
+    for path, text in _texts_with_variables(playbook):
+        for name in referenced_names(text):
+            if name.startswith("env."):
+                first_uses.setdefault(name, path)
+    for reference, path in first_uses.items():
+        name = reference.removeprefix("env.")
+        if name in environment:
+            continue
+        message = (
+            f"the environment variable `{name}` is not set here; a run needs it, in the "
+            "environment or in the file of --settings"
+        )
+        problem = reference_problem(
+            playbook.document,
+            path,
+            f"${{{reference}}}",
+            message,
+            "unset-environment",
+            at_key=path[:-1] == (GROUPS,),
+        )
+        yield problem._replace(severity=Severity.WARNING)
 
 
 def _warning(

@@ -828,11 +828,11 @@ def referenced_names(text: str) -> Iterator[str]:
             yield match["name"]
 
 
-def reference_problem(
-    document: Document, path: Path, reference: str, message: str, rule: str
+def reference_problem(  # noqa: PLR0913 -- what a problem is made of
+    document: Document, path: Path, reference: str, message: str, rule: str, *, at_key: bool = False
 ) -> Problem:
-    """Make a problem with one `${…}` in the text at a path, at the position of the reference."""
-    problem = document.problem(message, rule, path)
+    """Make a problem with one `${…}` in the text or key at a path, at its position."""
+    problem = document.problem(message, rule, path, at_key=at_key)
     position = problem.position
     offset = problem.line.find(reference, position.column - 1) if position else -1
     if position is None or offset < 0:
