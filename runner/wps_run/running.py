@@ -12,6 +12,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Collection,
     Iterable,
     Iterator,
     Mapping,
@@ -61,6 +62,7 @@ from wps_run.state.read_back import Doubts
 from wps_run.state.reader import ReadError, StateReader, StateSource
 
 if TYPE_CHECKING:
+    from wps_run.emulator.seed import SeedClient
     from wps_run.rehearsal import Rehearsal, SimulatedState
 
 
@@ -86,8 +88,9 @@ def rehearsal(
     faults: Sequence[str] = (),
     fault_seed: int | None = None,
     absent: Mapping[str, float | None] | None = None,
+    seed: "Sequence[SeedClient] | None" = None,
 ) -> "Rehearsal":
-    """Return an emulator with a simulated client for every name in the plans.
+    """Return an emulator with a simulated client for every name in the plans, or those of a seed.
 
     The arguments and errors are those of `wps_run.rehearsal.Rehearsal`.
     """
@@ -95,7 +98,33 @@ def rehearsal(
 
     steps = ((plan.hub, plan.steps()) for plan in plans)
     secrets = plans[0].scope.secrets if plans else NO_SECRETS
-    return Rehearsal(steps, faults=faults, fault_seed=fault_seed, absent=absent, secrets=secrets)
+    return Rehearsal(
+        steps, faults=faults, fault_seed=fault_seed, absent=absent, seed=seed, secrets=secrets
+    )
+
+
+def simulated_live(
+    plans: Sequence[Plan],
+    *,
+    seed: "Sequence[SeedClient] | None" = None,
+    absent: Collection[str] = (),
+) -> tuple[LiveGroups, ...]:
+    """Return the live groups of a rehearsal, as `read_live` does for the service.
+
+    Args:
+        plans: What `wps_run.planning.plan` returned without them.
+        seed: The clients of the rehearsal; without a seed, the groups are empty.
+        absent: Users and connections that are not connected at the start.
+
+    Raises:
+        UsageError: Two clients of the seed have the same connection ID.
+    """
+    from wps_run.rehearsal import seeded_clients, seeded_groups  # noqa: PLC0415 -- as `rehearsal`
+
+    return tuple(
+        seeded_groups(seeded_clients(seed or (), plan.hub, absent), plan.live_groups)
+        for plan in plans
+    )
 
 
 async def read_live(

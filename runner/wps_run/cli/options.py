@@ -5,14 +5,20 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import click
 from click.core import ParameterSource
 
 from wps_run import input_limits
 from wps_run.checking import read_text
-from wps_run.cli.inputs import FILE, Decorated, read_variables, variable_options
+from wps_run.cli.inputs import (
+    FILE,
+    Decorated,
+    read_seed_file,
+    read_variables,
+    variable_options,
+)
 from wps_run.cli.terminal import show_message
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.function_files import FunctionBinding, parse_function, parse_settings
@@ -44,6 +50,7 @@ from wps_run.redaction import Secrets, mask_secrets
 from wps_run.text import Label
 
 if TYPE_CHECKING:
+    from wps_run.emulator.seed import SeedClient
     from wps_run.journal.format import KeptOptions
     from wps_run.playbook.live import LiveGroups
 
@@ -539,7 +546,14 @@ def _parse_absences(
 
 
 def rehearsal_options(command: Decorated) -> Decorated:
-    """Add `--absent`, `--fault` and `--fault-seed`."""
+    """Add `--seed`, `--absent`, `--fault` and `--fault-seed`."""
+    command = click.option(
+        "--seed",
+        type=FILE,
+        metavar="FILE",
+        help="With --local: connect the clients of this YAML or JSON file, and nobody else, in "
+        "place of one for each name in the playbooks. `wps-run snapshot` writes such a file.",
+    )(command)
     command = click.option(
         "--absent",
         callback=_parse_absences,
@@ -551,20 +565,41 @@ def rehearsal_options(command: Decorated) -> Decorated:
     return fault_options(command)
 
 
+class RehearsalArguments(TypedDict):
+    """Arguments of `running.rehearsal`."""
+
+    faults: Sequence[str]
+    fault_seed: int | None
+    absent: Mapping[str, float | None]
+    seed: "Sequence[SeedClient] | None"
+
+
 def rehearsal_arguments(
     faults: Sequence[str],
     fault_seed: int | None,
     absent: Sequence[tuple[str, float | None]],
+    seed: str | None,
     *,
     local: bool,
-) -> dict[str, Any]:
+) -> RehearsalArguments:
     """Return the values of these options as arguments of `running.rehearsal`.
 
     Raises:
-        UsageError: They are given without `--local`.
+        UsageError: They are given without `--local`, or the seed cannot be read.
+        PlaybookError: The seed is invalid.
     """
-    options = {"--fault": faults, "--fault-seed": fault_seed is not None, "--absent": absent}
+    options = {
+        "--seed": seed,
+        "--fault": faults,
+        "--fault-seed": fault_seed is not None,
+        "--absent": absent,
+    }
     given = [flag for flag, value in options.items() if value]
     if given and not local:
         raise UsageError(f"{given[0]} is for rehearsals; add --local")
-    return {"faults": faults, "fault_seed": fault_seed, "absent": dict(absent)}
+    return {
+        "faults": faults,
+        "fault_seed": fault_seed,
+        "absent": dict(absent),
+        "seed": None if seed is None else read_seed_file(seed, default_hub=""),
+    }

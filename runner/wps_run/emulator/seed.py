@@ -69,18 +69,19 @@ class SeedClient:
     permissions: tuple[tuple[Permission, str], ...] = ()
 
 
-def read_seed(data: object) -> list[SeedClient]:
+def read_seed(data: object, default_hub: str = DEFAULT_HUB) -> list[SeedClient]:
     """Check a seed and return its clients, in order.
 
     Args:
         data: `{"hub": ..., "clients": [...]}`; `hub` is optional. A client has any of `hub`,
             `userId`, `connectionId`, `groups` (names), `permissions` (permission to groups) and
             `count`; with a `count`, `${n}` in its names stands for 1, 2 and so on.
+        default_hub: The hub of clients that name none, nor does the seed.
 
     Raises:
         SeedError: The seed is invalid.
     """
-    reader = _Reader()
+    reader = _Reader(default_hub)
     clients = list(reader.read(data))
     if reader.problems:
         raise SeedError(reader.problems)
@@ -90,15 +91,16 @@ def read_seed(data: object) -> list[SeedClient]:
 class _Reader:
     """Reads a seed and collects its problems."""
 
-    def __init__(self) -> None:
+    def __init__(self, default_hub: str) -> None:
         self.problems: list[SeedProblem] = []
+        self._default_hub = default_hub
         self._clients_left = CLIENT_LIMIT
         self._names_left = NAME_LIMIT
         self._connections: set[tuple[str, str]] = set()
 
     def read(self, data: object) -> Iterator[SeedClient]:
         seed = self._mapping(data, (), ("hub", "clients"), EXAMPLE)
-        hub = self._name(seed, (), "hub", is_hub_name) or DEFAULT_HUB
+        hub = self._name(seed, (), "hub", is_hub_name) or self._default_hub
         clients = seed.get("clients", [])
         if not isinstance(clients, list):
             self._add_problem(("clients",), f"must be a list, as in {EXAMPLE}")

@@ -5,7 +5,7 @@ import secrets
 import ssl
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Self
 
 from aiohttp import web
@@ -245,22 +245,34 @@ class Emulator:
         Raises:
             SeedError: The seed is invalid, or an ID is in use; no client was connected.
         """
-        clients = read_seed(data)
+        return self.connect(read_seed(data))
+
+    def connect(self, clients: Sequence[SeedClient]) -> int:
+        """Connect the clients of a seed that was read, and return their number.
+
+        Raises:
+            SeedError: An ID is in use; no client was connected.
+        """
         duplicates = [client for client in clients if self._is_connected(client)]
         if duplicates:
             ids = ", ".join(f"`{client.connection_id}`" for client in duplicates[:3])
             raise SeedError([SeedProblem(("clients",), f"already connected: {ids}")])
         for client in clients:
-            connection_id = self.attach(
-                client.hub,
-                NullClient(),
-                user_id=client.user_id,
-                connection_id=client.connection_id,
-                groups=client.groups,
-            )
-            for permission, group in client.permissions:
-                self._hubs[client.hub].hub.grant(permission, connection_id, group)
+            self.attach_seeded(client)
         return len(clients)
+
+    def attach_seeded(self, client: SeedClient) -> str:
+        """Connect a client of a seed and return its connection ID. Errors: `attach`."""
+        connection_id = self.attach(
+            client.hub,
+            NullClient(),
+            user_id=client.user_id,
+            connection_id=client.connection_id,
+            groups=client.groups,
+        )
+        for permission, group in client.permissions:
+            self._hubs[client.hub].hub.grant(permission, connection_id, group)
+        return connection_id
 
     def reset(self) -> None:
         """Close all connections, and clear hubs, request log, counters and faults.

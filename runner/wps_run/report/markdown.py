@@ -8,7 +8,7 @@ from wps_run.execution.result import ExpectationResult, Result, Status
 from wps_run.execution.run_info import Destination
 from wps_run.execution.summary import Summary
 from wps_run.report.run_report import RunReport
-from wps_run.report.simulation import SCOPE_NOTE, Simulation
+from wps_run.report.simulation import Simulation
 from wps_run.report.statistics import FailureGroup, RunStatistics, statistics_of
 from wps_run.report.values import whole_target
 from wps_run.text import replace_invisible
@@ -42,7 +42,7 @@ def markdown(report: RunReport) -> Iterator[str]:
     yield from _expectations(report)
     yield from _slowest(statistics)
     if report.simulations:
-        yield f"\n{SCOPE_NOTE}\n"
+        yield f"\n{report.simulations[0].scope_note}\n"
     for simulation in report.simulations:
         yield from _simulation(simulation)
     yield "\n_`ok` means that the service accepted the action. Delivery is not confirmed._\n"
@@ -193,6 +193,7 @@ def _simulation(simulation: Simulation) -> Iterator[str]:
             f"{_text(permission.rule)} {_text(permission.group)}",
         ],
     )
+    yield _list([simulation.absent_title], simulation.absent, lambda name: [_text(name)])
 
 
 def _list(

@@ -18,12 +18,6 @@ MAX_ROWS = 12
 NAMES_COLUMNS = 64
 """The columns that the names in one row may take, approximately."""
 
-SCOPE_NOTE = (
-    "Only clients named by the `userId` or `connectionId` of an action are simulated. "
-    "The real hub may have others."
-)
-"""What a rehearsal cannot show. Each report says it once."""
-
 NO_CLIENT = "none of the simulated clients"
 
 _Item = TypeVar("_Item")
@@ -152,6 +146,7 @@ class Simulation(
         fault_seed: The seed that repeats the same faults; None when none were injected.
         fault_hits: The injected faults.
         repeats: The number of requests that were sent again.
+        seeded: The number of clients that are from a seed; None without a seed.
     """
 
     hub: str
@@ -164,12 +159,28 @@ class Simulation(
     fault_seed: int | None = None
     fault_hits: tuple[FaultHits, ...] = ()
     repeats: int = 0
+    seeded: int | None = None
 
     @property
     def clients_text(self) -> str:
-        """`2 simulated clients`."""
+        """`2 simulated clients`, or `2 simulated clients, 2 from the seed`."""
         noun = "client" if self.client_count == 1 else "clients"
-        return f"{self.client_count:,} simulated {noun}"
+        source = "" if self.seeded is None else f", {self.seeded:,} from the seed"
+        return f"{self.client_count:,} simulated {noun}{source}"
+
+    @property
+    def scope_note(self) -> str:
+        """What the rehearsal cannot show. Each report says it once."""
+        if self.seeded is None:
+            scope = "Only clients named by the `userId` or `connectionId` of an action are"
+        else:
+            scope = "Only the clients of the seed are"
+        return f"{scope} simulated. The real hub may have others."
+
+    @property
+    def absent_title(self) -> str:
+        """`Absent`; with a seed also why."""
+        return "Absent" if self.seeded is None else "Absent (not connected by the seed)"
 
     @property
     def faults_title(self) -> str:
@@ -184,7 +195,7 @@ class Simulation(
         lines += _section("Closed", _by_reason(self.closed_clients), _closed_row, NO_CLIENT)
         lines += _section("Permissions", _by_rules(self.permissions), _permission_row)
         if self.absent:
-            lines += ["\n  Absent", f"    {_names(Counter(self.absent))}"]
+            lines += [f"\n  {self.absent_title}", f"    {_names(Counter(self.absent))}"]
         if self.fault_seed is not None:
             lines += _section(self.faults_title, self.fault_hits, _fault_row)
             verb = "was" if self.repeats == 1 else "were"
@@ -198,6 +209,8 @@ class Simulation(
             del record["absent"]
         if self.fault_seed is None:
             del record["faultSeed"], record["faults"], record["repeats"]
+        if self.seeded is None:
+            del record["seeded"]
         return record
 
     def without_text(self) -> "Simulation":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from wps_run.execution.result import ActionError, ExpectationResult, Result, Status
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.summary import Summary
-from wps_run.report.simulation import SCOPE_NOTE, Simulation
+from wps_run.report.simulation import Simulation
 from wps_run.report.values import action_text
 from wps_run.text import (
     Label,
@@ -130,7 +130,7 @@ class TextReporter:
         parts = [self._cut(simulation.as_text()) for simulation in simulations]
         rest = "".join((*self._unlisted(), *self._repeated_hints(), totals))
         if parts:
-            parts.insert(0, self._fit(f"\n{SCOPE_NOTE}\n"))
+            parts.insert(0, self._fit(f"\n{simulations[0].scope_note}\n"))
         return "".join(parts) + self._fit(rest)
 
     def _action(self, result: Result) -> str:

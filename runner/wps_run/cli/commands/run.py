@@ -31,6 +31,7 @@ from wps_run.cli.journals import (
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import (
     RecordingCommand,
+    RehearsalArguments,
     ca_bundle_option,
     gateway_options,
     given_options,
@@ -70,6 +71,7 @@ from wps_run.text import Label
 
 if TYPE_CHECKING:
     from wps_run.connect.endpoint import Endpoint
+    from wps_run.emulator.seed import SeedClient
     from wps_run.rehearsal import Rehearsal
 
 
@@ -85,6 +87,7 @@ class RunArguments:
     faults: tuple[str, ...]
     fault_seed: int | None
     absent: tuple[tuple[str, float | None], ...]
+    seed: str | None
     endpoint: str | None
     headers: tuple[tuple[str, str], ...]
     ca_bundle: str | None
@@ -222,7 +225,9 @@ def command(**values: Any) -> int:
     if journal.resume:
         values |= reused_values(context, recorded, given, journal.resume)
         args = RunArguments.of(values)
-    faults = rehearsal_arguments(args.faults, args.fault_seed, args.absent, local=args.local)
+    simulation = rehearsal_arguments(
+        args.faults, args.fault_seed, args.absent, args.seed, local=args.local
+    )
     overrides = overrides_from(values)
     context.with_resource(
         logging_to_stderr(args.log_level, verbose=args.verbose, secrets=overrides.secrets)
@@ -236,7 +241,8 @@ def command(**values: Any) -> int:
                 f"the playbook of `{journal.resume}` came from standard input; give it again: "
                 + resume_command(Path(journal.resume), history.run, paths, recorded)
             )
-    reports = report_paths(args.reports, filter(None, (*paths, args.journal, args.resume)))
+    needed = filter(None, (*paths, args.journal, args.resume, args.seed))
+    reports = report_paths(args.reports, needed)
     playbooks = read_inputs(paths)
     assigned = [name for name, _ in values["assignments"]]
     show_warnings(checking.find_run_warnings(playbooks, assigned))
@@ -247,10 +253,16 @@ def command(**values: Any) -> int:
     warnings = planning.find_warnings(plans)
     show_warnings(warnings)
     if any(plan.live_groups for plan in plans):
-        live = _live_groups(args, plans, journal.resume)
+        live = (
+            recorded_live(Path(journal.resume), plans)
+            if journal.resume
+            else _live_groups(args, plans, simulation)
+        )
         plans = planning.plan(playbooks, overrides, default_hub=default_hub, live=live)
         show_warnings(planning.find_warnings(plans), warnings)
     note_empty_shard(plans)
+    if simulation["seed"] is not None:
+        _warn_of_empty_hubs(plans, simulation["seed"])
     plans, warning = running.fit_open_files(plans, ends=2 if args.local else 1)
     if warning:
         show_message(Label.WARNING, warning)
@@ -258,7 +270,7 @@ def command(**values: Any) -> int:
     progress = choose_mode(sys.stderr, os.environ, wanted=not (args.quiet or args.no_progress))
     gc.freeze()  # what exists now stays to the end, so the collector need not look at it again
     open_context = (
-        _local_context(plans, output, journal, running.rehearsal(plans, **faults))
+        _local_context(plans, output, journal, running.rehearsal(plans, **simulation))
         if args.local
         else _service_context(
             args,
@@ -272,35 +284,52 @@ def command(**values: Any) -> int:
 
 
 def _live_groups(
-    args: RunArguments, plans: Sequence[Plan], resumed: str | None
+    args: RunArguments, plans: Sequence[Plan], simulation: RehearsalArguments
 ) -> Sequence[LiveGroups]:
-    """Return the live groups of the plans: those of the run that is resumed, or as they are now.
+    """Return the live groups of the plans as they are now.
 
     Raises:
-        JournalError: The rows file of the run that is resumed is missing or damaged.
         SettingsError: An endpoint is missing or cannot be used.
         ReadError: A group cannot be read.
     """
-    if resumed:
-        return recorded_live(Path(resumed), plans)
     if args.local:
-        return _simulated_groups(plans)
+        if simulation["seed"] is None:
+            _warn_of_no_people(plans)
+        absent = simulation["absent"]
+        return running.simulated_live(plans, seed=simulation["seed"], absent=absent)
     return read_live(plans, args.endpoint, args.headers, args.ca_bundle)
 
 
-def _simulated_groups(plans: Sequence[Plan]) -> Sequence[LiveGroups]:
-    """Return the live groups of a rehearsal before its first action, which are empty."""
+def _warn_of_no_people(plans: Sequence[Plan]) -> None:
+    """Warn that the live groups of a rehearsal without a seed are empty."""
     groups = dict.fromkeys(
         value_text(plan.scope.secrets.mask(group)) for plan in plans for group in plan.live_groups
     )
     noun = "group" if len(groups) == 1 else "groups"
     show_message(
         Label.WARNING,
-        f"nobody is simulated in the live {noun} {', '.join(groups)}, so there are no rows from "
-        "there; `--seed` gives people",
+        f"nobody is simulated in the live {noun} {', '.join(groups)}, so no rows come from there "
+        "and nobody is removed; add the people with --seed FILE, which `wps-run snapshot` writes",
     )
-    return [dict.fromkeys(plan.live_groups, ()) for plan in plans]
 
+
+def _warn_of_empty_hubs(plans: Sequence[Plan], seed: "Sequence[SeedClient]") -> None:
+    """Warn of each hub of a rehearsal in which the seed has no client."""
+    seeded = dict.fromkeys(client.hub for client in seed)
+    if "" in seeded:
+        return
+    others = ", ".join(f"`{hub}`" for hub in list(seeded)[:_SHOWN_HUBS]) or "no hub"
+    for hub in dict.fromkeys(plan.hub for plan in plans):
+        if hub.lower() not in seeded:
+            show_message(
+                Label.WARNING,
+                f"the seed has no client in hub `{hub}`, so nobody is there; its clients are in "
+                f"{others}",
+            )
+
+
+_SHOWN_HUBS = 3
+"""The most hubs of a seed that a warning names."""
 
 OpenContext = Callable[[AsyncExitStack], Awaitable[RunContext]]
 

@@ -10,11 +10,10 @@ import click
 
 from wps_run import input_limits
 from wps_run.checking import read_text
-from wps_run.cli.inputs import FILE
+from wps_run.cli.inputs import FILE, read_seed_file
 from wps_run.cli.options import fault_options
 from wps_run.cli.terminal import interrupting_signals, show_message
-from wps_run.document.loader import load
-from wps_run.problems import PlaybookError, UsageError, sort_problems
+from wps_run.problems import UsageError
 from wps_run.text import Label
 
 if TYPE_CHECKING:
@@ -145,32 +144,8 @@ def command(
     except ValueError as error:
         raise UsageError(str(error)) from None
     if seed is not None:
-        _connect_clients(emulator, seed)
+        emulator.connect(read_seed_file(seed))
     asyncio.run(_serve(emulator, host, port))
-
-
-def _connect_clients(emulator: "Emulator", file: str) -> None:
-    """Connect the simulated clients of a seed file.
-
-    Raises:
-        UsageError: The file cannot be read, or is empty.
-        PlaybookError: It is invalid; each problem has its position.
-    """
-    from wps_run.emulator.seed import EXAMPLE, SeedError  # noqa: PLC0415 -- late, as the emulator
-
-    text = read_text(file, input_limits.SEED)
-    if all(line.lstrip()[:1] in {"", "#"} for line in text.splitlines()):
-        raise UsageError(f"the seed `{file}` is empty; write it as {EXAMPLE}")
-    document = load(text, file)
-    try:
-        emulator.seed(document.data)
-    except SeedError as error:
-        raise PlaybookError(
-            sort_problems(
-                document.problem(problem.message, "seed", problem.path)
-                for problem in error.problems
-            )
-        ) from None
 
 
 async def _serve(emulator: "Emulator", host: str, port: int) -> None:

@@ -16,7 +16,7 @@ from wps_run.execution.result import ExpectationResult, Status
 from wps_run.execution.run_info import Destination
 from wps_run.report.html.rows import ListedResults, data, plain_tables
 from wps_run.report.run_report import RunReport
-from wps_run.report.simulation import NO_CLIENT, SCOPE_NOTE, Simulation
+from wps_run.report.simulation import NO_CLIENT, Simulation
 from wps_run.report.statistics import FailureGroup, RunStatistics, statistics_of
 from wps_run.report.values import whole_target
 from wps_run.text import escape_controls
@@ -65,7 +65,7 @@ def _filled_template(report: RunReport, listed: ListedResults, statistics: RunSt
     simulations = "".join(
         piece
         for number, each in enumerate(report.simulations)
-        for piece in _simulation_section(each, SCOPE_NOTE if number == 0 else "")
+        for piece in _simulation_section(each, each.scope_note if number == 0 else "")
     )
     return Template(_asset("report.html")).substitute(
         style=style,
@@ -251,7 +251,7 @@ def _simulation_section(simulation: Simulation, note: str) -> Iterator[str]:
     yield _simulation_part("Permissions", [*_permissions(simulation)])
     if simulation.absent:
         names = tuple(dict.fromkeys(simulation.absent))
-        yield _simulation_part("Absent", [_list("users and connections", names)])
+        yield _simulation_part(simulation.absent_title, [_list("users and connections", names)])
     if simulation.fault_seed is not None:
         hits = [_list(each.fault, [f"affected {each.count:,}"]) for each in simulation.fault_hits]
         yield _simulation_part(simulation.faults_title, hits)
