@@ -18,7 +18,13 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    aclosing,
+    asynccontextmanager,
+    suppress,
+)
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -35,7 +41,12 @@ from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.settings import resolve_endpoint
 from wps_run.execution.executor import Executor
 from wps_run.execution.limits import ConcurrencyLimiter, Wait
-from wps_run.execution.result import ExpectationResult, Result, Status, milliseconds
+from wps_run.execution.result import (
+    ExpectationResult,
+    Result,
+    Status,
+    milliseconds,
+)
 from wps_run.execution.scheduler import BATCH
 from wps_run.execution.stop import Stop
 from wps_run.input_limits import LIVE_CONNECTIONS
@@ -57,6 +68,7 @@ from wps_run.playbook.rows import InputError
 from wps_run.playbook.variables import VariableValue
 from wps_run.problems import SettingsError, UsageError
 from wps_run.redaction import NO_SECRETS, Secrets
+from wps_run.state.changes import LiveState, StepChange, Verdict, compare
 from wps_run.state.expectations import INTERRUPTED, check_expectation, result_of
 from wps_run.state.read_back import Doubts
 from wps_run.state.reader import ReadError, StateReader, StateSource
@@ -178,6 +190,73 @@ async def read_live(
     )
 
 
+OpenSource = Callable[[Plan], AbstractAsyncContextManager[StateSource]]
+"""Opens what answers about the hub of a plan."""
+
+
+def service_source(
+    endpoint: Callable[[Plan], Endpoint] = endpoint_of,
+    *,
+    ca_bundle: str | None = None,
+    on_wait: Callable[[Wait], object] | None = None,
+) -> OpenSource:
+    """Return the function that opens a reader of the service.
+
+    Args:
+        endpoint: Gives the endpoint of a plan.
+        ca_bundle: A file of certificates to trust besides the system's, or None.
+        on_wait: Called at the beginning of a wait that the service requests.
+
+    Raises:
+        SettingsError: The file of certificates cannot be used.
+    """
+    tls = _load_tls(ca_bundle) if ca_bundle else None
+
+    @asynccontextmanager
+    async def open_source(plan: Plan) -> AsyncIterator[StateSource]:
+        async with _client(plan, endpoint(plan), tls) as client:
+            yield StateReader(client, plan.hub, plan.options, on_wait=on_wait)
+
+    return open_source
+
+
+async def compare_plans(
+    plans: Sequence[Plan], open_source: OpenSource
+) -> AsyncGenerator[tuple[Plan, Sequence[StepChange]]]:
+    """Compare the steps of plans with the live state, as earlier steps leave it.
+
+    Args:
+        plans: The plans of a run, with the live groups that they need.
+        open_source: Opens what answers about the hub of a plan. Plans of one hub must have one
+            endpoint.
+
+    Yields:
+        A plan and what some of its steps would change, in order.
+
+    Raises:
+        ReadError: Something cannot be read.
+        SettingsError: An endpoint is missing or cannot be used.
+    """
+    states: dict[str, LiveState] = {}
+    for plan in plans:
+        state = states.setdefault(plan.hub.lower(), LiveState())
+        state.add_groups(plan.scope.live or {})
+        async with open_source(plan) as source:
+            async for changes in compare(plan.steps(), source, state):
+                yield plan, changes
+
+
+async def find_in_place(plans: Sequence[Plan], open_source: OpenSource) -> frozenset[int]:
+    """Return the indexes of the steps that would change nothing. Raises as `compare_plans`."""
+    in_place: set[int] = set()
+    async with aclosing(compare_plans(plans, open_source)) as blocks:
+        async for _, changes in blocks:
+            in_place.update(
+                change.step.index for change in changes if change.verdict is Verdict.IN_PLACE
+            )
+    return frozenset(in_place)
+
+
 _TOO_MANY_LIVE = f"have more than {LIVE_CONNECTIONS.shown}; {LIVE_CONNECTIONS.remedy}"
 
 
@@ -264,6 +343,9 @@ async def _run_plan(
     while batch := tuple(islice(earlier, BATCH)):
         yield doubts.hold(batch)
     yield await settle(doubts)  # before a step starts that conflicts with one of them
+    left_out = recorder.left_out(plan.steps)
+    while batch := tuple(islice(left_out, BATCH)):
+        yield batch
     for steps in recorder.steps_to_run(plan.steps):
         async with aclosing(executor.run(steps)) as batches:
             try:

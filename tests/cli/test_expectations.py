@@ -292,7 +292,7 @@ def test_verify_checks_without_running_the_actions(run: Run) -> None:
 
 @pytest.mark.usefixtures("service")
 def test_verify_needs_something_to_check(run: Run) -> None:
-    code, out, err = run("verify", write("hub: chat\nactions: []\n"))
+    code, out, err = run("verify", write("hub: chat\ngroups: {red: {users: [ada]}}\n"))
     assert (code, out) == (2, "")
     assert err == "error: nothing was checked; the playbook has no `expect`\n"
 

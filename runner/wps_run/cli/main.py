@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "verify": "Check what playbooks expect, without running their actions.",
         "schema": "Print, write or check the JSON Schemas.",
         "actions": "List the actions, or describe one.",
+        "diff": "Show what a run would change on the live service.",
         "runs": "List the recent runs, with the commands that resume them.",
         "resolve": "Record what became of actions whose result is unknown.",
         "report": "Recreate a run's report from its journal.",

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
@@ -52,7 +51,6 @@ from wps_run.text import Label
 if TYPE_CHECKING:
     from wps_run.emulator.seed import SeedClient
     from wps_run.journal.format import KeptOptions
-    from wps_run.playbook.live import LiveGroups
 
 
 class OptionValue(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no generics
@@ -279,34 +277,6 @@ def hub_access(values: Mapping[str, Any]) -> HubAccess:
     secrets = RunOverrides(environment=environment, headers=headers).secrets
     options = merge_options(_options_in(values))
     return HubAccess(endpoint, hub, options, values["ca_bundle"], secrets)
-
-
-def read_live(
-    plans: Sequence[Plan],
-    via: str | None,
-    headers: Sequence[tuple[str, str]],
-    ca_bundle: str | None,
-) -> "Sequence[LiveGroups]":
-    """Read the live groups of plans, with these values of the options of a connection.
-
-    Raises:
-        SettingsError: An endpoint is missing or cannot be used.
-        ReadError: A group cannot be read.
-    """
-    import asyncio  # noqa: PLC0415 -- like aiohttp, only commands that send need it
-
-    from wps_run import running  # noqa: PLC0415 -- it loads aiohttp
-    from wps_run.report.progress import wait_line  # noqa: PLC0415 -- only for this
-
-    if sys.stderr.isatty():
-        show_message(Label.NOTE, "reading the live groups of the playbooks")
-    reading = running.read_live(
-        plans,
-        lambda plan: running.endpoint_of(plan, via, headers),
-        ca_bundle=ca_bundle,
-        on_wait=lambda wait: show_message(Label.NOTE, wait_line(wait)),
-    )
-    return asyncio.run(reading)
 
 
 def option_names(command: click.Command) -> frozenset[str]:

@@ -112,6 +112,10 @@ _SKIP_MESSAGES: Mapping[SkipReason, str] = MappingProxyType(
         SkipReason.STOPPED: "not started, since an action before it did not succeed",
         SkipReason.INTERRUPTED: "not started, since the run was interrupted",
         SkipReason.MISSING: "not done, since its target is not there",
+        SkipReason.IN_PLACE: "not sent, since it would change nothing",
+        SkipReason.REHEARSAL_ONLY: "not checked, since only a rehearsal shows who received a "
+        "message and who was closed",
+        SkipReason.RESOLVED: "not done, as `wps-run resolve` says; `--resume` runs it",
         SkipReason.JOURNAL: "not started, since the journal could no longer be written",
     }
 )

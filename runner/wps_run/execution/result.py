@@ -38,7 +38,12 @@ class SkipReason(StrEnum):
     MISSING = "missing"
     JOURNAL = "journal"
     RESOLVED = "resolved"
+    IN_PLACE = "in-place"
     REHEARSAL_ONLY = "rehearsal-only"
+
+
+SKIPPED_BY_RULE = frozenset({SkipReason.MISSING, SkipReason.IN_PLACE})
+"""Why an action was skipped as the user wants it, so that nothing is left to do."""
 
 
 class ActionError(Struct, frozen=True):

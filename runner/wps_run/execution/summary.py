@@ -4,7 +4,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from math import ceil
 
-from wps_run.execution.result import ActionError, ExpectationResult, Result, SkipReason, Status
+from wps_run.execution.result import (
+    SKIPPED_BY_RULE,
+    ActionError,
+    ExpectationResult,
+    Result,
+    SkipReason,
+    Status,
+)
 
 EXIT_OK, EXIT_FAILED, EXIT_UNKNOWN = 0, 1, 3
 """Exit codes of a run. Schedulers that retry depend on them, so they never change. Exit code 2,
@@ -90,7 +97,7 @@ class Summary:
 
     Attributes:
         counts: The number of actions for each status.
-        skipped_by_rule: How many of the skipped ones the playbook asked to skip (`onMissing`).
+        skipped_by_rule: How many of the skipped ones the user asked to skip (`SKIPPED_BY_RULE`).
         duration: Seconds that the run took.
         interrupted_by: The number of the signal that interrupted the run, or None.
         latency: How long the actions took that started, pauses between attempts included.
@@ -124,7 +131,7 @@ class Summary:
     def add(self, status: Status, error: ActionError | None) -> None:
         """Count one action."""
         self.counts[status] += 1
-        if status is Status.SKIPPED and error and error.code == SkipReason.MISSING:
+        if status is Status.SKIPPED and error and error.code in SKIPPED_BY_RULE:
             self.skipped_by_rule += 1
 
     def count_expectation(self, result: ExpectationResult) -> None:

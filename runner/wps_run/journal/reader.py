@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from msgspec import structs
 
-from wps_run.execution.result import ExpectationResult, Result, SkipReason, Status
+from wps_run.execution.result import SKIPPED_BY_RULE, ExpectationResult, Result, SkipReason, Status
 from wps_run.execution.run_info import RunInfo
 from wps_run.journal.format import (
     LONGEST_LINE,
@@ -272,8 +272,8 @@ def _recorded_status(result: Result) -> RecordedStatus:
             interrupted = code == SkipReason.INTERRUPTED
             return RecordedStatus.INTERRUPTED if interrupted else RecordedStatus.UNKNOWN
         case Status.SKIPPED:
-            missing = code == SkipReason.MISSING
-            return RecordedStatus.SKIPPED_BY_RULE if missing else RecordedStatus.NOT_STARTED
+            by_rule = code in SKIPPED_BY_RULE
+            return RecordedStatus.SKIPPED_BY_RULE if by_rule else RecordedStatus.NOT_STARTED
 
 
 def read_history(open_file: Callable[[], BinaryIO], name: str) -> History:

@@ -1,11 +1,12 @@
 """Records a run in its journal, with the results of an earlier part of it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from msgspec import structs
 
-from wps_run.execution.result import ExpectationResult, Result, Status
+from wps_run.execution.errors import skip_error
+from wps_run.execution.result import ExpectationResult, Result, SkipReason, Status, result_for
 from wps_run.journal.format import Unsent
 from wps_run.journal.resume import Resumption
 from wps_run.journal.writer import Journal
@@ -23,6 +24,7 @@ class RunRecorder:
         elapsed: Seconds since the first part of the run began; 0 in a run of one part.
         started: When that was, as ISO 8601 in UTC; "" without a journal.
         is_temporary: Whether the journal only serves to write reports.
+        in_place: The indexes of the steps that are left out, since they would change nothing.
     """
 
     journal: Journal | None = None
@@ -30,6 +32,7 @@ class RunRecorder:
     elapsed: float = 0.0
     started: str = ""
     is_temporary: bool = False
+    in_place: Collection[int] = ()
 
     @property
     def lasting(self) -> Journal | None:
@@ -50,6 +53,19 @@ class RunRecorder:
         Args:
             steps: Makes an iterator over the steps of a plan.
         """
+        for part in self._parts(steps):
+            left_out = self.in_place
+            yield (step for step in part if step.index not in left_out) if left_out else part
+
+    def left_out(self, steps: Callable[[], Iterable[Step]]) -> Iterator[Result]:
+        """Record and yield the results of the steps that would run but are in place."""
+        error = skip_error(SkipReason.IN_PLACE)
+        for part in self._parts(steps) if self.in_place else ():
+            for step in part:
+                if step.index in self.in_place:
+                    yield self.record(step, result_for(step, Status.SKIPPED, error=error))
+
+    def _parts(self, steps: Callable[[], Iterable[Step]]) -> Iterator[Iterable[Step]]:
         if self.resumption and self.resumption.retried:
             yield self.resumption.steps_to_retry(steps())
         yield self.resumption.steps_to_run(steps()) if self.resumption else steps()

@@ -49,9 +49,13 @@ class ChangeReport:
         """Whether a run would change something that reading can tell."""
         return self.counts[Verdict.CHANGE] > 0
 
-    def add(self, change: StepChange, hub: str) -> None:
-        """Add the verdict of a step; `hub` is shown, or "" if there is only one."""
+    def count(self, change: StepChange) -> None:
+        """Count the verdict of a step."""
         self.counts[change.verdict] += 1
+
+    def add(self, change: StepChange, hub: str) -> None:
+        """Count a step, and keep its text; `hub` is shown, or "" if there is only one."""
+        self.count(change)
         step = change.step
         if change.verdict is Verdict.CHANGE:
             sign = _SIGNS.get(step.action.overlap.kind, "~")
@@ -126,4 +130,6 @@ def _name(step: Step) -> str:
     target = step.target
     if "userId" in target:
         return value_text(target["userId"])
-    return f"connection {value_text(target['connectionId'])}"
+    connection = f"connection {value_text(target['connectionId'])}"
+    user = (step.request.cells or {}).get("userId")
+    return f"{connection} ({value_text(step.secrets.mask(user))})" if user else connection

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from wps_run.actions.table import OverlapKind, Phase
-from wps_run.playbook.live import LiveConnection
+from wps_run.playbook.live import LiveConnection, LiveGroups
 from wps_run.playbook.steps import Step
 from wps_run.state.reader import StateSource
 
@@ -138,6 +138,12 @@ class LiveState:
         self._closed_users: set[str] = set()
         """Users some of whose connections were closed."""
         self._all_closed = False
+
+    def add_groups(self, groups: LiveGroups) -> None:
+        """Add the groups that were read before, unless they are known."""
+        for name, members in groups.items():
+            if name not in self._groups:
+                self._add_group(name, members)
 
     def question(self, step: Step) -> Question | None:
         """Return what must be read to judge a step, or None."""

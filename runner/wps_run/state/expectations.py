@@ -3,6 +3,9 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
+from msgspec import structs
+
+from wps_run.execution.errors import skip_error
 from wps_run.execution.result import (
     ActionError,
     ExpectationResult,
@@ -61,10 +64,8 @@ async def check_expectation(
     return result_of(expectation, Status.FAILED, ActionError(NOT_MET, mask(failure)))
 
 
-REHEARSAL_ONLY = ActionError(
-    SkipReason.REHEARSAL_ONLY.value,
-    "only a rehearsal shows who received a message and who was closed",
-    "check it with --local",
+REHEARSAL_ONLY = structs.replace(
+    skip_error(SkipReason.REHEARSAL_ONLY), hint="check it with --local"
 )
 """Why an expectation is skipped on the real service."""
 

@@ -17,7 +17,6 @@ from wps_run.cli.options import (
     note_empty_shard,
     override_option,
     overrides_from,
-    read_live,
     run_options,
     settings_options,
 )
@@ -84,7 +83,9 @@ def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any
     warnings = planning.find_warnings(plans)
     show_warnings(warnings)
     if live and any(plan.live_groups for plan in plans):
-        groups = read_live(plans, options["endpoint"], options["headers"], options["ca_bundle"])
+        from wps_run.cli.service import ServiceAccess  # noqa: PLC0415 -- it loads aiohttp
+
+        groups = ServiceAccess.of(options).live_groups(plans)
         plans = planning.plan(inputs, overrides, default_hub=default_hub, live=groups)
         show_warnings(planning.find_warnings(plans), warnings)
     note_empty_shard(plans)

@@ -10,7 +10,8 @@ from msgspec import UNSET, structs
 from wps_run.cli.inputs import FILE
 from wps_run.cli.journals import recorded_paths, resume_command, resume_notes, warn_if_unchecked
 from wps_run.cli.terminal import show_message
-from wps_run.execution.result import ActionError, Result, SkipReason, Status
+from wps_run.execution.errors import skip_error
+from wps_run.execution.result import Result, SkipReason, Status
 from wps_run.journal.format import Resolved, Unsent
 from wps_run.journal.reader import History, RecordedStatus
 from wps_run.journal.resume import RESOLVED
@@ -22,9 +23,6 @@ from wps_run.text import Label, replace_invisible
 DONE, REDO = "done", "redo"
 
 _OUTCOME = re.compile(r"([0-9]{1,9})=(done|redo)")
-_TO_REDO = ActionError(
-    SkipReason.RESOLVED.value, "not done, as `wps-run resolve` says", "`--resume` runs it"
-)
 _IN_DOUBT = (RecordedStatus.UNKNOWN, RecordedStatus.INTERRUPTED)
 
 
@@ -113,7 +111,7 @@ def _records(history: History, wanted: Mapping[int, str]) -> Iterator[Result | R
                 yield Resolved(index) if outcome == DONE else Unsent(index)
                 continue
             status = Status.OK if outcome == DONE else Status.SKIPPED
-            error = RESOLVED if outcome == DONE else _TO_REDO
+            error = RESOLVED if outcome == DONE else skip_error(SkipReason.RESOLVED)
             yield structs.replace(read(index), status=status, error=error, earlier=UNSET)
 
 

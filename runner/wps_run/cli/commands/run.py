@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -39,7 +39,6 @@ from wps_run.cli.options import (
     override_option,
     overrides_from,
     plan_command,
-    read_live,
     rehearsal_arguments,
     rehearsal_options,
     reused_values,
@@ -52,6 +51,7 @@ from wps_run.cli.report_files import (
     report_paths,
 )
 from wps_run.cli.run_output import RunContext, RunOutput
+from wps_run.cli.service import ServiceAccess, show_wait
 from wps_run.cli.terminal import interrupting_signals, show_message
 from wps_run.execution.result import SkipReason, Status
 from wps_run.execution.run_info import Destination, RunInfo
@@ -65,7 +65,6 @@ from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.options import CONNECTION
 from wps_run.problems import PlaybookError, UsageError, is_out_of_files
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
-from wps_run.report.progress import wait_line
 from wps_run.report.values import value_text
 from wps_run.text import Label
 
@@ -100,6 +99,7 @@ class RunArguments:
     skip_failed: bool
     reports: tuple[str, ...]
     yes: bool
+    only_changes: bool
     quiet: bool
     no_progress: bool
     log_level: str | None
@@ -109,6 +109,11 @@ class RunArguments:
     def of(cls, values: Mapping[str, Any]) -> Self:
         """Return them from the parameters of `command`; other entries are ignored."""
         return cls(**{item.name: values[item.name] for item in fields(cls)})
+
+    @property
+    def access(self) -> ServiceAccess:
+        """How the service is reached."""
+        return ServiceAccess(self.endpoint, self.headers, self.ca_bundle)
 
     def journal_options(self) -> JournalOptions:
         """Return the options of the journal, checked."""
@@ -190,6 +195,12 @@ def _point_to_plan(context: click.Context, _: click.Parameter, value: object) ->
     f"{', '.join(action.name for action in ACTIONS.values() if action.is_destructive)} on a hub "
     "that is not on this machine. Needed where there is no terminal.",
 )
+@click.option(
+    "--only-changes",
+    is_flag=True,
+    help="Compare with the live state first, as `wps-run diff` does, and skip the actions that "
+    "would change nothing.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show only failures and the totals.")
 @click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
 @log_options
@@ -270,7 +281,7 @@ def command(**values: Any) -> int:
     progress = choose_mode(sys.stderr, os.environ, wanted=not (args.quiet or args.no_progress))
     gc.freeze()  # what exists now stays to the end, so the collector need not look at it again
     open_context = (
-        _local_context(plans, output, journal, running.rehearsal(plans, **simulation))
+        _local_context(args, plans, output, journal, running.rehearsal(plans, **simulation))
         if args.local
         else _service_context(
             args,
@@ -297,7 +308,16 @@ def _live_groups(
             _warn_of_no_people(plans)
         absent = simulation["absent"]
         return running.simulated_live(plans, seed=simulation["seed"], absent=absent)
-    return read_live(plans, args.endpoint, args.headers, args.ca_bundle)
+    return args.access.live_groups(plans)
+
+
+def _in_place(args: RunArguments, plans: Sequence[Plan]) -> frozenset[int]:
+    """Return the indexes of the steps that would change nothing on the service.
+
+    Raises:
+        ReadError: The state cannot be read.
+    """
+    return asyncio.run(running.find_in_place(plans, args.access.source()))
 
 
 def _warn_of_no_people(plans: Sequence[Plan]) -> None:
@@ -342,12 +362,14 @@ def _service_context(
     resumption: Resumption | None,
 ) -> OpenContext:
     """Prepare a run against the service; errors in its settings show before the run starts."""
-    endpoints = [running.endpoint_of(plan, args.endpoint, args.headers) for plan in plans]
+    endpoints = [args.access.endpoint(plan) for plan in plans]
     if not args.yes:
         _confirm(plans, lambda plan: endpoints[plan.number], resumption)
     hosts = [endpoint.host for endpoint in endpoints]
     run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
+    in_place = _in_place(args, plans) if args.only_changes else frozenset()
     recorder = output.open_recorder(journal, run, plans, hosts)
+    recorder = replace(recorder, in_place=in_place)
 
     async def open_context(_: AsyncExitStack) -> RunContext:
         return RunContext(run, lambda plan: endpoints[plan.number], recorder)
@@ -356,7 +378,11 @@ def _service_context(
 
 
 def _local_context(
-    plans: Sequence[Plan], output: RunOutput, journal: JournalOptions, rehearsal: "Rehearsal"
+    args: RunArguments,
+    plans: Sequence[Plan],
+    output: RunOutput,
+    journal: JournalOptions,
+    rehearsal: "Rehearsal",
 ) -> OpenContext:
     """Prepare a rehearsal."""
 
@@ -364,7 +390,13 @@ def _local_context(
         local = await stack.enter_async_context(rehearsal)
         run = planning.run_info(plans, Destination.LOCAL, (local.endpoint.host,))
         # The port of the emulator differs each time, which makes no other run of it.
+        in_place = frozenset[int]()
+        if args.only_changes:
+            in_place = await running.find_in_place(
+                plans, lambda plan: nullcontext(local.state(plan.hub))
+            )
         recorder = output.open_recorder(journal, run, plans, ["LOCAL" for _ in plans])
+        recorder = replace(recorder, in_place=in_place)
         return RunContext(
             run,
             lambda _: local.endpoint,
@@ -401,7 +433,7 @@ async def run_and_report(
             ca_bundle=ca_bundle,
             recorder=recorder,
             on_plan=tracker.start_plan,
-            on_wait=lambda wait: show_message(Label.NOTE, wait_line(wait)),
+            on_wait=show_wait,
         )
         output.begin(context.run)
         started = time.monotonic()
@@ -423,7 +455,7 @@ async def run_and_report(
             stop,
             ca_bundle=ca_bundle,
             rehearsed=context.rehearsed,
-            on_wait=lambda wait: show_message(Label.NOTE, wait_line(wait)),
+            on_wait=show_wait,
         )
         async with aclosing(checks):
             async for expectation, result in checks:

@@ -14,14 +14,14 @@ from wps_run.actions.fields import NAME_LIMIT, PERMISSION
 from wps_run.actions.names import name_error
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import HubAccess, hub_access, hub_options
-from wps_run.cli.terminal import columns_of, show_message, use_utf8_stdout
+from wps_run.cli.service import show_wait
+from wps_run.cli.terminal import columns_of, use_utf8_stdout
 from wps_run.playbook.live import LiveConnection
 from wps_run.problems import UsageError, did_you_mean
-from wps_run.report.progress import wait_line
 from wps_run.report.records import line
 from wps_run.report.values import CUT_AT, value_text
 from wps_run.state.reader import StateReader
-from wps_run.text import Label, display_width, escape_invisible, pad, truncate_middle
+from wps_run.text import display_width, escape_invisible, pad, truncate_middle
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -152,7 +152,7 @@ async def _show(kind: str, names: Sequence[str], access: HubAccess, printer: "Pr
         access.options,
         ca_bundle=access.ca_bundle,
         secrets=access.secrets,
-        on_wait=lambda wait: show_message(Label.NOTE, wait_line(wait)),
+        on_wait=show_wait,
     ) as reader:
         if kind == "group":
             records = [await _read_group(reader, name, printer) for name in names]

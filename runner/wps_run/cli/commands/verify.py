@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from wps_run import checking, planning, running
+from wps_run import checking, planning
 from wps_run.cli.commands.run import run_and_report
 from wps_run.cli.errors import show_warnings
 from wps_run.cli.inputs import FILE, read_inputs, variable_options
@@ -17,6 +17,7 @@ from wps_run.cli.options import hub_options, overrides_from
 from wps_run.cli.progress import ProgressMode
 from wps_run.cli.report_files import report_option, report_paths
 from wps_run.cli.run_output import RunContext, RunOutput
+from wps_run.cli.service import ServiceAccess
 from wps_run.execution.run_info import Destination
 from wps_run.problems import UsageError
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
@@ -62,7 +63,7 @@ def command(**values: Any) -> int:
     plans = tuple(plan.without_actions() for plan in planning.plan(playbooks, overrides))
     if not any(plan.expectations for plan in plans):
         raise UsageError("nothing was checked; the playbook has no `expect`")
-    endpoints = [running.endpoint_of(plan, values["endpoint"], values["headers"]) for plan in plans]
+    endpoints = [*map(ServiceAccess.of(values).endpoint, plans)]
     hosts = [endpoint.host for endpoint in endpoints]
     run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
     output = RunOutput(values["output"], reports, os.environ, quiet=values["quiet"])

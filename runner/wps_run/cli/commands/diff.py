@@ -1,0 +1,124 @@
+"""`wps-run diff`: show what a run would change on the live service."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Any
+
+import click
+
+from wps_run import checking, planning, running
+from wps_run.cli.errors import show_warnings
+from wps_run.cli.inputs import FILE, read_inputs
+from wps_run.cli.logs import log_options, logging_to_stderr
+from wps_run.cli.options import (
+    ca_bundle_option,
+    gateway_options,
+    note_empty_shard,
+    override_option,
+    overrides_from,
+    run_options,
+    settings_options,
+)
+from wps_run.cli.service import ServiceAccess
+from wps_run.cli.terminal import columns_of, styler_for, use_utf8_stdout
+from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.journal.format import encode_text
+from wps_run.planning import Plan
+from wps_run.playbook.options import CONNECTION
+from wps_run.report.changes import ChangeReport, change_record
+from wps_run.running import OpenSource
+from wps_run.text import truncate_middle
+
+EXIT_CHANGES = 1
+"""The exit code when a run would change something."""
+
+
+@click.command("diff")
+@click.argument("playbooks", nargs=-1, type=FILE, metavar="PLAYBOOK…")
+@override_option(CONNECTION, [CONNECTION.key])
+@settings_options
+@gateway_options
+@ca_bundle_option
+@run_options
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json", "ndjson"]),
+    default="text",
+    show_default=True,
+    help="Print text for people, one JSON object, or one JSON object per line.",
+)
+@log_options
+def command(playbooks: tuple[str, ...], output: str, **options: Any) -> int:
+    """Show what a run would change on the live service.
+
+    Reads the service, and changes nothing. Shows the joins (+) and leaves (-) of groups, the
+    permissions that would be granted (+) or revoked (-), and the additions and removals of
+    `groups`. Each step is compared with what the steps before it leave.
+
+    Messages and closes are not compared, nor is what a `filter` selects: reading cannot tell. Of a
+    user with several connections, one in the group is enough. Users and connections that do not
+    exist are listed, and are no changes.
+
+    The exit code is 0 if there is nothing to change, 1 if there is, and 2 if the service or a
+    playbook cannot be read.
+
+    \b
+    Examples:
+      wps-run diff playbooks/group-setup.yaml
+      wps-run diff --output ndjson playbook.yaml | jq 'select(.verdict == "change")'
+    """
+    if output != "text":
+        use_utf8_stdout()
+    context = click.get_current_context()
+    overrides = overrides_from(options)
+    context.with_resource(
+        logging_to_stderr(
+            options["log_level"], verbose=options["verbose"], secrets=overrides.secrets
+        )
+    )
+    access, inputs = ServiceAccess.of(options), read_inputs(playbooks)
+    assigned = [name for name, _ in options["assignments"]]
+    show_warnings(checking.find_run_warnings(inputs, assigned))
+    plans = planning.plan(inputs, overrides)
+    warnings = planning.find_warnings(plans)
+    show_warnings(warnings)
+    if any(plan.live_groups for plan in plans):
+        live = access.live_groups(plans)
+        plans = planning.plan(inputs, overrides, live=live)
+        show_warnings(planning.find_warnings(plans), warnings)
+    note_empty_shard(plans)
+    hosts = dict.fromkeys(access.endpoint(plan).host for plan in plans)
+    run = planning.run_info(plans, Destination.SERVICE, tuple(hosts))
+    report = asyncio.run(_compare(plans, access.source(), run, output))
+    exit_code = EXIT_CHANGES if report.has_changes else 0
+    if output == "text":
+        columns = columns_of(sys.stdout) if sys.stdout.isatty() else None
+        for text in (f"DIFF (nothing is changed) · {run}", *report.lines(styler_for(sys.stdout))):
+            click.echo(truncate_middle(text, columns) if columns else text)
+    else:
+        ending = encode_text(report.summary_record(run, exit_code))
+        click.echo(ending if output == "ndjson" else f'],"summary":{ending}}}')
+    return exit_code
+
+
+async def _compare(
+    plans: Sequence[Plan], source: OpenSource, run: RunInfo, output: str
+) -> ChangeReport:
+    """Compare; print records as they come."""
+    report = ChangeReport()
+    has_hubs = len(run.hubs) > 1
+    if output == "json":
+        click.echo('{"changes":[', nl=False)
+    separator = ""
+    async with aclosing(running.compare_plans(plans, source)) as blocks:
+        async for plan, changes in blocks:
+            for change in changes:
+                if output == "text":
+                    report.add(change, plan.hub if has_hubs else "")
+                    continue
+                report.count(change)
+                click.echo(separator + encode_text(change_record(change)), nl=output == "ndjson")
+                separator = "," if output == "json" else ""
+    return report

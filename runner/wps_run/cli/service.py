@@ -1,0 +1,63 @@
+"""How a command reaches the service, by its options."""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+from wps_run import running
+from wps_run.cli.terminal import show_message
+from wps_run.connect.endpoint import Endpoint
+from wps_run.execution.limits import Wait
+from wps_run.planning import Plan
+from wps_run.playbook.live import LiveGroups
+from wps_run.report.progress import wait_line
+from wps_run.running import OpenSource
+from wps_run.text import Label
+
+
+class ServiceAccess(NamedTuple):
+    """The options `--endpoint`, `--header` and `--ca-bundle`."""
+
+    via: str | None
+    headers: Sequence[tuple[str, str]]
+    ca_bundle: str | None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Return it from the parameters of a command; other entries are ignored."""
+        return cls(values["endpoint"], values["headers"], values["ca_bundle"])
+
+    def endpoint(self, plan: Plan) -> Endpoint:
+        """Return where the actions of a plan are sent.
+
+        Raises:
+            SettingsError: A setting is missing, or cannot be used.
+        """
+        return running.endpoint_of(plan, self.via, self.headers)
+
+    def live_groups(self, plans: Sequence[Plan]) -> Sequence[LiveGroups]:
+        """Read the live groups that the rows of plans come from.
+
+        Raises:
+            SettingsError: An endpoint is missing or cannot be used.
+            ReadError: A group cannot be read.
+        """
+        if sys.stderr.isatty():
+            show_message(Label.NOTE, "reading the live groups of the playbooks")
+        return asyncio.run(
+            running.read_live(plans, self.endpoint, ca_bundle=self.ca_bundle, on_wait=show_wait)
+        )
+
+    def source(self) -> OpenSource:
+        """Return what opens a reader of the hub of a plan.
+
+        Raises:
+            SettingsError: The file of certificates cannot be used.
+        """
+        return running.service_source(self.endpoint, ca_bundle=self.ca_bundle, on_wait=show_wait)
+
+
+def show_wait(wait: Wait) -> None:
+    """Say on stderr that the service asks for a pause."""
+    show_message(Label.NOTE, wait_line(wait))

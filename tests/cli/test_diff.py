@@ -1,0 +1,191 @@
+"""`wps-run diff` and `run --only-changes`: what would change, and nothing but that."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wps_run.emulator.request_log import RequestEntry
+from wps_run.emulator.testing import LocalPubSub
+
+CommandLine = Callable[..., tuple[int, str, str]]
+
+PLAYBOOK = """
+hub: chat
+groups:
+  red: {users: [ada, eve, nobody], prune: true, onMissing: skip}
+actions:
+  - {actionName: grantPermission, connectionId: a1, permission: sendToGroup, targetName: red}
+  - {actionName: sendToGroup, group: red, data: hi}
+  - {actionName: sendToGroup, group: red, data: you}
+  - {actionName: removeUserFromGroup, userId: bob, group: blue}
+"""
+
+
+@pytest.fixture
+def service() -> Iterator[LocalPubSub]:
+    """A hub with people."""
+    with LocalPubSub() as service:
+        for connection, user, groups in (
+            ("a1", "ada", ["red"]),
+            ("b1", "bob", ["red"]),
+            ("e1", "eve", []),
+            ("wall", None, ["red"]),
+        ):
+            service.client(hub="chat", user=user, connection_id=connection, groups=groups)
+        yield service
+
+
+@pytest.fixture
+def run(
+    command_line: CommandLine,
+    service: LocalPubSub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> CommandLine:
+    """Runs a command line in a folder with the playbook, against the hub."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("WebPubSubConnectionString", service.connection_string)
+    (tmp_path / "p.yaml").write_text(PLAYBOOK)
+    return command_line
+
+
+def test_text(run: CommandLine, service: LocalPubSub) -> None:
+    host = service.endpoint.partition("://")[2]
+
+    assert run("diff", "p.yaml") == (
+        1,
+        f"""\
+DIFF (nothing is changed) · SERVICE {host} · hub chat · p.yaml · 9 actions, sequential
+
+group red
+  + eve                  p.yaml:4
+  - connection b1 (bob)  p.yaml:4
+  - connection wall      p.yaml:4
+
+sendToGroup on red
+  + connection a1  p.yaml:6
+
+not there, so that nothing changes
+  addUserToGroup userId=nobody group=red  p.yaml:4: the user has no connection
+
+not compared
+  2 sendToGroup: messages are not compared
+
+DIFF: 9 actions: 4 to change, 2 in place, 1 not there, 2 not compared
+""",
+        "",
+    )
+
+
+def requests_of(service: LocalPubSub) -> set[str]:
+    entries = (entry.what for entry in service.ledger)
+    return {entry.method for entry in entries if isinstance(entry, RequestEntry)}
+
+
+def test_nothing_is_changed(run: CommandLine, service: LocalPubSub) -> None:
+    run("diff", "p.yaml")
+
+    assert requests_of(service) == {"GET", "HEAD"}
+
+
+def test_records(run: CommandLine) -> None:
+    code, text, _ = run("diff", "--output", "ndjson", "p.yaml")
+    *lines, summary = map(json.loads, text.splitlines())
+    whole = json.loads(run("diff", "--output", "json", "p.yaml")[1])
+
+    assert code == 1
+    assert [line["verdict"] for line in lines] == [
+        *["in-place", "change", "absent", "change", "change", "change"],
+        *["not-known", "not-known", "in-place"],
+    ]
+    assert whole == {"changes": lines, "summary": summary}
+    assert summary["change"] == 4
+    assert summary["exitCode"] == 1
+
+
+def test_after_the_run_there_is_nothing_to_change(run: CommandLine) -> None:
+    assert run("p.yaml")[0] == 0
+
+    code, text, _ = run("diff", "p.yaml")
+
+    assert code == 0
+    assert "DIFF: 7 actions: 0 to change, 4 in place, 1 not there, 2 not compared" in text
+
+
+@pytest.mark.parametrize("options", [[], ["--mode", "concurrent"]])
+def test_only_changes_are_carried_out(run: CommandLine, options: Sequence[str]) -> None:
+    """What is in place is skipped with a code of its own, and is no failure."""
+    code, text, _ = run("--only-changes", *options, "--output", "json", "p.yaml")
+
+    results = json.loads(text)["results"]
+    assert code == 0
+    in_place = {"status": "skipped", "code": "in-place"}
+    assert [_outcome(result) for result in results] == [
+        in_place,
+        {"status": "ok"},
+        {"status": "skipped", "code": "missing"},
+        *[{"status": "ok"}] * 5,
+        in_place,
+    ]
+    assert "0 to change" in run("diff", "p.yaml")[1]
+
+
+def _outcome(result: dict[str, Any]) -> dict[str, str]:
+    error = {"code": result["error"]["code"]} if result["error"] else {}
+    return {"status": result["status"], **error}
+
+
+def test_a_step_that_an_earlier_one_makes_necessary_is_no_step_in_place(
+    run: CommandLine, tmp_path: Path
+) -> None:
+    """Removed and added again: both are carried out."""
+    (tmp_path / "p.yaml").write_text(
+        "hub: chat\nactions:\n"
+        "  - {actionName: removeUserFromGroup, userId: ada, group: red}\n"
+        "  - {actionName: addUserToGroup, userId: ada, group: red}\n"
+    )
+
+    _, text, _ = run("--only-changes", "--output", "json", "p.yaml")
+
+    assert [result["status"] for result in json.loads(text)["results"]] == ["ok", "ok"]
+
+
+def test_a_resumed_run_compares_again(run: CommandLine, tmp_path: Path) -> None:
+    """The option is kept; what is in place has its result, and is not looked at again."""
+    first, _, _ = run("--only-changes", "--journal", "j", "p.yaml")
+    code, text, _ = run("--resume", "j", "--output", "json")
+
+    assert (first, code) == (0, 0)
+    assert all(result["earlier"] for result in json.loads(text)["results"])
+    assert (tmp_path / "j").exists()
+
+
+def test_what_cannot_be_read_is_an_error_and_nothing_is_sent(
+    run: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "WebPubSubConnectionString", f"Endpoint=http://127.0.0.1:9;AccessKey={'k' * 44}"
+    )
+    for args in (["diff"], ["--only-changes", "--journal", "j"]):
+        code, text, errors = run(*args, "--attempts", "1", "p.yaml")
+
+        assert (code, text) == (2, "")
+        assert "error: cannot read the group `red` of hub chat: " in errors
+    assert not (tmp_path / "j").exists()
+
+
+def test_two_playbooks_of_one_hub_are_compared_as_one_run(run: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "hub: chat\nactions: [{actionName: removeUserFromGroup, userId: ada, group: red}]"
+    )
+    (tmp_path / "b.yaml").write_text(
+        "hub: CHAT\nactions: [{actionName: addUserToGroup, userId: ada, group: red}]"
+    )
+
+    _, text, _ = run("diff", "--output", "ndjson", "a.yaml", "b.yaml")
+
+    assert [json.loads(line).get("verdict") for line in text.splitlines()[:-1]] == ["change"] * 2
