@@ -189,3 +189,37 @@ def test_two_playbooks_of_one_hub_are_compared_as_one_run(run: CommandLine, tmp_
     _, text, _ = run("diff", "--output", "ndjson", "a.yaml", "b.yaml")
 
     assert [json.loads(line).get("verdict") for line in text.splitlines()[:-1]] == ["change"] * 2
+
+
+SEED = """
+clients:
+  - {userId: ada, connectionId: a1, groups: [red]}
+  - {userId: bob, connectionId: b1, groups: [red]}
+  - {userId: eve}
+  - {connectionId: wall, groups: [red]}
+"""
+
+
+def test_a_seed_takes_the_place_of_the_service(run: CommandLine, tmp_path: Path) -> None:
+    """With the same people it says the same, and needs no setting."""
+    (tmp_path / "people.yaml").write_text(SEED)
+
+    code, text, _ = run("diff", "--local", "--seed", "people.yaml", "p.yaml")
+    live = run("diff", "p.yaml")[1]
+
+    assert code == 1
+    assert text.startswith("DIFF (nothing is changed) · LOCAL rehearsal")
+    assert text.splitlines()[1:] == live.splitlines()[1:]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--local"], "a rehearsal has nobody to compare with; add --seed FILE with its people"),
+        (["--seed", "people.yaml"], "--seed is for rehearsals; add --local"),
+    ],
+)
+def test_a_seed_and_local_belong_together(
+    run: CommandLine, args: Sequence[str], message: str
+) -> None:
+    assert run("diff", *args, "p.yaml") == (2, "", f"error: {message}\n")

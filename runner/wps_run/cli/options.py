@@ -515,15 +515,20 @@ def _parse_absences(
     return tuple(absences)
 
 
-def rehearsal_options(command: Decorated) -> Decorated:
-    """Add `--seed`, `--absent`, `--fault` and `--fault-seed`."""
-    command = click.option(
+def seed_option(command: Decorated) -> Decorated:
+    """Add `--seed`."""
+    return click.option(
         "--seed",
         type=FILE,
         metavar="FILE",
         help="With --local: connect the clients of this YAML or JSON file, and nobody else, in "
         "place of one for each name in the playbooks. `wps-run snapshot` writes such a file.",
     )(command)
+
+
+def rehearsal_options(command: Decorated) -> Decorated:
+    """Add `--seed`, `--absent`, `--fault` and `--fault-seed`."""
+    command = seed_option(command)
     command = click.option(
         "--absent",
         callback=_parse_absences,

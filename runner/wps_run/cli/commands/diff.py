@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import Any
 
 import click
@@ -18,17 +18,21 @@ from wps_run.cli.options import (
     note_empty_shard,
     override_option,
     overrides_from,
+    rehearsal_arguments,
     run_options,
+    seed_option,
     settings_options,
 )
 from wps_run.cli.service import ServiceAccess
 from wps_run.cli.terminal import columns_of, styler_for, use_utf8_stdout
+from wps_run.emulator.seed import SeedClient
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.format import encode_text
 from wps_run.planning import Plan
 from wps_run.playbook.options import CONNECTION
+from wps_run.problems import UsageError
 from wps_run.report.changes import ChangeReport, change_record
-from wps_run.running import OpenSource
+from wps_run.running import OpenSource, rehearsal, simulated_live
 from wps_run.text import truncate_middle
 
 EXIT_CHANGES = 1
@@ -37,6 +41,10 @@ EXIT_CHANGES = 1
 
 @click.command("diff")
 @click.argument("playbooks", nargs=-1, type=FILE, metavar="PLAYBOOK…")
+@click.option(
+    "--local", is_flag=True, help="Compare with the people of --seed in place of the service."
+)
+@seed_option
 @override_option(CONNECTION, [CONNECTION.key])
 @settings_options
 @gateway_options
@@ -78,20 +86,28 @@ def command(playbooks: tuple[str, ...], output: str, **options: Any) -> int:
             options["log_level"], verbose=options["verbose"], secrets=overrides.secrets
         )
     )
+    seed = rehearsal_arguments((), None, (), options["seed"], local=options["local"])["seed"]
+    if options["local"] and seed is None:
+        raise UsageError("a rehearsal has nobody to compare with; add --seed FILE with its people")
     access, inputs = ServiceAccess.of(options), read_inputs(playbooks)
     assigned = [name for name, _ in options["assignments"]]
     show_warnings(checking.find_run_warnings(inputs, assigned))
-    plans = planning.plan(inputs, overrides)
+    default_hub = "" if seed is None else planning.LOCAL_HUB
+    plans = planning.plan(inputs, overrides, default_hub=default_hub)
     warnings = planning.find_warnings(plans)
     show_warnings(warnings)
     if any(plan.live_groups for plan in plans):
-        live = access.live_groups(plans)
-        plans = planning.plan(inputs, overrides, live=live)
+        live = access.live_groups(plans) if seed is None else simulated_live(plans, seed=seed)
+        plans = planning.plan(inputs, overrides, default_hub=default_hub, live=live)
         show_warnings(planning.find_warnings(plans), warnings)
     note_empty_shard(plans)
-    hosts = dict.fromkeys(access.endpoint(plan).host for plan in plans)
-    run = planning.run_info(plans, Destination.SERVICE, tuple(hosts))
-    report = asyncio.run(_compare(plans, access.source(), run, output))
+    if seed is None:
+        hosts = dict.fromkeys(access.endpoint(plan).host for plan in plans)
+        run = planning.run_info(plans, Destination.SERVICE, tuple(hosts))
+        report = asyncio.run(_compare(plans, access.source(), run, output))
+    else:
+        run = planning.run_info(plans, Destination.LOCAL)
+        report = asyncio.run(_compare_with_seed(plans, seed, run, output))
     exit_code = EXIT_CHANGES if report.has_changes else 0
     if output == "text":
         columns = columns_of(sys.stdout) if sys.stdout.isatty() else None
@@ -101,6 +117,13 @@ def command(playbooks: tuple[str, ...], output: str, **options: Any) -> int:
         ending = encode_text(report.summary_record(run, exit_code))
         click.echo(ending if output == "ndjson" else f'],"summary":{ending}}}')
     return exit_code
+
+
+async def _compare_with_seed(
+    plans: Sequence[Plan], seed: Sequence[SeedClient], run: RunInfo, output: str
+) -> ChangeReport:
+    async with rehearsal(plans, seed=seed) as local:
+        return await _compare(plans, lambda plan: nullcontext(local.state(plan.hub)), run, output)
 
 
 async def _compare(
