@@ -287,15 +287,13 @@ def _check_together(plans: Sequence[Plan]) -> None:
     if sum(len(plan.expectations) for plan in plans) > EXPECTATIONS.value:
         message = f"the run, with the playbooks up to this one, {EXPECTATIONS.error}"
         raise PlaybookError([document.problem(message, "too-many", (EXPECT,), at_key=True)])
-    raise_errors(
-        [
-            *contradictions(
-                (plan.playbook.document, plan.hub.lower(), each)
-                for plan in plans
-                for each in plan.expectations
-            )
-        ]
+    found = contradictions(
+        (plan.playbook.document, plan.hub.lower(), each)
+        for plan in plans
+        for each in plan.expectations
     )
+    mask = plans[-1].scope.secrets.mask
+    raise_errors([problem._replace(message=mask(problem.message)) for problem in found])
 
 
 def _require_new_groups(

@@ -30,6 +30,10 @@ def state() -> SimulatedState:
             message_delivery("server", "text", b"Nobody", ()),
         ],
         closed=[ClosedClient("troll-1", "Spam"), ClosedClient("troll-2", "")],
+        labels={name: name for name in ("wall", "troll-1", "troll-2")}
+        | {"a1": "ada", "a2": "ada", "g1": "grace"},
+        received=[("a1", "wall"), ("g1",), ()],
+        closed_ids=["troll-1", "troll-2"],
     )
     return SimulatedState(hub, clients)
 

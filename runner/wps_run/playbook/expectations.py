@@ -445,7 +445,8 @@ def check_expectations(
                     (EXPECT, index),
                 )
             )
-    problems += contradictions([(document, "", expectation) for expectation in known])
+    found = contradictions((document, "", expectation) for expectation in known)
+    problems += (problem._replace(message=scope.secrets.mask(problem.message)) for problem in found)
     return ExpectationCheck(tuple(limited(problems)), tuple(known))
 
 
@@ -707,6 +708,28 @@ def contradictions(placed: Iterable[Placed]) -> Iterator[Problem]:
             yield from checker.check(each)
 
 
+class _ExactMembers:
+    """The members that a condition states exactly."""
+
+    def __init__(self, condition: GroupCondition) -> None:
+        self._condition = condition
+        self._users = frozenset(condition.users or ())
+        self._connections = frozenset(condition.connections or ())
+
+    def excludes(self, key: str, name: str) -> bool:
+        """Whether a name is not among them; a connection may be one of their users."""
+        if name in self._users or name in self._connections:
+            return False
+        if key == "connections":
+            return not self._users
+        return self._condition.users is not None or not self._connections
+
+    @property
+    def statement(self) -> str:
+        """The condition without what it states besides."""
+        return statement_of(self._condition._replace(has=(), has_not=()))
+
+
 class _ContradictionChecker:
     """Compares each expectation of a hub with itself and with those before it."""
 
@@ -720,7 +743,7 @@ class _ContradictionChecker:
         self._facts: dict[_Fact, tuple[bool, Placed]] = {}
         self._members: dict[str, dict[tuple[str, str], Placed]] = {}
         """Group to who is in it: the key of the list, and the name."""
-        self._exact: dict[str, list[tuple[GroupCondition, Placed]]] = {}
+        self._exact: dict[str, list[tuple[_ExactMembers, Placed]]] = {}
 
     def check(self, placed: Placed) -> Iterator[Problem]:
         """Yield the first problem of an expectation, if there is any."""
@@ -779,16 +802,16 @@ class _ContradictionChecker:
     ) -> tuple[Path, Placed, str] | None:
         """Find who is stated to be in a group but is not among those stated exactly."""
         group = condition.group
-        if condition.is_exact:
-            self._exact.setdefault(group, []).append((condition, placed))
+        own = _ExactMembers(condition) if condition.is_exact else None
+        if own:
+            self._exact.setdefault(group, []).append((own, placed))
         for exact, other in self._exact.get(group, ()):
             for key, name in _stated_members(condition):
-                if _is_outside(key, name, exact):
-                    stated = statement_of(exact._replace(has=(), has_not=()))
-                    return _item(key, name, placed), other, stated
+                if exact.excludes(key, name):
+                    return _item(key, name, placed), other, exact.statement
         members = self._members.setdefault(group, {})
-        for (key, name), other in members.items():
-            if condition.is_exact and _is_outside(key, name, condition):
+        for (key, name), other in members.items() if own else ():
+            if own and own.excludes(key, name):
                 exact_key = "users" if condition.users is not None else "connections"
                 return (exact_key,), other, _fact_text(("member", group, name), value=True)
         members.update((member, placed) for member in _stated_members(condition))
@@ -804,14 +827,6 @@ def _stated_members(condition: GroupCondition) -> Iterator[tuple[str, str]]:
     ):
         for name in names:
             yield key, name
-
-
-def _is_outside(key: str, name: str, exact: GroupCondition) -> bool:
-    """Whether a name is not among the exact members; a connection may be one of their users."""
-    users, connections = exact.users or (), exact.connections or ()
-    if name in users or name in connections:
-        return False
-    return not users if key == "connections" else exact.users is not None or not connections
 
 
 def _fact_text(fact: _Fact, *, value: bool) -> str:
