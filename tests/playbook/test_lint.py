@@ -355,8 +355,8 @@ def test_cells_with_blanks_are_counted_by_column_at_the_first_one(tmp_path: Path
         (
             f"{tmp_path / 'rows.csv'}:3",
             (
-                "2 cells from here on have blanks around them, which are part of the name; remove "
-                f"them (column user); used in {tmp_path / 'p.yaml'}:2:48"
+                "2 rows from here on have blanks around this cell, which are part of the name; "
+                f"remove them (column user); used in {tmp_path / 'p.yaml'}:2:48"
             ),
         ),
         (
@@ -395,7 +395,7 @@ def test_many_rows_with_blanks_need_constant_memory(tmp_path: Path) -> None:
 
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert "20,000 cells" in check.warnings[0].message
+    assert "20,000 rows" in check.warnings[0].message
     assert len(check.warnings) == 1
     assert peak < 2_000_000
 
@@ -665,3 +665,14 @@ def test_the_names_of_those_who_are_connected_are_as_they_are() -> None:
     check = check_steps(playbook, VariableScope(inputs=Files(Path()), live=live))
 
     assert (check.problems, check.warnings) == ((), ())
+
+
+def test_blanks_around_the_name_of_a_group_are_warned_about_once() -> None:
+    text = "groups:\n  'red ': {users: [' ada'], connections: [c], prune: true}\nactions: []\n"
+
+    found = validate(read_playbook(text, "p.yaml"), {})
+
+    assert [(one.rule, str(one.position)) for one in found] == [
+        ("blanks", "p.yaml:2:3"),
+        ("blanks", "p.yaml:2:20"),
+    ]

@@ -70,10 +70,10 @@ def find_warnings(
     """
     yield from _find_no_actions(playbook)
     yield from _find_repeated(playbook)
-    yield from _find_contradictions(playbook)
+    yield from _Contradictions(playbook).find()
     for template in playbook.actions:
         yield from _find_wasteful_values(playbook, template)
-        yield from _find_literal_blanks(playbook, template)
+    yield from _find_literal_blanks(playbook)
     yield from find_placeholders(playbook, {*playbook.declarations, *variables})
     if environment is not None:
         yield from _find_unset_environment(playbook, environment)
@@ -477,10 +477,6 @@ _CLOSED_STATES = {
 _REMOVE_BY_FILTER = ACTIONS["removeConnectionsFromGroups"].name
 
 
-def _find_contradictions(playbook: Playbook) -> Iterator[Problem]:
-    yield from _Contradictions(playbook).find()
-
-
 def _closes_everyone(template: ActionTemplate) -> bool:
     overlap = template.action.overlap
     closes_all = overlap.phase is Phase.CLOSE and overlap.kind is OverlapKind.ALONE
@@ -532,7 +528,20 @@ def _find_no_actions(playbook: Playbook) -> Iterator[Problem]:
         yield playbook.document.problem(message, "no-actions", path, severity=Severity.WARNING)
 
 
-def _find_literal_blanks(playbook: Playbook, template: ActionTemplate) -> Iterator[Problem]:
+def _find_literal_blanks(playbook: Playbook) -> Iterator[Problem]:
+    for path in playbook.group_paths:
+        name = str(path[-1])
+        if name != name.strip():
+            message = f"the name of this group has blanks around it, {BLANKS}"
+            yield playbook.document.problem(
+                message, "blanks", path, at_key=True, severity=Severity.WARNING
+            )
+    for template in playbook.actions:
+        if not is_of_group(template):  # whose members `RowLint` checks
+            yield from _find_blanks_in(playbook, template)
+
+
+def _find_blanks_in(playbook: Playbook, template: ActionTemplate) -> Iterator[Problem]:
     for field in filter(takes_no_blanks, template.action.fields):
         value = template.values.get(field.name, ())
         is_list = isinstance(value, list)

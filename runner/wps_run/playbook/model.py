@@ -118,6 +118,11 @@ class Playbook(NamedTuple):
     expectations: Mapping[int, Mapping[str, Any]]
     problems: tuple[Problem, ...]
 
+    @property
+    def group_paths(self) -> tuple[Path, ...]:
+        """The paths of the entries of `groups` without errors; their last part is the name."""
+        return tuple(dict.fromkeys(item.path for item in self.actions if is_of_group(item)))
+
 
 def read_playbook(text: str, file: str) -> Playbook:
     """Read and check a playbook or a bare batch in YAML or JSON; `file` is its name in problems.

@@ -112,8 +112,7 @@ def find_placeholders(playbook: Playbook, variables: Iterable[str]) -> Iterator[
     for path, text in literals:
         for placeholder in _placeholders(text, names):
             yield _placeholder_problem(playbook, path, placeholder, is_filled_in=False)
-    groups = dict.fromkeys(item.path for item in playbook.actions if is_of_group(item))
-    filled_in = [(path, str(path[-1])) for path in groups]
+    filled_in = [(path, str(path[-1])) for path in playbook.group_paths]
     for index, entry in playbook.expectations.items():
         filled_in += strings_in(entry, (EXPECT, index))
     for path, text in filled_in:

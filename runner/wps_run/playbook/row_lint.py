@@ -80,7 +80,7 @@ class RowLint:
             message = (
                 "this cell has blanks around it"
                 if count == 1
-                else f"{count:,} cells from here on have blanks around them"
+                else f"{count:,} rows from here on have blanks around this cell"
             )
             yield self._cell_warning(
                 row, self._keys[column], [column], f"{message}, {BLANKS}", "blanks"

@@ -209,7 +209,7 @@ def _listed_groups(
     """Return the groups of the key `groups` with their paths, and those that are there twice."""
     groups: dict[str, Path] = {}
     problems: list[Problem] = []
-    for path in dict.fromkeys(item.path for item in playbook.actions if is_of_group(item)):
+    for path in playbook.group_paths:
         try:
             group = substitute(str(path[1]), scope)
         except (UnusableReferenceError, NotYetKnownError, TooLongError):
