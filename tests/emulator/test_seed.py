@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.emulator.names import Permission
-from wps_run.emulator.seed import CLIENT_LIMIT, SeedClient, SeedError, read_seed
+from wps_run.document.loader import load
+from wps_run.emulator.names import Permission, is_group_name, is_id
+from wps_run.emulator.seed import CLIENT_LIMIT, SeedClient, SeedError, read_seed, seed_text
 from wps_run.emulator.server import Emulator
 
 
@@ -169,3 +170,25 @@ def test_seeded_permissions_are_granted() -> None:
     hub = emulator.hubs["local"]
     assert hub.check(Permission.SEND_TO_GROUP, "c", "red")
     assert not hub.check(Permission.JOIN_LEAVE_GROUP, "c", "red")
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(is_id)
+
+
+@given(
+    st.lists(
+        st.builds(
+            SeedClient,
+            st.just("chat"),
+            st.none() | NAMES,
+            NAMES,
+            st.lists(NAMES.filter(is_group_name), unique=True).map(tuple),
+        ),
+        unique_by=lambda client: client.connection_id,
+    )
+)
+def test_a_written_seed_is_read_as_the_same_clients(clients: list[SeedClient]) -> None:
+    """Whatever their names are."""
+    text = "".join(seed_text("chat", clients))
+
+    assert read_seed(load(text, "people.yaml").data) == clients

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "validate": "Check playbooks without sending anything.",
         "plan": "Show each step and its request without sending anything.",
         "show": "Show who is in a group, and whether a user or connection is there.",
+        "snapshot": "Write the people in groups as a seed for rehearsals.",
         "verify": "Check what playbooks expect, without running their actions.",
         "schema": "Print, write or check the JSON Schemas.",
         "actions": "List the actions, or describe one.",

@@ -112,7 +112,7 @@ def write_reports(paths: Iterable[Path], report: RunReport, journal: Path | None
     succeeded = True
     for path in paths:
         try:
-            _write(path, FILE_FORMATS[path.suffix.lower()].render(report))
+            write_whole(path, FILE_FORMATS[path.suffix.lower()].render(report))
         except OSError as error:
             succeeded = False
             show_message(Label.ERROR, f"cannot write the report `{path}`: {error.strerror}")
@@ -122,11 +122,24 @@ def write_reports(paths: Iterable[Path], report: RunReport, journal: Path | None
     return succeeded
 
 
-def _write(path: Path, pieces: Iterable[str]) -> None:
+def write_whole(path: Path, pieces: Iterable[str], *, mode: int = 0o666) -> None:
+    """Write a text file as a whole or not at all; it replaces an earlier one.
+
+    Args:
+        path: The file.
+        pieces: The text.
+        mode: The permissions of the file, before the umask.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     part = _part(path)
     try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         # Lone surrogates are escaped as JSON does it; the other formats contain none.
-        with part.open("x", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        errors = "backslashreplace"
+        descriptor = os.open(part, flags, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors=errors, newline="\n") as file:
             file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())

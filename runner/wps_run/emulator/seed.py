@@ -1,6 +1,7 @@
 """Seeds: parse and check plain data that lists the initial clients of an emulator."""
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,38 @@ def read_seed(data: object, default_hub: str = DEFAULT_HUB) -> list[SeedClient]:
     if reader.problems:
         raise SeedError(reader.problems)
     return clients
+
+
+def seed_text(hub: str, clients: Iterable[SeedClient]) -> Iterator[str]:
+    """Yield the YAML of a seed in pieces, a line for each client. `read_seed` reads the same.
+
+    Args:
+        hub: The hub of all clients.
+        clients: The clients, without permissions. Their names must not have halves of surrogate
+            pairs, which YAML does not allow.
+    """
+    yield f"hub: {_quoted(hub)}\n"
+    head = "clients:\n"
+    for client in clients:
+        named = (("userId", client.user_id), ("connectionId", client.connection_id))
+        fields = [f"{key}: {_quoted(name)}" for key, name in named if name is not None]
+        fields.append(f"groups: [{', '.join(map(_quoted, client.groups))}]")
+        yield f"{head}- {{{', '.join(fields)}}}\n"
+        head = ""
+    if head:
+        yield "clients: []\n"
+
+
+def _quoted(name: str) -> str:
+    """Return a name in double quotes, with escapes that YAML and JSON have."""
+    quoted = json.dumps(name, ensure_ascii=False)
+    return quoted if quoted.isprintable() else "".join(map(_printable, quoted))
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    return f"\\u{ord(character):04x}" if character <= "\uffff" else f"\\U{ord(character):08x}"
 
 
 class _Reader:

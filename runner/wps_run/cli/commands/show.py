@@ -1,7 +1,6 @@
 """`wps-run show`: show who is in a group, and whether a user or connection is there."""
 
 import asyncio
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from wps_run import running
-from wps_run.actions.fields import NAME_LIMIT, PERMISSION
-from wps_run.actions.names import name_error
+from wps_run.actions.fields import PERMISSION
+from wps_run.cli.inputs import check_name
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import HubAccess, hub_access, hub_options
 from wps_run.cli.service import show_wait
@@ -21,7 +20,7 @@ from wps_run.problems import UsageError, did_you_mean
 from wps_run.report.records import line
 from wps_run.report.values import CUT_AT, value_text
 from wps_run.state.reader import StateReader
-from wps_run.text import display_width, escape_invisible, pad, truncate_middle
+from wps_run.text import display_width, pad
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -107,7 +106,7 @@ def _check_names(kind: str, names: Sequence[str]) -> None:
         raise UsageError(f"name the {kind}: `wps-run show {_USAGE.get(kind, f'{kind} NAME')}`")
     if kind != "permission":
         for name in names:
-            _check_name(kind, name)
+            check_name(kind, name, f"wps-run show {kind}")
         return
     if len(names) != 3:  # noqa: PLR2004 -- connection, permission, group
         raise UsageError(
@@ -115,28 +114,15 @@ def _check_names(kind: str, names: Sequence[str]) -> None:
             f"answers for one group only: `wps-run show {_USAGE[kind]}`"
         )
     connection, permission, group = names
-    _check_name("connection", connection)
+    check_name("connection", connection, "wps-run show connection")
     if permission not in PERMISSION.choices:
         known = " or ".join(f"`{name}`" for name in PERMISSION.choices)
         near = did_you_mean(permission, PERMISSION.choices)
         raise UsageError(f"the permission {value_text(permission)} must be {known}{near}")
-    _check_name("group", group, in_path=False)
+    check_name("group", group)
 
 
 _USAGE = {"permission": "permission CONNECTION PERMISSION GROUP", "group": "group NAME"}
-
-
-def _check_name(kind: str, name: str, *, in_path: bool = True) -> None:
-    shown = f"the {kind} `{truncate_middle(escape_invisible(name), CUT_AT)}`"
-    if error := name_error(name, NAME_LIMIT if kind == "group" else None):
-        raise UsageError(f"{shown} {error}")
-    if in_path and "/" in name:
-        sent = name.replace("/", "%2F")
-        raise UsageError(
-            f"{shown} has a `/`: the service cannot be asked for it, since it reads a `/` in a "
-            f"path as `%2F`; `wps-run show {kind} {shlex.quote(sent)}` asks for the name that "
-            "actions with `slashInNames: allow` use in its place"
-        )
 
 
 async def _show(kind: str, names: Sequence[str], access: HubAccess, printer: "Printer") -> int:
