@@ -17,18 +17,19 @@ FIRST = """\
 name: My first playbook
 hub: chat
 
-vars:
-  group: lobby
+groups:
+  lobby:
+    users: [ada]
 
 actions:
-  - name: Add Ada to the group
-    actionName: addUserToGroup
-    userId: ada
-    group: ${group}
-  - name: Welcome her
+  - name: Welcome everybody in the lobby
     actionName: sendToGroup
-    group: ${group}
-    data: Welcome, Ada
+    group: lobby
+    data: Welcome
+
+expect:
+  - message: Welcome
+    receivedBy: [ada]
 """
 
 ENTRY = """\
