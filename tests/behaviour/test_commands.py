@@ -204,13 +204,14 @@ def test_schema_prints_a_schema(wps_run: Script) -> None:
 
 
 def test_actions_lists_and_describes_actions(wps_run: Script) -> None:
-    """Each example is a valid batch."""
+    """Each example is a valid batch, or a valid playbook."""
     listing = wps_run("actions").stdout
     assert [line.split()[0] for line in listing.splitlines()] == list(ACTIONS)
     for name in ACTIONS:
         text = wps_run("actions", name).stdout
-        example = text.partition("Example:\n\n")[2]
-        assert wps_run("validate", "-", stdin=example).returncode == 0
+        batch, _, playbook = text.partition("Example:\n\n")[2].partition("In a playbook also:\n\n")
+        for example in filter(None, (batch, playbook)):
+            assert wps_run("validate", "-", stdin=example).returncode == 0
     wrong = wps_run("actions", "sendToal")
     assert wrong.returncode == 2
     assert "did you mean `sendToAll`?" in wrong.stderr
