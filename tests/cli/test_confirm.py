@@ -55,9 +55,11 @@ def reached(proxy: HTTPServer) -> list[str]:
 @pytest.fixture
 def run_at_terminal(tmp_path: Path, proxy: HTTPServer) -> RunAtTerminal:
     """Runs a playbook with this input at a terminal; returns its exit code and output."""
-    (tmp_path / "p.yaml").write_text(CLOSE)
 
-    def call(typed: str, *args: str, connection: str = REMOTE) -> tuple[int, str]:
+    def call(
+        typed: str, *args: str, connection: str = REMOTE, playbook: str = CLOSE
+    ) -> tuple[int, str]:
+        (tmp_path / "p.yaml").write_text(playbook)
         controller, terminal = pty.openpty()
         os.write(controller, typed.encode())
         process = run_playbook(
@@ -134,6 +136,52 @@ def test_run_continues_after_a_yes(run_at_terminal: RunAtTerminal, reached: list
     assert code == 1
     assert QUESTION in output
     assert reached == ["prod.webpubsub.example:443"]
+
+
+class Gateway(BaseHTTPRequestHandler):
+    """A gateway in front of a service whose group `red` has one connection; records methods."""
+
+    methods: list[str]
+
+    def do_GET(self) -> None:
+        """List it."""
+        self._answer(200, b'{"value":[{"connectionId":"eve"}]}')
+
+    def do_DELETE(self) -> None:
+        """Accept its removal."""
+        self._answer(204)
+
+    def _answer(self, status: int, body: bytes = b"") -> None:
+        self.methods.append(self.command)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.mark.parametrize(("typed", "sent"), [("n\n", ["GET"]), ("y\n", ["GET", "DELETE"])])
+def test_prune_asks_once_the_group_is_read(
+    run_at_terminal: RunAtTerminal,
+    serve: Callable[[HTTPServer], str],
+    typed: str,
+    sent: list[str],
+) -> None:
+    """So the question has the number of connections that would be removed."""
+    methods: list[str] = []
+    url = serve(HTTPServer(("127.0.0.1", 0), type("Handler", (Gateway,), {"methods": methods})))
+    playbook = "hub: chat\ngroups:\n  red: {users: [], prune: true, allowEmpty: true}\n"
+
+    code, output = run_at_terminal(typed, "--endpoint", url, playbook=playbook)
+
+    assert code == (0 if typed == "y\n" else 2)
+    assert (
+        "warning: prune of group `red` on hub `chat` at prod.webpubsub.example (1 connection)\n"
+        "Continue? [y/N] "
+    ) in output
+    assert methods == sent
 
 
 @pytest.mark.parametrize(

@@ -255,6 +255,8 @@ def on_missing(
         chance: From 0 to below 1, drawn anew for each call.
         now: Seconds, on the clock of `history.missing_since`.
     """
+    if rule.rule is MissingRule.DONE:
+        return ACCEPTED
     # An action that may have been done was not skipped.
     if rule.rule is MissingRule.SKIP and not history.in_doubt:
         message = history.last.message if isinstance(history.last, Reply) else None

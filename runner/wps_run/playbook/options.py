@@ -121,13 +121,15 @@ class MissingRule(StrEnum):
     FAIL = "fail"
     SKIP = "skip"
     WAIT = "wait"
+    DONE = "done"
+    """It is done: `prune` wants the connection out of the group. No playbook can say so."""
 
 
 class OnMissing(NamedTuple):
     """How a response that a user or connection does not exist (404) is handled.
 
     Attributes:
-        rule: Fail, skip, or retry for a time.
+        rule: Fail, skip, retry for a time, or count as done.
         wait: Seconds from the first such response during which the action is retried.
     """
 

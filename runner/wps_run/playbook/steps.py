@@ -20,6 +20,7 @@ from wps_run.playbook.live import live_sources
 from wps_run.playbook.model import ActionTemplate, Playbook, is_of_group
 from wps_run.playbook.options import (
     Delivery,
+    MissingRule,
     Mode,
     OnError,
     OnMissing,
@@ -444,6 +445,8 @@ def _step_maker(
     delivery = Delivery(own.get("delivery", options.delivery))
     timeout = parse_duration(own.get("timeout", options.timeout))
     on_missing = parse_on_missing(own["onMissing"]) if "onMissing" in own else options.on_missing
+    if template.kept:
+        on_missing = OnMissing(MissingRule.DONE)
     make_request = RequestTemplate(action, hub).fill
     make_locks = locks_for(action)
     is_sequential = options.mode is Mode.SEQUENTIAL
