@@ -272,8 +272,13 @@ def command(**values: Any) -> int:
         plans = planning.plan(playbooks, overrides, default_hub=default_hub, live=live)
         show_warnings(planning.find_warnings(plans), warnings)
     note_empty_shard(plans)
-    if simulation["seed"] is not None:
+    if args.local and simulation["seed"] is not None:
         _warn_of_empty_hubs(plans, simulation["seed"])
+    elif args.local and args.only_changes:
+        show_message(
+            Label.WARNING,
+            f"nobody is in a group at first, so `--only-changes` leaves out little; {_ADD_PEOPLE}",
+        )
     plans, warning = running.fit_open_files(plans, ends=2 if args.local else 1)
     if warning:
         show_message(Label.WARNING, warning)
@@ -329,8 +334,11 @@ def _warn_of_no_people(plans: Sequence[Plan]) -> None:
     show_message(
         Label.WARNING,
         f"nobody is simulated in the live {noun} {', '.join(groups)}, so no rows come from there "
-        "and nobody is removed; add the people with --seed FILE, which `wps-run snapshot` writes",
+        f"and nobody is removed; {_ADD_PEOPLE}",
     )
+
+
+_ADD_PEOPLE = "add the people with --seed FILE, which `wps-run snapshot` writes"
 
 
 def _warn_of_empty_hubs(plans: Sequence[Plan], seed: "Sequence[SeedClient]") -> None:
@@ -341,11 +349,8 @@ def _warn_of_empty_hubs(plans: Sequence[Plan], seed: "Sequence[SeedClient]") -> 
     others = ", ".join(f"`{hub}`" for hub in list(seeded)[:_SHOWN_HUBS]) or "no hub"
     for hub in dict.fromkeys(plan.hub for plan in plans):
         if hub.lower() not in seeded:
-            show_message(
-                Label.WARNING,
-                f"the seed has no client in hub `{hub}`, so nobody is there; its clients are in "
-                f"{others}",
-            )
+            message = f"the seed has no client in hub `{hub}`; its clients are in {others}"
+            show_message(Label.WARNING, message)
 
 
 _SHOWN_HUBS = 3
