@@ -249,6 +249,21 @@ def test_a_list_is_given_as_text_or_in_a_file(tmp_path: Path, teams: str) -> Non
         assert next(planned.steps()).values["data"] == b"007"
 
 
+def test_a_wrong_value_of_a_file_of_variables_names_its_place(tmp_path: Path) -> None:
+    """Single values and lists; the declaration is shown as for a value of `--var`."""
+    file = tmp_path / "p.yaml"
+    file.write_text("vars: {seats: {type: number}, teams: {type: string}}\nactions: []\n")
+    variables = tmp_path / "v.yaml"
+    variables.write_text("seats: many\nteams: [red]\n")
+
+    problems = validate(load_playbook(file), load_variables(variables))
+
+    assert [problem.message for problem in problems if problem.rule == "variable-type"] == [
+        f"`seats` must be a number, not `many`; the value is in {variables}:1:8",
+        f"`teams` must be a string, not a list; the value is in {variables}:2:8",
+    ]
+
+
 def test_the_fingerprint_covers_the_items_of_lists(tmp_path: Path) -> None:
     """A run with another list is another run, however the list is written."""
     file = tmp_path / "p.yaml"

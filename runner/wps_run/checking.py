@@ -25,6 +25,7 @@ from wps_run.playbook.recognition import is_playbook, may_be_playbook
 from wps_run.playbook.rows import InputError
 from wps_run.playbook.steps import check_steps
 from wps_run.playbook.variables import (
+    PlacedText,
     VariableScope,
     VariableValue,
     missing_problems,
@@ -109,7 +110,11 @@ def load_variables(path: str | Path) -> dict[str, VariableValue]:
     """
     text = read_text(path, input_limits.VARIABLES)
     try:
-        return variables_from(load(text, str(path)))
+        document = load(text, str(path))
+        return {
+            name: PlacedText(value, document.position((name,))) if isinstance(value, str) else value
+            for name, value in variables_from(document).items()
+        }
     except PlaybookError as error:
         if error.problems[0].rule == "empty":
             return {}

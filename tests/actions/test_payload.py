@@ -38,6 +38,12 @@ def test_a_string_that_holds_no_json_is_refused(text: str) -> None:
         encode_message(text, "json")
 
 
+def test_a_byte_order_mark_in_front_of_json_is_named() -> None:
+    """It is invisible, and no plain text."""
+    with pytest.raises(ValueError, match="it begins with a byte order mark"):
+        encode_message("\ufeff{}", "json")
+
+
 def test_a_long_number_in_json_is_no_matter() -> None:
     """Python's limit on digits is not the service's."""
     assert encode_message("9" * 10_000, "json") == b"9" * 10_000

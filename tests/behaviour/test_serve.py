@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from wps_run.connect.auth import Signer
 from wps_run.connect.endpoint import Endpoint, parse_connection_string
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
@@ -109,6 +111,26 @@ def test_empty_seed_is_reported_with_an_example(wps_run: Script, tmp_path: Path)
     assert process.returncode == 2
     assert "`seed.yaml` is empty; write it as clients: [{userId: ada" in process.stderr
     assert "actions" not in process.stderr
+
+
+def test_warnings_of_the_emulator_are_labeled(serve: Serve) -> None:
+    """As all diagnostics are."""
+    endpoint, child = serve()
+    path = "/api/hubs/chat/:send"
+    request = urllib.request.Request(  # noqa: S310 - http, here
+        f"{endpoint.origin}{path}?api-version=2099-01-01",
+        data=b"x",
+        headers={
+            "Authorization": f"Bearer {Signer(endpoint).token(path, time.time())}",
+            "Content-Type": "text/plain",
+        },
+    )
+    with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - http, here
+        pass
+
+    assert child.stderr is not None
+    lines = iter(child.stderr.readline, "")
+    assert next(line for line in lines if "2099-01-01" in line).startswith("warning: api-version")
 
 
 def test_faults_are_reported_and_can_be_changed(serve: Serve) -> None:

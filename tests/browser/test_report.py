@@ -318,6 +318,19 @@ def test_a_row_opens_and_shows_its_attempts(browser: Any, opened: Callable[..., 
     assert browser.evaluate("document.activeElement.closest('tr').id") == "action-2"
 
 
+def test_what_messages_have_in_backticks_is_code(
+    browser: Any, opened: Callable[..., float]
+) -> None:
+    """In the table of failures and in the details; a single backtick stays one."""
+    error = ActionError("refused", "`userId` is <b>`x`</b> and `", "see `onMissing`")
+    opened(report([make_result(0, status=Status.FAILED, error=error)]))
+    browser.click("#action-0 button")
+
+    for table in ("[aria-labelledby=failures-title]", "#details-0"):
+        assert browser.texts(f"{table} code") == ["userId", "x", "onMissing"]
+        assert "userId is <b>x</b> and `" in " ".join(browser.texts(table))
+
+
 def test_the_timeline_is_driven_by_keys(browser: Any, opened: Callable[..., float]) -> None:
     """Right and left select actions by their start, W the one that was waited for."""
     opened(report(ten()))

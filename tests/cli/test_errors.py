@@ -259,6 +259,31 @@ def test_a_dry_run_is_a_plan(run_in_process: RunInProcess, args: list[str], comm
     assert output.endswith(f": {command}\n")
 
 
+@pytest.mark.parametrize(
+    ("args", "same"),
+    [
+        (["plan", "--dry-run", "FILE"], ["plan", "FILE"]),
+        (["--check", "validate", "FILE"], ["validate", "FILE"]),
+        (["--strict", "validate", "FILE"], ["validate", "--strict", "FILE"]),
+        (["--format", "json", "validate", "FILE"], ["validate", "--format", "json", "FILE"]),
+    ],
+)
+def test_options_of_a_command_may_be_in_front_of_it(
+    run_in_process: RunInProcess, tmp_path: Path, args: list[str], same: list[str]
+) -> None:
+    """What sends nothing anyhow takes `--dry-run`."""
+    file = tmp_path / "p.yaml"
+    file.write_text("actions: [{actionName: sendToAll, data: ''}]")
+
+    def run(words: list[str]) -> tuple[int, str]:
+        return run_in_process(*(str(file) if word == "FILE" else word for word in words))
+
+    result = run(args)
+
+    assert "No such option" not in result[1]
+    assert result == run(same)
+
+
 def test_without_arguments_the_usage_is_shown(run_in_process: RunInProcess) -> None:
     """It is no error message, and so has no label; the exit code is 2."""
     code, output = run_in_process()

@@ -254,6 +254,7 @@ def test_bytes_are_utf_8_with_or_without_a_mark() -> None:
     [
         (b"a: 1\nb: \xe9x", "f:2:4: error: the byte 0xE9 is not UTF-8; save the file as UTF-8"),
         ("é".encode("utf-16"), "f:1:1: error: the file is UTF-16; save it as UTF-8"),
+        ("é".encode("utf-32"), "f:1:1: error: the file is UTF-32; save it as UTF-8"),
     ],
 )
 def test_other_bytes_are_refused_at_their_place(raw: bytes, message: str) -> None:

@@ -191,7 +191,7 @@ def test_a_statement_says_what_is_expected_and_counts_long_lists() -> None:
             "{group: '${nope}', has: [x]}",
             "3:14: error: `${nope}` names no variable; add it to `vars`, or give --var",
         ),
-        ("{group: a, has: {file: none.csv}}", "3:21: error: there is no file `none.csv`"),
+        ("{group: a, has: {file: none.csv}}", "3:28: error: there is no file `none.csv`"),
     ],
 )
 def test_a_wrong_entry_has_a_message_at_its_place(entry: str, problem: str) -> None:

@@ -1,5 +1,7 @@
 """What `forEach` may be, and the errors of an invalid one."""
 
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from wps_run.playbook.foreach import (
     SUFFIXES,
     column_error,
     file_name_error,
-    for_each_error,
+    for_each_errors,
 )
 
 SCALAR = st.sampled_from(
@@ -55,11 +57,12 @@ def test_what_the_schema_refuses_is_reported_at_an_existing_path(value: Any) -> 
     if Draft7Validator(dict(FOR_EACH_SCHEMA)).is_valid(value):
         return
 
-    path, message = for_each_error(value)
+    errors = list(for_each_errors(value))
 
-    for step in path:
-        value = value[step]
-    assert message
+    assert errors
+    for path, message in errors:
+        reduce(getitem, path, value)
+        assert message
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -110,6 +110,8 @@ def _explain(text: str, error: json.JSONDecodeError) -> str:
     """Return what is wrong with `data`, and what to do."""
     place = f" ({error.msg} at character {error.pos + 1}); "
     cause = _OTHER_LANGUAGE.match(text, error.pos)
+    if text.startswith("\ufeff"):
+        return ": it begins with a byte order mark (U+FEFF), which JSON does not have; remove it"
     if not text.strip():
         return place + 'it is empty: write `null`, or a text as `""`'
     if cause:

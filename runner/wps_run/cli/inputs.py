@@ -84,6 +84,13 @@ def variable_options(command: Decorated) -> Decorated:
     )(command)
 
 
+def dry_run_option(command: Decorated) -> Decorated:
+    """Accept `--dry-run` and `--check` in a command that always sends nothing."""
+    return click.option("--dry-run", "--check", is_flag=True, hidden=True, expose_value=False)(
+        command
+    )
+
+
 def read_variables(
     assignments: Iterable[tuple[str, str]], vars_files: Iterable[str]
 ) -> dict[str, VariableValue]:

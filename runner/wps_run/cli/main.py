@@ -109,7 +109,8 @@ class Commands(click.Group):
     def _first_word(self, args: Sequence[str]) -> int:
         """Return the index of the first argument that is no option of `run` and no value of one.
 
-        There is none behind an unknown option, which may have a value.
+        Behind an option of another command, it is the name of that command. There is none behind
+        an unknown option, which may have a value.
         """
         if not args[0].startswith("-"):
             return 0
@@ -121,8 +122,17 @@ class Commands(click.Group):
             if option is None:
                 return index
             if option not in known:
-                break
+                return self._name_of_owner(option, args, index)
             index += len(words)
+        return len(args)
+
+    def _name_of_owner(self, option: str, args: Sequence[str], start: int) -> int:
+        """Return the index of the first command in the arguments that has an option."""
+        from wps_run.cli.options import option_names  # noqa: PLC0415 -- with a command
+
+        for index in range(start, len(args)):
+            if args[index] in COMMANDS and option in option_names(self._command(args[index])):
+                return index
         return len(args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":

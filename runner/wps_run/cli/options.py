@@ -357,7 +357,8 @@ def given_options(context: click.Context) -> "KeptOptions":
 
 def plan_command(context: click.Context, plan: click.Command) -> str:
     """Return the command line that plans what the arguments of a run would do, for a shell."""
-    known = option_names(plan)
+    hidden = (option for option in plan.params if getattr(option, "hidden", False))
+    known = option_names(plan) - {name for option in hidden for name in option.opts}
     words = ["wps-run", "plan"]
     for option, group in split_arguments(context.command, context.meta[_ARGUMENTS]):
         if option is None or option in known:

@@ -61,7 +61,15 @@ BOM = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 """The byte order marks of UTF-16, in either order."""
 
-UTF_16_ERROR = "the file is UTF-16; save it as UTF-8"
+
+def is_utf_32(start: bytes) -> bool:
+    """Return whether a file begins like UTF-32, in either order, with or without its mark."""
+    is_marked = start.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff"))
+    return is_marked or start[:4].count(0) == _UTF_32_ZEROS
+
+
+_UTF_32_ZEROS = 3
+"""The bytes of 0 in a character of ASCII."""
 
 
 def utf8_error(byte: int) -> str:
@@ -79,7 +87,9 @@ def decode(raw: bytes, file: str) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        message = UTF_16_ERROR if raw.startswith(UTF_16) else utf8_error(raw[error.start])
+        encoding = "UTF-32" if is_utf_32(raw) else "UTF-16" if raw.startswith(UTF_16) else ""
+        message = f"the file is {encoding}; save it as UTF-8"
+        message = message if encoding else utf8_error(raw[error.start])
         start = len(raw[: error.start].decode())
         source = Source(file, raw.decode(errors="replace"))
         raise PlaybookError([source.problem(message, "encoding", start, start + 1)]) from None

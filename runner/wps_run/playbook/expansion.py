@@ -1,7 +1,7 @@
 """Expand one action of a playbook: substitute its variables and rows, and check every result."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from itertools import islice
@@ -17,7 +17,7 @@ from wps_run.document.scalars import resolve_plain
 from wps_run.input_limits import EXPANDED, PROBLEMS
 from wps_run.playbook.compiled_schema import Predicate
 from wps_run.playbook.constraints import Finding, compile_predicates, data_type_of
-from wps_run.playbook.foreach import invalid_references, missing_column_error, row_format
+from wps_run.playbook.foreach import invalid_references, row_format
 from wps_run.playbook.live import (
     COLUMN_OF_CONNECTION,
     COLUMN_OF_USER,
@@ -36,6 +36,7 @@ from wps_run.playbook.rows import (
     inline_rows,
     matrix_rows,
     matrix_size_error,
+    missing_column_error,
     read_axis,
     single_values,
 )
@@ -257,12 +258,13 @@ class Expansion:
                     yield ExpandedAction(self._template, item, position, {}, None, problems)
                 elif not is_first:
                     yield self._expand(row, item)
-                elif invalid := self._check_columns(row):
+                elif invalid := self._check_columns(row.cells):
                     yield self._rejected(invalid)
                     return
                 else:
                     yield from self._expand_first(row, item)
                     is_first = False
+            yield from self._check_header() if is_first else ()
         except InputError as error:
             path = (*self._template.rows_path, "file")
             yield self._rejected([self._document.problem(str(error), "file", path)])
@@ -395,19 +397,22 @@ class Expansion:
         if isinstance(source, list):
             values = [row.cells[VALUE_COLUMN] for row in rows if isinstance(row, Row)]
             return Axis(values, lambda index: (*path, index))
+        name, column = str(source), None
+        if isinstance(source, dict):
+            key = GROUP if GROUP in source else "file"
+            name, column, path = source[key], source.get("column"), (*path, key)
+        name = f"`{name}`"
         position = self._document.position(path)
 
         def usable_rows() -> Iterator[Row]:
-            for row in rows:
+            for row in single_values(rows, column, name):
                 if isinstance(row, Row):
                     yield row
                 elif len(problems) <= PROBLEMS.value:
                     problems.append(row._replace(related=position))
 
-        is_mapping = isinstance(source, dict)
-        name = f"`{source.get('file', source.get(GROUP)) if is_mapping else source}`"
         try:
-            return read_axis(usable_rows(), source.get("column") if is_mapping else None, name)
+            return read_axis(usable_rows(), name)
         except InputError as error:
             raise _SourceError(self._document.problem(str(error), "file", path)) from None
 
@@ -420,8 +425,18 @@ class Expansion:
             self._is_known = False
         return text
 
-    def _check_columns(self, row: Row) -> list[Problem]:
-        """Find references to columns that the rows do not have."""
+    def _check_header(self) -> Iterator[ExpandedAction]:
+        """Check the references to the columns of a CSV file without a row."""
+        source = self._template.for_each
+        is_file = isinstance(source, dict) and "file" in source
+        if not is_file or self._problems or not self.has_known_rows:
+            return
+        columns = self._scope.inputs.columns.get(substitute(source["file"], self._scope))
+        if columns and (invalid := self._check_columns(columns)):
+            yield self._rejected(invalid)
+
+    def _check_columns(self, columns: Collection[str]) -> list[Problem]:
+        """Find references to columns other than those of the rows."""
         for_each = self._template.for_each
         is_named = isinstance(for_each, str)
         file = (
@@ -434,7 +449,7 @@ class Expansion:
                 self._document, (*path, *inner_path), reference, message, "undefined-variable"
             )
             for inner_path, reference, message in islice(
-                invalid_references(action, row.cells, file), PROBLEMS.value + 1
+                invalid_references(action, columns, file), PROBLEMS.value + 1
             )
         ]
 

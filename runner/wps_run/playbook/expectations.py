@@ -16,7 +16,7 @@ from wps_run.actions.names import NAME_PATTERN, NO_SLASH_PATTERN, name_error
 from wps_run.document.document import Document, Path
 from wps_run.input_limits import EXPECTATIONS, PROBLEMS
 from wps_run.playbook.compiled_schema import compile_schema
-from wps_run.playbook.foreach import COLUMN_SCHEMA, column_source_error, row_format
+from wps_run.playbook.foreach import COLUMN_SCHEMA, column_source_errors, row_format
 from wps_run.playbook.messages import (
     closest_key,
     join_names,
@@ -26,7 +26,7 @@ from wps_run.playbook.messages import (
     value_error,
 )
 from wps_run.playbook.options import DURATION, parse_duration
-from wps_run.playbook.rows import Axis, InputError, Row, Rows, inline_rows, read_axis
+from wps_run.playbook.rows import Axis, InputError, Row, Rows, inline_rows, read_axis, single_values
 from wps_run.playbook.variables import (
     NotYetKnownError,
     UnusableReferenceError,
@@ -245,7 +245,12 @@ def entry_errors(entry: Any, shown: ShownValue) -> Iterator[EntryError]:  # noqa
     for name, value in entry.items():
         if name not in properties:
             yield EntryError((name,), _unknown_key(name, key), at_key=True)
-        elif not compile_schema(properties[name])(value):
+        elif compile_schema(properties[name])(value):
+            continue
+        elif properties[name].get("anyOf") == COLUMN_SCHEMA["anyOf"]:
+            for path, message in column_source_errors(name, value):
+                yield EntryError((name, *path), message)
+        else:
             yield _value_error(name, properties[name], value, shown((name,), value))
     yield from _missing_keys(key, entry)
 
@@ -276,9 +281,6 @@ def _value_error(name: str, schema: Mapping[str, Any], value: object, shown: str
         return EntryError((name,), f"`{name}` must be true or false")
     if name == "permission":
         message = value_error(name, schema["anyOf"][0], value, shown)
-    elif schema.get("anyOf") == COLUMN_SCHEMA["anyOf"]:
-        path, message = column_source_error(name, value)
-        return EntryError((name, *path), message)
     elif name in _FIELDS and isinstance(value, str):
         message = text_error(_FIELDS[name]._replace(name=name), value) or ""
     elif name in _FIELDS:
@@ -561,13 +563,15 @@ class _EntryReader:
             rows = inline_rows(self._document, path, self._fill)
             values = [cell for row in rows for cell in row.cells.values()]
             return Axis(values, lambda index: (*path, index))
-        is_file = isinstance(source, dict)
-        name = f"`{source['file'] if is_file else source}`"
+        name, column, place = str(source), None, path
+        if isinstance(source, dict):
+            name, column, place = source["file"], source.get("column"), (*path, "file")
+        name = f"`{name}`"
         try:
-            rows = self._usable(self._rows(source, path), path)
-            return read_axis(rows, source.get("column") if is_file else None, name)
+            rows = self._usable(single_values(self._rows(source, path), column, name), place)
+            return read_axis(rows, name)
         except InputError as error:
-            self._add(str(error), path, "file")
+            self._add(str(error), place, "file")
         except UnusableReferenceError as error:
             self._add_unusable(path, error)
         except NotYetKnownError:

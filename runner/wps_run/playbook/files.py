@@ -7,7 +7,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from wps_run.playbook.rows import (
     DEFAULT_FORMAT,
     LINE_LIMIT,
     InputError,
+    ReadRows,
     RowFormat,
     Rows,
     read_csv,
@@ -29,7 +30,7 @@ from wps_run.playbook.rows import (
 )
 from wps_run.problems import PlaybookError, Position, Problem
 
-Reader = Callable[[Iterable[bytes], str, RowFormat], Rows]
+Reader = Callable[[Iterable[bytes], str, RowFormat], ReadRows]
 
 
 _FLAGS = (
@@ -136,12 +137,14 @@ class Files:
 
     Attributes:
         paths: The files that were read so far, by their names in the playbook.
+        columns: The columns of the CSV files whose rows were read to the end, by the same names.
     """
 
     def __init__(self, folder: str | Path, root: Path | None = None) -> None:
         self._folder = Path(folder)
         self._root = root
         self.paths: dict[str, Path] = {}
+        self.columns: dict[str, Collection[str]] = {}
         self._states: dict[str, tuple[int, ...]] = {}
 
     def rows(self, name: str, row_format: RowFormat = DEFAULT_FORMAT) -> Rows:
@@ -167,7 +170,7 @@ class Files:
                 else:
                     _require_size(file, name, input_limits.ROWS_STREAM)
                     lines = iter(partial(file.readline, LINE_LIMIT), b"")
-                    yield from reader(lines, display_name, row_format)
+                    self.columns[name] = yield from reader(lines, display_name, row_format)
                 self._refuse_change(name, file.fileno())
         except _NotRegularError as error:
             message = f"can be read only once, and rows are read twice; {SAVE_FIRST}"

@@ -1,8 +1,9 @@
 """The schemas of `forEach` and `dataFile`, and error messages for `forEach` and `${each}`."""
 
+import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from wps_run.actions.names import NAME_PATTERN, name_error
 from wps_run.document.document import Path
@@ -13,13 +14,12 @@ from wps_run.playbook.options import CELL, LIST_REFERENCE_PATTERN, ROWS
 from wps_run.playbook.rows import (
     DEFAULT_FORMAT,
     ENCODINGS,
-    MIXED_ROWS,
     VALUE_COLUMN,
     RowFormat,
     column_names,
     encoding_pattern,
     find_encoding,
-    list_error,
+    list_errors,
 )
 from wps_run.playbook.variables import row_references
 from wps_run.problems import did_you_mean
@@ -186,78 +186,87 @@ def format_error(name: str, file_format: RowFormat) -> str | None:
     return None
 
 
-def for_each_error(value: object) -> tuple[Path, str]:
-    """Explain why a `forEach` does not match its schema.
+PlacedError: TypeAlias = tuple[Path, str]
+"""The path of a wrong value below the one that is explained, and the message."""
 
-    Returns:
-        The path of the wrong value below `forEach`, and the message.
-    """
+
+def for_each_errors(value: object) -> Iterator[PlacedError]:
+    """Explain why a `forEach` does not match its schema."""
     if isinstance(value, list):
-        return list_error(value) or ((), "`forEach` is not a list of rows")
-    if isinstance(value, str) and "${" in value:
-        return (), _reference_error(value)
-    if not isinstance(value, dict):
+        yield from list_errors(value)
+    elif isinstance(value, dict):
+        yield from _mapping_errors(value)
+    elif isinstance(value, str) and "${" in value:
+        yield (), _reference_error("forEach", value)
+    else:
         hint = ""
         if isinstance(value, str) and value.lower().endswith(SUFFIXES):
             hint = f"; for a file write `forEach: {{file: {value}}}`"
-        return (), (
+        message = (
             "`forEach` must be a list of rows, `${variable}`, `{file: rows.csv}`, "
             f"`{{group: launch}}`, or `{{matrix: {{…}}}}`, not {describe_type(value)}{hint}"
         )
-    return _mapping_error(value)
+        yield (), message
 
 
-def _mapping_error(value: Mapping[str, Any]) -> tuple[Path, str]:
-    if "file" in value and "matrix" not in value:
-        return _file_error(value, ["file", "delimiter", "encoding"])
-    if list(value) == ["matrix"]:
-        path, message = _matrix_error(value["matrix"])
-        return ("matrix", *path), message
+def _mapping_errors(value: Mapping[str, Any]) -> Iterator[PlacedError]:
     sources = ["file", GROUP, "matrix"]
-    if GROUP in value and value.keys().isdisjoint({"file", "matrix"}):
-        return _group_error(value, [GROUP])
-    for key in value:
-        if key not in sources:
+    unknown = [key for key in value if key not in sources]
+    if "file" in value and "matrix" not in value:
+        yield from _file_errors(value, ["file", "delimiter", "encoding"])
+    elif list(value) == ["matrix"]:
+        yield from (
+            (("matrix", *path), message) for path, message in _matrix_errors(value["matrix"])
+        )
+    elif GROUP in value and value.keys().isdisjoint({"file", "matrix"}):
+        yield from _group_errors(value, [GROUP])
+    elif unknown:
+        for key in unknown:
             near = did_you_mean(key, sources)
-            return (key,), f"`forEach` has no `{key}`{near or f'; it has {join_names(sources)}'}"
-    return (), f"`forEach` has only one of {join_names(sources, 'and')}"
+            yield (key,), f"`forEach` has no `{key}`{near or f'; it has {join_names(sources)}'}"
+    else:
+        yield (), f"`forEach` has only one of {join_names(sources, 'and')}"
 
 
-def _group_error(source: Mapping[str, Any], keys: list[str]) -> tuple[Path, str]:
+def _group_errors(source: Mapping[str, Any], keys: list[str]) -> Iterator[PlacedError]:
     """Explain what is wrong with `{group: …}`, which has these keys."""
     for key, value in source.items():
         if key not in keys:
             near = did_you_mean(key, keys)
             hint = near or f"; the columns of the rows are {join_names(LIVE_COLUMNS, 'and')}"
-            return (key,), f"`{key}` is not a key beside `group`{hint}"
-        if key == GROUP and not isinstance(value, str):
-            return (key,), string_error("`group`", value, "")
-        if key == GROUP and not compile_schema(_group_schema()["properties"][GROUP])(value):
-            return (key,), f"`group` {name_error(value, None) or 'is not the name of a group'}"
-        if key == "column" and value not in LIVE_COLUMNS:
+            yield (key,), f"`{key}` is not a key beside `group`{hint}"
+        elif key == GROUP and not isinstance(value, str):
+            yield (key,), string_error("`group`", value, json.dumps(value))
+        elif key == GROUP and not compile_schema(_group_schema()["properties"][GROUP])(value):
+            yield (key,), f"`group` {name_error(value, None) or 'is not the name of a group'}"
+        elif key == "column" and value not in LIVE_COLUMNS:
             near = did_you_mean(str(value), LIVE_COLUMNS)
-            return (key,), f"`column` must be {join_names(LIVE_COLUMNS)}{near}"
-    return (), f"`column` is missing; write `{{group: launch, column: {COLUMN_OF_CONNECTION}}}`"
+            yield (key,), f"`column` must be {join_names(LIVE_COLUMNS)}{near}"
+    if "column" in keys and list(source) == [GROUP]:
+        example = f"{{group: launch, column: {COLUMN_OF_CONNECTION}}}"
+        yield (), f"`column` is missing; write `{example}`"
 
 
-def _reference_error(text: str) -> str:
+def _reference_error(key: str, text: str) -> str:
     if text.startswith("${env."):
-        return "an environment variable is no list; use a variable: `forEach: ${teams}`"
+        return f"an environment variable is no list; use a variable: `{key}: ${{teams}}`"
     return "a list comes from one variable and nothing else, such as `${teams}`"
 
 
-def _file_error(source: Mapping[str, Any], keys: list[str]) -> tuple[Path, str]:
+def _file_errors(source: Mapping[str, Any], keys: list[str]) -> Iterator[PlacedError]:
     """Explain what is wrong with `{file: …}`, which has these keys."""
     for key, value in source.items():
         if key not in keys:
             hint = did_you_mean(key, keys) or f"; it has {join_names(keys, 'and')}"
-            return (key,), f"`{key}` is not a key beside `file`{hint}"
+            yield (key,), f"`{key}` is not a key beside `file`{hint}"
+            continue
         error = _FILE_KEY_ERRORS[key](value if isinstance(value, str) else "")
         if error and not isinstance(value, str | None):
             error = f"`{key}` must be a string, not {describe_type(value)}"
         if error:
-            return (key,), error
-    return (), "`file` is missing; write `{file: users.csv, column: userId}`"
+            yield (key,), error
+    if "file" not in source and not any(did_you_mean(key, ["file"]) for key in source):
+        yield (), "`file` is missing; write `{file: users.csv, column: userId}`"
 
 
 def _delimiter_error(value: str) -> str | None:
@@ -288,27 +297,28 @@ _FILE_KEY_ERRORS: Mapping[str, Callable[[str], str | None]] = {
 }
 
 
-def _matrix_error(matrix: object) -> tuple[Path, str]:
+def _matrix_errors(matrix: object) -> Iterator[PlacedError]:
     expected = "`matrix` is a mapping of column to a list of its values"
     if not isinstance(matrix, dict):
-        return (), f"{expected}, not {describe_type(matrix)}"
+        yield (), f"{expected}, not {describe_type(matrix)}"
+        return
+    if not matrix:
+        yield (), f"{expected}; this one is empty"
     for key, source in matrix.items():
-        if error := _axis_error(key, source):
-            path, message = error
-            return (key, *path), message
-    return (), f"{expected}; this one is empty"
+        yield from (((key, *path), message) for path, message in _axis_errors(key, source))
 
 
-def _axis_error(key: str, source: object) -> tuple[Path, str] | None:
+def _axis_errors(key: str, source: object) -> Iterator[PlacedError]:
     if compile_schema(_AXIS_SCHEMA)(source):
-        return None
+        return
     if isinstance(source, dict) and GROUP in source and "file" not in source:
-        return _group_error(source, [GROUP, "column"])
+        yield from _group_errors(source, [GROUP, "column"])
+        return
     expected = "`matrix` is a mapping of column to a list of its values"
-    return column_source_error(key, source, f"{expected}; write `{key}: […]`")
+    yield from column_source_errors(key, source, f"{expected}; write `{key}: […]`")
 
 
-def column_source_error(key: str, source: object, expected: str = "") -> tuple[Path, str]:
+def column_source_errors(key: str, source: object, expected: str = "") -> Iterator[PlacedError]:
     """Explain why a value does not match `COLUMN_SCHEMA`.
 
     Args:
@@ -316,19 +326,22 @@ def column_source_error(key: str, source: object, expected: str = "") -> tuple[P
         source: The value.
         expected: How the message about a value of another type begins.
 
-    Returns:
-        The path of the wrong value below the key, and the message.
+    Yields:
+        The path of each wrong value below the key, and the message.
     """
     if isinstance(source, dict):
-        return _file_error(source, ["file", "column", "delimiter", "encoding"])
-    if isinstance(source, str) and "${" in source:
-        return (), _reference_error(source)
-    if isinstance(source, list):
-        index = next(i for i, cell in enumerate(source) if isinstance(cell, list | dict))
-        return (index,), f"a cell is a single value, not {describe_type(source[index])}"
-    if not expected:
-        expected = f"`{key}` must be a list, not {describe_type(source)}; write `{key}: […]`"
-    return (), f"{expected}, `{key}: ${{variable}}`, or `{key}: {{file: rows.csv, column: {key}}}`"
+        yield from _file_errors(source, ["file", "column", "delimiter", "encoding"])
+    elif isinstance(source, str) and "${" in source:
+        yield (), _reference_error(key, source)
+    elif isinstance(source, list):
+        for index, cell in enumerate(source):
+            if isinstance(cell, list | dict):
+                yield (index,), f"a cell is a single value, not {describe_type(cell)}"
+    else:
+        if not expected:
+            expected = f"`{key}` must be a list, not {describe_type(source)}; write `{key}: […]`"
+        example = f"`{key}: {{file: rows.csv, column: {key}}}`"
+        yield (), f"{expected}, `{key}: ${{variable}}`, or {example}"
 
 
 def columns_of(for_each: object) -> Collection[str] | None:
@@ -366,13 +379,6 @@ def column_error(column: str, columns: Collection[str], file: str | None = None)
     more = f" ({len(columns) - len(known):,} more)" if len(columns) > len(known) > 0 else ""
     hint = did_you_mean(column, known) or f"; there is {listed}{more}"
     return f"names no column{f' of `{file}`' if file else ''}{hint}"
-
-
-def missing_column_error(column: str, cells: Collection[str]) -> str:
-    """Return what is wrong with a row that lacks a column of the rows before it."""
-    if column == VALUE_COLUMN or VALUE_COLUMN in cells:
-        return MIXED_ROWS
-    return f"the row has no `{column}`"
 
 
 def invalid_references(

@@ -11,7 +11,7 @@ from typing import Any
 from wps_run.actions.names import NAME_PATTERN, NO_SLASH_PATTERN
 from wps_run.document.document import Path
 from wps_run.playbook.compiled_schema import compile_schema
-from wps_run.playbook.foreach import COLUMN_SCHEMA, column_source_error, strings_in
+from wps_run.playbook.foreach import COLUMN_SCHEMA, PlacedError, column_source_errors, strings_in
 from wps_run.playbook.messages import closest_key, unknown_key, value_error
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.variables import row_references
@@ -93,21 +93,21 @@ def entry_errors(name: str, entry: Any) -> Iterator[EntryError]:  # noqa: ANN401
     for key, value in entry.items():
         if key not in ENTRY_SCHEMA["properties"]:
             yield (key,), unknown_key(key, ENTRY_SCHEMA["properties"], "a group"), True
-        elif error := _value_error(key, value):
-            path, message = error
-            yield (key, *path), message, False
+        else:
+            yield from (((key, *path), message, False) for path, message in _errors(key, value))
     sources = (USERS, CONNECTIONS)
     if not any(key in sources or closest_key(key, sources) for key in entry):
         yield (), f"`{name}` needs `users` or `connections`, such as `{_EXAMPLE}`", False
 
 
-def _value_error(key: str, value: object) -> tuple[Path, str] | None:
+def _errors(key: str, value: object) -> Iterator[PlacedError]:
     schema = ENTRY_SCHEMA["properties"][key]
     if compile_schema(schema)(value):
-        return None
+        return
     if key in {USERS, CONNECTIONS}:
-        return column_source_error(key, value)
-    return (), value_error(key, schema, value, value if isinstance(value, str) else "")
+        yield from column_source_errors(key, value)
+    else:
+        yield (), value_error(key, schema, value, value if isinstance(value, str) else "")
 
 
 def row_reference_errors(entry: Mapping[str, Any]) -> Iterator[tuple[Path, str, str]]:

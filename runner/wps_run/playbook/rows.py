@@ -8,7 +8,7 @@ import csv
 import json
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain, islice, product
 from types import MappingProxyType
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Never, Protocol, TypeAlias
 
 from wps_run import input_limits
 from wps_run.document.document import Document, Path
-from wps_run.document.loader import BOM, UTF_16
+from wps_run.document.loader import BOM, UTF_16, is_utf_32
 from wps_run.playbook.messages import describe_type, join_names
 from wps_run.problems import Position, Problem, shorten
 from wps_run.text import has_surrogate
@@ -48,6 +48,9 @@ class Row(NamedTuple):
 
 Rows = Iterator[Row | Problem]
 """Rows, and a problem in place of each row that cannot be read."""
+
+ReadRows = Generator[Row | Problem, None, Collection[str]]
+"""The same, and at the end the columns that the file has even without a row."""
 
 
 class RowFormat(NamedTuple):
@@ -109,7 +112,14 @@ class InputError(Exception):
 
 
 class Inputs(Protocol):
-    """The files that a playbook names; implemented by `files.Files`."""
+    """The files that a playbook names; implemented by `files.Files`.
+
+    Attributes:
+        columns: The columns of the CSV files whose rows were read to the end, by file.
+    """
+
+    @property
+    def columns(self) -> Mapping[str, Collection[str]]: ...
 
     def rows(self, name: str, row_format: RowFormat = DEFAULT_FORMAT) -> Rows:
         """Return the rows of a file, from its beginning.
@@ -127,6 +137,8 @@ class Inputs(Protocol):
 
 
 class _NoInputs:
+    columns: Mapping[str, Collection[str]] = MappingProxyType({})
+
     def rows(self, name: str, row_format: RowFormat = DEFAULT_FORMAT) -> Rows:  # noqa: ARG002
         raise InputError(f"`{name}` cannot be read here")
 
@@ -178,6 +190,8 @@ _UTF_8_REMEDY = (
 
 def _encoding_error(start: bytes, encoding: str) -> str | None:
     """Return what is wrong if the beginning of a file shows that it has another encoding."""
+    if is_utf_32(start):
+        return "the file is UTF-32; save it as UTF-8"
     mark = {UTF_16[0]: "utf-16-le", UTF_16[1]: "utf-16-be"}.get(start[:2])
     if mark is None and start[:2].count(0) == 1:  # a header begins with a character of ASCII
         mark = "utf-16-be" if start[0] == 0 else "utf-16-le"
@@ -232,22 +246,22 @@ def _decode_utf16(
         yield last
 
 
-def read_csv(lines: Iterable[bytes], file: str, row_format: RowFormat = DEFAULT_FORMAT) -> Rows:
+def read_csv(lines: Iterable[bytes], file: str, row_format: RowFormat = DEFAULT_FORMAT) -> ReadRows:
     """Read a CSV file: RFC 4180 with LF or CRLF; the first record is the header.
 
     Empty lines, and records of empty cells only, are skipped. The position of a record is the line
-    that it begins in.
+    that it begins in. The columns are returned if the header is valid.
     """
     delimiter = row_format.delimiter
     records = _csv_records(lines, file, row_format)
     number, header = next(records, (1, _problem(file, 1, "the file is empty")))
     if isinstance(header, Problem):
         yield header
-        return
+        return ()
     problems = list(_check_header(header, file, number, delimiter))
     if problems:
         yield from problems
-        return
+        return ()
     width = len(header)
     for number, cells in records:
         if isinstance(cells, Problem):
@@ -259,6 +273,7 @@ def read_csv(lines: Iterable[bytes], file: str, row_format: RowFormat = DEFAULT_
             name = _DELIMITER_NAMES.get(delimiter, f"`{delimiter}`")
             hint = f"; a cell that holds {name} needs quotes" if len(cells) > width else ""
             yield _problem(file, number, message + hint)
+    return header
 
 
 _DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
@@ -400,7 +415,9 @@ def _csv_message(error: str, *, is_multiline: bool) -> str:
     return f"text follows a closing quote; {_STRAY_QUOTE}"
 
 
-def read_ndjson(lines: Iterable[bytes], file: str, row_format: RowFormat = DEFAULT_FORMAT) -> Rows:
+def read_ndjson(
+    lines: Iterable[bytes], file: str, row_format: RowFormat = DEFAULT_FORMAT
+) -> ReadRows:
     """Read a file with one JSON value in each line: objects, or single values."""
     problems: list[Problem] = []
     texts = _decode_lines(lines, file, problems, row_format.encoding)
@@ -413,6 +430,7 @@ def read_ndjson(lines: Iterable[bytes], file: str, row_format: RowFormat = DEFAU
             except ValueError as error:
                 yield _problem(file, number, str(error))
     yield from problems
+    return ()
 
 
 def _parse_json(line: str) -> Any:  # noqa: ANN401 -- any JSON value; numbers as in the source
@@ -509,7 +527,7 @@ class Axis(NamedTuple):
 
 
 def single_values(rows: Rows, column: str | None, name: str) -> Rows:
-    """Make rows of single values from one column of rows.
+    """Make rows of single values from one column of rows; a problem of each row without it.
 
     Args:
         rows: The rows of one source.
@@ -517,36 +535,50 @@ def single_values(rows: Rows, column: str | None, name: str) -> Rows:
         name: The source in messages.
 
     Raises:
-        InputError: There is no such column; raised when a row is requested.
+        InputError: The first row has no such column; raised when a row is requested.
     """
+    is_first = True
     for row in rows:
         if isinstance(row, Problem):
             yield row
             continue
+        cells, position, places = row
         if column is None:
-            column = _only_column(row.cells, name)
-        place = (row.places or {}).get(column, row.position)
-        yield Row({VALUE_COLUMN: _cell_of(row, column, name)}, row.position, {VALUE_COLUMN: place})
+            column = _only_column(cells, name)
+        if column in cells:
+            place = places[column] if places else position
+            yield Row({VALUE_COLUMN: cells[column]}, position, {VALUE_COLUMN: place})
+        elif is_first:
+            known = column_names(cells)
+            there = f"; there is {join_names(known, 'and')}" if any(known) else ""
+            raise InputError(f"{name} has no column `{column}`{there}")
+        else:
+            yield Problem(missing_column_error(column, cells), "row", position)
+        is_first = False
 
 
-def read_axis(rows: Iterable[Row], column: str | None, name: str) -> Axis:
-    """Take the values of one column out of rows, in little more memory than their text.
+def missing_column_error(column: str, cells: Collection[str]) -> str:
+    """Return what is wrong with a row that lacks a column of the rows before it."""
+    if column == VALUE_COLUMN or VALUE_COLUMN in cells:
+        return MIXED_ROWS
+    return f"the row has no `{column}`"
+
+
+def read_axis(rows: Iterable[Row], name: str) -> Axis:
+    """Take the values out of rows of single values, in little more memory than their text.
 
     Args:
         rows: The rows of one source.
-        column: The column, or None for the only one.
         name: The source in messages.
 
     Raises:
-        InputError: There is no such column, or there are too many values.
+        InputError: There are too many values.
     """
     values: list[str] = []
     lines, columns = array("L"), array("L")
     file, size = "", 0
     for row in rows:
-        if column is None:
-            column = _only_column(row.cells, name)
-        value = _cell_of(row, column, name)
+        value = row.cells[VALUE_COLUMN]
         values.append(value)
         size += len(value)
         for limit, count in ((input_limits.MATRIX, len(values)), (input_limits.MATRIX_TEXT, size)):
@@ -556,15 +588,6 @@ def read_axis(rows: Iterable[Row], column: str | None, name: str) -> Axis:
         lines.append(row.position.line)
         columns.append(row.position.column)
     return Axis(values, lambda index: Position(file, lines[index], columns[index]))
-
-
-def _cell_of(row: Row, column: str, name: str) -> str:
-    value = row.cells.get(column)
-    if value is None:
-        known = column_names(row.cells)
-        there = f"; there is {join_names(known, 'and')}" if any(known) else ""
-        raise InputError(f"{name} has no column `{column}`{there}")
-    return value
 
 
 def _only_column(cells: Mapping[str, str], name: str) -> str:
@@ -611,17 +634,16 @@ def matrix_rows(document: Document, axes: Mapping[str, Axis]) -> Iterator[Row]:
 MIXED_ROWS = "rows are all single values or all mappings; this one is unlike the first"
 
 
-def list_error(rows: Sequence[Any]) -> tuple[Path, str] | None:
-    """Return the place and the error of the first item of a list that is no row, or None."""
+def list_errors(rows: Sequence[Any]) -> Iterator[tuple[Path, str]]:
+    """Yield the place and the error of each item of a list that is no row."""
     for index, row in enumerate(rows):
         if isinstance(row, list):
-            return (index,), "a row is a single value, or a mapping of column to value, not a list"
+            yield (index,), "a row is a single value, or a mapping of column to value, not a list"
+        elif isinstance(row, dict) is not isinstance(rows[0], dict):
+            yield (index,), MIXED_ROWS
         for key, cell in row.items() if isinstance(row, dict) else ():
             if isinstance(cell, list | dict):
-                return (index, key), f"a cell is a single value, not {describe_type(cell)}"
-        if isinstance(row, dict) is not isinstance(rows[0], dict):
-            return (index,), MIXED_ROWS
-    return None
+                yield (index, key), f"a cell is a single value, not {describe_type(cell)}"
 
 
 def _cell_paths(row: object, path: Path) -> dict[str, Path]:

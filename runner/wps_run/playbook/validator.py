@@ -24,7 +24,7 @@ from wps_run.playbook.compiled_schema import CompiledSchema, compile_schema
 from wps_run.playbook.constraints import Finding, constraint_findings, data_type_of, json_findings
 from wps_run.playbook.expectations import EXPECT, EXPECT_SCHEMA
 from wps_run.playbook.expectations import entry_errors as expectation_errors
-from wps_run.playbook.foreach import for_each_error
+from wps_run.playbook.foreach import for_each_errors
 from wps_run.playbook.groups import ENTRY_SCHEMA, GROUPS, entry_errors
 from wps_run.playbook.options import OPTIONS, TIMEOUT, VARIABLE
 from wps_run.playbook.schema import (
@@ -36,7 +36,7 @@ from wps_run.playbook.schema import (
     playbook_key_schemas,
     playbook_schema,
 )
-from wps_run.playbook.variables import variable_error
+from wps_run.playbook.variables import variable_errors
 from wps_run.problems import SIMILAR_NAMES
 
 if TYPE_CHECKING:
@@ -302,8 +302,12 @@ class _ActionExplainer(NamedTuple):
         """
         rest = dict(self.mapping)
         for key, value in self.mapping.items():
-            if key in self.properties and _is_long(value):
-                rest[key] = _SHORT.get(key, [])
+            if key not in self.properties or not _is_long(value):
+                continue
+            rest[key] = _SHORT.get(key, [])
+            if key == "forEach":
+                yield from _for_each_findings(value)
+            else:
                 yield from self._explain_long(key, value)
         for error in schema.list_errors(rest):
             yield from self.explain(error)
@@ -337,6 +341,8 @@ class _ActionExplainer(NamedTuple):
             known = _schema(error)["properties"] if is_batch_item else self.properties
             for key in _unknown_keys(error):
                 yield self._unknown_key(key, known)
+        elif path[0] == "forEach":
+            yield from _for_each_findings(self.mapping["forEach"])
         else:
             yield self._wrong_value(path)
 
@@ -378,9 +384,6 @@ class _ActionExplainer(NamedTuple):
         value = self.mapping[key]
         if key == "dataType" and "dataJson" in self.mapping:
             return Finding(path, _ALWAYS_JSON, "value")
-        if key == "forEach":
-            inner, reason = for_each_error(value)
-            return Finding((key, *inner), reason, "value")
         field = next((field for field in self.action.fields if field.name == key), None)
         is_item = len(path) > 1 and field is not None and field.type is FieldType.STRINGS
         if is_item:
@@ -406,6 +409,11 @@ class _ActionExplainer(NamedTuple):
         return Finding(path, message or f"`{key}` is not valid: {schema['description']}", "value")
 
 
+def _for_each_findings(value: object) -> Iterator[Finding]:
+    for path, message in for_each_errors(value):
+        yield Finding(("forEach", *path), message, "value")
+
+
 _ALWAYS_JSON = "`dataJson` is always sent as `json`; remove `dataType`, or write `data`"
 
 _is_variable = cache(lambda: compile_schema(VARIABLE))
@@ -427,8 +435,8 @@ def _check_variables(data: Mapping[str, Any]) -> tuple[list[Finding], Mapping[st
     wrong = {name: entry for name, entry in variables.items() if not is_valid(entry)}
     findings = []
     for name, entry in wrong.items():
-        path, message = variable_error(name, entry)
-        findings.append(Finding(("vars", name, *path), message, "value"))
+        errors = islice(variable_errors(name, entry), PROBLEMS.value + 1 - len(findings))
+        findings += (Finding(("vars", name, *path), message, "value") for path, message in errors)
     rest = {name: entry for name, entry in variables.items() if name not in wrong}
     return findings, {**data, "vars": rest}
 
@@ -446,7 +454,7 @@ def _check_groups(data: Mapping[str, Any]) -> tuple[list[Finding], Mapping[str, 
         elif len(findings) <= PROBLEMS.value:
             findings += (
                 Finding((GROUPS, name, *path), message, "value", at_key)
-                for path, message, at_key in entry_errors(name, entry)
+                for path, message, at_key in islice(entry_errors(name, entry), PROBLEMS.value + 1)
             )
     return findings, {**data, GROUPS: rest}
 
@@ -470,7 +478,9 @@ def _check_expectations(
         shown = partial(_shown_below, source_text, (EXPECT, index))
         findings += (
             Finding((EXPECT, index, *path), message, "value", at_key)
-            for path, message, at_key in expectation_errors(entry, shown)
+            for path, message, at_key in islice(
+                expectation_errors(entry, shown), PROBLEMS.value + 1
+            )
         )
     return findings, {**data, EXPECT: []}
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import product
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 from wps_run.actions.payload import compact_json
 from wps_run.document.document import Document, Path
@@ -34,7 +34,7 @@ from wps_run.playbook.rows import (
     Inputs,
     Row,
     inline_rows,
-    list_error,
+    list_errors,
 )
 from wps_run.problems import PlaybookError, Position, Problem, did_you_mean
 from wps_run.redaction import (
@@ -77,6 +77,23 @@ class ListVariable(NamedTuple):
         """Yield the content of the list, for a digest."""
         for row in self.rows():
             yield json.dumps(row.cells).encode() + b"\n"
+
+
+class PlacedText(str):
+    """A single value of a file of variables.
+
+    Attributes:
+        position: Where it is.
+    """
+
+    __slots__ = ("position",)
+
+    position: Position
+
+    def __new__(cls, text: str, position: Position) -> Self:
+        placed = super().__new__(cls, text)
+        placed.position = position
+        return placed
 
 
 VariableValue: TypeAlias = str | ListVariable
@@ -166,7 +183,8 @@ def resolve_variables(
         declarations: The declarations in its `vars`.
         given: The values of the command line, which override.
     """
-    resolved: dict[str, VariableValue] = {**values, **given}
+    plain = {name: str(value) for name, value in given.items() if isinstance(value, PlacedText)}
+    resolved: dict[str, VariableValue] = {**values, **given, **plain}
     problems: list[Problem] = []
     wrong = {name for name, declaration in declarations.items() if not declaration.is_valid}
     for name, declaration in declarations.items():
@@ -179,12 +197,20 @@ def resolve_variables(
             _check_type(name, declaration, value)
         except _TypeError as error:
             path: Path = ("vars", name) if name in given else ("vars", name, "default")
-            problem = document.problem(str(error), "variable-type", path, at_key=name in given)
+            position = _position_of(given.get(name))
+            message = f"{error}; the value is in {position}" if position else str(error)
+            problem = document.problem(message, "variable-type", path, at_key=name in given)
             problems.append(problem)
             del resolved[name]
             wrong.add(name)
     unset = frozenset(declarations.keys() - resolved.keys())
     return Variables(resolved, unset, unset & wrong, tuple(problems))
+
+
+def _position_of(value: VariableValue | None) -> Position | None:
+    if isinstance(value, ListVariable):
+        return value.document.position(value.path)
+    return value.position if isinstance(value, PlacedText) else None
 
 
 def missing_problems(
@@ -232,8 +258,8 @@ def _parse_list(name: str, text: str) -> ListVariable:
         raise _TypeError(
             f"`{name}` must be a list{shown}; write `--var {shlex.quote(f'{name}=[{items}]')}`"
         )
-    if fault := list_error(document.data):
-        raise _TypeError(f"`{name}`: {fault[1]} (item {int(fault[0][0]) + 1})")
+    for path, message in list_errors(document.data):
+        raise _TypeError(f"`{name}`: {message} (item {int(path[0]) + 1})")
     return ListVariable(document, ())
 
 
@@ -292,42 +318,47 @@ _NOUNS: Mapping[object, str] = MappingProxyType(
 """What `default` must be, by the declared type."""
 
 
-def variable_error(name: str, entry: object) -> tuple[Path, str]:
+def variable_errors(name: str, entry: object) -> Iterator[tuple[Path, str]]:
     """Explain why an entry of `vars` does not match its schema.
 
-    Returns:
-        The path of the wrong value below the entry, and the message.
+    Yields:
+        The path of each wrong value below the entry, and the message.
     """
     if isinstance(entry, list):
-        path, message = list_error(entry) or ((), "this is not a list of rows")
-        return path, f"`{name}`: {message}"
-    if entry is None:
-        return (), f"`{name}` has no value; write one, or declare it: `{name}: {{required: true}}`"
-    if not isinstance(entry, dict):
-        return (), f"`{name}` must be a string, a number, true or false, or a list"
-    for key, value in entry.items():
-        if error := _declaration_error(key, value, entry.get("type")):
-            path, message = error
-            return (key, *path), message
-    return (), f"the declaration of `{name}` is empty; write `{{required: true}}`"
+        yield from ((path, f"`{name}`: {message}") for path, message in list_errors(entry))
+    elif entry is None:
+        yield (), f"`{name}` has no value; write one, or declare it: `{name}: {{required: true}}`"
+    elif not isinstance(entry, dict):
+        yield (), f"`{name}` must be a string, a number, true or false, or a list"
+    elif not entry:
+        yield (), f"the declaration of `{name}` is empty; write `{{required: true}}`"
+    else:
+        for key, value in entry.items():
+            errors = _declaration_errors(key, value, entry.get("type"))
+            yield from (((key, *path), message) for path, message in errors)
 
 
-def _declaration_error(key: str, value: object, declared: object) -> tuple[Path, str] | None:
+def _declaration_errors(key: str, value: object, declared: object) -> Iterator[tuple[Path, str]]:
     keys: Mapping[str, Any] = VARIABLE["then"]["properties"]
     if key not in keys:
         hint = did_you_mean(key, keys) or f"; it has {join_names(keys, 'and')}"
-        return (), f"`{key}` is not a key of the declaration of a variable{hint}"
+        yield (), f"`{key}` is not a key of the declaration of a variable{hint}"
+        return
     declared = declared if isinstance(declared, str) and declared in VALUES_BY_TYPE else None
-    if key == "default" and isinstance(value, list) and (error := list_error(value)):
-        return error
     schema = {**keys, **(VALUES_BY_TYPE[declared] if declared else {})}[key]
     if compile_schema(schema)(value):
-        return None
+        return
+    errors = list(list_errors(value)) if key == "default" and isinstance(value, list) else []
+    if errors:
+        yield from errors
+        return
     if key == "enum" and isinstance(value, list) and value:
         is_valid = compile_schema(schema["items"])
-        wrong = next((index for index, item in enumerate(value) if not is_valid(item)), 0)
         noun = _NOUNS["string" if declared in {None, "list"} else declared]
-        return (wrong,), f"a value of `enum` must be {noun}, not {_describe(value[wrong])}"
+        for index, item in enumerate(value):
+            if not is_valid(item):
+                yield (index,), f"a value of `enum` must be {noun}, not {_describe(item)}"
+        return
     noun = {
         "type": join_names(VariableType),
         "required": "true or false",
@@ -337,7 +368,7 @@ def _declaration_error(key: str, value: object, declared: object) -> tuple[Path,
     }.get(key, "a string")
     near = did_you_mean(str(value), VariableType) if key == "type" else ""
     shown = "an empty list" if value == [] else _describe(value)
-    return (), f"`{key}` must be {noun}, not {shown}{near}"
+    yield (), f"`{key}` must be {noun}, not {shown}{near}"
 
 
 def _describe(value: object) -> str:

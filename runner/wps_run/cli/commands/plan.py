@@ -10,7 +10,7 @@ import click
 
 from wps_run import checking, planning
 from wps_run.cli.errors import show_warnings
-from wps_run.cli.inputs import FILE, read_inputs
+from wps_run.cli.inputs import FILE, dry_run_option, read_inputs
 from wps_run.cli.options import (
     ca_bundle_option,
     gateway_options,
@@ -43,6 +43,7 @@ NO_HUB = "HUB"
 
 @click.command("plan")
 @click.argument("playbooks", nargs=-1, type=FILE, metavar="PLAYBOOK…")
+@dry_run_option
 @click.option(
     "--live",
     is_flag=True,

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,14 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 8080
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class _Diagnostics(logging.Handler):
+    """Shows what is logged as diagnostics."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        label = Label.ERROR if record.levelno >= logging.ERROR else Label.WARNING
+        show_message(label, self.format(record))
 
 
 @click.command("serve")
@@ -124,9 +131,7 @@ def command(
     """
     from wps_run.emulator.server import Emulator  # noqa: PLC0415 -- aiohttp is imported late
 
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
-    )
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_Diagnostics()])
     for file in filter(None, (tls_cert, tls_key)):
         read_text(file, input_limits.CERTIFICATES)  # TLS reads the file itself, without a limit
     try:

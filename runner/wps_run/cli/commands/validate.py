@@ -16,6 +16,7 @@ from wps_run.cli.inputs import (
     FILE,
     STDIN,
     check_count,
+    dry_run_option,
     read_input,
     read_variables,
     variable_options,
@@ -58,6 +59,7 @@ class FoundFile(NamedTuple):
 
 @click.command("validate")
 @click.argument("paths", nargs=-1, type=FILE, metavar="PATH…")
+@dry_run_option
 @variable_options
 @click.option(
     "--binding-only",

@@ -14,7 +14,7 @@ from string import Template
 
 from wps_run.execution.result import ExpectationResult, Status
 from wps_run.execution.run_info import Destination
-from wps_run.report.html.rows import ListedResults, data, plain_tables
+from wps_run.report.html.rows import ListedResults, data, plain_tables, with_code
 from wps_run.report.run_report import RunReport
 from wps_run.report.simulation import NO_CLIENT, Simulation
 from wps_run.report.statistics import FailureGroup, RunStatistics, statistics_of
@@ -194,8 +194,9 @@ def _expectations(report: RunReport) -> str:
 def _expectation_row(result: ExpectationResult) -> str:
     error, why = result.error, ""
     if error:
-        why = f'{_isolated(error.code)}<bdi class="label">{_text(error.message)}</bdi>'
-        why += f'<span class="label">{_isolated(error.hint)}</span>' if error.hint else ""
+        message, hint = with_code(_text(error.message)), with_code(_isolated(error.hint))
+        why = f'{_isolated(error.code)}<bdi class="label">{message}</bdi>'
+        why += f'<span class="label">{hint}</span>' if error.hint else ""
     return (
         f'<tr><td><span class="status {result.status}">{result.status}</span></td>'
         f'<td class="why">{_isolated(result.statement)}'
@@ -216,10 +217,10 @@ def _failure_row(group: FailureGroup, listed: ListedResults) -> str:
         f'<tr><td class="number">{count}</td>'
         f'<td><span class="status {group.status}">{group.status}</span></td>'
         f'<td class="why">{_isolated(group.code)}'
-        f'<bdi class="label clip">{_text(message)}</bdi>'
+        f'<bdi class="label clip">{with_code(_text(message))}</bdi>'
         f'<span class="label clip">{position}{_isolated(first)}'
         f" · {_isolated(example.source)}</span>"
-        f'</td><td class="why">{_isolated(group.hint)}</td></tr>'
+        f'</td><td class="why">{with_code(_isolated(group.hint))}</td></tr>'
     )
 
 
@@ -243,7 +244,7 @@ MAX_LINES = 20
 def _simulation_section(simulation: Simulation, note: str) -> Iterator[str]:
     """Yield the section in pieces: everything in full."""
     title = f"What would happen in hub {_isolated(simulation.hub)} ({simulation.clients_text})"
-    yield f"<section><h2>{title}</h2>{f'<p>{note}</p>' if note else ''}"
+    yield f"<section><h2>{title}</h2>{f'<p>{with_code(note)}</p>' if note else ''}"
     groups = [_list(group, members) for group, members in simulation.groups.items()]
     yield _simulation_part("Groups", groups, NO_CLIENT)
     yield _simulation_part("Messages", [*_messages(simulation)])

@@ -1,5 +1,6 @@
 """The actions on the HTML page: plain tables, and the data of its script."""
 
+import re
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
@@ -109,12 +110,20 @@ def _plain_row(result: Result, anchors: _Anchors) -> str:
         f"<td>{result.action_name}{_cell(name)}<td>{_cell(whole_target(result.target))}"
         f"<td>{_cell(result.source)}<td{throttled}>{http_status}"
         f"<td{retried}>{result.attempts}<td>{duration}"
-        f"<td>{_cell(why)}\n"
+        f"<td>{with_code(_cell(why))}\n"
     )
 
 
 def _cell(text: str) -> str:
     return f"<bdi>{escape(escape_controls(text), quote=False)}</bdi>" if text else ""
+
+
+def with_code(html: str) -> str:
+    """Return a message with what is in backticks as code."""
+    return _CODE.sub(r"<code>\1</code>", html)
+
+
+_CODE = re.compile("`([^`]+)`")
 
 
 def data(listed: ListedResults) -> Iterator[str]:

@@ -71,6 +71,12 @@ function value(text, className) {
   return make("bdi", className, visible(text));
 }
 
+// Return a message the same way, with what is in backticks as code.
+function message(text, className) {
+  const parts = visible(text).split(/`([^`]+)`/);
+  return make("bdi", className, ...parts.map((part, index) => (index % 2 ? make("code", "", part) : part)));
+}
+
 function visible(text) {
   return String(text).replace(HIDDEN, (character) =>
     `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
@@ -103,7 +109,7 @@ function cells(action) {
   button.setAttribute("aria-label", `Details of action ${action.index}`);
   button.addEventListener("click", () => toggle(action, button));
   const targetCell = make("td", "target", value(action.target, "clip"));
-  if (action.error) targetCell.append(value(`${action.error[0]}: ${action.error[1]}`, `label clip ${action.status}`));
+  if (action.error) targetCell.append(message(`${action.error[0]}: ${action.error[1]}`, `label clip ${action.status}`));
   const nameCell = make("td", "", action.actionName);
   if (action.name) nameCell.append(value(action.name, "label clip"));
   return [
@@ -125,8 +131,8 @@ function details(action) {
   addDetail("Target", value(action.target));
   if (action.name) addDetail("Name", value(action.name));
   if (action.error) {
-    addDetail("Why", value(`${action.error[0]}: ${action.error[1]}`));
-    if (action.error[2]) addDetail("What to do", value(action.error[2]));
+    addDetail("Why", message(`${action.error[0]}: ${action.error[1]}`));
+    if (action.error[2]) addDetail("What to do", message(action.error[2]));
   }
   if (action.waitedFor !== null) addDetail("Waited for", linkTo(action.waitedFor));
   if (action.tries.length) {
