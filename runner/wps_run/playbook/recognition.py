@@ -85,7 +85,7 @@ _MAPPINGS = (
     ForeignFile("an Ansible play outside a list", "hosts tasks"),
     ForeignFile("a SARIF report", "runs version"),
     ForeignFile(
-        "a seed of the emulator", "clients", "name it with `wps-run serve --seed`"
+        "a seed of the emulator", "clients", "name it with --seed: `wps-run --local --seed FILE`"
     ),
     ForeignFile("a JSON report of a run", "summary results", "name the playbook of that run"),
     *(
