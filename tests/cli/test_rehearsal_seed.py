@@ -125,6 +125,17 @@ groups:
     assert hub["groups"] == {"red": ["ada", "ada"], "lobby": ["ada"]}
 
 
+def test_an_empty_seed_has_nobody(rehearse: Rehearse) -> None:
+    """As a hub to which nobody is connected."""
+    Path("people.yaml").write_text("clients: []\n")
+
+    report = rehearse("actions: [{actionName: addUserToGroup, userId: ada, group: red}]\n")
+
+    assert outcomes(report) == [("ada", "failed")]
+    assert report["rehearsal"][0]["absent"] == ["ada"]
+    assert report["stderr"] == "warning: the seed has no client in hub `chat`\n"
+
+
 @pytest.mark.parametrize(
     ("head", "hub", "clients"),
     [("", "Chat", 1), ("hub: CHAT\n", "chat", 1), ("hub: prod\n", "chat", 0)],

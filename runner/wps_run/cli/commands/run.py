@@ -346,11 +346,11 @@ def _warn_of_empty_hubs(plans: Sequence[Plan], seed: "Sequence[SeedClient]") -> 
     seeded = dict.fromkeys(client.hub for client in seed)
     if "" in seeded:
         return
-    others = ", ".join(f"`{hub}`" for hub in list(seeded)[:_SHOWN_HUBS]) or "no hub"
+    others = ", ".join(f"`{hub}`" for hub in list(seeded)[:_SHOWN_HUBS])
+    elsewhere = f"; its clients are in {others}" if others else ""
     for hub in dict.fromkeys(plan.hub for plan in plans):
         if hub.lower() not in seeded:
-            message = f"the seed has no client in hub `{hub}`; its clients are in {others}"
-            show_message(Label.WARNING, message)
+            show_message(Label.WARNING, f"the seed has no client in hub `{hub}`{elsewhere}")
 
 
 _SHOWN_HUBS = 3
