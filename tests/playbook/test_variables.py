@@ -10,16 +10,14 @@ from wps_run.document.loader import load
 from wps_run.emulator.filters import compile_filter
 from wps_run.emulator.hub import Connection
 from wps_run.playbook.model import variables_from
-from wps_run.playbook.variables import (
-    EXPRESSION,
+from wps_run.playbook.references import (
     FilterValueError,
     NotYetKnownError,
     SecretReferenceError,
     UndefinedError,
-    VariableScope,
-    parse_template,
-    substitute,
 )
+from wps_run.playbook.templates import EXPRESSION, parse_template, substitute
+from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError
 
 SCOPE = VariableScope({"room": "launch", "a-b": "dash", "tricky": "${room}"}, {"TEAM": "red"})

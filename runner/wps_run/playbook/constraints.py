@@ -19,8 +19,8 @@ from wps_run.odata.checker import check_filter
 from wps_run.odata.syntax import FilterError
 from wps_run.playbook import messages
 from wps_run.playbook.compiled_schema import Predicate, compile_schema, conjunction
+from wps_run.playbook.references import referenced_names
 from wps_run.playbook.schema import SchemaForm, action_schema, names_without_slash
-from wps_run.playbook.variables import referenced_names
 
 
 class Finding(NamedTuple):

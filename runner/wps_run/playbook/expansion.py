@@ -27,6 +27,13 @@ from wps_run.playbook.live import (
     is_user_column,
 )
 from wps_run.playbook.model import ActionTemplate, Kept, Playbook, is_of_group
+from wps_run.playbook.references import (
+    NotYetKnownError,
+    TooLongError,
+    UnusableReferenceError,
+    list_of,
+    reference_problem,
+)
 from wps_run.playbook.rows import (
     VALUE_COLUMN,
     Axis,
@@ -41,23 +48,18 @@ from wps_run.playbook.rows import (
     single_values,
 )
 from wps_run.playbook.schema import SchemaForm
-from wps_run.playbook.validator import default_validator
-from wps_run.playbook.variables import (
+from wps_run.playbook.templates import (
     EXPRESSION,
     JSON,
-    NotYetKnownError,
     Syntax,
     Template,
-    TooLongError,
-    UnusableReferenceError,
-    VariableScope,
     expression_error,
     json_template,
-    list_of,
     parse_template,
-    reference_problem,
     substitute,
 )
+from wps_run.playbook.validator import default_validator
+from wps_run.playbook.variables import VariableScope
 from wps_run.problems import Position, Problem
 
 MESSAGE_CACHE_SIZE = 16

@@ -26,16 +26,16 @@ from wps_run.playbook.messages import (
     value_error,
 )
 from wps_run.playbook.options import DURATION, parse_duration
-from wps_run.playbook.rows import Axis, InputError, Row, Rows, inline_rows, read_axis, single_values
-from wps_run.playbook.variables import (
+from wps_run.playbook.references import (
     NotYetKnownError,
     UnusableReferenceError,
-    VariableScope,
     list_of,
     reference_problem,
     row_references,
-    substitute,
 )
+from wps_run.playbook.rows import Axis, InputError, Row, Rows, inline_rows, read_axis, single_values
+from wps_run.playbook.templates import substitute
+from wps_run.playbook.variables import VariableScope
 from wps_run.problems import Position, Problem, did_you_mean, limited
 
 EXPECT = "expect"

@@ -11,6 +11,7 @@ from wps_run.playbook.compiled_schema import compile_schema
 from wps_run.playbook.live import COLUMN_OF_CONNECTION, GROUP, LIVE_COLUMNS
 from wps_run.playbook.messages import describe_type, join_names, string_error
 from wps_run.playbook.options import CELL, LIST_REFERENCE_PATTERN, ROWS
+from wps_run.playbook.references import row_references
 from wps_run.playbook.rows import (
     DEFAULT_FORMAT,
     ENCODINGS,
@@ -21,7 +22,6 @@ from wps_run.playbook.rows import (
     find_encoding,
     list_errors,
 )
-from wps_run.playbook.variables import row_references
 from wps_run.problems import did_you_mean
 
 SUFFIXES = (".csv", ".ndjson", ".jsonl", ".json", ".yaml", ".yml")

@@ -14,7 +14,7 @@ from wps_run.playbook.compiled_schema import compile_schema
 from wps_run.playbook.foreach import COLUMN_SCHEMA, PlacedError, column_source_errors, strings_in
 from wps_run.playbook.messages import closest_key, unknown_key, value_error
 from wps_run.playbook.options import OPTIONS
-from wps_run.playbook.variables import row_references
+from wps_run.playbook.references import row_references
 
 GROUPS = "groups"
 """The key of a playbook."""

@@ -19,6 +19,12 @@ from wps_run.playbook.groups import GROUPS
 from wps_run.playbook.model import ActionTemplate, Playbook, is_of_group
 from wps_run.playbook.options import OPTIONS, MissingRule
 from wps_run.playbook.placeholders import find_placeholders
+from wps_run.playbook.references import (
+    NotYetKnownError,
+    UnusableReferenceError,
+    reference_problem,
+    referenced_names,
+)
 from wps_run.playbook.row_lint import (
     ADD_BY_FILTER,
     BLANKS,
@@ -27,14 +33,8 @@ from wps_run.playbook.row_lint import (
     takes_no_blanks,
 )
 from wps_run.playbook.steps import LiveSource, live_sources_of
-from wps_run.playbook.variables import (
-    NotYetKnownError,
-    UnusableReferenceError,
-    VariableScope,
-    parse_template,
-    reference_problem,
-    referenced_names,
-)
+from wps_run.playbook.templates import parse_template
+from wps_run.playbook.variables import VariableScope
 from wps_run.problems import Position, Problem, Severity, did_you_mean
 
 EXCLUDED_LIMIT = 200

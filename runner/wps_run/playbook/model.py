@@ -25,6 +25,7 @@ from wps_run.playbook.groups import (
 )
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.recognition import foreign_file, foreign_text
+from wps_run.playbook.references import reference_problem
 from wps_run.playbook.schema import SchemaForm
 from wps_run.playbook.validator import default_validator
 from wps_run.playbook.variables import (
@@ -33,7 +34,6 @@ from wps_run.playbook.variables import (
     VariableValue,
     read_declarations,
     read_value,
-    reference_problem,
 )
 from wps_run.problems import PlaybookError, Problem, limited, sort_problems
 

@@ -28,16 +28,11 @@ from wps_run.playbook.options import (
     parse_duration,
     parse_on_missing,
 )
+from wps_run.playbook.references import NotYetKnownError, TooLongError, UnusableReferenceError
 from wps_run.playbook.row_lint import RowLint
 from wps_run.playbook.rows import matrix_size, matrix_size_error
-from wps_run.playbook.variables import (
-    ListVariable,
-    NotYetKnownError,
-    TooLongError,
-    UnusableReferenceError,
-    VariableScope,
-    substitute,
-)
+from wps_run.playbook.templates import substitute
+from wps_run.playbook.variables import ListVariable, VariableScope
 from wps_run.problems import PlaybookError, Position, Problem, limited
 from wps_run.redaction import NO_SECRETS, Secrets
 from wps_run.text import replace_invisible
