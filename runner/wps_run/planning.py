@@ -155,6 +155,11 @@ class Plan:
         )
 
     @property
+    def hub_key(self) -> tuple[str, str]:
+        """The setting of the connection, and the hub: plans with the same ones share a hub."""
+        return self.connection, self.hub.lower()
+
+    @property
     def live_groups(self) -> tuple[str, ...]:
         """The live groups that its rows come from, each once."""
         sources = live_sources_of(self.playbook, self.scope)
@@ -224,7 +229,7 @@ def plan(
     if shard:
         _refuse_live(playbooks, scopes)
     plans: list[Plan] = []
-    listed: dict[tuple[str, str], Position] = {}
+    listed: dict[tuple[str, ...], Position] = {}
     first = 0
     expectations = 0
     for playbook, scope, checked, conditions in zip(
@@ -288,32 +293,30 @@ def _check_together(plans: Sequence[Plan]) -> None:
         message = f"the run, with the playbooks up to this one, {EXPECTATIONS.error}"
         raise PlaybookError([document.problem(message, "too-many", (EXPECT,), at_key=True)])
     found = contradictions(
-        (plan.playbook.document, plan.hub.lower(), each)
-        for plan in plans
-        for each in plan.expectations
+        (plan.playbook.document, plan.hub_key, each) for plan in plans for each in plan.expectations
     )
     mask = plans[-1].scope.secrets.mask
     raise_errors([problem._replace(message=mask(problem.message)) for problem in found])
 
 
 def _require_new_groups(
-    plan: Plan, groups: Mapping[str, Path], listed: dict[tuple[str, str], Position]
+    plan: Plan, groups: Mapping[str, Path], listed: dict[tuple[str, ...], Position]
 ) -> None:
     """Add the groups that a playbook lists to those of the playbooks before it.
 
     Raises:
         PlaybookError: One of them is in the same hub and listed there, too.
     """
-    hub, mask = plan.hub.lower(), plan.scope.secrets.mask
+    hub, mask = plan.hub_key, plan.scope.secrets.mask
     problems = [
-        repeated_group(plan.playbook, path, mask(group), listed[hub, group])
+        repeated_group(plan.playbook, path, mask(group), listed[*hub, group])
         for group, path in groups.items()
-        if (hub, group) in listed
+        if (*hub, group) in listed
     ]
     if problems:
         raise PlaybookError(problems)
     document = plan.playbook.document
-    listed.update({(hub, group): document.position_of_key(path) for group, path in groups.items()})
+    listed.update({(*hub, group): document.position_of_key(path) for group, path in groups.items()})
 
 
 def _refuse_live(playbooks: Sequence[Playbook], scopes: Sequence[VariableScope]) -> None:

@@ -133,7 +133,8 @@ class SimulatedState:
     """The state of one hub of a rehearsal, read from the emulator itself, without requests.
 
     So the faults of the rehearsal do not affect it. It is a `StateSource`, and has what happened
-    to the clients of the hub as `RehearsalEffects`.
+    to the clients of the hub as `RehearsalEffects`. A `/` in the path of a request stays encoded,
+    so it finds the same names as a read of the service.
     """
 
     def __init__(self, hub: Hub, clients: SimulatedClients) -> None:
@@ -144,21 +145,21 @@ class SimulatedState:
         connections = self._hub.connections
         return tuple(
             LiveConnection(connection_id, connections[connection_id].user_id)
-            for connection_id in sorted(self._hub.groups.get(group, ()))
+            for connection_id in sorted(self._hub.groups.get(_in_path(group), ()))
         )
 
     async def user_exists(self, user_id: str) -> bool:
-        return user_id in self._hub.users
+        return _in_path(user_id) in self._hub.users
 
     async def connection_exists(self, connection_id: str) -> bool:
-        return connection_id in self._hub.connections
+        return _in_path(connection_id) in self._hub.connections
 
     async def group_exists(self, group: str) -> bool:
-        return group in self._hub.groups
+        return _in_path(group) in self._hub.groups
 
     async def has_permission(self, connection_id: str, permission: str, target_name: str) -> bool:
         try:
-            return self._hub.check(Permission(permission), connection_id, target_name)
+            return self._hub.check(Permission(permission), _in_path(connection_id), target_name)
         except UnknownConnectionError:
             return False
 
@@ -190,6 +191,11 @@ class SimulatedState:
         yield label
         if label != connection_id and connection_id in self._clients.seeded:
             yield connection_id
+
+
+def _in_path(name: str) -> str:
+    """Return a name as the service reads it in the path of a request."""
+    return name.replace("/", "%2F")
 
 
 def seeded_clients(

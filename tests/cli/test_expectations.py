@@ -140,6 +140,14 @@ def test_within_asks_again_until_it_holds(run: Run) -> None:
     assert (code, statuses(out)) == (0, ["ok"])
 
 
+def test_within_asks_again_while_it_cannot_be_read(run: Run, service: LocalPubSub) -> None:
+    """A state that is expected within a time may become readable in that time, too."""
+    service.fault("500,on=UserExists,count=2")
+    text = "hub: chat\nexpect:\n  - {user: ada, connected: true, within: 60s}\n"
+
+    assert run("verify", "--attempts", "1", write(text))[0] == 0
+
+
 def test_each_report_has_the_results_also_from_the_journal(run: Run) -> None:
     playbook = write(REHEARSED + "  - {user: linus, connected: true}\n")
     suffixes = ("xml", "md", "html", "json", "ndjson")
@@ -263,6 +271,34 @@ def test_playbooks_of_one_run_must_not_contradict_each_other(run: Run) -> None:
         in err
     )
     assert run("run", "--local", first, other)[0] == 1
+
+
+def test_playbooks_of_one_run_may_expect_the_same(run: Run) -> None:
+    """Each is complete by itself, so neither entry can be left out."""
+    text = "hub: chat\nexpect:\n  - {user: linus, connected: false}\n"
+
+    assert run("run", "--local", write(text, "a.yaml"), write(text, "b.yaml"))[0] == 0
+
+
+@pytest.mark.usefixtures("service")
+def test_playbooks_of_one_run_with_other_connections_do_not_contradict_each_other(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their hubs have the same name, but are of two services."""
+    other = "hub: chat\nconnection: Staging\nexpect:\n  - {user: ada, connected: false}\n"
+    text = "hub: chat\nexpect:\n  - {user: ada, connected: true}\n"
+    with LocalPubSub() as staging:
+        monkeypatch.setenv("Staging", staging.connection_string)
+
+        assert run("verify", write(text, "a.yaml"), write(other, "b.yaml"))[0] == 0
+
+
+def test_a_rehearsal_reads_a_slash_in_names_as_the_service_does(run: Run) -> None:
+    """The path of a read keeps it encoded, like that of an action."""
+    actions = "actions:\n  - {actionName: addUserToGroup, userId: ada, group: a/b}\n"
+    text = f"hub: chat\nslashInNames: allow\n{actions}expect:\n  - {{group: a/b, users: [ada]}}\n"
+
+    assert run("run", "--local", write(text))[0] == 0
 
 
 def test_a_shard_cannot_check_expectations(run: Run) -> None:

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wps_run import planning, running
+from wps_run.emulator.request_log import RequestEntry
 from wps_run.emulator.server import Emulator
 from wps_run.execution.result import Result, SkipReason, Status
 from wps_run.execution.run_info import Destination
@@ -20,6 +21,8 @@ from wps_run.journal.resume import ResumeMode, Resumption
 from wps_run.journal.writer import Journal, read_journal
 from wps_run.planning import Plan
 from wps_run.playbook.model import read_playbook
+from wps_run.state.read_back import MOST_FAILED_READS, Doubts
+from wps_run.state.reader import StateReader
 
 JOIN = {"actionName": "addUserToGroup", "userId": "ada", "group": "red"}
 LEAVE = {"actionName": "removeUserFromGroup", "userId": "ada", "group": "red"}
@@ -165,6 +168,56 @@ async def test_what_cannot_be_read_stays_in_doubt() -> None:
     assert statuses(results) == [Status.UNKNOWN, Status.UNKNOWN]
 
 
+@pytest.mark.parametrize(
+    ("doubts", "expected"),
+    [
+        ([JOIN, {**JOIN, "userId": "bob"}, SEAT], ["ListConnectionsInGroup"]),
+        ([JOIN, {**JOIN, "group": "blue"}], ["ListConnectionsInGroup"] * 2),
+        ([GRANT, {**GRANT, "targetName": "blue"}, GRANT], ["CheckPermission"] * 2),
+    ],
+)
+@pytest.mark.parametrize("readable", [True, False])
+async def test_each_group_and_permission_is_read_once(
+    doubts: list[dict[str, Any]],
+    expected: list[str],
+    readable: bool,  # noqa: FBT001 -- a case
+) -> None:
+    """Also if it cannot be read: the doubts of one group would each wait for all its retries."""
+    reads: list[str] = []
+    faults = ["503,after,on=AddUserToGroup+AddConnectionToGroup+GrantPermission"]
+    faults += [] if readable else ["500,on=ListConnectionsInGroup+CheckPermission"]
+    async with Emulator(faults=faults, on_request=_append_operation(reads)) as emulator:
+        populate(emulator)
+        results = await run_against(emulator, plans_of(*doubts))
+
+    assert set(statuses(results)) == {Status.OK if readable else Status.UNKNOWN}
+    assert [name for name in reads if name in expected] == expected
+
+
+async def test_reads_end_when_the_service_answers_none() -> None:
+    """So a service that is down does not keep the run for the timeouts of thousands of reads."""
+    reads: list[str] = []
+    grants = [{**GRANT, "targetName": f"group-{number}"} for number in range(60)]
+    faults = ["reset,after,on=GrantPermission", "reset,on=CheckPermission"]
+    async with Emulator(faults=faults, on_request=_append_operation(reads)) as emulator:
+        populate(emulator)
+        results = await run_against(emulator, plans_of(*grants))
+
+    assert statuses(results) == [Status.UNKNOWN] * 60
+    assert MOST_FAILED_READS <= reads.count("CheckPermission") < 2 * MOST_FAILED_READS
+
+
+async def test_permissions_are_read_side_by_side() -> None:
+    """Each read has a request of its own; one after the other would take as long as the run."""
+    grants = [{**GRANT, "targetName": f"group-{number}"} for number in range(30)]
+    doubts = Doubts()
+    doubts.hold(await run(plans_of(*grants), "503,before,on=GrantPermission"))
+
+    await asyncio.wait_for(doubts.settle(_PairedSource()), 10)
+
+    assert statuses(doubts.release()) == [Status.OK] * 30
+
+
 async def test_a_stopped_run_reads_back_too() -> None:
     """The doubt has stopped the run; so nothing that conflicts has started."""
     results = await run(plans_of(JOIN, LEAVE, onError="stop"), "503,after,on=AddUserToGroup")
@@ -219,6 +272,21 @@ async def test_a_resumed_run_reads_back_first(
     assert statuses(first) == [Status.UNKNOWN, Status.SKIPPED]
     assert statuses(second) == [expected, Status.OK]
     assert statuses(list(read_journal(path).results())) == statuses(second)
+
+
+def _append_operation(operations: list[str]) -> Callable[[RequestEntry], None]:
+    return lambda request: operations.append(request.operation)
+
+
+class _PairedSource(StateReader):
+    """Has each permission, and answers a read when another one is in flight, too."""
+
+    def __init__(self) -> None:
+        self._pair = asyncio.Barrier(2)
+
+    async def has_permission(self, *_names: str, **_more: str) -> bool:
+        await self._pair.wait()
+        return True
 
 
 MOMENT = "2026-01-01T00:00:00+00:00"

@@ -447,7 +447,7 @@ def check_expectations(
                     (EXPECT, index),
                 )
             )
-    found = contradictions((document, "", expectation) for expectation in known)
+    found = contradictions((document, (), expectation) for expectation in known)
     problems += (problem._replace(message=scope.secrets.mask(problem.message)) for problem in found)
     return ExpectationCheck(tuple(limited(problems)), tuple(known))
 
@@ -694,16 +694,16 @@ def _connected(connected: bool) -> str:  # noqa: FBT001 -- a state
 _Fact: TypeAlias = tuple[str, ...]
 """What is true or false: who is connected, who is in a group, who has a permission."""
 
-Placed: TypeAlias = tuple[Document, str, Expectation]
-"""An expectation, with its playbook and its hub."""
+Placed: TypeAlias = tuple[Document, tuple[str, ...], Expectation]
+"""An expectation, with its playbook and what names its hub."""
 
 
 def contradictions(placed: Iterable[Placed]) -> Iterator[Problem]:
-    """Yield a problem for each expectation that cannot hold, or is already stated.
+    """Yield a problem for each expectation that cannot hold, or that its playbook already states.
 
     It contradicts itself or an earlier one of the same hub.
     """
-    by_hub: dict[str, list[Placed]] = {}
+    by_hub: dict[tuple[str, ...], list[Placed]] = {}
     for each in placed:
         by_hub.setdefault(each[1], []).append(each)
     for expected in by_hub.values():
@@ -754,7 +754,7 @@ class _ContradictionChecker:
         document, _, expectation = placed
         condition = expectation.condition
         same = self._conditions.setdefault((type(condition), *condition), placed)
-        if same is not placed:
+        if same is not placed and same[0] is document:
             message = f"{_entry(same, placed)} states the same; leave one of them out"
             yield document.problem(message, "repeated-expectation", expectation.path)
             return

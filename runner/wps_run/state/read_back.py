@@ -5,8 +5,8 @@ there, and no later step that conflicts with it has started: the state is then t
 without the doubt would have left. Messages and closes leave nothing that can be read.
 """
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 from msgspec import UNSET
@@ -14,7 +14,6 @@ from msgspec import UNSET
 from wps_run.actions.locks import Lock, locks_of
 from wps_run.actions.table import ACTIONS, Action, OverlapKind
 from wps_run.execution.result import ActionError, Result, Status
-from wps_run.playbook.live import LiveConnection
 from wps_run.redaction import MASK
 from wps_run.state.reader import ReadError, StateSource
 
@@ -26,6 +25,12 @@ READ_BACK = ActionError(
 
 MOST_DOUBTS = 10_000
 """The most results that are held; further ones stay in doubt."""
+
+MOST_FAILED_READS = 16
+"""After so many failed reads, nothing more is read: the service is down, or refuses reads."""
+
+_READERS = 16
+"""The most reads at once, as far as the source does them at once."""
 
 _SETTLED: Mapping[OverlapKind, bool] = {
     OverlapKind.JOIN: True,
@@ -71,13 +76,38 @@ class Doubts:
         return released
 
     async def settle(self, source: StateSource) -> None:
-        """Read the state, and make those results ok that it settles."""
-        members: dict[str, tuple[LiveConnection, ...]] = {}
-        for index, result in self._held.items():
-            with suppress(ReadError):  # it stays in doubt
+        """Read the state, and make those results ok that it settles; the others stay in doubt.
+
+        Each group and each permission is read once.
+        """
+        by_subject: dict[tuple[str, ...], list[Result]] = {}
+        for result in self._held.values():
+            by_subject.setdefault(_subject(result), []).append(result)
+        waiting = iter(by_subject.items())
+        failures: list[ReadError] = []
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(min(_READERS, len(by_subject))):
+                tasks.create_task(self._settle_each(waiting, source, failures))
+
+    async def _settle_each(
+        self,
+        waiting: Iterator[tuple[tuple[str, ...], list[Result]]],
+        source: StateSource,
+        failures: list[ReadError],
+    ) -> None:
+        """Settle one subject after the other, until none waits or too many reads have failed."""
+        for subject, results in waiting:
+            try:
+                there = await _read(subject, source)
+            except ReadError as error:
+                failures.append(error)
+                if len(failures) >= MOST_FAILED_READS:
+                    return
+                continue
+            for result in results:
                 kind = ACTIONS[result.action_name].overlap.kind
-                if await _read(result.target, source, members) is _SETTLED[kind]:
-                    self._held[index] = msgspec.structs.replace(
+                if (_name(result) in there) is _SETTLED[kind]:
+                    self._held[result.index] = msgspec.structs.replace(
                         result, status=Status.OK, error=READ_BACK, earlier=UNSET
                     )
 
@@ -107,20 +137,29 @@ def _index(result: Result) -> int:
     return result.index
 
 
-async def _read(
-    target: Mapping[str, object],
-    source: StateSource,
-    members: dict[str, tuple[LiveConnection, ...]],
-) -> bool:
-    """Whether the membership or the permission that an action is about is there."""
-    names = {key: str(value) for key, value in target.items()}
-    if "permission" in names:
-        return await source.has_permission(
-            names["connectionId"], names["permission"], names["targetName"]
-        )
-    group = names["group"]
-    if group not in members:
-        members[group] = await source.members(group)
-    if "userId" in names:
-        return any(member.user_id == names["userId"] for member in members[group])
-    return any(member.connection_id == names["connectionId"] for member in members[group])
+def _subject(result: Result) -> tuple[str, ...]:
+    """Return what is read to settle a result: a group, or a permission of a connection."""
+    is_permission = "permission" in result.target
+    keys = ("connectionId", "permission", "targetName") if is_permission else ("group",)
+    return tuple(str(result.target[key]) for key in keys)
+
+
+def _name(result: Result) -> tuple[str, str]:
+    """Return who joins, leaves, or has a permission: the property and its value."""
+    key = "userId" if "userId" in result.target else "connectionId"
+    return key, str(result.target[key])
+
+
+async def _read(subject: tuple[str, ...], source: StateSource) -> set[tuple[str, str]]:
+    """Return who is in a group; or the connection of a permission, if it has it.
+
+    Raises:
+        ReadError: It cannot be read.
+    """
+    if len(subject) > 1:
+        connection, permission, target_name = subject
+        is_allowed = await source.has_permission(connection, permission, target_name)
+        return {("connectionId", connection)} if is_allowed else set()
+    members = await source.members(*subject)
+    users = {("userId", member.user_id) for member in members if member.user_id is not None}
+    return users | {("connectionId", member.connection_id) for member in members}
