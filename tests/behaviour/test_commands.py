@@ -1,6 +1,7 @@
 """Help, exit codes, imports and errors of all commands."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from wps_run.actions.table import ACTIONS
 from wps_run.cli.main import COMMANDS
 from wps_run.cli.main import wps_run as wps_run_group
+from wps_run.emulator.testing import LocalPubSub
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -35,6 +37,55 @@ def test_help_of_each_command_has_an_example(wps_run: Script, name: str) -> None
     assert process.returncode == 0
     assert f"wps-run {name}" in process.stdout
     assert process.stderr == ""
+
+
+USES = {
+    "init": "init new",
+    "validate": "validate p.yaml",
+    "plan": "plan p.yaml",
+    "verify": "verify p.yaml",
+    "diff": "diff p.yaml",
+    "snapshot": "snapshot --hub chat --group red",
+    "schema": "schema",
+    "actions": "actions sendToAll",
+    "runs": "runs",
+    "resolve": "resolve j",
+    "report": "report j --output json",
+    "help": "help plan",
+}
+"""A command to its smallest use."""
+OTHERS = {"run", "show", "serve", "client-url"}
+"""Other tests run these in processes of their own."""
+
+
+def test_each_command_has_a_smallest_use() -> None:
+    assert USES.keys() | OTHERS == COMMANDS.keys()
+
+
+@pytest.mark.parametrize("args", USES.values())
+def test_each_command_imports_what_it_uses(
+    wps_run: Script, script: Path, tmp_path: Path, args: str
+) -> None:
+    """As a process of its own: a command that is forked has all modules already."""
+    (tmp_path / "p.yaml").write_text(f"{GOOD}expect:\n  - {{group: red, has: [ada]}}\n")
+    assert wps_run("p.yaml", "--local", "--journal", "j").returncode == 0
+    with LocalPubSub() as service:
+        service.client(hub="chat", user="ada", groups=["red"])
+        process = subprocess.run(
+            [script, *args.split()],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "XDG_STATE_HOME": str(tmp_path / "state"),
+                "WebPubSubConnectionString": service.connection_string,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert process.returncode == 0, process.stderr
+    assert process.stdout
 
 
 def test_table_of_commands_has_the_summary_of_each() -> None:

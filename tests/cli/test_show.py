@@ -9,10 +9,9 @@ import struct
 import subprocess
 import sys
 import termios
-import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 
 import click
@@ -285,18 +284,13 @@ class _Pages(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def endless(serve: Callable[[HTTPServer], str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A service whose group never ends, and the environment that leads to it."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Pages)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    origin = serve(ThreadingHTTPServer(("127.0.0.1", 0), _Pages))
     monkeypatch.setenv("WebPubSubHub", "chat")
     monkeypatch.setenv(
-        "WebPubSubConnectionString",
-        f"Endpoint=http://127.0.0.1:{server.server_port};AccessKey={'k' * 44};Version=1.0;",
+        "WebPubSubConnectionString", f"Endpoint={origin};AccessKey={'k' * 44};Version=1.0;"
     )
-    yield
-    server.shutdown()
-    server.server_close()
 
 
 SCRIPT = Path(sys.executable).parent / "wps-run"

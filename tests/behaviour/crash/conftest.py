@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -154,11 +154,17 @@ class Folder:
     """
 
     def __init__(
-        self, path: Path, script: Path, rows: int = ROWS, playbook: str = PLAYBOOK
+        self,
+        path: Path,
+        script: Path,
+        command_server: Any,
+        rows: int = ROWS,
+        playbook: str = PLAYBOOK,
     ) -> None:
         self.path = path
         self.journal = path / "j"
         self._script = script
+        self._command_server = command_server
         (path / "p.yaml").write_text(playbook)
         (path / "rows.csv").write_text("\n".join(["n", *map(str, range(rows)), ""]))
         (self.plan,) = planning.plan(
@@ -187,22 +193,33 @@ class Folder:
             code = LIMITED.format(limit)
         if code:
             command = [sys.executable, "-c", code + ENTRY]
-        setting = f"Endpoint=http://127.0.0.1:{server.port};AccessKey=bG9vcGJhY2s=;"
         return subprocess.Popen(
-            [*command, *args, "--on-error", "continue", "--output", "json"],
+            [*command, *args, *OPTIONS],
             cwd=self.path,
-            env={**os.environ, "WebPubSubConnectionString": setting},
+            env=environment_of(server),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
+    def fork(self, server: RecordingServer, *args: str) -> Any:
+        """Start a run that need not import the package; return a `ForkedCommand` or `Popen`."""
+        if self._command_server is None:
+            return self.start(server, *args)
+        command = [self._script, *args, *OPTIONS]
+        return self._command_server.start(command, b"", self.path, environment_of(server))
+
     def run(
         self, server: RecordingServer, *args: str, limit: int = 0, code: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run and wait for the end."""
-        with self.start(server, *args, limit=limit, code=code) as process:
-            out, err = process.communicate(timeout=40)
+        process: Any
+        if limit or code:
+            with self.start(server, *args, limit=limit, code=code) as process:
+                out, err = process.communicate(timeout=40)
+        else:
+            process = self.fork(server, *args)
+            out, err = process.communicate()
         server.wait_until_idle()
         return subprocess.CompletedProcess(args, process.returncode, out, err)
 
@@ -227,6 +244,16 @@ class Folder:
         assert summary["total"] == len(results)
         assert done.returncode == summary["exitCode"]
         return results
+
+
+OPTIONS = ("--on-error", "continue", "--output", "json")
+"""Options of each run."""
+
+
+def environment_of(server: RecordingServer) -> Mapping[str, str]:
+    """Return the environment of a run against a server."""
+    setting = f"Endpoint=http://127.0.0.1:{server.port};AccessKey=bG9vcGJhY2s=;"
+    return {**os.environ, "WebPubSubConnectionString": setting}
 
 
 LIMITED = """\
@@ -260,9 +287,9 @@ def server(start_server: Callable[[int], RecordingServer]) -> RecordingServer:
 
 
 @pytest.fixture
-def folder_of(tmp_path: Path, script: Path) -> Callable[..., Folder]:
+def folder_of(tmp_path: Path, script: Path, command_server: object) -> Callable[..., Folder]:
     """Makes a folder with another playbook or number of rows."""
-    return lambda **more: Folder(tmp_path, script, **more)
+    return lambda **more: Folder(tmp_path, script, command_server, **more)
 
 
 @pytest.fixture

@@ -46,11 +46,9 @@ def test_run_that_is_killed_repeatedly_finishes(
     server = start_server(seed)
     while True:
         server.trigger_at = server.request_count + server.random.randint(1, 16)
-        with folder.start(server, *resume, *args) as process:
-            server.trigger = partial(
-                server.hold_and_call, server.random.random() / 200, process.kill
-            )
-            out, err = process.communicate(timeout=40)
+        process = folder.fork(server, *resume, *args)
+        server.trigger = partial(server.hold_and_call, server.random.random() / 200, process.kill)
+        out, err = process.communicate()
         server.holds_responses = False
         server.wait_until_idle()
         if process.returncode >= 0:
