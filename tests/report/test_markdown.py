@@ -23,7 +23,7 @@ def test_it_says_where_how_many_how_fast_and_what_to_do(
     assert text.startswith("## ❌ Open the rooms\n\n**SERVICE contoso.example** · hub chat")
     assert "| 3 | 1 | 1 | 0 | 1 | 1.50 s | 1.3 | 3.1 ms | 250.0 ms | 250.0 ms | 250.0 ms |" in text
     assert "| 1 | ❌ failed | Warning.User.NotExisted | Let the user connect. |" in text
-    assert "| 404 | User \\`ada\\` is not found. |" in text
+    assert "| 404 | User `ada` is not found. |" in text
     assert text.endswith(
         "_`ok` means that the service accepted the action. Delivery is not confirmed._\n"
     )

@@ -103,7 +103,7 @@ def _groups(statistics: RunStatistics) -> Iterator[str]:
 
 def _hint(group: FailureGroup) -> str:
     message = group.example.error.message if group.example.error else ""
-    return _text(group.hint or message)
+    return _message(group.hint or message)
 
 
 def _failures(statistics: RunStatistics, summary: Summary) -> Iterator[str]:
@@ -115,7 +115,7 @@ def _failures(statistics: RunStatistics, summary: Summary) -> Iterator[str]:
             f"{_ICONS[result.status]} {_action(result)}",
             _text(result.source),
             f"{result.http_status or ''}",
-            _text(result.error.message if result.error else ""),
+            _message(result.error.message if result.error else ""),
         ]
         for result in statistics.failures
     ]
@@ -148,7 +148,7 @@ def _expectation_row(result: ExpectationResult) -> list[str]:
         f"{_ICONS[result.status]} {result.status}",
         _text(result.statement),
         _text(result.source),
-        _text(result.error.message if result.error else ""),
+        _message(result.error.message if result.error else ""),
     ]
 
 
@@ -235,9 +235,24 @@ _SYNTAX = re.compile(r"([\\`*_{}\[\]()#!|~>@])")
 """Characters that have a meaning in Markdown or in GitHub's dialect of it."""
 
 
+_CODE = re.compile(r"`([^`|<\\]+)`")
+
+
+def _message(text: str) -> str:
+    """Return a message on one line, cut and escaped, with what is in backticks as code."""
+    parts = _CODE.split(_cut(text))
+    return "".join(f"`{part}`" if index % 2 else _escape(part) for index, part in enumerate(parts))
+
+
 def _text(text: str) -> str:
     """Return the text on one line, cut and escaped, so that it is shown literally."""
-    shown = text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
-    shown = replace_invisible(shown)
+    return _escape(_cut(text))
+
+
+def _cut(text: str) -> str:
+    return replace_invisible(text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…")
+
+
+def _escape(shown: str) -> str:
     escaped = _SYNTAX.sub(r"\\\1", shown.replace("&", "&amp;").replace("<", "&lt;"))
     return escaped.replace("://", ":\\/\\/").replace("www.", "www\\.")
