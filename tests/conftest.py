@@ -22,7 +22,7 @@ from wps_run.journal.reader import History, read_history
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile(
-    "gate", max_examples=200, deadline=None, derandomize=True, print_blob=True
+    "gate", max_examples=100, deadline=None, derandomize=True, print_blob=True
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
