@@ -18,7 +18,6 @@ from wps_run.cli.inputs import (
     read_variables,
     variable_options,
 )
-from wps_run.cli.terminal import show_message
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.function_files import FunctionBinding, parse_function, parse_settings
 from wps_run.connect.settings import (
@@ -29,7 +28,7 @@ from wps_run.connect.settings import (
     resolve_hub,
 )
 from wps_run.document.scalars import resolve_plain
-from wps_run.planning import Plan, RunOverrides
+from wps_run.planning import RunOverrides
 from wps_run.playbook.compiled_schema import compile_schema
 from wps_run.playbook.messages import value_error
 from wps_run.playbook.options import (
@@ -46,7 +45,6 @@ from wps_run.playbook.options import (
 from wps_run.playbook.shards import SHARD_VARIABLE, SHARDS_VARIABLE, resolve_shard
 from wps_run.problems import JournalError, SettingsError, UsageError, shorten
 from wps_run.redaction import Secrets, mask_secrets
-from wps_run.text import Label
 
 if TYPE_CHECKING:
     from wps_run.emulator.seed import SeedClient
@@ -426,18 +424,6 @@ def _absolute(path: str) -> str:
 
 def _without_secrets(value: str) -> str:
     return mask_secrets(value, os.environ)
-
-
-def note_empty_shard(plans: Sequence[Plan]) -> None:
-    """Write a note to stderr if a shard has no actions, which is not an error."""
-    shard = next((plan.shard for plan in plans), None)
-    if shard and not any(plan.total for plan in plans):
-        plan_total = sum(plan.plan_total for plan in plans)
-        actions = "action" if plan_total == 1 else "actions"
-        show_message(
-            Label.NOTE,
-            f"shard {shard} is empty (the plan has {plan_total} {actions}); nothing to do",
-        )
 
 
 def read_environment(settings: str | None) -> Mapping[str, str]:

@@ -4,18 +4,17 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing, nullcontext
+from functools import partial
 from typing import Any
 
 import click
 
-from wps_run import checking, planning, running
-from wps_run.cli.errors import show_warnings
+from wps_run import planning, running
 from wps_run.cli.inputs import FILE, read_inputs
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import (
     ca_bundle_option,
     gateway_options,
-    note_empty_shard,
     override_option,
     overrides_from,
     rehearsal_arguments,
@@ -23,6 +22,7 @@ from wps_run.cli.options import (
     seed_option,
     settings_options,
 )
+from wps_run.cli.plans import make_plans
 from wps_run.cli.service import ServiceAccess
 from wps_run.cli.terminal import columns_of, styler_for, use_utf8_stdout
 from wps_run.emulator.seed import SeedClient
@@ -89,18 +89,14 @@ def command(playbooks: tuple[str, ...], output: str, **options: Any) -> int:
     seed = rehearsal_arguments((), None, (), options["seed"], local=options["local"])["seed"]
     if options["local"] and seed is None:
         raise UsageError("a rehearsal has nobody to compare with; add --seed FILE with its people")
-    access, inputs = ServiceAccess.of(options), read_inputs(playbooks)
-    assigned = [name for name, _ in options["assignments"]]
-    show_warnings(checking.find_run_warnings(inputs, assigned))
-    default_hub = "" if seed is None else planning.LOCAL_HUB
-    plans = planning.plan(inputs, overrides, default_hub=default_hub)
-    warnings = planning.find_warnings(plans)
-    show_warnings(warnings)
-    if any(plan.live_groups for plan in plans):
-        live = access.live_groups(plans) if seed is None else simulated_live(plans, seed=seed)
-        plans = planning.plan(inputs, overrides, default_hub=default_hub, live=live)
-        show_warnings(planning.find_warnings(plans), warnings)
-    note_empty_shard(plans)
+    access = ServiceAccess.of(options)
+    plans = make_plans(
+        read_inputs(playbooks),
+        overrides,
+        [name for name, _ in options["assignments"]],
+        default_hub="" if seed is None else planning.LOCAL_HUB,
+        read_live=access.live_groups if seed is None else partial(simulated_live, seed=seed),
+    )
     if seed is None:
         hosts = dict.fromkeys(access.endpoint(plan).host for plan in plans)
         run = planning.run_info(plans, Destination.SERVICE, tuple(hosts))

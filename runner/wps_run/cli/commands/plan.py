@@ -1,27 +1,28 @@
 """`wps-run plan`: show each step and its request, without sending anything."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from heapq import merge
 from operator import attrgetter
 from typing import Any
 
 import click
 
-from wps_run import checking, planning
-from wps_run.cli.errors import show_warnings
+from wps_run import planning
 from wps_run.cli.inputs import FILE, dry_run_option, read_inputs
 from wps_run.cli.options import (
     ca_bundle_option,
     gateway_options,
-    note_empty_shard,
     override_option,
     overrides_from,
     run_options,
     settings_options,
 )
+from wps_run.cli.plans import make_plans
 from wps_run.cli.terminal import columns_of
 from wps_run.execution.run_info import Destination
+from wps_run.planning import Plan
+from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.options import CONNECTION
 from wps_run.playbook.steps import Step, UnreadAction
 from wps_run.report.plan import (
@@ -75,21 +76,19 @@ def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any
       wps-run plan playbooks/group-setup.yaml
       wps-run plan --live --hub chat playbook.yaml
     """
-    inputs = read_inputs(playbooks)
-    assigned = [name for name, _ in options["assignments"]]
-    show_warnings(checking.find_run_warnings(inputs, assigned))
-    overrides = overrides_from(options)
-    default_hub = "" if live else NO_HUB
-    plans = planning.plan(inputs, overrides, default_hub=default_hub)
-    warnings = planning.find_warnings(plans)
-    show_warnings(warnings)
-    if live and any(plan.live_groups for plan in plans):
+
+    def read_live(plans: Sequence[Plan]) -> Sequence[LiveGroups]:
         from wps_run.cli.service import ServiceAccess  # noqa: PLC0415 -- it loads aiohttp
 
-        groups = ServiceAccess.of(options).live_groups(plans)
-        plans = planning.plan(inputs, overrides, default_hub=default_hub, live=groups)
-        show_warnings(planning.find_warnings(plans), warnings)
-    note_empty_shard(plans)
+        return ServiceAccess.of(options).live_groups(plans)
+
+    plans = make_plans(
+        read_inputs(playbooks),
+        overrides_from(options),
+        [name for name, _ in options["assignments"]],
+        default_hub="" if live else NO_HUB,
+        read_live=read_live if live else None,
+    )
     columns = columns_of(sys.stdout) if sys.stdout.isatty() else None
     if form == "text":
         heading = f"{planning.run_info(plans, Destination.PLAN)}\n"

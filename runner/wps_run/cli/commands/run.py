@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass, fields, replace
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from wps_run import checking, planning, running
+from wps_run import planning, running
 from wps_run.actions.table import ACTIONS
-from wps_run.cli.errors import report_error, show_warnings
+from wps_run.cli.confirmation import confirm
+from wps_run.cli.errors import report_error
 from wps_run.cli.inputs import FILE, STDIN, read_inputs
 from wps_run.cli.journals import (
     JournalOptions,
@@ -35,7 +35,6 @@ from wps_run.cli.options import (
     ca_bundle_option,
     gateway_options,
     given_options,
-    note_empty_shard,
     override_option,
     overrides_from,
     plan_command,
@@ -45,6 +44,7 @@ from wps_run.cli.options import (
     run_options,
     settings_options,
 )
+from wps_run.cli.plans import make_plans
 from wps_run.cli.progress import Progress, ProgressMode, ProgressTracker, choose_mode
 from wps_run.cli.report_files import (
     report_option,
@@ -69,7 +69,6 @@ from wps_run.report.values import value_text
 from wps_run.text import Label
 
 if TYPE_CHECKING:
-    from wps_run.connect.endpoint import Endpoint
     from wps_run.emulator.seed import SeedClient
     from wps_run.rehearsal import Rehearsal
 
@@ -256,29 +255,17 @@ def command(**values: Any) -> int:
     reports = report_paths(args.reports, needed)
     playbooks = read_inputs(paths)
     assigned = [name for name, _ in values["assignments"]]
-    show_warnings(checking.find_run_warnings(playbooks, assigned))
-    kept = kept_options(given, recorded, overrides, assigned, playbooks)
-    journal = replace(journal, kept=kept)
+    journal = replace(journal, kept=kept_options(given, recorded, overrides, assigned, playbooks))
+
+    def read_live(plans: Sequence[Plan]) -> Sequence[LiveGroups]:
+        if journal.resume:
+            return recorded_live(Path(journal.resume), plans)
+        return _live_groups(args, plans, simulation)
+
     default_hub = planning.LOCAL_HUB if args.local else ""
-    plans = planning.plan(playbooks, overrides, default_hub=default_hub)
-    warnings = planning.find_warnings(plans)
-    show_warnings(warnings)
-    if any(plan.live_groups for plan in plans):
-        live = (
-            recorded_live(Path(journal.resume), plans)
-            if journal.resume
-            else _live_groups(args, plans, simulation)
-        )
-        plans = planning.plan(playbooks, overrides, default_hub=default_hub, live=live)
-        show_warnings(planning.find_warnings(plans), warnings)
-    note_empty_shard(plans)
-    if args.local and simulation["seed"] is not None:
-        _warn_of_empty_hubs(plans, simulation["seed"])
-    elif args.local and args.only_changes:
-        show_message(
-            Label.WARNING,
-            f"nobody is in a group at first, so `--only-changes` leaves out little; {_ADD_PEOPLE}",
-        )
+    plans = make_plans(playbooks, overrides, assigned, default_hub=default_hub, read_live=read_live)
+    if args.local:
+        _warn_of_missing_people(args, plans, simulation["seed"])
     plans, warning = running.fit_open_files(plans, ends=2 if args.local else 1)
     if warning:
         show_message(Label.WARNING, warning)
@@ -341,6 +328,19 @@ def _warn_of_no_people(plans: Sequence[Plan]) -> None:
 _ADD_PEOPLE = "add the people with --seed FILE, which `wps-run snapshot` writes"
 
 
+def _warn_of_missing_people(
+    args: RunArguments, plans: Sequence[Plan], seed: "Sequence[SeedClient] | None"
+) -> None:
+    """Warn if a rehearsal has too few people to show what would happen."""
+    if seed is not None:
+        _warn_of_empty_hubs(plans, seed)
+    elif args.only_changes:
+        show_message(
+            Label.WARNING,
+            f"nobody is in a group at first, so `--only-changes` leaves out little; {_ADD_PEOPLE}",
+        )
+
+
 def _warn_of_empty_hubs(plans: Sequence[Plan], seed: "Sequence[SeedClient]") -> None:
     """Warn of each hub of a rehearsal in which the seed has no client."""
     seeded = dict.fromkeys(client.hub for client in seed)
@@ -369,7 +369,7 @@ def _service_context(
     """Prepare a run against the service; errors in its settings show before the run starts."""
     endpoints = [args.access.endpoint(plan) for plan in plans]
     if not args.yes:
-        _confirm(plans, lambda plan: endpoints[plan.number], resumption)
+        confirm(plans, lambda plan: endpoints[plan.number], resumption)
     hosts = [endpoint.host for endpoint in endpoints]
     run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
     in_place = _in_place(args, plans) if args.only_changes else frozenset()
@@ -490,77 +490,6 @@ def _account_for(error: Exception, run: RunInfo, summary: Summary) -> Exception 
         report_error(error)
         return None
     return error
-
-
-def _confirm(
-    plans: Sequence[Plan],
-    endpoint: "Callable[[Plan], Endpoint]",
-    resumption: Resumption | None,
-) -> None:
-    """Ask for confirmation before destructive actions on a hub that is not on this machine.
-
-    Args:
-        plans: The plans of the run. Their actions count, not the rows of these.
-        endpoint: Returns the endpoint of a plan.
-        resumption: What a resumed run does; actions that it does not run do not count.
-
-    Raises:
-        UsageError: The answer is not yes, or stdin or stderr is no terminal.
-    """
-    counts: Counter[tuple[str, str, str, str]] = Counter()
-    for plan in plans:
-        if not _is_local(endpoint(plan)):
-            for (what, unit), count in _destructive_effects(plan, resumption).items():
-                counts[what, unit, plan.hub, endpoint(plan).host] += count
-    if not counts:
-        return
-    for (what, unit, hub, host), count in counts.items():
-        units = f"{count:,} {unit}" if count == 1 else f"{count:,} {unit}s"
-        show_message(Label.WARNING, f"{what} on hub `{hub}` at {host} ({units})")
-    if not _is_at_terminal():
-        raise UsageError(
-            "nothing was sent; this needs confirmation and there is no terminal to ask at, so "
-            "add --yes"
-        )
-    click.echo("Continue? [y/N] ", err=True, nl=False)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise UsageError("nothing was sent; answer `y` to continue, or use --yes")
-
-
-def _destructive_effects(plan: Plan, resumption: Resumption | None) -> Counter[tuple[str, str]]:
-    """Count what needs confirmation: the actions that close, and whom a `prune` removes.
-
-    Returns:
-        What is done, and the unit in which it is counted, to the count.
-    """
-    actions = {
-        number: item
-        for number, item in enumerate(plan.playbook.actions)
-        if item.action.is_destructive or item.kept
-    }
-    if resumption is None and not any(item.kept for item in actions.values()):
-        return Counter((item.action.name, "action") for item in actions.values())
-    effects: Counter[tuple[str, str]] = Counter()
-    closing: set[int] = set()
-    for step in plan.steps():
-        item = actions.get(step.action_index)
-        if item is None or (resumption is not None and not resumption.runs(step)):
-            continue
-        if item.kept:
-            effects[f"prune of group `{value_text(step.target['group'])}`", "connection"] += 1
-        elif step.action_index not in closing:
-            closing.add(step.action_index)
-            effects[item.action.name, "action"] += 1
-    return effects
-
-
-def _is_local(endpoint: "Endpoint") -> bool:
-    """Whether the hub itself is on this machine, not only a proxy before it."""
-    return replace(endpoint, reverse_proxy="").is_loopback
-
-
-def _is_at_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 _REPEATED_HANGUP = 1.0

@@ -1,0 +1,57 @@
+"""Make the plans of a command line, and show the warnings about them."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from wps_run import checking, planning
+from wps_run.cli.errors import show_warnings
+from wps_run.cli.terminal import show_message
+from wps_run.planning import Plan, RunOverrides
+from wps_run.playbook.live import LiveGroups
+from wps_run.playbook.model import Playbook
+from wps_run.text import Label
+
+
+def make_plans(
+    playbooks: Sequence[Playbook],
+    overrides: RunOverrides,
+    assigned: Iterable[str],
+    *,
+    default_hub: str = "",
+    read_live: Callable[[Sequence[Plan]], Sequence[LiveGroups]] | None = None,
+) -> tuple[Plan, ...]:
+    """Check playbooks, read the live groups that they need, and plan them.
+
+    Args:
+        playbooks: The playbooks of one run.
+        overrides: What the command line adds.
+        assigned: The names of the variables of `--var`.
+        default_hub: The hub when nothing names one; "" if there is none.
+        read_live: Reads the live groups of plans. None to leave out the rows that come from them.
+
+    Raises:
+        PlaybookError: A playbook is wrong.
+        SettingsError: No hub is named, or a setting cannot be used.
+        ReadError: A live group cannot be read.
+    """
+    show_warnings(checking.find_run_warnings(playbooks, assigned))
+    plans = planning.plan(playbooks, overrides, default_hub=default_hub)
+    warnings = planning.find_warnings(plans)
+    show_warnings(warnings)
+    if read_live and any(plan.live_groups for plan in plans):
+        live = read_live(plans)
+        plans = planning.plan(playbooks, overrides, default_hub=default_hub, live=live)
+        show_warnings(planning.find_warnings(plans), warnings)
+    _note_empty_shard(plans)
+    return plans
+
+
+def _note_empty_shard(plans: Sequence[Plan]) -> None:
+    """Write a note to stderr if a shard has no actions, which is not an error."""
+    shard = next((plan.shard for plan in plans), None)
+    if shard and not any(plan.total for plan in plans):
+        plan_total = sum(plan.plan_total for plan in plans)
+        actions = "action" if plan_total == 1 else "actions"
+        show_message(
+            Label.NOTE,
+            f"shard {shard} is empty (the plan has {plan_total} {actions}); nothing to do",
+        )
