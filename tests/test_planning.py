@@ -136,7 +136,9 @@ UNUSED = "unused-variable"
 
 
 @pytest.mark.parametrize(
-    ("second_hub", "is_refused"), [("CHAT", True), ("lobby", False)], ids=["same hub", "other hub"]
+    ("second_hub", "is_refused"),
+    [("CHAT", True), ("lobby", False), ("chat\nconnection: Other", False)],
+    ids=["same hub", "other hub", "other service"],
 )
 def test_a_group_is_listed_in_one_playbook_of_a_run(
     tmp_path: Path, second_hub: str, *, is_refused: bool

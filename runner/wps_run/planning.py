@@ -14,7 +14,7 @@ from wps_run.checking import (
     raise_errors,
     scope_of,
 )
-from wps_run.connect.settings import resolve_connection, resolve_hub
+from wps_run.connect.settings import resolve_connection, resolve_endpoint, resolve_hub
 from wps_run.document.document import Path
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.input_limits import ACTIONS, EXPECTATIONS
@@ -138,6 +138,21 @@ class Plan:
     number: int = 0
     warnings: tuple[Problem, ...] = ()
 
+    @property
+    def service(self) -> str:
+        """The host and port of its service.
+
+        Without the setting, which `plan` does not need, it is the name of the setting.
+        """
+        with suppress(SettingsError):
+            return resolve_endpoint(self.connection, self.scope.environment or {}).host
+        return self.connection
+
+    @property
+    def hub_key(self) -> str:
+        """What tells its hub from others: two services may each have a hub of one name."""
+        return f"{self.service}/{self.hub.lower()}"
+
     def without_actions(self) -> "Plan":
         """Return the plan with its expectations only."""
         return replace(self, playbook=self.playbook._replace(actions=()), total=0, plan_total=0)
@@ -153,11 +168,6 @@ class Plan:
             for number, template in enumerate(self.playbook.actions)
             if template.options.get("onError", on_error) == OnError.STOP
         )
-
-    @property
-    def hub_key(self) -> tuple[str, str]:
-        """The setting of the connection, and the hub: plans with the same ones share a hub."""
-        return self.connection, self.hub.lower()
 
     @property
     def live_groups(self) -> tuple[str, ...]:
@@ -266,7 +276,7 @@ def plan(
     if shard:
         require_commuting(
             [
-                PlanPart(plan.playbook, plan.hub, partial(plan.steps, all_shards=True))
+                PlanPart(plan.playbook, plan.hub_key, partial(plan.steps, all_shards=True))
                 for plan in plans
             ]
         )
@@ -293,7 +303,9 @@ def _check_together(plans: Sequence[Plan]) -> None:
         message = f"the run, with the playbooks up to this one, {EXPECTATIONS.error}"
         raise PlaybookError([document.problem(message, "too-many", (EXPECT,), at_key=True)])
     found = contradictions(
-        (plan.playbook.document, plan.hub_key, each) for plan in plans for each in plan.expectations
+        (plan.playbook.document, (plan.hub_key,), each)
+        for plan in plans
+        for each in plan.expectations
     )
     mask = plans[-1].scope.secrets.mask
     raise_errors([problem._replace(message=mask(problem.message)) for problem in found])
@@ -340,7 +352,7 @@ def _refuse_live(playbooks: Sequence[Playbook], scopes: Sequence[VariableScope])
 
 def find_warnings(plans: Sequence[Plan]) -> tuple[Problem, ...]:
     """Return the warnings about rows, and about live groups that earlier actions may change."""
-    run = (PlaybookOfRun(plan.playbook, plan.scope, plan.hub) for plan in plans)
+    run = (PlaybookOfRun(plan.playbook, plan.scope, plan.hub_key) for plan in plans)
     of_rows = (warning for plan in plans for warning in plan.warnings)
     return (*limited(find_late_changes(run)), *of_rows)
 

@@ -227,8 +227,7 @@ async def compare_plans(
 
     Args:
         plans: The plans of a run, with the live groups that they need.
-        open_source: Opens what answers about the hub of a plan. Plans of one hub must have one
-            endpoint.
+        open_source: Opens what answers about the hub of a plan.
 
     Yields:
         A plan and what some of its steps would change, in order.
@@ -239,7 +238,7 @@ async def compare_plans(
     """
     states: dict[str, LiveState] = {}
     for plan in plans:
-        state = states.setdefault(plan.hub.lower(), LiveState())
+        state = states.setdefault(plan.hub_key, LiveState())
         state.add_groups(plan.scope.live or {})
         async with open_source(plan) as source:
             async for changes in compare(plan.steps(), source, state):

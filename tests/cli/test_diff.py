@@ -191,6 +191,40 @@ def test_two_playbooks_of_one_hub_are_compared_as_one_run(run: CommandLine, tmp_
     assert [json.loads(line).get("verdict") for line in text.splitlines()[:-1]] == ["change"] * 2
 
 
+def test_hubs_of_one_name_at_two_services_are_compared_apart(
+    run: CommandLine, tmp_path: Path, service: LocalPubSub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bob is in both, and is removed from both."""
+    action = "actions: [{actionName: removeUserFromGroup, userId: bob, group: red}]"
+    (tmp_path / "a.yaml").write_text(f"hub: chat\n{action}")
+    (tmp_path / "b.yaml").write_text(f"hub: chat\nconnection: Other\n{action}")
+    with LocalPubSub() as other:
+        other.client(hub="chat", user="bob", connection_id="b1", groups=["red"])
+        monkeypatch.setenv("Other", other.connection_string)
+        host, other_host = (each.endpoint.partition("://")[2] for each in (service, other))
+
+        code, text, _ = run("diff", "a.yaml", "b.yaml")
+        results = json.loads(run("--only-changes", "--output", "json", "a.yaml", "b.yaml")[1])
+
+    assert code == 1
+    assert f"group red of hub chat at {host}\n  - bob  a.yaml:2\n" in text
+    assert f"group red of hub chat at {other_host}\n  - bob  b.yaml:3\n" in text
+    assert [result["status"] for result in results["results"]] == ["ok", "ok"]
+
+
+def test_a_user_that_cannot_be_asked_for_is_an_error(
+    run: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "p.yaml").write_text("hub: chat\ngroups: {red: {users: [ada, eve]}}")
+    with LocalPubSub(faults=["500,on=UserExists"]) as service:
+        monkeypatch.setenv("WebPubSubConnectionString", service.connection_string)
+        for args in (["diff", "--output", "json"], ["--only-changes"]):
+            code, text, errors = run(*args, "--attempts", "1", "p.yaml")
+
+            assert (code, text) == (2, "")
+            assert errors.startswith("error: cannot read the user `")
+
+
 SEED = """
 clients:
   - {userId: ada, connectionId: a1, groups: [red]}

@@ -14,6 +14,7 @@ from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.steps import Step, make_steps
 from wps_run.playbook.variables import VariableScope
+from wps_run.report.changes import ChangeReport
 from wps_run.state import changes
 from wps_run.state.changes import StepChange, Verdict, compare
 
@@ -272,3 +273,30 @@ async def test_for_connections_the_verdict_is_what_happens(
             expected = IN_PLACE if (key in state) is adds else CHANGE
             (state.add if adds else state.discard)(key)
         assert change.verdict is expected
+
+
+async def test_a_narrow_terminal_shows_whole_names() -> None:
+    """It is what a run would do: a name has its source on the next line if both do not fit."""
+    hub = Hub({"a1": "ada", "b1": None}, {"red": {"b1"}})
+    add = "actionName: addUserToGroup, group: red, userId"
+    report = ChangeReport()
+    for change in await changes_of(
+        hub, f"{add}: ada", f"{add}: grace", "actionName: removeConnectionFromGroup, group: red, "
+        "connectionId: b1",
+    ):  # fmt: skip
+        report.add(change, "")
+
+    assert list(report.lines(columns=24)) == [
+        "\ngroup red",
+        "  + ada\n      p.yaml:2",
+        "  - connection b1\n      p.yaml:4",
+        "\nnot there, so that\n      nothing changes",
+        (
+            "  addUserToGroup\n      userId=grace\n      group=red \n      p.yaml:3: the user\n"
+            "      has no connection"
+        ),
+        (
+            "\nDIFF: 3 actions: 2 to\n      change, 0 in\n      place, 1 not\n      there, 0 not\n"
+            "      compared"
+        ),
+    ]

@@ -81,7 +81,7 @@ def find_warnings(
 
 
 class PlaybookOfRun(NamedTuple):
-    """A playbook, with what its `${…}` can name and its hub."""
+    """A playbook, with what its `${…}` can name, and what tells its hub from others."""
 
     playbook: Playbook
     scope: VariableScope
@@ -125,11 +125,11 @@ class _GroupChanges:
 
     def find(self, hub: str, group: str) -> _GroupChange | None:
         """Return an action that may change the group."""
-        change = self._by_name.get((hub.lower(), group))
+        change = self._by_name.get((hub, group))
         matching = (
             change
             for (of_hub, parts), change in self._by_parts.items()
-            if of_hub == hub.lower() and _may_be(group, parts)
+            if of_hub == hub and _may_be(group, parts)
         )
         return change or next(matching, None)
 
@@ -149,9 +149,9 @@ class _GroupChanges:
         for text in groups:
             parts = _parts_of(text, scope, playbook)
             if len(parts) == 1:
-                self._by_name.setdefault((hub.lower(), parts[0]), _GroupChange(template, position))
+                self._by_name.setdefault((hub, parts[0]), _GroupChange(template, position))
             elif len(self._by_parts) < _MOST_PATTERNS:
-                self._by_parts.setdefault((hub.lower(), parts), _GroupChange(template, position))
+                self._by_parts.setdefault((hub, parts), _GroupChange(template, position))
 
 
 _MOST_PATTERNS = 200

@@ -10,7 +10,15 @@ from wps_run.execution.run_info import RunInfo
 from wps_run.playbook.steps import Step
 from wps_run.report.values import target_text, value_text
 from wps_run.state.changes import StepChange, Verdict
-from wps_run.text import Style, Styler, replace_invisible, unstyled
+from wps_run.text import (
+    Style,
+    Styler,
+    display_width,
+    pad,
+    replace_invisible,
+    unstyled,
+    wrap_lines,
+)
 
 _SIGNS = {
     OverlapKind.JOIN: "+",
@@ -54,7 +62,7 @@ class ChangeReport:
         self.counts[change.verdict] += 1
 
     def add(self, change: StepChange, hub: str) -> None:
-        """Count a step, and keep its text; `hub` is shown, or "" if there is only one."""
+        """Count a step, and keep its text; `hub` names its hub, or is "" if there is only one."""
         self.count(change)
         step = change.step
         if change.verdict is Verdict.CHANGE:
@@ -67,23 +75,33 @@ class ChangeReport:
         elif change.verdict is Verdict.NOT_KNOWN:
             self._not_known[step.action.name, change.reason] += 1
 
-    def lines(self, styler: Styler = unstyled) -> Iterator[str]:
-        """Yield the lines of the report, the totals last."""
+    def lines(self, styler: Styler = unstyled, columns: int | None = None) -> Iterator[str]:
+        """Yield the lines of the report, the totals last.
+
+        Args:
+            styler: Colors the changes.
+            columns: The width of the terminal, or None for lines of any length. Longer lines are
+                broken, and nothing is cut: it is what a run would do.
+        """
         for heading, changes in self._changes.items():
-            yield f"\n{heading}"
-            width = max(len(name) for _, name, _ in changes[:_ALIGNED])
+            yield wrap_lines(f"\n{heading}", columns, "  ")
+            width = max(display_width(name) for _, name, _ in changes[:_ALIGNED])
             for sign, name, source in changes:
-                text = styler(_STYLES.get(sign, Style.WARNING), f"{sign} {name:<{width}}")
-                yield f"  {text}  {replace_invisible(source)}"
+                style, place = _STYLES.get(sign, Style.WARNING), replace_invisible(source)
+                text, end = f"{sign} {pad(name, width)}", f"  {place}"
+                if columns is not None and display_width(f"  {text}{end}") > columns:
+                    text, end = f"{sign} {name}", f"\n      {place}"
+                yield f"  {styler(style, text)}{end}"
+        others: list[str] = []
         if self._absent:
-            yield "\nnot there, so that nothing changes"
-            yield from (f"  {line}" for line in self._absent)
+            others += ["\nnot there, so that nothing changes", *(f"  {x}" for x in self._absent)]
         if self._not_known:
-            yield "\nnot compared"
+            others.append("\nnot compared")
             for (action, reason), count in self._not_known.items():
-                yield f"  {count:,} {action}: {reason}"
+                others.append(f"  {count:,} {action}: {reason}")
         counts = [f"{self.counts[verdict]:,} {text}" for verdict, text in _COUNTED.items()]
-        yield f"\nDIFF: {self.counts.total():,} actions: {', '.join(counts)}"
+        others.append(f"\nDIFF: {self.counts.total():,} actions: {', '.join(counts)}")
+        yield from (wrap_lines(line, columns, "      ") for line in others)
 
     def summary_record(self, run_info: RunInfo, exit_code: int) -> dict[str, Any]:
         """Return the record of the totals."""

@@ -379,8 +379,11 @@ async def compare(
 
 async def _answer(questions: Iterable[Question], state: LiveState, source: StateSource) -> None:
     """Read what is asked, all of it concurrently: the source limits the requests in flight."""
-    async with asyncio.TaskGroup() as group:
-        tasks = {question: group.create_task(_ask(question, source)) for question in questions}
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = {question: group.create_task(_ask(question, source)) for question in questions}
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
     for question, task in tasks.items():
         state.add_answer(question, task.result())
 

@@ -33,7 +33,7 @@ from wps_run.playbook.options import CONNECTION
 from wps_run.problems import UsageError
 from wps_run.report.changes import ChangeReport, change_record
 from wps_run.running import OpenSource, rehearsal, simulated_live
-from wps_run.text import truncate_middle
+from wps_run.text import wrap_lines
 
 EXIT_CHANGES = 1
 """The exit code when a run would change something."""
@@ -107,8 +107,9 @@ def command(playbooks: tuple[str, ...], output: str, **options: Any) -> int:
     exit_code = EXIT_CHANGES if report.has_changes else 0
     if output == "text":
         columns = columns_of(sys.stdout) if sys.stdout.isatty() else None
-        for text in (f"DIFF (nothing is changed) · {run}", *report.lines(styler_for(sys.stdout))):
-            click.echo(truncate_middle(text, columns) if columns else text)
+        click.echo(wrap_lines(f"DIFF (nothing is changed) · {run}", columns, "  "))
+        for text in report.lines(styler_for(sys.stdout), columns):
+            click.echo(text)
     else:
         ending = encode_text(report.summary_record(run, exit_code))
         click.echo(ending if output == "ndjson" else f'],"summary":{ending}}}')
@@ -127,17 +128,24 @@ async def _compare(
 ) -> ChangeReport:
     """Compare; print records as they come."""
     report = ChangeReport()
-    has_hubs = len(run.hubs) > 1
-    if output == "json":
-        click.echo('{"changes":[', nl=False)
-    separator = ""
+    separator = '{"changes":[' if output == "json" else ""
     async with aclosing(running.compare_plans(plans, source)) as blocks:
         async for plan, changes in blocks:
+            hub = _hub_name(plan, run)
             for change in changes:
                 if output == "text":
-                    report.add(change, plan.hub if has_hubs else "")
+                    report.add(change, hub)
                     continue
                 report.count(change)
                 click.echo(separator + encode_text(change_record(change)), nl=output == "ndjson")
                 separator = "," if output == "json" else ""
+    if output == "json" and not report.counts:
+        click.echo(separator, nl=False)
     return report
+
+
+def _hub_name(plan: Plan, run: RunInfo) -> str:
+    """Return what tells the hub of a plan from others of the run, or "" if there are none."""
+    if len(run.endpoints) > 1:
+        return f"{plan.hub} at {plan.service}"
+    return plan.hub if len({hub.lower() for hub in run.hubs}) > 1 else ""
