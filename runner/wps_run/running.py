@@ -446,7 +446,10 @@ _Check = Callable[[Expectation], Awaitable[ExpectationResult]]
 async def _check_all(
     plan: Plan, check: _Check, stop: Stop
 ) -> AsyncGenerator[tuple[Expectation, ExpectationResult]]:
-    """Check the expectations of a plan side by side; yield the results in order."""
+    """Check the expectations of a plan side by side; yield the results in order.
+
+    After an interrupt nothing more is read.
+    """
     slots = asyncio.Semaphore(plan.options.concurrency)
     interrupted = asyncio.create_task(stop.interrupted.wait())
     tasks = [asyncio.create_task(_check(each, check, slots)) for each in plan.expectations]
@@ -454,7 +457,10 @@ async def _check_all(
         for expectation, task in zip(plan.expectations, tasks, strict=True):
             if not stop.interrupted.is_set():
                 await asyncio.wait({task, interrupted}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
+            if stop.interrupted.is_set():
+                for unfinished in tasks:
+                    unfinished.cancel()
+            if task.done() and not task.cancelled():
                 yield expectation, task.result()
             else:
                 yield expectation, result_of(expectation, Status.SKIPPED, INTERRUPTED)

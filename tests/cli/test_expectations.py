@@ -251,6 +251,28 @@ async def test_after_an_interrupt_the_rest_is_skipped() -> None:
     assert results[0].error.code == "interrupted"
 
 
+async def test_an_interrupted_run_reads_nothing_more() -> None:
+    """The interrupt came during the actions, or while their doubts were read back."""
+    text = "hub: chat\nexpect:\n" + "".join(
+        f"  - {{user: user-{number}, connected: false}}\n" for number in range(3)
+    )
+    plans = planning.plan([read_playbook(text, "p.yaml")], RunOverrides())
+    stop = Stop()
+    stop.request(SkipReason.INTERRUPTED)
+    checks = running.check_expectations(
+        plans,
+        running.endpoint_of,
+        stop,
+        rehearsed=lambda _: SimulatedState(Hub(), SimulatedClients()),
+    )
+    statuses = []
+    async for _, result in checks:
+        statuses.append(result.status)
+        await asyncio.sleep(0)  # noqa: TID251 -- what was started goes on
+
+    assert statuses == [Status.SKIPPED] * 3
+
+
 def test_a_run_that_ended_before_its_expectations_says_so(run: Run) -> None:
     run("run", "--local", "-q", "--journal", "j", write(REHEARSED))
     whole = Path("j").read_bytes()

@@ -211,7 +211,7 @@ async def test_permissions_are_read_side_by_side() -> None:
     """Each read has a request of its own; one after the other would take as long as the run."""
     grants = [{**GRANT, "targetName": f"group-{number}"} for number in range(30)]
     doubts = Doubts()
-    doubts.hold(await run(plans_of(*grants), "503,before,on=GrantPermission"))
+    doubts.hold(await run(plans_of(*grants), "reset,on=GrantPermission"))
 
     await asyncio.wait_for(doubts.settle(_PairedSource()), 10)
 

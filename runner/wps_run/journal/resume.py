@@ -41,9 +41,7 @@ REPEATABLE_IN_DOUBT = ActionError(
 )
 """Why the outcome is unknown of an action that may be sent twice but was not."""
 
-RESOLVED = ActionError(
-    SkipReason.RESOLVED.value, "done, as `wps-run resolve` says", "no response said so"
-)
+RESOLVED = ActionError(SkipReason.RESOLVED.value, "done, as `wps-run resolve` says")
 """Why an action is ok although no response said so."""
 
 NOT_FAILED = ActionError("not-failed", "only actions that failed run again")
