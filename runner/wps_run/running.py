@@ -58,6 +58,7 @@ from wps_run.journal.fingerprint import (
     shared_salt,
 )
 from wps_run.journal.recorder import RunRecorder
+from wps_run.journal.resume import Resumption
 from wps_run.planning import Plan
 from wps_run.playbook.expectations import Expectation
 from wps_run.playbook.files import Files, open_input, read_input
@@ -221,13 +222,14 @@ def service_source(
 
 
 async def compare_plans(
-    plans: Sequence[Plan], open_source: OpenSource
+    plans: Sequence[Plan], open_source: OpenSource, resumption: Resumption | None = None
 ) -> AsyncGenerator[tuple[Plan, Sequence[StepChange]]]:
     """Compare the steps of plans with the live state, as earlier steps leave it.
 
     Args:
         plans: The plans of a run, with the live groups that they need.
         open_source: Opens what answers about the hub of a plan.
+        resumption: What an earlier part of the run has done; only what is left is compared.
 
     Yields:
         A plan and what some of its steps would change, in order.
@@ -239,19 +241,32 @@ async def compare_plans(
     states: dict[str, LiveState] = {}
     for plan in plans:
         state = states.setdefault(plan.hub_key, LiveState())
-        state.add_groups(plan.scope.live or {})
+        if not resumption:  # else they were read for an earlier part of the run
+            state.add_groups(plan.scope.live or {})
         async with open_source(plan) as source:
-            async for changes in compare(plan.steps(), source, state):
+            steps = plan.steps()
+            if resumption:
+                steps = filter(resumption.runs, steps)
+            async for changes in compare(steps, source, state):
                 yield plan, changes
 
 
-async def find_in_place(plans: Sequence[Plan], open_source: OpenSource) -> frozenset[int]:
-    """Return the indexes of the steps that would change nothing. Raises as `compare_plans`."""
+async def find_in_place(
+    plans: Sequence[Plan], open_source: OpenSource, resumption: Resumption | None = None
+) -> frozenset[int]:
+    """Return the indexes of the steps that need not run, since they would change nothing.
+
+    One that an earlier part of the run has tried runs again, which says how it ended. Arguments
+    and errors are those of `compare_plans`.
+    """
     in_place: set[int] = set()
-    async with aclosing(compare_plans(plans, open_source)) as blocks:
+    async with aclosing(compare_plans(plans, open_source, resumption)) as blocks:
         async for _, changes in blocks:
             in_place.update(
-                change.step.index for change in changes if change.verdict is Verdict.IN_PLACE
+                change.step.index
+                for change in changes
+                if change.verdict is Verdict.IN_PLACE
+                and not (resumption and resumption.was_tried(change.step))
             )
     return frozenset(in_place)
 

@@ -164,6 +164,31 @@ def test_a_resumed_run_compares_again(run: CommandLine, tmp_path: Path) -> None:
     assert (tmp_path / "j").exists()
 
 
+def test_a_run_that_was_killed_compares_what_is_left(run: CommandLine, tmp_path: Path) -> None:
+    """With the state as it is now, not as it was when the run began.
+
+    What was being sent runs again, since nothing else says how it ended.
+    """
+    (tmp_path / "a.yaml").write_text(
+        "hub: chat\nactions: [{actionName: addUserToGroup, userId: eve, group: blue}]"
+    )
+    (tmp_path / "b.yaml").write_text("hub: chat\ngroups: {red: {users: [ada], prune: true}}")
+    (tmp_path / "c.yaml").write_text(
+        "hub: chat\nactions: [{actionName: removeUserFromGroup, userId: ada, group: red}]"
+    )
+    run("--only-changes", "--journal", "j", "a.yaml", "b.yaml")
+    lines = (tmp_path / "j").read_bytes().splitlines(keepends=True)
+    (tmp_path / "j").write_bytes(b"".join(lines[:2]))  # the first line, and the first `sending`
+    run("--no-journal", "c.yaml")
+
+    code, text, _ = run("--resume", "j", "--output", "json")
+
+    results = json.loads(text)["results"]
+    assert code == 0
+    assert [result["status"] for result in results] == ["ok"] * 4
+    assert "0 to change" in run("diff", "a.yaml", "b.yaml")[1]
+
+
 def test_what_cannot_be_read_is_an_error_and_nothing_is_sent(
     run: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

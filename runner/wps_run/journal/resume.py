@@ -145,6 +145,11 @@ class Resumption:
             return False
         return step.index in self.retried or self.history.status(step.index) not in _ENDED
 
+    def was_tried(self, step: Step) -> bool:
+        """Whether a step has failed, or may have been sent."""
+        failed = self.history.status(step.index) is RecordedStatus.FAILED
+        return failed or self._is_in_doubt(step.index)
+
     def _missing_result(self, step: Step) -> Result:
         """Make the result of a step that neither runs nor has a result."""
         if step.index in self.history.resolved:

@@ -303,13 +303,15 @@ def _live_groups(
     return args.access.live_groups(plans)
 
 
-def _in_place(args: RunArguments, plans: Sequence[Plan]) -> frozenset[int]:
+def _in_place(
+    args: RunArguments, plans: Sequence[Plan], resumption: Resumption | None
+) -> frozenset[int]:
     """Return the indexes of the steps that would change nothing on the service.
 
     Raises:
         ReadError: The state cannot be read.
     """
-    return asyncio.run(running.find_in_place(plans, args.access.source()))
+    return asyncio.run(running.find_in_place(plans, args.access.source(), resumption))
 
 
 def _warn_of_no_people(plans: Sequence[Plan]) -> None:
@@ -372,7 +374,7 @@ def _service_context(
         confirm(plans, lambda plan: endpoints[plan.number], resumption)
     hosts = [endpoint.host for endpoint in endpoints]
     run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
-    in_place = _in_place(args, plans) if args.only_changes else frozenset()
+    in_place = _in_place(args, plans, resumption) if args.only_changes else frozenset()
     recorder = output.open_recorder(journal, run, plans, hosts)
     recorder = replace(recorder, in_place=in_place)
 
@@ -395,13 +397,12 @@ def _local_context(
         local = await stack.enter_async_context(rehearsal)
         run = planning.run_info(plans, Destination.LOCAL, (local.endpoint.host,))
         # The port of the emulator differs each time, which makes no other run of it.
-        in_place = frozenset[int]()
+        recorder = output.open_recorder(journal, run, plans, ["LOCAL" for _ in plans])
         if args.only_changes:
             in_place = await running.find_in_place(
-                plans, lambda plan: nullcontext(local.state(plan.hub))
+                plans, lambda plan: nullcontext(local.state(plan.hub)), recorder.resumption
             )
-        recorder = output.open_recorder(journal, run, plans, ["LOCAL" for _ in plans])
-        recorder = replace(recorder, in_place=in_place)
+            recorder = replace(recorder, in_place=in_place)
         return RunContext(
             run,
             lambda _: local.endpoint,
