@@ -335,7 +335,10 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
             )
             on_plan(executor.limiter)
             source = StateReader(client, plan.hub, plan.options, on_wait=on_wait)
-            settle = partial(_settle, source=source, stop=stop, recorder=recorder)
+            later = [
+                other for other in plans[plan.number + 1 :] if other.hub.lower() == plan.hub.lower()
+            ]
+            settle = partial(_settle, source=source, stop=stop, recorder=recorder, later=later)
             async with aclosing(_run_plan(plan, executor, recorder, settle, failures)) as batches:
                 async for results in batches:
                     yield results
@@ -371,11 +374,22 @@ async def _run_plan(
 
 
 async def _settle(
-    doubts: Doubts, *, source: StateSource, stop: Stop, recorder: RunRecorder
+    doubts: Doubts,
+    *,
+    source: StateSource,
+    stop: Stop,
+    recorder: RunRecorder,
+    later: Iterable[Plan],
 ) -> Sequence[Result]:
-    """Read back and record what is in doubt. An interrupt leaves the rest in doubt."""
+    """Read back and record what is in doubt. An interrupt leaves the rest in doubt.
+
+    `later` are the plans that run in the same hub after the one of the doubts.
+    """
     if not doubts:
         return ()
+    if recorder.resumption:
+        for plan in later:
+            doubts.mark_started(recorder.resumption.earlier_results(plan.steps()))
     reading = asyncio.create_task(doubts.settle(source))
     interruption = asyncio.create_task(stop.interrupted.wait())
     try:

@@ -323,6 +323,20 @@ def test_a_rehearsal_reads_a_slash_in_names_as_the_service_does(run: Run) -> Non
     assert run("run", "--local", write(text))[0] == 0
 
 
+def test_a_message_that_is_cut_shows_no_part_of_a_secret(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is masked before it is cut."""
+    monkeypatch.setenv("TOKEN", "hunter2-hunter2-hunter2")
+    message = f"{'-' * 50} ${{env.TOKEN}}"
+    text = f"hub: chat\nexpect:\n  - {{message: '{message}', receivedBy: [ada]}}\n"
+
+    _, out, _ = run("run", "--local", "--allow-env", "TOKEN", write(text))
+
+    assert "***" in out
+    assert "hunter" not in out
+
+
 def test_a_shard_cannot_check_expectations(run: Run) -> None:
     code, out, err = run("run", "--local", "--shard", "1/2", write(REHEARSED))
     assert (code, out) == (2, "")

@@ -274,6 +274,33 @@ async def test_a_resumed_run_reads_back_first(
     assert statuses(list(read_journal(path).results())) == statuses(second)
 
 
+async def test_a_resumed_run_looks_at_the_later_playbooks_too(tmp_path: Path) -> None:
+    """A step of another playbook conflicts with the doubt, and has started in the earlier part."""
+    plans = _numbered_plans([JOIN], [LEAVE], [JOIN])
+    info, path = planning.run_info(plans, Destination.SERVICE, ("h",)), tmp_path / "j"
+    faults = ["reset,before,on=AddUserToGroup,nth=1"]
+    async with Emulator(faults=faults) as emulator:
+        populate(emulator)
+        journal = Journal.create(path, Header(MOMENT, ("b",), "00", {}).record(info))
+        await run_against(emulator, plans, RunRecorder(journal))
+        await journal.close()
+        journal, history = Journal.reopen(path)
+        journal.resume(history.length, Resumed(MOMENT, VERSION).record(info))
+        recorder = RunRecorder(journal, Resumption(history, ResumeMode.UNDONE))
+        results = await run_against(emulator, plans, recorder)
+        await journal.close()
+
+    assert statuses(results) == [Status.UNKNOWN, Status.OK, Status.OK]
+
+
+def _numbered_plans(*batches: list[dict[str, Any]]) -> tuple[Plan, ...]:
+    playbooks = [
+        read_playbook(json.dumps(batch), f"{number}.json") for number, batch in enumerate(batches)
+    ]
+    options = {"onError": "continue", "retry": {"attempts": 1}}
+    return planning.plan(playbooks, planning.RunOverrides(options=options, hub="chat"))
+
+
 def _append_operation(operations: list[str]) -> Callable[[RequestEntry], None]:
     return lambda request: operations.append(request.operation)
 

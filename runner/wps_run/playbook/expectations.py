@@ -440,7 +440,7 @@ def check_expectations(
                 Expectation(
                     number,
                     condition,
-                    mask(statement_of(condition)),
+                    mask(statement_of(_masked(condition, mask))),
                     mask(statement_of(condition, shows_message=False)),
                     f"{position.file}:{position.line}",
                     parse_duration(entry.get("within", 0)),
@@ -450,6 +450,13 @@ def check_expectations(
     found = contradictions((document, (), expectation) for expectation in known)
     problems += (problem._replace(message=scope.secrets.mask(problem.message)) for problem in found)
     return ExpectationCheck(tuple(limited(problems)), tuple(known))
+
+
+def _masked(condition: Condition, mask: Callable[[str], str]) -> Condition:
+    """Mask secrets in a message before it is cut, which could leave a part of one."""
+    if isinstance(condition, MessageCondition):
+        return condition._replace(message=mask(condition.message))
+    return condition
 
 
 class _EntryReader:

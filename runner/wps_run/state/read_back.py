@@ -67,6 +67,12 @@ class Doubts:
                 reported.append(result)
         return reported
 
+    def mark_started(self, results: Iterable[Result]) -> None:
+        """Keep in doubt what conflicts with later steps that an earlier part of the run started."""
+        for result in results:
+            if result.attempts:
+                self._mark_conflicts(ACTIONS[result.action_name], result)
+
     def release(self) -> list[Result]:
         """Return what is held, in the order of the plan, and hold nothing any more."""
         released = sorted((*self._held.values(), *self._unsettled.values()), key=_index)
