@@ -233,3 +233,13 @@ def test_a_wrong_entry_does_not_hide_the_others() -> None:
 
     assert [problem.rule for problem in playbook.problems] == ["value"]
     assert [template.values["group"] for template in playbook.actions] == ["blue"]
+
+
+@pytest.mark.parametrize("group", ["${each}", "red-${each.team}", "${each.connectionId}"])
+def test_the_name_of_a_group_has_no_row(group: str) -> None:
+    text = f"groups: {{'{group}': {{users: [ada], prune: true}}}}"
+    reference = group[group.index("$") :]
+
+    assert [problem.message for problem in read_playbook(text, "p.yaml").problems] == [
+        f"`{reference}` stands for a row of `forEach`; a group has none"
+    ]

@@ -6,7 +6,7 @@ one removes everybody else. `model` makes them, in front of those of `actions`.
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from wps_run.actions.names import NAME_PATTERN, NO_SLASH_PATTERN
 from wps_run.document.document import Path
@@ -110,8 +110,30 @@ def _errors(key: str, value: object) -> Iterator[PlacedError]:
         yield (), value_error(key, schema, value, value if isinstance(value, str) else "")
 
 
-def row_reference_errors(entry: Mapping[str, Any]) -> Iterator[tuple[Path, str, str]]:
-    """Yield the path, the text and the error of each `${each…}`; an entry has no rows."""
-    for path, text in strings_in(entry):
-        for reference, _ in row_references(text):
-            yield path, reference, f"`{reference}` stands for a row of `forEach`; a group has none"
+class RowReference(NamedTuple):
+    """A `${each…}` in an entry or its name, where there are no rows.
+
+    Attributes:
+        path: The path of the text below `groups`.
+        text: The reference.
+        is_in_key: Whether it is in the name of the group.
+    """
+
+    path: Path
+    text: str
+    is_in_key: bool
+
+    @property
+    def message(self) -> str:
+        """What is wrong with it."""
+        return f"`{self.text}` stands for a row of `forEach`; a group has none"
+
+
+def row_references_of(groups: Mapping[str, Mapping[str, Any]]) -> Iterator[RowReference]:
+    """Yield each `${each…}` in valid entries and in their names."""
+    for name, entry in groups.items():
+        texts: list[tuple[Path, str, bool]] = [((name,), name, True)]
+        texts += [((name, *path), text, False) for path, text in strings_in(entry)]
+        for path, text, is_in_key in texts:
+            for reference, _ in row_references(text):
+                yield RowReference(path, reference, is_in_key)

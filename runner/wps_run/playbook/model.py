@@ -21,7 +21,7 @@ from wps_run.playbook.groups import (
     GROUPS,
     PRUNE,
     USERS,
-    row_reference_errors,
+    row_references_of,
 )
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.recognition import foreign_file, foreign_text
@@ -169,9 +169,23 @@ def check_document(document: Document) -> Playbook:
     if any(finding.path == ("connection",) for finding in findings):
         document.mask(("connection",))
     slash_in_names = keys.get("slashInNames") == "allow"
-    actions = list(_group_templates(groups))
+    references = list(islice(row_references_of(groups), PROBLEMS.value + 1))
+    wrong = {reference.path[0] for reference in references}
+    actions = list(
+        _group_templates({name: entry for name, entry in groups.items() if name not in wrong})
+    )
     problems += _problems_of(document, findings)
-    problems += _row_references(document, groups)
+    problems += [
+        reference_problem(
+            document,
+            (GROUPS, *each.path),
+            each.text,
+            each.message,
+            "undefined-variable",
+            at_key=each.is_in_key,
+        )
+        for each in references
+    ]
     if is_bare:
         problems += normalize_batch(document)
     for path, item in _items(data if is_bare else keys.get("actions", []), is_bare=is_bare):
@@ -240,19 +254,6 @@ def _group_templates(groups: Mapping[str, Mapping[str, Any]]) -> Iterator[Action
 def is_of_group(template: ActionTemplate) -> bool:
     """Whether an action was made from an entry of `groups`."""
     return template.path[:1] == (GROUPS,)
-
-
-def _row_references(document: Document, groups: Mapping[str, Any]) -> list[Problem]:
-    """Find `${each…}` in entries of `groups`, which have no rows."""
-    references = (
-        ((GROUPS, name, *path), reference, message)
-        for name, entry in groups.items()
-        for path, reference, message in row_reference_errors(entry)
-    )
-    return [
-        reference_problem(document, path, reference, message, "undefined-variable")
-        for path, reference, message in islice(references, PROBLEMS.value + 1)
-    ]
 
 
 def _is_entry(path: Path) -> bool:

@@ -99,8 +99,9 @@ class ChangeReport:
             others.append("\nnot compared")
             for (action, reason), count in self._not_known.items():
                 others.append(f"  {count:,} {action}: {reason}")
+        noun = "action" if self.counts.total() == 1 else "actions"
         counts = [f"{self.counts[verdict]:,} {text}" for verdict, text in _COUNTED.items()]
-        others.append(f"\nDIFF: {self.counts.total():,} actions: {', '.join(counts)}")
+        others.append(f"\nDIFF: {self.counts.total():,} {noun}: {', '.join(counts)}")
         yield from (wrap_lines(line, columns, "      ") for line in others)
 
     def summary_record(self, run_info: RunInfo, exit_code: int) -> dict[str, Any]:
