@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wps_run.journal.format import Sending
+from wps_run.journal.format import UNCHECKED_VERSION, Sending, encode
 from wps_run.journal.reader import RecordedStatus
 from wps_run.journal.writer import Journal, read_journal
 
@@ -124,6 +124,28 @@ def test_an_action_that_was_being_sent_is_resolved_too(
 
     results = json.loads(resumed)["results"]
     assert [result["status"] for result in results] == [status, "unknown", "ok"]
+
+
+@pytest.mark.parametrize("outcome", ["done", "redo"])
+def test_a_journal_without_checksums_stays_readable(
+    invoke: Invoke, journal: Path, outcome: str
+) -> None:
+    """An older version wrote it. Checksums start where its run is resumed."""
+    records = [json.loads(line) for line in journal.read_text().splitlines()]
+    kept = [record for record in records if record["type"] in {"run", "sending", "result"}]
+    for record in kept:
+        del record["check"]
+    kept[0]["version"] = UNCHECKED_VERSION
+    del kept[0]["options"]
+    journal.write_bytes(b"".join(encode(record) + b"\n" for record in kept))
+
+    assert invoke("resolve", "j", f"0={outcome}")[0] == 0
+    assert invoke("resolve", "j", f"1={outcome}")[0] == 0
+
+    expected = "ok" if outcome == "done" else "skipped"
+    assert statuses(journal) == [expected, expected, "ok"]
+    assert invoke("--local", "--resume", "j", "p.yaml")[0] == 0
+    assert statuses(journal) == ["ok", "ok", "ok"]
 
 
 def test_a_run_that_has_the_journal_open_keeps_it(invoke: Invoke, journal: Path) -> None:

@@ -12,7 +12,7 @@ from threading import Event
 from typing import Any, BinaryIO, Self
 
 from wps_run.execution.result import ExpectationResult, Result
-from wps_run.journal.format import Chain, Resolved, Sending, Unsent, is_torn
+from wps_run.journal.format import Chain, Resolved, Sending, Unsent, encode, is_torn
 from wps_run.journal.reader import History, read_history
 from wps_run.journal.rows_file import LiveGroup, remove_rows, write_rows
 from wps_run.problems import JournalError
@@ -168,19 +168,22 @@ class Journal:
         """
         self.amend(length, [record])
 
-    def amend(self, length: int, records: Iterable[_Record]) -> None:
+    def amend(self, length: int, records: Iterable[_Record], *, is_checked: bool = True) -> None:
         """Drop an incomplete last line, and append records; they are on disk on return.
 
         Args:
             length: Bytes of complete lines.
             records: The records.
+            is_checked: Whether they get checksums. In a journal without any, these start where
+                the run is resumed.
 
         Raises:
             JournalError: They cannot be written.
         """
         try:
             self._file.truncate(length)
-            self._append(b"".join(map(self._chain.seal, records)))
+            lines = map(self._chain.seal if is_checked else _unchecked_line, records)
+            self._append(b"".join(lines))
             self._sync_first()
         except OSError as error:
             self._file.close()
@@ -408,6 +411,10 @@ def _is_named(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
+
+
+def _unchecked_line(record: object) -> bytes:
+    return encode(record) + b"\n"
 
 
 def _require_file(path: Path) -> None:

@@ -90,7 +90,8 @@ class LockConflict:
         key, use, other = self.first.lock.key, self.first.lock.use, self.second.lock.use
         kind, name = key
         if key == HUB:
-            return f"in the hub {self.first.part.hub}, such actions run in the playbook's order"
+            hub = self.first.part.hub.rpartition("/")[2]
+            return f"in the hub {hub}, such actions run in the playbook's order"
         if key == MEMBERSHIP:
             return "one changes group memberships, which the `filter` of the other may read"
         if use == other:

@@ -53,7 +53,8 @@ def command(journal: str, outcomes: tuple[str, ...]) -> None:
     try:
         warn_if_unchecked(history, journal)
         _require_doubts(history, wanted, journal)
-        opened.amend(history.length, [*_records(history, wanted)])
+        records = [*_records(history, wanted)]
+        opened.amend(history.length, records, is_checked=history.is_checked)
     finally:
         opened.close_now()
     for index, outcome in wanted.items():
