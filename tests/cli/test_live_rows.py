@@ -188,12 +188,13 @@ def test_the_rows_file_is_private(service: LocalPubSub, run: Run) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:-3]), "`j.rows` is damaged"),
         (lambda path: path.write_text("{}\n"), "`j.rows` is damaged"),
         (lambda path: path.write_text(path.read_text().replace("ada", "eve")), "changed since"),
+        (lambda path: path.write_text(path.read_text().replace("launch", "x")), "changed since"),
         (
             lambda path: path.write_text(path.read_text().replace('s":1', 's":0').split('{"c')[0]),
             "changed since",
         ),
     ],
-    ids=["missing", "torn", "other", "changed", "without its connection"],
+    ids=["missing", "torn", "other", "changed", "other group", "without its connection"],
 )
 def test_a_run_is_not_resumed_with_other_rows(
     service: LocalPubSub, run: Run, damage: Callable[[Path], object], message: str

@@ -25,7 +25,7 @@ from wps_run.journal.rows_file import LiveGroup, read_rows
 from wps_run.journal.store import SUFFIX, prune, state_folder
 from wps_run.journal.writer import Journal, remove_incomplete
 from wps_run.planning import Plan, RunOverrides
-from wps_run.playbook.live import LiveGroups
+from wps_run.playbook.live import LiveConnection, LiveGroups
 from wps_run.playbook.model import Playbook
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.shards import Shard
@@ -322,8 +322,16 @@ def recorded_live(journal: Path, plans: Sequence[Plan]) -> tuple[LiveGroups, ...
     Raises:
         JournalError: The rows file is missing, cannot be read, or is damaged.
     """
-    rows = iter(read_rows(journal))
-    return tuple({group: next(rows, ()) for group in plan.live_groups} for plan in plans)
+    groups = iter(read_rows(journal))
+
+    def connections(name: str) -> tuple[LiveConnection, ...]:
+        found = next(groups, None)
+        return found.connections if found and found.name == name else ()
+
+    return tuple(
+        {group: connections(plan.scope.secrets.mask(group)) for group in plan.live_groups}
+        for plan in plans
+    )
 
 
 def _create_in_store(header: Mapping[str, Any], live: Sequence[LiveGroup]) -> Journal:

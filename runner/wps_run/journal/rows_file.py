@@ -25,7 +25,7 @@ class LiveGroup(NamedTuple):
 
     Attributes:
         hub: Its hub, for readers of the file.
-        name: Its name, without secrets, likewise.
+        name: Its name, without secrets.
         connections: Its connections.
     """
 
@@ -94,8 +94,8 @@ def remove_rows(journal: Path) -> None:
             path.unlink()
 
 
-def read_rows(journal: Path) -> list[tuple[LiveConnection, ...]]:
-    """Return the connections in each group of the rows file of a journal.
+def read_rows(journal: Path) -> list[LiveGroup]:
+    """Return the groups in the rows file of a journal.
 
     Raises:
         JournalError: It is missing, cannot be read, or is damaged.
@@ -120,8 +120,8 @@ def read_rows(journal: Path) -> list[tuple[LiveConnection, ...]]:
         ) from None
 
 
-def _read_groups(file: BinaryIO) -> list[tuple[LiveConnection, ...]]:
-    groups: list[tuple[LiveConnection, ...]] = []
+def _read_groups(file: BinaryIO) -> list[LiveGroup]:
+    groups: list[LiveGroup] = []
     records = _records(file)
     total = 0
     for head in records:
@@ -131,7 +131,8 @@ def _read_groups(file: BinaryIO) -> list[tuple[LiveConnection, ...]]:
         total += count
         if total > LIVE_CONNECTIONS.value:
             raise InvalidLineError(f"it {LIVE_CONNECTIONS.error}")
-        groups.append(tuple(_connection(next(records, {})) for _ in range(count)))
+        connections = tuple(_connection(next(records, {})) for _ in range(count))
+        groups.append(LiveGroup(str(head.get("hub")), str(head.get("group")), connections))
     return groups
 
 
