@@ -225,10 +225,11 @@ actions:
   - {actionName: addUserToGroup, userId: 日本語の名前, group: 赤, name: Wide names}
   - {actionName: addUserToGroup, userId: 🎉🎉, group: "e\\u0301"}
   - {actionName: addUserToGroup, userId: "\\u202Eada", group: red, name: An ada turned round}
-  - {actionName: closeClientConnection, connectionId: wall, reason: Off}
+  - {actionName: closeClientConnection, connectionId: "${display}", reason: Off}
   - {actionName: addConnectionToGroup, connectionId: wall, group: red}
   - {actionName: addConnectionToGroup, connectionId: wall, group: blue}
   - {actionName: sendToGroup, group: 赤, data: "an \\e[2J escape\\nand a line", dataType: text}
+vars: {display: wall}
 """
 
 
