@@ -13,7 +13,7 @@ from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.steps import Step, check_steps, make_steps
 from wps_run.playbook.variables import VariableScope
-from wps_run.problems import format_problem
+from wps_run.problems import PlaybookError, format_problem
 
 
 def read(text: str) -> Playbook:
@@ -172,7 +172,28 @@ def test_a_wrong_row_keeps_prune_from_removing_anybody() -> None:
     checked = check_steps(playbook, scope)
 
     assert [problem.rule for problem in checked.problems] == ["value"]
-    assert checked.steps == 2
+    with pytest.raises(PlaybookError):
+        list(make_steps(playbook, scope, RunOptions(), "chat"))
+
+
+def test_a_list_that_changes_during_a_run_ends_it_before_anybody_is_removed(
+    tmp_path: Path,
+) -> None:
+    """Whoever is no longer listed was added by an earlier step of the same run."""
+    file = tmp_path / "red.csv"
+    file.write_text("userId\nada\nbob\n")
+    playbook = read("groups: {red: {users: {file: red.csv}, prune: true}}")
+    scope = scope_of(playbook, live(red={"c1": "bob", "c2": "eve"}), tmp_path)
+    assert not check_steps(playbook, scope).problems
+    steps = make_steps(playbook, scope, RunOptions(), "chat")
+    added = [next(steps), next(steps)]
+
+    file.write_text("userId\nada\n")
+
+    assert [step.values["userId"] for step in added] == ["ada", "bob"]
+    with pytest.raises(PlaybookError) as caught:
+        next(steps)
+    assert "changed" in caught.value.problems[0].message
 
 
 @pytest.mark.parametrize(

@@ -292,11 +292,16 @@ class Expansion:
     def _rows_to_remove(self, kept: Kept) -> Rows:
         """Yield the connections of a group that is pruned which are not listed.
 
+        The problems of a list come in their place: it may have changed since those who are listed
+        were added, and whoever it has lost must not be removed.
+
         Raises:
             _SourceError: Nobody is listed, and nothing says that this is meant.
         """
-        listed = self._listed(kept.templates)
-        if listed is None:
+        problems: list[Problem] = []
+        listed = self._listed(kept.templates, problems)
+        yield from problems
+        if problems or not self._is_known:
             return
         if not kept.may_be_empty and not any(listed.values()):
             message = (
@@ -311,16 +316,19 @@ class Expansion:
             if connection_id not in listed["connectionId"] and user_id not in listed["userId"]:
                 yield Row({"connectionId": connection_id, "userId": user_id or ""}, position)
 
-    def _listed(self, templates: Iterable[ActionTemplate]) -> Mapping[str, AbstractSet[str]] | None:
-        """Return the users and the connections that actions add; None if that is not known."""
+    def _listed(
+        self, templates: Iterable[ActionTemplate], problems: list[Problem]
+    ) -> Mapping[str, AbstractSet[str]]:
+        """Return the users and the connections that actions add; add problems to `problems`."""
         listed: dict[str, set[str]] = {"userId": set(), "connectionId": set()}
-        is_known = self._is_known
         for template in templates:
             for expanded in Expansion(self._playbook, template, self._scope):
-                is_known &= not expanded.problems  # reported where they are
                 for key in listed.keys() & expanded.values.keys():
                     listed[key].add(expanded.values[key])
-        return listed if is_known else None
+                problems += expanded.problems
+                if len(problems) > PROBLEMS.value:
+                    return listed
+        return listed
 
     def _source_rows(self, source: Any, path: Path) -> Rows:  # noqa: ANN401 -- what the schema allows
         """Return the rows of a list, of a variable that is one, of a file or of a live group."""
