@@ -17,9 +17,7 @@ from wps_run.report.html.page import page
 from wps_run.report.run_report import RunReport
 from wps_run.report.simulation import Simulation, message_delivery
 
-MISSING = ActionError(
-    "Warning.User.NotExisted", "User `ada` is not found.", "Let the user connect."
-)
+MISSING = ActionError("Warning.User.NotExisted", "User ada is not found.", "Let the user connect.")
 HOSTILE = (
     "</script><script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -200,7 +198,7 @@ def test_it_opens_with_the_verdict_the_failures_and_what_would_happen(
         "What was not ok", "What would happen in hub chat (9 simulated clients)", "Summary",
     ]  # fmt: skip
     failure = browser.texts("main tbody tr")[0]
-    for text in ("User `ada` is not found.", "#4 addUserToGroup", "Let the user connect."):
+    for text in ("User ada is not found.", "#4 addUserToGroup", "Let the user connect."):
         assert text in failure
     note = "Only clients named by the `userId` or `connectionId` of an action are simulated."
     assert browser.text("main").count(note) == 1

@@ -251,7 +251,7 @@ class ScriptedServer:
             return
         last: ReceivedRequest | None = None
         end = End.OPEN
-        while end is End.OPEN and (request := await self._request(reader)):
+        while end is End.OPEN and (request := await self._request(reader, writer)):
             last = request
             end = await self._respond(request, reader, writer)
         # A request may be on its way over an idle connection that is closed.
@@ -262,9 +262,15 @@ class ScriptedServer:
             last.client_left = not self.is_finished
         writer.close()
 
-    async def _request(self, reader: asyncio.StreamReader) -> ReceivedRequest | None:
+    async def _request(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> ReceivedRequest | None:
+        """Return the next request of an action. Reads of what is in doubt are refused."""
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            while head.startswith(("GET ", "HEAD ")):
+                writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
             headers = {
                 name.lower(): value
                 for name, _, value in (line.partition(": ") for line in head.split("\r\n")[1:])
