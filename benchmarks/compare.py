@@ -6,20 +6,22 @@ environment for all. It needs `openssl` for the case over TLS, and uses loopback
 """
 
 import argparse
+import math
 import os
 import platform
 import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
 from measuring import Command, ratio, rotate, sink
+from sink import PAGE
 
 PROJECT = Path(__file__).parent.parent
 PEERS = Path(__file__).parent / "peers"
@@ -34,6 +36,11 @@ actions:
     actionName: addUserToGroup
     userId: ${{each.userId}}
     group: ${{each.group}}
+"""
+GROUP = """\
+hub: chat
+groups:
+  launch: {{users: {{file: {count}.csv, column: userId}}, prune: true}}
 """
 SMALL = "hub: chat\nactions:\n  - {actionName: addUserToGroup, userId: ada, group: red}\n"
 
@@ -183,6 +190,35 @@ class Bench:
         yield Row(f"peak memory, {many:,} rows", f"itself at {few:,}", large / small, 1.05)
         yield Row(f"peak memory in MB, {many:,} rows", "", large * 1.048576, 48)
 
+    def difference(self, count: int) -> Iterable[Row]:
+        """Measure `diff` of a group and a file of as many users, most of whom are in both."""
+        half = count // 2
+        with self._difference(count, 2) as commands, self._difference(half, 1) as half_commands:
+            rounds = rotate({**commands, "half": half_commands["ours"]}, self._rounds)
+        what = f"`diff` of a group of {count:,} and as many rows"
+        yield Row(f"{what}, time", "a loop over the SDK", ratio(rounds, "ours", "sdk"), 0.5)
+        growth = ratio(rounds, "ours", "half", lambda measurement: measurement.cpu)
+        yield Row(f"{what}, processor time", f"itself at {half:,}", growth, 2.1)
+        memory = max(by_name["ours"].memory for by_name in rounds)
+        yield Row(f"peak memory in MB, `diff` of a group of {count:,}", "", memory * 1.048576, 150)
+
+    @contextmanager
+    def _difference(self, count: int, runners: int) -> Iterator[Mapping[str, Command]]:
+        """Serve a group, and yield the commands that compare it with a file of users."""
+        missing = max(1, count // 200)
+        (self._folder / f"{count}.yaml").write_text(GROUP.format(count=count), encoding="utf-8")
+        with (self._folder / f"{count}.csv").open("w", encoding="utf-8") as file:
+            file.write("userId\n")
+            file.writelines(f"user{number}\n" for number in range(missing, count + missing))
+        requests = math.ceil(count / PAGE) + missing
+        with sink((self._rounds + 1) * runners * requests, "--members", str(count)) as port:
+            origin = f"http://127.0.0.1:{port}"
+            script = PEERS / "official_sdk_diff.py"
+            yield {
+                "ours": replace(self._wps_run(origin, "diff", f"{count}.yaml"), exit_code=1),
+                "sdk": self._command([self._pythons.sdk, script, f"{count}.csv", origin, "launch"]),
+            }
+
     def start(self) -> Iterable[Row]:
         """Measure the start-up."""
         (self._folder / "small.yaml").write_text(SMALL, encoding="utf-8")
@@ -240,13 +276,14 @@ class Bench:
         mode = "sequential" if concurrency == 1 else "concurrent"
         text = PLAYBOOK.format(mode=mode, concurrency=concurrency)
         (self._folder / "playbook.yaml").write_text(text, encoding="utf-8")
-        args: list[str | Path] = [self._pythons.ours, "-m", "wps_run", "run", "playbook.yaml"]
-        args += ["--output", "ndjson"]
+        args = ["run", "playbook.yaml", "--output", "ndjson"]
         if tls:
             args += ["--ca-bundle", "cert.pem"]
-        origin = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        return self._wps_run(f"{'https' if tls else 'http'}://127.0.0.1:{port}", *args)
+
+    def _wps_run(self, origin: str, *args: str) -> Command:
         settings = {"WebPubSubConnectionString": f"Endpoint={origin};AccessKey={KEY};"}
-        return self._command(args, settings)
+        return self._command([self._pythons.ours, "-m", "wps_run", *args], settings)
 
     def _command(
         self, args: Sequence[str | Path], settings: Mapping[str, str] | None = None
@@ -300,6 +337,7 @@ def main() -> None:
     parser.add_argument("--actions", type=int, default=10_000, help="actions in a run")
     parser.add_argument("--rounds", type=int, default=7, help="rounds after the first one")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows streamed for the memory")
+    parser.add_argument("--members", type=int, default=100_000, help="connections in the group")
     parser.add_argument(
         "--here", action="store_true", help="use the current environment for all clients"
     )
@@ -313,19 +351,20 @@ def main() -> None:
         bench.certificate()
         table = heading(pythons, args.actions, args.rounds)
         print(table, end="")
-        for row in measure_rows(bench, args.actions, args.rows):
+        for row in measure_rows(bench, args.actions, args.rows, args.members):
             print(row, flush=True)
             table += f"{row}\n"
     if args.write:
         args.write.write_text(table, encoding="utf-8")
 
 
-def measure_rows(bench: Bench, actions: int, rows: int) -> Iterable[Row]:
+def measure_rows(bench: Bench, actions: int, rows: int, members: int) -> Iterable[Row]:
     """Yield the rows of the table as they are measured."""
     for case in CASES:
         yield from bench.case(case, actions)
     yield from bench.fan_out(actions)
     yield from bench.memory(actions, rows)
+    yield from bench.difference(members)
     yield from bench.start()
 
 

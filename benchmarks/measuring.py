@@ -27,17 +27,25 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command to measure: arguments, further environment variables, and the working folder."""
+    """A command to measure.
+
+    Attributes:
+        args: Its arguments.
+        settings: Further environment variables.
+        folder: The working folder.
+        exit_code: The exit code that it must have.
+    """
 
     args: Sequence[str | Path]
     settings: Mapping[str, str]
     folder: Path
+    exit_code: int = 0
 
     def measure(self) -> Measurement:
         """Run it once, on the first core if there are several.
 
         Raises:
-            subprocess.CalledProcessError: The command failed.
+            subprocess.CalledProcessError: The command ended with another exit code.
         """
         started = time.perf_counter()
         child = subprocess.Popen(  # noqa: S603 -- our own command
@@ -49,7 +57,7 @@ class Command:
         )
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
+        if child.returncode != self.exit_code:
             raise subprocess.CalledProcessError(child.returncode, child.args)
         seconds = time.perf_counter() - started
         memory = usage.ru_maxrss * _UNIT / 1024 / 1024

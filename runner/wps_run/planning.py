@@ -1,6 +1,6 @@
 """Plan a run: playbooks with their variables, hubs and options, ready to be run."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,6 +27,7 @@ from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
 from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import (
     Step,
+    StepCheck,
     UnreadAction,
     check_steps,
     live_sources_of,
@@ -119,10 +120,10 @@ class Plan:
         first: The index of its first step among all steps of the run.
         total: The number of its steps, or of those in the shard.
         plan_total: The number of its steps in all shards.
+        check: The check of its rows.
         shard: The shard to run, or None for all steps.
         expectations: What must hold after the actions of the run.
         number: Its number among the plans of the run, from 0.
-        warnings: What is allowed in its rows, but almost certainly a mistake.
     """
 
     playbook: Playbook
@@ -133,10 +134,10 @@ class Plan:
     first: int
     total: int
     plan_total: int
+    check: StepCheck
     shard: Shard | None = None
     expectations: tuple[Expectation, ...] = ()
     number: int = 0
-    warnings: tuple[Problem, ...] = ()
 
     @property
     def service(self) -> str:
@@ -201,6 +202,7 @@ def plan(
     *,
     default_hub: str = "",
     live: Sequence[LiveGroups] | None = None,
+    earlier: "Sequence[Plan] | None" = None,
 ) -> tuple[Plan, ...]:
     """Check playbooks with their variables and plan them, in the order given.
 
@@ -210,19 +212,26 @@ def plan(
         default_hub: The hub when playbook, caller and settings name none; "" if there is none.
         live: For each playbook the live groups that its rows come from: what `read_live` returned
             for the plans without it. None if they were not read; these rows are left out then.
+        earlier: The plans without `live`, made with the same arguments. What they have checked is
+            not checked again.
 
     Raises:
         PlaybookError: Expanded values are wrong, or actions of different shards do not commute.
         SettingsError: No hub is named, or its name is not valid.
     """
     shard = overrides.shard
-    scopes = [
-        overrides.scope(playbook, groups)
-        for playbook, groups in zip(playbooks, live or repeat(None), strict=False)
-    ]
+    if live and earlier:
+        scopes = [each.scope.with_live(groups) for each, groups in zip(earlier, live, strict=True)]
+        earlier_checks: Iterable[StepCheck | None] = [each.check for each in earlier]
+    else:
+        scopes = [
+            overrides.scope(playbook, groups)
+            for playbook, groups in zip(playbooks, live or repeat(None), strict=False)
+        ]
+        earlier_checks = repeat(None)
     checks = [
-        check_steps(playbook, scope, shard)
-        for playbook, scope in zip(playbooks, scopes, strict=True)
+        check_steps(playbook, scope, shard, check)
+        for playbook, scope, check in zip(playbooks, scopes, earlier_checks, strict=False)
     ]
     expected = [
         expectations_of(playbook, scope) for playbook, scope in zip(playbooks, scopes, strict=True)
@@ -257,13 +266,13 @@ def plan(
                 first=first,
                 total=checked.owned,
                 plan_total=checked.steps,
+                check=checked if live is None else checked._replace(members=None),
                 shard=shard,
                 expectations=tuple(
                     replace(each, index=expectations + each.index)
                     for each in conditions.expectations
                 ),
                 number=len(plans),
-                warnings=checked.warnings,
             )
         )
         expectations += len(conditions.expectations)
@@ -353,7 +362,7 @@ def _refuse_live(playbooks: Sequence[Playbook], scopes: Sequence[VariableScope])
 def find_warnings(plans: Sequence[Plan]) -> tuple[Problem, ...]:
     """Return the warnings about rows, and about live groups that earlier actions may change."""
     run = (PlaybookOfRun(plan.playbook, plan.scope, plan.hub_key) for plan in plans)
-    of_rows = (warning for plan in plans for warning in plan.warnings)
+    of_rows = (warning for plan in plans for warning in plan.check.warnings)
     return (*limited(find_late_changes(run)), *of_rows)
 
 

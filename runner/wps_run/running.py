@@ -253,22 +253,19 @@ async def compare_plans(
 
 async def find_in_place(
     plans: Sequence[Plan], open_source: OpenSource, resumption: Resumption | None = None
-) -> frozenset[int]:
-    """Return the indexes of the steps that need not run, since they would change nothing.
+) -> bytes:
+    """Return a byte for each step by its index: 1 if it need not run, as it would change nothing.
 
     One that an earlier part of the run has tried runs again, which says how it ended. Arguments
     and errors are those of `compare_plans`.
     """
-    in_place: set[int] = set()
+    in_place = bytearray(max((plan.first + plan.plan_total for plan in plans), default=0))
     async with aclosing(compare_plans(plans, open_source, resumption)) as blocks:
         async for _, changes in blocks:
-            in_place.update(
-                change.step.index
-                for change in changes
-                if change.verdict is Verdict.IN_PLACE
-                and not (resumption and resumption.was_tried(change.step))
-            )
-    return frozenset(in_place)
+            for step, verdict, _ in changes:
+                if verdict is Verdict.IN_PLACE:
+                    in_place[step.index] = not (resumption and resumption.was_tried(step))
+    return bytes(in_place)
 
 
 _TOO_MANY_LIVE = f"have more than {LIVE_CONNECTIONS.shown}; {LIVE_CONNECTIONS.remedy}"

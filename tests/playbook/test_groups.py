@@ -11,6 +11,7 @@ from wps_run.playbook.files import Files
 from wps_run.playbook.live import LiveConnection, LiveGroups
 from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import RunOptions
+from wps_run.playbook.rows import DEFAULT_FORMAT, RowFormat, Rows
 from wps_run.playbook.steps import Step, check_steps, make_steps
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, format_problem
@@ -264,3 +265,30 @@ def test_the_name_of_a_group_has_no_row(group: str) -> None:
     assert [problem.message for problem in read_playbook(text, "p.yaml").problems] == [
         f"`{reference}` stands for a row of `forEach`; a group has none"
     ]
+
+
+def test_a_file_is_read_once_to_check_it_and_once_for_the_steps(tmp_path: Path) -> None:
+    """Not again for whom `prune` removes, nor when the live groups have been read."""
+    reads: list[str] = []
+
+    class Counting(Files):
+        def rows(self, name: str, row_format: RowFormat = DEFAULT_FORMAT) -> Rows:
+            reads.append(name)
+            return super().rows(name, row_format)
+
+    (tmp_path / "red.csv").write_text("userId\nada\n")
+    playbook = read("groups: {red: {users: {file: red.csv}, prune: true}}")
+    unread = VariableScope(playbook.variables, {}, Counting(tmp_path))
+    earlier = check_steps(playbook, unread)
+    scope = unread.with_live(live(red={"a1": "ada", "b1": "bob"}))
+    checked = check_steps(playbook, scope, earlier=earlier)
+    assert reads == ["red.csv"]
+
+    steps = list(make_steps(playbook, scope, RunOptions(), "chat"))
+
+    assert reads == ["red.csv", "red.csv"]
+    assert [step.values for step in steps] == [
+        {"userId": "ada", "group": "red"},
+        {"connectionId": "b1", "group": "red"},
+    ]
+    assert (earlier.steps, checked.steps, checked.owned) == (1, 2, 2)

@@ -1,22 +1,28 @@
 """What a playbook would change: each step is compared with what earlier steps leave."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from wps_run.connect.client import Client
+from wps_run.emulator.clients import NullClient
+from wps_run.emulator.hub import Hub as EmulatedHub
+from wps_run.emulator.server import Emulator
 from wps_run.playbook.live import LiveConnection
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.steps import Step, make_steps
 from wps_run.playbook.variables import VariableScope
+from wps_run.rehearsal import SimulatedClients, SimulatedState
 from wps_run.report.changes import ChangeReport
 from wps_run.state import changes
 from wps_run.state.changes import StepChange, Verdict, compare
+from wps_run.state.reader import StateSource
 
 CHANGE, IN_PLACE, ABSENT, NOT_KNOWN = Verdict
 
@@ -58,7 +64,7 @@ def steps_of(actions: Sequence[str]) -> list[Step]:
     return list(make_steps(playbook, VariableScope(), RunOptions(), "chat"))
 
 
-async def changes_of(hub: Hub, *actions: str) -> list[StepChange]:
+async def changes_of(hub: StateSource, *actions: str) -> list[StepChange]:
     return [change async for block in compare(steps_of(actions), hub) for change in block]
 
 
@@ -300,3 +306,67 @@ async def test_a_narrow_terminal_shows_whole_names() -> None:
             "      compared"
         ),
     ]
+
+
+USERS = st.sampled_from(["ada", "bob"])
+ANY = st.one_of(
+    MEMBERSHIP,
+    st.builds(join, USERS, GROUPS),
+    st.builds(leave, USERS, GROUPS),
+    st.builds("actionName: removeUserFromAllGroups, userId: {}".format, USERS),
+    st.builds("actionName: removeConnectionFromAllGroups, connectionId: {}".format, NAMES),
+    st.builds("actionName: closeClientConnection, connectionId: {}".format, NAMES),
+)
+
+
+async def facts_of(state: StateSource, connections: Iterable[str]) -> set[tuple[str, str]]:
+    """Return who is in which group, who may send to one, and who is connected."""
+    facts = {(name, "") for name in connections if await state.connection_exists(name)}
+    for group in ("red", "blue"):
+        facts |= {(member.connection_id, group) for member in await state.members(group)}
+    for name in connections:
+        if await state.has_permission(name, "sendToGroup", "red"):
+            facts.add((name, "sendToGroup"))
+    return facts
+
+
+@given(
+    users=st.dictionaries(NAMES, st.none() | USERS),
+    members=st.dictionaries(GROUPS, st.sets(NAMES)),
+    actions=st.lists(ANY, min_size=1, max_size=6),
+)
+@example(
+    users={"a": "ada", "b": "ada"}, members={"red": {"a"}}, actions=[join("ada"), leave("ada")]
+)
+@settings(max_examples=40, deadline=None)
+async def test_on_the_emulator_the_verdict_is_what_happens(
+    users: dict[str, str | None], members: dict[str, set[str]], actions: list[str]
+) -> None:
+    """Changes change the hub; what is in place or absent does not.
+
+    A user is in place if one connection is, and then a run adds the others. A change may be none if
+    earlier steps name the client by its user and this one by its connection, or the reverse.
+    """
+    async with Emulator() as emulator:
+        for name, user in users.items():
+            groups = [group for group, names in members.items() if name in names]
+            emulator.attach("chat", NullClient(), user_id=user, connection_id=name, groups=groups)
+        state = SimulatedState(emulator.hubs.get("chat", EmulatedHub()), SimulatedClients())
+        judged = await changes_of(state, *actions)
+        named: set[str] = set()
+        async with Client(emulator.endpoint, concurrency=1) as client:
+            for change in judged:
+                before = await facts_of(state, users)
+                await client.send(change.step.request, timeout=5, request_id="r")
+                after = await facts_of(state, users)
+                values = change.step.values
+                if change.verdict is IN_PLACE and "userId" in values:
+                    assert before <= after
+                    others = {name for name, owner in users.items() if owner == values["userId"]}
+                    assert {name for name, *_ in after - before} <= others
+                elif change.verdict in {IN_PLACE, ABSENT}:
+                    assert before == after
+                elif change.verdict is CHANGE:
+                    other = "connectionId" if "userId" in values else "userId"
+                    assert before != after or other in named
+                named |= values.keys()

@@ -63,9 +63,9 @@ def _destructive_effects(plan: Plan, resumption: Resumption | None) -> Counter[t
     actions = {
         number: item
         for number, item in enumerate(plan.playbook.actions)
-        if item.action.is_destructive or item.kept
+        if item.action.is_destructive or item.prunes
     }
-    if resumption is None and not any(item.kept for item in actions.values()):
+    if resumption is None and not any(item.prunes for item in actions.values()):
         return Counter((item.action.name, "action") for item in actions.values())
     effects: Counter[tuple[str, str]] = Counter()
     closing: set[int] = set()
@@ -73,7 +73,7 @@ def _destructive_effects(plan: Plan, resumption: Resumption | None) -> Counter[t
         item = actions.get(step.action_index)
         if item is None or (resumption is not None and not resumption.runs(step)):
             continue
-        if item.kept:
+        if item.prunes:
             effects[f"prune of group `{value_text(step.target['group'])}`", "connection"] += 1
         elif step.action_index not in closing:
             closing.add(step.action_index)

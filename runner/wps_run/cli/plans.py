@@ -39,7 +39,9 @@ def make_plans(
     show_warnings(warnings)
     if read_live and any(plan.live_groups for plan in plans):
         live = read_live(plans)
-        plans = planning.plan(playbooks, overrides, default_hub=default_hub, live=live)
+        plans = planning.plan(
+            playbooks, overrides, default_hub=default_hub, live=live, earlier=plans
+        )
         show_warnings(planning.find_warnings(plans), warnings)
     _note_empty_shard(plans)
     return plans

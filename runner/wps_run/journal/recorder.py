@@ -1,6 +1,6 @@
 """Records a run in its journal, with the results of an earlier part of it."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from msgspec import structs
@@ -24,7 +24,8 @@ class RunRecorder:
         elapsed: Seconds since the first part of the run began; 0 in a run of one part.
         started: When that was, as ISO 8601 in UTC; "" without a journal.
         is_temporary: Whether the journal only serves to write reports.
-        in_place: The indexes of the steps that are left out, since they would change nothing.
+        in_place: A byte for each step by its index: 1 if it is left out, since it would change
+            nothing. Empty if no step is left out.
     """
 
     journal: Journal | None = None
@@ -32,7 +33,7 @@ class RunRecorder:
     elapsed: float = 0.0
     started: str = ""
     is_temporary: bool = False
-    in_place: Collection[int] = ()
+    in_place: bytes = b""
 
     @property
     def lasting(self) -> Journal | None:
@@ -55,14 +56,14 @@ class RunRecorder:
         """
         for part in self._parts(steps):
             left_out = self.in_place
-            yield (step for step in part if step.index not in left_out) if left_out else part
+            yield (step for step in part if not left_out[step.index]) if left_out else part
 
     def left_out(self, steps: Callable[[], Iterable[Step]]) -> Iterator[Result]:
         """Record and yield the results of the steps that would run but are in place."""
         error = skip_error(SkipReason.IN_PLACE)
         for part in self._parts(steps) if self.in_place else ():
             for step in part:
-                if step.index in self.in_place:
+                if self.in_place[step.index]:
                     yield self.record(step, result_for(step, Status.SKIPPED, error=error))
 
     def _parts(self, steps: Callable[[], Iterable[Step]]) -> Iterator[Iterable[Step]]:

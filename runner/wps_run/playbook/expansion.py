@@ -26,7 +26,7 @@ from wps_run.playbook.live import (
     LiveConnection,
     is_user_column,
 )
-from wps_run.playbook.model import ActionTemplate, Kept, Playbook, is_of_group
+from wps_run.playbook.model import ActionTemplate, Playbook, is_of_group
 from wps_run.playbook.references import (
     NotYetKnownError,
     TooLongError,
@@ -109,6 +109,70 @@ _ANY_CONNECTION = LiveConnection("connection", "user")
 """Stands for the connections in a group that was not read."""
 
 
+class GroupMembers:
+    """The users and connections that `groups` lists, as far as their actions were expanded.
+
+    Those of an entry come before its removals, and before what may contradict it.
+
+    Args:
+        playbook: The playbook.
+        scope: Its variables.
+        is_whole: Whether all entries are recorded, in place of those with `prune` only.
+
+    Attributes:
+        is_whole: As given.
+    """
+
+    def __init__(self, playbook: Playbook, scope: VariableScope, *, is_whole: bool) -> None:
+        self.is_whole = is_whole
+        self._scope = scope
+        self._paths = {item.path for item in playbook.actions if item.prunes or is_whole}
+        self._names: dict[str, dict[str, set[str]]] = {"userId": {}, "connectionId": {}}
+        self._incomplete: set[str] = set()
+
+    def record(
+        self, template: ActionTemplate, expansion: Iterable[ExpandedAction]
+    ) -> Iterator[ExpandedAction]:
+        """Return the expanded actions of one action; record whom they add, if it is needed."""
+        if not is_of_group(template) or template.prunes or template.path not in self._paths:
+            return iter(expansion)
+        return self._record(template, expansion)
+
+    def _record(
+        self, template: ActionTemplate, expansion: Iterable[ExpandedAction]
+    ) -> Iterator[ExpandedAction]:
+        try:
+            group = substitute(template.values["group"], self._scope)
+        except (UnusableReferenceError, NotYetKnownError, TooLongError):
+            yield from expansion
+            return
+        key = next(key for key in self._names if key in template.values)
+        names = self._names[key].setdefault(group, set())
+        for expanded in expansion:
+            if expanded.problems:
+                self._incomplete.add(group)
+            else:
+                names.add(expanded.values[key])
+            yield expanded
+        if isinstance(expansion, Expansion) and not (
+            expansion.is_known and expansion.has_known_rows
+        ):
+            self._incomplete.add(group)
+
+    def of(self, key: str, group: str) -> AbstractSet[str]:
+        """Return whom an entry adds by `userId` or `connectionId`."""
+        return self._names[key].get(group, frozenset())
+
+    def group_with(self, key: str, name: str) -> str | None:
+        """Return the first group to which a user or connection is added, or None."""
+        groups = self._names[key].items()
+        return next((group for group, names in groups if name in names), None)
+
+    def is_complete(self, group: str) -> bool:
+        """Whether everybody in an entry is known."""
+        return group not in self._incomplete
+
+
 class _SourceError(Exception):
     """The rows of an action cannot be read.
 
@@ -131,15 +195,22 @@ class Expansion:
         columns: The columns that each property uses.
         has_known_rows: False when its rows are known only at run time, or are those of a group that
             was not read; then there are none.
+        is_known: False when a value is known only at run time; then values are not checked.
     """
 
-    def __init__(self, playbook: Playbook, template: ActionTemplate, scope: VariableScope) -> None:
+    def __init__(
+        self,
+        playbook: Playbook,
+        template: ActionTemplate,
+        scope: VariableScope,
+        members: GroupMembers | None = None,
+    ) -> None:
         self._playbook = playbook
         self._document = playbook.document
         self._template = template
         self._scope = scope
-        self._is_known = True
-        """False when a value is known only at run time; then values are not checked."""
+        self._members = members
+        self.is_known = True
         self._problems: list[Problem] = []
         self._constants: dict[str, Any] = {}
         self._functions: dict[str, CellFunction] = {}
@@ -242,7 +313,7 @@ class Expansion:
         except UnusableReferenceError as error:
             self._add_unusable(path, error)
         except NotYetKnownError:
-            self._is_known = False
+            self.is_known = False
         return Template((text,))
 
     def _add_unusable(self, path: Path, error: UnusableReferenceError) -> None:
@@ -283,52 +354,38 @@ class Expansion:
     def _rows(self) -> Rows:
         path = self._template.rows_path
         for_each = self._template.for_each
-        if self._template.kept is not None:
-            return self._rows_to_remove(self._template.kept)
+        if self._template.prunes:
+            return self._rows_to_remove()
         if isinstance(for_each, dict) and "matrix" in for_each:
             return self._matrix_rows(for_each["matrix"], (*path, "matrix"))
         return self._source_rows(for_each, path)
 
-    def _rows_to_remove(self, kept: Kept) -> Rows:
+    def _rows_to_remove(self) -> Rows:
         """Yield the connections of a group that is pruned which are not listed.
 
-        The problems of a list come in their place: it may have changed since those who are listed
-        were added, and whoever it has lost must not be removed.
+        Those who are listed are those who were added before: the list is not read again, since
+        whoever it has lost by then must not be removed. With a problem in it, nobody is.
 
         Raises:
             _SourceError: Nobody is listed, and nothing says that this is meant.
         """
-        problems: list[Problem] = []
-        listed = self._listed(kept.templates, problems)
-        yield from problems
-        if problems or not self._is_known:
+        if not self.is_known or self._members is None:
             return
-        if not kept.may_be_empty and not any(listed.values()):
+        group = substitute(self._template.values["group"], self._scope)
+        if not self._members.is_complete(group):
+            return  # what is wrong is reported where it is
+        users, connections = (self._members.of(key, group) for key in ("userId", "connectionId"))
+        if not (users or connections or self._template.may_be_empty):
             message = (
                 "nobody is listed, so that `prune` would empty the group; correct the list, or "
                 "add `allowEmpty: true` if that is meant"
             )
             path = self._template.rows_path
             raise _SourceError(self._document.problem(message, "empty-group", path, at_key=True))
-        group = substitute(self._template.values["group"], self._scope)
         position = self._document.position(self._template.rows_path)
         for connection_id, user_id in (self._scope.live or {}).get(group, ()):
-            if connection_id not in listed["connectionId"] and user_id not in listed["userId"]:
+            if connection_id not in connections and user_id not in users:
                 yield Row({"connectionId": connection_id, "userId": user_id or ""}, position)
-
-    def _listed(
-        self, templates: Iterable[ActionTemplate], problems: list[Problem]
-    ) -> Mapping[str, AbstractSet[str]]:
-        """Return the users and the connections that actions add; add problems to `problems`."""
-        listed: dict[str, set[str]] = {"userId": set(), "connectionId": set()}
-        for template in templates:
-            for expanded in Expansion(self._playbook, template, self._scope):
-                for key in listed.keys() & expanded.values.keys():
-                    listed[key].add(expanded.values[key])
-                problems += expanded.problems
-                if len(problems) > PROBLEMS.value:
-                    return listed
-        return listed
 
     def _source_rows(self, source: Any, path: Path) -> Rows:  # noqa: ANN401 -- what the schema allows
         """Return the rows of a list, of a variable that is one, of a file or of a live group."""
@@ -432,7 +489,7 @@ class Expansion:
         except UnusableReferenceError as error:
             self._add_unusable(path, error)
         except NotYetKnownError:
-            self._is_known = False
+            self.is_known = False
         return text
 
     def _check_header(self) -> Iterator[ExpandedAction]:
@@ -472,7 +529,7 @@ class Expansion:
             return
         values = self._constants | filled
         problems = []
-        if self._is_known and not self._problems:
+        if self.is_known and not self._problems:
             findings = self._check(values, varying=False)
             problems = [self._property_problem(finding) for finding in findings]
         if problems:
@@ -507,7 +564,7 @@ class Expansion:
         label = values.pop("name")
         if "dataFile" in values:
             name = values.pop("dataFile")
-            if self._is_known:
+            if self.is_known:
                 values["data"] = self._message(name, data_type_of(values))
         return ExpandedAction(self._template, item, row.position, values, label, (), row)
 
@@ -519,7 +576,7 @@ class Expansion:
 
     def _passes(self, values: Mapping[str, Any]) -> bool:
         """Check the row's values by predicates; False means that the full check must decide."""
-        if not self._is_known:
+        if not self.is_known:
             return True
         if self._predicates is None:
             return False
@@ -585,7 +642,7 @@ class Expansion:
         if "dataType" in self._functions and self._is_unescaped_json(values):
             return self._row_problem(row, _UNESCAPED_JSON)
         for key, template in self._expressions.items():
-            unusable = template.expression_problem(row.cells) if self._is_known else None
+            unusable = template.expression_problem(row.cells) if self.is_known else None
             if unusable:
                 column, error = unusable
                 message = f"{key}: {error.message}"

@@ -40,18 +40,6 @@ from wps_run.problems import PlaybookError, Problem, limited, sort_problems
 _BY_FOLDED_NAME = {name.lower(): action for name, action in ACTIONS.items()}
 
 
-class Kept(NamedTuple):
-    """Who stays in a group that is pruned.
-
-    Attributes:
-        templates: The actions that add those who stay.
-        may_be_empty: Whether nobody may stay.
-    """
-
-    templates: "tuple[ActionTemplate, ...]"
-    may_be_empty: bool
-
-
 class ActionTemplate(NamedTuple):
     """An action of a playbook before `${…}` is filled in and rows are expanded.
 
@@ -67,7 +55,9 @@ class ActionTemplate(NamedTuple):
         for_each: Its `forEach`, as in the source, or None.
         data_file: The name of the file that replaces `data`, as in the source, or None.
         rows_key: The key below its path that has its rows.
-        kept: If it prunes a group, who stays; its rows are the connections of the group.
+        prunes: Whether its rows are the connections in a group that is pruned which are not
+            listed.
+        may_be_empty: Whether it may remove all of them.
     """
 
     action: Action
@@ -79,7 +69,8 @@ class ActionTemplate(NamedTuple):
     for_each: Any = None
     data_file: str | None = None
     rows_key: str = "forEach"
-    kept: Kept | None = None
+    prunes: bool = False
+    may_be_empty: bool = False
 
     @property
     def rows_path(self) -> Path:
@@ -219,24 +210,21 @@ def _group_templates(groups: Mapping[str, Mapping[str, Any]]) -> Iterator[Action
     for name, entry in groups.items():
         path = (GROUPS, name)
         options = {key: entry[key] for key in GROUP_OPTIONS if key in entry}
-        adding = tuple(
-            ActionTemplate(
-                ACTIONS[action],
-                {id_field: "${each}", "group": name},
-                label=None,
-                options=options,
-                path=path,
-                has_templates=True,
-                for_each=entry[key],
-                rows_key=key,
-            )
-            for key, action, id_field in (
-                (USERS, "addUserToGroup", "userId"),
-                (CONNECTIONS, "addConnectionToGroup", "connectionId"),
-            )
-            if key in entry
-        )
-        yield from adding
+        for key, action, id_field in (
+            (USERS, "addUserToGroup", "userId"),
+            (CONNECTIONS, "addConnectionToGroup", "connectionId"),
+        ):
+            if key in entry:
+                yield ActionTemplate(
+                    ACTIONS[action],
+                    {id_field: "${each}", "group": name},
+                    label=None,
+                    options=options,
+                    path=path,
+                    has_templates=True,
+                    for_each=entry[key],
+                    rows_key=key,
+                )
         if entry.get(PRUNE):
             yield ActionTemplate(
                 ACTIONS["removeConnectionFromGroup"],
@@ -247,7 +235,8 @@ def _group_templates(groups: Mapping[str, Mapping[str, Any]]) -> Iterator[Action
                 has_templates=True,
                 for_each={"group": name},
                 rows_key=PRUNE,
-                kept=Kept(adding, entry.get(ALLOW_EMPTY, False)),
+                prunes=True,
+                may_be_empty=entry.get(ALLOW_EMPTY, False),
             )
 
 

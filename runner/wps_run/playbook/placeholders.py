@@ -168,7 +168,7 @@ def _texts(playbook: Playbook, template: ActionTemplate) -> Iterator[tuple[Path,
     names = {field.name for field in template.action.fields if field.is_name}
     is_binary = template.values.get("dataType") == "binary"
     if is_of_group(template):
-        if template.kept is None:
+        if not template.prunes:
             yield from strings_in(template.for_each, template.rows_path)
         return
     for key, value in playbook.document.value_at(template.path).items():

@@ -546,8 +546,8 @@ def single_values(rows: Rows, column: str | None, name: str) -> Rows:
         if column is None:
             column = _only_column(cells, name)
         if column in cells:
-            place = places[column] if places else position
-            yield Row({VALUE_COLUMN: cells[column]}, position, {VALUE_COLUMN: place})
+            place = {VALUE_COLUMN: places[column]} if places else None
+            yield Row({VALUE_COLUMN: cells[column]}, position, place)
         elif is_first:
             known = column_names(cells)
             there = f"; there is {join_names(known, 'and')}" if any(known) else ""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +16,7 @@ from wps_run.actions.table import ACTIONS as TABLE
 from wps_run.actions.table import Action, OverlapKind
 from wps_run.document.document import Document, Path
 from wps_run.input_limits import ACTIONS, BAD_ROWS, PROBLEMS
-from wps_run.playbook.expansion import ExpandedAction, Expansion
+from wps_run.playbook.expansion import ExpandedAction, Expansion, GroupMembers
 from wps_run.playbook.live import live_sources
 from wps_run.playbook.model import ActionTemplate, Playbook, is_of_group
 from wps_run.playbook.options import (
@@ -100,6 +101,8 @@ class StepCheck(NamedTuple):
         steps: How many steps there are; valid when there are no problems.
         owned: How many of them belong to the shard; all of them without shards.
         groups: The groups of the key `groups`, each with its path.
+        counts: Of each action, how many steps there are and how many belong to the shard.
+        members: Whom `groups` lists.
     """
 
     problems: tuple[Problem, ...]
@@ -107,6 +110,8 @@ class StepCheck(NamedTuple):
     steps: int
     owned: int
     groups: Mapping[str, Path] = MappingProxyType({})
+    counts: tuple[tuple[int, int], ...] = ()
+    members: GroupMembers | None = None
 
 
 class _ProblemCollector:
@@ -157,34 +162,53 @@ class _ProblemCollector:
 
 
 def check_steps(
-    playbook: Playbook, scope: VariableScope, shard: "Shard | None" = None
+    playbook: Playbook,
+    scope: VariableScope,
+    shard: "Shard | None" = None,
+    earlier: StepCheck | None = None,
 ) -> StepCheck:
     """Find all problems that appear when variables are substituted, and count the steps.
 
     Every row is read. Values that are known only at run time (`environment` is None) are not
     checked.
+
+    Args:
+        playbook: The playbook.
+        scope: The variables and files.
+        shard: Counts the steps of this shard, too; None for all steps.
+        earlier: The result, without problems, before live groups were read. Only actions with rows
+            from live groups are checked again.
     """
     collector = _ProblemCollector()
-    removals = _RemovalCheck(playbook.document) if _may_contradict(playbook) else None
+    whole = GroupMembers(playbook, scope, is_whole=_may_contradict(playbook))
+    earlier = earlier or StepCheck((), (), 0, 0, members=whole)
+    members = earlier.members or whole
+    collector.add_warnings(earlier.warnings)
+    counts: list[tuple[int, int]] = []
     groups, repeated = _listed_groups(playbook, scope)
     steps = owned = 0
     if problem := _too_many_rows(playbook, scope):
         return StepCheck((*scope.problems, problem), (), 0, 0)
-    for template in playbook.actions:
+    for number, template in enumerate(playbook.actions):
+        if earlier.counts and not any(live_sources(template.for_each)):
+            counts.append(earlier.counts[number])
+            steps, owned = steps + counts[-1][0], owned + counts[-1][1]
+            continue
         is_owned = _ownership(template, shard)
-        first = steps
-        expansion = _expand(playbook, template, scope)
+        first, first_owned = steps, owned
+        expansion = _expand(playbook, template, scope, members)
         lint = RowLint(playbook, template, expansion) if isinstance(expansion, Expansion) else None
-        for expanded in map(removals.check, expansion) if removals else expansion:
+        check_row = lint.check if lint else _accept
+        for expanded in _compare_with_groups(playbook.document, template, expansion, members):
             steps += 1
             if expanded.problems:
                 collector.add(_without_secrets(expanded, scope.secrets))
             else:
                 owned += is_owned(expanded.values)
-                if lint:
-                    lint.check(expanded)
+                check_row(expanded)
             if collector.is_full or steps > ACTIONS.value:
                 break
+        counts.append((steps - first, owned - first_owned))
         collector.end_source()
         collector.add_warnings(lint.warnings(steps - first) if lint else ())
         if collector.is_full or steps > ACTIONS.value:
@@ -196,7 +220,13 @@ def check_steps(
         *_too_many_steps(playbook, steps),
     )
     warnings = limited(collector.warnings.values())
-    return StepCheck(tuple(limited(problems)), tuple(warnings), steps, owned, groups)
+    return StepCheck(
+        tuple(limited(problems)), tuple(warnings), steps, owned, groups, tuple(counts), members
+    )
+
+
+def _accept(_: ExpandedAction) -> None:
+    """An action without variables has no rows to check."""
 
 
 def _listed_groups(
@@ -239,49 +269,50 @@ def _may_contradict(playbook: Playbook) -> bool:
     return {(True, False), (False, True)} <= kinds
 
 
-class _RemovalCheck:
-    """Finds the actions that remove from a group whom `groups` adds to it."""
+def _compare_with_groups(
+    document: Document,
+    template: ActionTemplate,
+    expansion: Iterable[ExpandedAction],
+    members: GroupMembers,
+) -> Iterator[ExpandedAction]:
+    """Return the expanded actions of one action, those that contradict `groups` with a problem."""
+    if members.is_whole and template.action.name in _REMOVALS and not is_of_group(template):
+        return map(partial(_add_contradiction, document, members), expansion)
+    return members.record(template, expansion)
 
-    def __init__(self, document: Document) -> None:
-        self._document = document
-        self._members: dict[str, dict[str, set[str]]] = {"userId": {}, "connectionId": {}}
-        """Property to group to the names that are added."""
 
-    def check(self, expanded: ExpandedAction) -> ExpandedAction:
-        """Record an action of `groups`; add a problem to a later one that contradicts it."""
-        values, template = expanded.values, expanded.template
-        if expanded.problems or template.kept:
-            return expanded
-        for key, groups in self._members.items():
-            if key not in values:
-                continue
-            if is_of_group(template):
-                groups.setdefault(values["group"], set()).add(values[key])
-            elif template.action.name in _REMOVALS:
-                group = self._group_with(groups, values.get("group"), values[key])
-                if group is not None:
-                    return expanded._replace(problems=(self._problem(expanded, key, group),))
-        return expanded
-
-    def _group_with(
-        self, groups: Mapping[str, set[str]], group: str | None, name: str
-    ) -> str | None:
+def _add_contradiction(
+    document: Document, members: GroupMembers, expanded: ExpandedAction
+) -> ExpandedAction:
+    """Add a problem to an action that removes from a group whom `groups` adds to it."""
+    values, template = expanded.values, expanded.template
+    for key in () if expanded.problems else ("userId", "connectionId"):
+        if key not in values:
+            continue
+        name, group = values[key], values.get("group")
+        if group is None:
+            group = members.group_with(key, name)
+        elif name not in members.of(key, group):
+            group = None
         if group is not None:
-            return group if name in groups.get(group, ()) else None
-        return next((group for group, names in groups.items() if name in names), None)
+            problem = _contradiction(document, template, name, group)
+            if expanded.item is not None:
+                place = problem.position
+                problem = Problem(problem.message, problem.rule, expanded.position, related=place)
+            return expanded._replace(problems=(problem,))
+    return expanded
 
-    def _problem(self, expanded: ExpandedAction, key: str, group: str) -> Problem:
-        template = expanded.template
-        name, group = replace_invisible(str(expanded.values[key])), replace_invisible(group)
-        problem = self._document.problem(
-            f"`{template.action.name}` removes `{name}`, and `groups` adds it to `{group}`; leave "
-            "one of them out",
-            "group-contradiction",
-            (*template.path, "actionName"),
-        )
-        if expanded.item is None:
-            return problem
-        return Problem(problem.message, problem.rule, expanded.position, related=problem.position)
+
+def _contradiction(
+    document: Document, template: ActionTemplate, name: object, group: str
+) -> Problem:
+    name, group = replace_invisible(str(name)), replace_invisible(group)
+    return document.problem(
+        f"`{template.action.name}` removes `{name}`, and `groups` adds it to `{group}`; leave "
+        "one of them out",
+        "group-contradiction",
+        (*template.path, "actionName"),
+    )
 
 
 class LiveSource(NamedTuple):
@@ -306,7 +337,7 @@ def live_sources_of(playbook: Playbook, scope: VariableScope) -> Iterator[LiveSo
         for below, text in live_sources(template.for_each):
             with suppress(UnusableReferenceError, NotYetKnownError):
                 group = substitute(text, scope)
-                path = template.rows_path if template.kept else (*template.rows_path, *below)
+                path = template.rows_path if template.prunes else (*template.rows_path, *below)
                 yield LiveSource(template, number, group, path)
 
 
@@ -420,10 +451,11 @@ def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
             happens only when a file has changed.
     """
     index = first
+    members = GroupMembers(playbook, scope, is_whole=False)
     for number, template in enumerate(playbook.actions):
         make = _step_maker(template, number, options, hub, scope.secrets)
         is_owned = _ownership(template, shard)
-        for expanded in _expand(playbook, template, scope):
+        for expanded in members.record(template, _expand(playbook, template, scope, members)):
             if expanded.problems:
                 raise PlaybookError(_without_secrets(expanded, scope.secrets).problems)
             if is_owned(expanded.values):
@@ -440,7 +472,7 @@ def _step_maker(
     delivery = Delivery(own.get("delivery", options.delivery))
     timeout = parse_duration(own.get("timeout", options.timeout))
     on_missing = parse_on_missing(own["onMissing"]) if "onMissing" in own else options.on_missing
-    if template.kept:
+    if template.prunes:
         on_missing = OnMissing(MissingRule.DONE)
     make_request = RequestTemplate(action, hub).fill
     make_locks = locks_for(action)
@@ -474,10 +506,10 @@ def _step_maker(
 
 
 def _expand(
-    playbook: Playbook, template: ActionTemplate, scope: VariableScope
+    playbook: Playbook, template: ActionTemplate, scope: VariableScope, members: GroupMembers
 ) -> Expansion | tuple[ExpandedAction]:
     if template.has_templates:
-        return Expansion(playbook, template, scope)
+        return Expansion(playbook, template, scope, members)
     position = playbook.document.position(template.path)
     return (ExpandedAction(template, None, position, template.values, template.label),)
 

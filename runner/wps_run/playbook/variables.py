@@ -4,6 +4,7 @@ import json
 import math
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self, TypeAlias
@@ -395,6 +396,12 @@ class VariableScope:
         self.allowed = allowed
         self.live = live
         self._refusals: dict[str, str | None] = {}
+
+    def with_live(self, live: LiveGroups) -> "VariableScope":
+        """Return the scope with the groups that were read. Both have the same files."""
+        scope: VariableScope = copy(self)
+        scope.live = live
+        return scope
 
     def refusal_of(self, name: str) -> str | None:
         """Return why `${env.NAME}` must not be read, or None. It is the same in all rows."""

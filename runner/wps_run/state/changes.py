@@ -6,11 +6,11 @@ and permissions are asked for one by one. `LiveState` is pure; `compare` reads.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wps_run.actions.table import OverlapKind, Phase
 from wps_run.playbook.live import LiveConnection, LiveGroups
@@ -80,11 +80,11 @@ class _Group:
         has_strangers: Whether a step has added a connection, whose user is not known.
     """
 
-    def __init__(self, members: Iterable[LiveConnection]) -> None:
-        self.connections: dict[str, str | None] = dict(members)
+    def __init__(self, connections: dict[str, str | None]) -> None:
+        self.connections = connections
         self.joined: set[str] = set()
         self.has_strangers = False
-        self._users = Counter(user for user in self.connections.values() if user is not None)
+        self._users = Counter(filter(None, connections.values()))
 
     def has_user(self, user: str) -> bool:
         return user in self._users or user in self.joined
@@ -103,8 +103,18 @@ class _Group:
     def remove_user(self, user: str) -> None:
         self.joined.discard(user)
         if user in self._users:
-            for connection in [c for c, u in self.connections.items() if u == user]:
-                self.remove_connection(connection)
+            for connection in self._connections_of[user]:
+                if self.connections.get(connection) == user:
+                    self.remove_connection(connection)
+
+    @cached_property
+    def _connections_of(self) -> Mapping[str, Sequence[str]]:
+        """The connections of each user; some may have left since it was made, at the first use."""
+        connections: dict[str, list[str]] = {}
+        for connection, user in self.connections.items():
+            if user is not None:
+                connections.setdefault(user, []).append(connection)
+        return connections
 
 
 _MESSAGES = "messages are not compared"
@@ -180,18 +190,20 @@ class LiveState:
         return StepChange(step, verdict, reason)
 
     def _add_group(self, name: str, members: tuple[LiveConnection, ...]) -> None:
-        for connection, user in members:
-            self._connections.setdefault(connection, True)
-            if user is not None:
-                self._users.setdefault(user, True)
-        self._groups[name] = _Group(
-            member
-            for member in members
-            if member.connection_id not in self._removed and member.user_id not in self._left
-        )
+        connections = dict(members)
+        self._connections = dict.fromkeys(connections, True) | self._connections
+        self._users = dict.fromkeys(filter(None, connections.values()), True) | self._users
+        self._groups[name] = group = _Group(connections)
+        for connection in self._removed:
+            group.remove_connection(connection)
+        for user in self._left:
+            group.remove_user(user)
 
     def _judgment(self, step: Step) -> _Judgment:
         overlap, targets = step.action.overlap, step.action.targets
+        kind = overlap.kind
+        if kind is OverlapKind.JOIN or kind is OverlapKind.LEAVE:
+            return self._membership(kind, step.values)
         values = {name: str(step.values[name]) for name in targets if name in step.values}
         if overlap.kind is OverlapKind.SEND or overlap.phase is Phase.BROADCAST:
             return _Judgment(Verdict.NOT_KNOWN, _MESSAGES)
@@ -201,27 +213,27 @@ class LiveState:
             return _Judgment(Verdict.NOT_KNOWN, _CLOSED)
         if overlap.kind in {OverlapKind.GRANT, OverlapKind.REVOKE}:
             return self._permission(overlap.kind, values)
-        if overlap.kind is OverlapKind.LEAVE_ALL:
-            return self._leave_all(values)
-        return self._membership(overlap.kind, step, values)
+        is_filter = "groups" in step.values
+        return self._filter(step.values) if is_filter else self._leave_all(values)
 
-    def _membership(self, kind: OverlapKind, step: Step, values: dict[str, str]) -> _Judgment:
-        groups = step.values.get("groups")
-        if isinstance(groups, tuple):
-            return _Judgment(Verdict.NOT_KNOWN, _FILTER, partial(self._filtered.update, groups))
-        name = values["group"]
+    def _membership(self, kind: OverlapKind, values: Mapping[str, Any]) -> _Judgment:
+        name, user = values["group"], values.get("userId")
+        if self._all_closed or user in self._closed_users:
+            return _Judgment(Verdict.NOT_KNOWN, _CLOSED)
         if name in self._filtered:
             return _Judgment(Verdict.NOT_KNOWN, _FILTERED)
-        user, connection = values.get("userId"), values.get("connectionId", "")
-        if user in self._closed_users:
-            return _Judgment(Verdict.NOT_KNOWN, _CLOSED)
         group = self._group(name)
         if user is not None:
             join, leave = self._join_user, self._leave_user
             return join(group, user) if kind is OverlapKind.JOIN else leave(group, user)
+        connection = values["connectionId"]
         if kind is OverlapKind.JOIN:
             return self._join_connection(group, connection)
         return self._leave_connection(group, connection)
+
+    def _filter(self, values: Mapping[str, Any]) -> _Judgment:
+        apply = partial(self._filtered.update, values["groups"])
+        return _Judgment(Verdict.NOT_KNOWN, _FILTER, apply)
 
     def _join_user(self, group: _Group, user: str) -> _Judgment:
         if group.has_user(user):
@@ -367,14 +379,23 @@ async def compare(
     """
     state, steps = state or LiveState(), iter(steps)
     while block := list(islice(steps, BLOCK)):
-        while questions := {question for step in block if (question := state.question(step))}:
-            await _answer(questions, state, source)
-        changes = []
+        changes: list[StepChange] = []
+        has_read = False
         for step in block:
             while isinstance(change := state.judge(step), Question):
-                await _answer([change], state, source)
+                if has_read:
+                    await _answer([change], state, source)
+                    continue
+                has_read = True
+                await _read_ahead(block[len(changes) :], state, source)
             changes.append(change)
         yield changes
+
+
+async def _read_ahead(steps: Iterable[Step], state: LiveState, source: StateSource) -> None:
+    """Read what steps need, as far as it is known before they are judged."""
+    while questions := {question for step in steps if (question := state.question(step))}:
+        await _answer(questions, state, source)
 
 
 async def _answer(questions: Iterable[Question], state: LiveState, source: StateSource) -> None:

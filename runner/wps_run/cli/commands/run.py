@@ -303,10 +303,8 @@ def _live_groups(
     return args.access.live_groups(plans)
 
 
-def _in_place(
-    args: RunArguments, plans: Sequence[Plan], resumption: Resumption | None
-) -> frozenset[int]:
-    """Return the indexes of the steps that would change nothing on the service.
+def _in_place(args: RunArguments, plans: Sequence[Plan], resumption: Resumption | None) -> bytes:
+    """Return a byte for each step: 1 if it would change nothing on the service.
 
     Raises:
         ReadError: The state cannot be read.
@@ -374,7 +372,7 @@ def _service_context(
         confirm(plans, lambda plan: endpoints[plan.number], resumption)
     hosts = [endpoint.host for endpoint in endpoints]
     run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
-    in_place = _in_place(args, plans, resumption) if args.only_changes else frozenset()
+    in_place = _in_place(args, plans, resumption) if args.only_changes else b""
     recorder = output.open_recorder(journal, run, plans, hosts)
     recorder = replace(recorder, in_place=in_place)
 
