@@ -200,7 +200,7 @@ def test_it_opens_with_the_verdict_the_failures_and_what_would_happen(
     failure = browser.texts("main tbody tr")[0]
     for text in ("User ada is not found.", "#4 addUserToGroup", "Let the user connect."):
         assert text in failure
-    note = "Only clients named by the `userId` or `connectionId` of an action are simulated."
+    note = "Only clients named by the userId or connectionId of an action are simulated."
     assert browser.text("main").count(note) == 1
 
 
