@@ -34,7 +34,7 @@ class CanceledBeforeConnectionError(asyncio.CancelledError):
     """The task was canceled before it had a connection."""
 
 
-class HttpConnection(ResponseHandler):
+class ServiceConnection(ResponseHandler):
     """A connection that accepts one reply to each request, and nothing else.
 
     Other data belongs to no request: a second reply, or bytes after a reply or on an idle
@@ -146,7 +146,7 @@ class Connector(TCPConnector):
 
     def __init__(self, *, limit: int, ssl: ssl.SSLContext | bool) -> None:
         super().__init__(limit=limit, ssl=ssl)
-        self._factory = partial(HttpConnection, loop=self._loop)  # type: ignore[assignment]
+        self._factory = partial(ServiceConnection, loop=self._loop)  # type: ignore[assignment]
 
     async def _create_connection(
         self,
@@ -162,7 +162,7 @@ class Connector(TCPConnector):
         """
         with _before_connection():
             connection = await super()._create_connection(req, traces, timeout)
-            if not isinstance(connection, HttpConnection):
+            if not isinstance(connection, ServiceConnection):
                 raise TypeError("aiohttp made a connection of another type")
             if connection.has_input():
                 # The event loop reads it first: over TLS it may be other than data.
