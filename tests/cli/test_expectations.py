@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import io
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -12,7 +10,6 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from wps_run import planning, running
-from wps_run.cli.main import entry, wps_run
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.testing import LocalPubSub
 from wps_run.execution.result import SkipReason, Status
@@ -48,22 +45,12 @@ expect:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+def run(command_line: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs `wps-run` in this process and an empty folder; returns exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
-
-    def run(*args: str) -> tuple[int, str, str]:
-        streams = [io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2)]
-        monkeypatch.setattr(sys, "argv", ["wps-run", *args])
-        with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
-            code = entry(wps_run)
-            sys.stdout.flush()
-        out, err = (stream.buffer.getvalue().decode() for stream in streams)
-        return code, out, err
-
-    return run
+    return command_line
 
 
 @pytest.fixture
