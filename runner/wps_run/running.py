@@ -445,7 +445,7 @@ async def check_expectations(  # noqa: PLR0913 -- by name, each with a default
     Raises:
         SettingsError: An endpoint is missing or cannot be used.
     """
-    tls = _load_tls(ca_bundle) if ca_bundle else None
+    open_source = service_source(endpoint, ca_bundle=ca_bundle, on_wait=on_wait)
     for plan in plans:
         if not plan.expectations:
             continue
@@ -454,9 +454,8 @@ async def check_expectations(  # noqa: PLR0913 -- by name, each with a default
                 simulated = rehearsed(plan)
                 checking = partial(check_expectation, state=simulated, effects=simulated)
             else:
-                client = await stack.enter_async_context(_client(plan, endpoint(plan), tls))
-                reader = StateReader(client, plan.hub, plan.options, on_wait=on_wait)
-                checking = partial(check_expectation, state=reader, effects=None)
+                source = await stack.enter_async_context(open_source(plan))
+                checking = partial(check_expectation, state=source, effects=None)
             checks = _check_all(plan, partial(checking, mask=plan.scope.secrets.mask), stop)
             async with aclosing(checks):
                 async for checked in checks:

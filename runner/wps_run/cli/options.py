@@ -211,6 +211,17 @@ def gateway_options(command: Decorated) -> Decorated:
     )(command)
 
 
+def records_option(command: Decorated) -> Decorated:
+    """Add the `--output` of a command that reads the service."""
+    return click.option(
+        "--output",
+        type=click.Choice(["text", "json", "ndjson"]),
+        default="text",
+        show_default=True,
+        help="Print text for people, one JSON object, or one JSON object per line.",
+    )(command)
+
+
 def ca_bundle_option(command: Decorated) -> Decorated:
     """Add `--ca-bundle`."""
     return click.option(

@@ -3,9 +3,11 @@
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple, Self
 
 from wps_run import running
+from wps_run.cli.options import HubAccess
 from wps_run.cli.terminal import show_message
 from wps_run.connect.endpoint import Endpoint
 from wps_run.execution.limits import Wait
@@ -13,6 +15,7 @@ from wps_run.planning import Plan
 from wps_run.playbook.live import LiveGroups
 from wps_run.report.progress import wait_line
 from wps_run.running import OpenSource
+from wps_run.state.reader import StateReader
 from wps_run.text import Label
 
 
@@ -56,6 +59,22 @@ class ServiceAccess(NamedTuple):
             SettingsError: The file of certificates cannot be used.
         """
         return running.service_source(self.endpoint, ca_bundle=self.ca_bundle, on_wait=show_wait)
+
+
+def open_reader(access: HubAccess) -> AbstractAsyncContextManager[StateReader]:
+    """Return the context manager that opens a reader of the hub that the command line names.
+
+    Raises:
+        SettingsError: The endpoint cannot be used; raised on entering.
+    """
+    return running.open_reader(
+        access.endpoint,
+        access.hub,
+        access.options,
+        ca_bundle=access.ca_bundle,
+        secrets=access.secrets,
+        on_wait=show_wait,
+    )
 
 
 def show_wait(wait: Wait) -> None:

@@ -17,6 +17,7 @@ from wps_run.cli.options import (
     gateway_options,
     override_option,
     overrides_from,
+    records_option,
     rehearsal_arguments,
     run_options,
     seed_option,
@@ -50,13 +51,7 @@ EXIT_CHANGES = 1
 @gateway_options
 @ca_bundle_option
 @run_options
-@click.option(
-    "--output",
-    type=click.Choice(["text", "json", "ndjson"]),
-    default="text",
-    show_default=True,
-    help="Print text for people, one JSON object, or one JSON object per line.",
-)
+@records_option
 @log_options
 def command(playbooks: tuple[str, ...], output: str, **options: Any) -> int:
     """Show what a run would change on the live service.

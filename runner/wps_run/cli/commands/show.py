@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from wps_run import running
 from wps_run.actions.fields import PERMISSION
 from wps_run.cli.inputs import check_name
 from wps_run.cli.logs import log_options, logging_to_stderr
-from wps_run.cli.options import HubAccess, hub_access, hub_options
-from wps_run.cli.service import show_wait
+from wps_run.cli.options import HubAccess, hub_access, hub_options, records_option
+from wps_run.cli.service import open_reader
 from wps_run.cli.terminal import columns_of, use_utf8_stdout
 from wps_run.playbook.live import LiveConnection
 from wps_run.problems import UsageError, did_you_mean
@@ -53,13 +52,7 @@ def _complete_names(
 @click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
 @click.argument("names", nargs=-1, metavar="NAME…", shell_complete=_complete_names)
 @hub_options
-@click.option(
-    "--output",
-    type=click.Choice(["text", "json", "ndjson"]),
-    default="text",
-    show_default=True,
-    help="Print text for people, one JSON object, or one JSON object per line.",
-)
+@records_option
 @log_options
 def command(kind: str, names: tuple[str, ...], **values: Any) -> int:
     """Show who is in a group, and whether a user or connection is there.
@@ -132,14 +125,7 @@ async def _show(kind: str, names: Sequence[str], access: HubAccess, printer: "Pr
         ReadError: Something cannot be read.
         SettingsError: The endpoint cannot be used.
     """
-    async with running.open_reader(
-        access.endpoint,
-        access.hub,
-        access.options,
-        ca_bundle=access.ca_bundle,
-        secrets=access.secrets,
-        on_wait=show_wait,
-    ) as reader:
+    async with open_reader(access) as reader:
         if kind == "group":
             records = [await _read_group(reader, name, printer) for name in names]
         elif kind == "permission":

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from wps_run import input_limits, running
+from wps_run import input_limits
 from wps_run.cli.inputs import FILE, check_name
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import HubAccess, hub_access, hub_options
 from wps_run.cli.report_files import write_whole
-from wps_run.cli.service import show_wait
+from wps_run.cli.service import open_reader
 from wps_run.cli.terminal import show_message, use_utf8_stdout
 from wps_run.emulator.seed import CLIENT_LIMIT, NAME_LIMIT, SeedClient, seed_text
 from wps_run.problems import UsageError
@@ -96,14 +96,7 @@ async def _read(access: HubAccess, groups: Sequence[str]) -> list[SeedClient]:
         SettingsError: The endpoint cannot be used.
     """
     people = _People()
-    async with running.open_reader(
-        access.endpoint,
-        access.hub,
-        access.options,
-        ca_bundle=access.ca_bundle,
-        secrets=access.secrets,
-        on_wait=show_wait,
-    ) as reader:
+    async with open_reader(access) as reader:
         for group in groups:
             if not await people.read(reader, group):
                 show_message(Label.NOTE, f"group {value_text(group)} has no connections")
