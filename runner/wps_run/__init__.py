@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from wps_run.checking import load_playbook, validate
     from wps_run.emulator.testing import LocalPubSub
     from wps_run.planning import Plan, RunOverrides, plan
-    from wps_run.running import read_live, run
+    from wps_run.reading import read_live
+    from wps_run.running import run
 
 __all__ = [
     "LocalPubSub",
@@ -37,7 +38,7 @@ _MODULES = {
     "RunOverrides": "planning",
     "load_playbook": "checking",
     "plan": "planning",
-    "read_live": "running",
+    "read_live": "reading",
     "run": "running",
     "validate": "checking",
 }

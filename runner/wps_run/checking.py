@@ -8,6 +8,7 @@ from pathlib import Path
 from wps_run import input_limits
 from wps_run.document.loader import decode, load, parse
 from wps_run.input_limits import Limit
+from wps_run.playbook.contradictions import contradictions
 from wps_run.playbook.expectations import ExpectationCheck, check_expectations
 from wps_run.playbook.files import Files, open_input, read_input, require_below
 from wps_run.playbook.lint import (
@@ -194,13 +195,17 @@ def _find_warnings(
 
 
 def expectations_of(playbook: Playbook, scope: VariableScope) -> ExpectationCheck:
-    """Check the expectations of a playbook. They are numbered from 0."""
-    return check_expectations(
-        playbook.document,
-        playbook.expectations,
-        scope,
-        slash_in_names=playbook.slash_in_names,
+    """Check the expectations of a playbook, together too. They are numbered from 0."""
+    document = playbook.document
+    problems, expectations = check_expectations(
+        document, playbook.expectations, scope, slash_in_names=playbook.slash_in_names
     )
+    mask = scope.secrets.mask
+    found = (
+        problem._replace(message=mask(problem.message))
+        for problem in contradictions((document, (), each) for each in expectations)
+    )
+    return ExpectationCheck(tuple(limited((*problems, *found))), expectations)
 
 
 def scope_of(  # noqa: PLR0913 -- what `${…}` can name, by name

@@ -18,7 +18,8 @@ from wps_run.connect.settings import resolve_connection, resolve_endpoint, resol
 from wps_run.document.document import Path
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.input_limits import ACTIONS, EXPECTATIONS
-from wps_run.playbook.expectations import EXPECT, Expectation, contradictions
+from wps_run.playbook.contradictions import contradictions
+from wps_run.playbook.expectations import EXPECT, Expectation
 from wps_run.playbook.lint import PlaybookOfRun, find_late_changes
 from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.model import Playbook, variables_of

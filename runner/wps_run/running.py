@@ -1,28 +1,23 @@
-"""Run plans: endpoints, clients, the executor and the fingerprint of a run put together."""
+"""Run plans: clients, the executor and the fingerprint of a run put together."""
 
 import asyncio
 import json
 import os
 import secrets
-import ssl
 import sys
 import time
 from collections.abc import (
     AsyncGenerator,
-    AsyncIterator,
     Awaitable,
     Callable,
-    Collection,
     Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
 from contextlib import (
-    AbstractAsyncContextManager,
     AsyncExitStack,
     aclosing,
-    asynccontextmanager,
     suppress,
 )
 from dataclasses import replace
@@ -31,25 +26,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import structs
-
-from wps_run import input_limits
 from wps_run.actions.request import API_VERSION
 from wps_run.actions.table import ACTIONS
-from wps_run.connect.client import Client, load_ca_bundle
 from wps_run.connect.endpoint import Endpoint
-from wps_run.connect.settings import resolve_endpoint
 from wps_run.execution.executor import Executor
 from wps_run.execution.limits import ConcurrencyLimiter, Wait
 from wps_run.execution.result import (
-    ExpectationResult,
     Result,
-    Status,
-    milliseconds,
 )
 from wps_run.execution.scheduler import BATCH
 from wps_run.execution.stop import Stop
-from wps_run.input_limits import LIVE_CONNECTIONS
 from wps_run.journal.fingerprint import (
     ACTIONS_PART,
     SHARD_PART,
@@ -58,41 +44,18 @@ from wps_run.journal.fingerprint import (
     shared_salt,
 )
 from wps_run.journal.recorder import RunRecorder
-from wps_run.journal.resume import Resumption
 from wps_run.planning import Plan
-from wps_run.playbook.expectations import Expectation
-from wps_run.playbook.files import Files, open_input, read_input
-from wps_run.playbook.lint import used_variables
-from wps_run.playbook.live import LiveConnection, LiveGroups
-from wps_run.playbook.options import Mode, RunOptions
-from wps_run.playbook.rows import InputError
-from wps_run.playbook.variables import VariableValue
-from wps_run.problems import SettingsError, UsageError
-from wps_run.redaction import NO_SECRETS, Secrets
-from wps_run.state.changes import LiveState, StepChange, Verdict, compare
-from wps_run.state.expectations import INTERRUPTED, check_expectation, result_of
+from wps_run.playbook.files import Files, open_input
+from wps_run.playbook.options import Mode
+from wps_run.problems import UsageError
+from wps_run.reading import endpoint_of, load_tls, open_client, used_values
+from wps_run.redaction import NO_SECRETS
 from wps_run.state.read_back import Doubts
-from wps_run.state.reader import ReadError, StateReader, StateSource
+from wps_run.state.reader import StateReader, StateSource
 
 if TYPE_CHECKING:
     from wps_run.emulator.seed import SeedClient
-    from wps_run.rehearsal import Rehearsal, SimulatedState
-
-
-def endpoint_of(
-    plan: Plan, via: str | None = None, headers: Iterable[tuple[str, str]] = ()
-) -> Endpoint:
-    """Return where the actions of a plan are sent, from the setting that the plan names.
-
-    Args:
-        plan: The plan.
-        via: The URL of a reverse proxy that receives them instead, or None.
-        headers: Names of headers for a gateway, and of the settings with their values.
-
-    Raises:
-        SettingsError: A setting is missing, or it or `via` cannot be used.
-    """
-    return resolve_endpoint(plan.connection, plan.scope.environment or {}, via, headers)
+    from wps_run.rehearsal import Rehearsal
 
 
 def rehearsal(
@@ -114,161 +77,6 @@ def rehearsal(
     return Rehearsal(
         steps, faults=faults, fault_seed=fault_seed, absent=absent, seed=seed, secrets=secrets
     )
-
-
-def simulated_live(
-    plans: Sequence[Plan],
-    *,
-    seed: "Sequence[SeedClient] | None" = None,
-    absent: Collection[str] = (),
-) -> tuple[LiveGroups, ...]:
-    """Return the live groups of a rehearsal, as `read_live` does for the service.
-
-    Args:
-        plans: What `wps_run.planning.plan` returned without them.
-        seed: The clients of the rehearsal; without a seed, the groups are empty.
-        absent: Users and connections that are not connected at the start.
-
-    Raises:
-        UsageError: Two clients of the seed have the same connection ID.
-    """
-    from wps_run.rehearsal import seeded_clients, seeded_groups  # noqa: PLC0415 -- as `rehearsal`
-
-    return tuple(
-        seeded_groups(seeded_clients(seed or (), plan.hub, absent), plan.live_groups)
-        for plan in plans
-    )
-
-
-async def read_live(
-    plans: Sequence[Plan],
-    endpoint: Callable[[Plan], Endpoint] = endpoint_of,
-    *,
-    ca_bundle: str | None = None,
-    on_wait: Callable[[Wait], object] | None = None,
-) -> tuple[LiveGroups, ...]:
-    """Read the live groups that the rows of plans come from, each group of a hub once.
-
-    Args:
-        plans: What `wps_run.planning.plan` returned without them.
-        endpoint: Gives the endpoint of a plan.
-        ca_bundle: A file of certificates to trust besides the system's, or None.
-        on_wait: Called at the beginning of a wait that the service requests.
-
-    Returns:
-        The groups of each plan, for another call of `plan`.
-
-    Raises:
-        SettingsError: An endpoint is missing or cannot be used.
-        ReadError: A group cannot be read, or there are too many connections.
-    """
-    tls = _load_tls(ca_bundle) if ca_bundle else None
-    endpoints = [endpoint(plan) for plan in plans]
-    readers: dict[tuple[Endpoint, str], StateReader] = {}
-    members: dict[tuple[Endpoint, str, str], tuple[LiveConnection, ...]] = {}
-
-    async def read(reader: StateReader, key: tuple[Endpoint, str, str]) -> None:
-        members[key] = await reader.members(key[-1])
-        if sum(map(len, members.values())) > LIVE_CONNECTIONS.value:
-            raise ReadError("too-many", f"the groups of the run, together, {_TOO_MANY_LIVE}")
-
-    try:
-        async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
-            for plan, where in zip(plans, endpoints, strict=True):
-                hub = (where, plan.hub.lower())
-                if plan.live_groups and hub not in readers:
-                    client = await stack.enter_async_context(_client(plan, where, tls))
-                    readers[hub] = StateReader(client, plan.hub, plan.options, on_wait=on_wait)
-                for group in plan.live_groups:
-                    if (key := (*hub, group)) not in members:
-                        members[key] = ()
-                        tasks.create_task(read(readers[hub], key))
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return tuple(
-        {group: members[where, plan.hub.lower(), group] for group in plan.live_groups}
-        for plan, where in zip(plans, endpoints, strict=True)
-    )
-
-
-OpenSource = Callable[[Plan], AbstractAsyncContextManager[StateSource]]
-"""Opens what answers about the hub of a plan."""
-
-
-def service_source(
-    endpoint: Callable[[Plan], Endpoint] = endpoint_of,
-    *,
-    ca_bundle: str | None = None,
-    on_wait: Callable[[Wait], object] | None = None,
-) -> OpenSource:
-    """Return the function that opens a reader of the service.
-
-    Args:
-        endpoint: Gives the endpoint of a plan.
-        ca_bundle: A file of certificates to trust besides the system's, or None.
-        on_wait: Called at the beginning of a wait that the service requests.
-
-    Raises:
-        SettingsError: The file of certificates cannot be used.
-    """
-    tls = _load_tls(ca_bundle) if ca_bundle else None
-
-    @asynccontextmanager
-    async def open_source(plan: Plan) -> AsyncIterator[StateSource]:
-        async with _client(plan, endpoint(plan), tls) as client:
-            yield StateReader(client, plan.hub, plan.options, on_wait=on_wait)
-
-    return open_source
-
-
-async def compare_plans(
-    plans: Sequence[Plan], open_source: OpenSource, resumption: Resumption | None = None
-) -> AsyncGenerator[tuple[Plan, Sequence[StepChange]]]:
-    """Compare the steps of plans with the live state, as earlier steps leave it.
-
-    Args:
-        plans: The plans of a run, with the live groups that they need.
-        open_source: Opens what answers about the hub of a plan.
-        resumption: What an earlier part of the run has done; only what is left is compared.
-
-    Yields:
-        A plan and what some of its steps would change, in order.
-
-    Raises:
-        ReadError: Something cannot be read.
-        SettingsError: An endpoint is missing or cannot be used.
-    """
-    states: dict[str, LiveState] = {}
-    for plan in plans:
-        state = states.setdefault(plan.hub_key, LiveState())
-        if not resumption:  # else they were read for an earlier part of the run
-            state.add_groups(plan.scope.live or {})
-        async with open_source(plan) as source:
-            steps = plan.steps()
-            if resumption:
-                steps = filter(resumption.runs, steps)
-            async for changes in compare(steps, source, state):
-                yield plan, changes
-
-
-async def find_in_place(
-    plans: Sequence[Plan], open_source: OpenSource, resumption: Resumption | None = None
-) -> bytes:
-    """Return a byte for each step by its index: 1 if it need not run, as it would change nothing.
-
-    One that an earlier part of the run has tried runs again, which says how it ended. Arguments
-    and errors are those of `compare_plans`.
-    """
-    in_place = bytearray(max((plan.first + plan.plan_total for plan in plans), default=0))
-    async with aclosing(compare_plans(plans, open_source, resumption)) as blocks:
-        async for _, changes in blocks:
-            for step, verdict, _ in changes:
-                if verdict is Verdict.IN_PLACE:
-                    in_place[step.index] = not (resumption and resumption.was_tried(step))
-    return bytes(in_place)
-
-
-_TOO_MANY_LIVE = f"have more than {LIVE_CONNECTIONS.shown}; {LIVE_CONNECTIONS.remedy}"
 
 
 async def run(
@@ -316,14 +124,14 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
         Exception: What ended the run, after a result for every action.
     """
     _require_live(plans)
-    tls = _load_tls(ca_bundle) if ca_bundle else None
+    tls = load_tls(ca_bundle) if ca_bundle else None
     stop, recorder = stop or Stop(), recorder or RunRecorder()
     on_plan = on_plan or (lambda _: None)
     epoch = time.monotonic() - recorder.elapsed
     failures: list[Exception] = []
     async with AsyncExitStack() as stack:
         # All clients first: an unusable key, identity or proxy shows before anything is sent.
-        clients = [_client(plan, endpoint(plan), tls) for plan in plans]
+        clients = [open_client(plan, endpoint(plan), tls) for plan in plans]
         for client in clients:
             await stack.enter_async_context(client)
         for plan, client in zip(plans, clients, strict=True):
@@ -413,134 +221,6 @@ def _require_live(plans: Iterable[Plan]) -> None:
         )
 
 
-def _client(plan: Plan, endpoint: Endpoint, tls: ssl.SSLContext | None) -> Client:
-    return Client(
-        endpoint,
-        concurrency=plan.options.concurrency,
-        tls=tls,
-        secrets=plan.scope.secrets,
-        variables=[value for value in _used_values(plan).values() if isinstance(value, str)],
-    )
-
-
-async def check_expectations(  # noqa: PLR0913 -- by name, each with a default
-    plans: Sequence[Plan],
-    endpoint: Callable[[Plan], Endpoint],
-    stop: Stop,
-    *,
-    ca_bundle: str | None = None,
-    rehearsed: "Callable[[Plan], SimulatedState] | None" = None,
-    on_wait: Callable[[Wait], object] | None = None,
-) -> AsyncGenerator[tuple[Expectation, ExpectationResult]]:
-    """Check the expectations of plans, after their actions, and yield a result for each in order.
-
-    Args:
-        plans: The plans.
-        endpoint: Gives the endpoint of a plan.
-        stop: After an interrupt, the remaining expectations are skipped.
-        ca_bundle: A file of certificates to trust besides the system's, or None.
-        rehearsed: Gives the state after a rehearsal; None to read from the service.
-        on_wait: Called at the beginning of a wait that the service requests.
-
-    Raises:
-        SettingsError: An endpoint is missing or cannot be used.
-    """
-    open_source = service_source(endpoint, ca_bundle=ca_bundle, on_wait=on_wait)
-    for plan in plans:
-        if not plan.expectations:
-            continue
-        async with AsyncExitStack() as stack:
-            if rehearsed:
-                simulated = rehearsed(plan)
-                checking = partial(check_expectation, state=simulated, effects=simulated)
-            else:
-                source = await stack.enter_async_context(open_source(plan))
-                checking = partial(check_expectation, state=source, effects=None)
-            checks = _check_all(plan, partial(checking, mask=plan.scope.secrets.mask), stop)
-            async with aclosing(checks):
-                async for checked in checks:
-                    yield checked
-
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
-"""Seconds between the first two checks of `within`; pauses double up to the longest."""
-
-_Check = Callable[[Expectation], Awaitable[ExpectationResult]]
-
-
-async def _check_all(
-    plan: Plan, check: _Check, stop: Stop
-) -> AsyncGenerator[tuple[Expectation, ExpectationResult]]:
-    """Check the expectations of a plan side by side; yield the results in order.
-
-    After an interrupt nothing more is read.
-    """
-    slots = asyncio.Semaphore(plan.options.concurrency)
-    interrupted = asyncio.create_task(stop.interrupted.wait())
-    tasks = [asyncio.create_task(_check(each, check, slots)) for each in plan.expectations]
-    try:
-        for expectation, task in zip(plan.expectations, tasks, strict=True):
-            if not stop.interrupted.is_set():
-                await asyncio.wait({task, interrupted}, return_when=asyncio.FIRST_COMPLETED)
-            if stop.interrupted.is_set():
-                for unfinished in tasks:
-                    unfinished.cancel()
-            if task.done() and not task.cancelled():
-                yield expectation, task.result()
-            else:
-                yield expectation, result_of(expectation, Status.SKIPPED, INTERRUPTED)
-    finally:
-        for pending in (interrupted, *tasks):
-            pending.cancel()
-        await asyncio.gather(interrupted, *tasks, return_exceptions=True)
-
-
-async def _check(
-    expectation: Expectation, check: _Check, slots: asyncio.Semaphore
-) -> ExpectationResult:
-    """Check one expectation, again and again until it holds or its time is over."""
-    started, pause = time.monotonic(), _FIRST_PAUSE
-    while True:
-        async with slots:
-            result = await check(expectation)
-        elapsed = time.monotonic() - started
-        remaining = expectation.within - elapsed
-        if result.status in {Status.OK, Status.SKIPPED} or remaining <= 0:
-            return structs.replace(result, duration_ms=milliseconds(elapsed))
-        await asyncio.sleep(min(pause, remaining))  # noqa: TID251 -- the pause of `within`
-        pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-@asynccontextmanager
-async def open_reader(  # noqa: PLR0913 -- by name, each with a default
-    endpoint: Endpoint,
-    hub: str,
-    options: RunOptions,
-    *,
-    ca_bundle: str | None = None,
-    secrets: Secrets = NO_SECRETS,
-    on_wait: Callable[[Wait], object] | None = None,
-) -> AsyncIterator[StateReader]:
-    """Open a reader of a hub.
-
-    Args:
-        endpoint: The service.
-        hub: The hub.
-        options: The retries, the timeout, the concurrency and the rate of reads.
-        ca_bundle: A file of certificates to trust besides the system's, or None.
-        secrets: Values to mask in logs and errors.
-        on_wait: Called at the beginning of a wait that the service requests.
-
-    Raises:
-        SettingsError: The endpoint cannot be used.
-    """
-    tls = _load_tls(ca_bundle) if ca_bundle else None
-    async with Client(
-        endpoint, concurrency=options.concurrency, tls=tls, secrets=secrets
-    ) as client:
-        yield StateReader(client, hub, options, on_wait=on_wait)
-
-
 _SPARE_FILES = 16
 """The open files that are kept for all but connections: the event loop, the journal, files of rows,
 the resolution of names, reports, modules."""
@@ -607,20 +287,6 @@ def _raise_limit(needed: int) -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
-def _load_tls(ca_bundle: str) -> ssl.SSLContext:
-    """Return the TLS context that also trusts the certificates in a file.
-
-    Raises:
-        SettingsError: The file cannot be read, or contains no certificate.
-    """
-    try:
-        raw = read_input(ca_bundle, input_limits.CERTIFICATES, may_be_pipe=True)
-    except (OSError, ValueError, InputError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise SettingsError(f"cannot read the CA bundle `{ca_bundle}`: {reason}") from None
-    return load_ca_bundle(ca_bundle, raw)
-
-
 def new_salt(plans: Sequence[Plan]) -> str:
     """Return a salt for a new journal; the shards of one plan share theirs."""
     if any(plan.shard for plan in plans):
@@ -649,7 +315,7 @@ def fingerprint_of(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -
         parts[playbook] = plan.playbook.document.text
         parts[f"the hub of {playbook}"] = plan.hub.lower()
         parts[f"the endpoint of {playbook}"] = endpoint
-        for name, value in _used_values(plan).items():
+        for name, value in used_values(plan).items():
             content = value if isinstance(value, str) else value.digest_pieces()
             parts[f"the variable {name} of {playbook}"] = content
         if plan.live_groups:
@@ -657,13 +323,6 @@ def fingerprint_of(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -
         for name, path in _files_read(plan).items():
             parts[f"the file {name} of {playbook}"] = _chunks(path)
     return fingerprint(salt, parts)
-
-
-def _used_values(plan: Plan) -> Mapping[str, VariableValue]:
-    """Return the variables that the actions of a plan use, `env.NAME` included."""
-    environment = {f"env.{name}": text for name, text in (plan.scope.environment or {}).items()}
-    values: dict[str, VariableValue] = {**plan.scope.variables, **environment}
-    return {name: values[name] for name in sorted(used_variables(plan.playbook)) if name in values}
 
 
 def _files_read(plan: Plan) -> Mapping[str, Path]:

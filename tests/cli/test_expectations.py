@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from wps_run import planning, running
+from wps_run import planning, reading
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.testing import LocalPubSub
 from wps_run.execution.result import SkipReason, Status
@@ -223,9 +223,9 @@ async def test_after_an_interrupt_the_rest_is_skipped() -> None:
     )
     plans = planning.plan([read_playbook(text, "p.yaml")], RunOverrides())
     stop = Stop()
-    checks = running.check_expectations(
+    checks = reading.check_expectations(
         plans,
-        running.endpoint_of,
+        reading.endpoint_of,
         stop,
         rehearsed=lambda _: SimulatedState(Hub(), SimulatedClients()),
     )
@@ -246,9 +246,9 @@ async def test_an_interrupted_run_reads_nothing_more() -> None:
     plans = planning.plan([read_playbook(text, "p.yaml")], RunOverrides())
     stop = Stop()
     stop.request(SkipReason.INTERRUPTED)
-    checks = running.check_expectations(
+    checks = reading.check_expectations(
         plans,
-        running.endpoint_of,
+        reading.endpoint_of,
         stop,
         rehearsed=lambda _: SimulatedState(Hub(), SimulatedClients()),
     )

@@ -19,7 +19,7 @@ from wps_run.journal.store import MOST_JOURNALS, prune
 from wps_run.planning import RunOverrides, plan
 from wps_run.playbook.model import read_playbook
 from wps_run.problems import UsageError
-from wps_run.running import read_live
+from wps_run.reading import read_live
 from wps_run.running import run as run_plans
 
 GREET = """

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple, Self
 
-from wps_run import running
+from wps_run import reading
 from wps_run.cli.options import HubAccess
 from wps_run.cli.terminal import show_message
 from wps_run.connect.endpoint import Endpoint
 from wps_run.execution.limits import Wait
 from wps_run.planning import Plan
 from wps_run.playbook.live import LiveGroups
+from wps_run.reading import OpenSource
 from wps_run.report.progress import wait_line
-from wps_run.running import OpenSource
 from wps_run.state.reader import StateReader
 from wps_run.text import Label
 
@@ -37,7 +37,7 @@ class ServiceAccess(NamedTuple):
         Raises:
             SettingsError: A setting is missing, or cannot be used.
         """
-        return running.endpoint_of(plan, self.via, self.headers)
+        return reading.endpoint_of(plan, self.via, self.headers)
 
     def live_groups(self, plans: Sequence[Plan]) -> Sequence[LiveGroups]:
         """Read the live groups that the rows of plans come from.
@@ -49,7 +49,7 @@ class ServiceAccess(NamedTuple):
         if sys.stderr.isatty():
             show_message(Label.NOTE, "reading the live groups of the playbooks")
         return asyncio.run(
-            running.read_live(plans, self.endpoint, ca_bundle=self.ca_bundle, on_wait=show_wait)
+            reading.read_live(plans, self.endpoint, ca_bundle=self.ca_bundle, on_wait=show_wait)
         )
 
     def source(self) -> OpenSource:
@@ -58,7 +58,7 @@ class ServiceAccess(NamedTuple):
         Raises:
             SettingsError: The file of certificates cannot be used.
         """
-        return running.service_source(self.endpoint, ca_bundle=self.ca_bundle, on_wait=show_wait)
+        return reading.service_source(self.endpoint, ca_bundle=self.ca_bundle, on_wait=show_wait)
 
 
 def open_reader(access: HubAccess) -> AbstractAsyncContextManager[StateReader]:
@@ -67,7 +67,7 @@ def open_reader(access: HubAccess) -> AbstractAsyncContextManager[StateReader]:
     Raises:
         SettingsError: The endpoint cannot be used; raised on entering.
     """
-    return running.open_reader(
+    return reading.open_reader(
         access.endpoint,
         access.hub,
         access.options,

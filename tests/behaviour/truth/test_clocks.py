@@ -11,7 +11,7 @@ import jwt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wps_run import running
+from wps_run import reading
 from wps_run.connect.client import Client
 from wps_run.execution.executor import Executor
 from wps_run.execution.result import Status
@@ -43,7 +43,7 @@ async def run_with_clocks(
         plan = harness.make_plan(
             actions, connection, mode="concurrent", onError="continue", rate=2000
         )
-        async with Client(running.endpoint_of(plan), concurrency=4, now=now) as client:
+        async with Client(reading.endpoint_of(plan), concurrency=4, now=now) as client:
             executor = Executor(client, plan.options, Stop(), clock=clock)
             return Counter(
                 [result.status async for batch in executor.run(plan.steps()) for result in batch]

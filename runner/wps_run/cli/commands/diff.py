@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from wps_run import planning, running
+from wps_run import planning, reading
 from wps_run.cli.inputs import FILE, read_inputs
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import (
@@ -32,8 +32,9 @@ from wps_run.journal.format import encode_text
 from wps_run.planning import Plan
 from wps_run.playbook.options import CONNECTION
 from wps_run.problems import UsageError
+from wps_run.reading import OpenSource, simulated_live
 from wps_run.report.changes import ChangeReport, change_record
-from wps_run.running import OpenSource, rehearsal, simulated_live
+from wps_run.running import rehearsal
 from wps_run.text import wrap_lines
 
 EXIT_CHANGES = 1
@@ -124,7 +125,7 @@ async def _compare(
     """Compare; print records as they come."""
     report = ChangeReport()
     separator = '{"changes":[' if output == "json" else ""
-    async with aclosing(running.compare_plans(plans, source)) as blocks:
+    async with aclosing(reading.compare_plans(plans, source)) as blocks:
         async for plan, changes in blocks:
             hub = _hub_name(plan, run)
             for change in changes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from wps_run import planning, running
+from wps_run import planning, reading, running
 from wps_run.actions.table import ACTIONS
 from wps_run.cli.confirmation import confirm
 from wps_run.cli.errors import report_error
@@ -299,7 +299,7 @@ def _live_groups(
         if simulation["seed"] is None:
             _warn_of_no_people(plans)
         absent = simulation["absent"]
-        return running.simulated_live(plans, seed=simulation["seed"], absent=absent)
+        return reading.simulated_live(plans, seed=simulation["seed"], absent=absent)
     return args.access.live_groups(plans)
 
 
@@ -309,7 +309,7 @@ def _in_place(args: RunArguments, plans: Sequence[Plan], resumption: Resumption 
     Raises:
         ReadError: The state cannot be read.
     """
-    return asyncio.run(running.find_in_place(plans, args.access.source(), resumption))
+    return asyncio.run(reading.find_in_place(plans, args.access.source(), resumption))
 
 
 def _warn_of_no_people(plans: Sequence[Plan]) -> None:
@@ -397,7 +397,7 @@ def _local_context(
         # The port of the emulator differs each time, which makes no other run of it.
         recorder = output.open_recorder(journal, run, plans, ["LOCAL" for _ in plans])
         if args.only_changes:
-            in_place = await running.find_in_place(
+            in_place = await reading.find_in_place(
                 plans, lambda plan: nullcontext(local.state(plan.hub)), recorder.resumption
             )
             recorder = replace(recorder, in_place=in_place)
@@ -453,7 +453,7 @@ async def run_and_report(
         except Exception as error:  # noqa: BLE001 -- raised once everything is reported
             defect = _account_for(error, context.run, summary)
         summary.duration = round(time.monotonic() - started, 6)  # as in its record
-        checks = running.check_expectations(
+        checks = reading.check_expectations(
             plans,
             context.endpoint,
             stop,
