@@ -25,7 +25,15 @@ from wps_run.journal.format import KeptOptions
 from wps_run.journal.reader import History
 from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.model import read_playbook
-from wps_run.playbook.options import CONNECTION, DURATION, HUB, TIMEOUT, Option, flagged_options
+from wps_run.playbook.options import (
+    CONFIRM,
+    CONNECTION,
+    DURATION,
+    HUB,
+    TIMEOUT,
+    Option,
+    flagged_options,
+)
 from wps_run.problems import JournalError, UsageError
 
 SEND = "{actionName: sendToAll, data: x}"
@@ -214,7 +222,7 @@ def sample(option: Option) -> str:
     return {"integer": "7", "number": "2.5", "string": "other"}[schema["type"]]
 
 
-TABLE = [option for _, option in flagged_options()] + [HUB, CONNECTION]
+TABLE = [option for _, option in flagged_options()] + [HUB, CONNECTION, CONFIRM]
 OTHERS = [
     ["--local", "--fault", "429,count=1", "--fault", "503", "--fault-seed", "4"],
     ["--local", "--absent", "ada=5s", "--absent", "bob"],
@@ -398,4 +406,4 @@ def test_a_header_is_kept_to_the_letter() -> None:
     reused = reused_values(context_of(), given, {}, "j.ndjson")
 
     assert given == {"--header": ("X-AccessKey=APIM_ACCESS_KEY", "X-Tenant=TENANT")}
-    assert reused == {"headers": (("X-AccessKey", "APIM_ACCESS_KEY"), ("X-Tenant", "TENANT"))}
+    assert reused == {"header": (("X-AccessKey", "APIM_ACCESS_KEY"), ("X-Tenant", "TENANT"))}

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from wps_run.cli.options import OptionValue
+from wps_run.cli.configuration import OptionValue
 from wps_run.document.scalars import resolve_plain
 from wps_run.planning import RunOverrides, plan
 from wps_run.playbook.model import read_playbook

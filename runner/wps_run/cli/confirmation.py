@@ -1,4 +1,4 @@
-"""Ask before a run does what cannot be undone to people whom the playbook does not name."""
+"""Ask before a run, or before what it cannot undo is done to people whom it does not name."""
 
 import sys
 from collections import Counter
@@ -11,6 +11,7 @@ import click
 from wps_run.cli.terminal import show_message
 from wps_run.journal.resume import Resumption
 from wps_run.planning import Plan
+from wps_run.playbook.options import Confirmation
 from wps_run.problems import UsageError
 from wps_run.report.values import value_text
 from wps_run.text import Label
@@ -23,13 +24,15 @@ def confirm(
     plans: Sequence[Plan],
     endpoint: "Callable[[Plan], Endpoint]",
     resumption: Resumption | None,
+    rule: Confirmation,
 ) -> None:
-    """Ask for confirmation before destructive actions on a hub that is not on this machine.
+    """Ask for confirmation before anything is sent to a hub that is not on this machine.
 
     Args:
         plans: The plans of the run. Their actions count, not the rows of these.
         endpoint: Returns the endpoint of a plan.
         resumption: What a resumed run does; actions that it does not run do not count.
+        rule: What is confirmed.
 
     Raises:
         UsageError: The answer is not yes, or stdin or stderr is no terminal.
@@ -37,7 +40,7 @@ def confirm(
     counts: Counter[tuple[str, str, str, str]] = Counter()
     for plan in plans:
         if not _is_local(endpoint(plan)):
-            for (what, unit), count in _destructive_effects(plan, resumption).items():
+            for (what, unit), count in _effects(plan, resumption, rule).items():
                 counts[what, unit, plan.hub, endpoint(plan).host] += count
     if not counts:
         return
@@ -52,6 +55,24 @@ def confirm(
     click.echo("Continue? [y/N] ", err=True, nl=False)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise UsageError("nothing was sent; answer `y` to continue, or use --yes")
+
+
+def _effects(
+    plan: Plan, resumption: Resumption | None, rule: Confirmation
+) -> Counter[tuple[str, str]]:
+    """Count what is confirmed by a rule; what needs most attention comes last."""
+    if rule is Confirmation.NEVER:
+        return Counter()
+    effects = _destructive_effects(plan, resumption)
+    whole = Counter({("run", "action"): _steps(plan, resumption)})
+    return whole + effects if rule is Confirmation.ALWAYS else effects
+
+
+def _steps(plan: Plan, resumption: Resumption | None) -> int:
+    """Return how many actions a run, or what is left of it, sends."""
+    if resumption is None:
+        return plan.total
+    return sum(resumption.runs(step) for step in plan.steps())
 
 
 def _destructive_effects(plan: Plan, resumption: Resumption | None) -> Counter[tuple[str, str]]:

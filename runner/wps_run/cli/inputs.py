@@ -2,8 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,8 +11,10 @@ from wps_run import input_limits
 from wps_run.actions.fields import NAME_LIMIT
 from wps_run.actions.names import name_error
 from wps_run.checking import load_variables, read_text
+from wps_run.cli.configuration import FILE, Decorated, override_option
 from wps_run.document.loader import decode, load
 from wps_run.playbook.model import Playbook, read_playbook
+from wps_run.playbook.options import ALLOW_ENV
 from wps_run.playbook.variables import VariableValue
 from wps_run.problems import (
     PlaybookError,
@@ -27,14 +29,6 @@ from wps_run.text import escape_invisible, truncate_middle
 
 if TYPE_CHECKING:
     from wps_run.emulator.seed import SeedClient
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-
-ALLOW_VARIABLE = "WPS_RUN_ALLOW_ENV"
-"""The environment variable with the names that `--allow-env` allows."""
-
-FILE = click.Path(readable=False)
-"""The type of arguments that name a file, so that shells complete them. Nothing is checked."""
 
 STDIN = "-"
 STDIN_NAME = "<stdin>"
@@ -54,17 +48,7 @@ def _assignments(
 
 def variable_options(command: Decorated) -> Decorated:
     """Add `--var`, `--vars-file` and `--allow-env`."""
-    command = click.option(
-        "--allow-env",
-        "allowed_environment",
-        multiple=True,
-        metavar="NAME",
-        envvar=ALLOW_VARIABLE,
-        show_envvar=True,
-        help="Allow ${env.NAME} although its name or value is that of a key, token or password. "
-        "Playbooks cannot allow it themselves. Repeatable; names in the variable are separated by "
-        "spaces.",
-    )(command)
+    command = override_option(ALLOW_ENV, metavar="NAME")(command)
     command = click.option(
         "--vars-file",
         "vars_files",

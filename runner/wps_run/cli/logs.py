@@ -8,7 +8,7 @@ from typing import TextIO
 
 import click
 
-from wps_run.cli.inputs import Decorated
+from wps_run.cli.configuration import Decorated
 from wps_run.redaction import NO_SECRETS, Secrets
 
 LEVELS = ("debug", "info", "warning", "error")

@@ -11,9 +11,8 @@ from click.core import ParameterSource
 
 from wps_run import input_limits
 from wps_run.checking import read_text
+from wps_run.cli.configuration import FILE, Decorated, override_option, parameter_name
 from wps_run.cli.inputs import (
-    FILE,
-    Decorated,
     read_seed_file,
     read_variables,
     variable_options,
@@ -27,82 +26,26 @@ from wps_run.connect.settings import (
     resolve_endpoint,
     resolve_hub,
 )
-from wps_run.document.scalars import resolve_plain
 from wps_run.planning import RunOverrides
-from wps_run.playbook.compiled_schema import compile_schema
-from wps_run.playbook.messages import value_error
 from wps_run.playbook.options import (
+    CA_BUNDLE,
     CONNECTION,
-    DURATION,
+    ENDPOINT,
+    HEADER,
     HUB,
-    TIMEOUT,
-    Option,
+    SETTINGS,
     RunOptions,
     flagged_options,
     merge_options,
     parse_duration,
 )
 from wps_run.playbook.shards import SHARD_VARIABLE, SHARDS_VARIABLE, resolve_shard
-from wps_run.problems import JournalError, SettingsError, UsageError, shorten
+from wps_run.problems import JournalError, SettingsError, UsageError
 from wps_run.redaction import Secrets, mask_secrets
 
 if TYPE_CHECKING:
     from wps_run.emulator.seed import SeedClient
     from wps_run.journal.format import KeptOptions
-
-
-class OptionValue(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no generics
-    """The value of a playbook's key, which accepts what the playbook accepts."""
-
-    def __init__(self, option: Option) -> None:
-        self.name = option.key
-        self._option = option
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        schema = self._option.schema
-        plain = resolve_plain(value) if schema.get("type") != "string" else value
-        if not compile_schema(schema)(plain):
-            message = value_error(param.opts[0] if param else self.name, schema, plain, value)
-            self.fail(shorten(message), param, ctx)
-        return plain
-
-
-def override_option(option: Option, path: Sequence[str] = ()) -> Callable[[Decorated], Decorated]:
-    """Make the click option of a playbook key that has a flag.
-
-    Args:
-        option: The key.
-        path: Leads to the key; () for a command that reads no playbook.
-    """
-    if option.flag is None:
-        raise ValueError(f"`{option.key}` has no flag")
-    value_type, metavar = _type_of(option)
-    return click.option(
-        option.flag,
-        type=value_type,
-        metavar=metavar,
-        help=f"{option.summary} {_range_of(option)}{_overrides(path)}".rstrip(),
-        show_default=option.shown_default or None,
-    )
-
-
-def _overrides(path: Sequence[str]) -> str:
-    return f"Overrides `{'.'.join(path)}` in the playbook." if path else ""
-
-
-def _range_of(option: Option) -> str:
-    return f"Range: {option.shown_range}. " if option.shown_range else ""
-
-
-def _type_of(option: Option) -> tuple["click.ParamType[Any]", str | None]:
-    schema = option.schema
-    if "enum" in schema:
-        return click.Choice(schema["enum"]), None
-    if schema in (DURATION, TIMEOUT):
-        return OptionValue(option), "TIME"
-    if schema["type"] in {"integer", "number"}:
-        return OptionValue(option), "N"
-    return click.STRING, "NAME"
 
 
 def run_options(command: Decorated) -> Decorated:
@@ -148,10 +91,10 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
         options=_options_in(values),
         variables=read_variables(values["assignments"], values["vars_files"]),
         environment=read_environment(values.get("settings")),
-        allowed_environment=values["allowed_environment"],
+        allowed_environment=values["allow_env"],
         hub=binding.hub if values["hub"] is None else values["hub"],
         connection=values.get("connection") or binding.connection,
-        headers=values.get("headers", ()),
+        headers=values.get("header", ()),
         shard=(
             resolve_shard(values["shard"], values["shards"], os.environ)
             if "shard" in values
@@ -164,18 +107,13 @@ def _options_in(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of the command line, by parameter name, as a playbook has them."""
     options: dict[str, Any] = {}
     for (*groups, key), option in flagged_options():
-        value = values.get(_parameter_name(option))
+        value = values.get(parameter_name(option))
         if value is not None:
             parent = options
             for group in groups:
                 parent = parent.setdefault(group, {})
             parent[key] = value
     return options
-
-
-def _parameter_name(option: Option) -> str:
-    """Return the name under which click passes the value of a flag."""
-    return (option.flag or "").removeprefix("--").replace("-", "_")
 
 
 class HeaderSetting(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no generics
@@ -194,21 +132,8 @@ class HeaderSetting(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has
 
 def gateway_options(command: Decorated) -> Decorated:
     """Add `--endpoint` and `--header`."""
-    command = click.option(
-        "--header",
-        "headers",
-        type=HeaderSetting(),
-        multiple=True,
-        metavar="NAME=SETTING",
-        help="Add this header to each request, with the value of a setting, such as the key of a "
-        "gateway. Repeatable.",
-    )(command)
-    return click.option(
-        "--endpoint",
-        metavar="URL",
-        help="Send requests to this reverse proxy or gateway: `https://HOST[:PORT][/PATH]`. Tokens "
-        "are still for the service's own endpoint.",
-    )(command)
+    header = override_option(HEADER, type=HeaderSetting(), metavar="NAME=SETTING")
+    return override_option(ENDPOINT, metavar="URL")(header(command))
 
 
 def records_option(command: Decorated) -> Decorated:
@@ -224,12 +149,7 @@ def records_option(command: Decorated) -> Decorated:
 
 def ca_bundle_option(command: Decorated) -> Decorated:
     """Add `--ca-bundle`."""
-    return click.option(
-        "--ca-bundle",
-        type=FILE,
-        metavar="FILE",
-        help="Trust the certificates in this PEM file in addition to the system's.",
-    )(command)
+    return override_option(CA_BUNDLE, type=FILE, metavar="FILE")(command)
 
 
 def hub_options(command: Decorated) -> Decorated:
@@ -279,7 +199,7 @@ def hub_access(values: Mapping[str, Any]) -> HubAccess:
     """
     binding = read_binding(values["function_json"])
     environment = read_environment(values["settings"])
-    headers = values["headers"]
+    headers = values["header"]
     connection = values["connection"] or binding.connection or str(CONNECTION.default)
     endpoint = resolve_endpoint(connection, environment, values["endpoint"], headers)
     hub = resolve_hub(values["hub"] or binding.hub, environment)
@@ -343,18 +263,24 @@ _NOT_KEPT = frozenset(
 variables have their own entries. A journal keeps all others, future ones too."""
 
 
-def given_options(context: click.Context) -> "KeptOptions":
+def given_options(context: click.Context, recorded: "KeptOptions | None" = None) -> "KeptOptions":
     """Return the options that a journal keeps, as the user gave them, by name.
 
     Files are absolute, so that they are found from another folder. Secrets are masked: a
     rehearsal does not check what a run against the service would refuse.
+
+    Args:
+        context: The context of the command.
+        recorded: The options of the journal that is resumed. An environment variable, which is
+            for all runs, does not override them.
     """
     parser = context.command.make_parser(context)
     parsed, _, _ = parser.parse_args(args=list(context.meta[_ARGUMENTS]))
     given: dict[str, str | bool | tuple[str, ...]] = {}
     for name, option in _kept_options(context.command):
         value, source = option.consume_value(context, parsed)
-        if source not in {ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT}:
+        is_variable = source is ParameterSource.ENVIRONMENT and name not in (recorded or {})
+        if source is not ParameterSource.COMMANDLINE and not is_variable:
             continue
         kept = _kept_form(option.type)
         if isinstance(value, bool):
@@ -459,12 +385,7 @@ def settings_options(command: Decorated) -> Decorated:
         help="Take hub and connection from the Web PubSub binding of this function.json, in place "
         "of those of the playbook; --hub and --connection override it.",
     )(command)
-    return click.option(
-        "--settings",
-        type=FILE,
-        metavar="FILE",
-        help="Read settings from a Functions local.settings.json. The environment overrides it.",
-    )(command)
+    return override_option(SETTINGS, type=FILE, metavar="FILE")(command)
 
 
 def read_binding(function_json: str | None) -> FunctionBinding:

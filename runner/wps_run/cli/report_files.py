@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-from wps_run.cli.inputs import Decorated
+from wps_run.cli.configuration import Decorated
 from wps_run.cli.terminal import show_message
 from wps_run.problems import UsageError
 from wps_run.report.formats import FILE_FORMATS, help_of, suffix_list

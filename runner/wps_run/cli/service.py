@@ -29,7 +29,7 @@ class ServiceAccess(NamedTuple):
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
         """Return it from the parameters of a command; other entries are ignored."""
-        return cls(values["endpoint"], values["headers"], values["ca_bundle"])
+        return cls(values["endpoint"], values["header"], values["ca_bundle"])
 
     def endpoint(self, plan: Plan) -> Endpoint:
         """Return where the actions of a plan are sent.

@@ -115,6 +115,14 @@ class Delivery(StrEnum):
     AT_LEAST_ONCE = "atLeastOnce"
 
 
+class Confirmation(StrEnum):
+    """What is confirmed before it is sent to a hub that is not on this machine."""
+
+    ALWAYS = "always"
+    DESTRUCTIVE = "destructive"
+    NEVER = "never"
+
+
 class MissingRule(StrEnum):
     """What happens to an action whose user or connection does not exist (404)."""
 
@@ -144,8 +152,13 @@ def parse_on_missing(value: str | Mapping[str, str | float]) -> OnMissing:
     return OnMissing(MissingRule.WAIT, parse_duration(value["wait"]))
 
 
+def variable_of(flag: str) -> str:
+    """Return the environment variable for a flag: `WPS_RUN_ON_ERROR` for `--on-error`."""
+    return f"WPS_RUN_{flag.removeprefix('--').upper().replace('-', '_')}"
+
+
 class Option(NamedTuple):
-    """A key of a playbook.
+    """A key of a playbook, or of a configuration file.
 
     Attributes:
         key: The key.
@@ -170,6 +183,11 @@ class Option(NamedTuple):
     flag: str | None = None
     per_action: bool = False
     group: type | None = None
+
+    @property
+    def variable(self) -> str:
+        """The environment variable for the flag."""
+        return variable_of(self.flag or self.key)
 
     @property
     def shown_default(self) -> str:
@@ -407,6 +425,67 @@ CONNECTION = Option(
     default="WebPubSubConnectionString",
     flag="--connection",
 )
+CONFIRM = Option(
+    "confirm",
+    "Choose what is confirmed before it is sent to a hub that is not on this machine: every run, "
+    "the actions that cannot be undone, or nothing.",
+    _choice(Confirmation),
+    default="destructive",
+    choices={
+        "always": "every run",
+        "destructive": "`closeAllConnections`, `closeGroupConnections` and `prune`",
+        "never": "nothing, as with --yes",
+    },
+    parse=Confirmation,
+    flag="--confirm",
+)
+_TEXTS: Schema = MappingProxyType(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+)
+"""The schema of an option that can be given several times."""
+
+ENDPOINT = Option(
+    "endpoint",
+    "Send requests to this reverse proxy or gateway: `https://HOST[:PORT][/PATH]`. Tokens are "
+    "still for the service's own endpoint.",
+    _STRING,
+    flag="--endpoint",
+)
+HEADER = Option(
+    "header",
+    "Add this header to each request, with the value of a setting, such as the key of a gateway. "
+    "Repeatable.",
+    _TEXTS,
+    flag="--header",
+)
+SETTINGS = Option(
+    "settings",
+    "Read settings from a Functions local.settings.json. The environment overrides it.",
+    _STRING,
+    flag="--settings",
+)
+CA_BUNDLE = Option(
+    "ca-bundle",
+    "Trust the certificates in this PEM file in addition to the system's.",
+    _STRING,
+    flag="--ca-bundle",
+)
+ALLOW_ENV = Option(
+    "allow-env",
+    "Allow ${env.NAME} although its name or value is that of a key, token or password. Playbooks "
+    "cannot allow it themselves. Repeatable; names in the variable are separated by spaces.",
+    _TEXTS,
+    flag="--allow-env",
+)
+YES = Option(
+    "yes",
+    "Confirm the run, or the actions that ask first. Needed where there is no terminal.",
+    MappingProxyType({"type": "boolean"}),
+    flag="--yes",
+)
+ACCESS_OPTIONS = (ENDPOINT, HEADER, SETTINGS, CA_BUNDLE, ALLOW_ENV, YES)
+"""Options that no playbook has: where requests and secrets go, and whether that is asked."""
+
 _SINGLE_VALUE = [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]
 CELL: Schema = MappingProxyType({"anyOf": [*_SINGLE_VALUE, {"type": "null"}]})
 ROWS: tuple[Schema, ...] = (

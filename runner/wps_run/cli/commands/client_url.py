@@ -97,7 +97,7 @@ def command(
     settings: str | None,
     function_json: str | None,
     endpoint: str | None,
-    headers: tuple[tuple[str, str], ...],
+    header: tuple[tuple[str, str], ...],
 ) -> int:
     """Print a URL with which a WebSocket client connects.
 
@@ -115,7 +115,7 @@ def command(
     options.validate()
     binding = read_binding(function_json)
     name = connection or binding.connection or checking.DEFAULT_CONNECTION
-    service = resolve_endpoint(name, environment, endpoint, headers)
+    service = resolve_endpoint(name, environment, endpoint, header)
     hub_name = resolve_hub(hub or binding.hub, environment)
     if service.identity:
         token = asyncio.run(_request_token(service, hub_name, options))

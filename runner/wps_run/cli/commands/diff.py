@@ -10,12 +10,14 @@ from typing import Any
 import click
 
 from wps_run import planning, reading
-from wps_run.cli.inputs import FILE, read_inputs
+from wps_run.cli.configuration import FILE, override_option
+from wps_run.cli.inputs import (
+    read_inputs,
+)
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import (
     ca_bundle_option,
     gateway_options,
-    override_option,
     overrides_from,
     records_option,
     rehearsal_arguments,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wps_run.cli.inputs import FILE
+from wps_run.cli.configuration import FILE
 from wps_run.playbook.schema import SCHEMA_FILES, schema_text
 from wps_run.problems import UsageError
 

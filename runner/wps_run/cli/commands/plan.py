@@ -9,11 +9,14 @@ from typing import Any
 import click
 
 from wps_run import planning
-from wps_run.cli.inputs import FILE, dry_run_option, read_inputs
+from wps_run.cli.configuration import FILE, override_option
+from wps_run.cli.inputs import (
+    dry_run_option,
+    read_inputs,
+)
 from wps_run.cli.options import (
     ca_bundle_option,
     gateway_options,
-    override_option,
     overrides_from,
     run_options,
     settings_options,

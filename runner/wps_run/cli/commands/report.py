@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from wps_run.cli.inputs import FILE
+from wps_run.cli.configuration import FILE
 from wps_run.cli.journals import warn_if_unchecked
 from wps_run.cli.report_files import report_option, report_paths, write_reports
 from wps_run.cli.run_output import text_reporter

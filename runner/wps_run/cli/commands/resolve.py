@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from msgspec import UNSET, structs
 
-from wps_run.cli.inputs import FILE
+from wps_run.cli.configuration import FILE
 from wps_run.cli.journals import recorded_paths, resume_command, resume_notes, warn_if_unchecked
 from wps_run.cli.terminal import show_message
 from wps_run.execution.errors import skip_error

@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from wps_run import planning, reading, running
-from wps_run.actions.table import ACTIONS
+from wps_run.cli.configuration import FILE, override_option
 from wps_run.cli.confirmation import confirm
 from wps_run.cli.errors import report_error
-from wps_run.cli.inputs import FILE, STDIN, read_inputs
+from wps_run.cli.inputs import (
+    STDIN,
+    read_inputs,
+)
 from wps_run.cli.journals import (
     JournalOptions,
     kept_options,
@@ -35,7 +38,6 @@ from wps_run.cli.options import (
     ca_bundle_option,
     gateway_options,
     given_options,
-    override_option,
     overrides_from,
     plan_command,
     rehearsal_arguments,
@@ -62,7 +64,7 @@ from wps_run.journal.store import MOST_JOURNALS
 from wps_run.journal.writer import read_journal
 from wps_run.planning import Plan
 from wps_run.playbook.live import LiveGroups
-from wps_run.playbook.options import CONNECTION
+from wps_run.playbook.options import CONFIRM, CONNECTION, YES, Confirmation
 from wps_run.problems import PlaybookError, UsageError, is_out_of_files
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
 from wps_run.report.values import value_text
@@ -87,7 +89,7 @@ class RunArguments:
     absent: tuple[tuple[str, float | None], ...]
     seed: str | None
     endpoint: str | None
-    headers: tuple[tuple[str, str], ...]
+    header: tuple[tuple[str, str], ...]
     ca_bundle: str | None
     output: str
     journal: str | None
@@ -97,6 +99,7 @@ class RunArguments:
     failed: bool
     skip_failed: bool
     reports: tuple[str, ...]
+    confirm: str | None
     yes: bool
     only_changes: bool
     quiet: bool
@@ -112,7 +115,7 @@ class RunArguments:
     @property
     def access(self) -> ServiceAccess:
         """How the service is reached."""
-        return ServiceAccess(self.endpoint, self.headers, self.ca_bundle)
+        return ServiceAccess(self.endpoint, self.header, self.ca_bundle)
 
     def journal_options(self) -> JournalOptions:
         """Return the options of the journal, checked."""
@@ -187,13 +190,8 @@ def _point_to_plan(context: click.Context, _: click.Parameter, value: object) ->
     is_flag=True,
     help="With --resume: do not retry the action whose failure stopped the run.",
 )
-@click.option(
-    "--yes",
-    is_flag=True,
-    help="Confirm actions that ask first: "
-    f"{', '.join(action.name for action in ACTIONS.values() if action.is_destructive)} on a hub "
-    "that is not on this machine. Needed where there is no terminal.",
-)
+@override_option(CONFIRM)
+@override_option(YES)
 @click.option(
     "--only-changes",
     is_flag=True,
@@ -229,9 +227,10 @@ def command(**values: Any) -> int:
     """
     context = click.get_current_context()
     args = RunArguments.of(values)
-    journal, given = args.journal_options(), given_options(context)
+    journal = args.journal_options()
     history = read_journal(Path(journal.resume)) if journal.resume else None
     recorded = (history.options if history else None) or {}
+    given = given_options(context, recorded)
     if journal.resume:
         values |= reused_values(context, recorded, given, journal.resume)
         args = RunArguments.of(values)
@@ -369,7 +368,8 @@ def _service_context(
     """Prepare a run against the service; errors in its settings show before the run starts."""
     endpoints = [args.access.endpoint(plan) for plan in plans]
     if not args.yes:
-        confirm(plans, lambda plan: endpoints[plan.number], resumption)
+        rule = Confirmation(args.confirm or Confirmation.DESTRUCTIVE)
+        confirm(plans, lambda plan: endpoints[plan.number], resumption, rule)
     hosts = [endpoint.host for endpoint in endpoints]
     run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
     in_place = _in_place(args, plans, resumption) if args.only_changes else b""

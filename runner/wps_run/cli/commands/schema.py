@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from wps_run import input_limits
-from wps_run.cli.inputs import FILE
+from wps_run.cli.configuration import FILE
 from wps_run.cli.terminal import show_message
 from wps_run.playbook.files import read_input
 from wps_run.playbook.rows import InputError

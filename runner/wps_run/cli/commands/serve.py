@@ -9,7 +9,10 @@ import click
 
 from wps_run import input_limits
 from wps_run.checking import read_text
-from wps_run.cli.inputs import FILE, read_seed_file
+from wps_run.cli.configuration import FILE
+from wps_run.cli.inputs import (
+    read_seed_file,
+)
 from wps_run.cli.options import fault_options
 from wps_run.cli.terminal import interrupting_signals, show_message
 from wps_run.problems import UsageError

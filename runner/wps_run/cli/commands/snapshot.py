@@ -8,7 +8,10 @@ from typing import Any
 import click
 
 from wps_run import input_limits
-from wps_run.cli.inputs import FILE, check_name
+from wps_run.cli.configuration import FILE
+from wps_run.cli.inputs import (
+    check_name,
+)
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import HubAccess, hub_access, hub_options
 from wps_run.cli.report_files import write_whole

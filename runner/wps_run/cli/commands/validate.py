@@ -11,9 +11,9 @@ from typing import NamedTuple
 import click
 
 from wps_run import checking, input_limits
+from wps_run.cli.configuration import FILE
 from wps_run.cli.errors import NOTHING_SENT
 from wps_run.cli.inputs import (
-    FILE,
     STDIN,
     check_count,
     dry_run_option,
@@ -79,7 +79,7 @@ def command(
     paths: tuple[str, ...],
     assignments: tuple[tuple[str, str], ...],
     vars_files: tuple[str, ...],
-    allowed_environment: tuple[str, ...],
+    allow_env: tuple[str, ...],
     form: str,
     *,
     binding_only: bool,
@@ -111,7 +111,7 @@ def command(
         checking.validate,
         variables=variables,
         binding_only=binding_only,
-        allowed_environment=allowed_environment,
+        allowed_environment=allow_env,
         environment=os.environ,
     )
     found = _validate(files, check, assigned)

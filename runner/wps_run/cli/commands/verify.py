@@ -9,8 +9,12 @@ import click
 
 from wps_run import checking, planning
 from wps_run.cli.commands.run import run_and_report
+from wps_run.cli.configuration import FILE
 from wps_run.cli.errors import show_warnings
-from wps_run.cli.inputs import FILE, read_inputs, variable_options
+from wps_run.cli.inputs import (
+    read_inputs,
+    variable_options,
+)
 from wps_run.cli.journals import JournalOptions
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import hub_options, overrides_from
