@@ -9,7 +9,7 @@ from wps_run import input_limits
 from wps_run.document.loader import decode, load, parse
 from wps_run.input_limits import Limit
 from wps_run.playbook.contradictions import contradictions
-from wps_run.playbook.expectations import ExpectationCheck, check_expectations
+from wps_run.playbook.expectations import Expectation, ExpectationCheck, check_expectations
 from wps_run.playbook.files import Files, open_input, read_input, require_below
 from wps_run.playbook.lint import (
     PlaybookOfRun,
@@ -17,6 +17,7 @@ from wps_run.playbook.lint import (
     find_not_in_binding,
     find_unused_assignments,
     find_warnings,
+    used_in,
     used_variables,
 )
 from wps_run.playbook.live import LiveGroups
@@ -196,16 +197,24 @@ def _find_warnings(
 
 def expectations_of(playbook: Playbook, scope: VariableScope) -> ExpectationCheck:
     """Check the expectations of a playbook, together too. They are numbered from 0."""
-    document = playbook.document
-    problems, expectations = check_expectations(
-        document, playbook.expectations, scope, slash_in_names=playbook.slash_in_names
-    )
+    problems: list[Problem] = []
+    expectations: list[Expectation] = []
+    for part in playbook.parts:
+        of_part = check_expectations(
+            part.document,
+            part.expectations,
+            scope.of(part),
+            slash_in_names=part.slash_in_names,
+            first=len(expectations),
+        )
+        problems += of_part.problems
+        expectations += of_part.expectations
     mask = scope.secrets.mask
     found = (
         problem._replace(message=mask(problem.message))
-        for problem in contradictions((document, (), each) for each in expectations)
+        for problem in contradictions((each.document, (), each) for each in expectations)
     )
-    return ExpectationCheck(tuple(limited((*problems, *found))), expectations)
+    return ExpectationCheck(tuple(limited((*problems, *found))), tuple(expectations))
 
 
 def scope_of(  # noqa: PLR0913 -- what `${…}` can name, by name
@@ -232,10 +241,11 @@ def scope_of(  # noqa: PLR0913 -- what `${…}` can name, by name
         root: The folder below which all files of the playbook must be, or None.
         live: The groups that were read of the service; None if none was.
     """
-    document, declarations = playbook.document, playbook.declarations
-    resolved = resolve_variables(document, playbook.variables, declarations, variables)
+    part = playbook.parts[0]
+    document, declarations = part.document, part.declarations
+    resolved = resolve_variables(document, part.variables, declarations, variables)
     if environment is not None:
-        missing = missing_problems(document, declarations, resolved, used_variables(playbook))
+        missing = missing_problems(document, declarations, resolved, used_in(part))
         resolved = resolved._replace(problems=(*resolved.problems, *missing))
     return VariableScope(
         resolved,

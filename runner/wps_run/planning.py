@@ -15,14 +15,13 @@ from wps_run.checking import (
     scope_of,
 )
 from wps_run.connect.settings import resolve_connection, resolve_endpoint, resolve_hub
-from wps_run.document.document import Path
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.input_limits import ACTIONS, EXPECTATIONS
 from wps_run.playbook.contradictions import contradictions
 from wps_run.playbook.expectations import EXPECT, Expectation
 from wps_run.playbook.lint import PlaybookOfRun, find_late_changes
 from wps_run.playbook.live import LiveGroups
-from wps_run.playbook.model import Playbook, variables_of
+from wps_run.playbook.model import ActionTemplate, Playbook, variables_of
 from wps_run.playbook.options import Mode, OnError, RunOptions, merge_options
 from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
 from wps_run.playbook.shards import Shard
@@ -31,6 +30,7 @@ from wps_run.playbook.steps import (
     StepCheck,
     UnreadAction,
     check_steps,
+    key_position,
     live_sources_of,
     make_steps,
     repeated_group,
@@ -313,16 +313,14 @@ def _check_together(plans: Sequence[Plan]) -> None:
         message = f"the run, with the playbooks up to this one, {EXPECTATIONS.error}"
         raise PlaybookError([document.problem(message, "too-many", (EXPECT,), at_key=True)])
     found = contradictions(
-        (plan.playbook.document, (plan.hub_key,), each)
-        for plan in plans
-        for each in plan.expectations
+        (each.document, (plan.hub_key,), each) for plan in plans for each in plan.expectations
     )
     mask = plans[-1].scope.secrets.mask
     raise_errors([problem._replace(message=mask(problem.message)) for problem in found])
 
 
 def _require_new_groups(
-    plan: Plan, groups: Mapping[str, Path], listed: dict[tuple[str, ...], Position]
+    plan: Plan, groups: Mapping[str, ActionTemplate], listed: dict[tuple[str, ...], Position]
 ) -> None:
     """Add the groups that a playbook lists to those of the playbooks before it.
 
@@ -331,14 +329,13 @@ def _require_new_groups(
     """
     hub, mask = plan.hub_key, plan.scope.secrets.mask
     problems = [
-        repeated_group(plan.playbook, path, mask(group), listed[*hub, group])
-        for group, path in groups.items()
+        repeated_group(entry, mask(group), listed[*hub, group])
+        for group, entry in groups.items()
         if (*hub, group) in listed
     ]
     if problems:
         raise PlaybookError(problems)
-    document = plan.playbook.document
-    listed.update({(*hub, group): document.position_of_key(path) for group, path in groups.items()})
+    listed.update({(*hub, group): key_position(entry) for group, entry in groups.items()})
 
 
 def _refuse_live(playbooks: Sequence[Playbook], scopes: Sequence[VariableScope]) -> None:
@@ -352,7 +349,7 @@ def _refuse_live(playbooks: Sequence[Playbook], scopes: Sequence[VariableScope])
         "without --shard"
     )
     problems = [
-        playbook.document.problem(message, "live-shard", source.path)
+        source.template.part.document.problem(message, "live-shard", source.path)
         for playbook, scope in zip(playbooks, scopes, strict=True)
         for source in live_sources_of(playbook, scope)
     ]

@@ -290,7 +290,7 @@ def _raise_limit(needed: int) -> int | None:
 def new_salt(plans: Sequence[Plan]) -> str:
     """Return a salt for a new journal; the shards of one plan share theirs."""
     if any(plan.shard for plan in plans):
-        return shared_salt(plan.playbook.document.text for plan in plans)
+        return shared_salt(part.document.text for plan in plans for part in plan.playbook.parts)
     return secrets.token_hex(16)
 
 

@@ -76,7 +76,7 @@ actions:
     dataJson: {from: "${who}", text: "<${each.text}>", n: [1, "${each.text}${who}"]}
 """
     playbook = read_playbook(text, "p.yaml")
-    steps = make_steps(playbook, VariableScope(playbook.variables), RunOptions(), "chat")
+    steps = make_steps(playbook, VariableScope(playbook.parts[0].variables), RunOptions(), "chat")
 
     who = 'Ada "A" \\ B'
     assert [json.loads(step.request.body) for step in steps] == [

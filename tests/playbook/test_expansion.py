@@ -44,7 +44,7 @@ def read(actions: str) -> Playbook:
 
 def scope(playbook: Playbook, folder: Path | str = ".") -> VariableScope:
     """What its `${…}` may name, with the files of a folder."""
-    return VariableScope(playbook.variables, {"TEAM": "red"}, Files(folder))
+    return VariableScope(playbook.parts[0].variables, {"TEAM": "red"}, Files(folder))
 
 
 def steps_of(actions: str, folder: Path | str = ".") -> list[Step]:
@@ -331,7 +331,7 @@ def _faulty(playbook: Playbook, rows: list[dict[str, str]]) -> list[set[str]]:
 
     result: list[set[str]] = [set() for _ in rows]
     names = [one.name for one in playbook.actions[0].action.fields]
-    for filled in Expansion(playbook, playbook.actions[0], VariableScope(inputs=Given("."))):
+    for filled in Expansion(playbook.actions[0], VariableScope(inputs=Given("."))):
         for problem in filled.problems:
             assert filled.item is not None
             result[filled.item].add(

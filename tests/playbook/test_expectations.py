@@ -29,9 +29,9 @@ def expect(*entries: str, top: str = "") -> str:
 def conditions(text: str, folder: Path = Path()) -> list[Condition]:
     playbook = read_playbook(text, "p.yaml")
     assert playbook.problems == ()
-    scope = VariableScope(playbook.variables, {}, Files(folder))
+    scope = VariableScope(playbook.parts[0].variables, {}, Files(folder))
     checked = check_expectations(
-        playbook.document, playbook.expectations, scope, slash_in_names=False
+        playbook.document, playbook.parts[0].expectations, scope, slash_in_names=False
     )
     assert checked.problems == ()
     return [each.condition for each in checked.expectations]
@@ -39,9 +39,9 @@ def conditions(text: str, folder: Path = Path()) -> list[Condition]:
 
 def statements(text: str) -> list[str]:
     playbook = read_playbook(text, "p.yaml")
-    scope = VariableScope(playbook.variables, {})
+    scope = VariableScope(playbook.parts[0].variables, {})
     checked = check_expectations(
-        playbook.document, playbook.expectations, scope, slash_in_names=False
+        playbook.document, playbook.parts[0].expectations, scope, slash_in_names=False
     )
     return [each.statement for each in checked.expectations]
 

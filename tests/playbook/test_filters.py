@@ -13,7 +13,7 @@ def places(filter_text: str, *lines: str, environment: dict[str, str] | None = N
         ["actions:", "- actionName: sendToAll", "  data: x", f"  filter: {filter_text}", *lines]
     )
     playbook = read_playbook(text, "p.yaml")
-    variables = {**playbook.variables, "n": "3", "who": "O'Brien"}
+    variables = {**playbook.parts[0].variables, "n": "3", "who": "O'Brien"}
     problems = check_steps(playbook, VariableScope(variables, environment)).problems
     return [f"{one.rule} {one.position}" for one in (*playbook.problems, *problems)]
 

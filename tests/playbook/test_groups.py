@@ -26,7 +26,7 @@ def read(text: str) -> Playbook:
 def scope_of(
     playbook: Playbook, live: LiveGroups | None = None, folder: Path = Path()
 ) -> VariableScope:
-    return VariableScope(playbook.variables, {}, Files(folder), live=live)
+    return VariableScope(playbook.parts[0].variables, {}, Files(folder), live=live)
 
 
 def steps_of(text: str, live: LiveGroups | None = None, folder: Path = Path()) -> list[Step]:
@@ -278,7 +278,7 @@ def test_a_file_is_read_once_to_check_it_and_once_for_the_steps(tmp_path: Path) 
 
     (tmp_path / "red.csv").write_text("userId\nada\n")
     playbook = read("groups: {red: {users: {file: red.csv}, prune: true}}")
-    unread = VariableScope(playbook.variables, {}, Counting(tmp_path))
+    unread = VariableScope(playbook.parts[0].variables, {}, Counting(tmp_path))
     earlier = check_steps(playbook, unread)
     scope = unread.with_live(live(red={"a1": "ada", "b1": "bob"}))
     checked = check_steps(playbook, scope, earlier=earlier)

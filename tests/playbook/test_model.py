@@ -73,8 +73,13 @@ actions:
     assert playbook.problems == ()
     assert (playbook.name, playbook.hub, playbook.connection) == ("Rooms", "chat", "MyHub")
     assert playbook.options == {"mode": "concurrent", "retry": {"attempts": 2}}
-    assert playbook.variables == {"code": "007", "live": "TRUE", "room": "launch", "price": "2.50"}
-    assert playbook.slash_in_names
+    assert playbook.parts[0].variables == {
+        "code": "007",
+        "live": "TRUE",
+        "room": "launch",
+        "price": "2.50",
+    }
+    assert playbook.parts[0].slash_in_names
     assert not playbook.is_bare
     first, second = playbook.actions
     assert (first.action, first.label) == (ACTIONS["sendToAll"], "Hello")

@@ -24,13 +24,15 @@ def read(actions: str) -> Playbook:
 
 def steps_of(playbook: Playbook, first: int = 0, **changes: Any) -> list[Step]:
     """Its steps in hub `chat`."""
-    scope = VariableScope(playbook.variables, {"TEAM": "red"})
+    scope = VariableScope(playbook.parts[0].variables, {"TEAM": "red"})
     return list(make_steps(playbook, scope, RunOptions(**changes), "chat", first=first))
 
 
 def problems_of(playbook: Playbook) -> list[str]:
     """What filling in the variables brings to light."""
-    scope = VariableScope(playbook.variables, {"TEAM": "red", "SLASH": "a/b", "LONG": "x" * 1025})
+    scope = VariableScope(
+        playbook.parts[0].variables, {"TEAM": "red", "SLASH": "a/b", "LONG": "x" * 1025}
+    )
     return [format_problem(problem) for problem in check_steps(playbook, scope).problems]
 
 
@@ -137,7 +139,7 @@ def test_nothing_is_judged_that_only_run_time_knows() -> None:
     """Validation is offline; an environment variable may be set where the playbook runs."""
     playbook = read("  - {actionName: sendToAll, data: x, dataType: '${env.TYPE}'}\n")
 
-    assert check_steps(playbook, VariableScope(playbook.variables, None)).problems == ()
+    assert check_steps(playbook, VariableScope(playbook.parts[0].variables, None)).problems == ()
 
 
 def test_a_bad_value_never_becomes_a_step() -> None:
@@ -165,7 +167,7 @@ def test_the_check_counts_the_steps_that_are_made() -> None:
         "  - {actionName: sendToAll, data: '${room}'}\n"
         "  - {actionName: sendToAll, data: x}\n"
     )
-    check = check_steps(playbook, VariableScope(playbook.variables, {}))
+    check = check_steps(playbook, VariableScope(playbook.parts[0].variables, {}))
 
     assert (check.problems, check.steps, check.owned) == ((), 5, 5)
     steps = steps_of(playbook, first=2)

@@ -41,7 +41,7 @@ def state() -> SimulatedState:
 async def check(entry: str, state: SimulatedState, *, rehearsed: bool = True) -> ExpectationResult:
     playbook = read_playbook(f"hub: chat\nexpect:\n  - {entry}\n", "p.yaml")
     checked = check_expectations(
-        playbook.document, playbook.expectations, VariableScope(), slash_in_names=False
+        playbook.document, playbook.parts[0].expectations, VariableScope(), slash_in_names=False
     )
     (expectation,) = checked.expectations
     return await check_expectation(expectation, state, state if rehearsed else None, str)

@@ -126,7 +126,7 @@ class GroupMembers:
     def __init__(self, playbook: Playbook, scope: VariableScope, *, is_whole: bool) -> None:
         self.is_whole = is_whole
         self._scope = scope
-        self._paths = {item.path for item in playbook.actions if item.prunes or is_whole}
+        self._entries = {item.entry for item in playbook.actions if item.prunes or is_whole}
         self._names: dict[str, dict[str, set[str]]] = {"userId": {}, "connectionId": {}}
         self._incomplete: set[str] = set()
 
@@ -134,7 +134,7 @@ class GroupMembers:
         self, template: ActionTemplate, expansion: Iterable[ExpandedAction]
     ) -> Iterator[ExpandedAction]:
         """Return the expanded actions of one action; record whom they add, if it is needed."""
-        if not is_of_group(template) or template.prunes or template.path not in self._paths:
+        if not is_of_group(template) or template.prunes or template.entry not in self._entries:
             return iter(expansion)
         return self._record(template, expansion)
 
@@ -142,7 +142,7 @@ class GroupMembers:
         self, template: ActionTemplate, expansion: Iterable[ExpandedAction]
     ) -> Iterator[ExpandedAction]:
         try:
-            group = substitute(template.values["group"], self._scope)
+            group = substitute(template.values["group"], self._scope.of(template.part))
         except (UnusableReferenceError, NotYetKnownError, TooLongError):
             yield from expansion
             return
@@ -200,15 +200,14 @@ class Expansion:
 
     def __init__(
         self,
-        playbook: Playbook,
         template: ActionTemplate,
         scope: VariableScope,
         members: GroupMembers | None = None,
     ) -> None:
-        self._playbook = playbook
-        self._document = playbook.document
+        self._document = template.part.document
+        self._slash_in_names = template.part.slash_in_names
         self._template = template
-        self._scope = scope
+        self._scope = scope.of(template.part)
         self._members = members
         self.is_known = True
         self._problems: list[Problem] = []
@@ -228,7 +227,7 @@ class Expansion:
         if self._problems:
             yield self._rejected(self._problems)
         elif self._template.for_each is None:
-            row = Row({}, self._document.position(self._template.path))
+            row = Row({}, self._template.position)
             yield from self._expand_first(row, None)
         else:
             yield from self._expand_rows()
@@ -419,7 +418,7 @@ class Expansion:
             _SourceError: The group cannot have this name.
         """
         error = name_error(group, NAME_LIMIT)
-        if not error and "/" in group and not self._playbook.slash_in_names:
+        if not error and "/" in group and not self._slash_in_names:
             error = (
                 "has a `/`, which the service reads as `%2F`, so that another group would be read "
                 "(`slashInNames: allow` reads it anyway)"
@@ -541,7 +540,7 @@ class Expansion:
                 self._template.action,
                 [key for key in self._functions if key != "name"],
                 data_type_of(self._constants),
-                slash_in_names=self._playbook.slash_in_names,
+                slash_in_names=self._slash_in_names,
             )
             self._predicates = tuple(predicates.items())
         if self.has_known_rows and (not problems or item is not None):
@@ -592,7 +591,7 @@ class Expansion:
         if "dataFile" in values:
             mapping["data"] = _DATA_PLACEHOLDER[data_type_of(values)]
         findings = default_validator().validate_action(
-            mapping, SchemaForm.EXPANDED, slash_in_names=self._playbook.slash_in_names
+            mapping, SchemaForm.EXPANDED, slash_in_names=self._slash_in_names
         )
         for finding in findings:
             if self._varies(finding.path) is varying:
@@ -630,7 +629,7 @@ class Expansion:
 
     def _rejected(self, problems: list[Problem]) -> ExpandedAction:
         """Report problems of the action itself, which are the same in every row."""
-        position = self._document.position(self._template.path)
+        position = self._template.position
         return ExpandedAction(self._template, None, position, {}, None, tuple(problems))
 
     def _rejected_row(self, row: Row, item: int | None, findings: list[Finding]) -> ExpandedAction:

@@ -386,7 +386,8 @@ class Expectation:
         recorded_statement: The same without a message, for a journal.
         source: `file:line`.
         within: How long it may take until the condition holds, in seconds.
-        path: Its path in the playbook.
+        document: The file that has it.
+        path: Its path in the file.
     """
 
     index: int
@@ -395,6 +396,7 @@ class Expectation:
     recorded_statement: str
     source: str
     within: float
+    document: Document
     path: Path
 
 
@@ -416,6 +418,7 @@ def check_expectations(
     scope: VariableScope,
     *,
     slash_in_names: bool,
+    first: int = 0,
 ) -> ExpectationCheck:
     """Fill in the variables of expectations, and read their lists.
 
@@ -424,10 +427,11 @@ def check_expectations(
         entries: Its valid entries of `expect`, by their index in the list.
         scope: The variables and files.
         slash_in_names: Whether names in the URL path may contain `/`.
+        first: The number of the first one.
     """
     problems: list[Problem] = []
     known: list[Expectation] = []
-    for number, (index, entry) in enumerate(entries.items()):
+    for number, (index, entry) in enumerate(entries.items(), start=first):
         reader = _EntryReader(document, (EXPECT, index), entry, scope, slash_in_names)
         condition = reader.condition()
         problems += reader.problems
@@ -444,6 +448,7 @@ def check_expectations(
                     mask(statement_of(condition, shows_message=False)),
                     f"{position.file}:{position.line}",
                     parse_duration(entry.get("within", 0)),
+                    document,
                     (EXPECT, index),
                 )
             )

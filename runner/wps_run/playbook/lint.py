@@ -16,7 +16,7 @@ from wps_run.document.document import Path
 from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.foreach import strings_in
 from wps_run.playbook.groups import GROUPS
-from wps_run.playbook.model import ActionTemplate, Playbook, is_of_group
+from wps_run.playbook.model import ActionTemplate, Playbook, PlaybookPart, is_of_group
 from wps_run.playbook.options import OPTIONS, MissingRule
 from wps_run.playbook.placeholders import find_placeholders
 from wps_run.playbook.references import (
@@ -72,12 +72,13 @@ def find_warnings(
     yield from _find_repeated(playbook)
     yield from _Contradictions(playbook).find()
     for template in playbook.actions:
-        yield from _find_wasteful_values(playbook, template)
+        yield from _find_wasteful_values(template)
     yield from _find_literal_blanks(playbook)
-    yield from find_placeholders(playbook, {*playbook.declarations, *variables})
-    if environment is not None:
-        yield from _find_unset_environment(playbook, environment)
-    yield from _find_unused_variables(playbook)
+    yield from find_placeholders(playbook, variables)
+    for part in playbook.parts:
+        if environment is not None:
+            yield from _find_unset_environment(part, environment)
+        yield from _find_unused_variables(part)
 
 
 class PlaybookOfRun(NamedTuple):
@@ -95,17 +96,16 @@ def find_late_changes(run: Iterable[PlaybookOfRun]) -> Iterator[Problem]:
     """
     changes = _GroupChanges()
     for playbook, scope, hub in run:
-        sources: dict[Path, list[LiveSource]] = {}
+        sources: dict[object, list[LiveSource]] = {}
         for source in live_sources_of(playbook, scope):
-            sources.setdefault(source.template.path, []).append(source)
-        # All actions that are made from one entry of `groups` have its path.
-        for path, templates in groupby(playbook.actions, key=lambda template: template.path):
-            for source in sources.get(path, ()):
+            sources.setdefault(source.template.entry, []).append(source)
+        for entry, templates in groupby(playbook.actions, key=lambda template: template.entry):
+            for source in sources.get(entry, ()):
                 change = changes.find(hub, source.group)
                 if change:
-                    yield _late_change(playbook, scope, source, change)
+                    yield _late_change(scope, source, change)
             for template in templates:
-                changes.add(template, playbook, scope, hub)
+                changes.add(template, scope.of(template.part), hub)
 
 
 class _GroupChange(NamedTuple):
@@ -133,9 +133,7 @@ class _GroupChanges:
         )
         return change or next(matching, None)
 
-    def add(
-        self, template: ActionTemplate, playbook: Playbook, scope: VariableScope, hub: str
-    ) -> None:
+    def add(self, template: ActionTemplate, scope: VariableScope, hub: str) -> None:
         overlap = template.action.overlap
         if "groups" in template.values:
             groups = template.values["groups"]
@@ -145,9 +143,9 @@ class _GroupChanges:
             groups = ["${each}"]  # of any name
         else:
             return
-        position = playbook.document.position((*template.path, "actionName"))
+        position = template.part.document.position((*template.path, "actionName"))
         for text in groups:
-            parts = _parts_of(text, scope, playbook)
+            parts = (text,) if template.part.is_bare else _parts_of(text, scope)
             if len(parts) == 1:
                 self._by_name.setdefault((hub, parts[0]), _GroupChange(template, position))
             elif len(self._by_parts) < _MOST_PATTERNS:
@@ -160,10 +158,8 @@ _MOST_PATTERNS = 200
 _ANY = ("", "")
 
 
-def _parts_of(text: str, scope: VariableScope, playbook: Playbook) -> tuple[str, ...]:
+def _parts_of(text: str, scope: VariableScope) -> tuple[str, ...]:
     """Return the parts of a name between the cells of rows, and between what is not known."""
-    if playbook.is_bare and "${" in text:
-        return (text,)
     try:
         return parse_template(text, scope).parts[::2]
     except (UnusableReferenceError, NotYetKnownError):
@@ -183,11 +179,10 @@ def _may_be(name: str, parts: Sequence[str]) -> bool:
     return True
 
 
-def _late_change(
-    playbook: Playbook, scope: VariableScope, source: LiveSource, change: _GroupChange
-) -> Problem:
+def _late_change(scope: VariableScope, source: LiveSource, change: _GroupChange) -> Problem:
     position = change.position
-    is_other = position.file != playbook.document.file
+    document = source.template.part.document
+    is_other = position.file != document.file
     where = f"at {position}" if is_other else f"on line {position.line}"
     group = scope.secrets.mask(source.group)
     message = (
@@ -195,7 +190,7 @@ def _late_change(
         f"`{change.template.action.name}` {where} may change; run this action in a run of its own, "
         "afterwards"
     )
-    return playbook.document.problem(message, "late-change", source.path, severity=Severity.WARNING)
+    return document.problem(message, "late-change", source.path, severity=Severity.WARNING)
 
 
 def find_unused_assignments(names: Iterable[str], used: Collection[str]) -> Iterator[Problem]:
@@ -209,17 +204,22 @@ def find_unused_assignments(names: Iterable[str], used: Collection[str]) -> Iter
 
 def used_variables(playbook: Playbook) -> frozenset[str]:
     """Return the names in `${…}` in actions, groups and expectations, also with errors."""
-    texts = _texts_with_variables(playbook)
+    return frozenset().union(*(used_in(part) for part in playbook.parts))
+
+
+def used_in(part: PlaybookPart) -> frozenset[str]:
+    """Return the names in `${…}` in one file of a playbook, likewise."""
+    texts = _texts_with_variables(part)
     return frozenset(name for _, text in texts for name in referenced_names(text))
 
 
-def _texts_with_variables(playbook: Playbook) -> Iterator[tuple[Path, str]]:
+def _texts_with_variables(part: PlaybookPart) -> Iterator[tuple[Path, str]]:
     """Yield the texts whose `${…}` are replaced, also with errors, in their order with their paths.
 
     The name of a group has the path of its entry.
     """
-    data = playbook.document.data
-    if playbook.is_bare or not isinstance(data, dict):
+    data = part.document.data
+    if part.is_bare or not isinstance(data, dict):
         return
     for key, value in data.items():
         if key == GROUPS and isinstance(value, dict):
@@ -230,12 +230,12 @@ def _texts_with_variables(playbook: Playbook) -> Iterator[tuple[Path, str]]:
             yield from strings_in(value, (key,))
 
 
-def _find_unused_variables(playbook: Playbook) -> Iterator[Problem]:
-    used = used_variables(playbook) if playbook.variables else ()
-    for name in playbook.variables:
+def _find_unused_variables(part: PlaybookPart) -> Iterator[Problem]:
+    used = used_in(part) if part.variables else ()
+    for name in part.variables:
         if name not in used:
             message = f"no action uses the variable `{name}`; write `${{{name}}}`, or leave it out"
-            yield playbook.document.problem(
+            yield part.document.problem(
                 message, "unused-variable", ("vars", name), at_key=True, severity=Severity.WARNING
             )
 
@@ -251,14 +251,18 @@ def _find_repeated(playbook: Playbook) -> Iterator[Problem]:
         if template.for_each is not None:
             history.forget()
             continue
-        item = playbook.document.value_at(template.path)
+        item = template.part.document.value_at(template.path)
         locks = locks_of(template.action, template.values)
         action = repr((template.action.name, sorted(_effective_values(item))))
+        if "${" in action or template.data_file:
+            action += f" in part {id(template.part)}"  # another one has other variables and files
         first = history.find_unchanged(action, locks)
         if first is not None:
-            line = playbook.document.position(playbook.actions[first].path).line
-            message = f"line {line} has the same `{template.action.name}`; leave one of them out"
-            yield _warning(playbook, template, "actionName", message, "repeated-action")
+            place = playbook.actions[first].position
+            is_near = place.file == template.part.document.file
+            where = f"line {place.line}" if is_near else f"{place.file}:{place.line}"
+            message = f"{where} has the same `{template.action.name}`; leave one of them out"
+            yield _warning(template, "actionName", message, "repeated-action")
         if any("${" in part for lock in locks for part in lock.key):
             history.forget()
         history.add(index, action, locks)
@@ -303,10 +307,12 @@ class _Target(NamedTuple):
 
     Attributes:
         text: The value of the property.
+        part: The part of the playbook whose variables it has; None without.
         rows: A number for the source of the rows that `${each}` in it stands for; 0 without.
     """
 
     text: str
+    part: PlaybookPart | None = None
     rows: int = 0
 
 
@@ -349,18 +355,20 @@ class _Contradictions:
         """By a member, the groups that it was added to, and by which action."""
         self._granted: dict[object, int] = {}
         self._joins, self._reads = _LatestUses(), _LatestUses()
-        self._sources: dict[str, int] = {}
+        self._sources: dict[tuple[PlaybookPart, str], int] = {}
         """A number for each source of rows."""
+        self._part: PlaybookPart | None = None
+        """The part of the playbook with the current action."""
         self._rows = 0
-        """The number of the source of the current action, or 0."""
+        """The number of its source of rows, or 0."""
 
     def find(self) -> Iterator[Problem]:
         for index, template in enumerate(self._playbook.actions):
             if is_of_group(template):
                 continue  # comes first, and what removes it again is an error
-            self._rows = 0
+            self._part, self._rows = template.part, 0
             if template.for_each is not None:
-                source = json.dumps(template.for_each, sort_keys=True)
+                source = template.part, json.dumps(template.for_each, sort_keys=True)
                 self._rows = self._sources.setdefault(source, len(self._sources) + 1)
             yield from self._find_closed(template)
             yield from self._find_undone(template)
@@ -377,7 +385,7 @@ class _Contradictions:
                 f"`{template.action.name}` comes after `{closing.action.name}` at "
                 f"{self._place(closing)}, when {state}; write it before"
             )
-            yield _warning(self._playbook, template, "actionName", message, "send-after-close")
+            yield _warning(template, "actionName", message, "send-after-close")
 
     def _closing_action(self, template: ActionTemplate) -> tuple[ActionTemplate, str] | None:
         """Return the action that closed the target, and what this means for it."""
@@ -414,7 +422,7 @@ class _Contradictions:
                 f"{self._place(earlier)}, and nothing in between needs it; leave both out, or "
                 "write this one first to start afresh"
             )
-            yield _warning(self._playbook, template, "actionName", message, "undone-action")
+            yield _warning(template, "actionName", message, "undone-action")
 
     def _is_unread(self, group: _Target, added: int) -> bool:
         return self._reads.latest(group) <= added
@@ -445,7 +453,9 @@ class _Contradictions:
             self._closed.clear()
 
     def _target(self, text: str) -> _Target:
-        return _Target(text, self._rows if "${each" in text else 0)
+        if "${" not in text:
+            return _Target(text)
+        return _Target(text, self._part, self._rows if "${each" in text else 0)
 
     def _targets(self, template: ActionTemplate, *names: str) -> dict[str, _Target]:
         """Return what the action names by these properties, by their names."""
@@ -465,7 +475,7 @@ class _Contradictions:
         return tuple(self._targets(template, "connectionId", "permission", "targetName").items())
 
     def _place(self, template: ActionTemplate) -> str:
-        position = self._playbook.document.position(template.path)
+        position = template.position
         return f"{position.file}:{position.line}"
 
 
@@ -501,27 +511,27 @@ def _waits(playbook: Playbook, template: ActionTemplate) -> bool:
     return isinstance(on_missing, dict) and MissingRule.WAIT in on_missing
 
 
-def _find_wasteful_values(playbook: Playbook, template: ActionTemplate) -> Iterator[Problem]:
+def _find_wasteful_values(template: ActionTemplate) -> Iterator[Problem]:
     if template.values.get("data") == "":
         message = "`data` is empty, so that an empty message is sent; write the message"
-        yield _warning(playbook, template, "data", message, "empty-data")
+        yield _warning(template, "data", message, "empty-data")
     excluded = len(template.values.get("excluded", ()))
     if excluded > EXCLUDED_LIMIT:
         message = (
             f"`excluded` has {excluded} IDs, and all of them are part of the URL; with more than "
             f"{EXCLUDED_LIMIT} it can exceed 8 KiB, which many servers refuse; send to a group"
         )
-        yield _warning(playbook, template, "excluded", message, "many-excluded")
+        yield _warning(template, "excluded", message, "many-excluded")
     if not template.has_templates:  # else `RowLint` checks it with its variables filled in
         for name in filters_in_url(template):
             if too_long := filter_message(name, template.values[name]):
-                yield _warning(playbook, template, name, too_long, "long-filter")
+                yield _warning(template, name, too_long, "long-filter")
 
 
 def _find_no_actions(playbook: Playbook) -> Iterator[Problem]:
     data = playbook.document.data
     actions = data if playbook.is_bare else data.get("actions") if isinstance(data, dict) else None
-    has_others = playbook.actions or playbook.expectations or playbook.problems
+    has_others = playbook.actions or playbook.parts[0].expectations or playbook.problems
     if actions == [] and not has_others:
         path = () if playbook.is_bare else ("actions",)
         message = "there are no actions, so a run does nothing; add actions to this list"
@@ -529,33 +539,31 @@ def _find_no_actions(playbook: Playbook) -> Iterator[Problem]:
 
 
 def _find_literal_blanks(playbook: Playbook) -> Iterator[Problem]:
-    for path in playbook.group_paths:
-        name = str(path[-1])
+    for entry in playbook.group_entries:
+        name = str(entry.path[-1])
         if name != name.strip():
             message = f"the name of this group has blanks around it, {BLANKS}"
-            yield playbook.document.problem(
-                message, "blanks", path, at_key=True, severity=Severity.WARNING
-            )
+            yield entry.problem(message, "blanks", at_key=True, severity=Severity.WARNING)
     for template in playbook.actions:
         if not is_of_group(template):  # whose members `RowLint` checks
-            yield from _find_blanks_in(playbook, template)
+            yield from _find_blanks_in(template)
 
 
-def _find_blanks_in(playbook: Playbook, template: ActionTemplate) -> Iterator[Problem]:
+def _find_blanks_in(template: ActionTemplate) -> Iterator[Problem]:
     for field in filter(takes_no_blanks, template.action.fields):
         value = template.values.get(field.name, ())
         is_list = isinstance(value, list)
         for index, text in enumerate(value if is_list else [value]):
             if isinstance(text, str) and text != text.strip() and not field.is_expression:
-                path = (*template.path, field.name, *((index,) if is_list else ()))
+                below = (field.name, *((index,) if is_list else ()))
                 message = f"`{field.name}` has blanks around it, {BLANKS}"
-                yield playbook.document.problem(message, "blanks", path, severity=Severity.WARNING)
+                yield template.problem(message, "blanks", *below, severity=Severity.WARNING)
 
 
-def _find_unset_environment(playbook: Playbook, environment: Collection[str]) -> Iterator[Problem]:
+def _find_unset_environment(part: PlaybookPart, environment: Collection[str]) -> Iterator[Problem]:
     """Yield a warning for each environment variable that is used and not set, at its first use."""
     first_uses: dict[str, Path] = {}
-    for path, text in _texts_with_variables(playbook):
+    for path, text in _texts_with_variables(part):
         for name in referenced_names(text):
             if name.startswith("env."):
                 first_uses.setdefault(name, path)
@@ -568,7 +576,7 @@ def _find_unset_environment(playbook: Playbook, environment: Collection[str]) ->
             "environment or in the file of --settings"
         )
         problem = reference_problem(
-            playbook.document,
+            part.document,
             path,
             f"${{{reference}}}",
             message,
@@ -578,48 +586,45 @@ def _find_unset_environment(playbook: Playbook, environment: Collection[str]) ->
         yield problem._replace(severity=Severity.WARNING)
 
 
-def _warning(
-    playbook: Playbook, template: ActionTemplate, key: str, message: str, rule: str
-) -> Problem:
-    path = (*template.path, key)
-    return playbook.document.problem(message, rule, path, severity=Severity.WARNING)
+def _warning(template: ActionTemplate, key: str, message: str, rule: str) -> Problem:
+    return template.problem(message, rule, key, severity=Severity.WARNING)
 
 
 def find_not_in_binding(playbook: Playbook) -> Iterator[Problem]:
     """Yield a problem for each action, and each property, that the binding does not have."""
     for template in playbook.actions:
         if template.action.origin is Origin.REST:
-            yield playbook.document.problem(
+            yield template.problem(
                 f"`{template.action.name}` is not an action of the Functions output binding",
                 NOT_IN_BINDING,
-                (*template.path, "actionName"),
+                "actionName",
             )
             continue
         if template.values.get("dataType") == "binary" and isinstance(
             template.values.get("data"), str
         ):
-            yield playbook.document.problem(
+            yield template.problem(
                 "the Functions output binding takes binary `data` only as the JSON of a Node "
                 'Buffer, {"type":"Buffer","data":[…]}, not as base64',
                 NOT_IN_BINDING,
-                (*template.path, "data"),
+                "data",
             )
         for field in template.action.fields:
             if field.origin is not Origin.BINDING and field.name in template.values:
-                yield playbook.document.problem(
+                yield template.problem(
                     f"the Functions output binding has no `{field.name}` on "
-                    f"`{template.action.name}`{_instead(playbook, template, field)}",
+                    f"`{template.action.name}`{_instead(template, field)}",
                     NOT_IN_BINDING,
-                    (*template.path, field.name),
+                    field.name,
                     at_key=True,
                 )
 
 
-def _instead(playbook: Playbook, template: ActionTemplate, field: Field) -> str:
+def _instead(template: ActionTemplate, field: Field) -> str:
     """Return what to write in place of a property that stands for another one."""
     if not field.replaces:
         return ""
-    text = quote_json(playbook.document.value_at((*template.path, field.name)))
+    text = quote_json(template.part.document.value_at((*template.path, field.name)))
     if len(text) > _SHOWN:
         return f"; write the JSON as a string in `{field.replaces}`, with `dataType: json`"
     return f"; write `dataType: json` and `{field.replaces}: {text}`"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -35,15 +36,46 @@ from wps_run.playbook.variables import (
     read_declarations,
     read_value,
 )
-from wps_run.problems import PlaybookError, Problem, limited, sort_problems
+from wps_run.problems import (
+    PlaybookError,
+    Position,
+    Problem,
+    Severity,
+    limited,
+    sort_problems,
+)
 
 _BY_FOLDED_NAME = {name.lower(): action for name, action in ACTIONS.items()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlaybookPart:
+    """What is the same for all that one file adds to a playbook.
+
+    Attributes:
+        document: The data of the file with its positions.
+        name: The name in the file, or None.
+        variables: The values in its `vars`, defaults included.
+        declarations: What its `vars` says of each variable besides its value.
+        slash_in_names: Whether names in the URL path may contain `/`.
+        is_bare: Whether it is a bare batch.
+        expectations: Its entries of `expect` without errors, as in the source, by index.
+    """
+
+    document: Document
+    name: str | None
+    variables: Mapping[str, VariableValue]
+    declarations: Mapping[str, Declaration]
+    slash_in_names: bool
+    is_bare: bool
+    expectations: Mapping[int, Mapping[str, Any]]
 
 
 class ActionTemplate(NamedTuple):
     """An action of a playbook before `${…}` is filled in and rows are expanded.
 
     Attributes:
+        part: The part of the playbook that has it.
         action: Its row of the action table.
         values: Its properties, as in the source.
         label: The author's name for it, or None.
@@ -58,8 +90,10 @@ class ActionTemplate(NamedTuple):
         prunes: Whether its rows are the connections in a group that is pruned which are not
             listed.
         may_be_empty: Whether it may remove all of them.
+        tags: Its tags.
     """
 
+    part: PlaybookPart
     action: Action
     values: Mapping[str, Any]
     label: str | None
@@ -71,48 +105,75 @@ class ActionTemplate(NamedTuple):
     rows_key: str = "forEach"
     prunes: bool = False
     may_be_empty: bool = False
+    tags: frozenset[str] = frozenset()
 
     @property
     def rows_path(self) -> Path:
         """The path of its rows in the document."""
         return (*self.path, self.rows_key)
 
+    @property
+    def entry(self) -> tuple[PlaybookPart, Path]:
+        """What tells the entry that it was made from, an action or one of `groups`, from others."""
+        return self.part, self.path
+
+    @property
+    def position(self) -> Position:
+        """Where it begins."""
+        return self.part.document.position(self.path)
+
+    def problem(
+        self,
+        message: str,
+        rule: str,
+        *below: str | int,
+        at_key: bool = False,
+        severity: Severity = Severity.ERROR,
+    ) -> Problem:
+        """Make a problem with the value at a path below it, or with the key of that value."""
+        path = (*self.path, *below)
+        return self.part.document.problem(message, rule, path, at_key=at_key, severity=severity)
+
 
 class Playbook(NamedTuple):
-    """A file: a playbook or a bare batch. The parts that have errors are left out.
+    """A playbook or a bare batch. What has errors is left out.
 
     Attributes:
-        document: The data with its positions.
-        name: Its name in reports, or None.
+        parts: What each file of it adds, that of the playbook itself first.
         hub: The hub, or None.
         connection: The name of the setting that holds the connection string, or None.
         options: The values of the keys of `OPTIONS`, as in the source.
-        variables: The values in `vars`, defaults included.
-        declarations: What `vars` says of each variable besides its value.
-        slash_in_names: Whether names in the URL path may contain `/`.
-        is_bare: Whether it is a bare batch.
         actions: The actions without errors, in their order; those of `groups` come first.
-        expectations: The entries of `expect` without errors, as in the source, by index.
         problems: Every error, by position.
     """
 
-    document: Document
-    name: str | None
+    parts: tuple[PlaybookPart, ...]
     hub: str | None
     connection: str | None
     options: Mapping[str, Any]
-    variables: Mapping[str, VariableValue]
-    declarations: Mapping[str, Declaration]
-    slash_in_names: bool
-    is_bare: bool
     actions: tuple[ActionTemplate, ...]
-    expectations: Mapping[int, Mapping[str, Any]]
     problems: tuple[Problem, ...]
 
     @property
-    def group_paths(self) -> tuple[Path, ...]:
-        """The paths of the entries of `groups` without errors; their last part is the name."""
-        return tuple(dict.fromkeys(item.path for item in self.actions if is_of_group(item)))
+    def document(self) -> Document:
+        """The data of its own file with its positions."""
+        return self.parts[0].document
+
+    @property
+    def name(self) -> str | None:
+        """Its name in reports, or None."""
+        return self.parts[0].name
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is a bare batch."""
+        return self.parts[0].is_bare
+
+    @property
+    def group_entries(self) -> tuple[ActionTemplate, ...]:
+        """The first action of each entry of `groups`; the last part of its path is the name."""
+        entries = {item.entry: item for item in reversed(self.actions) if is_of_group(item)}
+        return tuple(reversed(entries.values()))
 
 
 def read_playbook(text: str, file: str) -> Playbook:
@@ -159,11 +220,19 @@ def check_document(document: Document) -> Playbook:
     values, declarations = _read_vars(document, keys, findings)
     if any(finding.path == ("connection",) for finding in findings):
         document.mask(("connection",))
-    slash_in_names = keys.get("slashInNames") == "allow"
+    part = PlaybookPart(
+        document=document,
+        name=keys.get("name"),
+        variables=values,
+        declarations=declarations,
+        slash_in_names=keys.get("slashInNames") == "allow",
+        is_bare=is_bare,
+        expectations=_valid_expectations(keys, findings),
+    )
     references = list(islice(row_references_of(groups), PROBLEMS.value + 1))
     wrong = {reference.path[0] for reference in references}
     actions = list(
-        _group_templates({name: entry for name, entry in groups.items() if name not in wrong})
+        _group_templates(part, {name: entry for name, entry in groups.items() if name not in wrong})
     )
     problems += _problems_of(document, findings)
     problems += [
@@ -181,31 +250,27 @@ def check_document(document: Document) -> Playbook:
         problems += normalize_batch(document)
     for path, item in _items(data if is_bare else keys.get("actions", []), is_bare=is_bare):
         form = SchemaForm.BATCH if is_bare else _form_of(item)
-        errors = _action_problems(document, path, item, form, slash_in_names=slash_in_names)
+        errors = _action_problems(part, path, item, form)
         if errors:
             problems += errors
             if len(problems) > PROBLEMS.value:
                 break
         else:
-            actions.append(_action_template(item, path, form))
+            actions.append(_action_template(part, item, path, form))
     return Playbook(
-        document=document,
-        name=keys.get("name"),
+        parts=(part,),
         hub=keys.get("hub"),
         connection=keys.get("connection"),
         options={key: keys[key] for key in OPTIONS if key in keys},
-        variables=values,
-        declarations=declarations,
-        slash_in_names=slash_in_names,
-        is_bare=is_bare,
         actions=tuple(actions),
-        expectations=_valid_expectations(keys, findings),
         # An alias can lead to the same problem again.
         problems=tuple(limited(sort_problems(dict.fromkeys(problems)))),
     )
 
 
-def _group_templates(groups: Mapping[str, Mapping[str, Any]]) -> Iterator[ActionTemplate]:
+def _group_templates(
+    part: PlaybookPart, groups: Mapping[str, Mapping[str, Any]]
+) -> Iterator[ActionTemplate]:
     """Make the actions that entries of `groups` are expanded to."""
     for name, entry in groups.items():
         path = (GROUPS, name)
@@ -216,6 +281,7 @@ def _group_templates(groups: Mapping[str, Mapping[str, Any]]) -> Iterator[Action
         ):
             if key in entry:
                 yield ActionTemplate(
+                    part,
                     ACTIONS[action],
                     {id_field: "${each}", "group": name},
                     label=None,
@@ -227,6 +293,7 @@ def _group_templates(groups: Mapping[str, Mapping[str, Any]]) -> Iterator[Action
                 )
         if entry.get(PRUNE):
             yield ActionTemplate(
+                part,
                 ACTIONS["removeConnectionFromGroup"],
                 {"connectionId": "${each.connectionId}", "group": name},
                 label=None,
@@ -344,17 +411,16 @@ def _has_template(item: object) -> bool:
 
 
 def _action_problems(
-    document: Document,
+    part: PlaybookPart,
     path: Path,
     item: Any,  # noqa: ANN401 -- what YAML has
     form: SchemaForm,
-    *,
-    slash_in_names: bool,
 ) -> list[Problem]:
+    document = part.document
     findings = default_validator().validate_action(
         item,
         form,
-        slash_in_names=slash_in_names,
+        slash_in_names=part.slash_in_names,
         source_text=lambda below: document.source_text((*path, *below)),
     )
     if findings or form is not SchemaForm.TEMPLATE:
@@ -399,7 +465,9 @@ def _problem_of(document: Document, finding: Finding) -> Problem:
     return document.problem(finding.message, finding.rule, finding.path, at_key=finding.at_key)
 
 
-def _action_template(item: Mapping[str, Any], path: Path, form: SchemaForm) -> ActionTemplate:
+def _action_template(
+    part: PlaybookPart, item: Mapping[str, Any], path: Path, form: SchemaForm
+) -> ActionTemplate:
     """Make the template of a valid action; `60.0` becomes 60 where an integer is required."""
     action = _BY_FOLDED_NAME[item["actionName"].lower()]
     values = {field.name: item[field.name] for field in action.fields if field.name in item}
@@ -407,6 +475,7 @@ def _action_template(item: Mapping[str, Any], path: Path, form: SchemaForm) -> A
         if field.type is FieldType.INTEGER and isinstance(values.get(field.name), float):
             values[field.name] = int(values[field.name])
     return ActionTemplate(
+        part,
         action,
         values,
         label=item.get("name"),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from wps_run.document.document import Path
 from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.foreach import columns_of, strings_in
-from wps_run.playbook.model import ActionTemplate, Playbook, is_of_group
+from wps_run.playbook.model import ActionTemplate, Playbook, PlaybookPart, is_of_group
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.rows import VALUE_COLUMN
 from wps_run.problems import Problem, Severity
@@ -104,37 +104,51 @@ def _remedy(name: str, names: Mapping[str, str], form: str) -> str:
 
 
 def find_placeholders(playbook: Playbook, variables: Iterable[str]) -> Iterator[Problem]:
-    """Yield a warning for each placeholder in the texts of a playbook or bare batch."""
-    data = playbook.document.data
-    names = {name: f"${{{name}}}" for name in variables}
-    literals: list[tuple[Path, str]] = [(("name",), playbook.name or "")]
-    literals += strings_in(data["vars"], ("vars",)) if playbook.variables else ()
-    for path, text in literals:
-        for placeholder in _placeholders(text, names):
-            yield _placeholder_problem(playbook, path, placeholder, is_filled_in=False)
-    filled_in = [(path, str(path[-1])) for path in playbook.group_paths]
-    for index, entry in playbook.expectations.items():
-        filled_in += strings_in(entry, (EXPECT, index))
-    for path, text in filled_in:
-        for placeholder in _placeholders(text, names):
-            yield _placeholder_problem(playbook, path, placeholder, is_filled_in=True)
+    """Yield a warning for each placeholder in the texts of a playbook or bare batch.
+
+    Args:
+        playbook: The playbook.
+        variables: The names of the variables from outside.
+    """
+    outside = tuple(variables)
+    names = {
+        part: {name: f"${{{name}}}" for name in (*part.declarations, *outside)}
+        for part in playbook.parts
+    }
+    for part in playbook.parts:
+        yield from _placeholders_besides_actions(part, names[part])
+    for entry in playbook.group_entries:
+        for placeholder in _placeholders(str(entry.path[-1]), names[entry.part]):
+            yield _placeholder_problem(entry.part, entry.path, placeholder, is_filled_in=True)
     for template in playbook.actions:
         columns = columns_of(template.for_each) or ()
         each = {"each": ""} if template.for_each is not None else {}
-        known = {**names, **{column: _each(column) for column in columns}, **each}
-        yield from _placeholders_in(playbook, template, known)
+        known = {**names[template.part], **{column: _each(column) for column in columns}, **each}
+        yield from _placeholders_in(template, known)
 
 
-def find_column_placeholders(
-    playbook: Playbook, template: ActionTemplate, columns: Iterable[str]
+def _placeholders_besides_actions(
+    part: PlaybookPart, names: Mapping[str, str]
 ) -> Iterator[Problem]:
+    """Yield the placeholders in the name, the variables and the expectations of a file."""
+    literals: list[tuple[Path, str]] = [(("name",), part.name or "")]
+    literals += strings_in(part.document.data["vars"], ("vars",)) if part.variables else ()
+    for path, text in literals:
+        for placeholder in _placeholders(text, names):
+            yield _placeholder_problem(part, path, placeholder, is_filled_in=False)
+    for index, entry in part.expectations.items():
+        for path, text in strings_in(entry, (EXPECT, index)):
+            for placeholder in _placeholders(text, names):
+                yield _placeholder_problem(part, path, placeholder, is_filled_in=True)
+
+
+def find_column_placeholders(template: ActionTemplate, columns: Iterable[str]) -> Iterator[Problem]:
     """Yield a warning for each `$column` in an action whose rows are in a file."""
     names = {column: _each(column) for column in columns}
-    return _placeholders_in(playbook, template, names, only_names=True)
+    return _placeholders_in(template, names, only_names=True)
 
 
 def _placeholders_in(
-    playbook: Playbook,
     template: ActionTemplate,
     names: Mapping[str, str],
     *,
@@ -143,24 +157,24 @@ def _placeholders_in(
     """Yield the placeholders in the strings of an action.
 
     Args:
-        playbook: The playbook.
         template: The action.
         names: The names of variables and columns, and what is written for each of them.
         only_names: Whether to yield only those of a `$` before one of the names.
     """
-    is_filled_in = not playbook.is_bare
-    for path, text in _texts(playbook, template):
+    part = template.part
+    is_filled_in = not part.is_bare
+    for path, text in _texts(template):
         for placeholder in _placeholders(text, names):
             if not only_names or placeholder.text.strip("$()") in names:
-                yield _placeholder_problem(playbook, path, placeholder, is_filled_in=is_filled_in)
-        if playbook.is_bare and "${" in text:
+                yield _placeholder_problem(part, path, placeholder, is_filled_in=is_filled_in)
+        if part.is_bare and "${" in text:
             start = text.index("${")
             reference = text[start : text.find("}", start) + 1] or "${"
             placeholder = _Placeholder(start, reference, "")
-            yield _placeholder_problem(playbook, path, placeholder, is_filled_in=False)
+            yield _placeholder_problem(part, path, placeholder, is_filled_in=False)
 
 
-def _texts(playbook: Playbook, template: ActionTemplate) -> Iterator[tuple[Path, str]]:
+def _texts(template: ActionTemplate) -> Iterator[tuple[Path, str]]:
     """Yield the strings of an action that are sent or name something, with their paths.
 
     Of a bare batch, which a function returns, these are the names: messages are its own.
@@ -171,8 +185,8 @@ def _texts(playbook: Playbook, template: ActionTemplate) -> Iterator[tuple[Path,
         if not template.prunes:
             yield from strings_in(template.for_each, template.rows_path)
         return
-    for key, value in playbook.document.value_at(template.path).items():
-        is_own = key in names if playbook.is_bare else key not in _WITHOUT_TEXT
+    for key, value in template.part.document.value_at(template.path).items():
+        is_own = key in names if template.part.is_bare else key not in _WITHOUT_TEXT
         if is_own and not (key == "data" and is_binary):
             yield from strings_in(value, (*template.path, key))
 
@@ -181,15 +195,15 @@ _WITHOUT_TEXT = frozenset({"actionName", *OPTIONS})
 
 
 def _placeholder_problem(
-    playbook: Playbook, path: Path, placeholder: _Placeholder, *, is_filled_in: bool
+    part: PlaybookPart, path: Path, placeholder: _Placeholder, *, is_filled_in: bool
 ) -> Problem:
     instead = f"write `{placeholder.remedy}`" if is_filled_in else "write the value itself"
     message = f"`{placeholder.text}` is not replaced here, it stays as it is; {instead}"
-    if not isinstance(playbook.document.value_at(path), str):  # the name of a group
-        return playbook.document.problem(
+    if not isinstance(part.document.value_at(path), str):  # the name of a group
+        return part.document.problem(
             message, "placeholder", path, at_key=True, severity=Severity.WARNING
         )
-    return playbook.document.problem_in_string(
+    return part.document.problem_in_string(
         message,
         "placeholder",
         path,

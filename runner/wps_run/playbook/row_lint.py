@@ -10,7 +10,7 @@ from wps_run.playbook.expansion import ExpandedAction, Expansion
 from wps_run.playbook.foreach import columns_of
 from wps_run.playbook.groups import PRUNE
 from wps_run.playbook.live import live_sources
-from wps_run.playbook.model import ActionTemplate, Playbook
+from wps_run.playbook.model import ActionTemplate
 from wps_run.playbook.placeholders import find_column_placeholders
 from wps_run.playbook.rows import Row
 from wps_run.problems import Problem, Severity
@@ -28,8 +28,7 @@ class RowLint:
     There is at most one for each column and rule, at the first place, with the count.
     """
 
-    def __init__(self, playbook: Playbook, template: ActionTemplate, expansion: Expansion) -> None:
-        self._playbook = playbook
+    def __init__(self, template: ActionTemplate, expansion: Expansion) -> None:
         self._template = template
         self._expansion = expansion
         self._is_live = any(live_sources(template.for_each))
@@ -88,11 +87,11 @@ class RowLint:
         yield from self._long.values()
         if self._first is not None and columns_of(self._template.for_each) is None:
             columns = self._first.cells
-            yield from find_column_placeholders(self._playbook, self._template, columns)
+            yield from find_column_placeholders(self._template, columns)
 
     def _may_be_empty(self) -> bool:
         """Whether the rows are not known, or may be none on purpose."""
-        is_pruned = self._playbook.document.value_at(self._template.path).get(PRUNE)
+        is_pruned = self._template.part.document.value_at(self._template.path).get(PRUNE)
         return not self._expansion.has_known_rows or self._is_live or bool(is_pruned)
 
     def _cell_warning(
@@ -111,7 +110,9 @@ class RowLint:
         else:
             what = f"`{for_each}` has" if isinstance(for_each, str) else f"`{path[-1]}` has"
         message = f"{what} no rows, so this action does nothing; add rows, or leave it out"
-        return self._playbook.document.problem(message, "no-rows", path, severity=Severity.WARNING)
+        return self._template.part.document.problem(
+            message, "no-rows", path, severity=Severity.WARNING
+        )
 
 
 BLANKS = "which are part of the name; remove them"

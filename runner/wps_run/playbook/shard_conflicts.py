@@ -15,8 +15,7 @@ from itertools import takewhile
 
 from wps_run.actions.locks import HUB, MEMBERSHIP, Lock, locks_for
 from wps_run.actions.table import ACTIONS
-from wps_run.document.document import Path
-from wps_run.playbook.model import Playbook
+from wps_run.playbook.model import ActionTemplate, Playbook
 from wps_run.playbook.steps import Step
 from wps_run.problems import PlaybookError, Problem
 
@@ -53,9 +52,9 @@ class StepLock:
     lock: Lock
 
     @property
-    def path(self) -> Path:
-        """The path of the step's action name in its playbook."""
-        return (*self.part.playbook.actions[self.step.action_index].path, "actionName")
+    def template(self) -> ActionTemplate:
+        """The action of the playbook that the step was made from."""
+        return self.part.playbook.actions[self.step.action_index]
 
     @property
     def name(self) -> str:
@@ -77,13 +76,14 @@ class LockConflict:
     def problem(self) -> Problem:
         """Return the problem to report, at the later action."""
         first, second = self.first, self.second
-        position = first.part.playbook.document.position(first.path)
-        return second.part.playbook.document.problem(
+        action = first.template
+        position = action.part.document.position((*action.path, "actionName"))
+        return second.template.problem(
             f"{second.name} does not commute with {first.name}, which comes before it, at "
             f"{position}: {self._reason()}. Shards do not wait for each other; run the plan "
             "without --shard, or move one of the two to a playbook that runs after all shards",
             "shard-order",
-            second.path,
+            "actionName",
         )
 
     def _reason(self) -> str:

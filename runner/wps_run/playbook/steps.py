@@ -14,7 +14,7 @@ from wps_run.actions.payload import encode_message
 from wps_run.actions.request import Request, RequestTemplate, Value, Values
 from wps_run.actions.table import ACTIONS as TABLE
 from wps_run.actions.table import Action, OverlapKind
-from wps_run.document.document import Document, Path
+from wps_run.document.document import Path
 from wps_run.input_limits import ACTIONS, BAD_ROWS, PROBLEMS
 from wps_run.playbook.expansion import ExpandedAction, Expansion, GroupMembers
 from wps_run.playbook.live import live_sources
@@ -100,7 +100,7 @@ class StepCheck(NamedTuple):
         warnings: What is allowed, but almost certainly a mistake, in order.
         steps: How many steps there are; valid when there are no problems.
         owned: How many of them belong to the shard; all of them without shards.
-        groups: The groups of the key `groups`, each with its path.
+        groups: The groups of the key `groups`, each with the first action of its entry.
         counts: Of each action, how many steps there are and how many belong to the shard.
         members: Whom `groups` lists.
     """
@@ -109,7 +109,7 @@ class StepCheck(NamedTuple):
     warnings: tuple[Problem, ...]
     steps: int
     owned: int
-    groups: Mapping[str, Path] = MappingProxyType({})
+    groups: Mapping[str, ActionTemplate] = MappingProxyType({})
     counts: tuple[tuple[int, int], ...] = ()
     members: GroupMembers | None = None
 
@@ -196,10 +196,10 @@ def check_steps(
             continue
         is_owned = _ownership(template, shard)
         first, first_owned = steps, owned
-        expansion = _expand(playbook, template, scope, members)
-        lint = RowLint(playbook, template, expansion) if isinstance(expansion, Expansion) else None
+        expansion = _expand(template, scope, members)
+        lint = RowLint(template, expansion) if isinstance(expansion, Expansion) else None
         check_row = lint.check if lint else _accept
-        for expanded in _compare_with_groups(playbook.document, template, expansion, members):
+        for expanded in _compare_with_groups(template, expansion, members):
             steps += 1
             if expanded.problems:
                 collector.add(_without_secrets(expanded, scope.secrets))
@@ -231,28 +231,30 @@ def _accept(_: ExpandedAction) -> None:
 
 def _listed_groups(
     playbook: Playbook, scope: VariableScope
-) -> tuple[dict[str, Path], list[Problem]]:
-    """Return the groups of the key `groups` with their paths, and those that are there twice."""
-    groups: dict[str, Path] = {}
+) -> tuple[dict[str, ActionTemplate], list[Problem]]:
+    """Return the groups of the key `groups` with their entries, and those that are there twice."""
+    groups: dict[str, ActionTemplate] = {}
     problems: list[Problem] = []
-    for path in playbook.group_paths:
+    for entry in playbook.group_entries:
         try:
-            group = substitute(str(path[1]), scope)
+            group = substitute(str(entry.path[1]), scope.of(entry.part))
         except (UnusableReferenceError, NotYetKnownError, TooLongError):
             continue  # reported, if it is an error, with its actions
-        if group in groups:
-            first = playbook.document.position_of_key(groups[group])
-            problems.append(repeated_group(playbook, path, scope.secrets.mask(group), first))
-        groups.setdefault(group, path)
+        first = groups.setdefault(group, entry)
+        if first is not entry:
+            problems.append(repeated_group(entry, scope.secrets.mask(group), key_position(first)))
     return groups, problems
 
 
-def repeated_group(playbook: Playbook, path: Path, group: str, first: Position) -> Problem:
-    """Return the problem that a group at a path is already listed elsewhere."""
+def key_position(entry: ActionTemplate) -> Position:
+    """Return where the key of an entry of `groups` begins."""
+    return entry.part.document.position_of_key(entry.path)
+
+
+def repeated_group(entry: ActionTemplate, group: str, first: Position) -> Problem:
+    """Return the problem that the group of an entry is already listed elsewhere."""
     message = f"the group `{replace_invisible(group)}` is already listed at {first}"
-    return playbook.document.problem(
-        f"{message}; list its members once", "repeated-group", path, at_key=True
-    )
+    return entry.problem(f"{message}; list its members once", "repeated-group", at_key=True)
 
 
 _REMOVALS = frozenset(
@@ -270,20 +272,17 @@ def _may_contradict(playbook: Playbook) -> bool:
 
 
 def _compare_with_groups(
-    document: Document,
     template: ActionTemplate,
     expansion: Iterable[ExpandedAction],
     members: GroupMembers,
 ) -> Iterator[ExpandedAction]:
     """Return the expanded actions of one action, those that contradict `groups` with a problem."""
     if members.is_whole and template.action.name in _REMOVALS and not is_of_group(template):
-        return map(partial(_add_contradiction, document, members), expansion)
+        return map(partial(_add_contradiction, members), expansion)
     return members.record(template, expansion)
 
 
-def _add_contradiction(
-    document: Document, members: GroupMembers, expanded: ExpandedAction
-) -> ExpandedAction:
+def _add_contradiction(members: GroupMembers, expanded: ExpandedAction) -> ExpandedAction:
     """Add a problem to an action that removes from a group whom `groups` adds to it."""
     values, template = expanded.values, expanded.template
     for key in () if expanded.problems else ("userId", "connectionId"):
@@ -295,7 +294,7 @@ def _add_contradiction(
         elif name not in members.of(key, group):
             group = None
         if group is not None:
-            problem = _contradiction(document, template, name, group)
+            problem = _contradiction(template, name, group)
             if expanded.item is not None:
                 place = problem.position
                 problem = Problem(problem.message, problem.rule, expanded.position, related=place)
@@ -303,15 +302,13 @@ def _add_contradiction(
     return expanded
 
 
-def _contradiction(
-    document: Document, template: ActionTemplate, name: object, group: str
-) -> Problem:
+def _contradiction(template: ActionTemplate, name: object, group: str) -> Problem:
     name, group = replace_invisible(str(name)), replace_invisible(group)
-    return document.problem(
+    return template.problem(
         f"`{template.action.name}` removes `{name}`, and `groups` adds it to `{group}`; leave "
         "one of them out",
         "group-contradiction",
-        (*template.path, "actionName"),
+        "actionName",
     )
 
 
@@ -322,7 +319,7 @@ class LiveSource(NamedTuple):
         template: The action with these rows.
         action_index: Its index in the playbook, from 0.
         group: The name of the group, with all variables substituted.
-        path: The path of the name in the playbook.
+        path: The path of the name in the file.
     """
 
     template: ActionTemplate
@@ -336,7 +333,7 @@ def live_sources_of(playbook: Playbook, scope: VariableScope) -> Iterator[LiveSo
     for number, template in enumerate(playbook.actions):
         for below, text in live_sources(template.for_each):
             with suppress(UnusableReferenceError, NotYetKnownError):
-                group = substitute(text, scope)
+                group = substitute(text, scope.of(template.part))
                 path = template.rows_path if template.prunes else (*template.rows_path, *below)
                 yield LiveSource(template, number, group, path)
 
@@ -365,7 +362,7 @@ def unread_actions(playbook: Playbook, scope: VariableScope) -> Iterator[UnreadA
     for index, of_action in groupby(sources, key=lambda source: source.action_index):
         template = playbook.actions[index]
         action, values = template.action, template.values
-        position = playbook.document.position(template.path)
+        position = template.position
         yield UnreadAction(
             index,
             action.name,
@@ -388,19 +385,17 @@ def _too_many_rows(playbook: Playbook, scope: VariableScope) -> Problem | None:
     """
     steps = 0
     for template in playbook.actions:
-        for_each, path = template.for_each, template.rows_path
+        for_each, key, of_part = template.for_each, template.rows_key, scope.of(template.part)
         if isinstance(for_each, dict) and "matrix" in for_each:
-            sizes = [_row_count(values, scope) for values in for_each["matrix"].values()]
+            sizes = [_row_count(values, of_part) for values in for_each["matrix"].values()]
             if message := matrix_size_error(sizes):
-                return playbook.document.problem(
-                    message, "too-many", (*path, "matrix"), at_key=True
-                )
+                return template.problem(message, "too-many", key, "matrix", at_key=True)
             steps += matrix_size(sizes)
         else:
-            steps += 1 if for_each is None else _row_count(for_each, scope)
+            steps += 1 if for_each is None else _row_count(for_each, of_part)
         if steps > ACTIONS.value:
             message = f"the playbook up to this action {ACTIONS.error}"
-            return playbook.document.problem(message, "too-many", template.path)
+            return template.problem(message, "too-many")
     return None
 
 
@@ -455,7 +450,7 @@ def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
     for number, template in enumerate(playbook.actions):
         make = _step_maker(template, number, options, hub, scope.secrets)
         is_owned = _ownership(template, shard)
-        for expanded in members.record(template, _expand(playbook, template, scope, members)):
+        for expanded in members.record(template, _expand(template, scope, members)):
             if expanded.problems:
                 raise PlaybookError(_without_secrets(expanded, scope.secrets).problems)
             if is_owned(expanded.values):
@@ -506,12 +501,11 @@ def _step_maker(
 
 
 def _expand(
-    playbook: Playbook, template: ActionTemplate, scope: VariableScope, members: GroupMembers
+    template: ActionTemplate, scope: VariableScope, members: GroupMembers
 ) -> Expansion | tuple[ExpandedAction]:
     if template.has_templates:
-        return Expansion(playbook, template, scope, members)
-    position = playbook.document.position(template.path)
-    return (ExpandedAction(template, None, position, template.values, template.label),)
+        return Expansion(template, scope, members)
+    return (ExpandedAction(template, None, template.position, template.values, template.label),)
 
 
 def _convert(action: Action, values: Mapping[str, Any]) -> dict[str, Value]:

@@ -372,6 +372,7 @@ class VariableScope:
         keys: The settings that hold keys of a gateway, likewise.
         allowed: The secrets of the environment that `${env.NAME}` may read all the same.
         live: The groups that were read of the service; None if none was.
+        parts: The scope of each included part of the playbook.
     """
 
     def __init__(  # noqa: PLR0913 -- each has a default
@@ -384,6 +385,7 @@ class VariableScope:
         keys: Collection[str] = (),
         allowed: Collection[str] = (),
         live: LiveGroups | None = None,
+        parts: Mapping[object, "VariableScope"] = MappingProxyType({}),
     ) -> None:
         resolved = variables if isinstance(variables, Variables) else Variables(variables)
         self.variables = resolved.values
@@ -395,13 +397,19 @@ class VariableScope:
         self.keys = keys
         self.allowed = allowed
         self.live = live
+        self.parts = parts
         self._refusals: dict[str, str | None] = {}
 
     def with_live(self, live: LiveGroups) -> "VariableScope":
         """Return the scope with the groups that were read. Both have the same files."""
         scope: VariableScope = copy(self)
         scope.live = live
+        scope.parts = {part: inner.with_live(live) for part, inner in self.parts.items()}
         return scope
+
+    def of(self, part: object) -> "VariableScope":
+        """Return the scope of a part of the playbook."""
+        return self.parts.get(part, self)
 
     def refusal_of(self, name: str) -> str | None:
         """Return why `${env.NAME}` must not be read, or None. It is the same in all rows."""
