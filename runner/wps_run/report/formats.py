@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from wps_run.execution.result import ExpectationResult, Result
     from wps_run.execution.run_info import RunInfo
     from wps_run.execution.summary import Summary
+    from wps_run.playbook.expectations import Expectation
+    from wps_run.playbook.steps import Step, UnreadAction
     from wps_run.problems import Problem
     from wps_run.report.run_report import RunReport
     from wps_run.report.simulation import Simulation
@@ -152,7 +154,71 @@ FINDING_FORMATS: Mapping[str, FindingFormat] = MappingProxyType(
 """Name to format, of those that `validate --format` can write."""
 
 
-def help_of(formats: "Mapping[str, ReportFormat] | Mapping[str, FindingFormat]") -> str:
+class PlanReporter(Protocol):
+    """Turns a plan into text; the caller writes what each method returns."""
+
+    def begin(self, run_info: "RunInfo", columns: int | None) -> str:
+        """Return the text before the first step. `columns` is the width of a terminal, or None."""
+
+    def step(self, step: "Step") -> str:
+        """Return the text of one step. Steps come in the order of the playbook."""
+
+    def unread(self, action: "UnreadAction") -> str:
+        """Return the text of an action whose rows were not read, in its place."""
+
+    def end(self, expectations: "Sequence[Expectation]") -> str:
+        """Return the text after the last step."""
+
+
+class PlanFormat(NamedTuple):
+    """One format of a plan.
+
+    Attributes:
+        name: The name of the format; `plan --format` takes it.
+        help: What it contains, in one line.
+        reporter: `module:class` of its `PlanReporter`.
+        obstacle: `module:function` of the function that returns why a step, or an action without
+            its rows, cannot be in it, or None; None for a format that takes all plans.
+    """
+
+    name: str
+    help: str
+    reporter: str
+    obstacle: str | None = None
+
+    def new_reporter(self) -> PlanReporter:
+        reporter: PlanReporter = _load(self.reporter)()
+        return reporter
+
+    def obstacle_finder(self) -> "Callable[[Step | UnreadAction], str | None] | None":
+        return _load(self.obstacle) if self.obstacle else None
+
+
+PLAN_FORMATS: Mapping[str, PlanFormat] = MappingProxyType(
+    {
+        row.name: row
+        for row in (
+            PlanFormat("text", "each step and its request, for people", "plan:PlanTextReporter"),
+            PlanFormat("ndjson", "one JSON record per line", "plan:PlanRecordReporter"),
+            PlanFormat(
+                "curl",
+                "a shell script that sends the requests, with the token in a variable",
+                "exports:CurlReporter",
+                "exports:curl_obstacle",
+            ),
+            PlanFormat(
+                "binding",
+                "the JSON array that a function returns to the output binding",
+                "exports:BindingReporter",
+                "exports:binding_obstacle",
+            ),
+        )
+    }
+)
+"""Name to format, of those that `plan --format` can write."""
+
+
+def help_of(formats: Mapping[str, ReportFormat | FindingFormat | PlanFormat]) -> str:
     """Return `text: one line per action, for people; json: …`, for the help of an option."""
     return "; ".join(f"{key}: {row.help}" for key, row in formats.items())
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wps_run.actions.locks import HUB, MEMBERSHIP, Lock
-from wps_run.execution.run_info import Destination
+from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.playbook.expectations import Expectation
 from wps_run.playbook.steps import Step, UnreadAction
+from wps_run.report.records import line
 from wps_run.report.values import action_text, value_text
 from wps_run.text import one_line, replace_invisible, truncate, wrap_lines
 
@@ -101,20 +102,58 @@ class PlanTotals:
         total = self._actions.total()
         width = len(f"{total:,}")
         verb = "waits" if self._waiting == 1 else "wait"
-        size = _count(self._size, "byte")
-        sent = f"{_count(total, 'action')}, {_count(total, 'request')} with {size}"
-        waiting = f"{_count(self._waiting, 'step')} {verb} for earlier ones"
+        size = count_text(self._size, "byte")
+        sent = f"{count_text(total, 'action')}, {count_text(total, 'request')} with {size}"
+        waiting = f"{count_text(self._waiting, 'step')} {verb} for earlier ones"
         lines = [f"\n{Destination.PLAN}: {sent}; {waiting}"]
         if self._unread:
             lines.append(
-                f"  plus the rows of {_count(self._unread, 'action')} from live groups, whose "
+                f"  plus the rows of {count_text(self._unread, 'action')} from live groups, whose "
                 "number is not known; --live reads them now"
             )
         lines += [f"  {count:>{width},}  {name}" for name, count in self._actions.most_common()]
         return wrap_lines("\n".join(lines) + "\n", columns, _LINE_START)
 
 
-def _count(number: int, noun: str) -> str:
+class PlanTextReporter:
+    """Reports a plan as text for people, with the totals at the end."""
+
+    def begin(self, run_info: RunInfo, columns: int | None) -> str:
+        self._waits, self._totals, self._columns = WaitTracker(), PlanTotals(), columns
+        return wrap_lines(f"{run_info}\n", columns, _LINE_START) + "\n"
+
+    def step(self, step: Step) -> str:
+        waits = self._waits.waits_of(step)
+        self._totals.count(step, waits)
+        return step_text(step, waits, self._columns)
+
+    def unread(self, action: UnreadAction) -> str:
+        self._totals.count_unread()
+        return unread_text(action, self._columns)
+
+    def end(self, expectations: Sequence[Expectation]) -> str:
+        return f"{expectations_text(expectations)}{self._totals.as_text(self._columns)}"
+
+
+class PlanRecordReporter:
+    """Reports a plan as one record per line, for programs."""
+
+    def begin(self, run_info: RunInfo, columns: int | None) -> str:  # noqa: ARG002
+        self._waits = WaitTracker()
+        return ""
+
+    def step(self, step: Step) -> str:
+        return line(step_record(step, self._waits.waits_of(step)))
+
+    def unread(self, action: UnreadAction) -> str:
+        return line(unread_record(action))
+
+    def end(self, expectations: Sequence[Expectation]) -> str:
+        return "".join(line(expectation_record(each)) for each in expectations)
+
+
+def count_text(number: int, noun: str) -> str:
+    """Return `1 step`, or `2 steps`."""
     return f"{number:,} {noun if number == 1 else f'{noun}s'}"
 
 
@@ -153,7 +192,7 @@ def _message_preview(step: Step) -> str:
     if "data" not in step.values or not body:
         return ""
     if step.values.get("dataType") == "binary":
-        return f"message: {_count(len(body), 'byte')} of binary"
+        return f"message: {count_text(len(body), 'byte')} of binary"
     return (
         f"message: {one_line(step.secrets.mask(body.decode(errors='replace'))[:_PREVIEW_LENGTH])}"
     )

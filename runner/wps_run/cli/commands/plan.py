@@ -1,7 +1,7 @@
 """`wps-run plan`: show each step and its request, without sending anything."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from operator import attrgetter
 from typing import Any
@@ -22,24 +22,17 @@ from wps_run.cli.options import (
     settings_options,
 )
 from wps_run.cli.plans import make_plans
-from wps_run.cli.terminal import columns_of
+from wps_run.cli.terminal import columns_of, show_message, use_utf8_stdout
 from wps_run.execution.run_info import Destination
 from wps_run.planning import Plan
 from wps_run.playbook.live import LiveGroups
+from wps_run.playbook.messages import join_names
 from wps_run.playbook.options import CONNECTION
 from wps_run.playbook.steps import Step, UnreadAction
-from wps_run.report.plan import (
-    PlanTotals,
-    WaitTracker,
-    expectation_record,
-    expectations_text,
-    step_record,
-    step_text,
-    unread_record,
-    unread_text,
-)
-from wps_run.report.records import line
-from wps_run.text import wrap_lines
+from wps_run.problems import PlaybookError, Position, Problem, UsageError, limited
+from wps_run.report.formats import PLAN_FORMATS, help_of
+from wps_run.report.plan import count_text
+from wps_run.text import Label
 
 NO_HUB = "HUB"
 """The placeholder for a hub that only the settings of a run name."""
@@ -62,10 +55,10 @@ NO_HUB = "HUB"
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "ndjson"]),
+    type=click.Choice(list(PLAN_FORMATS)),
     default="text",
     show_default=True,
-    help="Print text for people, or one JSON object per line.",
+    help=f"Print the plan in this format. {help_of(PLAN_FORMATS)}.",
 )
 def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any) -> None:
     """Show each step and its request without sending anything.
@@ -78,6 +71,7 @@ def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any
     Examples:
       wps-run plan playbooks/group-setup.yaml
       wps-run plan --live --hub chat playbook.yaml
+      wps-run plan --hub chat --format curl playbook.yaml > playbook.sh
     """
 
     def read_live(plans: Sequence[Plan]) -> Sequence[LiveGroups]:
@@ -85,36 +79,72 @@ def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any
 
         return ServiceAccess.of(options).live_groups(plans)
 
+    row = PLAN_FORMATS[form]
+    is_placeholder_allowed = not live and form != "curl"
     plans = make_plans(
         read_inputs(playbooks),
         overrides_from(options),
         [name for name, _ in options["assignments"]],
-        default_hub="" if live else NO_HUB,
+        default_hub=NO_HUB if is_placeholder_allowed else "",
         read_live=read_live if live else None,
     )
+    if obstacle_of := row.obstacle_finder():
+        _require_exportable(plans, form, obstacle_of)
+    if form != "text":
+        use_utf8_stdout()
+    reporter = row.new_reporter()
     columns = columns_of(sys.stdout) if sys.stdout.isatty() else None
-    if form == "text":
-        heading = f"{planning.run_info(plans, Destination.PLAN)}\n"
-        click.echo(wrap_lines(heading, columns, " " * 8))
-    waits, totals = WaitTracker(), PlanTotals()
-    for plan in plans:
-        entries: tuple[Iterable[Step | UnreadAction], ...] = (plan.steps(), plan.unread)
-        for step in merge(*entries, key=attrgetter("action_index")):
-            if isinstance(step, UnreadAction):
-                totals.count_unread()
-                click.echo(
-                    unread_text(step, columns) if form == "text" else line(unread_record(step)),
-                    nl=False,
-                )
-                continue
-            waits_for = waits.waits_of(step)
-            totals.count(step, waits_for)
-            if form == "text":
-                click.echo(step_text(step, waits_for, columns), nl=False)
-            else:
-                click.echo(line(step_record(step, waits_for)), nl=False)
     expectations = [each for plan in plans for each in plan.expectations]
-    if form == "text":
-        click.echo(f"{expectations_text(expectations)}{totals.as_text(columns)}", nl=False)
-    else:
-        click.echo("".join(line(expectation_record(each)) for each in expectations), nl=False)
+    click.echo(reporter.begin(planning.run_info(plans, Destination.PLAN), columns), nl=False)
+    for entry in _entries(plans):
+        click.echo(
+            reporter.unread(entry) if isinstance(entry, UnreadAction) else reporter.step(entry),
+            nl=False,
+        )
+    click.echo(reporter.end(expectations), nl=False)
+    if form == "binding":
+        _note_what_is_left_out(plans)
+
+
+def _note_what_is_left_out(plans: Sequence[Plan]) -> None:
+    """Say what of the playbooks a function cannot return."""
+    expectations = sum(len(plan.expectations) for plan in plans)
+    options = {key for plan in plans for item in plan.playbook.actions for key in item.options}
+    parts = [count_text(expectations, "expectation")] if expectations else []
+    if options:
+        parts.append(f"{join_names(sorted(options), 'and')} of actions")
+    if parts:
+        show_message(Label.NOTE, f"a function cannot return {' and '.join(parts)}; left out")
+
+
+def _entries(plans: Iterable[Plan]) -> Iterator[Step | UnreadAction]:
+    """Yield the steps of plans, and in their place the actions whose rows were not read."""
+    for plan in plans:
+        parts: tuple[Iterable[Step | UnreadAction], ...] = (plan.steps(), plan.unread)
+        yield from merge(*parts, key=attrgetter("action_index"))
+
+
+def _require_exportable(
+    plans: Sequence[Plan], form: str, obstacle_of: Callable[[Step | UnreadAction], str | None]
+) -> None:
+    """Refuse plans that other tools would carry out in another way, before anything is written.
+
+    Raises:
+        PlaybookError: There are steps that cannot be in the format.
+        UsageError: The plans are for several services; in a function's array, for several hubs.
+    """
+    services = {plan.connection for plan in plans}
+    hubs = {plan.hub for plan in plans} if form == "binding" else {""}
+    if len(services) > 1 or len(hubs) > 1:
+        kind, names = ("services", services) if len(services) > 1 else ("hubs", hubs)
+        listed = join_names(sorted(names), "and")
+        raise UsageError(f"the playbooks are for several {kind} ({listed}); export each by itself")
+    problems: dict[tuple[int, int], Problem] = {}
+    for plan in plans:
+        for entry in _entries([plan]):
+            key = (plan.number, entry.action_index)
+            if key not in problems and (reason := obstacle_of(entry)):
+                file, _, number = entry.source.rpartition(":")
+                problems[key] = Problem(reason, "export", Position(file, int(number)))
+    if problems:
+        raise PlaybookError(limited(problems.values()))
