@@ -20,7 +20,6 @@ from wps_run.playbook.lint import (
     used_in,
     used_variables,
 )
-from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.model import Playbook, check_document, read_playbook, variables_from
 from wps_run.playbook.options import CONNECTION
 from wps_run.playbook.recognition import is_playbook, may_be_playbook
@@ -176,16 +175,19 @@ def validate(  # noqa: PLR0913 -- what `validate` can be told, by name
         allowed=allowed_environment,
         root=root,
     )
-    check = check_steps(playbook, scope)
+    checks = [check_steps(phase, scope) for phase in playbook.phases]
     errors = (
         *playbook.problems,
-        *check.problems,
+        *dict.fromkeys(problem for check in checks for problem in check.problems),
         *expectations_of(playbook, scope).problems,
         *limited(find_not_in_binding(playbook) if binding_only else ()),
     )
     found = _find_warnings(playbook, variables, environment)
-    late = find_late_changes([PlaybookOfRun(playbook, scope, playbook.hub or "")])
-    return tuple(limited(sort_problems((*errors, *check.warnings, *found, *limited(late)))))
+    late = find_late_changes(
+        PlaybookOfRun(phase, scope, playbook.hub or "") for phase in playbook.phases
+    )
+    warnings = (warning for check in checks for warning in check.warnings)
+    return tuple(limited(sort_problems((*errors, *warnings, *found, *limited(late)))))
 
 
 def _find_warnings(
@@ -226,7 +228,6 @@ def scope_of(  # noqa: PLR0913 -- what `${…}` can name, by name
     keys: Collection[str] = (),
     allowed: Collection[str] = (),
     root: Path | None = None,
-    live: LiveGroups | None = None,
 ) -> VariableScope:
     """Return what `${…}` can name in a playbook.
 
@@ -239,7 +240,6 @@ def scope_of(  # noqa: PLR0913 -- what `${…}` can name, by name
         keys: The settings that hold keys of a gateway, likewise.
         allowed: The names of secrets that `${env.NAME}` may read all the same.
         root: The folder below which all files of the playbook must be, or None.
-        live: The groups that were read of the service; None if none was.
     """
     part = playbook.parts[0]
     document, declarations = part.document, part.declarations
@@ -254,7 +254,6 @@ def scope_of(  # noqa: PLR0913 -- what `${…}` can name, by name
         connections=connections,
         keys=keys,
         allowed=allowed,
-        live=live,
     )
 
 

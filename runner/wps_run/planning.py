@@ -1,6 +1,6 @@
 """Plan a run: playbooks with their variables, hubs and options, ready to be run."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,11 +18,12 @@ from wps_run.connect.settings import resolve_connection, resolve_endpoint, resol
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.input_limits import ACTIONS, EXPECTATIONS
 from wps_run.playbook.contradictions import contradictions
-from wps_run.playbook.expectations import EXPECT, Expectation
+from wps_run.playbook.expectations import EXPECT, Expectation, ExpectationCheck
 from wps_run.playbook.lint import PlaybookOfRun, find_late_changes
 from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.model import ActionTemplate, Playbook, variables_of
 from wps_run.playbook.options import Mode, OnError, RunOptions, merge_options
+from wps_run.playbook.schema import FINALLY
 from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
 from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import (
@@ -88,8 +89,8 @@ class RunOverrides:
         """The secrets of the environment."""
         return secrets_of(self.environment, self.allowed_environment, self._keys)
 
-    def scope(self, playbook: Playbook, live: LiveGroups | None = None) -> VariableScope:
-        """Return what `${…}` can name in a playbook, and the groups that were read for it."""
+    def scope(self, playbook: Playbook) -> VariableScope:
+        """Return what `${…}` can name in a playbook."""
         return scope_of(
             playbook,
             self.variables,
@@ -97,7 +98,6 @@ class RunOverrides:
             connections=tuple(self._connection_settings(playbook)),
             keys=self._keys,
             allowed=self.allowed_environment,
-            live=live,
         )
 
     def _connection_settings(self, playbook: Playbook) -> Iterator[str]:
@@ -125,6 +125,7 @@ class Plan:
         shard: The shard to run, or None for all steps.
         expectations: What must hold after the actions of the run.
         number: Its number among the plans of the run, from 0.
+        is_final: Whether its actions are those of `finally`, which run after all others.
     """
 
     playbook: Playbook
@@ -139,6 +140,7 @@ class Plan:
     shard: Shard | None = None
     expectations: tuple[Expectation, ...] = ()
     number: int = 0
+    is_final: bool = False
 
     @property
     def service(self) -> str:
@@ -207,11 +209,13 @@ def plan(
 ) -> tuple[Plan, ...]:
     """Check playbooks with their variables and plan them, in the order given.
 
+    The plans of their actions come first, and then those of what is in `finally`.
+
     Args:
         playbooks: The playbooks of one run.
         overrides: What the caller adds.
         default_hub: The hub when playbook, caller and settings name none; "" if there is none.
-        live: For each playbook the live groups that its rows come from: what `read_live` returned
+        live: For each plan the live groups that its rows come from: what `read_live` returned
             for the plans without it. None if they were not read; these rows are left out then.
         earlier: The plans without `live`, made with the same arguments. What they have checked is
             not checked again.
@@ -221,40 +225,36 @@ def plan(
         SettingsError: No hub is named, or its name is not valid.
     """
     shard = overrides.shard
-    if live and earlier:
-        scopes = [each.scope.with_live(groups) for each, groups in zip(earlier, live, strict=True)]
-        earlier_checks: Iterable[StepCheck | None] = [each.check for each in earlier]
+    with_finally = [playbook for playbook in playbooks if playbook.finally_actions]
+    phases = [*playbooks, *(playbook.final_phase for playbook in with_finally)]
+    if earlier:
+        scopes = [each.scope for each in earlier]
     else:
-        scopes = [
-            overrides.scope(playbook, groups)
-            for playbook, groups in zip(playbooks, live or repeat(None), strict=False)
+        scopes = [overrides.scope(playbook) for playbook in playbooks]
+        scopes += [
+            scope
+            for playbook, scope in zip(playbooks, scopes, strict=True)
+            if playbook.finally_actions
         ]
-        earlier_checks = repeat(None)
+    if live:
+        scopes = [scope.with_live(groups) for scope, groups in zip(scopes, live, strict=True)]
+    earlier_checks = [each.check for each in earlier] if live and earlier else repeat(None)
     checks = [
-        check_steps(playbook, scope, shard, check)
-        for playbook, scope, check in zip(playbooks, scopes, earlier_checks, strict=False)
+        check_steps(phase, scope, shard, check)
+        for phase, scope, check in zip(phases, scopes, earlier_checks, strict=False)
     ]
     expected = [
-        expectations_of(playbook, scope) for playbook, scope in zip(playbooks, scopes, strict=True)
+        expectations_of(playbook, scope) for playbook, scope in zip(playbooks, scopes, strict=False)
     ]
-    raise_errors(
-        [
-            problem
-            for playbook, checked, conditions in zip(playbooks, checks, expected, strict=True)
-            for problem in sort_problems(
-                (*playbook.problems, *checked.problems, *conditions.problems)
-            )
-        ]
-    )
+    expected += [ExpectationCheck((), ()) for _ in with_finally]
+    raise_errors(_problems_of(playbooks, phases, checks, expected))
     if shard:
-        _refuse_live(playbooks, scopes)
+        _refuse_in_shards(phases, scopes)
     plans: list[Plan] = []
     listed: dict[tuple[str, ...], Position] = {}
     first = 0
     expectations = 0
-    for playbook, scope, checked, conditions in zip(
-        playbooks, scopes, checks, expected, strict=True
-    ):
+    for playbook, scope, checked, conditions in zip(phases, scopes, checks, expected, strict=True):
         hub = playbook.hub if overrides.hub is None else overrides.hub
         options = merge_options(playbook.options, overrides.options)
         plans.append(
@@ -274,6 +274,7 @@ def plan(
                     for each in conditions.expectations
                 ),
                 number=len(plans),
+                is_final=len(plans) >= len(playbooks),
             )
         )
         expectations += len(conditions.expectations)
@@ -291,6 +292,25 @@ def plan(
             ]
         )
     return tuple(plans)
+
+
+def _problems_of(
+    playbooks: Sequence[Playbook],
+    phases: Sequence[Playbook],
+    checks: Sequence[StepCheck],
+    expected: Sequence[ExpectationCheck],
+) -> list[Problem]:
+    """Return the problems of playbooks with their phases, playbook by playbook, each once."""
+    problems: list[Problem] = []
+    for playbook in playbooks:
+        of_phases = [
+            problem
+            for phase, checked, conditions in zip(phases, checks, expected, strict=True)
+            if phase.document is playbook.document
+            for problem in (*checked.problems, *conditions.problems)
+        ]
+        problems += sort_problems(dict.fromkeys((*playbook.problems, *of_phases)))
+    return problems
 
 
 def _check_together(plans: Sequence[Plan]) -> None:
@@ -338,20 +358,28 @@ def _require_new_groups(
     listed.update({(*hub, group): key_position(entry) for group, entry in groups.items()})
 
 
-def _refuse_live(playbooks: Sequence[Playbook], scopes: Sequence[VariableScope]) -> None:
-    """Refuse rows of live groups in shards, each of which would read other ones.
+def _refuse_in_shards(phases: Sequence[Playbook], scopes: Sequence[VariableScope]) -> None:
+    """Refuse rows of live groups in shards, each of which would read other ones, and `finally`.
 
     Raises:
-        PlaybookError: There are such rows.
+        PlaybookError: There are such rows, or there is `finally`.
     """
+    for phase in phases:
+        for template in phase.finally_actions:
+            message = (
+                f"a shard does not know when the others end, so it cannot run `{FINALLY}`; put "
+                "these actions into a playbook of its own, and run it when all shards have ended"
+            )
+            document = template.part.document
+            raise PlaybookError([document.problem(message, "shard", (FINALLY,), at_key=True)])
     message = (
         "each shard would read the group at another time, and so run other actions; run the plan "
         "without --shard"
     )
     problems = [
         source.template.part.document.problem(message, "live-shard", source.path)
-        for playbook, scope in zip(playbooks, scopes, strict=True)
-        for source in live_sources_of(playbook, scope)
+        for phase, scope in zip(phases, scopes, strict=True)
+        for source in live_sources_of(phase, scope)
     ]
     if problems:
         raise PlaybookError(limited(problems))
@@ -378,7 +406,9 @@ def run_info(
         destination=destination,
         endpoints=tuple(endpoints),
         hubs=tuple(dict.fromkeys(plan.hub for plan in plans)),
-        playbooks=tuple(plan.playbook.name or plan.playbook.document.file for plan in plans),
+        playbooks=tuple(
+            plan.playbook.name or plan.playbook.document.file for plan in plans if not plan.is_final
+        ),
         total=sum(plan.total for plan in plans),
         pace=" / ".join(dict.fromkeys(paces)),
         shard=next((plan.shard for plan in plans), None),

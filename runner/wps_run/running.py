@@ -47,7 +47,7 @@ from wps_run.journal.recorder import RunRecorder
 from wps_run.planning import Plan
 from wps_run.playbook.files import Files, open_input
 from wps_run.playbook.options import Mode
-from wps_run.problems import UsageError
+from wps_run.problems import SettingsError, UsageError
 from wps_run.reading import endpoint_of, load_tls, open_client, used_values
 from wps_run.redaction import NO_SECRETS
 from wps_run.state.read_back import Doubts
@@ -89,13 +89,32 @@ async def run(
 ) -> AsyncGenerator[Result]:
     """Run plans, one after the other, and yield a result for every action as it ends.
 
-    An `ok` means accepted by the service, not delivered. Arguments and errors: `run_batches`.
+    An `ok` means accepted by the service, not delivered. What is in `finally` runs at the end, also
+    after an error. Arguments and errors: `run_batches`.
     """
-    batches = run_batches(plans, endpoint, stop, ca_bundle=ca_bundle, recorder=recorder)
-    async with aclosing(batches):
-        async for batch in batches:
-            for result in batch:
-                yield result
+    stop, started = stop or Stop(), time.monotonic()
+    failures: list[Exception] = []
+    for final in (False, True):
+        batches = run_batches(
+            plans,
+            endpoint,
+            stop,
+            ca_bundle=ca_bundle,
+            recorder=recorder,
+            final=final,
+            started=started,
+        )
+        try:
+            async with aclosing(batches):
+                async for batch in batches:
+                    for result in batch:
+                        yield result
+        except (SettingsError, UsageError):  # nothing was sent
+            raise
+        except Exception as error:  # noqa: BLE001 -- raised at the end
+            failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 async def run_batches(  # noqa: PLR0913 -- by name, each with a default
@@ -105,17 +124,21 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
     *,
     ca_bundle: str | None = None,
     recorder: RunRecorder | None = None,
+    final: bool = False,
+    started: float | None = None,
     on_plan: Callable[[ConcurrencyLimiter], object] | None = None,
     on_wait: Callable[[Wait], object] | None = None,
 ) -> AsyncGenerator[Sequence[Result]]:
     """Run plans and yield results in batches, which costs less than single results.
 
     Args:
-        plans: What `wps_run.planning.plan` returned.
+        plans: What `wps_run.planning.plan` returned: all plans of the run.
         endpoint: Gives the endpoint of a plan; called for all plans before anything is sent.
         stop: Ends the run early on request.
         ca_bundle: A file of certificates to trust besides the system's, or None.
         recorder: Records the run, and has the results of an earlier part.
+        final: Whether only the final plans run, else only the others.
+        started: When this part of the run began, on the monotonic clock; None for now.
         on_plan: Called when a plan starts, with its concurrency limit, for a progress display.
         on_wait: Called at the beginning of a wait that the service requests.
 
@@ -125,25 +148,29 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
     """
     _require_live(plans)
     tls = load_tls(ca_bundle) if ca_bundle else None
-    stop, recorder = stop or Stop(), recorder or RunRecorder()
+    stop, recorder = stop or Stop(), replace(recorder or RunRecorder(), is_final=final)
     on_plan = on_plan or (lambda _: None)
-    epoch = time.monotonic() - recorder.elapsed
+    epoch = (time.monotonic() if started is None else started) - recorder.elapsed
+    running = [plan for plan in plans if plan.is_final is final]
     failures: list[Exception] = []
     async with AsyncExitStack() as stack:
         # All clients first: an unusable key, identity or proxy shows before anything is sent.
-        clients = [open_client(plan, endpoint(plan), tls) for plan in plans]
+        clients = [open_client(plan, endpoint(plan), tls) for plan in running]
         for client in clients:
             await stack.enter_async_context(client)
-        for plan, client in zip(plans, clients, strict=True):
+        for plan, client in zip(running, clients, strict=True):
+            stop_plan = stop.final_stop() if final else stop
             executor = Executor(
-                client, plan.options, stop, epoch=epoch, recorder=recorder, on_wait=on_wait
+                client, plan.options, stop_plan, epoch=epoch, recorder=recorder, on_wait=on_wait
             )
             on_plan(executor.limiter)
             source = StateReader(client, plan.hub, plan.options, on_wait=on_wait)
             later = [
-                other for other in plans[plan.number + 1 :] if other.hub.lower() == plan.hub.lower()
+                other
+                for other in plans
+                if other.number > plan.number and other.hub.lower() == plan.hub.lower()
             ]
-            settle = partial(_settle, source=source, stop=stop, recorder=recorder, later=later)
+            settle = partial(_settle, source=source, stop=stop_plan, recorder=recorder, later=later)
             async with aclosing(_run_plan(plan, executor, recorder, settle, failures)) as batches:
                 async for results in batches:
                     yield results
@@ -312,6 +339,10 @@ def fingerprint_of(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -
         # Only the file name: from another folder it is the same playbook.
         file = Path(plan.playbook.document.file).name
         playbook = f"the playbook {file}" + (f" (number {number})" if number > 1 else "")
+        if plan.is_final:  # all else is of its playbook
+            if plan.live_groups:
+                parts[f"the rows file of `finally` of {playbook}"] = _live_rows(plan)
+            continue
         parts[playbook] = plan.playbook.document.text
         parts[f"the hub of {playbook}"] = plan.hub.lower()
         parts[f"the endpoint of {playbook}"] = endpoint

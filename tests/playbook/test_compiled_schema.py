@@ -9,7 +9,13 @@ from jsonschema import Draft7Validator
 
 from wps_run.actions.table import ACTIONS
 from wps_run.playbook.compiled_schema import CompiledSchema, compile_schema
-from wps_run.playbook.schema import SchemaForm, action_schema, no_slash_schema, playbook_schema
+from wps_run.playbook.schema import (
+    FINALLY,
+    SchemaForm,
+    action_schema,
+    no_slash_schema,
+    playbook_schema,
+)
 
 SCHEMAS = {
     **{
@@ -24,7 +30,8 @@ SCHEMAS = {
         if key not in {"definitions", "if", "else"}
     },
 }
-SCHEMAS["top"]["properties"]["actions"].pop("items")
+for key in ("actions", FINALLY):
+    SCHEMAS["top"]["properties"][key].pop("items")
 KEYS = sorted({key for schema in SCHEMAS.values() for key in schema.get("properties", ())})
 NAMES = [*ACTIONS, "SENDTOALL", "sendToAl"]
 

@@ -146,7 +146,7 @@ def open_recorder(
 
 def playbook_paths(plans: Sequence[Plan]) -> tuple[str, ...]:
     """Return the playbooks of a run, as they are named on the command line."""
-    files = [plan.playbook.document.file for plan in plans]
+    files = [plan.playbook.document.file for plan in plans if not plan.is_final]
     return tuple(STDIN if file == STDIN_NAME else file for file in files)
 
 

@@ -81,7 +81,7 @@ class Result(Struct, frozen=True, rename="camel", tag="result"):
 
     Attributes:
         index: The number of its step among all steps of the run, from 0.
-        action: The number of the action in the playbook's list, from 0.
+        action: The number of the action in the playbook's list, or in `finally`, from 0.
         item: The number of the row it was made from, from 0, or None.
         action_name: The `actionName`.
         name: The author's label, or None.
@@ -99,6 +99,7 @@ class Result(Struct, frozen=True, rename="camel", tag="result"):
         waited_for: The index of the step whose end let this one start, or None if it waited
             for no other step.
         tries: The attempts before the last one, including those that could not connect.
+        final: True for an action of `finally`; otherwise not in records.
         earlier: True for a result of an earlier part of a resumed run; otherwise not in records.
     """
 
@@ -118,6 +119,7 @@ class Result(Struct, frozen=True, rename="camel", tag="result"):
     started_ms: Milliseconds | None = None
     waited_for: Index | None = None
     tries: tuple[Attempt, ...] = ()
+    final: bool | UnsetType = UNSET
     earlier: bool | UnsetType = UNSET
 
     def as_json(self) -> dict[str, Any]:

@@ -20,6 +20,21 @@ class Stop:
         self.requested = asyncio.Event()
         self.interrupted = asyncio.Event()
         self.abandoned = asyncio.Event()
+        self._lost_journal = False
+        self._finals: list[Stop] = []
+
+    def final_stop(self) -> "Stop":
+        """Return the request to end what is in `finally`, which runs although this one was made.
+
+        It is made when this run is abandoned, and when its journal cannot be written.
+        """
+        final = Stop()
+        self._finals.append(final)
+        if self.abandoned.is_set():
+            final.abandon()
+        elif self._lost_journal:
+            final.request(SkipReason.JOURNAL)
+        return final
 
     def request(self, reason: SkipReason) -> None:
         """Start nothing new; requests in flight may end. May be called again.
@@ -30,6 +45,10 @@ class Stop:
         """
         self.reason = self.reason or reason
         self.requested.set()
+        if reason is SkipReason.JOURNAL:
+            self._lost_journal = True
+            for final in self._finals:
+                final.request(reason)
         if reason is SkipReason.INTERRUPTED:
             self.interrupted.set()
 
@@ -37,3 +56,5 @@ class Stop:
         """Stop at once: actions whose requests are in flight end as `unknown`."""
         self.request(SkipReason.INTERRUPTED)
         self.abandoned.set()
+        for final in self._finals:
+            final.abandon()

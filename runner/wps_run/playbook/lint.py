@@ -32,6 +32,7 @@ from wps_run.playbook.row_lint import (
     filters_in_url,
     takes_no_blanks,
 )
+from wps_run.playbook.schema import FINALLY
 from wps_run.playbook.steps import LiveSource, live_sources_of
 from wps_run.playbook.templates import parse_template
 from wps_run.playbook.variables import VariableScope
@@ -69,11 +70,12 @@ def find_warnings(
         environment: The names of the environment variables that are set, or None if unknown.
     """
     yield from _find_no_actions(playbook)
-    yield from _find_repeated(playbook)
-    yield from _Contradictions(playbook).find()
-    for template in playbook.actions:
-        yield from _find_wasteful_values(template)
-    yield from _find_literal_blanks(playbook)
+    for phase in playbook.phases:
+        yield from _find_repeated(phase)
+        yield from _Contradictions(phase).find()
+        for template in phase.actions:
+            yield from _find_wasteful_values(template)
+        yield from _find_literal_blanks(phase)
     yield from find_placeholders(playbook, variables)
     for part in playbook.parts:
         if environment is not None:
@@ -226,7 +228,7 @@ def _texts_with_variables(part: PlaybookPart) -> Iterator[tuple[Path, str]]:
             for name, entry in value.items():
                 yield (key, name), name
                 yield from strings_in(entry, (key, name))
-        elif key in {"actions", EXPECT}:
+        elif key in {"actions", EXPECT, FINALLY}:
             yield from strings_in(value, (key,))
 
 
@@ -531,7 +533,11 @@ def _find_wasteful_values(template: ActionTemplate) -> Iterator[Problem]:
 def _find_no_actions(playbook: Playbook) -> Iterator[Problem]:
     data = playbook.document.data
     actions = data if playbook.is_bare else data.get("actions") if isinstance(data, dict) else None
-    has_others = playbook.actions or playbook.parts[0].expectations or playbook.problems
+    has_others = (
+        any(phase.actions for phase in playbook.phases)
+        or playbook.parts[0].expectations
+        or playbook.problems
+    )
     if actions == [] and not has_others:
         path = () if playbook.is_bare else ("actions",)
         message = "there are no actions, so a run does nothing; add actions to this list"
@@ -592,7 +598,7 @@ def _warning(template: ActionTemplate, key: str, message: str, rule: str) -> Pro
 
 def find_not_in_binding(playbook: Playbook) -> Iterator[Problem]:
     """Yield a problem for each action, and each property, that the binding does not have."""
-    for template in playbook.actions:
+    for template in (*playbook.actions, *playbook.finally_actions):
         if template.action.origin is Origin.REST:
             yield template.problem(
                 f"`{template.action.name}` is not an action of the Functions output binding",

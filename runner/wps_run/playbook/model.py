@@ -27,7 +27,7 @@ from wps_run.playbook.groups import (
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.recognition import foreign_file, foreign_text
 from wps_run.playbook.references import reference_problem
-from wps_run.playbook.schema import SchemaForm
+from wps_run.playbook.schema import FINALLY, SchemaForm
 from wps_run.playbook.validator import default_validator
 from wps_run.playbook.variables import (
     Declaration,
@@ -144,6 +144,7 @@ class Playbook(NamedTuple):
         connection: The name of the setting that holds the connection string, or None.
         options: The values of the keys of `OPTIONS`, as in the source.
         actions: The actions without errors, in their order; those of `groups` come first.
+        finally_actions: Those of `finally`, likewise.
         problems: Every error, by position.
     """
 
@@ -152,6 +153,7 @@ class Playbook(NamedTuple):
     connection: str | None
     options: Mapping[str, Any]
     actions: tuple[ActionTemplate, ...]
+    finally_actions: tuple[ActionTemplate, ...]
     problems: tuple[Problem, ...]
 
     @property
@@ -174,6 +176,16 @@ class Playbook(NamedTuple):
         """The first action of each entry of `groups`; the last part of its path is the name."""
         entries = {item.entry: item for item in reversed(self.actions) if is_of_group(item)}
         return tuple(reversed(entries.values()))
+
+    @property
+    def final_phase(self) -> "Playbook":
+        """The actions of `finally` as a playbook of their own."""
+        return self._replace(actions=self.finally_actions, finally_actions=(), problems=())
+
+    @property
+    def phases(self) -> "tuple[Playbook, ...]":
+        """The playbook and, if it has `finally`, these actions: they run one after the other."""
+        return (self, self.final_phase) if self.finally_actions else (self,)
 
 
 def read_playbook(text: str, file: str) -> Playbook:
@@ -231,8 +243,8 @@ def check_document(document: Document) -> Playbook:
     )
     references = list(islice(row_references_of(groups), PROBLEMS.value + 1))
     wrong = {reference.path[0] for reference in references}
-    actions = list(
-        _group_templates(part, {name: entry for name, entry in groups.items() if name not in wrong})
+    of_groups = _group_templates(
+        part, {name: entry for name, entry in groups.items() if name not in wrong}
     )
     problems += _problems_of(document, findings)
     problems += [
@@ -248,24 +260,38 @@ def check_document(document: Document) -> Playbook:
     ]
     if is_bare:
         problems += normalize_batch(document)
-    for path, item in _items(data if is_bare else keys.get("actions", []), is_bare=is_bare):
-        form = SchemaForm.BATCH if is_bare else _form_of(item)
-        errors = _action_problems(part, path, item, form)
-        if errors:
-            problems += errors
-            if len(problems) > PROBLEMS.value:
-                break
-        else:
-            actions.append(_action_template(part, item, path, form))
+    lists: dict[str, tuple[ActionTemplate, ...]] = {}
+    for key in ("actions", FINALLY):
+        written = data if is_bare and key == "actions" else keys.get(key, [])
+        lists[key], errors = _read_actions(part, _items(written, key, is_bare=is_bare))
+        problems += errors
     return Playbook(
         parts=(part,),
         hub=keys.get("hub"),
         connection=keys.get("connection"),
         options={key: keys[key] for key in OPTIONS if key in keys},
-        actions=tuple(actions),
+        actions=(*of_groups, *lists["actions"]),
+        finally_actions=lists[FINALLY],
         # An alias can lead to the same problem again.
         problems=tuple(limited(sort_problems(dict.fromkeys(problems)))),
     )
+
+
+def _read_actions(
+    part: PlaybookPart, items: Iterable[tuple[Path, Any]]
+) -> tuple[tuple[ActionTemplate, ...], list[Problem]]:
+    """Return the valid actions of a list, and what is wrong with the others."""
+    actions: list[ActionTemplate] = []
+    problems: list[Problem] = []
+    for path, item in items:
+        form = SchemaForm.BATCH if part.is_bare else _form_of(item)
+        errors = _action_problems(part, path, item, form)
+        problems += errors
+        if len(problems) > PROBLEMS.value:
+            break
+        if not errors:
+            actions.append(_action_template(part, item, path, form))
+    return tuple(actions), problems
 
 
 def _group_templates(
@@ -382,12 +408,12 @@ def variables_of(values: Mapping[str, Any]) -> dict[str, VariableValue]:
     return {**values, **(variables_from(load(json.dumps(others), "variables")) if others else {})}
 
 
-def _items(data: Any, *, is_bare: bool) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401 -- what YAML has
-    """Yield the actions of a playbook's list, or of a bare batch, with their paths."""
+def _items(data: Any, key: str, *, is_bare: bool) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401 -- what YAML has
+    """Yield the actions of a list of a playbook, or of a bare batch, with their paths."""
     if isinstance(data, dict):
         yield (), data
     else:
-        parent = () if is_bare else ("actions",)
+        parent = () if is_bare else (key,)
         for index, item in enumerate(data):
             yield (*parent, index), item
 

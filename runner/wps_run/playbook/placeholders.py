@@ -120,7 +120,7 @@ def find_placeholders(playbook: Playbook, variables: Iterable[str]) -> Iterator[
     for entry in playbook.group_entries:
         for placeholder in _placeholders(str(entry.path[-1]), names[entry.part]):
             yield _placeholder_problem(entry.part, entry.path, placeholder, is_filled_in=True)
-    for template in playbook.actions:
+    for template in (*playbook.actions, *playbook.finally_actions):
         columns = columns_of(template.for_each) or ()
         each = {"each": ""} if template.for_each is not None else {}
         known = {**names[template.part], **{column: _each(column) for column in columns}, **each}

@@ -11,6 +11,7 @@ from wps_run.playbook.constraints import Finding
 from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.groups import GROUPS
 from wps_run.playbook.options import PLAYBOOK_KEYS
+from wps_run.playbook.schema import FINALLY
 from wps_run.problems import SIMILAR_NAMES, did_you_mean
 
 _NEW = "write the list `actions`; `wps-run init` creates an example"
@@ -134,7 +135,7 @@ _DISTINCTIVE = frozenset({"actions", "actionname", "hub", "connection"})
 _ACTION_NAMES = frozenset({"actionname", "operationkind"})
 """The key of an action, in lower case, and its name in the beta of the binding."""
 
-_KEYS = frozenset(PLAYBOOK_KEYS) - {"name", "$schema"} | {"actions", GROUPS, EXPECT}
+_KEYS = frozenset(PLAYBOOK_KEYS) - {"name", "$schema"} | {"actions", GROUPS, EXPECT, FINALLY}
 _ACTION_KEYS = frozenset(
     ("actionName", *(field.name for action in ACTIONS.values() for field in action.fields))
 )

@@ -43,6 +43,9 @@ BASE64_PATTERN = (
     r"|(?:[A-Za-z0-9+/][\t\n\r ]*){3}=[\t\n\r ]*)?$(?!\n)"
 )
 
+FINALLY = "finally"
+"""The key of the actions that run at the end of a run, whatever became of the others."""
+
 NO_SLASH = "namesWithoutSlash"
 """The definition that refuses `/` in names that are part of the URL path."""
 
@@ -72,6 +75,12 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
                 "items": {"$ref": "#/definitions/action"},
             },
             EXPECT: dict(EXPECT_SCHEMA),
+            FINALLY: {
+                "type": "array",
+                "description": "Actions that run at the end of the run, after all other actions "
+                "and after `expect`, also if one of these failed or the run was interrupted.",
+                "items": {"$ref": "#/definitions/action"},
+            },
         },
         "if": {
             "type": "object",
@@ -84,6 +93,7 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
                 "actions": {"type": "array", "items": {"$ref": f"#/definitions/{NO_SLASH}"}},
                 GROUPS: dict(NO_SLASH_GROUPS),
                 EXPECT: dict(NO_SLASH_EXPECTATIONS),
+                FINALLY: {"type": "array", "items": {"$ref": f"#/definitions/{NO_SLASH}"}},
             },
         },
         "definitions": _definitions(actions, SchemaForm.TEMPLATE),

@@ -28,6 +28,7 @@ from wps_run.playbook.foreach import for_each_errors
 from wps_run.playbook.groups import ENTRY_SCHEMA, GROUPS, entry_errors
 from wps_run.playbook.options import OPTIONS, TIMEOUT, VARIABLE
 from wps_run.playbook.schema import (
+    FINALLY,
     SchemaForm,
     action_schema,
     data_keys,
@@ -505,11 +506,12 @@ def _missing_list(error: "ValidationError") -> Iterator[Finding]:
 
 def _without_items(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a playbook without the parts about each action."""
-    actions = {
-        key: value for key, value in schema["properties"]["actions"].items() if key != "items"
+    lists = {
+        key: {name: part for name, part in schema["properties"][key].items() if name != "items"}
+        for key in ("actions", FINALLY)
     }
     rest = {key: value for key, value in schema.items() if key not in {"if", "else", "definitions"}}
-    return rest | {"properties": schema["properties"] | {"actions": actions}}
+    return rest | {"properties": schema["properties"] | lists}
 
 
 def _first_at_each_place(findings: Iterable[Finding]) -> list[Finding]:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -55,14 +55,16 @@ from wps_run.cli.report_files import (
 from wps_run.cli.run_output import RunContext, RunOutput
 from wps_run.cli.service import ServiceAccess, show_wait
 from wps_run.cli.terminal import interrupting_signals, show_message
-from wps_run.execution.result import SkipReason, Status
-from wps_run.execution.run_info import Destination, RunInfo
+from wps_run.execution.result import ExpectationResult, SkipReason, Status
+from wps_run.execution.run_info import Destination
 from wps_run.execution.stop import Stop
 from wps_run.execution.summary import Summary
+from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.resume import Resumption
 from wps_run.journal.store import MOST_JOURNALS
 from wps_run.journal.writer import read_journal
 from wps_run.planning import Plan
+from wps_run.playbook.expectations import Expectation
 from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.options import CONFIRM, CONNECTION, YES, Confirmation
 from wps_run.problems import PlaybookError, UsageError, is_out_of_files
@@ -430,29 +432,35 @@ async def run_and_report(
         if recorder.journal:
             recorder.journal.on_error(lambda: stop.request(SkipReason.JOURNAL))
         tracker = ProgressTracker(context.run, summary)
-        batches = running.run_batches(
-            plans,
-            context.endpoint,
-            stop,
-            ca_bundle=ca_bundle,
-            recorder=recorder,
-            on_plan=tracker.start_plan,
-            on_wait=show_wait,
-        )
         output.begin(context.run)
         started = time.monotonic()
-        defect: Exception | None = None
-        try:
-            with Progress(progress_mode, tracker.snapshot, output.write) as progress:
-                async with aclosing(batches):
-                    async for batch in batches:
-                        tracker.count(batch)
-                        progress.write(output.format(batch))
-                        if output.error is not None:
-                            stop.request(SkipReason.INTERRUPTED)
-        except Exception as error:  # noqa: BLE001 -- raised once everything is reported
-            defect = _account_for(error, context.run, summary)
-        summary.duration = round(time.monotonic() - started, 6)  # as in its record
+        defects: list[Exception] = []
+
+        async def run_actions(*, final: bool) -> None:
+            batches = running.run_batches(
+                plans,
+                context.endpoint,
+                stop,
+                ca_bundle=ca_bundle,
+                recorder=recorder,
+                final=final,
+                started=started,
+                on_plan=tracker.start_plan,
+                on_wait=show_wait,
+            )
+            try:
+                with Progress(progress_mode, tracker.snapshot, output.write) as progress:
+                    async with aclosing(batches):
+                        async for batch in batches:
+                            tracker.count(batch)
+                            progress.write(output.format(batch))
+                            if output.error is not None:
+                                stop.request(SkipReason.INTERRUPTED)
+            except Exception as error:  # noqa: BLE001 -- raised once everything is reported
+                defects.extend(_account_for(error, summary))
+            summary.duration = round(time.monotonic() - started, 6)  # as in its record
+
+        await run_actions(final=False)
         checks = reading.check_expectations(
             plans,
             context.endpoint,
@@ -461,22 +469,36 @@ async def run_and_report(
             rehearsed=context.rehearsed,
             on_wait=show_wait,
         )
-        async with aclosing(checks):
-            async for expectation, result in checks:
-                summary.count_expectation(result)
-                recorder.record_expectation(expectation, result)
-                output.write(output.format_expectation(result))
+        await _report_expectations(checks, recorder, summary, output)
+        if any(plan.is_final for plan in plans):
+            await run_actions(final=True)
+        # Those that an error kept from running; the report stays complete.
+        summary.counts[Status.SKIPPED] += max(0, context.run.total - summary.total)
         exit_code = await output.end(plans, context, summary)
-        if defect is not None:
-            raise defect
+        if defects:
+            raise defects[0]
         return exit_code
 
 
-def _account_for(error: Exception, run: RunInfo, summary: Summary) -> Exception | None:
-    """Count the actions that an error kept from running as skipped; the report stays complete.
+async def _report_expectations(
+    checks: AsyncGenerator[tuple[Expectation, ExpectationResult]],
+    recorder: RunRecorder,
+    summary: Summary,
+    output: RunOutput,
+) -> None:
+    """Check the expectations; count, record and show the results."""
+    async with aclosing(checks):
+        async for expectation, result in checks:
+            summary.count_expectation(result)
+            recorder.record_expectation(expectation, result)
+            output.write(output.format_expectation(result))
+
+
+def _account_for(error: Exception, summary: Summary) -> list[Exception]:
+    """Show an error that ended the run, or return it.
 
     Returns:
-        The error, to raise at the end; None if it is shown at once: a file of rows changed after
+        The error, to raise at the end; none if it is shown at once: a file of rows changed after
         it was checked, or cannot be opened, as too many files are open.
 
     Raises:
@@ -484,11 +506,10 @@ def _account_for(error: Exception, run: RunInfo, summary: Summary) -> Exception 
     """
     if not summary.total:
         raise error
-    summary.counts[Status.SKIPPED] += max(0, run.total - summary.total)
     if isinstance(error, PlaybookError) or is_out_of_files(error):
         report_error(error)
-        return None
-    return error
+        return []
+    return [error]
 
 
 _REPEATED_HANGUP = 1.0

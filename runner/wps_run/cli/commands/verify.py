@@ -64,7 +64,9 @@ def command(**values: Any) -> int:
     show_warnings(
         checking.find_run_warnings(playbooks, [name for name, _ in values["assignments"]])
     )
-    plans = tuple(plan.without_actions() for plan in planning.plan(playbooks, overrides))
+    plans = tuple(
+        plan.without_actions() for plan in planning.plan(playbooks, overrides) if not plan.is_final
+    )
     if not any(plan.expectations for plan in plans):
         raise UsageError("nothing was checked; the playbook has no `expect`")
     endpoints = [*map(ServiceAccess.of(values).endpoint, plans)]
