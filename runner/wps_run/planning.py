@@ -28,11 +28,13 @@ from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
 from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import (
     Step,
+    StepBlock,
     StepCheck,
     UnreadAction,
     check_steps,
     key_position,
     live_sources_of,
+    make_step_blocks,
     make_steps,
     repeated_group,
     unread_actions,
@@ -197,6 +199,12 @@ class Plan:
             first=self.first,
             shard=None if all_shards else self.shard,
         )
+
+    def step_blocks(self) -> Iterator[Step | StepBlock]:
+        """Return its steps, those of lists of members in blocks where names are simple."""
+        if self.shard:
+            return self.steps()
+        return make_step_blocks(self.playbook, self.scope, self.options, self.hub, first=self.first)
 
 
 def plan(

@@ -44,10 +44,11 @@ from wps_run.playbook.lint import used_variables
 from wps_run.playbook.live import LiveConnection, LiveGroups
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.rows import InputError
+from wps_run.playbook.steps import Step, StepBlock
 from wps_run.playbook.variables import VariableValue
 from wps_run.problems import SettingsError
 from wps_run.redaction import NO_SECRETS, Secrets
-from wps_run.state.changes import LiveState, StepChange, Verdict, compare
+from wps_run.state.changes import Compared, LiveState, Verdict, compare
 from wps_run.state.expectations import INTERRUPTED, check_expectation, result_of
 from wps_run.state.reader import ReadError, StateReader, StateSource
 
@@ -178,14 +179,19 @@ def service_source(
 
 
 async def compare_plans(
-    plans: Sequence[Plan], open_source: OpenSource, resumption: Resumption | None = None
-) -> AsyncGenerator[tuple[Plan, Sequence[StepChange]]]:
+    plans: Sequence[Plan],
+    open_source: OpenSource,
+    resumption: Resumption | None = None,
+    *,
+    steps_of: Callable[[Plan], Iterable[Step | StepBlock]] = Plan.step_blocks,
+) -> AsyncGenerator[tuple[Plan, Compared]]:
     """Compare the steps of plans with the live state, as earlier steps leave it.
 
     Args:
         plans: The plans of a run, with the live groups that they need.
         open_source: Opens what answers about the hub of a plan.
         resumption: What an earlier part of the run has done; only what is left is compared.
+        steps_of: Gives the steps of a plan: `Plan.steps` to compare each, or with blocks.
 
     Yields:
         A plan and what some of its steps would change, in order.
@@ -199,12 +205,12 @@ async def compare_plans(
         state = states.setdefault(plan.hub_key, LiveState())
         if not resumption:  # else they were read for an earlier part of the run
             state.add_groups(plan.scope.live or {})
+        steps = steps_of(plan)
+        if resumption:
+            steps = (step for step in plan.steps() if resumption.runs(step))
         async with open_source(plan) as source:
-            steps = plan.steps()
-            if resumption:
-                steps = filter(resumption.runs, steps)
-            async for changes in compare(steps, source, state):
-                yield plan, changes
+            async for compared in compare(steps, source, state):
+                yield plan, compared
 
 
 async def find_in_place(
@@ -217,10 +223,12 @@ async def find_in_place(
     """
     in_place = bytearray(max((plan.first + plan.plan_total for plan in plans), default=0))
     async with aclosing(compare_plans(plans, open_source, resumption)) as blocks:
-        async for _, changes in blocks:
+        async for _, (changes, block) in blocks:
+            in_place[block.start : block.stop] = b"\1" * len(block)
             for step, verdict, _ in changes:
-                if verdict is Verdict.IN_PLACE:
-                    in_place[step.index] = not (resumption and resumption.was_tried(step))
+                in_place[step.index] = verdict is Verdict.IN_PLACE and not (
+                    resumption and resumption.was_tried(step)
+                )
     return bytes(in_place)
 
 

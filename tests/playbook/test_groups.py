@@ -4,15 +4,22 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wps_run.playbook.files import Files
 from wps_run.playbook.live import LiveConnection, LiveGroups
 from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import RunOptions
-from wps_run.playbook.rows import DEFAULT_FORMAT, RowFormat, Rows
-from wps_run.playbook.steps import Step, check_steps, make_steps
+from wps_run.playbook.rows import DEFAULT_FORMAT, Cells, RowFormat, Rows
+from wps_run.playbook.shards import Shard
+from wps_run.playbook.steps import (
+    Step,
+    StepBlock,
+    check_steps,
+    make_step_blocks,
+    make_steps,
+)
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, format_problem
 
@@ -276,6 +283,12 @@ def test_a_file_is_read_once_to_check_it_and_once_for_the_steps(tmp_path: Path) 
             reads.append(name)
             return super().rows(name, row_format)
 
+        def column(
+            self, name: str, column: str | None, row_format: RowFormat = DEFAULT_FORMAT
+        ) -> Cells:
+            reads.append(name)
+            return super().column(name, column, row_format)
+
     (tmp_path / "red.csv").write_text("userId\nada\n")
     playbook = read("groups: {red: {users: {file: red.csv}, prune: true}}")
     unread = VariableScope(playbook.parts[0].variables, {}, Counting(tmp_path))
@@ -292,3 +305,46 @@ def test_a_file_is_read_once_to_check_it_and_once_for_the_steps(tmp_path: Path) 
         {"connectionId": "b1", "group": "red"},
     ]
     assert (earlier.steps, checked.steps, checked.owned) == (1, 2, 2)
+
+
+ODD_NAMES = st.lists(
+    st.sampled_from(
+        ["ada", "a b", " ada", "{{ x }}", "a/b", "$A", ".", "ö", "x" * 200, "", "ada,1"]
+    )
+    | st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=3),
+    max_size=3,
+)
+
+
+@given(odd=ODD_NAMES, count=st.sampled_from([1, 1000, 2300]), place=st.integers(0, 2300))
+@settings(max_examples=20)
+def test_blocks_of_steps_are_the_steps_one_by_one(
+    tmp_path_factory: pytest.TempPathFactory, odd: list[str], count: int, place: int
+) -> None:
+    """Problems, warnings, counts and steps do not depend on how a list of members is read."""
+    folder = tmp_path_factory.mktemp("list")
+    names = [f"user{number}@example.com" for number in range(count)]
+    names[place:place] = odd
+    text = "\n".join(["userId", *names, ""])
+    (folder / "m.csv").write_text(text, encoding="utf-8", newline="")
+    playbook = read("groups: {red: {users: {file: m.csv}, connections: [c1], prune: true}}")
+    scope = scope_of(
+        playbook, live(red={"c1": None, "c2": "user1@example.com", "c3": "eve"}), folder
+    )
+
+    check = check_steps(playbook, scope)
+    one_by_one = check_steps(playbook, scope, Shard(1, 1))
+
+    assert check[:-1] == one_by_one[:-1]
+    assert (check.steps, check.owned) == (one_by_one.steps, one_by_one.owned)
+    if check.problems:
+        return
+    steps = list(make_steps(playbook, scope, RunOptions(), "chat", first=7))
+    parts = list(make_step_blocks(playbook, scope, RunOptions(), "chat", first=7))
+    unrolled = [
+        part.step(index) if isinstance(part, StepBlock) else part
+        for part in parts
+        for index in (part.indexes if isinstance(part, StepBlock) else [0])
+    ]
+    assert unrolled == steps
+    assert count <= 1000 or odd or len(parts) < len(steps)

@@ -14,12 +14,17 @@ from wps_run.playbook.rows import (
     ENCODINGS,
     LINE_LIMIT,
     VALUE_COLUMN,
+    CellBlock,
+    Cells,
+    InputError,
     Row,
     RowFormat,
     Rows,
     find_encoding,
     read_csv,
+    read_csv_column,
     read_ndjson,
+    single_values,
 )
 from wps_run.problems import Position, Problem, format_problem
 
@@ -81,6 +86,63 @@ def test_any_bytes_give_rows_or_problems(read: Any, raw: bytes) -> None:
         assert 1 <= row.position.line <= 1 + raw.count(b"\n") + 1
         if isinstance(row, Row):
             assert all(type(cell) is str for cell in row.cells.values())
+
+
+SIMPLE_LINES = st.lists(st.text("ab1.@ ü", min_size=1, max_size=3), min_size=1, max_size=4)
+
+
+@given(
+    simple=SIMPLE_LINES,
+    count=st.sampled_from([0, 998, 999, 1000, 1001, 2000]),
+    rest=st.binary(max_size=20) | st.text('a,;"\n\r\0é \u2028\x85', max_size=20).map(str.encode),
+    header=st.sampled_from(
+        [b"a\n", b"a,b\n", b"a;b\r\n", b"\xef\xbb\xbfa\r\n", b'"a"\n', b"", b"\n"]
+    ),
+    row_format=st.builds(RowFormat, st.sampled_from([",", ";"]), st.just("utf-8")),
+    column=st.sampled_from([None, "a", "b", "c"]),
+)
+def test_blocks_of_cells_are_the_rows_one_by_one(  # noqa: PLR0913 -- what a file consists of
+    *,
+    simple: list[str],
+    count: int,
+    rest: bytes,
+    header: bytes,
+    row_format: RowFormat,
+    column: str | None,
+) -> None:
+    """The same cells, lines and errors, wherever the first line is that is not simple."""
+    end = b"\r\n" if header.endswith(b"\r\n") else b"\n"
+    other = row_format.delimiter.encode() * header.count(row_format.delimiter.encode())
+    body = [f"{simple[index % len(simple)]}".encode() + other for index in range(count)]
+    raw = lines(header + b"".join(line + end for line in body) + rest)
+
+    assert values_of(read_csv_column(iter(raw), "f.csv", row_format, column), column) == values_of(
+        read_csv(raw, "f.csv", row_format), column
+    )
+
+
+def values_of(rows: Cells, column: str | None) -> list[Row | Problem | str]:
+    """The rows of a column, those of blocks one by one, and the error that ends them."""
+    result: list[Row | Problem | str] = []
+    try:
+        for row in single_values(rows, column, "f.csv"):
+            result += row.rows() if isinstance(row, CellBlock) else [row]
+    except InputError as error:
+        result.append(str(error))
+    return result
+
+
+def test_simple_lines_are_read_in_blocks() -> None:
+    """A column of a file without quotes is not parsed line by line, up to the first quote."""
+    raw = lines(b"n,userId\n" + b"1,ada\n" * 1500 + b'2,"x"\n')
+
+    blocks = [
+        row
+        for row in read_csv_column(raw, "f", RowFormat(), "userId")
+        if isinstance(row, CellBlock)
+    ]
+
+    assert [(block.line, block.cells) for block in blocks] == [(2, ["ada"] * 1000)]
 
 
 def test_a_record_is_named_by_the_line_that_it_begins_in() -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,15 +14,16 @@ from wps_run.connect.client import Client
 from wps_run.emulator.clients import NullClient
 from wps_run.emulator.hub import Hub as EmulatedHub
 from wps_run.emulator.server import Emulator
+from wps_run.playbook.files import Files
 from wps_run.playbook.live import LiveConnection
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import RunOptions
-from wps_run.playbook.steps import Step, make_steps
+from wps_run.playbook.steps import Step, make_step_blocks, make_steps
 from wps_run.playbook.variables import VariableScope
 from wps_run.rehearsal import SimulatedClients, SimulatedState
 from wps_run.report.changes import ChangeReport
 from wps_run.state import changes
-from wps_run.state.changes import StepChange, Verdict, compare
+from wps_run.state.changes import Compared, StepChange, Verdict, compare
 from wps_run.state.reader import StateSource
 
 CHANGE, IN_PLACE, ABSENT, NOT_KNOWN = Verdict
@@ -65,7 +67,9 @@ def steps_of(actions: Sequence[str]) -> list[Step]:
 
 
 async def changes_of(hub: StateSource, *actions: str) -> list[StepChange]:
-    return [change async for block in compare(steps_of(actions), hub) for change in block]
+    return [
+        change async for compared in compare(steps_of(actions), hub) for change in compared.changes
+    ]
 
 
 async def verdicts(hub: Hub, *actions: str) -> list[Verdict]:
@@ -286,11 +290,9 @@ async def test_a_narrow_terminal_shows_whole_names() -> None:
     hub = Hub({"a1": "ada", "b1": None}, {"red": {"b1"}})
     add = "actionName: addUserToGroup, group: red, userId"
     report = ChangeReport()
-    for change in await changes_of(
-        hub, f"{add}: ada", f"{add}: grace", "actionName: removeConnectionFromGroup, group: red, "
-        "connectionId: b1",
-    ):  # fmt: skip
-        report.add(change, "")
+    remove = "actionName: removeConnectionFromGroup, group: red, connectionId: b1"
+    changes = await changes_of(hub, f"{add}: ada", f"{add}: grace", remove)
+    report.add(Compared(changes), "")
 
     assert list(report.lines(columns=24)) == [
         "\ngroup red",
@@ -338,6 +340,8 @@ async def facts_of(state: StateSource, connections: Iterable[str]) -> set[tuple[
 @example(
     users={"a": "ada", "b": "ada"}, members={"red": {"a"}}, actions=[join("ada"), leave("ada")]
 )
+@example(users={"a": "ada"}, members={}, actions=[seat("a"), leave("ada"), seat("a")])
+@example(users={"a": "ada"}, members={}, actions=[join("ada"), unseat("a"), join("ada")])
 @settings(max_examples=40, deadline=None)
 async def test_on_the_emulator_the_verdict_is_what_happens(
     users: dict[str, str | None], members: dict[str, set[str]], actions: list[str]
@@ -360,13 +364,41 @@ async def test_on_the_emulator_the_verdict_is_what_happens(
                 await client.send(change.step.request, timeout=5, request_id="r")
                 after = await facts_of(state, users)
                 values = change.step.values
-                if change.verdict is IN_PLACE and "userId" in values:
+                if change.verdict is IN_PLACE and change.step.action.name == "addUserToGroup":
+                    own = {name for name, owner in users.items() if owner == values["userId"]}
                     assert before <= after
-                    others = {name for name, owner in users.items() if owner == values["userId"]}
-                    assert {name for name, *_ in after - before} <= others
+                    assert {name for name, *_ in after - before} <= own
+                    assert any((name, values["group"]) in before for name in own)
                 elif change.verdict in {IN_PLACE, ABSENT}:
                     assert before == after
                 elif change.verdict is CHANGE:
                     other = "connectionId" if "userId" in values else "userId"
                     assert before != after or other in named
                 named |= values.keys()
+
+
+async def test_a_block_of_steps_is_judged_as_the_steps_are(tmp_path: Path) -> None:
+    """Whoever is not in the group is judged alone, also who is listed twice; others are counted."""
+    names = [f"user{number}" for number in range(2500)]
+    hub = Hub({f"c-{name}": name for name in names}, {"red": {f"c-{name}" for name in names[:-2]}})
+    listed = [*names, names[-1], "nobody"]
+    (tmp_path / "m.csv").write_text("\n".join(["userId", *listed, ""]))
+    playbook = read_playbook("groups: {red: {users: {file: m.csv}}}", "p.yaml")
+    scope = VariableScope(inputs=Files(tmp_path))
+    expected = [IN_PLACE] * 2498 + [CHANGE, CHANGE, IN_PLACE, ABSENT]
+
+    single = make_steps(playbook, scope, RunOptions(), "chat")
+    one_by_one = [part async for part in compare(single, hub)]
+    assert [change.verdict for changes, _ in one_by_one for change in changes] == expected
+
+    blocks = make_step_blocks(playbook, scope, RunOptions(), "chat")
+    compared = [part async for part in compare(blocks, hub)]
+    verdicts = dict.fromkeys(index for _, block in compared for index in block)
+    verdicts = dict.fromkeys(verdicts, IN_PLACE)
+    verdicts |= {step.index: verdict for changes, _ in compared for step, verdict, _ in changes}
+    assert [verdicts[index] for index in sorted(verdicts)] == expected
+    assert sum(len(changes) for changes, _ in compared) < len(listed)
+    report = ChangeReport()
+    for part in compared:
+        report.count(part)
+    assert report.counts == Counter(expected)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import islice
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from wps_run.actions.fields import NAME_LIMIT, FieldType
 from wps_run.actions.names import name_error
@@ -37,6 +37,7 @@ from wps_run.playbook.references import (
 from wps_run.playbook.rows import (
     VALUE_COLUMN,
     Axis,
+    CellBlock,
     InputError,
     Row,
     Rows,
@@ -105,6 +106,42 @@ class ExpandedAction(NamedTuple):
     row: Row = Row(MappingProxyType({}), Position("", 0))
 
 
+class MemberBlock(NamedTuple):
+    """Expanded actions of an entry of `groups`, for consecutive rows with simple names.
+
+    Attributes:
+        template: The action that they were made from.
+        key: The property that the rows give: `userId` or `connectionId`.
+        cells: The names.
+        item: The index of the first row.
+        values: The other properties.
+    """
+
+    template: ActionTemplate
+    key: str
+    cells: CellBlock
+    item: int
+    values: Mapping[str, Any]
+
+    @property
+    def group(self) -> str:
+        """The group."""
+        return str(self.values["group"])
+
+    def expanded(self, offset: int) -> ExpandedAction:
+        """Return one of the actions."""
+        name = self.cells.cells[offset]
+        position = Position(self.cells.file, self.cells.line + offset)
+        row = Row({VALUE_COLUMN: name}, position)
+        values = {**self.values, self.key: name}
+        return ExpandedAction(self.template, self.item + offset, position, values, None, (), row)
+
+
+Expanded = TypeVar("Expanded", ExpandedAction, ExpandedAction | MemberBlock)
+
+_SIMPLE_NAMES = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_.@+-]{0,127}\n)*")
+"""Names that are valid and need no warning, each with a line feed."""
+
 _ANY_CONNECTION = LiveConnection("connection", "user")
 """Stands for the connections in a group that was not read."""
 
@@ -130,17 +167,15 @@ class GroupMembers:
         self._names: dict[str, dict[str, set[str]]] = {"userId": {}, "connectionId": {}}
         self._incomplete: set[str] = set()
 
-    def record(
-        self, template: ActionTemplate, expansion: Iterable[ExpandedAction]
-    ) -> Iterator[ExpandedAction]:
+    def record(self, template: ActionTemplate, expansion: Iterable[Expanded]) -> Iterator[Expanded]:
         """Return the expanded actions of one action; record whom they add, if it is needed."""
         if not is_of_group(template) or template.prunes or template.entry not in self._entries:
             return iter(expansion)
         return self._record(template, expansion)
 
     def _record(
-        self, template: ActionTemplate, expansion: Iterable[ExpandedAction]
-    ) -> Iterator[ExpandedAction]:
+        self, template: ActionTemplate, expansion: Iterable[Expanded]
+    ) -> Iterator[Expanded]:
         try:
             group = substitute(template.values["group"], self._scope.of(template.part))
         except (UnusableReferenceError, NotYetKnownError, TooLongError):
@@ -149,7 +184,9 @@ class GroupMembers:
         key = next(key for key in self._names if key in template.values)
         names = self._names[key].setdefault(group, set())
         for expanded in expansion:
-            if expanded.problems:
+            if isinstance(expanded, MemberBlock):
+                names.update(expanded.cells.cells)
+            elif expanded.problems:
                 self._incomplete.add(group)
             else:
                 names.add(expanded.values[key])
@@ -230,7 +267,16 @@ class Expansion:
             row = Row({}, self._template.position)
             yield from self._expand_first(row, None)
         else:
-            yield from self._expand_rows()
+            rows = self._expand_rows(lambda: enumerate(self._rows()))
+            yield from cast("Iterator[ExpandedAction]", rows)  # there are no blocks
+
+    def blocks(self) -> Iterator[ExpandedAction | MemberBlock]:
+        """Return the same, with rows of an entry of `groups` in blocks where names are simple."""
+        source = self._template.for_each
+        file = source.get("file", "${") if isinstance(source, dict) else "${"
+        if not is_of_group(self._template) or "${" in file or self._problems:
+            return iter(self)
+        return self._expand_rows(lambda: self._rows_in_blocks(source))
 
     def _substituted_properties(self) -> dict[str, Any]:
         """Return all values that may hold variables: properties, label, name of the data file."""
@@ -320,14 +366,14 @@ class Expansion:
             reference_problem(self._document, path, error.reference, error.message, error.rule)
         )
 
-    def _expand_rows(self) -> Iterator[ExpandedAction]:
+    def _expand_rows(
+        self, rows: Callable[[], Iterator[tuple[int, CellBlock | Row | Problem]]]
+    ) -> Iterator[ExpandedAction | MemberBlock]:
         is_first = True
         try:
-            for item, row in enumerate(self._rows()):
-                if isinstance(row, Problem):
-                    position = row.position or Position("", 0)
-                    problems = (self._with_user(row),)
-                    yield ExpandedAction(self._template, item, position, {}, None, problems)
+            for item, row in rows():
+                if not isinstance(row, Row):
+                    yield self._expand_block(row, item)
                 elif not is_first:
                     yield self._expand(row, item)
                 elif invalid := self._check_columns(row.cells):
@@ -345,6 +391,15 @@ class Expansion:
         if self._problems:
             yield self._rejected(self._problems)
 
+    def _expand_block(self, rows: CellBlock | Problem, item: int) -> ExpandedAction | MemberBlock:
+        """Return the actions of several rows, or the problem of one that cannot be read."""
+        if isinstance(rows, CellBlock):
+            (key,) = self._functions
+            values = {k: value for k, value in self._constants.items() if k != "name"}
+            return MemberBlock(self._template, key, rows, item, values)
+        position = rows.position or Position("", 0)
+        return ExpandedAction(self._template, item, position, {}, None, (self._with_user(rows),))
+
     def _with_user(self, problem: Problem) -> Problem:
         """Add the place in the playbook that uses a file with a bad row."""
         path = (*self._template.rows_path, "file")
@@ -358,6 +413,23 @@ class Expansion:
         if isinstance(for_each, dict) and "matrix" in for_each:
             return self._matrix_rows(for_each["matrix"], (*path, "matrix"))
         return self._source_rows(for_each, path)
+
+    def _rows_in_blocks(
+        self, source: Mapping[str, Any]
+    ) -> Iterator[tuple[int, CellBlock | Row | Problem]]:
+        """Yield the rows of a file of members with their numbers, blocks after the first row."""
+        item, name, column = 0, source["file"], source.get("column")
+        cells = self._scope.inputs.column(name, column, row_format(source))
+        for row in single_values(cells, column, name):
+            if not isinstance(row, CellBlock):
+                yield item, row
+                item += 1
+            elif item and self.is_known and _SIMPLE_NAMES.fullmatch("\n".join((*row.cells, ""))):
+                yield item, row
+                item += len(row.cells)
+            else:
+                yield from enumerate(row.rows(), start=item)
+                item += len(row.cells)
 
     def _rows_to_remove(self) -> Rows:
         """Yield the connections of a group that is pruned which are not listed.
@@ -382,9 +454,11 @@ class Expansion:
             path = self._template.rows_path
             raise _SourceError(self._document.problem(message, "empty-group", path, at_key=True))
         position = self._document.position(self._template.rows_path)
-        for connection_id, user_id in (self._scope.live or {}).get(group, ()):
-            if connection_id not in connections and user_id not in users:
-                yield Row({"connectionId": connection_id, "userId": user_id or ""}, position)
+        live = (self._scope.live or {}).get(group, ())
+        for connection_id, user_id in [
+            member for member in live if member[0] not in connections and member[1] not in users
+        ]:
+            yield Row({"connectionId": connection_id, "userId": user_id or ""}, position)
 
     def _source_rows(self, source: Any, path: Path) -> Rows:  # noqa: ANN401 -- what the schema allows
         """Return the rows of a list, of a variable that is one, of a file or of a live group."""

@@ -7,7 +7,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -20,17 +20,21 @@ from wps_run.playbook.foreach import SAVE_FIRST, file_name_error, format_error
 from wps_run.playbook.rows import (
     DEFAULT_FORMAT,
     LINE_LIMIT,
+    Cells,
     InputError,
+    Item,
     ReadRows,
     RowFormat,
     Rows,
     read_csv,
+    read_csv_column,
     read_document,
     read_ndjson,
 )
 from wps_run.problems import PlaybookError, Position, Problem
 
 Reader = Callable[[Iterable[bytes], str, RowFormat], ReadRows]
+_Reader = Callable[[Iterable[bytes], str, RowFormat], Generator[Item, None, Collection[str]]] | None
 
 
 _FLAGS = (
@@ -153,6 +157,27 @@ class Files:
         Raises:
             InputError: The file cannot be read; raised when a row is requested.
         """
+        return self._read(name, row_format, READERS.get(_suffix(name)))
+
+    def column(
+        self, name: str, column: str | None, row_format: RowFormat = DEFAULT_FORMAT
+    ) -> Cells:
+        """Return the same rows; of CSV, one column in blocks as far as the file is simple.
+
+        Args:
+            name: The file.
+            column: The column, or None for the only one.
+            row_format: How it is read.
+
+        Raises:
+            InputError: The file cannot be read; raised when a row is requested.
+        """
+        if _suffix(name) != ".csv":
+            return self.rows(name, row_format)
+        return self._read(name, row_format, partial(read_csv_column, column=column))
+
+    def _read(self, name: str, row_format: RowFormat, reader: "_Reader[Item]") -> Iterator[Item]:
+        """Return what a reader makes of a file; None reads it whole."""
         path = self._folder / name
         try:
             source = path if self._root is None else require_below(path, self._root)
@@ -163,7 +188,6 @@ class Files:
                 self._refuse_change(name, file.fileno())
                 # The shortest form: `playbooks/members.csv`, not `playbooks/./members.csv`.
                 display_name = os.path.normpath(path)
-                reader = READERS.get(path.suffix.lower())
                 if reader is None:
                     raw = read_limited(file, name, input_limits.ROWS_DOCUMENT)
                     yield from _read_whole(raw, display_name)
@@ -230,6 +254,10 @@ READERS: Mapping[str, Reader] = MappingProxyType(
     {".csv": read_csv, ".ndjson": read_ndjson, ".jsonl": read_ndjson}
 )
 """Readers of files line by line, by suffix. All other files are read whole."""
+
+
+def _suffix(name: str) -> str:
+    return Path(name).suffix.lower()
 
 
 class _NotRegularError(InputError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from wps_run.actions.fields import FieldType
 from wps_run.actions.locks import EXCLUSIVE, Lock, locks_for
@@ -16,7 +16,13 @@ from wps_run.actions.table import ACTIONS as TABLE
 from wps_run.actions.table import Action, OverlapKind
 from wps_run.document.document import Path
 from wps_run.input_limits import ACTIONS, BAD_ROWS, PROBLEMS
-from wps_run.playbook.expansion import ExpandedAction, Expansion, GroupMembers
+from wps_run.playbook.expansion import (
+    Expanded,
+    ExpandedAction,
+    Expansion,
+    GroupMembers,
+    MemberBlock,
+)
 from wps_run.playbook.live import live_sources
 from wps_run.playbook.model import ActionTemplate, Playbook, is_of_group
 from wps_run.playbook.options import (
@@ -86,6 +92,29 @@ class Step:
         """What it is applied to, to be shown: its target properties, in the order of the table."""
         values, masked = self.values, self.secrets.masked
         return {name: masked(values[name]) for name in self.action.targets if name in values}
+
+
+class StepBlock(NamedTuple):
+    """Consecutive steps that add users or connections to one group, not yet made.
+
+    Attributes:
+        first: The index of the first step.
+        members: What they are made from.
+        make: Makes one of them.
+    """
+
+    first: int
+    members: MemberBlock
+    make: Callable[[ExpandedAction, int], Step]
+
+    @property
+    def indexes(self) -> range:
+        """The indexes of the steps."""
+        return range(self.first, self.first + len(self.members.cells.cells))
+
+    def step(self, index: int) -> Step:
+        """Return the step with an index."""
+        return self.make(self.members.expanded(index - self.first), index)
 
 
 SHOWN_ROWS = 20
@@ -195,22 +224,16 @@ def check_steps(
             steps, owned = steps + counts[-1][0], owned + counts[-1][1]
             continue
         is_owned = _ownership(template, shard)
-        first, first_owned = steps, owned
         expansion = _expand(template, scope, members)
         lint = RowLint(template, expansion) if isinstance(expansion, Expansion) else None
+        parts = expansion if shard else _blocks(expansion)
+        parts = _compare_with_groups(template, parts, members)
         check_row = lint.check if lint else _accept
-        for expanded in _compare_with_groups(template, expansion, members):
-            steps += 1
-            if expanded.problems:
-                collector.add(_without_secrets(expanded, scope.secrets))
-            else:
-                owned += is_owned(expanded.values)
-                check_row(expanded)
-            if collector.is_full or steps > ACTIONS.value:
-                break
-        counts.append((steps - first, owned - first_owned))
+        left = ACTIONS.value - steps
+        counts.append(_check_rows(parts, scope.secrets, collector, is_owned, check_row, left))
+        steps, owned = steps + counts[-1][0], owned + counts[-1][1]
         collector.end_source()
-        collector.add_warnings(lint.warnings(steps - first) if lint else ())
+        collector.add_warnings(lint.warnings(counts[-1][0]) if lint else ())
         if collector.is_full or steps > ACTIONS.value:
             break
     problems = (
@@ -223,6 +246,32 @@ def check_steps(
     return StepCheck(
         tuple(limited(problems)), tuple(warnings), steps, owned, groups, tuple(counts), members
     )
+
+
+def _check_rows(  # noqa: PLR0913, PLR0917 -- what a row is checked with
+    expansion: Iterable[ExpandedAction | MemberBlock],
+    secrets: Secrets,
+    collector: _ProblemCollector,
+    is_owned: Callable[[Mapping[str, Any]], bool],
+    check_row: Callable[[ExpandedAction], object],
+    limit: int,
+) -> tuple[int, int]:
+    """Check the steps of one action; return how many there are, and how many are of the shard."""
+    steps = owned = 0
+    for expanded in expansion:
+        if isinstance(expanded, MemberBlock):
+            steps += len(expanded.cells.cells)
+            owned += len(expanded.cells.cells)
+            continue
+        steps += 1
+        if expanded.problems:
+            collector.add(_without_secrets(expanded, secrets))
+        else:
+            owned += is_owned(expanded.values)
+            check_row(expanded)
+        if collector.is_full or steps > limit:
+            break
+    return steps, owned
 
 
 def _accept(_: ExpandedAction) -> None:
@@ -273,17 +322,19 @@ def _may_contradict(playbook: Playbook) -> bool:
 
 def _compare_with_groups(
     template: ActionTemplate,
-    expansion: Iterable[ExpandedAction],
+    expansion: Iterable[Expanded],
     members: GroupMembers,
-) -> Iterator[ExpandedAction]:
+) -> Iterator[Expanded]:
     """Return the expanded actions of one action, those that contradict `groups` with a problem."""
     if members.is_whole and template.action.name in _REMOVALS and not is_of_group(template):
         return map(partial(_add_contradiction, members), expansion)
     return members.record(template, expansion)
 
 
-def _add_contradiction(members: GroupMembers, expanded: ExpandedAction) -> ExpandedAction:
+def _add_contradiction(members: GroupMembers, expanded: Expanded) -> Expanded:
     """Add a problem to an action that removes from a group whom `groups` adds to it."""
+    if isinstance(expanded, MemberBlock):
+        return expanded
     values, template = expanded.values, expanded.template
     for key in () if expanded.problems else ("userId", "connectionId"):
         if key not in values:
@@ -422,6 +473,32 @@ def _ownership(
     return shard.ownership(template.action) if shard else lambda _: True
 
 
+def _expand(
+    template: ActionTemplate, scope: VariableScope, members: GroupMembers
+) -> Expansion | tuple[ExpandedAction]:
+    if template.has_templates:
+        return Expansion(template, scope, members)
+    return (ExpandedAction(template, None, template.position, template.values, template.label),)
+
+
+def _expand_in_blocks(
+    template: ActionTemplate, scope: VariableScope, members: GroupMembers
+) -> Iterable[ExpandedAction | MemberBlock]:
+    return _blocks(_expand(template, scope, members))
+
+
+def _blocks(
+    expansion: Expansion | tuple[ExpandedAction],
+) -> Iterable[ExpandedAction | MemberBlock]:
+    """Return expanded actions, those of lists of members in blocks."""
+    return expansion.blocks() if isinstance(expansion, Expansion) else expansion
+
+
+_Expand = Callable[
+    [ActionTemplate, VariableScope, GroupMembers], Iterable[ExpandedAction | MemberBlock]
+]
+
+
 def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
     playbook: Playbook,
     scope: VariableScope,
@@ -445,12 +522,37 @@ def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
         PlaybookError: An expanded value is wrong. After `check_steps` without problems this
             happens only when a file has changed.
     """
+    steps = make_step_blocks(
+        playbook, scope, options, hub, first=first, shard=shard, expand=_expand
+    )
+    return cast("Iterator[Step]", steps)  # there are no blocks
+
+
+def make_step_blocks(  # noqa: PLR0913 -- the same
+    playbook: Playbook,
+    scope: VariableScope,
+    options: RunOptions,
+    hub: str,
+    *,
+    first: int = 0,
+    shard: "Shard | None" = None,
+    expand: _Expand = _expand_in_blocks,
+) -> Iterator[Step | StepBlock]:
+    """Make the same steps; those of lists of members in blocks where names are simple.
+
+    Arguments and errors are those of `make_steps`, but for `expand`: what expands an action. With a
+    shard there must be no blocks.
+    """
     index = first
     members = GroupMembers(playbook, scope, is_whole=False)
     for number, template in enumerate(playbook.actions):
         make = _step_maker(template, number, options, hub, scope.secrets)
         is_owned = _ownership(template, shard)
-        for expanded in members.record(template, _expand(template, scope, members)):
+        for expanded in members.record(template, expand(template, scope, members)):
+            if isinstance(expanded, MemberBlock):
+                yield (block := StepBlock(index, expanded, make))
+                index += len(block.indexes)
+                continue
             if expanded.problems:
                 raise PlaybookError(_without_secrets(expanded, scope.secrets).problems)
             if is_owned(expanded.values):
@@ -498,14 +600,6 @@ def _step_maker(
         )
 
     return make
-
-
-def _expand(
-    template: ActionTemplate, scope: VariableScope, members: GroupMembers
-) -> Expansion | tuple[ExpandedAction]:
-    if template.has_templates:
-        return Expansion(template, scope, members)
-    return (ExpandedAction(template, None, template.position, template.values, template.label),)
 
 
 def _convert(action: Action, values: Mapping[str, Any]) -> dict[str, Value]:

@@ -9,7 +9,7 @@ from wps_run.actions.table import OverlapKind
 from wps_run.execution.run_info import RunInfo
 from wps_run.playbook.steps import Step
 from wps_run.report.values import target_text, value_text
-from wps_run.state.changes import StepChange, Verdict
+from wps_run.state.changes import Compared, StepChange, Verdict
 from wps_run.text import (
     Style,
     Styler,
@@ -57,13 +57,18 @@ class ChangeReport:
         """Whether a run would change something that reading can tell."""
         return self.counts[Verdict.CHANGE] > 0
 
-    def count(self, change: StepChange) -> None:
-        """Count the verdict of a step."""
-        self.counts[change.verdict] += 1
+    def count(self, compared: Compared) -> None:
+        """Count the verdicts of steps."""
+        self.counts.update(verdict for _, verdict, _ in compared.changes)
+        self.counts[Verdict.IN_PLACE] += compared.others_in_place
 
-    def add(self, change: StepChange, hub: str) -> None:
-        """Count a step, and keep its text; `hub` names its hub, or is "" if there is only one."""
-        self.count(change)
+    def add(self, compared: Compared, hub: str) -> None:
+        """Count steps, and keep their text; `hub` names their hub, or is "" if there is one."""
+        self.count(compared)
+        for change in compared.changes:
+            self._add(change, hub)
+
+    def _add(self, change: StepChange, hub: str) -> None:
         step = change.step
         if change.verdict is Verdict.CHANGE:
             sign = _SIGNS.get(step.action.overlap.kind, "~")

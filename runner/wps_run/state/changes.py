@@ -6,15 +6,23 @@ and permissions are asked for one by one. `LiveState` is pure; `compare` reads.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from functools import cached_property, partial
-from itertools import islice
 from typing import Any, NamedTuple
 
 from wps_run.actions.table import OverlapKind, Phase
 from wps_run.playbook.live import LiveConnection, LiveGroups
-from wps_run.playbook.steps import Step
+from wps_run.playbook.steps import Step, StepBlock
 from wps_run.state.reader import StateSource
 
 
@@ -37,6 +45,23 @@ class StepChange(NamedTuple):
     step: Step
     verdict: Verdict
     reason: str = ""
+
+
+class Compared(NamedTuple):
+    """What some consecutive steps would do.
+
+    Attributes:
+        changes: Each step, or of a block those that are not in place.
+        block: The indexes of all steps of the block; the others are in place.
+    """
+
+    changes: Sequence[StepChange]
+    block: range = range(0)
+
+    @property
+    def others_in_place(self) -> int:
+        """How many steps of the block are in place and not in `changes`."""
+        return len(self.block) - len(self.changes) if self.block else 0
 
 
 class QuestionKind(StrEnum):
@@ -77,23 +102,45 @@ class _Group:
     Attributes:
         connections: Connection ID to user, or None if it is anonymous or its user is not known.
         joined: Users whom a step has added. Which connections they have is not known.
-        has_strangers: Whether a step has added a connection, whose user is not known.
+        strangers: Connections that a step has added. Which users they have is not known.
+        doubtful: Users in `joined` and connections in `strangers` that a later step may have
+            removed, as it removes a connection, or a user.
     """
 
     def __init__(self, connections: dict[str, str | None]) -> None:
         self.connections = connections
         self.joined: set[str] = set()
-        self.has_strangers = False
+        self.strangers: set[str] = set()
+        self.doubtful: Mapping[str, set[str]] = {"userId": set(), "connectionId": set()}
         self._users = Counter(filter(None, connections.values()))
 
+    @property
+    def users(self) -> AbstractSet[str]:
+        """The users of its connections, as far as they are known."""
+        return self._users.keys()
+
     def has_user(self, user: str) -> bool:
-        return user in self._users or user in self.joined
+        is_joined = user in self.joined and user not in self.doubtful["userId"]
+        return is_joined or user in self._users
+
+    def has_connection(self, connection: str) -> bool:
+        is_doubtful = connection in self.doubtful["connectionId"]
+        return connection in self.connections and not is_doubtful
+
+    def add_user(self, user: str) -> None:
+        self.joined.add(user)
+        self.doubtful["userId"].discard(user)
 
     def add_connection(self, connection: str) -> None:
         self.connections[connection] = None
-        self.has_strangers = True
+        self.strangers.add(connection)
+        self.doubtful["connectionId"].discard(connection)
 
     def remove_connection(self, connection: str) -> None:
+        if connection in self.strangers or connection not in self.connections:
+            self.doubtful["userId"].update(self.joined)
+        self.strangers.discard(connection)
+        self.doubtful["connectionId"].discard(connection)
         user = self.connections.pop(connection, None)
         if user is not None:
             self._users[user] -= 1
@@ -102,6 +149,8 @@ class _Group:
 
     def remove_user(self, user: str) -> None:
         self.joined.discard(user)
+        self.doubtful["userId"].discard(user)
+        self.doubtful["connectionId"].update(self.strangers)
         if user in self._users:
             for connection in self._connections_of[user]:
                 if self.connections.get(connection) == user:
@@ -124,6 +173,8 @@ _CLOSED = "an earlier step closes connections"
 _FILTERED = "an earlier step changes the group by a `filter`"
 _STRANGERS = "an earlier step adds connections whose users are not known"
 _JOINED = "an earlier step adds users whose connections are not known"
+_LEFT_USERS = "an earlier step removes users whose connections are not known"
+_LEFT_CONNECTIONS = "an earlier step removes connections whose users are not known"
 _OTHER_GROUPS = "the groups of one user or connection cannot be listed"
 _NO_USER = "the user has no connection"
 _NO_CONNECTION = "the connection does not exist"
@@ -162,6 +213,23 @@ class LiveState:
         except _UnreadError as error:
             return error.question
         return None
+
+    def missing(self, block: StepBlock) -> Iterable[int] | Question:
+        """Return the indexes of the steps of a block that have to be judged one by one.
+
+        The others are in place. Or return what must be read first.
+        """
+        name, key, names = block.members.group, block.members.key, block.members.cells.cells
+        if self._all_closed or self._closed_users or name in self._filtered:
+            return block.indexes
+        try:
+            group = self._group(name)
+        except _UnreadError as error:
+            return error.question
+        if group.doubtful[key]:
+            return block.indexes
+        present = group.users if key == "userId" else group.connections.keys()
+        return [i for i, name in zip(block.indexes, names, strict=True) if name not in present]
 
     def add_answer(
         self,
@@ -238,26 +306,37 @@ class LiveState:
     def _join_user(self, group: _Group, user: str) -> _Judgment:
         if group.has_user(user):
             return _IN_PLACE
+        if user in group.doubtful["userId"]:
+            return _Judgment(Verdict.NOT_KNOWN, _LEFT_CONNECTIONS, partial(group.add_user, user))
         if not self._has_user(user):
             return _Judgment(Verdict.ABSENT, _NO_USER)
-        return _Judgment(Verdict.CHANGE, apply=lambda: group.joined.add(user))
+        return _Judgment(Verdict.CHANGE, apply=partial(group.add_user, user))
 
     def _leave_user(self, group: _Group, user: str) -> _Judgment:
+        apply = partial(group.remove_user, user)
         if group.has_user(user):
-            return _Judgment(Verdict.CHANGE, apply=lambda: group.remove_user(user))
-        return _Judgment(Verdict.NOT_KNOWN, _STRANGERS) if group.has_strangers else _IN_PLACE
+            return _Judgment(Verdict.CHANGE, apply=apply)
+        if user in group.doubtful["userId"]:
+            return _Judgment(Verdict.NOT_KNOWN, _LEFT_CONNECTIONS, apply)
+        return _Judgment(Verdict.NOT_KNOWN, _STRANGERS, apply) if group.strangers else _IN_PLACE
 
     def _join_connection(self, group: _Group, connection: str) -> _Judgment:
-        if connection in group.connections:
+        apply = partial(group.add_connection, connection)
+        if group.has_connection(connection):
             return _IN_PLACE
+        if connection in group.doubtful["connectionId"]:
+            return _Judgment(Verdict.NOT_KNOWN, _LEFT_USERS, apply)
         if not self._has_connection(connection):
             return _Judgment(Verdict.ABSENT, _NO_CONNECTION)
-        return _Judgment(Verdict.CHANGE, apply=lambda: group.add_connection(connection))
+        return _Judgment(Verdict.CHANGE, apply=apply)
 
     def _leave_connection(self, group: _Group, connection: str) -> _Judgment:
-        if connection in group.connections:
-            return _Judgment(Verdict.CHANGE, apply=lambda: group.remove_connection(connection))
-        return _Judgment(Verdict.NOT_KNOWN, _JOINED) if group.joined else _IN_PLACE
+        apply = partial(group.remove_connection, connection)
+        if group.has_connection(connection):
+            return _Judgment(Verdict.CHANGE, apply=apply)
+        if connection in group.doubtful["connectionId"]:
+            return _Judgment(Verdict.NOT_KNOWN, _LEFT_USERS, apply)
+        return _Judgment(Verdict.NOT_KNOWN, _JOINED, apply) if group.joined else _IN_PLACE
 
     def _leave_all(self, values: dict[str, str]) -> _Judgment:
         user, connection = values.get("userId"), values.get("connectionId", "")
@@ -266,7 +345,7 @@ class LiveState:
             is_member = any(group.has_user(user) for group in self._groups.values())
         else:
             exists = self._has_connection(connection)
-            is_member = any(connection in group.connections for group in self._groups.values())
+            is_member = any(group.has_connection(connection) for group in self._groups.values())
         if not exists:
             return _IN_PLACE
         apply = (
@@ -365,8 +444,8 @@ BLOCK = 1000
 
 
 async def compare(
-    steps: Iterable[Step], source: StateSource, state: LiveState | None = None
-) -> AsyncIterator[list[StepChange]]:
+    steps: Iterable[Step | StepBlock], source: StateSource, state: LiveState | None = None
+) -> AsyncIterator[Compared]:
     """Judge the steps of a plan, in order and in blocks.
 
     Args:
@@ -377,19 +456,47 @@ async def compare(
     Raises:
         ReadError: Something cannot be read.
     """
-    state, steps = state or LiveState(), iter(steps)
-    while block := list(islice(steps, BLOCK)):
-        changes: list[StepChange] = []
-        has_read = False
-        for step in block:
-            while isinstance(change := state.judge(step), Question):
-                if has_read:
-                    await _answer([change], state, source)
-                    continue
-                has_read = True
-                await _read_ahead(block[len(changes) :], state, source)
-            changes.append(change)
-        yield changes
+    state = state or LiveState()
+    for part in _parts(steps):
+        if isinstance(part, StepBlock):
+            while isinstance(missing := state.missing(part), Question):
+                await _answer([missing], state, source)
+            changes = await _judge([part.step(index) for index in missing], state, source)
+            yield Compared(changes, part.indexes)
+        else:
+            yield Compared(await _judge(part, state, source))
+
+
+def _parts(steps: Iterable[Step | StepBlock]) -> Iterator[list[Step] | StepBlock]:
+    """Yield steps in lists of at most `BLOCK`, and blocks as they are."""
+    singles: list[Step] = []
+    for step in steps:
+        if isinstance(step, StepBlock) or len(singles) == BLOCK:
+            if singles:
+                yield singles
+            singles = []
+        if isinstance(step, StepBlock):
+            yield step
+        else:
+            singles.append(step)
+    if singles:
+        yield singles
+
+
+async def _judge(
+    steps: Sequence[Step], state: LiveState, source: StateSource
+) -> Sequence[StepChange]:
+    changes: list[StepChange] = []
+    has_read = False
+    for step in steps:
+        while isinstance(change := state.judge(step), Question):
+            if has_read:
+                await _answer([change], state, source)
+                continue
+            has_read = True
+            await _read_ahead(steps[len(changes) :], state, source)
+        changes.append(change)
+    return changes
 
 
 async def _read_ahead(steps: Iterable[Step], state: LiveState, source: StateSource) -> None:

@@ -126,18 +126,19 @@ async def _compare(
 ) -> ChangeReport:
     """Compare; print records as they come."""
     report = ChangeReport()
+    is_text = output == "text"
     separator = '{"changes":[' if output == "json" else ""
-    async with aclosing(reading.compare_plans(plans, source)) as blocks:
-        async for plan, changes in blocks:
-            hub = _hub_name(plan, run)
-            for change in changes:
-                if output == "text":
-                    report.add(change, hub)
-                    continue
-                report.count(change)
+    steps_of = Plan.step_blocks if is_text else Plan.steps
+    async with aclosing(reading.compare_plans(plans, source, steps_of=steps_of)) as blocks:
+        async for plan, compared in blocks:
+            if is_text:
+                report.add(compared, _hub_name(plan, run))
+                continue
+            report.count(compared)
+            for change in compared.changes:
                 click.echo(separator + encode_text(change_record(change)), nl=output == "ndjson")
                 separator = "," if output == "json" else ""
-    if output == "json" and not report.counts:
+    if output == "json" and not report.counts.total():
         click.echo(separator, nl=False)
     return report
 
