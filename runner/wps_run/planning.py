@@ -24,19 +24,29 @@ from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.model import ActionTemplate, Playbook, variables_of
 from wps_run.playbook.options import Mode, OnError, RunOptions, merge_options
 from wps_run.playbook.schema import FINALLY
+from wps_run.playbook.selection import (
+    NO_SELECTION,
+    Selection,
+    require_indexes,
+    require_tags,
+    unknown_start,
+)
 from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
 from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import (
+    SelectedActions,
     Step,
     StepBlock,
     StepCheck,
     UnreadAction,
     check_steps,
+    find_named_step,
     key_position,
     live_sources_of,
     make_step_blocks,
     make_steps,
     repeated_group,
+    select_actions,
     unread_actions,
 )
 from wps_run.playbook.variables import VariableScope
@@ -45,6 +55,7 @@ from wps_run.problems import (
     Position,
     Problem,
     SettingsError,
+    UsageError,
     limited,
     sort_problems,
 )
@@ -68,6 +79,7 @@ class RunOverrides:
         connection: The name of the setting that holds the connection string, or None.
         headers: The names of headers for a gateway, and of the settings with their values.
         shard: The shard of the plan to run, or None for all of it.
+        selection: The part of the plan to carry out.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -78,6 +90,7 @@ class RunOverrides:
     connection: str | None = None
     headers: Sequence[tuple[str, str]] = ()
     shard: Shard | None = None
+    selection: Selection = NO_SELECTION
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variables", variables_of(self.variables))
@@ -121,13 +134,16 @@ class Plan:
         options: How it is run.
         scope: What its `${…}` can name.
         first: The index of its first step among all steps of the run.
-        total: The number of its steps, or of those in the shard.
-        plan_total: The number of its steps in all shards.
+        total: The number of its steps that run: selected, and in the shard.
+        selected: The number of its selected steps in all shards.
+        plan_total: The number of all its steps.
         check: The check of its rows.
         shard: The shard to run, or None for all steps.
         expectations: What must hold after the actions of the run.
         number: Its number among the plans of the run, from 0.
         is_final: Whether its actions are those of `finally`, which run after all others.
+        selection: Which steps are carried out.
+        left_out: The indexes of the playbook's actions of which no step is.
     """
 
     playbook: Playbook
@@ -137,12 +153,15 @@ class Plan:
     scope: VariableScope
     first: int
     total: int
+    selected: int
     plan_total: int
     check: StepCheck
     shard: Shard | None = None
     expectations: tuple[Expectation, ...] = ()
     number: int = 0
     is_final: bool = False
+    selection: Selection = NO_SELECTION
+    left_out: frozenset[int] = frozenset()
 
     @property
     def service(self) -> str:
@@ -161,7 +180,15 @@ class Plan:
 
     def without_actions(self) -> "Plan":
         """Return the plan with its expectations only."""
-        return replace(self, playbook=self.playbook._replace(actions=()), total=0, plan_total=0)
+        playbook = self.playbook._replace(actions=())
+        return replace(self, playbook=playbook, total=0, selected=0, plan_total=0)
+
+    @property
+    def selected_playbook(self) -> Playbook:
+        """Its phase of the playbook without the actions that are left out."""
+        numbered = enumerate(self.playbook.actions)
+        actions = (template for number, template in numbered if number not in self.left_out)
+        return self.playbook._replace(actions=tuple(actions), finally_actions=())
 
     def stopping_actions(self, on_error: str) -> frozenset[int]:
         """Return the indexes of the playbook's actions whose failure stops the run.
@@ -178,7 +205,7 @@ class Plan:
     @property
     def live_groups(self) -> tuple[str, ...]:
         """The live groups that its rows come from, each once."""
-        sources = live_sources_of(self.playbook, self.scope)
+        sources = live_sources_of(self.playbook, self.scope, self.left_out)
         return tuple(dict.fromkeys(source.group for source in sources))
 
     @property
@@ -187,7 +214,7 @@ class Plan:
 
         The totals do not have their steps, and the steps after them have lower indexes.
         """
-        return tuple(unread_actions(self.playbook, self.scope))
+        return tuple(unread_actions(self.playbook, self.scope, self.left_out))
 
     def steps(self, *, all_shards: bool = False) -> Iterator[Step]:
         """Return a new iterator over its steps, by default only those of its shard."""
@@ -198,11 +225,12 @@ class Plan:
             self.hub,
             first=self.first,
             shard=None if all_shards else self.shard,
+            selection=self.selection,
         )
 
     def step_blocks(self) -> Iterator[Step | StepBlock]:
         """Return its steps, those of lists of members in blocks where names are simple."""
-        if self.shard:
+        if self.shard or self.selection:
             return self.steps()
         return make_step_blocks(self.playbook, self.scope, self.options, self.hub, first=self.first)
 
@@ -248,7 +276,7 @@ def plan(
         scopes = [scope.with_live(groups) for scope, groups in zip(scopes, live, strict=True)]
     earlier_checks = [each.check for each in earlier] if live and earlier else repeat(None)
     checks = [
-        check_steps(phase, scope, shard, check)
+        check_steps(phase, scope, shard, check, overrides.selection)
         for phase, scope, check in zip(phases, scopes, earlier_checks, strict=False)
     ]
     expected = [
@@ -256,8 +284,7 @@ def plan(
     ]
     expected += [ExpectationCheck((), ()) for _ in with_finally]
     raise_errors(_problems_of(playbooks, phases, checks, expected))
-    if shard:
-        _refuse_in_shards(phases, scopes)
+    selection = _located(overrides.selection, phases, scopes, expected)
     plans: list[Plan] = []
     listed: dict[tuple[str, ...], Position] = {}
     first = 0
@@ -265,6 +292,10 @@ def plan(
     for playbook, scope, checked, conditions in zip(phases, scopes, checks, expected, strict=True):
         hub = playbook.hub if overrides.hub is None else overrides.hub
         options = merge_options(playbook.options, overrides.options)
+        part = SelectedActions(checked.steps, checked.owned, frozenset())
+        if selection:
+            already = earlier[len(plans)].left_out if live and earlier else None
+            part = select_actions(playbook, checked.counts, selection, first, already)
         plans.append(
             Plan(
                 playbook=playbook,
@@ -273,16 +304,20 @@ def plan(
                 options=shard.limit_rate(options) if shard else options,
                 scope=scope,
                 first=first,
-                total=checked.owned,
+                total=part.owned if shard else part.steps,
+                selected=part.steps,
                 plan_total=checked.steps,
                 check=checked if live is None else checked._replace(members=None),
                 shard=shard,
                 expectations=tuple(
                     replace(each, index=expectations + each.index)
                     for each in conditions.expectations
+                    if selection.has_tags(each.tags)
                 ),
                 number=len(plans),
                 is_final=len(plans) >= len(playbooks),
+                selection=selection,
+                left_out=part.left_out,
             )
         )
         expectations += len(conditions.expectations)
@@ -292,7 +327,11 @@ def plan(
             message = f"the run, with the playbooks up to this one, {ACTIONS.error}"
             raise PlaybookError([playbook.document.problem(message, "too-many", ())])
     _check_together(plans)
+    _require_selected(plans)
     if shard:
+        _refuse_in_shards(plans)
+        if selection.is_by_index:
+            plans = [replace(plan, total=sum(1 for _ in plan.steps())) for plan in plans]
         require_commuting(
             [
                 PlanPart(plan.playbook, plan.hub_key, partial(plan.steps, all_shards=True))
@@ -366,14 +405,62 @@ def _require_new_groups(
     listed.update({(*hub, group): key_position(entry) for group, entry in groups.items()})
 
 
-def _refuse_in_shards(phases: Sequence[Playbook], scopes: Sequence[VariableScope]) -> None:
+def _located(
+    selection: Selection,
+    playbooks: Sequence[Playbook],
+    scopes: Sequence[VariableScope],
+    expected: Sequence[ExpectationCheck],
+) -> Selection:
+    """Return the selection, of which everything is known, with the index of its first step.
+
+    Raises:
+        UsageError: Nothing has one of its tags, or no action has the name.
+    """
+    if not selection:
+        return selection
+    templates = [template for playbook in playbooks for template in playbook.actions]
+    tags = [template.tags for template in templates]
+    tags += [each.tags for conditions in expected for each in conditions.expectations]
+    require_tags(selection, frozenset().union(*tags))
+    if selection.start_at is None:
+        return selection
+    run = [*zip(playbooks, scopes, strict=True)]
+    first = find_named_step(run, selection.start_at)
+    unread = (each for each in run if each[1].live is None)
+    names_of_rows = (
+        source.template.label or ""
+        for playbook, scope in unread
+        for source in live_sources_of(playbook, scope)
+    )
+    if first is None and not any("${each" in name for name in names_of_rows):
+        names = [template.label for template in templates if template.label]
+        raise unknown_start(selection.start_at, names)
+    return replace(selection, first=first)
+
+
+def _require_selected(plans: Sequence[Plan]) -> None:
+    """Refuse a selection that names other steps than there are, or leaves nothing to do.
+
+    Raises:
+        UsageError: It does so. What depends on rows that were not read is not refused.
+    """
+    selection = next((plan.selection for plan in plans), NO_SELECTION)
+    if not selection or any(plan.unread for plan in plans):
+        return
+    require_indexes(selection, sum(plan.plan_total for plan in plans))
+    has_expectations = any(plan.expectations for plan in plans) and not selection.is_by_index
+    if not (has_expectations or any(plan.selected for plan in plans)):
+        raise UsageError(f"nothing is selected: no action of the plan fits {selection}")
+
+
+def _refuse_in_shards(plans: Sequence[Plan]) -> None:
     """Refuse rows of live groups in shards, each of which would read other ones, and `finally`.
 
     Raises:
         PlaybookError: There are such rows, or there is `finally`.
     """
-    for phase in phases:
-        for template in phase.finally_actions:
+    for plan in plans:
+        for template in plan.selected_playbook.actions if plan.is_final else ():
             message = (
                 f"a shard does not know when the others end, so it cannot run `{FINALLY}`; put "
                 "these actions into a playbook of its own, and run it when all shards have ended"
@@ -386,8 +473,8 @@ def _refuse_in_shards(phases: Sequence[Playbook], scopes: Sequence[VariableScope
     )
     problems = [
         source.template.part.document.problem(message, "live-shard", source.path)
-        for phase, scope in zip(phases, scopes, strict=True)
-        for source in live_sources_of(phase, scope)
+        for plan in plans
+        for source in live_sources_of(plan.playbook, plan.scope, plan.left_out)
     ]
     if problems:
         raise PlaybookError(limited(problems))
@@ -395,7 +482,7 @@ def _refuse_in_shards(phases: Sequence[Playbook], scopes: Sequence[VariableScope
 
 def find_warnings(plans: Sequence[Plan]) -> tuple[Problem, ...]:
     """Return the warnings about rows, and about live groups that earlier actions may change."""
-    run = (PlaybookOfRun(plan.playbook, plan.scope, plan.hub_key) for plan in plans)
+    run = (PlaybookOfRun(plan.selected_playbook, plan.scope, plan.hub_key) for plan in plans)
     of_rows = (warning for plan in plans for warning in plan.check.warnings)
     return (*limited(find_late_changes(run)), *of_rows)
 
@@ -420,7 +507,9 @@ def run_info(
         total=sum(plan.total for plan in plans),
         pace=" / ".join(dict.fromkeys(paces)),
         shard=next((plan.shard for plan in plans), None),
-        plan_total=sum(plan.plan_total for plan in plans),
+        plan_total=sum(plan.selected for plan in plans),
+        selection=next((each.scope.secrets.mask(str(each.selection)) for each in plans), ""),
+        left_out=sum(plan.plan_total - plan.selected for plan in plans),
         expectations=sum(len(plan.expectations) for plan in plans),
         unread=sum(len(plan.unread) for plan in plans),
     )

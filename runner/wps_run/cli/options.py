@@ -39,6 +39,7 @@ from wps_run.playbook.options import (
     merge_options,
     parse_duration,
 )
+from wps_run.playbook.selection import NO_SELECTION, parse_selection
 from wps_run.playbook.shards import SHARD_VARIABLE, SHARDS_VARIABLE, resolve_shard
 from wps_run.problems import JournalError, SettingsError, UsageError
 from wps_run.redaction import Secrets, mask_secrets
@@ -70,7 +71,43 @@ def run_options(command: Decorated) -> Decorated:
     )
     for option in reversed(options):
         command = option(command)
-    return variable_options(command)
+    return variable_options(selection_options(tag_options(command)))
+
+
+def tag_options(command: Decorated) -> Decorated:
+    """Add `--tags` and `--skip-tags`."""
+    command = click.option(
+        "--skip-tags",
+        multiple=True,
+        metavar="TAG[,TAG…]",
+        help="Leave out actions and expectations that have one of these tags. Repeatable.",
+    )(command)
+    return click.option(
+        "--tags",
+        multiple=True,
+        metavar="TAG[,TAG…]",
+        help="Select only actions and expectations that have one of these `tags`. Repeatable.",
+    )(command)
+
+
+def selection_options(command: Decorated) -> Decorated:
+    """Add `--only` and `--start-at`."""
+    command = click.option(
+        "--start-at",
+        metavar="NAME",
+        help="Leave out the steps before the first action with this `name`.",
+    )(command)
+    return click.option(
+        "--only",
+        multiple=True,
+        metavar="N[,N..M…]",
+        help="Select only the steps with these indexes, as `wps-run plan` shows them: 3,7..12. "
+        "Repeatable.",
+    )(command)
+
+
+SELECTION_FLAGS = ("--tags", "--skip-tags", "--only", "--start-at")
+"""The options that select a part of the plan."""
 
 
 def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
@@ -78,11 +115,11 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
 
     Args:
         values: The values of `variable_options` and `--hub` by parameter name, and of
-            `run_options`, `settings_options`, `--connection` and `--header` where the command has
-            them. Other entries are ignored.
+            `run_options`, `tag_options`, `settings_options`, `--connection` and `--header` where
+            the command has them. Other entries are ignored.
 
     Raises:
-        UsageError: A file cannot be read, or the shard is wrong.
+        UsageError: A file cannot be read, or the shard or the selection is wrong.
         PlaybookError: A file of variables is wrong.
         SettingsError: The file of `--settings` or `--function-json` is not one.
     """
@@ -100,6 +137,11 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
             if "shard" in values
             else None
         ),
+        selection=parse_selection(
+            values["tags"], values["skip_tags"], values.get("only", ()), values.get("start_at")
+        )
+        if "tags" in values
+        else NO_SELECTION,
     )
 
 

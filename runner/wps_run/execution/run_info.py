@@ -27,7 +27,9 @@ class RunInfo:
         total: The number of actions.
         pace: Mode and concurrency, as text.
         shard: The shard of the plan, or None for all of it.
-        plan_total: The number of actions of the plan, all shards included; 0 if not counted.
+        plan_total: The number of actions that are selected, all shards included; 0 if not counted.
+        selection: The flags that select them, or "".
+        left_out: The number of actions of the plan that are not selected.
         expectations: The number of expectations that are checked after the actions.
         unread: The number of actions in the playbooks whose rows were not read, which are in no
             other number.
@@ -43,11 +45,17 @@ class RunInfo:
     plan_total: int = 0
     expectations: int = 0
     unread: int = 0
+    selection: str = ""
+    left_out: int = 0
 
     @property
-    def shard_suffix(self) -> str:
-        """The shard, to follow the destination: ` shard 2/4`, or nothing."""
-        return f" shard {self.shard}" if self.shard else ""
+    def part_suffix(self) -> str:
+        """The shard and the selection, to follow the destination, or nothing.
+
+        For example ` shard 2/4, selection --tags red`.
+        """
+        shard = f" shard {self.shard}" if self.shard else ""
+        return shard + (f", selection {self.selection}" if self.selection else "")
 
     def __str__(self) -> str:
         """One line: destination, hubs, playbooks, number of actions and pace."""
@@ -58,6 +66,8 @@ class RunInfo:
         }[self.destination]
         total = self.plan_total if self.shard else self.total
         part = f"{self.total} of " if self.shard else ""
+        if self.selection:
+            part, total = f"{part}{total} of ", total + self.left_out
         size = f"{part}{total} {'action' if total == 1 else 'actions'}"
         size += " and those of live rows" if self.unread else ""
         if self.expectations:
@@ -66,6 +76,6 @@ class RunInfo:
             size = f"{size} and {more}" if total or self.unread else more
         playbooks = replace_invisible(", ".join(self.playbooks))
         return (
-            f"{destination}{self.shard_suffix} · hub {', '.join(self.hubs)} · {playbooks} · "
+            f"{destination}{self.part_suffix} · hub {', '.join(self.hubs)} · {playbooks} · "
             f"{size}, {self.pace}"
         )

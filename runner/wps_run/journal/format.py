@@ -222,7 +222,7 @@ class SummaryRecord(Struct, frozen=True, rename="camel", tag="summary"):
 
 
 class ShardRecord(Struct, frozen=True):
-    """The shard of a run: `number` of `count`, in a plan `of` so many actions."""
+    """The shard of a run: `number` of `count`, with `of` so many actions in all shards."""
 
     number: Annotated[int, Meta(ge=1)]
     count: int
@@ -231,6 +231,13 @@ class ShardRecord(Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.number > self.count:
             raise ValueError("there is no such shard")
+
+
+class SelectionRecord(Struct, frozen=True):
+    """The selection of a run: the `flags` that make it, in a plan `of` so many actions."""
+
+    flags: str
+    of: Count
 
 
 class RunRecord(Struct, frozen=True):
@@ -244,16 +251,25 @@ class RunRecord(Struct, frozen=True):
     pace: str
     shard: ShardRecord | UnsetType | None = UNSET
     expectations: Annotated[int, Meta(ge=0, le=EXPECTATIONS.value)] | UnsetType = UNSET
+    selection: SelectionRecord | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if self.destination is Destination.PLAN:
             raise ValueError("a plan has no journal")
         if isinstance(self.shard, ShardRecord) and self.total > self.shard.of:
             raise ValueError("the shard is larger than its plan")
+        if isinstance(self.selection, SelectionRecord) and self._selected > self.selection.of:
+            raise ValueError("the selection is larger than its plan")
+
+    @property
+    def _selected(self) -> int:
+        """The number of actions of all shards."""
+        return self.shard.of if isinstance(self.shard, ShardRecord) else self.total
 
     def info(self) -> RunInfo:
         """Return it as a `RunInfo`."""
         shard = self.shard if isinstance(self.shard, ShardRecord) else None
+        selection = self.selection if isinstance(self.selection, SelectionRecord) else None
         return RunInfo(
             destination=self.destination,
             endpoints=self.endpoints,
@@ -262,8 +278,10 @@ class RunRecord(Struct, frozen=True):
             total=self.total,
             pace=self.pace,
             shard=Shard(shard.number, shard.count) if shard else None,
-            plan_total=shard.of if shard else self.total,
+            plan_total=self._selected,
             expectations=0 if self.expectations is UNSET else self.expectations,
+            selection=selection.flags if selection else "",
+            left_out=selection.of - self._selected if selection else 0,
         )
 
 
@@ -283,6 +301,7 @@ def run_fields(run: RunInfo) -> dict[str, Any]:
         run.pace,
         ShardRecord(shard.number, shard.count, run.plan_total) if shard else UNSET,
         run.expectations or UNSET,
+        SelectionRecord(run.selection, run.plan_total + run.left_out) if run.selection else UNSET,
     )
     keys: dict[str, Any] = msgspec.to_builtins(record)
     return keys

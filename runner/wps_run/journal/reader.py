@@ -18,6 +18,7 @@ from msgspec import structs
 
 from wps_run.execution.result import SKIPPED_BY_RULE, ExpectationResult, Result, SkipReason, Status
 from wps_run.execution.run_info import RunInfo
+from wps_run.input_limits import EXPECTATIONS
 from wps_run.journal.format import (
     LONGEST_LINE,
     UNCHECKED_VERSION,
@@ -237,7 +238,8 @@ class History:
             yield read
 
     def _keep_expectation(self, index: int, result: ExpectationResult) -> None:
-        if index >= self.run.expectations:
+        # With a selection, the indexes have gaps.
+        if index >= (EXPECTATIONS.value if self.run.selection else self.run.expectations):
             raise InvalidLineError("there is no such expectation")
         self.expectations[index] = result
 

@@ -15,10 +15,13 @@ from wps_run.actions.table import ACTIONS
 from wps_run.document.document import Document, Path
 from wps_run.playbook.messages import current_name
 from wps_run.playbook.options import OPTIONS
+from wps_run.playbook.selection import TAGS
 from wps_run.problems import Problem
 
 _FIELDS = {field.name: field for action in ACTIONS.values() for field in action.fields}
-_KEYS = MappingProxyType({key.lower(): key for key in ("actionName", "name", *_FIELDS, *OPTIONS)})
+_KEYS = MappingProxyType(
+    {key.lower(): key for key in ("actionName", "name", TAGS, *_FIELDS, *OPTIONS)}
+)
 _BUFFER_KEYS = MappingProxyType({"type": "type", "data": "data"})
 _CHOICES = MappingProxyType(
     {

@@ -500,9 +500,9 @@ class Expansion:
         if error:
             raise _SourceError(self._document.problem(f"`group` {error}", "value", path))
         members: Iterable[LiveConnection] = (_ANY_CONNECTION,)
-        self.has_known_rows &= self._scope.live is not None
-        if self._scope.live is not None:
-            members = self._scope.live[group]
+        live = self._scope.live or {}
+        self.has_known_rows &= group in live  # not in there if its action is not carried out
+        members = live.get(group, members)
         position = self._document.position(path)
         places = dict.fromkeys(LIVE_COLUMNS, path)
         return (

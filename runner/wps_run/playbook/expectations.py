@@ -34,6 +34,7 @@ from wps_run.playbook.references import (
     row_references,
 )
 from wps_run.playbook.rows import Axis, InputError, Row, Rows, inline_rows, read_axis, single_values
+from wps_run.playbook.selection import TAGS, TAGS_SCHEMA
 from wps_run.playbook.templates import substitute
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import Position, Problem, did_you_mean
@@ -96,6 +97,7 @@ def _form(
                 "then. Default: it is checked once.",
                 **DURATION,
             },
+            TAGS: dict(TAGS_SCHEMA),
         },
         **(
             {"anyOf": [{"type": "object", "required": [key]} for key in alternatives]}
@@ -388,6 +390,7 @@ class Expectation:
         within: How long it may take until the condition holds, in seconds.
         document: The file that has it.
         path: Its path in the file.
+        tags: The tags by which it is selected.
     """
 
     index: int
@@ -398,6 +401,7 @@ class Expectation:
     within: float
     document: Document
     path: Path
+    tags: frozenset[str] = frozenset()
 
 
 class ExpectationCheck(NamedTuple):
@@ -450,6 +454,7 @@ def check_expectations(
                     parse_duration(entry.get("within", 0)),
                     document,
                     (EXPECT, index),
+                    frozenset(entry.get(TAGS, ())),
                 )
             )
     return ExpectationCheck(tuple(problems), tuple(known))

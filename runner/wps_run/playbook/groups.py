@@ -15,6 +15,7 @@ from wps_run.playbook.foreach import COLUMN_SCHEMA, PlacedError, column_source_e
 from wps_run.playbook.messages import closest_key, unknown_key, value_error
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.references import row_references
+from wps_run.playbook.selection import TAGS, TAGS_SCHEMA
 
 GROUPS = "groups"
 """The key of a playbook."""
@@ -59,6 +60,7 @@ ENTRY_SCHEMA: Mapping[str, Any] = MappingProxyType(
                 key: {"description": OPTIONS[key].description, **OPTIONS[key].schema}
                 for key in GROUP_OPTIONS
             },
+            TAGS: dict(TAGS_SCHEMA),
         },
     }
 )

@@ -33,6 +33,7 @@ from wps_run.playbook.row_lint import (
     takes_no_blanks,
 )
 from wps_run.playbook.schema import FINALLY
+from wps_run.playbook.selection import TAGS
 from wps_run.playbook.steps import LiveSource, live_sources_of
 from wps_run.playbook.templates import parse_template
 from wps_run.playbook.variables import VariableScope
@@ -48,7 +49,7 @@ _SHOWN = 120
 """The longest JSON that a problem repeats, in characters."""
 
 _NEEDS_A_CONNECTION = frozenset({OverlapKind.SEND, OverlapKind.JOIN, OverlapKind.GRANT})
-_WITHOUT_EFFECT = frozenset({"actionName", "name", *OPTIONS})
+_WITHOUT_EFFECT = frozenset({"actionName", "name", TAGS, *OPTIONS})
 """Keys that do not change what an action sends."""
 
 

@@ -28,6 +28,7 @@ from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.recognition import foreign_file, foreign_text
 from wps_run.playbook.references import reference_problem
 from wps_run.playbook.schema import FINALLY, SchemaForm
+from wps_run.playbook.selection import TAGS
 from wps_run.playbook.validator import default_validator
 from wps_run.playbook.variables import (
     Declaration,
@@ -90,7 +91,7 @@ class ActionTemplate(NamedTuple):
         prunes: Whether its rows are the connections in a group that is pruned which are not
             listed.
         may_be_empty: Whether it may remove all of them.
-        tags: Its tags.
+        tags: The tags by which it is selected.
     """
 
     part: PlaybookPart
@@ -301,6 +302,7 @@ def _group_templates(
     for name, entry in groups.items():
         path = (GROUPS, name)
         options = {key: entry[key] for key in GROUP_OPTIONS if key in entry}
+        tags = frozenset(entry.get(TAGS, ()))
         for key, action, id_field in (
             (USERS, "addUserToGroup", "userId"),
             (CONNECTIONS, "addConnectionToGroup", "connectionId"),
@@ -316,6 +318,7 @@ def _group_templates(
                     has_templates=True,
                     for_each=entry[key],
                     rows_key=key,
+                    tags=tags,
                 )
         if entry.get(PRUNE):
             yield ActionTemplate(
@@ -330,6 +333,7 @@ def _group_templates(
                 rows_key=PRUNE,
                 prunes=True,
                 may_be_empty=entry.get(ALLOW_EMPTY, False),
+                tags=tags,
             )
 
 
@@ -510,4 +514,5 @@ def _action_template(
         has_templates=form is SchemaForm.TEMPLATE,
         for_each=item.get("forEach"),
         data_file=item.get("dataFile"),
+        tags=frozenset(item.get(TAGS, ())),
     )

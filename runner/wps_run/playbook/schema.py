@@ -17,6 +17,7 @@ from wps_run.playbook.expectations import EXPECT, EXPECT_SCHEMA, NO_SLASH_EXPECT
 from wps_run.playbook.foreach import DATA_FILE_SCHEMA, FOR_EACH_SCHEMA
 from wps_run.playbook.groups import GROUPS, GROUPS_SCHEMA, NO_SLASH_GROUPS
 from wps_run.playbook.options import OPTIONS, PLAYBOOK_KEYS
+from wps_run.playbook.selection import TAGS, TAGS_SCHEMA
 
 Actions = Mapping[str, Action]
 Json = dict[str, Any]
@@ -183,7 +184,7 @@ def action_option_schemas() -> dict[str, Json]:
         for option in OPTIONS.values()
         if option.per_action
     }
-    return {"name": label, **options}
+    return {"name": label, TAGS: dict(TAGS_SCHEMA), **options}
 
 
 def _from_files(*, has_data: bool) -> dict[str, Json]:

@@ -1,10 +1,10 @@
 """Turn a checked playbook, its variables and a hub into a lazy stream of steps."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
+from itertools import count, groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -38,6 +38,7 @@ from wps_run.playbook.options import (
 from wps_run.playbook.references import NotYetKnownError, TooLongError, UnusableReferenceError
 from wps_run.playbook.row_lint import RowLint
 from wps_run.playbook.rows import matrix_size, matrix_size_error
+from wps_run.playbook.selection import NO_SELECTION, Selection
 from wps_run.playbook.templates import substitute
 from wps_run.playbook.variables import ListVariable, VariableScope
 from wps_run.problems import PlaybookError, Position, Problem, limited
@@ -195,6 +196,7 @@ def check_steps(
     scope: VariableScope,
     shard: "Shard | None" = None,
     earlier: StepCheck | None = None,
+    selection: Selection = NO_SELECTION,
 ) -> StepCheck:
     """Find all problems that appear when variables are substituted, and count the steps.
 
@@ -207,6 +209,8 @@ def check_steps(
         shard: Counts the steps of this shard, too; None for all steps.
         earlier: The result, without problems, before live groups were read. Only actions with rows
             from live groups are checked again.
+        selection: Actions whose tags leave them out have no warnings about rows. All are checked
+            and counted.
     """
     collector = _ProblemCollector()
     whole = GroupMembers(playbook, scope, is_whole=_may_contradict(playbook))
@@ -225,7 +229,7 @@ def check_steps(
             continue
         is_owned = _ownership(template, shard)
         expansion = _expand(template, scope, members)
-        lint = RowLint(template, expansion) if isinstance(expansion, Expansion) else None
+        lint = _row_lint(template, expansion) if selection.has_tags(template.tags) else None
         parts = expansion if shard else _blocks(expansion)
         parts = _compare_with_groups(template, parts, members)
         check_row = lint.check if lint else _accept
@@ -272,6 +276,12 @@ def _check_rows(  # noqa: PLR0913, PLR0917 -- what a row is checked with
         if collector.is_full or steps > limit:
             break
     return steps, owned
+
+
+def _row_lint(
+    template: ActionTemplate, expansion: Expansion | tuple[ExpandedAction]
+) -> RowLint | None:
+    return RowLint(template, expansion) if isinstance(expansion, Expansion) else None
 
 
 def _accept(_: ExpandedAction) -> None:
@@ -379,10 +389,18 @@ class LiveSource(NamedTuple):
     path: Path
 
 
-def live_sources_of(playbook: Playbook, scope: VariableScope) -> Iterator[LiveSource]:
-    """Yield the live groups of a playbook, in its order. Names that are not known are left out."""
+def live_sources_of(
+    playbook: Playbook, scope: VariableScope, left_out: Container[int] = ()
+) -> Iterator[LiveSource]:
+    """Yield the live groups of a playbook, in its order. Names that are not known are left out.
+
+    Args:
+        playbook: The playbook.
+        scope: Its variables.
+        left_out: The indexes of actions that are not carried out, whose groups are not read.
+    """
     for number, template in enumerate(playbook.actions):
-        for below, text in live_sources(template.for_each):
+        for below, text in () if number in left_out else live_sources(template.for_each):
             with suppress(UnusableReferenceError, NotYetKnownError):
                 group = substitute(text, scope.of(template.part))
                 path = template.rows_path if template.prunes else (*template.rows_path, *below)
@@ -407,9 +425,14 @@ class UnreadAction(NamedTuple):
     source: str
 
 
-def unread_actions(playbook: Playbook, scope: VariableScope) -> Iterator[UnreadAction]:
-    """Yield the actions whose rows come from live groups, if these were not read."""
-    sources = live_sources_of(playbook, scope) if scope.live is None else ()
+def unread_actions(
+    playbook: Playbook, scope: VariableScope, left_out: Container[int] = ()
+) -> Iterator[UnreadAction]:
+    """Yield the actions whose rows come from live groups, if these were not read.
+
+    The arguments are those of `live_sources_of`.
+    """
+    sources = live_sources_of(playbook, scope, left_out) if scope.live is None else ()
     for index, of_action in groupby(sources, key=lambda source: source.action_index):
         template = playbook.actions[index]
         action, values = template.action, template.values
@@ -499,6 +522,74 @@ _Expand = Callable[
 ]
 
 
+class SelectedActions(NamedTuple):
+    """What a selection leaves of the actions of a playbook.
+
+    Attributes:
+        steps: How many steps are selected, those of all shards.
+        owned: How many of them belong to the shard, as far as tags decide it.
+        left_out: The indexes of the actions without a selected step. With rows of a live group
+            that is not read yet, those that can have none.
+    """
+
+    steps: int
+    owned: int
+    left_out: frozenset[int]
+
+
+def select_actions(
+    playbook: Playbook,
+    counts: Sequence[tuple[int, int]],
+    selection: Selection,
+    first: int,
+    earlier: Container[int] | None,
+) -> SelectedActions:
+    """Find which actions of a playbook, and how many steps, are selected.
+
+    Args:
+        playbook: The playbook.
+        counts: Those of its `StepCheck`.
+        selection: The selection.
+        first: The index of its first step.
+        earlier: What was left out before live groups were read, so that some were not; or None.
+    """
+    steps = owned = 0
+    left_out: set[int] = set()
+    for number, (template, (size, size_owned)) in enumerate(
+        zip(playbook.actions, counts, strict=True)
+    ):
+        has_tags = selection.has_tags(template.tags)
+        selected = selection.count(range(first, first + size)) if has_tags else 0
+        is_live = any(live_sources(template.for_each))
+        if is_live and earlier is not None:
+            is_left_out = number in earlier
+        elif is_live:
+            is_left_out = not (has_tags and selection.may_have_from(first))
+        else:
+            is_left_out = not has_tags or 0 == selected < size
+        if is_left_out:
+            left_out.add(number)
+        steps += selected
+        owned += size_owned if has_tags else 0
+        first += size
+    return SelectedActions(steps, owned, frozenset(left_out))
+
+
+def find_named_step(playbooks: Iterable[tuple[Playbook, VariableScope]], name: str) -> int | None:
+    """Return the index of the first step that has a name, as written or as filled in."""
+    index = 0
+    for playbook, scope in playbooks:
+        members = GroupMembers(playbook, scope, is_whole=False)
+        for template in playbook.actions:
+            if template.label == name:
+                return index
+            for expanded in members.record(template, _expand(template, scope, members)):
+                if expanded.label == name:
+                    return index
+                index += 1
+    return None
+
+
 def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
     playbook: Playbook,
     scope: VariableScope,
@@ -507,6 +598,7 @@ def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
     *,
     first: int = 0,
     shard: "Shard | None" = None,
+    selection: Selection = NO_SELECTION,
 ) -> Iterator[Step]:
     """Make the steps of a playbook one at a time, in the playbook's order.
 
@@ -517,13 +609,14 @@ def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
         hub: The hub's name.
         first: The index of the first step; the playbooks of a run are numbered consecutively.
         shard: Makes only the steps of this shard, with the same indexes; None for all steps.
+        selection: Makes only the selected steps, with the same indexes.
 
     Raises:
         PlaybookError: An expanded value is wrong. After `check_steps` without problems this
             happens only when a file has changed.
     """
     steps = make_step_blocks(
-        playbook, scope, options, hub, first=first, shard=shard, expand=_expand
+        playbook, scope, options, hub, first=first, shard=shard, selection=selection, expand=_expand
     )
     return cast("Iterator[Step]", steps)  # there are no blocks
 
@@ -536,18 +629,19 @@ def make_step_blocks(  # noqa: PLR0913 -- the same
     *,
     first: int = 0,
     shard: "Shard | None" = None,
+    selection: Selection = NO_SELECTION,
     expand: _Expand = _expand_in_blocks,
 ) -> Iterator[Step | StepBlock]:
     """Make the same steps; those of lists of members in blocks where names are simple.
 
     Arguments and errors are those of `make_steps`, but for `expand`: what expands an action. With a
-    shard there must be no blocks.
+    shard or a selection there must be no blocks.
     """
     index = first
     members = GroupMembers(playbook, scope, is_whole=False)
     for number, template in enumerate(playbook.actions):
         make = _step_maker(template, number, options, hub, scope.secrets)
-        is_owned = _ownership(template, shard)
+        is_made = _step_filter(template, shard, selection, index)
         for expanded in members.record(template, expand(template, scope, members)):
             if isinstance(expanded, MemberBlock):
                 yield (block := StepBlock(index, expanded, make))
@@ -555,9 +649,25 @@ def make_step_blocks(  # noqa: PLR0913 -- the same
                 continue
             if expanded.problems:
                 raise PlaybookError(_without_secrets(expanded, scope.secrets).problems)
-            if is_owned(expanded.values):
+            if is_made(expanded.values):
                 yield make(expanded, index)
             index += 1
+
+
+def _step_filter(
+    template: ActionTemplate, shard: "Shard | None", selection: Selection, first: int
+) -> Callable[[Mapping[str, Any]], bool]:
+    """Return the function that decides from an action's values whether its step is made.
+
+    Call it once for each step of the action, in order; `first` is the index of the first one.
+    """
+    if not selection.has_tags(template.tags):
+        return lambda _: False
+    is_owned = _ownership(template, shard)
+    if not selection.is_by_index:
+        return is_owned
+    indexes = count(first)
+    return lambda values: selection.has_index(next(indexes)) and is_owned(values)
 
 
 def _step_maker(

@@ -71,7 +71,7 @@ class CurlReporter:
     def begin(self, run_info: RunInfo, columns: int | None) -> str:  # noqa: ARG002
         names = ", ".join(run_info.playbooks)
         heading = (
-            f"PLAN{run_info.shard_suffix}: {names}, hub {', '.join(run_info.hubs)}, "
+            f"PLAN{run_info.part_suffix}: {names}, hub {', '.join(run_info.hubs)}, "
             f"{count_text(run_info.total, 'request')}"
         )
         expectations = count_text(run_info.expectations, "expectation")

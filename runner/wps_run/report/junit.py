@@ -77,6 +77,7 @@ def _suite_properties(report: RunReport) -> dict[str, object]:
         "hubs": ", ".join(run_info.hubs),
         "pace": run_info.pace,
         **({"shard": str(run_info.shard)} if run_info.shard else {}),
+        **({"selection": run_info.selection} if run_info.selection else {}),
         "exitCode": summary.exit_code,
         "perSecond": f"{summary.per_second:.1f}",
     }

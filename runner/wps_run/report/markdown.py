@@ -59,8 +59,8 @@ def _title(report: RunReport) -> str:
     playbooks = ", ".join(map(_text, run_info.playbooks))
     hubs = ", ".join(map(_text, run_info.hubs))
     return (
-        f"## {icon} {playbooks}\n\n**{_text(destination)}**{run_info.shard_suffix} · hub {hubs}"
-        f" · {_text(run_info.pace)} · {report.started} · exit code {exit_code}\n"
+        f"## {icon} {playbooks}\n\n**{_text(destination)}**{_text(run_info.part_suffix)}"
+        f" · hub {hubs} · {_text(run_info.pace)} · {report.started} · exit code {exit_code}\n"
     )
 
 

@@ -102,6 +102,7 @@ def summary_record(run_info: RunInfo, summary: Summary) -> dict[str, Any]:
         "endpoints": list(run_info.endpoints),
         "hubs": list(run_info.hubs),
         **({"shard": str(run_info.shard)} if run_info.shard else {}),
+        **({"selection": run_info.selection} if run_info.selection else {}),
     }
 
 

@@ -236,7 +236,7 @@ def summary_line(run_info: RunInfo, summary: Summary, styler: Styler = unstyled)
     """Return the totals of a run on one line, after an empty line."""
     counts = ", ".join(_counts(summary.counts, styler))
     total = f"{summary.total} {'action' if summary.total == 1 else 'actions'}"
-    destination = f"{run_info.destination}{run_info.shard_suffix}"
+    destination = f"{run_info.destination}{run_info.part_suffix}"
     earlier = ""
     if summary.is_all_earlier:
         done = summary.total - summary.not_done

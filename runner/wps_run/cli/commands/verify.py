@@ -17,7 +17,7 @@ from wps_run.cli.inputs import (
 )
 from wps_run.cli.journals import JournalOptions
 from wps_run.cli.logs import log_options, logging_to_stderr
-from wps_run.cli.options import hub_options, overrides_from
+from wps_run.cli.options import hub_options, overrides_from, tag_options
 from wps_run.cli.progress import ProgressMode
 from wps_run.cli.report_files import report_option, report_paths
 from wps_run.cli.run_output import RunContext, RunOutput
@@ -31,6 +31,7 @@ from wps_run.report.formats import OUTPUT_FORMATS, help_of
 @click.argument("playbooks", nargs=-1, type=FILE, metavar="PLAYBOOK…")
 @hub_options
 @variable_options
+@tag_options
 @click.option(
     "--output",
     type=click.Choice(list(OUTPUT_FORMATS)),

@@ -75,7 +75,7 @@ def _filled_template(report: RunReport, listed: ListedResults, statistics: RunSt
         title=_text(f"{report.verdict} · {playbooks} · {run_info.destination} · wps-run"),
         verdict=report.verdict,
         verdict_status=report.verdict_status,
-        destination=_text(f"{run_info.destination}{run_info.shard_suffix}"),
+        destination=_text(f"{run_info.destination}{run_info.part_suffix}"),
         destination_class=run_info.destination.lower(),
         where=_isolated(where),
         hubs=_isolated(f"hub {', '.join(run_info.hubs)}"),
