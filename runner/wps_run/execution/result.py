@@ -8,13 +8,29 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from wps_run import input_limits
+from wps_run.actions.table import ACTIONS
 from wps_run.playbook.steps import Step
 
 MAX_ACTIONS = input_limits.ACTIONS.value
 """The most actions of a run. A larger index in a journal is damage."""
 
 Index = Annotated[int, Meta(ge=0, lt=MAX_ACTIONS)]
+Count = Annotated[int, Meta(ge=0, le=MAX_ACTIONS)]
 Milliseconds = Annotated[float, Meta(gt=-1e15, lt=1e15)]
+
+# What follows is only in the published schema: reading a record does not check it.
+ActionName = Annotated[str, Meta(extra_json_schema={"enum": [*ACTIONS]})]
+HttpStatus = Annotated[int, Meta(extra_json_schema={"minimum": 100, "maximum": 999})]
+Target = Annotated[
+    Mapping[str, str | int | tuple[str, ...]],
+    Meta(
+        extra_json_schema={
+            "propertyNames": {
+                "enum": sorted({name for row in ACTIONS.values() for name in row.targets})
+            }
+        }
+    ),
+]
 
 
 class Status(StrEnum):
@@ -71,7 +87,7 @@ class Attempt(Struct, frozen=True, rename="camel"):
     """
 
     at_ms: Milliseconds
-    http_status: int | None
+    http_status: HttpStatus | None
     error: str | None
     pause_ms: Milliseconds
 
@@ -104,15 +120,15 @@ class Result(Struct, frozen=True, rename="camel", tag="result"):
     """
 
     index: Index
-    action: int
-    item: int | None
-    action_name: str
+    action: Index
+    item: Index | None
+    action_name: ActionName
     name: str | None
-    target: Mapping[str, str | int | tuple[str, ...]]
+    target: Target
     source: str
     status: Status
-    http_status: int | None
-    attempts: int
+    http_status: HttpStatus | None
+    attempts: Count
     duration_ms: Milliseconds
     request_id: str | None
     error: ActionError | None

@@ -32,7 +32,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from wps_run.execution.result import (
-    MAX_ACTIONS,
+    Count,
     ExpectationResult,
     Index,
     Milliseconds,
@@ -51,7 +51,18 @@ UNCHECKED_VERSION = 1
 LONGEST_LINE = JOURNAL_LINE.value
 """The most bytes of a line, so that a file without line breaks is never read as one."""
 
-Count = Annotated[int, Meta(ge=0, le=MAX_ACTIONS)]
+Moment = Annotated[
+    str,
+    Meta(
+        extra_json_schema={
+            "format": "date-time",
+            "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00$",
+        }
+    ),
+]
+"""A moment as it is written: ISO 8601 in UTC, with milliseconds."""
+
+Version = Annotated[int, Meta(extra_json_schema={"const": VERSION})]
 
 KeptOptions = Mapping[str, str | bool | tuple[str, ...]]
 """Options of the command line, such as `--mode`, with their values as they were given."""
@@ -135,17 +146,17 @@ class Header(Struct, frozen=True, tag="run"):
         fingerprint: Part to digest; see `wps_run.journal.fingerprint`.
         folder: The working folder of the run, or "".
         version: The version of the format.
-        options: The options of the command line that a resumed run reuses; None in journals of
+        options: The options of the command line that a resumed run reuses; missing in journals of
             versions that did not keep them.
     """
 
-    started: str
+    started: Moment
     paths: tuple[str, ...]
     salt: str
     fingerprint: dict[str, str]
     folder: str = ""
-    version: int = VERSION
-    options: KeptOptions | None = None
+    version: Version = VERSION
+    options: KeptOptions | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         _check_moment(self.started)
@@ -171,12 +182,12 @@ class Resumed(Struct, frozen=True, tag="resumed"):
     Attributes:
         resumed: When it began, as ISO 8601 in UTC.
         version: The version of the format from this line on.
-        options: The options from here on; None if the line does not say.
+        options: The options from here on, if the line says it.
     """
 
-    resumed: str
-    version: int = UNCHECKED_VERSION
-    options: KeptOptions | None = None
+    resumed: Moment
+    version: Version = UNCHECKED_VERSION
+    options: KeptOptions | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         _check_moment(self.resumed)
@@ -193,19 +204,31 @@ class Resumed(Struct, frozen=True, tag="resumed"):
 
 
 class Sending(Struct, frozen=True, tag="sending"):
-    """An action is about to be sent."""
+    """An action is about to be sent.
+
+    Attributes:
+        index: The number of its step.
+    """
 
     index: Index
 
 
 class Unsent(Struct, frozen=True, tag="unsent"):
-    """The last attempt of an action was certainly not carried out."""
+    """The last attempt of an action was certainly not carried out.
+
+    Attributes:
+        index: The number of its step.
+    """
 
     index: Index
 
 
 class Resolved(Struct, frozen=True, tag="resolved"):
-    """The user says that an action was done whose result is missing."""
+    """The user says that an action was done whose result is missing.
+
+    Attributes:
+        index: The number of its step.
+    """
 
     index: Index
 
@@ -222,7 +245,13 @@ class SummaryRecord(Struct, frozen=True, rename="camel", tag="summary"):
 
 
 class ShardRecord(Struct, frozen=True):
-    """The shard of a run: `number` of `count`, with `of` so many actions in all shards."""
+    """The shard of a run.
+
+    Attributes:
+        number: Its number, from 1.
+        count: The number of shards.
+        of: The number of actions in all shards.
+    """
 
     number: Annotated[int, Meta(ge=1)]
     count: int
@@ -234,14 +263,31 @@ class ShardRecord(Struct, frozen=True):
 
 
 class SelectionRecord(Struct, frozen=True):
-    """The selection of a run: the `flags` that make it, in a plan `of` so many actions."""
+    """The selection of a run.
+
+    Attributes:
+        flags: The flags that make it.
+        of: The number of actions in the whole plan.
+    """
 
     flags: str
     of: Count
 
 
 class RunRecord(Struct, frozen=True):
-    """The keys of a header, and of `resumed`, that say what is run and where."""
+    """The keys of a header, and of `resumed`, that say what is run and where.
+
+    Attributes:
+        destination: Where the actions are sent.
+        endpoints: Host and port of each service.
+        hubs: The hubs.
+        playbooks: The names of the playbooks, in order.
+        total: The number of actions.
+        pace: Mode and concurrency, as text.
+        shard: The shard, if the run is one.
+        expectations: The number of expectations, if there are any.
+        selection: The selection, if only a part of the plan runs.
+    """
 
     destination: Destination
     endpoints: tuple[str, ...]
@@ -285,8 +331,8 @@ class RunRecord(Struct, frozen=True):
         )
 
 
-def _options_field(options: KeptOptions | None) -> dict[str, Any]:
-    return {} if options is None else {"options": dict(options)}
+def _options_field(options: KeptOptions | UnsetType) -> dict[str, Any]:
+    return {} if options is UNSET else {"options": dict(options)}
 
 
 def run_fields(run: RunInfo) -> dict[str, Any]:

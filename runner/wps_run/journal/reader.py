@@ -14,7 +14,7 @@ from enum import IntEnum
 from functools import partial
 from typing import Any, BinaryIO
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from wps_run.execution.result import SKIPPED_BY_RULE, ExpectationResult, Result, SkipReason, Status
 from wps_run.execution.run_info import RunInfo
@@ -133,13 +133,15 @@ class History:
     @property
     def options(self) -> KeptOptions | None:
         """The options of the last part of the run; None if the journal does not have them."""
-        kept = self.resumed.options if self.resumed else None
-        return self.header.options if kept is None else kept
+        kept = self.resumed.options if self.resumed else UNSET
+        kept = self.header.options if kept is UNSET else kept
+        return None if kept is UNSET else kept
 
     def begin_part(self, resumed: Resumed) -> None:
         """Record that a part of the run begins at the end of the journal."""
-        options = self.options if resumed.options is None else resumed.options
-        self.resumed = structs.replace(resumed, options=options)
+        if resumed.options is UNSET and self.options is not None:
+            resumed = structs.replace(resumed, options=self.options)
+        self.resumed = resumed
         self.resumed_at = self.length
 
     def add(self, line: bytes) -> None:

@@ -1,10 +1,13 @@
 """Records for programs: lines of ndjson, one JSON object, and the record of a summary."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from wps_run.execution.result import ExpectationResult, Result, Status
-from wps_run.execution.run_info import RunInfo
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from wps_run.execution.result import Count, ExpectationResult, Milliseconds, Result, Status
+from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.summary import LatencyHistogram, Summary
 from wps_run.journal.format import encode_text
 from wps_run.report.run_report import RunReport
@@ -86,36 +89,126 @@ def line(record: Result | ExpectationResult | Mapping[str, Any]) -> str:
     return encode_text(record) + "\n"
 
 
+class StatusCounts(Struct, frozen=True):
+    """How many have each status.
+
+    Attributes:
+        ok: How many hold.
+        failed: How many do not.
+        unknown: How many cannot be read.
+        skipped: How many were not checked.
+    """
+
+    ok: Count
+    failed: Count
+    unknown: Count
+    skipped: Count
+
+
+class LatencyPercentiles(Struct, frozen=True):
+    """How long the actions took, in milliseconds.
+
+    Attributes:
+        p50: What half of them did not exceed.
+        p90: What 90 % of them did not exceed.
+        p99: What 99 % of them did not exceed.
+        max: The longest.
+    """
+
+    p50: Milliseconds
+    p90: Milliseconds
+    p99: Milliseconds
+    max: Milliseconds
+
+
+class RunTotals(Struct, frozen=True, kw_only=True, rename="camel", tag="summary"):
+    """The last record of a run: its totals and its destination.
+
+    Attributes:
+        total: The number of actions.
+        ok: How many of them the service accepted.
+        failed: How many failed.
+        unknown: How many may or may not have happened.
+        skipped: How many were not carried out.
+        duration_ms: Milliseconds that this part of the run took.
+        per_second: How many actions this part carried out in a second.
+        latency_ms: How long the actions took that started, or null if none did.
+        exit_code: The exit code of the run.
+        expectations: The number of expectations by status, if there are any.
+        earlier: How many results are of an earlier part of a resumed run, if any.
+        destination: Where the actions were sent.
+        endpoints: Host and port of each service.
+        hubs: The hubs.
+        shard: The shard, if the run was one: `2/4`.
+        selection: The flags that selected a part of the plan, if there were any.
+    """
+
+    total: Count
+    ok: Count
+    failed: Count
+    unknown: Count
+    skipped: Count
+    duration_ms: Milliseconds
+    per_second: Annotated[float, Meta(ge=0)]
+    latency_ms: LatencyPercentiles | None
+    exit_code: Annotated[int, Meta(ge=0, le=255)]
+    expectations: StatusCounts | UnsetType = UNSET
+    earlier: Count | UnsetType = UNSET
+    destination: Destination
+    endpoints: tuple[str, ...]
+    hubs: tuple[str, ...]
+    shard: Annotated[str, Meta(extra_json_schema={"pattern": r"^\d+/\d+$"})] | UnsetType = UNSET
+    selection: str | UnsetType = UNSET
+
+
+class JsonReport(Struct, frozen=True):
+    """What `--output json` writes: the records of a run as one object.
+
+    Attributes:
+        summary: The totals.
+        results: The results, in the order of the playbook.
+        expectations: The results of the expectations, if there are any.
+        rehearsal: What a rehearsal found, for each hub.
+    """
+
+    summary: RunTotals
+    results: tuple[Result, ...]
+    expectations: tuple[ExpectationResult, ...] | UnsetType = UNSET
+    rehearsal: tuple[Simulation, ...] | UnsetType = UNSET
+
+
 def summary_record(run_info: RunInfo, summary: Summary) -> dict[str, Any]:
     """Return the last record of a run: its totals and its destination."""
-    return {
-        "type": "summary",
-        "total": summary.total,
-        **{str(status): summary.counts[status] for status in Status},
-        "durationMs": round(summary.duration * 1000, 3),
-        "perSecond": round(summary.per_second, 3),
-        "latencyMs": _percentiles(summary.latency),
-        "exitCode": summary.exit_code,
-        **_expectation_counts(summary),
-        **({"earlier": summary.earlier} if summary.earlier else {}),
-        "destination": run_info.destination,
-        "endpoints": list(run_info.endpoints),
-        "hubs": list(run_info.hubs),
-        **({"shard": str(run_info.shard)} if run_info.shard else {}),
-        **({"selection": run_info.selection} if run_info.selection else {}),
-    }
+    totals = RunTotals(
+        total=summary.total,
+        **_by_status(summary.counts),
+        duration_ms=round(summary.duration * 1000, 3),
+        per_second=round(summary.per_second, 3),
+        latency_ms=_percentiles(summary.latency),
+        exit_code=summary.exit_code,
+        expectations=(
+            StatusCounts(**_by_status(summary.expectations))
+            if summary.expectations.total()
+            else UNSET
+        ),
+        earlier=summary.earlier or UNSET,
+        destination=run_info.destination,
+        endpoints=run_info.endpoints,
+        hubs=run_info.hubs,
+        shard=str(run_info.shard) if run_info.shard else UNSET,
+        selection=run_info.selection or UNSET,
+    )
+    record: dict[str, Any] = msgspec.to_builtins(totals)
+    return record
 
 
-def _expectation_counts(summary: Summary) -> dict[str, dict[str, int]]:
-    """Return the number of expectations by status, if there are any."""
-    if not summary.expectations.total():
-        return {}
-    return {"expectations": {str(status): summary.expectations[status] for status in Status}}
+def _by_status(counts: Mapping[Status, int]) -> dict[str, int]:
+    return {str(status): counts[status] for status in Status}
 
 
-def _percentiles(latency: LatencyHistogram) -> dict[str, float] | None:
+def _percentiles(latency: LatencyHistogram) -> LatencyPercentiles | None:
     """Return milliseconds by percentile, or None when no action started."""
     if not latency.count:
         return None
-    percentiles = {f"p{percent}": latency.percentile(percent) for percent in (50, 90, 99)}
-    return {**percentiles, "max": latency.longest_ms}
+    p50, p90, p99 = map(latency.percentile, (50, 90, 99))
+    return LatencyPercentiles(p50, p90, p99, latency.longest_ms)

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from wps_run.actions.payload import CONTENT_TYPES
 from wps_run.report.values import cut, value_text
 from wps_run.text import display_width, escape_invisible, pad
 
@@ -48,7 +49,7 @@ class MessageDelivery(
     """
 
     origin: str
-    data_type: str
+    data_type: Annotated[str, Meta(extra_json_schema={"enum": [*CONTENT_TYPES]})]
     size: int
     text: str | None
     recipients: tuple[str, ...]
@@ -90,7 +91,12 @@ def _masked(value: Any, mask: Callable[[str], str]) -> Any:  # noqa: ANN401 -- p
 
 
 class ClosedClient(Struct, frozen=True):
-    """One client whose connection was closed, and the reason it received; "" for none."""
+    """One client whose connection was closed.
+
+    Attributes:
+        client: The client.
+        reason: The reason it received; "" for none.
+    """
 
     client: str
     reason: str
@@ -99,7 +105,14 @@ class ClosedClient(Struct, frozen=True):
 class PermissionState(
     Struct, frozen=True, rename={"connection": "connectionId", "is_allowed": "allowed"}
 ):
-    """Whether one connection has a permission for a group."""
+    """Whether one connection has a permission for a group.
+
+    Attributes:
+        connection: The connection.
+        permission: The permission.
+        group: The group.
+        is_allowed: Whether the connection has it.
+    """
 
     connection: str
     permission: str
@@ -113,7 +126,13 @@ class PermissionState(
 
 
 class FaultHits(Struct, frozen=True, rename={"count": "struck"}):
-    """An injected fault, and the number of requests it affected, in total and by operation."""
+    """An injected fault.
+
+    Attributes:
+        fault: The fault, as `--fault` has it.
+        count: The number of requests it affected.
+        operations: This number by operation.
+    """
 
     fault: str
     count: int
@@ -124,6 +143,7 @@ class Simulation(
     Struct,
     frozen=True,
     tag="rehearsal",
+    omit_defaults=True,
     rename={
         "client_count": "clients",
         "deliveries": "messages",
@@ -205,13 +225,10 @@ class Simulation(
     def as_json(self) -> dict[str, Any]:
         """Return the record, with nothing cut."""
         record: dict[str, Any] = msgspec.to_builtins(self)
-        if not self.absent:
-            del record["absent"]
-        if self.fault_seed is None:
-            del record["faultSeed"], record["faults"], record["repeats"]
-        if self.seeded is None:
-            del record["seeded"]
-        return record
+        seeded = record.pop("seeded", None)
+        if self.fault_seed is not None:
+            record |= {"faults": record.get("faults", ()), "repeats": self.repeats}
+        return record if seeded is None else {**record, "seeded": seeded}
 
     def without_text(self) -> "Simulation":
         """Return a copy without the text of the messages, for a journal, which has no payloads."""

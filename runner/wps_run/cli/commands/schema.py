@@ -1,6 +1,8 @@
 """`wps-run schema`: print, write or check the JSON Schemas."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,24 +13,31 @@ from wps_run.playbook.files import read_input
 from wps_run.playbook.rows import InputError
 from wps_run.playbook.schema import SCHEMA_FILES, schema_text
 from wps_run.problems import UsageError
+from wps_run.report.record_schema import result_schema
 from wps_run.text import Label
 
 OUTDATED = 1
+
+_FILES: Mapping[str, Callable[[], dict[str, Any]]] = {
+    **SCHEMA_FILES,
+    "result.schema.json": result_schema,
+}
+_NAMES = [file.partition(".")[0] for file in _FILES]
 
 
 @click.command("schema")
 @click.argument(
     "name",
     required=False,
-    type=click.Choice(["playbook", "actions"]),
-    metavar="[playbook|actions]",  # as every version of click shows it
+    type=click.Choice(_NAMES),
+    metavar=f"[{'|'.join(_NAMES)}]",  # as every version of click shows it
 )
 @click.option(
     "--write",
     "folder",
     type=FILE,
     metavar="FOLDER",
-    help="Write both schemas into FOLDER, and print nothing.",
+    help="Write all schemas into FOLDER, and print nothing.",
 )
 @click.option(
     "--check",
@@ -40,8 +49,9 @@ OUTDATED = 1
 def command(name: str | None, folder: str | None, checked: str | None) -> int:
     """Print, write or check the JSON Schemas.
 
-    Prints the schema of playbooks (`playbook`, the default) or of bare batches (`actions`). Editors
-    find the schema by a line in the playbook:
+    Prints the schema of playbooks (`playbook`, the default), of bare batches (`actions`), or of the
+    records in ndjson, JSON and journals (`result`). Editors find the schema of playbooks by a line
+    in the playbook:
 
     # yaml-language-server: $schema=../schemas/playbook.schema.json
 
@@ -54,14 +64,14 @@ def command(name: str | None, folder: str | None, checked: str | None) -> int:
         return 0
     if checked is not None:
         return _check(Path(checked))
-    click.echo(schema_text(SCHEMA_FILES[f"{name or 'playbook'}.schema.json"]()), nl=False)
+    click.echo(schema_text(_FILES[f"{name or 'playbook'}.schema.json"]()), nl=False)
     return 0
 
 
 def _write(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for file, make in SCHEMA_FILES.items():
+        for file, make in _FILES.items():
             (folder / file).write_text(schema_text(make()), encoding="utf-8", newline="\n")
     except OSError as error:
         raise UsageError(f"cannot write into `{folder}`: {error.strerror}") from None
@@ -73,10 +83,10 @@ def _check(folder: Path) -> int:
     except OSError as error:
         raise UsageError(f"cannot read the folder `{folder}`: {error.strerror}") from None
     outdated = [
-        file for file, make in SCHEMA_FILES.items() if _read(folder / file) != schema_text(make())
+        file for file, make in _FILES.items() if _read(folder / file) != schema_text(make())
     ]
     for file in outdated:
-        click.echo(f"{folder / file} differs from the action table")
+        click.echo(f"{folder / file} differs from what this version writes")
     if outdated:
         show_message(Label.HINT, f"run `wps-run schema --write {folder}`")
         return OUTDATED
