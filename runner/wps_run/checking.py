@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from wps_run import input_limits
+from wps_run.actions.names import hub_error
 from wps_run.document.loader import decode, load, parse
 from wps_run.input_limits import Limit
+from wps_run.playbook.compiled_schema import compile_schema
 from wps_run.playbook.contradictions import contradictions
 from wps_run.playbook.expectations import Expectation, ExpectationCheck, check_expectations
 from wps_run.playbook.files import Files, open_input, read_input, require_below
@@ -21,12 +24,13 @@ from wps_run.playbook.lint import (
     used_variables,
 )
 from wps_run.playbook.model import Playbook, check_document, read_playbook, variables_from
-from wps_run.playbook.options import CONNECTION
+from wps_run.playbook.options import CONNECTION, HUB, Option
 from wps_run.playbook.recognition import is_playbook, may_be_playbook
+from wps_run.playbook.references import NotYetKnownError, UnusableReferenceError, reference_problem
 from wps_run.playbook.rows import InputError
 from wps_run.playbook.steps import check_steps
+from wps_run.playbook.templates import substitute
 from wps_run.playbook.variables import (
-    PlacedText,
     VariableScope,
     VariableValue,
     missing_problems,
@@ -41,6 +45,7 @@ from wps_run.problems import (
     limited,
     sort_problems,
 )
+from wps_run.redaction import is_secret_value
 
 DEFAULT_CONNECTION = str(CONNECTION.default)
 """The setting that holds the connection string unless the playbook names another one."""
@@ -111,25 +116,28 @@ def load_variables(path: str | Path) -> dict[str, VariableValue]:
     """
     text = read_text(path, input_limits.VARIABLES)
     try:
-        document = load(text, str(path))
-        return {
-            name: PlacedText(value, document.position((name,))) if isinstance(value, str) else value
-            for name, value in variables_from(document).items()
-        }
+        return variables_from(load(text, str(path)))
     except PlaybookError as error:
         if error.problems[0].rule == "empty":
             return {}
         raise
 
 
-def read_text(path: str | Path, limit: Limit = input_limits.PLAYBOOK) -> str:
+def read_text(
+    path: str | Path, limit: Limit = input_limits.PLAYBOOK, root: Path | None = None
+) -> str:
     """Read a text file that the user named, or a pipe such as `/dev/fd/63`.
+
+    Args:
+        path: The file.
+        limit: Its largest size.
+        root: The folder below which it must be, if it was found and not named.
 
     Raises:
         UsageError: The file cannot be read; has the reason.
         PlaybookError: The file is too large, is no regular file, or is not UTF-8.
     """
-    return decode(_read_file(path, limit), str(path))
+    return decode(_read_file(path, limit, root), str(path))
 
 
 def _read_file(path: str | Path, limit: Limit, root: Path | None = None) -> bytes:
@@ -167,14 +175,11 @@ def validate(  # noqa: PLR0913 -- what `validate` can be told, by name
         environment: The names of the environment variables that are set, or None if unknown.
         root: The folder below which all files of the playbook must be, or None.
     """
-    scope = scope_of(
-        playbook,
-        variables,
-        None,
-        connections=connections_of(playbook),
-        allowed=allowed_environment,
-        root=root,
-    )
+    make_scope = partial(scope_of, variables=variables, environment=None, root=root)
+    own = make_scope(playbook, connections=(DEFAULT_CONNECTION,), allowed=allowed_environment)
+    playbook = fill_in_names(playbook, own)
+    connections = connections_of(playbook)
+    scope = make_scope(playbook, connections=connections, allowed=allowed_environment)
     checks = [check_steps(phase, scope) for phase in playbook.phases]
     errors = (
         *playbook.problems,
@@ -255,6 +260,44 @@ def scope_of(  # noqa: PLR0913 -- what `${…}` can name, by name
         keys=keys,
         allowed=allowed,
     )
+
+
+def fill_in_names(playbook: Playbook, scope: VariableScope) -> Playbook:
+    """Return a playbook with the variables in its `hub` and `connection` filled in.
+
+    One whose value is not known yet is left out, and so is a wrong one, which is a problem then.
+    The message does not contain the value: somebody may have given the connection string itself.
+    """
+    hub = _filled_in(playbook, HUB, playbook.hub, scope)
+    connection = _filled_in(playbook, CONNECTION, playbook.connection, scope)
+    problems = [each for each in (hub, connection) if isinstance(each, Problem)]
+    return playbook._replace(
+        hub=hub if isinstance(hub, str) else None,
+        connection=connection if isinstance(connection, str) else None,
+        problems=tuple(limited(sort_problems((*playbook.problems, *problems)))),
+    )
+
+
+def _filled_in(
+    playbook: Playbook, option: Option, text: str | None, scope: VariableScope
+) -> str | Problem | None:
+    if text is None or "${" not in text:
+        return text
+    document, path = playbook.document, (option.key,)
+    try:
+        name = substitute(text, scope)
+    except NotYetKnownError:
+        return None
+    except UnusableReferenceError as error:
+        return reference_problem(document, path, error.reference, error.message, error.rule)
+    if is_secret_value(name) or scope.secrets.occur_in(name):
+        reason = "would contain a connection string, a key or a token"
+    elif compile_schema(option.schema)(name):
+        return name
+    else:
+        reason = str(hub_error(name)) if option is HUB else "is not the name of a setting"
+    message = f"`{option.key}`, with its variables filled in, {reason}"
+    return document.problem(message, "value", path)
 
 
 def find_run_warnings(

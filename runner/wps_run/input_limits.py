@@ -52,6 +52,15 @@ FOLDER_ENTRIES = Limit(
     "name smaller folders",
 )
 VARIABLES = Limit("a file of variables", 1 * MIB, "bytes", "put rows into files of `forEach`")
+CONFIGURATION = Limit(
+    "a configuration file, `wps-run.yaml`", 1 * MIB, "bytes", "put rows into files of `forEach`"
+)
+ENVIRONMENTS = Limit(
+    "`environments` of a configuration file",
+    100,
+    "environments",
+    "put others into a file of their own, and name it with --config",
+)
 SETTINGS = Limit("a file of settings", 1 * MIB, "bytes", "is it a `local.settings.json`?")
 SEED = Limit("a seed of the emulator", 16 * MIB, "bytes", "use `count` for similar clients")
 CERTIFICATES = Limit(

@@ -11,6 +11,7 @@ from wps_run.checking import (
     DEFAULT_CONNECTION,
     connections_of,
     expectations_of,
+    fill_in_names,
     raise_errors,
     scope_of,
 )
@@ -22,7 +23,7 @@ from wps_run.playbook.expectations import EXPECT, Expectation, ExpectationCheck
 from wps_run.playbook.lint import PlaybookOfRun, find_late_changes
 from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.model import ActionTemplate, Playbook, variables_of
-from wps_run.playbook.options import Mode, OnError, RunOptions, merge_options
+from wps_run.playbook.options import CONNECTION, HUB, Mode, OnError, RunOptions, merge_options
 from wps_run.playbook.schema import FINALLY
 from wps_run.playbook.selection import (
     NO_SELECTION,
@@ -80,6 +81,9 @@ class RunOverrides:
         headers: The names of headers for a gateway, and of the settings with their values.
         shard: The shard of the plan to run, or None for all of it.
         selection: The part of the plan to carry out.
+        defaults: Values by the keys of a playbook, `hub` and `connection` among them, which
+            count where a playbook has none.
+        environment_name: The environment of `wps-run.yaml` that some of all this is of, or None.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -91,6 +95,8 @@ class RunOverrides:
     headers: Sequence[tuple[str, str]] = ()
     shard: Shard | None = None
     selection: Selection = NO_SELECTION
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    environment_name: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variables", variables_of(self.variables))
@@ -115,9 +121,14 @@ class RunOverrides:
             allowed=self.allowed_environment,
         )
 
+    def connection_of(self, playbook: Playbook) -> str:
+        """Return the name of the setting that holds the connection string of a playbook."""
+        names = (self.connection, playbook.connection, self.defaults.get(CONNECTION.key))
+        return next(filter(None, names), DEFAULT_CONNECTION)
+
     def _connection_settings(self, playbook: Playbook) -> Iterator[str]:
         """Yield the settings that may hold the connection string of a playbook."""
-        for name in connections_of(playbook, self.connection):
+        for name in connections_of(playbook, self.connection_of(playbook)):
             yield name
             with suppress(SettingsError):  # an error only if a run uses it
                 yield resolve_connection(name, self.environment)
@@ -144,6 +155,7 @@ class Plan:
         is_final: Whether its actions are those of `finally`, which run after all others.
         selection: Which steps are carried out.
         left_out: The indexes of the playbook's actions of which no step is.
+        environment_name: The environment of `wps-run.yaml` that was chosen for the run, or None.
     """
 
     playbook: Playbook
@@ -162,6 +174,7 @@ class Plan:
     is_final: bool = False
     selection: Selection = NO_SELECTION
     left_out: frozenset[int] = frozenset()
+    environment_name: str | None = None
 
     @property
     def service(self) -> str:
@@ -261,6 +274,7 @@ def plan(
         SettingsError: No hub is named, or its name is not valid.
     """
     shard = overrides.shard
+    playbooks = [fill_in_names(each, overrides.scope(each)) for each in playbooks]
     with_finally = [playbook for playbook in playbooks if playbook.finally_actions]
     phases = [*playbooks, *(playbook.final_phase for playbook in with_finally)]
     if earlier:
@@ -291,7 +305,7 @@ def plan(
     expectations = 0
     for playbook, scope, checked, conditions in zip(phases, scopes, checks, expected, strict=True):
         hub = playbook.hub if overrides.hub is None else overrides.hub
-        options = merge_options(playbook.options, overrides.options)
+        options = merge_options(overrides.defaults, playbook.options, overrides.options)
         part = SelectedActions(checked.steps, checked.owned, frozenset())
         if selection:
             already = earlier[len(plans)].left_out if live and earlier else None
@@ -299,8 +313,12 @@ def plan(
         plans.append(
             Plan(
                 playbook=playbook,
-                hub=resolve_hub(hub, overrides.environment, default=default_hub),
-                connection=overrides.connection or playbook.connection or DEFAULT_CONNECTION,
+                hub=resolve_hub(
+                    hub or overrides.defaults.get(HUB.key),
+                    overrides.environment,
+                    default=default_hub,
+                ),
+                connection=overrides.connection_of(playbook),
                 options=shard.limit_rate(options) if shard else options,
                 scope=scope,
                 first=first,
@@ -318,6 +336,7 @@ def plan(
                 is_final=len(plans) >= len(playbooks),
                 selection=selection,
                 left_out=part.left_out,
+                environment_name=overrides.environment_name,
             )
         )
         expectations += len(conditions.expectations)
@@ -512,4 +531,5 @@ def run_info(
         left_out=sum(plan.plan_total - plan.selected for plan in plans),
         expectations=sum(len(plan.expectations) for plan in plans),
         unread=sum(len(plan.unread) for plan in plans),
+        environment_name=next((plan.environment_name for plan in plans), None),
     )

@@ -1,23 +1,37 @@
 """Where the options of a run come from: flags, variables, `wps-run.yaml`, playbooks."""
 
-from collections.abc import Callable
+import json
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator
 
+from wps_run.checking import load_playbook
 from wps_run.cli.commands.run import command as run_command
-from wps_run.cli.options import given_options, reused_values
+from wps_run.cli.configuration import configured
+from wps_run.cli.options import given_options, overrides_from, reused_values
+from wps_run.planning import RunOverrides, plan
+from wps_run.playbook.configuration import FILE_NAME, read_configuration
 from wps_run.playbook.options import (
     ACCESS_OPTIONS,
+    CONFIGURATION_KEYS,
     CONFIRM,
     CONNECTION,
     DURATION,
     HUB,
     TIMEOUT,
     Option,
+    RunOptions,
     flagged_options,
 )
+from wps_run.playbook.schema import configuration_schema
+from wps_run.problems import PlaybookError
 
 CommandLine = Callable[..., tuple[int, str, str]]
 
@@ -106,3 +120,387 @@ def test_what_is_confirmed(
     assert ("add --yes" in errors) is asks
     assert ("run on hub `chat` at prod.example (1 action)" in errors) is (rule == "always")
     assert command_line("--attempts", "1", "--confirm", rule, "--yes", playbook)[0] == 1
+
+
+FILE = """\
+defaults: {rate: 100, timeout: 40s, concurrency: 5, mode: concurrent, hub: spare}
+environments:
+  dev: {hub: chat_dev, vars: {room: lobby}}
+  prod:
+    hub: chat
+    connection: ProdConnection
+    rate: 7
+    retry: {attempts: 2}
+    onMissing: skip
+    vars: {room: launch, teams: [red, blue]}
+"""
+PLAYBOOK = """\
+hub: ${hub}
+concurrency: 3
+rate: 50
+vars: {room: none, teams: [x], hub: own}
+actions:
+  - forEach: ${teams}
+    actionName: sendToGroup
+    group: ${room}-${each}
+    data: hi
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with a configuration file and a playbook, in a home folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for name in ("WPS_RUN_ENV", "WPS_RUN_CONFIG", "WebPubSubHub"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / FILE_NAME).write_text(FILE)
+    (folder / "p.yaml").write_text(PLAYBOOK)
+    return folder
+
+
+def overrides_of(*args: str) -> tuple[RunOverrides, RunOptions]:
+    """Return the overrides of a command line, and the options of `p.yaml` with them."""
+    with context_of(*args) as context:
+        overrides = overrides_from(configured(context.params))
+    (made,) = plan([load_playbook("p.yaml")], overrides, default_hub="HUB")
+    return overrides, made.options
+
+
+@pytest.mark.usefixtures("project")
+def test_flag_variable_environment_playbook_and_defaults_override_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Key by key, in this order; the built-in defaults come last."""
+    assert overrides_of()[1].rate == 50
+    options = overrides_of("--env", "prod")[1]
+    assert (options.rate, options.concurrency, options.timeout) == (7, 3, 40)
+    assert options.on_missing.rule == "skip"
+    assert (options.retry.attempts, options.retry.backoff) == (2, 0.5)
+    monkeypatch.setenv("WPS_RUN_RATE", "8")
+    assert overrides_of("--env", "prod")[1].rate == 8
+    assert overrides_of("--env", "prod", "--rate", "9", "--attempts", "1")[1].rate == 9
+    monkeypatch.setenv("WPS_RUN_ENV", "dev")
+    assert overrides_of()[0].environment_name == "dev"
+    assert overrides_of("--env", "prod")[0].environment_name == "prod"
+    assert overrides_of("--env", "")[0].environment_name is None
+
+
+@pytest.mark.usefixtures("project")
+def test_hub_and_variables_come_from_the_environment(command_line: CommandLine) -> None:
+    """A variable of the command line overrides them; `hub: ${hub}` has the playbook's own."""
+    assert "hub own ·" in command_line("plan", "p.yaml")[1]
+    output = command_line("plan", "p.yaml", "--env", "prod")[1]
+    assert "· environment prod · hub chat ·" in output
+    assert "/api/hubs/chat/groups/launch-blue/" in output
+    assert "launch" not in command_line("plan", "p.yaml", "--env", "prod", "--var", "room=x")[1]
+    Path("vars.yaml").write_text("room: y\n")
+    output = command_line("plan", "p.yaml", "--env", "prod", "--vars-file", "vars.yaml")[1]
+    assert "group=y-red" in output
+    assert "hub other ·" in command_line("plan", "p.yaml", "--env", "dev", "--hub", "other")[1]
+
+
+@pytest.mark.usefixtures("project")
+def test_the_default_hub_counts_where_the_playbook_has_none(command_line: CommandLine) -> None:
+    Path("bare.yaml").write_text(f"[{SEND}]\n")
+
+    assert "hub spare ·" in command_line("plan", "bare.yaml")[1]
+    assert "hub chat_dev ·" in command_line("plan", "bare.yaml", "--env", "dev")[1]
+
+
+def test_the_file_is_found_above_the_working_folder_or_named(
+    project: Path, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = project / "a" / "b"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    playbook = str(project / "p.yaml")
+    assert "environment dev" in command_line("plan", playbook, "--env", "dev")[1]
+    (below / FILE_NAME).mkdir()  # is no file
+    assert "environment dev" in command_line("plan", playbook, "--env", "dev")[1]
+    (project / "a" / FILE_NAME).write_text("environments: {near: }\n")
+    assert "environment near" in command_line("plan", playbook, "--env", "near")[1]
+    monkeypatch.setenv("WPS_RUN_CONFIG", str(project / FILE_NAME))
+    assert "environment dev" in command_line("plan", playbook, "--env", "dev")[1]
+    code, _, errors = command_line("plan", playbook, "--env", "dev", "--config", "")
+    assert code == 2
+    assert "there is no environment `dev`, since no `wps-run.yaml` is in this folder" in errors
+
+
+def test_the_search_ends_at_the_home_folder(
+    project: Path, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(project / "home"))
+    below = project / "home" / "work"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+
+    assert command_line("plan", str(project / "p.yaml"), "--env", "dev")[0] == 2
+
+
+def test_an_unknown_environment_is_an_error_with_those_that_are_there(
+    project: Path, command_line: CommandLine
+) -> None:
+    code, output, errors = command_line("--env", "prd", "p.yaml")
+
+    assert (code, output) == (2, "")
+    assert errors.startswith(
+        "wps-run.yaml:2:1: error: `prd` is no environment of this file; did you mean `prod`?; it "
+        "has `dev` and `prod`\n"
+    )
+    (project / FILE_NAME).write_text("defaults: {rate: 1}\n")
+    assert "it has no `environments`" in command_line("--env", "prd", "p.yaml")[2]
+
+
+NAMED_ONLY = [
+    "endpoint: https://evil.example",
+    "header: X-Key=GATEWAY_KEY",
+    "settings: evil.json",
+    "ca-bundle: evil.pem",
+    "allow-env: [SECRET_KEY]",
+    "yes: true",
+    "confirm: never",
+]
+
+
+@pytest.mark.parametrize("line", NAMED_ONLY)
+@pytest.mark.parametrize("parent", ["defaults", "environments:\n  prod"])
+def test_what_could_redirect_a_token_counts_only_in_a_named_file(
+    project: Path, command_line: CommandLine, line: str, parent: str
+) -> None:
+    """Also below an environment that is not chosen."""
+    (project / FILE_NAME).write_text(f"{parent}: {{{line}}}\n")
+    key = line.partition(":")[0]
+
+    for command in (["p.yaml", "--local"], ["plan", "p.yaml"], ["show", "user", "ada"]):
+        code, output, errors = command_line(*command)
+        assert (code, output) == (2, "")
+        assert f"error: `{key}" in errors
+        assert "counts only in a file that you name" in errors
+    code, _, errors = command_line("plan", "p.yaml", "--config", FILE_NAME)
+    assert "counts only" not in errors
+    assert code == (0 if key in {"endpoint", "ca-bundle", "header"} else code)
+
+
+def test_options_of_a_named_file_count(project: Path, command_line: CommandLine) -> None:
+    """Files are relative to it; a flag overrides it."""
+    (project / "conf").mkdir()
+    (project / "conf" / "s.json").write_text(
+        f'{{"Values": {{"ProdConnection": "Endpoint=https://prod.example;AccessKey={KEY};"}}}}'
+    )
+    (project / "conf" / "c.yaml").write_text(
+        "defaults: {settings: s.json}\n"
+        "environments:\n"
+        "  prod: {connection: ProdConnection, hub: chat, endpoint: 'http://127.0.0.1:9',\n"
+        "         confirm: always, retry: {attempts: 1}}\n"
+        "  calm: {connection: ProdConnection, hub: chat, endpoint: 'http://127.0.0.1:9',\n"
+        "         yes: true, retry: {attempts: 1}}\n"
+    )
+    (project / "close.yaml").write_text("actions: [{actionName: closeAllConnections}]\n")
+    common = ["close.yaml", "--config", "conf/c.yaml", "--no-journal"]
+
+    code, _, errors = command_line(*common, "--env", "prod")
+    assert code == 2
+    assert "warning: run on hub `chat` at prod.example (1 action)" in errors
+    code, output, _ = command_line(*common, "--env", "prod", "--confirm", "never")
+    assert code == 1
+    assert output.startswith("SERVICE prod.example · environment prod · hub chat ·")
+    assert command_line(*common, "--env", "calm")[0] == 1
+    url = command_line("client-url", "--config", "conf/c.yaml", "--env", "prod")[1]
+    assert url.startswith("ws://127.0.0.1:9/client/hubs/chat?")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rate: 5", "`rate` belongs below `defaults`, or below an environment"),
+        ("defaults: {rat: 5}", "`rat` is not a key of `defaults`; did you mean `rate`?"),
+        ("defaults: {rate: fast}", "wps-run.yaml:1:18: error: `rate` must be a number"),
+        ("defaults: {vars: {a: 1}}", "`vars` belongs to an environment"),
+        ("defaults: {hub: a b}", "`hub` must begin with a letter"),
+        ("defaults: {hub: '${room}'}", "`hub` has no variables here"),
+        ("defaults: {retry: {attempts: 0}}", "`attempts` must be a whole number from 1 to 100"),
+        ("environments: {a b: {}}", "the name of an environment begins with a letter"),
+        ("environments: [prod]", "`environments` must be a mapping of names to options"),
+        ("environments: {a: {vars: {x: {}}}}", "`x` is a mapping"),
+        ("environments: {a: {rate: 1, rate: 2}}", "the key `rate` is here for the second time"),
+        ("actions: []", "this is a playbook; a configuration file is a mapping"),
+        ("a: [", "wps-run.yaml:1:"),
+        ("#" * 2**20 + "\n", "has more than 1 MiB"),
+        (
+            f"environments: {{{', '.join(f'e{n}: ' for n in range(101))}}}",
+            "has more than 100 environments",
+        ),
+        (f"defaults: {{connection: 'Endpoint=https://x;AccessKey={KEY}'}}", "never the connection"),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_wrong_file_is_an_error_with_its_place(
+    project: Path, command_line: CommandLine, text: str, message: str
+) -> None:
+    (project / FILE_NAME).write_text(text)
+
+    code, output, errors = command_line("plan", "p.yaml")
+
+    assert (code, output) == (2, "")
+    assert message in errors
+    assert KEY not in errors
+
+
+def test_a_found_file_that_is_no_plain_file_below_its_folder_is_refused(
+    project: Path, command_line: CommandLine
+) -> None:
+    """A link must not show what is in another file; a pipe has no end."""
+    file = project / FILE_NAME
+    file.unlink()
+    (project.parent / "secret").write_text("secret: text\n")
+    file.symlink_to(project.parent / "secret")
+    code, _, errors = command_line("plan", "p.yaml")
+    assert code == 2
+    assert "is a symbolic link that leads out of the folder" in errors
+    assert "text" not in errors
+    file.unlink()
+    file.symlink_to("nowhere")
+    assert command_line("plan", "p.yaml")[0] == 2
+    file.unlink()
+    os.mkfifo(file)
+    code, _, errors = command_line("plan", "p.yaml")
+    assert code == 2
+    assert "is a pipe" in errors
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a file another user's")
+def test_the_file_of_another_user_in_a_shared_folder_is_not_used(
+    project: Path, command_line: CommandLine
+) -> None:
+    project.chmod(0o1777)
+    os.chown(project / FILE_NAME, 65534, 65534)
+
+    code, output, errors = command_line("plan", "p.yaml")
+
+    assert code == 0
+    assert "at most 16 in flight" not in output
+    assert "sequential" in output
+    assert "is not used: it is another user's" in errors
+
+
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets in the environment."""
+    monkeypatch.setenv("HUB_TOKEN", "s3cr3t")
+    monkeypatch.setenv("WebPubSubConnectionString", f"Endpoint=https://x.example;AccessKey={KEY};")
+
+
+@pytest.mark.parametrize(
+    ("keys", "args", "message"),
+    [
+        ("hub: ${rom}", (), "p.yaml:1:6: error: `${rom}` names no variable; did you mean `room`?"),
+        ("hub: ${each}", (), "`${each}` names no variable"),
+        ("hub: ${room}", ("--var", "room=a b"), "`hub`, with its variables filled in, must begin"),
+        ("hub: ${env.HUB_TOKEN}", (), "by its name holds a key, a password or a token"),
+        ("hub: ${env.WebPubSubConnectionString}", (), "by its name holds a key"),
+        (
+            "connection: ${room}",
+            ("--var", f"room=Endpoint=https://x.example;AccessKey={KEY};"),
+            "`connection`, with its variables filled in, would contain a connection string",
+        ),
+        ("connection: ${room}", ("--var", "room=a b"), "is not the name of a setting"),
+        ("hub: ${teams}", (), "`${teams}` is a list, which cannot be part of a text"),
+    ],
+)
+@pytest.mark.usefixtures("project", "secrets")
+def test_a_wrong_variable_in_hub_or_connection_is_an_error(
+    command_line: CommandLine, keys: str, args: Sequence[str], message: str
+) -> None:
+    """Nothing shows the value, which may be the connection string itself."""
+    playbook = f"{keys}\nvars: {{room: r, teams: [a]}}\nactions: [{SEND}]\n"
+    Path("p.yaml").write_text(playbook)
+
+    code, output, errors = command_line("plan", "p.yaml", *args)
+
+    assert (code, output) == (2, "")
+    assert message in errors
+    assert KEY not in errors
+    assert "s3cr3t" not in errors
+
+
+def test_a_variable_names_the_setting_that_no_action_may_read(
+    project: Path, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OtherSetting", "harmless by its look")
+    (project / "p.yaml").write_text(
+        "connection: ${which}\nhub: h\nvars: {which: OtherSetting}\n"
+        "actions: [{actionName: sendToAll, data: '${env.OtherSetting}'}]\n"
+    )
+
+    assert "the environment variable `OtherSetting` by its name" in command_line("p.yaml")[2]
+
+
+def test_a_resumed_run_keeps_its_environment(
+    project: Path, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The values in force are those of its start, from any folder; variables are read again."""
+    run = ["--local", "p.yaml", "--env", "prod", "--journal", "j", "--var", "hub=h"]
+    assert command_line(*run)[0] == 0
+    (project / FILE_NAME).write_text(
+        FILE.replace("rate: 7", "rate: 9").replace("hub: chat\n", "hub: moved\n")
+    )
+    monkeypatch.setenv("WPS_RUN_ENV", "dev")
+    monkeypatch.chdir(project.parent)
+
+    journal = str(project / "j")
+    code, output, errors = command_line("--local", "--resume", journal, "--var", "hub=h")
+
+    assert code == 0, errors
+    assert "environment prod · hub chat ·" in output
+    code, _, errors = command_line("--local", "--resume", journal, "--var", "hub=h", "--env", "dev")
+    assert code == 2
+    assert "is the journal of a run for the environment `prod`" in errors
+    (project / FILE_NAME).write_text(FILE.replace("room: launch", "room: other"))
+    code, _, errors = command_line("--local", "--resume", journal, "--var", "hub=h")
+    assert code == 2
+    assert "the variable room" in errors
+
+
+def test_reports_and_runs_name_the_environment(project: Path, command_line: CommandLine) -> None:
+    suffixes = ["json", "xml", "html", "md"]
+    reports = [word for suffix in suffixes for word in ("--report", f"r.{suffix}")]
+
+    code, output, _ = command_line(
+        "--local", "p.yaml", "--env", "dev", "--journal", "j", "--output", "ndjson", *reports
+    )
+
+    assert code == 0
+    assert json.loads(output.splitlines()[-1])["environment"] == "dev"
+    for suffix in suffixes:
+        assert "dev" in (project / f"r.{suffix}").read_text("utf-8").replace("chat_dev", "")
+    assert json.loads((project / "j").read_text().splitlines()[0])["environment"] == "dev"
+    assert "environment dev" in command_line("report", "j")[1]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2000) | st.sampled_from(["chat", "1s", "always"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.just("wait"), inner, max_size=1),
+    max_leaves=3,
+)
+SECTIONS = st.none() | st.dictionaries(
+    st.sampled_from([*CONFIGURATION_KEYS, "vars", "rats"]),
+    VALUES | st.dictionaries(st.sampled_from(["a", "each", "attempts"]), VALUES, max_size=2),
+    max_size=3,
+)
+
+
+@given(defaults=SECTIONS, environments=st.dictionaries(st.sampled_from(["a", "b b"]), SECTIONS))
+def test_the_schema_and_the_reader_agree(defaults: Any, environments: Any) -> None:
+    data = {"defaults": defaults, "environments": environments}
+
+    try:
+        read_configuration(json.dumps(data), FILE_NAME, is_named=True)
+        is_accepted = True
+    except PlaybookError:
+        is_accepted = False
+
+    assert Draft7Validator(configuration_schema()).is_valid(data) is is_accepted

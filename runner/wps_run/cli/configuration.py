@@ -3,16 +3,37 @@
 Imports neither the modules that connect nor those that plan, so that `wps-run validate` is fast.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from wps_run import input_limits
+from wps_run.checking import read_text
+from wps_run.cli.terminal import show_message
 from wps_run.document.scalars import resolve_plain
 from wps_run.playbook.compiled_schema import compile_schema
+from wps_run.playbook.configuration import FILE_NAME, Configuration, read_configuration
 from wps_run.playbook.messages import value_error
-from wps_run.playbook.options import DURATION, TIMEOUT, Option
-from wps_run.problems import shorten
+from wps_run.playbook.options import (
+    ACCESS_OPTIONS,
+    CA_BUNDLE,
+    CONFIRM,
+    DURATION,
+    SETTINGS,
+    TIMEOUT,
+    Option,
+    variable_of,
+)
+from wps_run.problems import PlaybookError, shorten
+from wps_run.text import Label
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -78,3 +99,174 @@ def _type_of(option: Option) -> dict[str, Any]:
 def parameter_name(option: Option) -> str:
     """Return the name under which click passes the value of an option."""
     return (option.flag or "").removeprefix("--").replace("-", "_")
+
+
+CONFIGURATION = "configuration"
+"""The entry that `configured` adds to the values of a command."""
+
+
+def configuration_options(command: Decorated) -> Decorated:
+    """Add `--config` and `--env`."""
+    command = click.option(
+        "--env",
+        envvar=variable_of("--env"),
+        show_envvar=True,
+        metavar="NAME",
+        shell_complete=_complete_environments,
+        help=f"Use the options and variables of this environment of {FILE_NAME}.",
+    )(command)
+    return click.option(
+        "--config",
+        envvar=variable_of("--config"),
+        show_envvar=True,
+        type=FILE,
+        metavar="FILE",
+        help="Read defaults and environments from this file.  "
+        f"[default: {FILE_NAME} in this folder or the nearest one above it]",
+    )(command)
+
+
+def _complete_environments(
+    context: click.Context, _: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 -- shells only
+
+    try:
+        names = load_configuration(context.params.get("config"), None).environments
+    except Exception:  # noqa: BLE001 -- a shell has no use for the reason
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def load_configuration(
+    file: str | None, environment: str | None, folder: str | None = None
+) -> Configuration:
+    """Read the configuration file, if there is one, and choose the environment.
+
+    Args:
+        file: The file that the user named; None to search for one, "" to read none.
+        environment: The name of the environment; None or "" for none.
+        folder: Where the search begins; None for the working folder.
+
+    Raises:
+        UsageError: The file cannot be read.
+        PlaybookError: It is wrong, or has no such environment.
+    """
+    found = _find(folder) if file is None else None
+    if found:
+        text = read_text(found, input_limits.CONFIGURATION, found.parent)
+        configuration = read_configuration(text, _shown(found), is_named=False)
+    elif file:
+        text = read_text(file, input_limits.CONFIGURATION)
+        configuration = read_configuration(text, file, is_named=True)
+    else:
+        configuration = Configuration()
+    configuration = configuration.of(environment) if environment else configuration
+    return configuration._replace(
+        defaults=_with_paths(configuration.defaults, file),
+        options=_with_paths(configuration.options, file),
+    )
+
+
+def _with_paths(options: Mapping[str, Any], file: str | None) -> dict[str, Any]:
+    """Return options with the absolute paths of files, which are relative to the named file."""
+    files = [option.key for option in (SETTINGS, CA_BUNDLE) if file and option.key in options]
+    folder = Path(file or "").parent
+    return {**options, **{key: os.path.abspath(folder / options[key]) for key in files}}  # noqa: PTH100 -- links stay
+
+
+def _find(start: str | None) -> Path | None:
+    """Return the configuration file in a folder, or in the nearest one above it.
+
+    The search ends at the home folder. A folder that cannot be searched has none.
+    """
+    try:
+        folder = Path(start or Path.cwd()).resolve()
+    except OSError:  # the working folder was deleted
+        return None
+    home = Path(os.path.realpath(os.path.expanduser("~")))  # noqa: PTH111 -- as it is without a home
+    for parent in (folder, *folder.parents):
+        file = parent / FILE_NAME
+        try:
+            status = file.lstat()
+        except OSError:
+            status = None
+        if status and not stat.S_ISDIR(status.st_mode):
+            return file if _is_trusted(file, status) else None
+        if parent == home:
+            break
+    return None
+
+
+def _is_trusted(file: Path, status: os.stat_result) -> bool:
+    """Refuse the file of another user in a folder into which everybody may write, such as /tmp."""
+    if os.name != "posix" or status.st_uid in {0, os.geteuid()}:
+        return True
+    if not file.parent.stat().st_mode & stat.S_IWOTH:
+        return True
+    show_message(
+        Label.WARNING,
+        f"`{file}` is not used: it is another user's, in a folder into which everybody may write; "
+        "name it with --config if you trust it",
+    )
+    return False
+
+
+def _shown(file: Path) -> str:
+    """Return the path as it is written from the working folder."""
+    try:
+        return os.path.relpath(file)
+    except (OSError, ValueError):  # no working folder, or another drive
+        return str(file)
+
+
+def configured(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the command's options, with what the configuration file says of them.
+
+    Options that a playbook may have, too, stay in the configuration, since some of its values
+    override a playbook and others do not.
+
+    Args:
+        values: The values of the command line, `configuration_options` among them.
+
+    Raises:
+        UsageError: The file cannot be read.
+        PlaybookError: It is wrong.
+    """
+    configuration = load_configuration(values["config"], values["env"])
+    return with_configuration(values, configuration)
+
+
+def with_configuration(values: Mapping[str, Any], configuration: Configuration) -> dict[str, Any]:
+    """Return the values with those of a configuration file. See `configured`."""
+    context = click.get_current_context()
+    added = dict(_access_values(context, values, configuration))
+    return {**values, **added, CONFIGURATION: configuration}
+
+
+def configuration_of(values: Mapping[str, Any]) -> Configuration:
+    """Return what `configured` has added to the values; an empty one if it was not called."""
+    configuration: Configuration = values.get(CONFIGURATION) or Configuration()
+    return configuration
+
+
+def _access_values(
+    context: click.Context, values: Mapping[str, Any], configuration: Configuration
+) -> Iterator[tuple[str, Any]]:
+    """Yield what the file says of options that no playbook has, by parameter name."""
+    parameters = {parameter.name: parameter for parameter in context.command.params}
+    for option in (*ACCESS_OPTIONS, CONFIRM):
+        name = parameter_name(option)
+        value = configuration.value_of(option.key)
+        is_given = context.get_parameter_source(name) not in {None, ParameterSource.DEFAULT}
+        if value is None or name not in values or is_given:
+            continue
+        value = (value,) if "anyOf" in option.schema and isinstance(value, str) else value
+        path = configuration.path_of(option.key)
+        try:
+            yield name, parameters[name].process_value(context, value)
+        except click.BadParameter as error:
+            if configuration.document is None or path is None:
+                raise
+            problem = configuration.document.problem(error.message, "value", path)
+            raise PlaybookError([problem]) from None

@@ -11,8 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import click
+from click.core import ParameterSource
+
+from wps_run.cli.configuration import load_configuration
 from wps_run.cli.inputs import STDIN, STDIN_NAME
-from wps_run.cli.options import CONFIRMED, VARIABLES, VARIABLES_FILE, is_unrepeatable
+from wps_run.cli.options import CONFIRMED, ENVIRONMENT, VARIABLES, VARIABLES_FILE, is_unrepeatable
 from wps_run.cli.terminal import show_message
 from wps_run.connect.settings import HUB_SETTING, SettingFinder, merge_settings
 from wps_run.execution.run_info import Destination, RunInfo
@@ -25,6 +29,7 @@ from wps_run.journal.rows_file import LiveGroup, read_rows
 from wps_run.journal.store import SUFFIX, prune, state_folder
 from wps_run.journal.writer import Journal, remove_incomplete
 from wps_run.planning import Plan, RunOverrides
+from wps_run.playbook.configuration import FILE_NAME, Configuration, kept_configuration
 from wps_run.playbook.live import LiveConnection, LiveGroups
 from wps_run.playbook.model import Playbook
 from wps_run.playbook.options import OPTIONS
@@ -179,6 +184,41 @@ def recorded_shard(history: History, requested: Shard | None, journal: str) -> S
     )
 
 
+def recorded_configuration(
+    history: History, values: Mapping[str, Any], journal: str
+) -> Configuration:
+    """Return what the configuration file said when the run of a journal began.
+
+    Only the variables of its environment, which are in no journal, are read again; the fingerprint
+    shows whether they are the same.
+
+    Args:
+        history: What the journal says.
+        values: The values of the command line, options of the journal included.
+        journal: The name of the journal in messages.
+
+    Raises:
+        UsageError: Another environment is asked for, or the file cannot be read.
+        JournalError: The journal's entry is not one.
+        PlaybookError: The file is wrong, or no longer has the environment.
+    """
+    options = history.options or {}
+    environment = str(options.get(ENVIRONMENT, "")) or None
+    is_flag = click.get_current_context().get_parameter_source("env") is ParameterSource.COMMANDLINE
+    if is_flag and (values["env"] or None) != environment:
+        recorded = f"for the environment `{environment}`" if environment else "for no environment"
+        raise UsageError(
+            f"`{journal}` is the journal of a run {recorded}; --resume takes the environment from "
+            "the journal, so leave out --env"
+        )
+    file, folder = values["config"], history.header.folder
+    read = load_configuration(file, environment, folder or None) if environment else None
+    try:
+        return kept_configuration(options, environment, read.variables if read else {})
+    except ValueError as error:
+        raise JournalError(f"{FILE_NAME} in `{journal}`: {error}") from None
+
+
 def warn_if_unchecked(history: History, name: str) -> None:
     """Warn of a journal whose lines have no checksums."""
     if not history.is_checked:
@@ -233,7 +273,8 @@ def kept_options(
     """
     kept = {**recorded, **given, VARIABLES: tuple(dict.fromkeys(assigned))}
     setting = SettingFinder(overrides.environment).find(HUB_SETTING)
-    if setting and overrides.hub is None and not all(playbook.hub for playbook in playbooks):
+    named = overrides.hub is not None or "hub" in overrides.defaults
+    if setting and not named and not all(playbook.hub for playbook in playbooks):
         kept[HUB_SETTING] = setting
     return {name: value for name, value in kept.items() if value}
 

@@ -11,7 +11,14 @@ from click.core import ParameterSource
 
 from wps_run import input_limits
 from wps_run.checking import read_text
-from wps_run.cli.configuration import FILE, Decorated, override_option, parameter_name
+from wps_run.cli.configuration import (
+    FILE,
+    Decorated,
+    configuration_of,
+    configuration_options,
+    override_option,
+    parameter_name,
+)
 from wps_run.cli.inputs import (
     read_seed_file,
     read_variables,
@@ -27,6 +34,7 @@ from wps_run.connect.settings import (
     resolve_hub,
 )
 from wps_run.planning import RunOverrides
+from wps_run.playbook.configuration import FILE_NAME
 from wps_run.playbook.options import (
     CA_BUNDLE,
     CONNECTION,
@@ -37,6 +45,7 @@ from wps_run.playbook.options import (
     RunOptions,
     flagged_options,
     merge_options,
+    override_values,
     parse_duration,
 )
 from wps_run.playbook.selection import NO_SELECTION, parse_selection
@@ -53,6 +62,7 @@ def run_options(command: Decorated) -> Decorated:
     """Add the flags that override a playbook's keys, those of shards, and those of variables."""
     overrides = [override_option(option, path) for path, option in flagged_options()]
     options = (
+        configuration_options,
         override_option(HUB, [HUB.key]),
         *overrides,
         click.option(
@@ -124,13 +134,21 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
         SettingsError: The file of `--settings` or `--function-json` is not one.
     """
     binding = read_binding(values.get("function_json"))
+    configuration = configuration_of(values)
     return RunOverrides(
-        options=_options_in(values),
-        variables=read_variables(values["assignments"], values["vars_files"]),
+        options=override_values(configuration.options, _options_in(values)),
+        defaults=configuration.defaults,
+        environment_name=configuration.environment,
+        variables={
+            **configuration.variables,
+            **read_variables(values["assignments"], values["vars_files"]),
+        },
         environment=read_environment(values.get("settings")),
         allowed_environment=values["allow_env"],
-        hub=binding.hub if values["hub"] is None else values["hub"],
-        connection=values.get("connection") or binding.connection,
+        hub=_first(values["hub"], binding.hub, configuration.options.get("hub")),
+        connection=values.get("connection")
+        or binding.connection
+        or configuration.options.get("connection"),
         headers=values.get("header", ()),
         shard=(
             resolve_shard(values["shard"], values["shards"], os.environ)
@@ -143,6 +161,10 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
         if "tags" in values
         else NO_SELECTION,
     )
+
+
+def _first(*names: str | None) -> str | None:
+    return next((name for name in names if name is not None), None)
 
 
 def _options_in(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,6 +219,7 @@ def ca_bundle_option(command: Decorated) -> Decorated:
 def hub_options(command: Decorated) -> Decorated:
     """Add the options of a command that reads a hub: where it is, and how it is asked."""
     options = (
+        configuration_options,
         override_option(HUB),
         override_option(CONNECTION),
         settings_options,
@@ -239,15 +262,34 @@ def hub_access(values: Mapping[str, Any]) -> HubAccess:
         UsageError: A file cannot be read.
         SettingsError: A setting is missing, or it or an option cannot be used.
     """
-    binding = read_binding(values["function_json"])
     environment = read_environment(values["settings"])
     headers = values["header"]
-    connection = values["connection"] or binding.connection or str(CONNECTION.default)
+    connection, hub = service_names(values)
     endpoint = resolve_endpoint(connection, environment, values["endpoint"], headers)
-    hub = resolve_hub(values["hub"] or binding.hub, environment)
+    hub = resolve_hub(hub, environment)
     secrets = RunOverrides(environment=environment, headers=headers).secrets
-    options = merge_options(_options_in(values))
+    configuration = configuration_of(values)
+    options = merge_options(configuration.defaults, configuration.options, _options_in(values))
     return HubAccess(endpoint, hub, options, values["ca_bundle"], secrets)
+
+
+def service_names(values: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return the connection and the hub of a command without playbooks, as they are written.
+
+    Args:
+        values: Those of `hub_options`, by parameter name. Other entries are ignored.
+
+    Raises:
+        UsageError: A file cannot be read.
+        SettingsError: The file of `--function-json` is not one.
+    """
+    binding = read_binding(values["function_json"])
+    configured = configuration_of(values).value_of
+    connection = values["connection"] or binding.connection or configured("connection")
+    return (
+        connection or str(CONNECTION.default),
+        values["hub"] or binding.hub or configured("hub"),
+    )
 
 
 def option_names(command: click.Command) -> frozenset[str]:
@@ -289,6 +331,9 @@ class RecordingCommand(click.Command):
 
 _ARGUMENTS = f"{__name__}.arguments"
 
+ENVIRONMENT = "--env"
+"""The option that chooses an environment. That of a run stays that of its journal."""
+
 VARIABLES, VARIABLES_FILE, CONFIRMED = "--var", "--vars-file", "--yes"
 """Options that the command that resumes a run repeats. A journal has only the names of variables,
 and a confirmation is not reused without asking."""
@@ -313,15 +358,17 @@ def given_options(context: click.Context, recorded: "KeptOptions | None" = None)
 
     Args:
         context: The context of the command.
-        recorded: The options of the journal that is resumed. An environment variable, which is
-            for all runs, does not override them.
+        recorded: The options of the journal that is resumed, or None. An environment variable,
+            which is for all runs, does not override them.
     """
     parser = context.command.make_parser(context)
     parsed, _, _ = parser.parse_args(args=list(context.meta[_ARGUMENTS]))
     given: dict[str, str | bool | tuple[str, ...]] = {}
     for name, option in _kept_options(context.command):
         value, source = option.consume_value(context, parsed)
-        is_variable = source is ParameterSource.ENVIRONMENT and name not in (recorded or {})
+        is_variable = source is ParameterSource.ENVIRONMENT and (
+            recorded is None or (name not in recorded and name != ENVIRONMENT)
+        )
         if source is not ParameterSource.COMMANDLINE and not is_variable:
             continue
         kept = _kept_form(option.type)
@@ -361,7 +408,7 @@ def reused_values(
     options = dict(_kept_options(context.command))
     values: dict[str, Any] = {}
     for name, value in recorded.items():
-        if name in given or name in {VARIABLES, CONFIRMED, HUB_SETTING}:
+        if name in given or name in {VARIABLES, CONFIRMED, HUB_SETTING, FILE_NAME}:
             continue
         if name not in options:
             raise JournalError(f"`{journal}` has the option {name}, which wps-run does not know")
@@ -396,7 +443,7 @@ def _kept_form(value_type: object) -> Callable[[str], str]:
 
 def _absolute(path: str) -> str:
     try:
-        return str(Path(path).absolute())
+        return path and str(Path(path).absolute())
     except OSError:  # the working folder was deleted
         return path
 

@@ -33,6 +33,7 @@ class RunInfo:
         expectations: The number of expectations that are checked after the actions.
         unread: The number of actions in the playbooks whose rows were not read, which are in no
             other number.
+        environment_name: The environment of `wps-run.yaml` that was chosen, or None.
     """
 
     destination: Destination
@@ -47,15 +48,18 @@ class RunInfo:
     unread: int = 0
     selection: str = ""
     left_out: int = 0
+    environment_name: str | None = None
 
     @property
     def part_suffix(self) -> str:
-        """The shard and the selection, to follow the destination, or nothing.
+        """Shard, selection and environment, to follow the destination, or nothing.
 
-        For example ` shard 2/4, selection --tags red`.
+        For example ` shard 2/4, selection --tags red · environment prod`.
         """
         shard = f" shard {self.shard}" if self.shard else ""
-        return shard + (f", selection {self.selection}" if self.selection else "")
+        selection = f", selection {self.selection}" if self.selection else ""
+        environment = f" · environment {self.environment_name}" if self.environment_name else ""
+        return shard + selection + environment
 
     def __str__(self) -> str:
         """One line: destination, hubs, playbooks, number of actions and pace."""

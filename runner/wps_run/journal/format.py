@@ -40,6 +40,7 @@ from wps_run.execution.result import (
 )
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.input_limits import EXPECTATIONS, JOURNAL_LINE
+from wps_run.playbook.options import ENVIRONMENT_NAME_PATTERN
 from wps_run.playbook.shards import Shard
 
 VERSION = 2
@@ -287,6 +288,7 @@ class RunRecord(Struct, frozen=True):
         shard: The shard, if the run is one.
         expectations: The number of expectations, if there are any.
         selection: The selection, if only a part of the plan runs.
+        environment: The environment of `wps-run.yaml` that was chosen, if any.
     """
 
     destination: Destination
@@ -298,6 +300,7 @@ class RunRecord(Struct, frozen=True):
     shard: ShardRecord | UnsetType | None = UNSET
     expectations: Annotated[int, Meta(ge=0, le=EXPECTATIONS.value)] | UnsetType = UNSET
     selection: SelectionRecord | UnsetType = UNSET
+    environment: Annotated[str, Meta(pattern=ENVIRONMENT_NAME_PATTERN)] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if self.destination is Destination.PLAN:
@@ -328,6 +331,7 @@ class RunRecord(Struct, frozen=True):
             expectations=0 if self.expectations is UNSET else self.expectations,
             selection=selection.flags if selection else "",
             left_out=selection.of - self._selected if selection else 0,
+            environment_name=None if self.environment is UNSET else self.environment,
         )
 
 
@@ -348,6 +352,7 @@ def run_fields(run: RunInfo) -> dict[str, Any]:
         ShardRecord(shard.number, shard.count, run.plan_total) if shard else UNSET,
         run.expectations or UNSET,
         SelectionRecord(run.selection, run.plan_total + run.left_out) if run.selection else UNSET,
+        run.environment_name or UNSET,
     )
     keys: dict[str, Any] = msgspec.to_builtins(record)
     return keys

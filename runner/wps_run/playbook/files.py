@@ -121,8 +121,8 @@ def require_below(path: Path, folder: Path) -> Path:
     if not resolved.is_relative_to(folder.resolve()):
         kind = "is a symbolic link that leads out of" if path.is_symlink() else "is outside"
         raise InputError(
-            f"`{path}` {kind} the folder `{folder}`, and is not read; name the playbook itself to "
-            "check it"
+            f"`{path}` {kind} the folder `{folder}`, and is not read; name the file itself on "
+            "the command line"
         )
     return resolved
 

@@ -17,7 +17,7 @@ from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.foreach import strings_in
 from wps_run.playbook.groups import GROUPS
 from wps_run.playbook.model import ActionTemplate, Playbook, PlaybookPart, is_of_group
-from wps_run.playbook.options import OPTIONS, MissingRule
+from wps_run.playbook.options import CONNECTION, HUB, OPTIONS, MissingRule
 from wps_run.playbook.placeholders import find_placeholders
 from wps_run.playbook.references import (
     NotYetKnownError,
@@ -229,7 +229,7 @@ def _texts_with_variables(part: PlaybookPart) -> Iterator[tuple[Path, str]]:
             for name, entry in value.items():
                 yield (key, name), name
                 yield from strings_in(entry, (key, name))
-        elif key in {"actions", EXPECT, FINALLY}:
+        elif key in {HUB.key, CONNECTION.key, "actions", EXPECT, FINALLY}:
             yield from strings_in(value, (key,))
 
 

@@ -33,6 +33,7 @@ from wps_run.playbook.validator import default_validator
 from wps_run.playbook.variables import (
     Declaration,
     ListVariable,
+    PlacedText,
     VariableValue,
     read_declarations,
     read_value,
@@ -247,7 +248,7 @@ def check_document(document: Document) -> Playbook:
     of_groups = _group_templates(
         part, {name: entry for name, entry in groups.items() if name not in wrong}
     )
-    problems += _problems_of(document, findings)
+    problems += problems_of(document, findings)
     problems += [
         reference_problem(
             document,
@@ -373,31 +374,42 @@ def _read_vars(
     return values, declarations | dict.fromkeys(wrong, Declaration(None, is_valid=False))
 
 
-def variables_from(document: Document) -> dict[str, VariableValue]:
-    """Return the variables in a file of their own, each value as the source has it.
-
-    Raises:
-        PlaybookError: The file is not a mapping of names to single values or lists of rows.
-    """
-    data = document.data
+def variable_findings(data: object) -> list[Finding]:
+    """Return what is wrong with variables that are not in a playbook."""
     findings = []
     if isinstance(data, dict):
         for name in [name for name, value in data.items() if isinstance(value, dict)]:
             message = (
-                f"`{name}` is a mapping; a file of variables has single values and lists, and "
-                "declarations are in the `vars` of a playbook"
+                f"`{name}` is a mapping; here are single values and lists, and declarations are in "
+                "the `vars` of a playbook"
             )
-            findings.append(Finding(("vars", name), message, "value"))
+            findings.append(Finding((name,), message, "value"))
         data = {name: value for name, value in data.items() if not isinstance(value, dict)}
-    findings += default_validator().validate_document({"vars": data, "actions": []})
+    others = default_validator().validate_document({"vars": data, "actions": []})
+    return [*findings, *(finding._replace(path=finding.path[1:]) for finding in others)]
+
+
+def variables_from(document: Document, path: Path = ()) -> dict[str, VariableValue]:
+    """Return the variables at a path of a file that is no playbook, each as the source has it.
+
+    Raises:
+        PlaybookError: There is no mapping of names to single values or lists of rows.
+    """
+    findings = variable_findings(document.value_at(path))
     if findings:
         raise PlaybookError(
             limited(
-                _problem_of(document, finding._replace(path=finding.path[1:]))
+                _problem_of(document, finding._replace(path=(*path, *finding.path)))
                 for finding in findings
             )
         )
-    return {name: read_value(document, (name,)) for name in document.data}
+    values = {name: read_value(document, (*path, name)) for name in document.value_at(path)}
+    return {
+        name: PlacedText(value, document.position((*path, name)))
+        if isinstance(value, str)
+        else value
+        for name, value in values.items()
+    }
 
 
 def variables_of(values: Mapping[str, Any]) -> dict[str, VariableValue]:
@@ -454,7 +466,7 @@ def _action_problems(
         source_text=lambda below: document.source_text((*path, *below)),
     )
     if findings or form is not SchemaForm.TEMPLATE:
-        return _problems_of(
+        return problems_of(
             document, [finding._replace(path=(*path, *finding.path)) for finding in findings]
         )
     return [
@@ -463,7 +475,7 @@ def _action_problems(
     ]
 
 
-def _problems_of(document: Document, findings: Iterable[Finding]) -> list[Problem]:
+def problems_of(document: Document, findings: Iterable[Finding]) -> list[Problem]:
     """Return the problems of findings; of one that follows from a problem of the text, that one."""
     return [
         problem

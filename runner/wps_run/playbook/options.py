@@ -486,6 +486,16 @@ YES = Option(
 ACCESS_OPTIONS = (ENDPOINT, HEADER, SETTINGS, CA_BUNDLE, ALLOW_ENV, YES)
 """Options that no playbook has: where requests and secrets go, and whether that is asked."""
 
+CONFIGURATION_KEYS: Mapping[str, Option] = MappingProxyType(
+    {
+        option.key: option
+        for option in (HUB, CONNECTION, *OPTIONS.values(), CONFIRM, *ACCESS_OPTIONS)
+    }
+)
+"""Every option that a configuration file has values for, in the order of the documentation."""
+
+ENVIRONMENT_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$(?!\n)"
+
 _SINGLE_VALUE = [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]
 CELL: Schema = MappingProxyType({"anyOf": [*_SINGLE_VALUE, {"type": "null"}]})
 ROWS: tuple[Schema, ...] = (
@@ -574,14 +584,24 @@ VARIABLE: Schema = MappingProxyType(
 )
 """The schema of an entry of `vars`: a value, or the declaration of a variable."""
 
+
+def _with_variables(option: Option) -> Option:
+    """Return the key of a playbook in which variables may be a part of the value."""
+    alternatives = [dict(option.schema), {"type": "string", "pattern": r"\$\{"}]
+    return option._replace(
+        summary=f"{option.summary} May contain `${{name}}`.",
+        schema=MappingProxyType({"anyOf": alternatives}),
+    )
+
+
 PLAYBOOK_KEYS: Mapping[str, Option] = MappingProxyType(
     {
         option.key: option
         for option in (
             Option("$schema", "Name the JSON Schema for editors.", _STRING),
             Option("name", "Name the playbook in reports.", _STRING),
-            HUB,
-            CONNECTION,
+            _with_variables(HUB),
+            _with_variables(CONNECTION),
             *OPTIONS.values(),
             Option(
                 "vars",
@@ -634,3 +654,13 @@ def _merge(options_type: type[OptionsType], layers: Sequence[Mapping[str, Any]])
                 _merge(option.group, values) if option.group else option.parse(values[-1])
             )
     return options_type(**merge_options)
+
+
+def override_values(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of options with others in their place, key by key, below `retry` as well."""
+    groups = {
+        key: {**values[key], **overrides[key]}
+        for key, option in OPTIONS.items()
+        if option.group and key in values and key in overrides
+    }
+    return {**values, **overrides, **groups}

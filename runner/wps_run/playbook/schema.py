@@ -13,10 +13,21 @@ from typing import Any
 from wps_run.actions.fields import DATA_LIMIT, Field, FieldLocation, FieldType, Origin
 from wps_run.actions.names import NAME_PATTERN, NO_SLASH_PATTERN
 from wps_run.actions.table import ACTIONS, Action
+from wps_run.input_limits import ENVIRONMENTS as ENVIRONMENT_LIMIT
+from wps_run.input_limits import VARIABLE_COUNT
 from wps_run.playbook.expectations import EXPECT, EXPECT_SCHEMA, NO_SLASH_EXPECTATIONS
 from wps_run.playbook.foreach import DATA_FILE_SCHEMA, FOR_EACH_SCHEMA
 from wps_run.playbook.groups import GROUPS, GROUPS_SCHEMA, NO_SLASH_GROUPS
-from wps_run.playbook.options import OPTIONS, PLAYBOOK_KEYS
+from wps_run.playbook.options import (
+    ACCESS_OPTIONS,
+    CELL,
+    CONFIGURATION_KEYS,
+    ENVIRONMENT_NAME_PATTERN,
+    OPTIONS,
+    PLAYBOOK_KEYS,
+    ROWS,
+    VARIABLE_PATTERN,
+)
 from wps_run.playbook.selection import TAGS, TAGS_SCHEMA
 
 Actions = Mapping[str, Action]
@@ -116,8 +127,69 @@ def actions_schema(actions: Actions = ACTIONS) -> Json:
     }
 
 
+DEFAULTS, ENVIRONMENTS = "defaults", "environments"
+"""The keys of a configuration file."""
+
+
+def configuration_schema() -> Json:
+    """Return the schema of a configuration file, `wps-run.yaml`."""
+    options = {
+        key: {
+            "description": f"{option.description} Only in a file that is named with --config."
+            if option in ACCESS_OPTIONS
+            else option.description,
+            **option.schema,
+        }
+        for key, option in CONFIGURATION_KEYS.items()
+    }
+    variables = {
+        "type": "object",
+        "description": "Set variables, in place of those of the playbook.",
+        "maxProperties": VARIABLE_COUNT.value,
+        "propertyNames": {"pattern": VARIABLE_PATTERN},
+        "additionalProperties": {"anyOf": [*CELL["anyOf"][:-1], *ROWS]},
+    }
+    return {
+        "$schema": _DRAFT,
+        "$id": "urn:wps-run:config.schema.json",
+        "title": "wps-run configuration",
+        "description": "Defaults for the options of runs, and the environments that runs are for.",
+        "type": "object",
+        "additionalProperties": False,
+        "patternProperties": {"^x-": {"description": "Notes and anchors of your own; ignored."}},
+        "properties": {
+            "$schema": {"type": "string", "description": "Name the JSON Schema for editors."},
+            DEFAULTS: _nullable(options, "Set options that neither playbook nor environment has."),
+            ENVIRONMENTS: {
+                "description": "Name each environment, such as `dev` or `prod`, and set its "
+                "options and variables. `--env NAME` chooses one.",
+                "type": ["object", "null"],
+                "maxProperties": ENVIRONMENT_LIMIT.value,
+                "propertyNames": {"pattern": ENVIRONMENT_NAME_PATTERN},
+                "additionalProperties": _nullable(
+                    {**options, "vars": variables}, "Options in place of those of the playbook."
+                ),
+            },
+        },
+    }
+
+
+def _nullable(properties: Json, description: str) -> Json:
+    """Return the schema of a mapping of options, which may have none yet."""
+    return {
+        "description": description,
+        "type": ["object", "null"],
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
 SCHEMA_FILES: Mapping[str, Callable[[], Json]] = MappingProxyType(
-    {"playbook.schema.json": playbook_schema, "actions.schema.json": actions_schema}
+    {
+        "playbook.schema.json": playbook_schema,
+        "actions.schema.json": actions_schema,
+        "config.schema.json": configuration_schema,
+    }
 )
 """File name to the function that returns its content."""
 

@@ -595,13 +595,18 @@ _WAIT = {"wait": TIMEOUT}
 """The only key below `onMissing`."""
 
 
+CONNECTION_ERROR = (
+    "`connection` is the name of a setting, such as `WebPubSubConnectionString`, never the "
+    "connection string itself"
+)
+
+
 def _value_message(error: "ValidationError", path: Path, source_text: SourceText | None) -> str:
     if path == ("connection",):
-        return (
-            "`connection` is the name of a setting, such as `WebPubSubConnectionString`, "
-            "never the connection string itself"
-        )
-    if path == ("hub",) and isinstance(error.instance, str):
-        return f"`hub` {hub_error(error.instance)}"
+        return CONNECTION_ERROR
     shown = _shown(source_text, path, error.instance)
+    if path == ("hub",):
+        if isinstance(error.instance, str):
+            return f"`hub` {hub_error(error.instance)}"
+        return messages.string_error("`hub`", error.instance, shown)
     return messages.value_error(str(path[-1]), _schema(error), error.instance, shown)

@@ -78,6 +78,7 @@ def _suite_properties(report: RunReport) -> dict[str, object]:
         "pace": run_info.pace,
         **({"shard": str(run_info.shard)} if run_info.shard else {}),
         **({"selection": run_info.selection} if run_info.selection else {}),
+        **({"environment": run_info.environment_name} if run_info.environment_name else {}),
         "exitCode": summary.exit_code,
         "perSecond": f"{summary.per_second:.1f}",
     }

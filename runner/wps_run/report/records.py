@@ -141,6 +141,7 @@ class RunTotals(Struct, frozen=True, kw_only=True, rename="camel", tag="summary"
         hubs: The hubs.
         shard: The shard, if the run was one: `2/4`.
         selection: The flags that selected a part of the plan, if there were any.
+        environment: The environment of `wps-run.yaml` that was chosen, if any.
     """
 
     total: Count
@@ -159,6 +160,7 @@ class RunTotals(Struct, frozen=True, kw_only=True, rename="camel", tag="summary"
     hubs: tuple[str, ...]
     shard: Annotated[str, Meta(extra_json_schema={"pattern": r"^\d+/\d+$"})] | UnsetType = UNSET
     selection: str | UnsetType = UNSET
+    environment: str | UnsetType = UNSET
 
 
 class JsonReport(Struct, frozen=True):
@@ -197,6 +199,7 @@ def summary_record(run_info: RunInfo, summary: Summary) -> dict[str, Any]:
         hubs=run_info.hubs,
         shard=str(run_info.shard) if run_info.shard else UNSET,
         selection=run_info.selection or UNSET,
+        environment=run_info.environment_name or UNSET,
     )
     record: dict[str, Any] = msgspec.to_builtins(totals)
     return record

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from wps_run import checking
+from wps_run.cli.configuration import configuration_options, configured, override_option
 from wps_run.cli.options import (
     gateway_options,
-    read_binding,
     read_environment,
+    service_names,
     settings_options,
 )
 from wps_run.cli.terminal import show_message
@@ -26,6 +26,7 @@ from wps_run.connect.client_token import (
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.reply import Outcome, Reply
 from wps_run.connect.settings import resolve_endpoint, resolve_hub
+from wps_run.playbook.options import CONNECTION, HUB
 from wps_run.problems import UsageError
 from wps_run.report.progress import format_duration
 from wps_run.report.values import value_text
@@ -48,9 +49,8 @@ class Lifetime(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no g
 
 
 @click.command("client-url")
-@click.option(
-    "--hub", metavar="NAME", help="Connect to this hub.  [default: the setting WebPubSubHub]"
-)
+@configuration_options
+@override_option(HUB)
 @click.option(
     "--user", metavar="ID", default="", help="Connect as this user.  [default: anonymous]"
 )
@@ -78,26 +78,11 @@ class Lifetime(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no g
     help="Let clients connect for this time: 90s, 60m, 12h, 7d; at least 1s. Connections last "
     "longer.",
 )
-@click.option(
-    "--connection",
-    metavar="NAME",
-    show_default=checking.DEFAULT_CONNECTION,
-    help="Read the connection string from the setting with this NAME.",
-)
+@override_option(CONNECTION)
 @settings_options
 @gateway_options
 def command(
-    hub: str | None,
-    *,
-    user: str,
-    groups: tuple[str, ...],
-    roles: tuple[str, ...],
-    lifetime: int,
-    connection: str | None,
-    settings: str | None,
-    function_json: str | None,
-    endpoint: str | None,
-    header: tuple[tuple[str, str], ...],
+    *, user: str, groups: tuple[str, ...], roles: tuple[str, ...], lifetime: int, **values: Any
 ) -> int:
     """Print a URL with which a WebSocket client connects.
 
@@ -110,13 +95,13 @@ def command(
       wps-run client-url --hub chat --user ada --group launch
       websocat "$(wps-run client-url --hub chat --role webpubsub.sendToGroup.launch)"
     """
-    environment = read_environment(settings)
+    values = configured(values)
+    environment = read_environment(values["settings"])
     options = ClientTokenOptions(user, roles, groups, lifetime)
     options.validate()
-    binding = read_binding(function_json)
-    name = connection or binding.connection or checking.DEFAULT_CONNECTION
-    service = resolve_endpoint(name, environment, endpoint, header)
-    hub_name = resolve_hub(hub or binding.hub, environment)
+    connection, hub = service_names(values)
+    service = resolve_endpoint(connection, environment, values["endpoint"], values["header"])
+    hub_name = resolve_hub(hub, environment)
     if service.identity:
         token = asyncio.run(_request_token(service, hub_name, options))
     else:

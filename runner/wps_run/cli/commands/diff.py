@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from wps_run import planning, reading
-from wps_run.cli.configuration import FILE, override_option
+from wps_run.cli.configuration import FILE, configured, override_option
 from wps_run.cli.inputs import (
     read_inputs,
 )
@@ -78,6 +78,7 @@ def command(playbooks: tuple[str, ...], output: str, **options: Any) -> int:
     if output != "text":
         use_utf8_stdout()
     context = click.get_current_context()
+    options = configured(options)
     overrides = overrides_from(options)
     context.with_resource(
         logging_to_stderr(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from wps_run import planning
-from wps_run.cli.configuration import FILE, override_option
+from wps_run.cli.configuration import FILE, configured, override_option
 from wps_run.cli.inputs import (
     dry_run_option,
     read_inputs,
@@ -73,6 +73,7 @@ def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any
       wps-run plan --live --hub chat playbook.yaml
       wps-run plan --hub chat --format curl playbook.yaml > playbook.sh
     """
+    options = configured(options)
 
     def read_live(plans: Sequence[Plan]) -> Sequence[LiveGroups]:
         from wps_run.cli.service import ServiceAccess  # noqa: PLC0415 -- it loads aiohttp

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from wps_run import planning, reading, running
-from wps_run.cli.configuration import FILE, override_option
+from wps_run.cli.configuration import (
+    FILE,
+    configuration_of,
+    configured,
+    override_option,
+    with_configuration,
+)
 from wps_run.cli.confirmation import confirm
 from wps_run.cli.errors import report_error
 from wps_run.cli.inputs import (
@@ -25,6 +31,7 @@ from wps_run.cli.inputs import (
 from wps_run.cli.journals import (
     JournalOptions,
     kept_options,
+    recorded_configuration,
     recorded_live,
     recorded_paths,
     resume_command,
@@ -232,10 +239,14 @@ def command(**values: Any) -> int:
     journal = args.journal_options()
     history = read_journal(Path(journal.resume)) if journal.resume else None
     recorded = (history.options if history else None) or {}
-    given = given_options(context, recorded)
-    if journal.resume:
-        values |= reused_values(context, recorded, given, journal.resume)
-        args = RunArguments.of(values)
+    given = given_options(context, recorded if history else None)
+    if history and journal.resume:
+        reused = reused_values(context, recorded, given, journal.resume)
+        configuration = recorded_configuration(history, {**values, **reused}, journal.resume)
+        values = {**with_configuration(values, configuration), **reused}
+    else:
+        values = configured(values)
+    args = RunArguments.of(values)
     simulation = rehearsal_arguments(
         args.faults, args.fault_seed, args.absent, args.seed, local=args.local
     )
@@ -256,7 +267,9 @@ def command(**values: Any) -> int:
     reports = report_paths(args.reports, needed)
     playbooks = read_inputs(paths)
     assigned = [name for name, _ in values["assignments"]]
-    journal = replace(journal, kept=kept_options(given, recorded, overrides, assigned, playbooks))
+    kept = kept_options(given, recorded, overrides, assigned, playbooks)
+    kept = {**configuration_of(values).kept(), **kept}
+    journal = replace(journal, kept=kept)
 
     def read_live(plans: Sequence[Plan]) -> Sequence[LiveGroups]:
         if journal.resume:

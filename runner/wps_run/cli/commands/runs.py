@@ -118,6 +118,7 @@ def _record(path: Path, run: RecentRun | str) -> dict[str, Any]:
         "destination": summary.pop("destination"),
         "endpoints": summary.pop("endpoints"),
         "hubs": summary.pop("hubs"),
+        "environment": summary.pop("environment", None),
         "summary": summary,
         "resume": run.resume or None,
         "notes": run.notes if run.resume else [],

@@ -49,9 +49,9 @@ _NAMES = [file.partition(".")[0] for file in _FILES]
 def command(name: str | None, folder: str | None, checked: str | None) -> int:
     """Print, write or check the JSON Schemas.
 
-    Prints the schema of playbooks (`playbook`, the default), of bare batches (`actions`), or of the
-    records in ndjson, JSON and journals (`result`). Editors find the schema of playbooks by a line
-    in the playbook:
+    Prints the schema of playbooks (`playbook`, the default), of bare batches (`actions`), of
+    wps-run.yaml (`config`), or of the records in ndjson, JSON and journals (`result`). Editors find
+    the schema of a file by a line in it:
 
     # yaml-language-server: $schema=../schemas/playbook.schema.json
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from wps_run.actions.fields import PERMISSION
+from wps_run.cli.configuration import configured
 from wps_run.cli.inputs import check_name
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import HubAccess, hub_access, hub_options, records_option
@@ -79,7 +80,7 @@ def command(kind: str, names: tuple[str, ...], **values: Any) -> int:
     """
     _check_names(kind, names)
     names = names if kind == "permission" else tuple(dict.fromkeys(names))
-    access = hub_access(values)
+    access = hub_access(configured(values))
     context = click.get_current_context()
     context.with_resource(
         logging_to_stderr(values["log_level"], verbose=values["verbose"], secrets=access.secrets)

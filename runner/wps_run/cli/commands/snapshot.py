@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from wps_run import input_limits
-from wps_run.cli.configuration import FILE
+from wps_run.cli.configuration import FILE, configured
 from wps_run.cli.inputs import (
     check_name,
 )
@@ -64,7 +64,7 @@ def command(
         raise UsageError("name the groups: `wps-run snapshot --group NAME`")
     for name in wanted:
         check_name("group", name, "wps-run snapshot --group")
-    access = hub_access(values)
+    access = hub_access(configured(values))
     context = click.get_current_context()
     context.with_resource(
         logging_to_stderr(values["log_level"], verbose=values["verbose"], secrets=access.secrets)

@@ -9,7 +9,7 @@ import click
 
 from wps_run import checking, planning
 from wps_run.cli.commands.run import run_and_report
-from wps_run.cli.configuration import FILE
+from wps_run.cli.configuration import FILE, configured
 from wps_run.cli.errors import show_warnings
 from wps_run.cli.inputs import (
     read_inputs,
@@ -56,6 +56,7 @@ def command(**values: Any) -> int:
       wps-run verify playbooks/group-setup.yaml
       wps-run verify playbook.yaml --report junit.xml
     """
+    values = configured(values)
     overrides = overrides_from(values)
     click.get_current_context().with_resource(
         logging_to_stderr(values["log_level"], verbose=values["verbose"], secrets=overrides.secrets)
