@@ -165,12 +165,14 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
             )
             on_plan(executor.limiter)
             source = StateReader(client, plan.hub, plan.options, on_wait=on_wait)
-            later = [
+            same_hub = [
                 other
                 for other in plans
-                if other.number > plan.number and other.hub.lower() == plan.hub.lower()
+                if other.number >= plan.number and other.hub.lower() == plan.hub.lower()
             ]
-            settle = partial(_settle, source=source, stop=stop_plan, recorder=recorder, later=later)
+            settle = partial(
+                _settle, source=source, stop=stop_plan, recorder=recorder, plans=same_hub
+            )
             async with aclosing(_run_plan(plan, executor, recorder, settle, failures)) as batches:
                 async for results in batches:
                     yield results
@@ -211,17 +213,19 @@ async def _settle(
     source: StateSource,
     stop: Stop,
     recorder: RunRecorder,
-    later: Iterable[Plan],
+    plans: Sequence[Plan],
 ) -> Sequence[Result]:
     """Read back and record what is in doubt. An interrupt leaves the rest in doubt.
 
-    `later` are the plans that run in the same hub after the one of the doubts.
+    `plans` are that of the doubts, and those that run in the same hub after it.
     """
     if not doubts:
         return ()
-    if recorder.resumption:
-        for plan in later:
-            doubts.mark_started(recorder.resumption.earlier_results(plan.steps()))
+    if resumption := recorder.resumption:
+        for plan in plans[1:]:
+            doubts.mark_started(resumption.earlier_results(plan.steps()))
+        for plan in plans:
+            doubts.mark_in_flight(resumption.in_flight(plan.steps()))
     reading = asyncio.create_task(doubts.settle(source))
     interruption = asyncio.create_task(stop.interrupted.wait())
     try:

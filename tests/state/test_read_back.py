@@ -11,7 +11,7 @@ import pytest
 from wps_run import planning, running
 from wps_run.emulator.request_log import RequestEntry
 from wps_run.emulator.server import Emulator
-from wps_run.execution.result import Result, SkipReason, Status
+from wps_run.execution.result import Result, SkipReason, Status, result_for
 from wps_run.execution.run_info import Destination
 from wps_run.execution.stop import Stop
 from wps_run.execution.summary import Summary
@@ -272,6 +272,29 @@ async def test_a_resumed_run_reads_back_first(
     assert statuses(first) == [Status.UNKNOWN, Status.SKIPPED]
     assert statuses(second) == [expected, Status.OK]
     assert statuses(list(read_journal(path).results())) == statuses(second)
+
+
+@pytest.mark.parametrize("batches", [([JOIN, LEAVE],), ([JOIN], [LEAVE])])
+async def test_what_was_in_flight_at_a_kill_keeps_the_doubt(
+    tmp_path: Path, batches: tuple[list[dict[str, Any]], ...]
+) -> None:
+    """The leave that was sent may take effect at any time, and undo the join that is there now."""
+    plans, path = _numbered_plans(*batches), tmp_path / "j"
+    join, leave = (step for plan in plans for step in plan.steps())
+    info = planning.run_info(plans, Destination.SERVICE, ("h",))
+    journal = Journal.create(path, Header(MOMENT, ("b",), "00", {}).record(info))
+    journal.add(result_for(join, Status.UNKNOWN, attempts=1))
+    journal.mark_sending(leave.index)
+    await journal.close()
+    async with Emulator() as emulator:
+        emulator.attach("chat", Quiet(), user_id="ada", connection_id="a1", groups=["red"])
+        journal, history = Journal.reopen(path)
+        journal.resume(history.length, Resumed(MOMENT, VERSION).record(info))
+        recorder = RunRecorder(journal, Resumption(history, ResumeMode.UNDONE))
+        results = await run_against(emulator, plans, recorder)
+        await journal.close()
+
+    assert statuses(results) == [Status.UNKNOWN, Status.OK]
 
 
 async def test_a_resumed_run_looks_at_the_later_playbooks_too(tmp_path: Path) -> None:

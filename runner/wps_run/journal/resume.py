@@ -150,6 +150,10 @@ class Resumption:
         failed = self.history.status(step.index) is RecordedStatus.FAILED
         return failed or self._is_in_doubt(step.index)
 
+    def in_flight(self, steps: Iterable[Step]) -> Iterator[Step]:
+        """Yield the steps that may have been sent without a result."""
+        return (step for step in steps if self._is_in_doubt(step.index))
+
     def _missing_result(self, step: Step) -> Result:
         """Make the result of a step that neither runs nor has a result."""
         if step.index in self.history.resolved:

@@ -12,8 +12,10 @@ import msgspec
 from msgspec import UNSET
 
 from wps_run.actions.locks import Lock, locks_of
+from wps_run.actions.request import Value
 from wps_run.actions.table import ACTIONS, Action, OverlapKind
 from wps_run.execution.result import ActionError, Result, Status
+from wps_run.playbook.steps import Step
 from wps_run.redaction import MASK
 from wps_run.state.reader import ReadError, StateSource
 
@@ -60,7 +62,7 @@ class Doubts:
         for result in results:
             action = ACTIONS[result.action_name]
             if self._held and result.attempts:
-                self._mark_conflicts(action, result)
+                self._mark_conflicts(action, result.target, result.index)
             if len(self._held) < MOST_DOUBTS and _can_be_settled(action, result):
                 self._hold(action, result)
             else:
@@ -71,7 +73,12 @@ class Doubts:
         """Keep in doubt what conflicts with later steps that an earlier part of the run started."""
         for result in results:
             if result.attempts:
-                self._mark_conflicts(ACTIONS[result.action_name], result)
+                self._mark_conflicts(ACTIONS[result.action_name], result.target, result.index)
+
+    def mark_in_flight(self, steps: Iterable[Step]) -> None:
+        """Keep in doubt what conflicts with later steps that were in flight at a kill."""
+        for step in steps:
+            self._mark_conflicts(step.action, step.target, step.index)
 
     def release(self) -> list[Result]:
         """Return what is held, in the order of the plan, and hold nothing any more."""
@@ -123,14 +130,14 @@ class Doubts:
             holders = self._holders.setdefault(lock.key, {})
             holders.setdefault(lock, set()).add(result.index)
 
-    def _mark_conflicts(self, action: Action, result: Result) -> None:
+    def _mark_conflicts(self, action: Action, target: Mapping[str, Value], index: int) -> None:
         """Keep in doubt what a step that started conflicts with."""
-        for lock in locks_of(action, result.target):
+        for lock in locks_of(action, target):
             for held, indexes in self._holders.get(lock.key, {}).items():
                 if lock != held or not lock.shared:
-                    for index in indexes - {result.index}:
-                        if index in self._held:
-                            self._unsettled[index] = self._held.pop(index)
+                    for other in indexes - {index}:
+                        if other in self._held:
+                            self._unsettled[other] = self._held.pop(other)
 
 
 def _can_be_settled(action: Action, result: Result) -> bool:
