@@ -229,9 +229,14 @@ def test_hubs_of_one_name_at_two_services_are_compared_apart(
         host, other_host = (each.endpoint.partition("://")[2] for each in (service, other))
 
         code, text, _ = run("diff", "a.yaml", "b.yaml")
+        records = json.loads(run("diff", "--output", "json", "a.yaml", "b.yaml")[1])["changes"]
         results = json.loads(run("--only-changes", "--output", "json", "a.yaml", "b.yaml")[1])
 
     assert code == 1
+    assert [(record["endpoint"], record["hub"]) for record in records] == [
+        (host, "chat"),
+        (other_host, "chat"),
+    ]
     assert f"group red of hub chat at {host}\n  - bob  a.yaml:2\n" in text
     assert f"group red of hub chat at {other_host}\n  - bob  b.yaml:3\n" in text
     assert [result["status"] for result in results["results"]] == ["ok", "ok"]

@@ -680,7 +680,7 @@ async def test_requests_go_to_the_path_of_a_gateway_and_its_headers_with_them(
         algorithms=["HS256"],
         audience=f"https://a.example{JOIN.path}",
     )
-    assert outcome == Reply(403, None, "bad ***", is_gateway=True)
+    assert outcome == Reply(403, None, "bad ***", is_gateway=True, has_own_header=True)
     assert "/my%20api/api/hubs" in caplog.text
     assert "Ocp-Apim-Subscription-Key: ***" in caplog.text
     assert "X-Env: ***" in caplog.text

@@ -257,6 +257,16 @@ def test_a_name_with_a_slash_is_refused_as_in_an_action() -> None:
     assert "`group` has a `/`" in problem
 
 
+def test_a_connection_that_cannot_be_removed_is_named() -> None:
+    """The service has it, and the request would remove another one."""
+    text = "groups:\n  red: {users: [ada], prune: true}"
+
+    (problem,) = problems_of(text, live(red={"room/1": "eve", "c2": "bob"}))
+
+    assert problem.startswith("p.yaml:2:")
+    assert "the connection `room/1` cannot be removed: its connectionId has a `/`" in problem
+
+
 def test_a_wrong_entry_does_not_hide_the_others() -> None:
     playbook = read_playbook("groups: {red: [ada], blue: {users: [bob]}}", "p.yaml")
 

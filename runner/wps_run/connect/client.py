@@ -201,6 +201,8 @@ class Client:
         )
         if self._entra_tokens and reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             reply = reply._replace(by_identity=True)
+        if reply.is_gateway and self._endpoint.headers:
+            reply = reply._replace(has_own_header=True)
         return reply
 
     def _clean(self, request: Request, token: str, text: str | None, length: int) -> str | None:

@@ -35,6 +35,7 @@ class Reply(NamedTuple):
         is_page: Whether its body is a page (HTML or XML), which the service never sends.
         is_gateway: Whether it is a page, or an error of a gateway in front of the service.
         key_header: The header in which the gateway expects a key, if the answer names it, or "".
+        has_own_header: Whether the request had a header of `--header`.
         by_identity: Whether the request had a token of Entra ID, not one of an access key.
     """
 
@@ -45,6 +46,7 @@ class Reply(NamedTuple):
     is_page: bool = False
     is_gateway: bool = False
     key_header: str = ""
+    has_own_header: bool = False
     by_identity: bool = False
 
 

@@ -64,6 +64,10 @@ _GATEWAY_REFUSAL = (
     "`--header {}=SETTING` with the name of the setting that has the key; else check what the "
     "gateway allows, and the access key if it passes requests on"
 )
+_GATEWAY_REFUSED_KEY = (
+    "a gateway in front of the service refused the request, although it had the header of "
+    "`--header`; check its name and the value of its setting, and what the gateway allows"
+)
 _GATEWAY_MISSING = (
     "something in front of the service answered, such as a gateway, and has nothing at this path; "
     "check the endpoint and the path of `--endpoint https://HOST/PATH`, to which the service's "
@@ -209,6 +213,8 @@ def gateway_hint(reply: Reply) -> str:
     if not reply.is_gateway:
         return ""
     if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        if reply.has_own_header:
+            return _GATEWAY_REFUSED_KEY
         return _GATEWAY_REFUSAL.format(reply.key_header or _KEY_HEADER)
     return _GATEWAY_MISSING if reply.status == HTTPStatus.NOT_FOUND else ""
 

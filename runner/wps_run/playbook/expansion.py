@@ -62,6 +62,7 @@ from wps_run.playbook.templates import (
 from wps_run.playbook.validator import default_validator
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import Position, Problem
+from wps_run.text import replace_invisible
 
 MESSAGE_CACHE_SIZE = 16
 """How many message files are cached, so that a file is not read again for every row."""
@@ -453,12 +454,11 @@ class Expansion:
             )
             path = self._template.rows_path
             raise _SourceError(self._document.problem(message, "empty-group", path, at_key=True))
-        position = self._document.position(self._template.rows_path)
         live = (self._scope.live or {}).get(group, ())
-        for connection_id, user_id in [
-            member for member in live if member[0] not in connections and member[1] not in users
-        ]:
-            yield Row({"connectionId": connection_id, "userId": user_id or ""}, position)
+        yield from self._rows_of(
+            [m for m in live if m[0] not in connections and m[1] not in users],
+            self._template.rows_path,
+        )
 
     def _source_rows(self, source: Any, path: Path) -> Rows:  # noqa: ANN401 -- what the schema allows
         """Return the rows of a list, of a variable that is one, of a file or of a live group."""
@@ -503,16 +503,15 @@ class Expansion:
         live = self._scope.live or {}
         self.has_known_rows &= group in live  # not in there if its action is not carried out
         members = live.get(group, members)
+        return self._rows_of(members, path)
+
+    def _rows_of(self, members: Iterable[LiveConnection], path: Path) -> Iterator[Row]:
+        """Yield a row for each connection of a group that is named at a path."""
         position = self._document.position(path)
         places = dict.fromkeys(LIVE_COLUMNS, path)
-        return (
-            Row(
-                {COLUMN_OF_CONNECTION: connection_id, COLUMN_OF_USER: user_id or ""},
-                position,
-                places,
-            )
-            for connection_id, user_id in members
-        )
+        for connection_id, user_id in members:
+            cells = {COLUMN_OF_CONNECTION: connection_id, COLUMN_OF_USER: user_id or ""}
+            yield Row(cells, position, places)
 
     def _matrix_rows(self, matrix: Mapping[str, Any], path: Path) -> Rows:
         """Yield all combinations, or the problems of the files that the values come from.
@@ -734,6 +733,9 @@ class Expansion:
                 f"{key}: {whose} is anonymous, so it has no userId; use an action on the "
                 "connection, with its connectionId"
             )
+        elif self._template.prunes:
+            connection = replace_invisible(row.cells[COLUMN_OF_CONNECTION])
+            message = f"the connection `{connection}` cannot be removed: its {message}"
         return self.cell_problem(row, key, columns, message, finding.rule)
 
     def _is_anonymous(self, row: Row, columns: Iterable[str]) -> bool:

@@ -126,11 +126,13 @@ _ALIGNED = 1000
 """The first names of a group, whose width is that of their column."""
 
 
-def change_record(change: StepChange) -> dict[str, Any]:
-    """Return the record of a step, for programs."""
+def change_record(change: StepChange, hub: str, endpoint: str | None) -> dict[str, Any]:
+    """Return the record of a step, for programs, with its hub and the host of its service."""
     step = change.step
     return {
         "type": "change",
+        "endpoint": endpoint,
+        "hub": hub,
         "index": step.index,
         "action": step.action_index,
         "item": step.item,

@@ -127,7 +127,7 @@ async def _compare(
 ) -> ChangeReport:
     """Compare; print records as they come."""
     report = ChangeReport()
-    is_text = output == "text"
+    is_text, on_service = output == "text", run.destination is Destination.SERVICE
     separator = '{"changes":[' if output == "json" else ""
     steps_of = Plan.step_blocks if is_text else Plan.steps
     async with aclosing(reading.compare_plans(plans, source, steps_of=steps_of)) as blocks:
@@ -137,7 +137,8 @@ async def _compare(
                 continue
             report.count(compared)
             for change in compared.changes:
-                click.echo(separator + encode_text(change_record(change)), nl=output == "ndjson")
+                record = change_record(change, plan.hub, plan.service if on_service else None)
+                click.echo(separator + encode_text(record), nl=output == "ndjson")
                 separator = "," if output == "json" else ""
     if output == "json" and not report.counts.total():
         click.echo(separator, nl=False)
