@@ -239,13 +239,21 @@ class Plan:
             first=self.first,
             shard=None if all_shards else self.shard,
             selection=self.selection,
+            is_final=self.is_final,
         )
 
     def step_blocks(self) -> Iterator[Step | StepBlock]:
         """Return its steps, those of lists of members in blocks where names are simple."""
         if self.shard or self.selection:
             return self.steps()
-        return make_step_blocks(self.playbook, self.scope, self.options, self.hub, first=self.first)
+        return make_step_blocks(
+            self.playbook,
+            self.scope,
+            self.options,
+            self.hub,
+            first=self.first,
+            is_final=self.is_final,
+        )
 
 
 def plan(

@@ -218,11 +218,13 @@ async def find_in_place(
 ) -> bytes:
     """Return a byte for each step by its index: 1 if it need not run, as it would change nothing.
 
-    One that an earlier part of the run has tried runs again, which says how it ended. Arguments
-    and errors are those of `compare_plans`.
+    One that an earlier part of the run has tried runs again, which says how it ended. What is in
+    `finally` runs, too: what it finds depends on how the others end. Arguments and errors are
+    those of `compare_plans`.
     """
     in_place = bytearray(max((plan.first + plan.plan_total for plan in plans), default=0))
-    async with aclosing(compare_plans(plans, open_source, resumption)) as blocks:
+    others = [plan for plan in plans if not plan.is_final]
+    async with aclosing(compare_plans(others, open_source, resumption)) as blocks:
         async for _, (changes, block) in blocks:
             in_place[block.start : block.stop] = b"\1" * len(block)
             for step, verdict, _ in changes:

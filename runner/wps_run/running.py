@@ -148,7 +148,7 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
     """
     _require_live(plans)
     tls = load_tls(ca_bundle) if ca_bundle else None
-    stop, recorder = stop or Stop(), replace(recorder or RunRecorder(), is_final=final)
+    stop, recorder = stop or Stop(), recorder or RunRecorder()
     on_plan = on_plan or (lambda _: None)
     epoch = (time.monotonic() if started is None else started) - recorder.elapsed
     running = [plan for plan in plans if plan.is_final is final]

@@ -45,7 +45,11 @@ class ForkedCommand:
 
     def kill(self) -> None:
         """Kill it."""
-        os.kill(self._process, signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self._process, number)
 
     def communicate(self) -> tuple[str, str]:
         """Wait for its end; return its stdout and stderr."""

@@ -425,7 +425,9 @@ def _resume(
     warn_if_unchecked(history, str(path))
     resumption = resumption_of(history, plans, options)
     resumed = Resumed(format_moment(datetime.now(UTC)), VERSION, options.kept)
-    journal.resume(history.length, resumed.record(run))
+    final_steps = (step for plan in plans if plan.is_final for step in plan.steps())
+    replaced = resumption.results_to_replace(final_steps)
+    journal.resume(history.length, resumed.record(run), replaced)
     history.begin_part(resumed)
     if run.destination is Destination.LOCAL:
         show_message(
@@ -439,9 +441,14 @@ def _resume(
 def resumption_of(history: History, plans: Sequence[Plan], options: JournalOptions) -> Resumption:
     """Return what a resumed run does, before its part begins in the journal."""
     if options.only_failed:
-        return Resumption(history, ResumeMode.FAILED)
-    retried = frozenset[int]() if options.skip_failed else _stopping_failures(history, plans)
-    return Resumption(history, ResumeMode.UNDONE, retried)
+        resumption = Resumption(history, ResumeMode.FAILED)
+    else:
+        retried = frozenset[int]() if options.skip_failed else _stopping_failures(history, plans)
+        resumption = Resumption(history, ResumeMode.UNDONE, retried)
+    if not any(plan.is_final for plan in plans):
+        return resumption
+    others = (step for plan in plans if not plan.is_final for step in plan.steps())
+    return replace(resumption, repeats_final=any(map(resumption.runs, others)))
 
 
 def _stopping_failures(history: History, plans: Sequence[Plan]) -> frozenset[int]:

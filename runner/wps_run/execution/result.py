@@ -138,6 +138,11 @@ class Result(Struct, frozen=True, rename="camel", tag="result"):
     final: bool | UnsetType = UNSET
     earlier: bool | UnsetType = UNSET
 
+    @property
+    def label(self) -> str:
+        """What readers see besides action and target: its name, and that it is of `finally`."""
+        return ", ".join(filter(None, (self.name, "finally" if self.final is True else "")))
+
     def as_json(self) -> dict[str, Any]:
         """Return the result as plain data, with the keys of journals and reports."""
         record: dict[str, Any] = msgspec.to_builtins(self)
@@ -205,6 +210,7 @@ def result_for(  # noqa: PLR0913 -- what a run finds out about a step, by name
         None if started is None else milliseconds(started),
         waited_for,
         tries,
+        step.is_final or UNSET,
     )
 
 

@@ -26,7 +26,6 @@ class RunRecorder:
         is_temporary: Whether the journal only serves to write reports.
         in_place: A byte for each step by its index: 1 if it is left out, since it would change
             nothing. Empty if no step is left out.
-        is_final: Whether the steps are those of `finally`.
     """
 
     journal: Journal | None = None
@@ -35,7 +34,6 @@ class RunRecorder:
     started: str = ""
     is_temporary: bool = False
     in_place: bytes = b""
-    is_final: bool = False
 
     @property
     def lasting(self) -> Journal | None:
@@ -46,7 +44,9 @@ class RunRecorder:
         """Yield the results of the steps that do not run again; new ones are recorded."""
         if self.resumption:
             for result in self.resumption.earlier_results(steps):
-                yield self._add(result) if self.resumption.is_new(result) else result
+                if self.resumption.is_new(result):
+                    self._add(result)
+                yield result
 
     def steps_to_run(self, steps: Callable[[], Iterable[Step]]) -> Iterator[Iterable[Step]]:
         """Yield the steps that run: first those that are retried, when these ended the others.
@@ -92,7 +92,8 @@ class RunRecorder:
         """Record the result of a step that ran. Returns the result to report."""
         if self.resumption:
             result = self.resumption.combined(step, result)
-        return self._add(result)
+        self._add(result)
+        return result
 
     def record_expectation(self, expectation: Expectation, result: ExpectationResult) -> None:
         """Record the result of an expectation; a journal that lasts has no messages."""
@@ -114,9 +115,6 @@ class RunRecorder:
         if self.is_temporary and self.journal:
             self.journal.path.unlink(missing_ok=True)
 
-    def _add(self, result: Result) -> Result:
-        if self.is_final:
-            result = structs.replace(result, final=True)
+    def _add(self, result: Result) -> None:
         if self.journal:
             self.journal.add(result)
-        return result

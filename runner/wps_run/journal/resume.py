@@ -46,6 +46,11 @@ RESOLVED = ActionError(SkipReason.RESOLVED.value, "done, as `wps-run resolve` sa
 
 NOT_FAILED = ActionError("not-failed", "only actions that failed run again")
 
+AGAIN = ActionError(SkipReason.STOPPED.value, "it runs again after the actions that now run")
+"""Why an action of `finally` that had a result has none any more."""
+
+_NOT_DONE = frozenset({RecordedStatus.NO_RESULT, RecordedStatus.NOT_STARTED})
+
 _ENDED = frozenset(
     {
         RecordedStatus.OK,
@@ -65,11 +70,14 @@ class Resumption:
         mode: What the resumed run does.
         retried: The indexes of the actions whose failure stopped the run and that run again,
             before all others.
+        repeats_final: Whether other actions run, so that what is in `finally` runs again, as far
+            as it may be repeated.
     """
 
     history: History
     mode: ResumeMode
     retried: frozenset[int] = field(default_factory=frozenset)
+    repeats_final: bool = False
 
     def steps_to_retry(self, steps: Iterable[Step]) -> Iterator[Step]:
         """Yield the steps that run before all others."""
@@ -107,7 +115,7 @@ class Resumption:
                 error=REPEATABLE_IN_DOUBT,
             )
         failed = self.history.status(step.index) is RecordedStatus.FAILED
-        if result.status is Status.SKIPPED and failed:
+        if result.status is Status.SKIPPED and failed and not self._is_repeated(step):
             with self.history.reading() as read:
                 return read(step.index)
         return result
@@ -136,6 +144,8 @@ class Resumption:
 
     def runs(self, step: Step) -> bool:
         """Whether a step runs."""
+        if self._is_repeated(step):
+            return True
         if self.mode is ResumeMode.FAILED:
             failed = self.history.status(step.index) is RecordedStatus.FAILED
             return failed and step.index not in self.history.sending
@@ -144,6 +154,23 @@ class Resumption:
         if step.index in self.history.resolved:
             return False
         return step.index in self.retried or self.history.status(step.index) not in _ENDED
+
+    def results_to_replace(self, steps: Iterable[Step]) -> Iterator[Result]:
+        """Yield, for the steps of `finally` that have a result and run again, one in its place.
+
+        If the run ends before they do, it still says what is to be done.
+        """
+        for step in steps:
+            if self._is_repeated(step) and self._has_result(step.index):
+                yield result_for(step, Status.SKIPPED, error=AGAIN)
+
+    def _is_repeated(self, step: Step) -> bool:
+        """Whether a step of `finally` runs because other actions do, whatever became of it."""
+        if not (step.is_final and self.repeats_final):
+            return False
+        if self._is_in_doubt(step.index):
+            return _is_repeatable(step)
+        return step.action.is_idempotent or self.history.status(step.index) in _NOT_DONE
 
     def was_tried(self, step: Step) -> bool:
         """Whether a step has failed, or may have been sent."""

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from pathlib import Path
 from threading import Event
 from typing import Any, BinaryIO, Self
@@ -22,6 +23,9 @@ SYNC_SECONDS = 0.2
 
 _BEGINNING = b'{"type":"run",'
 """How the first line of a journal begins."""
+
+_BATCH = 1024
+"""The most records that are appended at a time before the run begins."""
 
 _LOCKED = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
 """The errors of a file that another process has locked, on all systems."""
@@ -156,17 +160,20 @@ class Journal:
         """Close a journal whose run is not resumed; another process may use it."""
         self._file.close()
 
-    def resume(self, length: int, record: Mapping[str, Any]) -> None:
+    def resume(
+        self, length: int, record: Mapping[str, Any], results: Iterable[Result] = ()
+    ) -> None:
         """Drop an incomplete last line, and record on disk that the run is resumed.
 
         Args:
             length: Bytes of complete lines.
             record: The record that begins the resumed part.
+            results: Results that replace earlier ones from the beginning.
 
         Raises:
             JournalError: It cannot be written.
         """
-        self.amend(length, [record])
+        self.amend(length, chain([record], results))
 
     def amend(self, length: int, records: Iterable[_Record], *, is_checked: bool = True) -> None:
         """Drop an incomplete last line, and append records; they are on disk on return.
@@ -183,7 +190,8 @@ class Journal:
         try:
             self._file.truncate(length)
             lines = map(self._chain.seal if is_checked else _unchecked_line, records)
-            self._append(b"".join(lines))
+            while batch := b"".join(islice(lines, _BATCH)):
+                self._append(batch)
             self._sync_first()
         except OSError as error:
             self._file.close()

@@ -71,6 +71,7 @@ class Step:
         timeout: The limit of one attempt in seconds.
         on_missing: What to do when its user or connection does not exist.
         secrets: Values that are masked in its target.
+        is_final: Whether it is one of `finally`.
     """
 
     index: int
@@ -87,6 +88,7 @@ class Step:
     timeout: float
     on_missing: OnMissing = field(default_factory=OnMissing)
     secrets: Secrets = NO_SECRETS
+    is_final: bool = False
 
     @property
     def target(self) -> dict[str, Value]:
@@ -599,6 +601,7 @@ def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
     first: int = 0,
     shard: "Shard | None" = None,
     selection: Selection = NO_SELECTION,
+    is_final: bool = False,
 ) -> Iterator[Step]:
     """Make the steps of a playbook one at a time, in the playbook's order.
 
@@ -610,13 +613,22 @@ def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
         first: The index of the first step; the playbooks of a run are numbered consecutively.
         shard: Makes only the steps of this shard, with the same indexes; None for all steps.
         selection: Makes only the selected steps, with the same indexes.
+        is_final: Whether these are the steps of `finally`.
 
     Raises:
         PlaybookError: An expanded value is wrong. After `check_steps` without problems this
             happens only when a file has changed.
     """
     steps = make_step_blocks(
-        playbook, scope, options, hub, first=first, shard=shard, selection=selection, expand=_expand
+        playbook,
+        scope,
+        options,
+        hub,
+        first=first,
+        shard=shard,
+        selection=selection,
+        is_final=is_final,
+        expand=_expand,
     )
     return cast("Iterator[Step]", steps)  # there are no blocks
 
@@ -630,6 +642,7 @@ def make_step_blocks(  # noqa: PLR0913 -- the same
     first: int = 0,
     shard: "Shard | None" = None,
     selection: Selection = NO_SELECTION,
+    is_final: bool = False,
     expand: _Expand = _expand_in_blocks,
 ) -> Iterator[Step | StepBlock]:
     """Make the same steps; those of lists of members in blocks where names are simple.
@@ -640,7 +653,7 @@ def make_step_blocks(  # noqa: PLR0913 -- the same
     index = first
     members = GroupMembers(playbook, scope, is_whole=False)
     for number, template in enumerate(playbook.actions):
-        make = _step_maker(template, number, options, hub, scope.secrets)
+        make = _step_maker(template, number, options, hub, secrets=scope.secrets, is_final=is_final)
         is_made = _step_filter(template, shard, selection, index)
         for expanded in members.record(template, expand(template, scope, members)):
             if isinstance(expanded, MemberBlock):
@@ -670,8 +683,14 @@ def _step_filter(
     return lambda values: selection.has_index(next(indexes)) and is_owned(values)
 
 
-def _step_maker(
-    template: ActionTemplate, number: int, options: RunOptions, hub: str, secrets: Secrets
+def _step_maker(  # noqa: PLR0913 -- what a step is made of
+    template: ActionTemplate,
+    number: int,
+    options: RunOptions,
+    hub: str,
+    *,
+    secrets: Secrets,
+    is_final: bool,
 ) -> Callable[[ExpandedAction, int], Step]:
     """Return the function that makes the steps of one action; rows share all that it prepares."""
     own, action = template.options, template.action
@@ -707,6 +726,7 @@ def _step_maker(
             timeout,
             on_missing,
             secrets,
+            is_final,
         )
 
     return make

@@ -73,6 +73,7 @@ class ChangeReport:
         if change.verdict is Verdict.CHANGE:
             sign = _SIGNS.get(step.action.overlap.kind, "~")
             heading = _heading(step) + (f" of hub {hub}" if hub else "")
+            heading += " (finally)" if step.is_final else ""
             self._changes.setdefault(heading, []).append((sign, _name(step), step.source))
         elif change.verdict is Verdict.ABSENT:
             what = f"{step.action.name} {target_text(step.target)}"
@@ -140,6 +141,7 @@ def change_record(change: StepChange, hub: str, endpoint: str | None) -> dict[st
         "name": step.name,
         "target": {key: [*v] if isinstance(v, tuple) else v for key, v in step.target.items()},
         "source": step.source,
+        **({"final": True} if step.is_final else {}),
         "verdict": change.verdict,
         "reason": change.reason or None,
     }

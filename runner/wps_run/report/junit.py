@@ -90,7 +90,7 @@ def _suite_properties(report: RunReport) -> dict[str, object]:
 
 
 def _case(result: Result) -> str:
-    name = f" ({result.name})" if result.name else ""
+    name = f" ({result.label})" if result.label else ""
     place = _place(result.source)
     attributes: dict[str, object] = {
         "classname": result.action_name,

@@ -214,7 +214,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _action(result: Result) -> str:
-    name = f" ({_text(result.name)})" if result.name else ""
+    name = f" ({_text(result.label)})" if result.label else ""
     earlier = " — earlier" if result.earlier is True else ""
     return f"{result.action_name} {_text(whole_target(result.target))}{name}{earlier}"
 

@@ -81,6 +81,7 @@ class TextReporter:
         self._skip_codes: set[str] = set()
         self._has_expectations = False
         self._has_results = False
+        self._has_final = False
 
     def begin(self, run_info: RunInfo) -> str:
         self._run_info = run_info
@@ -93,6 +94,9 @@ class TextReporter:
             self._hints.update([error.hint] if error.hint else ())
             return ""
         line = f"{_status(result, self._styler)} {_response(result)}  {self._action(result)}\n"
+        if result.final is True and not self._has_final:
+            self._has_final = True
+            line = f"\nFinally\n{line}"
         if error is None:
             return line
         if result.status is Status.SKIPPED:

@@ -41,6 +41,7 @@ class RecordingServer:
 
     Attributes:
         applied: How often each action was applied.
+        log: The requests in the order in which they came.
         request_count: The number of requests so far.
         holds_responses: Whether it sends no responses.
         pause: Seconds by which all responses are late.
@@ -53,6 +54,7 @@ class RecordingServer:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)  # noqa: S311 -- the same choices in each run
         self.applied: Counter[RequestLine] = Counter()
+        self.log: list[RequestLine] = []
         self.request_count = 0
         self.holds_responses = False
         self.pause = 0.0
@@ -98,6 +100,7 @@ class RecordingServer:
     def request(self, line: RequestLine, respond: Callable[[bytes], None]) -> None:
         """Apply or throttle a request, and respond after a short delay."""
         self.request_count += 1
+        self.log.append(line)
         status = 429 if self.random.random() < self.throttled_share else success(line)
         self.applied[line] += status != 429
         if not self.holds_responses:
@@ -149,6 +152,7 @@ class Folder:
     Attributes:
         path: Its path.
         journal: The journal of its run.
+        plans: The plans of its run.
         requests: Method and path of each action, by index.
         idempotent: The indices of idempotent actions.
     """
@@ -167,10 +171,10 @@ class Folder:
         self._command_server = command_server
         (path / "p.yaml").write_text(playbook)
         (path / "rows.csv").write_text("\n".join(["n", *map(str, range(rows)), ""]))
-        (self.plan,) = planning.plan(
+        self.plans = planning.plan(
             [checking.load_playbook(path / "p.yaml")], planning.RunOverrides({"mode": "concurrent"})
         )
-        steps = list(self.plan.steps())
+        steps = [step for plan in self.plans for step in plan.steps()]
         self.requests = [
             (step.request.method, step.request.path.partition("?")[0]) for step in steps
         ]

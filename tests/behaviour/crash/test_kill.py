@@ -25,6 +25,14 @@ retry: {attempts: 99, backoff: 1ms, maxBackoff: 4ms}
 actions:
   - {forEach: {file: rows.csv}, actionName: sendToGroup, group: 'g${each.n}', data: hello}
 """
+WITH_FINALLY = """\
+hub: chat
+actions:
+  - {forEach: {file: rows.csv}, actionName: addUserToGroup, userId: 'u${each.n}', group: red}
+finally:
+  - {actionName: sendToAll, data: bye}
+  - {forEach: {file: rows.csv}, actionName: removeUserFromGroup, userId: 'u${each.n}', group: red}
+"""
 
 
 @pytest.mark.timeout(170)
@@ -121,10 +129,10 @@ def test_action_in_doubt_is_never_skipped_by_a_later_part(
 async def run_in_process(folder: Any, server: Any, options: JournalOptions) -> list[Result]:
     """Run the folder's playbook in this process."""
     endpoint = Endpoint(f"http://127.0.0.1:{server.port}", "bG9vcGJhY2s=")
-    run_info = planning.run_info([folder.plan], Destination.SERVICE, [endpoint.host])
-    recorder = open_recorder(options, run_info, [folder.plan], [endpoint.host])
+    run_info = planning.run_info(folder.plans, Destination.SERVICE, [endpoint.host])
+    recorder = open_recorder(options, run_info, folder.plans, [endpoint.host for _ in folder.plans])
     results = [
-        result async for result in running.run([folder.plan], lambda _: endpoint, recorder=recorder)
+        result async for result in running.run(folder.plans, lambda _: endpoint, recorder=recorder)
     ]
     assert recorder.journal
     await recorder.journal.close()
@@ -174,3 +182,26 @@ async def test_run_resumes_from_every_crash_point(
         assert not history.sending
 
     assert len(points) > len(folder.requests) * 3
+
+
+async def test_it_runs_after_all_others_from_every_crash_point(folder_of: Any, server: Any) -> None:
+    server.throttled_share = 0.0
+    folder = folder_of(rows=2, playbook=WITH_FINALLY)
+    await run_in_process(folder, server, JournalOptions(file=str(folder.journal)))
+
+    for point in crash_points(folder.journal.read_bytes()):
+        folder.journal.write_bytes(point)
+        apply_earlier_actions(server, folder, is_applied=True)
+        history = read_journal(folder.journal)
+        in_doubt = history.sending - folder.idempotent
+        server.log.clear()
+
+        results = await run_in_process(folder, server, JournalOptions(resume=str(folder.journal)))
+
+        results.sort(key=lambda result: result.index)
+        counts = folder.check_results([result.as_json() for result in results], server)
+        assert counts["unknown"] == len(in_doubt)
+        ran = [method != "PUT" for method, _ in server.log]
+        assert ran == sorted(ran)
+        if False in ran:
+            assert server.log[-2:] == folder.requests[-2:]

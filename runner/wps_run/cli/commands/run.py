@@ -441,7 +441,8 @@ async def run_and_report(
         recorder = context.recorder
         stack.callback(recorder.discard_temporary)
         summary = Summary(since_ms=recorder.elapsed * 1000)
-        _handle_signals(stop, summary)
+        has_final = any(plan.is_final for plan in plans)
+        _handle_signals(stop, summary, has_final=has_final)
         if recorder.journal:
             recorder.journal.on_error(lambda: stop.request(SkipReason.JOURNAL))
         tracker = ProgressTracker(context.run, summary)
@@ -483,7 +484,7 @@ async def run_and_report(
             on_wait=show_wait,
         )
         await _report_expectations(checks, recorder, summary, output)
-        if any(plan.is_final for plan in plans):
+        if has_final:
             await run_actions(final=True)
         # Those that an error kept from running; the report stays complete.
         summary.counts[Status.SKIPPED] += max(0, context.run.total - summary.total)
@@ -529,8 +530,9 @@ _REPEATED_HANGUP = 1.0
 """Seconds after an interrupt in which SIGHUP is part of it: a closing terminal sends several."""
 
 
-def _handle_signals(stop: Stop, summary: Summary) -> None:
-    """Let requests in flight end at the first interrupt; stop at once at the second."""
+def _handle_signals(stop: Stop, summary: Summary, *, has_final: bool) -> None:
+    """Let requests in flight end, and `finally` run, at the first interrupt; stop at the second."""
+    finally_runs = "; what is in `finally` runs" if has_final else ""
     loop = asyncio.get_running_loop()
     first_at = 0.0
 
@@ -541,7 +543,8 @@ def _handle_signals(stop: Stop, summary: Summary) -> None:
             stop.request(SkipReason.INTERRUPTED)
             show_message(
                 Label.NOTE,
-                "stopping; requests in flight may end (interrupt again to stop at once)",
+                f"stopping; requests in flight may end{finally_runs} (interrupt again to stop at "
+                "once)",
             )
         elif number in {signal.SIGINT, signal.SIGTERM} or loop.time() > first_at + _REPEATED_HANGUP:
             stop.abandon()

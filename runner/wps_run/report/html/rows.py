@@ -96,7 +96,7 @@ def _plain_row(result: Result, anchors: _Anchors) -> str:
     http_status = "" if result.http_status is None else result.http_status
     error = result.error
     why = "" if error is None else f"{error.code}: {error.message} {error.hint}"
-    name = f" ({result.name})" if result.name else ""
+    name = f" ({result.label})" if result.label else ""
     earlier = ", earlier" if result.earlier is True else ""
     duration = "" if result.started_ms is None else f"{result.duration_ms:,.1f}"
     by_status = anchors.first(f"status={result.status}")
@@ -143,7 +143,7 @@ def data(listed: ListedResults) -> Iterator[str]:
             result.index,
             _STATUSES.index(result.status),
             actions.add(result.action_name),
-            -1 if result.name is None else names.add(result.name),
+            names.add(result.label) if result.label else -1,
             result.target,
             result.source,
             result.http_status,
