@@ -1,19 +1,37 @@
 """Load and check playbooks. Nothing here needs the modules that plan, connect or run."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from enum import Enum
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from wps_run import input_limits
 from wps_run.actions.names import hub_error
+from wps_run.document.document import Document
 from wps_run.document.loader import decode, load, parse
 from wps_run.input_limits import Limit
 from wps_run.playbook.compiled_schema import compile_schema
 from wps_run.playbook.contradictions import contradictions
-from wps_run.playbook.expectations import Expectation, ExpectationCheck, check_expectations
+from wps_run.playbook.expectations import (
+    EXPECT,
+    Expectation,
+    ExpectationCheck,
+    check_expectations,
+)
 from wps_run.playbook.files import Files, open_input, read_input, require_below
+from wps_run.playbook.includes import (
+    INCLUDE,
+    NO_VALUES,
+    VARS,
+    Include,
+    IncludedValues,
+    included_values,
+)
 from wps_run.playbook.lint import (
     PlaybookOfRun,
     find_late_changes,
@@ -23,14 +41,24 @@ from wps_run.playbook.lint import (
     used_in,
     used_variables,
 )
-from wps_run.playbook.model import Playbook, check_document, read_playbook, variables_from
+from wps_run.playbook.model import (
+    ActionTemplate,
+    Playbook,
+    PlaybookPart,
+    check_document,
+    included_problems,
+    read_playbook,
+    variables_from,
+)
 from wps_run.playbook.options import CONNECTION, HUB, Option
 from wps_run.playbook.recognition import is_playbook, may_be_playbook
 from wps_run.playbook.references import NotYetKnownError, UnusableReferenceError, reference_problem
 from wps_run.playbook.rows import InputError
+from wps_run.playbook.schema import FINALLY
 from wps_run.playbook.steps import check_steps
 from wps_run.playbook.templates import substitute
 from wps_run.playbook.variables import (
+    Variables,
     VariableScope,
     VariableValue,
     missing_problems,
@@ -42,6 +70,7 @@ from wps_run.problems import (
     Problem,
     Severity,
     UsageError,
+    did_you_mean,
     limited,
     sort_problems,
 )
@@ -61,7 +90,7 @@ def load_playbook(path: str | Path) -> Playbook:
         UsageError: The file cannot be read.
         PlaybookError: The file has errors; has all that can be found without its variables.
     """
-    playbook = read_playbook(read_text(path), str(path))
+    playbook = with_includes(read_playbook(read_text(path), str(path)))
     raise_errors(playbook.problems)
     return playbook
 
@@ -93,7 +122,7 @@ def read_found(path: str | Path, root: Path) -> Playbook | Skipped:
             raise
         is_empty = error.problems[0].rule == "empty"
         return Skipped.OTHER if is_empty else Skipped.UNREADABLE
-    return check_document(document) if is_playbook(document.data) else Skipped.OTHER
+    return with_includes(check_document(document)) if is_playbook(document.data) else Skipped.OTHER
 
 
 def _may_be_batch(path: str | Path, root: Path) -> bool:
@@ -152,6 +181,214 @@ def _read_file(path: str | Path, limit: Limit, root: Path | None = None) -> byte
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"cannot read `{path}`: {reason}") from None
+
+
+def with_includes(playbook: Playbook) -> Playbook:
+    """Read the files that a playbook includes; return it with what they add.
+
+    What is wrong with them is in its `problems`.
+    """
+    return _IncludeReader(playbook).read() if playbook.includes else playbook
+
+
+def root_of_includes(playbook: Playbook) -> Path:
+    """Return the folder that includes must not leave: that of the repository, or the playbook's."""
+    folder = Path(playbook.document.file).parent.resolve()
+    return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
+
+
+def relative_name(part: PlaybookPart, playbook: Playbook) -> str:
+    """Return the name of the file of a part, as seen from the folder of the playbook."""
+    folder = Path(playbook.document.file).parent
+    return Path(os.path.relpath(part.document.file, folder)).as_posix()
+
+
+_ActionLists: TypeAlias = tuple[list[ActionTemplate], list[ActionTemplate]]
+"""The actions of a file, and those of `finally`."""
+
+
+class _IncludeReader:
+    """Reads the files that one playbook includes, each once."""
+
+    def __init__(self, playbook: Playbook) -> None:
+        self._playbook = playbook
+        self._root = root_of_includes(playbook)
+        self._paths: dict[str, Path] = {}
+        """The path of each file without symbolic links, by its name."""
+        self._files: dict[Path, Playbook | None] = {}
+        """What is in each file; None if it cannot be parsed."""
+        self._is_full = False
+        """Whether no more files are read, since too much is wrong or included."""
+        self._parts = list(playbook.parts)
+        self._size = len(playbook.document.text)
+        self._problems: list[Problem] = []
+
+    def read(self) -> Playbook:
+        """Return the playbook with the actions of all files in the order in which they run."""
+        own = self._playbook
+        file = own.document.file
+        actions, finally_actions = self._actions(own, own.parts[0], {Path(file).resolve(): file})
+        problems = sort_problems(dict.fromkeys((*own.problems, *self._problems)))
+        return own._replace(
+            parts=tuple(self._parts),
+            actions=tuple(actions),
+            finally_actions=tuple(finally_actions),
+            problems=tuple(limited(problems)),
+            includes=(),
+        )
+
+    def _actions(
+        self, playbook: Playbook, part: PlaybookPart, chain: Mapping[Path, str]
+    ) -> _ActionLists:
+        """Return the actions of a file with those of the files that it includes.
+
+        What included files have in `finally` comes before what the file itself has there.
+
+        Args:
+            playbook: The file.
+            part: What it adds in this place.
+            chain: The files that include each other, from the first to this one, by their paths.
+        """
+        merged: dict[str, list[ActionTemplate]] = {"actions": [], FINALLY: []}
+        last: list[ActionTemplate] = []
+        for key, templates in (("actions", playbook.actions), (FINALLY, playbook.finally_actions)):
+            own = [each._replace(part=part, tags=each.tags | part.tags) for each in templates]
+            first = 0
+            for include in playbook.includes:
+                if include.path[0] != key:
+                    continue
+                actions, finally_actions = self._included(include, part, chain)
+                merged[key] += (*own[first : include.before], *actions)
+                (last if key == "actions" else merged[key]).extend(finally_actions)
+                first = include.before
+            merged[key] += own[first:]
+        return merged["actions"], last + merged[FINALLY]
+
+    def _included(
+        self, include: Include, parent: PlaybookPart, chain: Mapping[Path, str]
+    ) -> _ActionLists:
+        """Return the actions of an included file; none if something is wrong with it."""
+        if self._is_full or len(self._problems) > input_limits.PROBLEMS.value:
+            return [], []
+        place = (*include.path, INCLUDE)
+        document = parent.document
+        file = Path(document.file).parent / include.file
+        name = os.path.normpath(file)
+        try:
+            if name not in self._paths:
+                self._paths[name] = require_below(file, self._root, _OUTSIDE)
+            path = self._paths[name]
+            _require_no_cycle(chain, path, name)
+            playbook = self._read_once(path, name, document.position(place))
+            self._require_limits(playbook)
+        except InputError as error:
+            self._problems.append(document.problem(str(error), INCLUDE, place))
+            return [], []
+        except (OSError, ValueError) as error:
+            message = self._reason(document, include.file, error)
+            self._problems.append(document.problem(message, INCLUDE, place))
+            return [], []
+        if playbook is None:
+            return [], []
+        part = replace(playbook.parts[0], include=include, parent=parent)
+        self._problems += _problems_of_use(part, include, document)
+        self._parts.append(part)
+        return self._actions(playbook, part, {**chain, path: name})
+
+    def _read_once(self, path: Path, name: str, user: Position) -> Playbook | None:
+        """Read and check a file, unless that was done.
+
+        Args:
+            path: Its path, without symbolic links.
+            name: Its name in problems.
+            user: What includes it.
+
+        Raises:
+            InputError: It is too large, or no regular file.
+            OSError: It cannot be read.
+        """
+        if path not in self._files:
+            raw = read_input(path, input_limits.PLAYBOOK)
+            try:
+                playbook = read_playbook(decode(raw, name), name)
+                problems = (*playbook.problems, *included_problems(playbook))
+            except PlaybookError as error:
+                playbook, problems = None, error.problems
+            self._files[path] = playbook
+            self._problems += (
+                problem._replace(related=problem.related or user) for problem in problems
+            )
+        return self._files[path]
+
+    def _require_limits(self, playbook: Playbook | None) -> None:
+        """Count a file each time that it is included.
+
+        Raises:
+            InputError: There are too many files, or they are too large together.
+        """
+        self._size += len(playbook.document.text) if playbook else 0
+        for size, limit in (
+            (len(self._parts), input_limits.PLAYBOOK_FILES),
+            (self._size, input_limits.PLAYBOOKS),
+        ):
+            if size > limit.value:
+                self._is_full = True
+                raise InputError(f"the playbook with what it includes up to here {limit.error}")
+
+    def _reason(self, document: Document, file: str, error: OSError | ValueError) -> str:
+        """Return why a file cannot be read, and what to write instead."""
+        if isinstance(error, IsADirectoryError):
+            return f"`{file}` is a folder; name a file in it"
+        if not isinstance(error, FileNotFoundError):
+            reason = error.strerror if isinstance(error, OSError) else error
+            return f"cannot read `{file}`: {reason}"
+        folder = Path(document.file).parent
+        for other in (Path(self._playbook.document.file).parent, self._root):
+            if (other / file).is_file():
+                near = Path(os.path.relpath(other / file, folder)).as_posix()
+                return f"there is no file `{file}` beside this one; did you mean `{near}`?"
+        names: Iterable[str] = ()
+        with suppress(OSError):
+            names = sorted(each.name for each in (folder / file).parent.iterdir())
+        near = did_you_mean(file, (Path(file).with_name(name).as_posix() for name in names))
+        return f"there is no file `{file}`{near or '; the path is relative to this file'}"
+
+
+_OUTSIDE = (
+    "includes stay below the folder with `.git`, or without one that of the playbook; copy the "
+    "file into it"
+)
+
+
+def _require_no_cycle(chain: Mapping[Path, str], path: Path, name: str) -> None:
+    """Refuse a file that includes itself, and too many levels.
+
+    Raises:
+        InputError: The file is in the chain, or the chain is too long.
+    """
+    if path in chain:
+        names = [*chain.values()][[*chain].index(path) :]
+        shown = " → ".join(f"`{each}`" for each in (*names, name))
+        raise InputError(f"this file would include itself: {shown}; remove one of the includes")
+    if len(chain) > input_limits.INCLUDE_DEPTH.value:
+        raise InputError(f"the chain of includes {input_limits.INCLUDE_DEPTH.error}")
+
+
+def _problems_of_use(part: PlaybookPart, include: Include, document: Document) -> Iterator[Problem]:
+    """Yield what is wrong with the place in which a file is included, and with what it is given."""
+    for name in include.variables:
+        if name not in part.declarations:
+            near = did_you_mean(name, part.declarations)
+            remedy = near or f"; declare it there: `vars: {{{name}: {{required: true}}}}`"
+            message = f"`{include.file}` has no variable `{name}`{remedy}"
+            path = (*include.path, VARS, name)
+            yield document.problem(message, "undefined-variable", path, at_key=True)
+    if part.is_final and part.expectations:
+        message = (
+            f"`{include.file}` has `{EXPECT}`, which is checked before `{FINALLY}`; include it in "
+            f"`actions`, or leave `{EXPECT}` out"
+        )
+        yield document.problem(message, INCLUDE, (*include.path, INCLUDE))
 
 
 def validate(  # noqa: PLR0913 -- what `validate` can be told, by name
@@ -215,7 +452,7 @@ def expectations_of(playbook: Playbook, scope: VariableScope) -> ExpectationChec
             first=len(expectations),
         )
         problems += of_part.problems
-        expectations += of_part.expectations
+        expectations += (replace(each, tags=each.tags | part.tags) for each in of_part.expectations)
     mask = scope.secrets.mask
     found = (
         problem._replace(message=mask(problem.message))
@@ -246,20 +483,59 @@ def scope_of(  # noqa: PLR0913 -- what `${…}` can name, by name
         allowed: The names of secrets that `${env.NAME}` may read all the same.
         root: The folder below which all files of the playbook must be, or None.
     """
-    part = playbook.parts[0]
-    document, declarations = part.document, part.declarations
-    resolved = resolve_variables(document, part.variables, declarations, variables)
-    if environment is not None:
-        missing = missing_problems(document, declarations, resolved, used_in(part))
-        resolved = resolved._replace(problems=(*resolved.problems, *missing))
-    return VariableScope(
-        resolved,
+    is_run = environment is not None
+    scope = VariableScope(
+        _resolve(playbook.parts[0], variables, NO_VALUES, is_run=is_run),
         environment,
-        files_of(playbook, root),
+        files_of(playbook.document, root),
         connections=connections,
         keys=keys,
         allowed=allowed,
     )
+    scopes: dict[object, VariableScope] = {}
+    files = {playbook.document: scope.inputs}
+    for part in playbook.parts[1:]:
+        given = NO_VALUES
+        if part.parent and part.include:
+            outer = scopes.get(part.parent, scope)
+            given = included_values(part.parent.document, part.include, outer)
+        resolved = _resolve(part, variables, given, is_run=is_run)
+        if part.document not in files:
+            below = root and _root_of_files(part.document, root, playbook)
+            files[part.document] = files_of(part.document, below)
+        scopes[part] = scope.of_part(resolved, files[part.document])
+    return scope.with_parts(scopes) if scopes else scope
+
+
+def _resolve(
+    part: PlaybookPart,
+    variables: Mapping[str, VariableValue],
+    given: IncludedValues,
+    *,
+    is_run: bool,
+) -> Variables:
+    """Return the variables of a part: its own values, those given to it, and the overrides."""
+    document, declarations = part.document, part.declarations
+    own = {name: value for name, value in part.variables.items() if name not in given.unknown}
+    resolved = resolve_variables(document, own, declarations, {**given.values, **variables})
+    missing: Iterable[Problem] = ()
+    if is_run:
+        needed = used_in(part) - given.unknown
+        entry = (part.parent.document, part.include.path) if part.parent and part.include else None
+        missing = missing_problems(document, declarations, resolved, needed, entry)
+    return resolved._replace(problems=(*given.problems, *resolved.problems, *missing))
+
+
+def _root_of_files(document: Document, root: Path, playbook: Playbook) -> Path:
+    """Return the folder below which the files of an included file must be.
+
+    Args:
+        document: The included file.
+        root: The folder in which the playbook was found.
+        playbook: The playbook.
+    """
+    is_below = Path(document.file).resolve().is_relative_to(root.resolve())
+    return root if is_below else root_of_includes(playbook)
 
 
 def fill_in_names(playbook: Playbook, scope: VariableScope) -> Playbook:
@@ -330,6 +606,6 @@ def connections_of(playbook: Playbook, override: str | None = None) -> tuple[str
     return tuple(filter(None, (DEFAULT_CONNECTION, playbook.connection, override)))
 
 
-def files_of(playbook: Playbook, root: Path | None = None) -> Files:
+def files_of(document: Document, root: Path | None = None) -> Files:
     """Return the reader of the files that a playbook names, relative to its folder."""
-    return Files(Path(playbook.document.file).parent, root)
+    return Files(Path(document.file).parent, root)

@@ -45,6 +45,12 @@ PLAYBOOK_FILES = Limit(
     "files",
     "name fewer files or smaller folders",
 )
+INCLUDE_DEPTH = Limit(
+    "files that include each other, one below the other",
+    20,
+    "levels",
+    "include fewer in each other",
+)
 FOLDER_ENTRIES = Limit(
     "files and folders in a folder that `validate` searches",
     1_000_000,

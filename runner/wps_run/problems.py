@@ -51,7 +51,8 @@ class Problem(NamedTuple):
         line: The text of that line, without its line break; "" when unknown.
         width: The number of characters of the line that are wrong, at least 1.
         severity: Whether it prevents a run.
-        related: What in the playbook uses a row of a file in which the problem is, or None.
+        related: What in a playbook uses the file of rows, or includes the file, in which the
+            problem is; None if it is in the playbook itself.
     """
 
     message: str
@@ -64,7 +65,7 @@ class Problem(NamedTuple):
 
     @property
     def full_message(self) -> str:
-        """The message, with the place of what uses the row."""
+        """The message, with the place of what uses the file."""
         return f"{self.message}; used in {self.related}" if self.related else self.message
 
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from wps_run.actions.request import API_VERSION
 from wps_run.actions.table import ACTIONS
+from wps_run.checking import relative_name
 from wps_run.connect.endpoint import Endpoint
 from wps_run.execution.executor import Executor
 from wps_run.execution.limits import ConcurrencyLimiter, Wait
@@ -355,13 +356,22 @@ def fingerprint_of(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -
             parts[f"the variable {name} of {playbook}"] = content
         if plan.live_groups:
             parts[f"the rows file of {playbook}"] = _live_rows(plan)
-        for name, path in _files_read(plan).items():
-            parts[f"the file {name} of {playbook}"] = _chunks(path)
+        parts |= _file_parts(plan, playbook)
     return fingerprint(salt, parts)
 
 
-def _files_read(plan: Plan) -> Mapping[str, Path]:
-    return plan.scope.inputs.paths if isinstance(plan.scope.inputs, Files) else {}
+def _file_parts(plan: Plan, playbook: str) -> dict[str, str | Iterable[bytes]]:
+    """Return the content of the files that a playbook includes or names, under their names."""
+    contents: dict[str, str | Iterable[bytes]] = {}
+    for part in plan.playbook.parts:
+        owner = playbook
+        if part.include:
+            owner = f"the included file {relative_name(part, plan.playbook)} of {playbook}"
+            contents[owner] = part.document.text
+        inputs = plan.scope.of(part).inputs
+        for name, path in inputs.paths.items() if isinstance(inputs, Files) else ():
+            contents[f"the file {name} of {owner}"] = _chunks(path)
+    return contents
 
 
 def _live_rows(plan: Plan) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ import click
 from wps_run import input_limits
 from wps_run.actions.fields import NAME_LIMIT
 from wps_run.actions.names import name_error
-from wps_run.checking import load_variables, read_text
+from wps_run.checking import load_variables, read_text, with_includes
 from wps_run.cli.configuration import FILE, Decorated, override_option
 from wps_run.document.loader import decode, load
 from wps_run.playbook.model import Playbook, read_playbook
@@ -124,8 +124,8 @@ def read_input(path: str) -> Playbook:
         PlaybookError: The file is not YAML, or too large.
     """
     if path == STDIN:
-        return read_playbook(_read_stdin(), STDIN_NAME)
-    return read_playbook(read_text(path), path)
+        return with_includes(read_playbook(_read_stdin(), STDIN_NAME))
+    return with_includes(read_playbook(read_text(path), path))
 
 
 def _read_stdin() -> str:
@@ -154,7 +154,7 @@ def read_inputs(paths: Iterable[str]) -> list[Playbook]:
     check_count(len(paths))
     playbooks: list[Playbook] = []
     problems: list[Problem] = []
-    size = 0
+    files = size = 0
     for path in paths:
         try:
             playbook = read_input(path)
@@ -164,7 +164,9 @@ def read_inputs(paths: Iterable[str]) -> list[Playbook]:
                 break
             continue
         playbooks.append(playbook)
-        size += len(playbook.document.text)
+        files += len(playbook.parts)
+        check_count(files)
+        size += sum(len(part.document.text) for part in playbook.parts)
         if size > input_limits.PLAYBOOKS.value:
             message = f"the playbooks up to here: {input_limits.PLAYBOOKS.error}"
             raise PlaybookError([Problem(message, "file", Position(path, 1))])

@@ -107,8 +107,16 @@ def read_limited(file: BinaryIO, name: str | Path, limit: Limit) -> bytes:
     return content
 
 
-def require_below(path: Path, folder: Path) -> Path:
+NAME_IT = "name the file itself on the command line"
+
+
+def require_below(path: Path, folder: Path, remedy: str = NAME_IT) -> Path:
     """Return the path without symbolic links, which must be below a folder.
+
+    Args:
+        path: The path.
+        folder: The folder.
+        remedy: What to do if it is not.
 
     Raises:
         InputError: A symbolic link, or `..`, leads out of the folder.
@@ -120,10 +128,7 @@ def require_below(path: Path, folder: Path) -> Path:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
     if not resolved.is_relative_to(folder.resolve()):
         kind = "is a symbolic link that leads out of" if path.is_symlink() else "is outside"
-        raise InputError(
-            f"`{path}` {kind} the folder `{folder}`, and is not read; name the file itself on "
-            "the command line"
-        )
+        raise InputError(f"`{path}` {kind} the folder `{folder}`, and is not read; {remedy}")
     return resolved
 
 

@@ -70,6 +70,21 @@ def find_warnings(
         variables: The names of the variables from outside.
         environment: The names of the environment variables that are set, or None if unknown.
     """
+    yield from _unique(_find_warnings(playbook, variables, environment))
+
+
+def _unique(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield each problem once: a file may be included several times."""
+    known: set[Problem] = set()
+    for problem in problems:
+        if problem not in known:
+            known.add(problem)
+            yield problem
+
+
+def _find_warnings(
+    playbook: Playbook, variables: Collection[str], environment: Collection[str] | None
+) -> Iterator[Problem]:
     yield from _find_no_actions(playbook)
     for phase in playbook.phases:
         yield from _find_repeated(phase)
@@ -599,6 +614,10 @@ def _warning(template: ActionTemplate, key: str, message: str, rule: str) -> Pro
 
 def find_not_in_binding(playbook: Playbook) -> Iterator[Problem]:
     """Yield a problem for each action, and each property, that the binding does not have."""
+    return _unique(_not_in_binding(playbook))
+
+
+def _not_in_binding(playbook: Playbook) -> Iterator[Problem]:
     for template in (*playbook.actions, *playbook.finally_actions):
         if template.action.origin is Origin.REST:
             yield template.problem(

@@ -204,7 +204,7 @@ def unknown_key(key: str, known: Iterable[str], owner: str, top_level: Container
 
 
 def key_only_in_playbooks(key: str) -> str:
-    """Explain a key that an action may have in a playbook but not in a bare batch."""
+    """Explain a key that an item may have in a playbook but not in a bare batch."""
     return f"`{key}` works in a playbook only, not in a bare batch; put the list under `actions:`"
 
 
@@ -238,15 +238,19 @@ def unknown_action(name: str, actions: Iterable[str]) -> str:
     return f"{shown} is not an action{near or '; `wps-run actions` lists them'}"
 
 
-def no_action_name(mapping: Mapping[str, object], actions: Iterable[str]) -> tuple[str, str]:
+def no_action_name(
+    mapping: Mapping[str, object], actions: Iterable[str], *, in_batch: bool
+) -> tuple[str, str]:
     """Explain that `actionName` is missing; also return the wrong key in its place, or ""."""
     known = set(actions)
     key = next((key for key in mapping if key in known), "")
     if key:
         return f"write `actionName: {key}`, and its properties beside it", key
     for key in islice(mapping, SIMILAR_NAMES):
-        if did_you_mean(key, ["actionName"]):
-            return f"`{key}` is not a key of an action; did you mean `actionName`?", key
+        if in_batch and key == "include":
+            return key_only_in_playbooks(key), key
+        if near := did_you_mean(key, ["actionName"] if in_batch else ["actionName", "include"]):
+            return f"`{key}` is not a key of an action{near}", key
     return "this action has no `actionName`", ""
 
 

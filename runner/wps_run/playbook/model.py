@@ -24,6 +24,15 @@ from wps_run.playbook.groups import (
     USERS,
     row_references_of,
 )
+from wps_run.playbook.includes import (
+    INCLUDE,
+    NOT_INCLUDED,
+    Include,
+    include_errors,
+    is_include,
+    read_include,
+    wrong_references,
+)
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.recognition import foreign_file, foreign_text
 from wps_run.playbook.references import reference_problem
@@ -62,6 +71,8 @@ class PlaybookPart:
         slash_in_names: Whether names in the URL path may contain `/`.
         is_bare: Whether it is a bare batch.
         expectations: Its entries of `expect` without errors, as in the source, by index.
+        include: The entry that includes the file, or None for the playbook's own.
+        parent: The part with this entry, or None.
     """
 
     document: Document
@@ -71,6 +82,20 @@ class PlaybookPart:
     slash_in_names: bool
     is_bare: bool
     expectations: Mapping[int, Mapping[str, Any]]
+    include: Include | None = None
+    parent: "PlaybookPart | None" = None
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """The tags of the entry that includes the file, and of those around it."""
+        own = self.include.tags if self.include else frozenset()
+        return own | self.parent.tags if self.parent else own
+
+    @property
+    def is_final(self) -> bool:
+        """Whether all of it runs in `finally`."""
+        in_finally = self.include is not None and self.include.path[0] == FINALLY
+        return in_finally or (self.parent is not None and self.parent.is_final)
 
 
 class ActionTemplate(NamedTuple):
@@ -148,6 +173,7 @@ class Playbook(NamedTuple):
         actions: The actions without errors, in their order; those of `groups` come first.
         finally_actions: Those of `finally`, likewise.
         problems: Every error, by position.
+        includes: The entries of `actions` and `finally` whose files were not read yet.
     """
 
     parts: tuple[PlaybookPart, ...]
@@ -157,6 +183,7 @@ class Playbook(NamedTuple):
     actions: tuple[ActionTemplate, ...]
     finally_actions: tuple[ActionTemplate, ...]
     problems: tuple[Problem, ...]
+    includes: tuple[Include, ...] = ()
 
     @property
     def document(self) -> Document:
@@ -245,9 +272,8 @@ def check_document(document: Document) -> Playbook:
     )
     references = list(islice(row_references_of(groups), PROBLEMS.value + 1))
     wrong = {reference.path[0] for reference in references}
-    of_groups = _group_templates(
-        part, {name: entry for name, entry in groups.items() if name not in wrong}
-    )
+    valid_groups = {name: entry for name, entry in groups.items() if name not in wrong}
+    of_groups = tuple(_group_templates(part, valid_groups))
     problems += problems_of(document, findings)
     problems += [
         reference_problem(
@@ -262,38 +288,67 @@ def check_document(document: Document) -> Playbook:
     ]
     if is_bare:
         problems += normalize_batch(document)
-    lists: dict[str, tuple[ActionTemplate, ...]] = {}
-    for key in ("actions", FINALLY):
+    lists: dict[str, _Items] = {}
+    for key, before in (("actions", len(of_groups)), (FINALLY, 0)):
         written = data if is_bare and key == "actions" else keys.get(key, [])
-        lists[key], errors = _read_actions(part, _items(written, key, is_bare=is_bare))
-        problems += errors
+        lists[key] = _read_items(part, _items(written, key, is_bare=is_bare), before)
+        problems += lists[key].problems
     return Playbook(
         parts=(part,),
         hub=keys.get("hub"),
         connection=keys.get("connection"),
         options={key: keys[key] for key in OPTIONS if key in keys},
-        actions=(*of_groups, *lists["actions"]),
-        finally_actions=lists[FINALLY],
+        actions=(*of_groups, *lists["actions"].actions),
+        finally_actions=tuple(lists[FINALLY].actions),
         # An alias can lead to the same problem again.
         problems=tuple(limited(sort_problems(dict.fromkeys(problems)))),
+        includes=tuple(include for read in lists.values() for include in read.includes),
     )
 
 
-def _read_actions(
-    part: PlaybookPart, items: Iterable[tuple[Path, Any]]
-) -> tuple[tuple[ActionTemplate, ...], list[Problem]]:
-    """Return the valid actions of a list, and what is wrong with the others."""
-    actions: list[ActionTemplate] = []
-    problems: list[Problem] = []
+class _Items(NamedTuple):
+    """What was read of a list of actions."""
+
+    actions: list[ActionTemplate]
+    includes: list[Include]
+    problems: list[Problem]
+
+
+def _read_items(part: PlaybookPart, items: Iterable[tuple[Path, Any]], before: int) -> _Items:
+    """Check the items of a list of actions.
+
+    Args:
+        part: The part of the playbook that has the list.
+        items: The items with their paths.
+        before: How many actions of `groups` come before the list.
+    """
+    read = _Items([], [], [])
     for path, item in items:
-        form = SchemaForm.BATCH if part.is_bare else _form_of(item)
-        errors = _action_problems(part, path, item, form)
-        problems += errors
-        if len(problems) > PROBLEMS.value:
+        if is_include(item) and not part.is_bare:
+            errors = _include_problems(part.document, path, item)
+            if not errors:
+                read.includes.append(read_include(item, path, before + len(read.actions)))
+        else:
+            form = SchemaForm.BATCH if part.is_bare else _form_of(item)
+            errors = _action_problems(part, path, item, form)
+            if not errors:
+                read.actions.append(_action_template(part, item, path, form))
+        read.problems.extend(errors)
+        if len(read.problems) > PROBLEMS.value:
             break
-        if not errors:
-            actions.append(_action_template(part, item, path, form))
-    return tuple(actions), problems
+    return read
+
+
+def included_problems(playbook: Playbook) -> Iterator[Problem]:
+    """Yield a problem for each thing that an included file must not have."""
+    document = playbook.document
+    if playbook.is_bare:
+        message = "a bare batch cannot be included; put the list under `actions:`"
+        yield document.problem(message, INCLUDE, ())
+    for key in document.data if isinstance(document.data, dict) else ():
+        if key in NOT_INCLUDED:
+            message = f"`{key}` is for the playbook that includes this file; move it there"
+            yield document.problem(message, INCLUDE, (key,), at_key=True)
 
 
 def _group_templates(
@@ -472,6 +527,17 @@ def _action_problems(
     return [
         reference_problem(document, (*path, *below), reference, message, "undefined-variable")
         for below, reference, message in islice(invalid_references(item), PROBLEMS.value + 1)
+    ]
+
+
+def _include_problems(document: Document, path: Path, item: Mapping[str, Any]) -> list[Problem]:
+    findings = [
+        Finding((*path, *below), message, "value", at_key)
+        for below, message, at_key in islice(include_errors(item), PROBLEMS.value + 1)
+    ]
+    return problems_of(document, findings) or [
+        reference_problem(document, (*path, *below), reference, message, "undefined-variable")
+        for below, reference, message in islice(wrong_references(item), PROBLEMS.value + 1)
     ]
 
 

@@ -575,11 +575,14 @@ _DECLARATION: Schema = {
     },
     **_conditions(),
 }
+VALUE: Schema = MappingProxyType({"anyOf": [*_SINGLE_VALUE, *ROWS]})
+"""The schema of the value of a variable."""
+
 VARIABLE: Schema = MappingProxyType(
     {
         "if": {"type": "object"},
         "then": _DECLARATION,
-        "else": {"anyOf": [*_SINGLE_VALUE, *ROWS]},
+        "else": dict(VALUE),
     }
 )
 """The schema of an entry of `vars`: a value, or the declaration of a variable."""

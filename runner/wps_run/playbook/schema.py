@@ -18,14 +18,14 @@ from wps_run.input_limits import VARIABLE_COUNT
 from wps_run.playbook.expectations import EXPECT, EXPECT_SCHEMA, NO_SLASH_EXPECTATIONS
 from wps_run.playbook.foreach import DATA_FILE_SCHEMA, FOR_EACH_SCHEMA
 from wps_run.playbook.groups import GROUPS, GROUPS_SCHEMA, NO_SLASH_GROUPS
+from wps_run.playbook.includes import INCLUDE, INCLUDE_SCHEMA
 from wps_run.playbook.options import (
     ACCESS_OPTIONS,
-    CELL,
     CONFIGURATION_KEYS,
     ENVIRONMENT_NAME_PATTERN,
     OPTIONS,
     PLAYBOOK_KEYS,
-    ROWS,
+    VALUE,
     VARIABLE_PATTERN,
 )
 from wps_run.playbook.selection import TAGS, TAGS_SCHEMA
@@ -64,6 +64,9 @@ NO_SLASH = "namesWithoutSlash"
 _FOR_EACH = "forEach"
 """The definition of the rows of an action. The schema of one action has no references."""
 
+_ITEM = "item"
+"""The definition of an item of `actions`: an action, or the include of a file."""
+
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 
 
@@ -84,14 +87,14 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
             "actions": {
                 "type": "array",
                 "description": "The actions, in the order in which they run.",
-                "items": {"$ref": "#/definitions/action"},
+                "items": {"$ref": f"#/definitions/{_ITEM}"},
             },
             EXPECT: dict(EXPECT_SCHEMA),
             FINALLY: {
                 "type": "array",
                 "description": "Actions that run at the end of the run, after all other actions "
                 "and after `expect`, also if one of these failed or the run was interrupted.",
-                "items": {"$ref": "#/definitions/action"},
+                "items": {"$ref": f"#/definitions/{_ITEM}"},
             },
         },
         "if": {
@@ -108,7 +111,7 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
                 FINALLY: {"type": "array", "items": {"$ref": f"#/definitions/{NO_SLASH}"}},
             },
         },
-        "definitions": _definitions(actions, SchemaForm.TEMPLATE),
+        "definitions": _item_definitions(actions) | _definitions(actions, SchemaForm.TEMPLATE),
     }
 
 
@@ -147,7 +150,7 @@ def configuration_schema() -> Json:
         "description": "Set variables, in place of those of the playbook.",
         "maxProperties": VARIABLE_COUNT.value,
         "propertyNames": {"pattern": VARIABLE_PATTERN},
-        "additionalProperties": {"anyOf": [*CELL["anyOf"][:-1], *ROWS]},
+        "additionalProperties": dict(VALUE),
     }
     return {
         "$schema": _DRAFT,
@@ -286,6 +289,34 @@ def names_without_slash(actions: Actions) -> tuple[str, ...]:
         field for action in actions.values() for field in action.fields_in(FieldLocation.PATH)
     ]
     return tuple(dict.fromkeys(field.name for field in fields if field.is_name))
+
+
+def _item_definitions(actions: Actions) -> Json:
+    """Return the schemas that tell an action and an include from each other by their keys.
+
+    The last one is for an item that has neither key yet: an editor suggests both.
+    """
+    include = dict(INCLUDE_SCHEMA)
+    neither = {
+        "type": "object",
+        "required": ["actionName"],
+        "properties": {
+            "actionName": _any_name(actions, SchemaForm.TEMPLATE),
+            INCLUDE: include["properties"][INCLUDE],
+        },
+    }
+    return {
+        _ITEM: {
+            "if": _with(INCLUDE),
+            "then": {"$ref": f"#/definitions/{INCLUDE}"},
+            "else": {
+                "if": _with("actionName"),
+                "then": {"$ref": "#/definitions/action"},
+                "else": neither,
+            },
+        },
+        INCLUDE: include,
+    }
 
 
 def _definitions(actions: Actions, form: SchemaForm) -> Json:

@@ -211,7 +211,8 @@ class PlaybookValidator:
     ) -> Action | Finding:
         """Return the action that `actionName` names, or what is wrong with the name."""
         if "actionName" not in mapping:
-            message, key = messages.no_action_name(mapping, self._actions)
+            in_batch = form is SchemaForm.BATCH
+            message, key = messages.no_action_name(mapping, self._actions, in_batch=in_batch)
             return Finding((key,) if key else (), message, "missing-action-name", bool(key))
         name = mapping["actionName"]
         path = ("actionName",)

@@ -201,19 +201,31 @@ def missing_problems(
     declarations: Mapping[str, Declaration],
     variables: Variables,
     used: Collection[str],
+    entry: tuple[Document, Path] | None = None,
 ) -> Iterator[Problem]:
-    """Yield a problem for each declared variable that needs a value and has none."""
+    """Yield a problem for each declared variable that needs a value and has none.
+
+    Args:
+        document: The document that declares the variables.
+        declarations: The declarations.
+        variables: The values.
+        used: The names of the variables that are used.
+        entry: The entry that includes the document, or None.
+    """
     for name in sorted(variables.unset - variables.wrong):
         declaration = declarations[name]
         if not (declaration.required or name in used):
             continue
         purpose = f" ({declaration.description})" if declaration.description else ""
-        yield document.problem(
-            f"the variable `{name}`{purpose} has no value; give {_flag(name, declaration)}",
-            "missing-variable",
-            ("vars", name),
-            at_key=True,
-        )
+        what = f"the variable `{name}`{purpose} has no value"
+        flag = _flag(name, declaration)
+        if entry:
+            including, path = entry
+            message = f"{what} in this file; add `vars: {{{name}: …}}`, or give {flag}"
+            yield including.problem(message, "missing-variable", (*path, "include"))
+        else:
+            message = f"{what}; give {flag}"
+            yield document.problem(message, "missing-variable", ("vars", name), at_key=True)
 
 
 def _flag(name: str, declaration: Declaration) -> str:
@@ -405,6 +417,21 @@ class VariableScope:
         scope: VariableScope = copy(self)
         scope.live = live
         scope.parts = {part: inner.with_live(live) for part, inner in self.parts.items()}
+        return scope
+
+    def with_parts(self, parts: Mapping[object, "VariableScope"]) -> "VariableScope":
+        """Return the scope of a playbook whose included parts have these scopes."""
+        scope: VariableScope = copy(self)
+        scope.parts = parts
+        problems = (problem for inner in parts.values() for problem in inner.problems)
+        scope.problems = tuple(dict.fromkeys((*self.problems, *problems)))
+        return scope
+
+    def of_part(self, variables: Variables, inputs: Inputs) -> "VariableScope":
+        """Return the scope of an included part, which has other variables and files."""
+        scope: VariableScope = copy(self)
+        scope.variables, scope.unset = variables.values, variables.unset
+        scope.problems, scope.inputs = variables.problems, inputs
         return scope
 
     def of(self, part: object) -> "VariableScope":

@@ -181,6 +181,7 @@ def _validate(
     used: set[str] = set()
     has_syntax_error = False
     counts: Counter[Severity] = Counter()
+    known: set[Problem] = set()
     for file in files:
         if counts[Severity.ERROR] > input_limits.ALL_PROBLEMS.value:
             break
@@ -202,7 +203,7 @@ def _validate(
         except UsageError as error:
             unreadable.append(error)
             continue
-        problems += _within_limit(found, counts)
+        problems += _within_limit(found, counts, known)
     unused = () if has_syntax_error else find_unused_assignments(assigned, used)
     return Findings(
         limited([*unused, *problems], input_limits.ALL_PROBLEMS.value),
@@ -212,11 +213,20 @@ def _validate(
     )
 
 
-def _within_limit(found: Iterable[Problem], counts: Counter[Severity]) -> Iterator[Problem]:
-    """Yield the problems up to the limit of their severity, so that warnings hide no errors."""
+def _within_limit(
+    found: Iterable[Problem], counts: Counter[Severity], known: set[Problem]
+) -> Iterator[Problem]:
+    """Yield the problems up to the limit of their severity, so that warnings hide no errors.
+
+    Those that are `known` are left out: a file may be included by several others.
+    """
     for problem in found:
+        itself = problem._replace(related=None)
+        if itself in known:
+            continue
         counts[problem.severity] += 1
         if counts[problem.severity] <= input_limits.ALL_PROBLEMS.value + 1:
+            known.add(itself)
             yield problem
 
 
