@@ -1,6 +1,6 @@
 """Plan a run: playbooks with their variables, hubs and options, ready to be run."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -32,7 +32,12 @@ from wps_run.playbook.selection import (
     require_tags,
     unknown_start,
 )
-from wps_run.playbook.shard_conflicts import PlanPart, require_commuting
+from wps_run.playbook.shard_conflicts import (
+    LockConflict,
+    PlanPart,
+    find_conflict,
+    require_commuting,
+)
 from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import (
     SelectedActions,
@@ -359,13 +364,23 @@ def plan(
         _refuse_in_shards(plans)
         if selection.is_by_index:
             plans = [replace(plan, total=sum(1 for _ in plan.steps())) for plan in plans]
-        require_commuting(
-            [
-                PlanPart(plan.playbook, plan.hub_key, partial(plan.steps, all_shards=True))
-                for plan in plans
-            ]
-        )
+        require_commuting(_parts(plans), shard.count)
     return tuple(plans)
+
+
+def find_shard_conflict(plans: Sequence[Plan], count: int) -> LockConflict | None:
+    """Find the first two actions for which so many shards of these plans cannot run at once.
+
+    What is in `finally` does not count, since it runs when all shards have ended.
+    """
+    return find_conflict(_parts(plan for plan in plans if not plan.is_final), count)
+
+
+def _parts(plans: Iterable[Plan]) -> list[PlanPart]:
+    return [
+        PlanPart(plan.playbook, plan.hub_key, partial(plan.steps, all_shards=True))
+        for plan in plans
+    ]
 
 
 def _problems_of(

@@ -136,7 +136,11 @@ def test_plan_with_conflicting_actions_is_refused(wps_run: Script, folder: Path)
     assert process.stderr.startswith(
         "p.yaml:6:18: error: `sendToGroup group=red` does not commute with "
     )
-    assert "`addUserToGroup userId=u0 group=red` from m.csv:2" in process.stderr
+    shard = shard_number({"group": "red"}, 2)
+    other = next(
+        n for n in range(ROWS) if shard_number({"userId": f"u{n}", "group": "red"}, 2) != shard
+    )
+    assert f"`addUserToGroup userId=u{other} group=red` from m.csv:{other + 2}" in process.stderr
     column = PLAYBOOK.splitlines()[4].index("addUserToGroup") + 1
     assert f"at p.yaml:5:{column}:" in process.stderr
     assert not (folder / "x.journal").exists()

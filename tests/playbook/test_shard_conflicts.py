@@ -15,6 +15,7 @@ from wps_run.actions.table import ACTIONS
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.shard_conflicts import HashMarks, PlanPart, find_conflict, require_commuting
+from wps_run.playbook.shards import shard_of
 from wps_run.playbook.steps import Step, make_steps
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, format_problem
@@ -64,9 +65,15 @@ def part(actions: Sequence[dict[str, Any]], hub: str = "chat", first: int = 0) -
     )
 
 
-def numbers(parts: Sequence[PlanPart], hashed: Keyed = hash) -> tuple[int, int] | None:
+SHARDS = 999_999
+"""So many that different targets of these tests are in different shards."""
+
+
+def numbers(
+    parts: Sequence[PlanPart], hashed: Keyed = hash, count: int = SHARDS
+) -> tuple[int, int] | None:
     """The indexes of the two steps that conflict."""
-    conflict = find_conflict(parts, hashed)
+    conflict = find_conflict(parts, count, hashed)
     return (conflict.first.step.index, conflict.second.step.index) if conflict else None
 
 
@@ -106,31 +113,69 @@ def test_what_commutes_with_itself_may_name_one_target_twice(name: str) -> None:
         *("closeClientConnection", "closeGroupConnections", "closeUserConnections"),
     ],
 )
-def test_what_does_not_commute_with_itself_may_name_each_target_once(name: str) -> None:
-    """Messages to one target keep their order; only the first reason of a close is received."""
+def test_what_does_not_commute_with_itself_may_name_one_target_twice(name: str) -> None:
+    """One shard has all messages to a target, in their order, and all its closes."""
     assert numbers([part([act(name, n) for n in range(50)])]) is None
-    assert numbers([part([act(name, n) for n in (0, 1, 2, 3, 1, 0)])]) == (1, 4)
+    assert numbers([part([act(name, n) for n in (0, 1, 2, 3, 1, 0)])]) is None
+    assert numbers([part([act(name)]), part([act(name)], first=1)]) is None
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["sendToAll", "closeAllConnections", "addConnectionsToGroups", "removeConnectionsFromGroups"],
-)
-def test_what_overlaps_with_nothing_may_only_be_alone(name: str) -> None:
-    """A plan of one action has no order."""
+def test_a_join_and_a_leave_of_one_member_are_in_one_shard() -> None:
+    """So a playbook may remove someone from a group and add them again."""
+    leave, join = act("removeUserFromGroup"), act("addUserToGroup")
+
+    assert numbers([part([leave, join, act("addUserToGroup", 1)])]) is None
+    assert numbers([part([leave, join, act("addUserToGroup", 1, group="g0")])]) == (0, 2)
+
+
+@pytest.mark.parametrize("name", ["sendToAll", "closeAllConnections"])
+def test_what_goes_to_the_whole_hub_may_only_be_with_its_like(name: str) -> None:
+    """One shard has all of them."""
     assert numbers([part([act(name)])]) is None
-    assert numbers([part([act(name), act(name)])]) == (0, 1)
+    assert numbers([part([act(name), act(name)])]) is None
     assert numbers([part([act("addUserToGroup"), act(name)])]) == (0, 1)
     assert numbers([part([act(name), act("addUserToGroup")])]) == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["addConnectionsToGroups", "removeConnectionsFromGroups"])
+def test_what_has_a_filter_may_only_be_alone(name: str) -> None:
+    """A plan of one action has no order."""
+    other = {**act(name), "filter": "userId eq 'v'"}
+
+    assert numbers([part([act(name)])]) is None
+    assert numbers([part([act(name), other])]) == (0, 1)
+    assert numbers([part([act("addUserToGroup"), act(name)])]) == (0, 1)
+
+
+def test_actions_of_one_shard_may_have_an_order() -> None:
+    """Whether two targets are in one shard depends on the number of shards."""
+    actions = [act("addUserToGroup"), act("sendToGroup")]
+    shards = [
+        [shard_of(step.action, step.values, count) for step in part(actions).steps()]
+        for count in range(1, 30)
+    ]
+    counts = {len(set(numbers)) for numbers in shards}
+
+    assert counts == {1, 2}
+    for count, (first, second) in enumerate(shards, start=1):
+        assert (numbers([part(actions)], count=count) is None) is (first == second)
+
+
+def test_a_conflict_names_the_first_action_of_another_shard() -> None:
+    """Those of its own shard keep their order."""
+    actions = [act("sendToGroup"), act("sendToGroup", 1), act("sendToGroup"), act("addUserToGroup")]
+
+    assert numbers([part(actions)]) == (0, 3)
+    assert numbers([part([*actions[1:3], act("removeUserFromGroup"), actions[3]])]) == (1, 2)
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (act("addUserToGroup"), act("removeUserFromGroup")),
+        (act("addUserToGroup"), act("removeUserFromGroup", group="g1")),
         (act("addUserToGroup"), act("sendToGroup")),
         (act("sendToUser"), act("addUserToGroup")),
-        (act("grantPermission"), act("revokePermission")),
+        (act("grantPermission"), act("revokePermission", targetName="g1")),
         (act("addUserToGroup", 1), act("removeUserFromAllGroups", 2)),
         (act("addUserToGroup", 1), act("closeUserConnections", 2)),
         (act("addUserToGroup", 1), act("sendToGroup", 2, filter="'x' in groups")),
@@ -151,7 +196,7 @@ def test_two_actions_whose_order_matters_conflict_either_way(
 
 def test_playbooks_of_one_hub_are_one_plan_and_those_of_two_hubs_are_not() -> None:
     """The service does not tell `Chat` from `chat`."""
-    join, leave = [act("addUserToGroup")], [act("removeUserFromGroup")]
+    join, leave = [act("addUserToGroup")], [act("removeUserFromGroup", group="g1")]
 
     assert numbers([part(join), part(leave, "room", first=1)]) is None
     assert numbers([part(join), part(leave, "CHAT", first=1)]) == (0, 1)
@@ -174,7 +219,7 @@ def test_the_conflict_names_both_actions_with_place_name_and_target() -> None:
     )
 
     with pytest.raises(PlaybookError) as caught:
-        require_commuting([plan_part])
+        require_commuting([plan_part], 2)
 
     (problem,) = caught.value.problems
     assert format_problem(problem) == (
@@ -190,8 +235,8 @@ def test_the_conflict_names_both_actions_with_place_name_and_target() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "reason"),
     [
-        (act("sendToAll"), act("sendToAll"), "in the hub chat, such actions run in the playbook's"),
-        (act("sendToUser"), act("sendToUser"), "each `send` to one user, here `u0`, runs in the"),
+        (act("addUserToGroup"), act("sendToAll"), "in the hub chat, such actions run in the"),
+        (act("addUserToGroup"), act("sendToUser"), "`join` and `send` of one user, here `u0`, run"),
         (
             act("addUserToGroup", 1),
             act("sendToGroup", 2, filter="'x' in groups"),
@@ -204,11 +249,11 @@ def test_the_conflict_names_its_reason(
     first: dict[str, Any], second: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(PlaybookError, match=re.escape(reason)):
-        require_commuting([part([first, second])])
+        require_commuting([part([first, second])], SHARDS)
 
 
 def test_plan_whose_actions_commute_is_accepted() -> None:
-    require_commuting([part([act("addUserToGroup"), act("sendToUser", 1)])])
+    require_commuting([part([act("addUserToGroup"), act("sendToUser", 1)])], 4)
 
 
 def test_many_joins_are_known_to_commute_without_reading_a_row() -> None:
@@ -222,7 +267,7 @@ def test_many_joins_are_known_to_commute_without_reading_a_row() -> None:
     def unread() -> Any:
         raise AssertionError("the rows were read")
 
-    assert find_conflict([PlanPart(playbook, "chat", unread)]) is None
+    assert find_conflict([PlanPart(playbook, "chat", unread)], 4) is None
 
 
 ACTS = st.builds(act, st.sampled_from(sorted(EXAMPLES)), st.integers(0, 3))
@@ -233,18 +278,21 @@ USES = st.lists(ACTS, min_size=1, max_size=6) | st.lists(
 )  # fmt: skip
 
 
-@given(actions=USES, few=st.sampled_from([1, 2, 1 << 60]))
-def test_a_plan_is_refused_exactly_when_two_of_its_actions_do_not_commute(
-    actions: list[dict[str, Any]], few: int
+@given(actions=USES, few=st.sampled_from([1, 2, 1 << 60]), count=st.sampled_from([1, 2, 3, SHARDS]))
+def test_a_plan_is_refused_exactly_when_two_actions_of_different_shards_do_not_commute(
+    actions: list[dict[str, Any]], few: int, count: int
 ) -> None:
     """Held to every pair by itself; and whatever keys share a hash."""
     plan_part = part(actions)
     every = list(plan_part.steps())
+    shards = [shard_of(step.action, step.values, count) for step in every]
     conflicting = [
-        (one.index, other.index) for one, other in combinations(every, 2) if not overlap(one, other)
+        (one.index, other.index)
+        for one, other in combinations(every, 2)
+        if not overlap(one, other) and shards[one.index] != shards[other.index]
     ]
 
-    result = numbers([plan_part], lambda key: hash(key) % few)
+    result = numbers([plan_part], lambda key: hash(key) % few, count)
 
     assert result in conflicting if conflicting else result is None
     assert (
@@ -255,21 +303,21 @@ def test_a_plan_is_refused_exactly_when_two_of_its_actions_do_not_commute(
 @given(keys=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3000))
 def test_marks_remember_the_first_mark_of_every_key(keys: list[int]) -> None:
     """As a dictionary would, while the table grows."""
-    marks, expected = HashMarks(), dict[int, int]()
+    marks, expected = HashMarks(), dict[int, tuple[int, int]]()
 
     for number, key in enumerate(keys):
         tag = key % 2**56
-        assert marks.set_default(key, number % 254 + 1) == expected.get(tag, 0)
-        expected.setdefault(tag, number % 254 + 1)
+        assert marks.set_default(key, number % 254 + 1, number) == expected.get(tag, (0, 0))
+        expected.setdefault(tag, (number % 254 + 1, number))
 
-    assert all(marks.set_default(key, 1) == expected[key % 2**56] for key in keys)
+    assert all(marks.set_default(key, 1, 1) == expected[key % 2**56] for key in keys)
 
 
-def test_a_key_takes_at_most_24_bytes() -> None:
+def test_a_key_takes_at_most_36_bytes() -> None:
     """What the documents promise."""
     marks = HashMarks()
 
     for key in range(100_000):
-        marks.set_default(key * 0x9E3779B97F4A7C15, 1)
+        marks.set_default(key * 0x9E3779B97F4A7C15, 1, 1)
 
-    assert marks.size <= 24 * 100_000
+    assert marks.size <= 36 * 100_000

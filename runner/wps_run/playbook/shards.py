@@ -43,16 +43,17 @@ class Shard:
 
     def ownership(self, action: Action) -> Callable[[Mapping[str, Any]], bool]:
         """Return the function that decides from an action's values whether the shard owns it."""
-
-        def is_owned(values: Mapping[str, Any]) -> bool:
-            target = {name: values[name] for name in action.targets if name in values}
-            return shard_number(target, self.count) == self.number
-
-        return is_owned
+        return lambda values: shard_of(action, values, self.count) == self.number
 
     def limit_rate(self, options: RunOptions) -> RunOptions:
         """Return the options with this shard's part of the rate."""
         return replace(options, rate=options.rate and options.rate / self.count)
+
+
+def shard_of(action: Action, values: Mapping[str, Any], count: int) -> int:
+    """Return the number of the shard that owns an action with these values."""
+    target = {name: values[name] for name in action.targets if name in values}
+    return shard_number(target, count)
 
 
 def shard_number(target: Mapping[str, Value], count: int) -> int:
