@@ -202,11 +202,10 @@ class Plan:
         return replace(self, playbook=playbook, total=0, selected=0, plan_total=0)
 
     @property
-    def selected_playbook(self) -> Playbook:
-        """Its phase of the playbook without the actions that are left out."""
+    def selected_actions(self) -> tuple[ActionTemplate, ...]:
+        """The actions of the playbook that are not left out."""
         numbered = enumerate(self.playbook.actions)
-        actions = (template for number, template in numbered if number not in self.left_out)
-        return self.playbook._replace(actions=tuple(actions), finally_actions=())
+        return tuple(template for number, template in numbered if number not in self.left_out)
 
     def stopping_actions(self, on_error: str) -> frozenset[int]:
         """Return the indexes of the playbook's actions whose failure stops the run.
@@ -502,7 +501,7 @@ def _refuse_in_shards(plans: Sequence[Plan]) -> None:
         PlaybookError: There are such rows, or there is `finally`.
     """
     for plan in plans:
-        for template in plan.selected_playbook.actions if plan.is_final else ():
+        for template in plan.selected_actions if plan.is_final else ():
             message = (
                 f"a shard does not know when the others end, so it cannot run `{FINALLY}`; put "
                 "these actions into a playbook of its own, and run it when all shards have ended"
@@ -524,7 +523,12 @@ def _refuse_in_shards(plans: Sequence[Plan]) -> None:
 
 def find_warnings(plans: Sequence[Plan]) -> tuple[Problem, ...]:
     """Return the warnings about rows, and about live groups that earlier actions may change."""
-    run = (PlaybookOfRun(plan.selected_playbook, plan.scope, plan.hub_key) for plan in plans)
+    run = (
+        PlaybookOfRun(
+            plan.playbook._replace(actions=plan.selected_actions), plan.scope, plan.hub_key
+        )
+        for plan in plans
+    )
     of_rows = (warning for plan in plans for warning in plan.check.warnings)
     return (*limited(find_late_changes(run)), *of_rows)
 

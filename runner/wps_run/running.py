@@ -39,6 +39,7 @@ from wps_run.execution.scheduler import BATCH
 from wps_run.execution.stop import Stop
 from wps_run.journal.fingerprint import (
     ACTIONS_PART,
+    SELECTION_PART,
     SHARD_PART,
     actions_content,
     fingerprint,
@@ -335,11 +336,9 @@ def fingerprint_of(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -
         salt: The salt of the journal.
     """
     parts: dict[str, str | Iterable[bytes]] = {
-        ACTIONS_PART: actions_content(ACTIONS.values(), API_VERSION)
+        ACTIONS_PART: actions_content(ACTIONS.values(), API_VERSION),
+        **_carried_out(plans),
     }
-    shard = next((plan.shard for plan in plans), None)
-    if shard:
-        parts[SHARD_PART] = str(shard)
     for number, (plan, endpoint) in enumerate(zip(plans, endpoints, strict=True), start=1):
         # Only the file name: from another folder it is the same playbook.
         file = Path(plan.playbook.document.file).name
@@ -372,6 +371,17 @@ def _file_parts(plan: Plan, playbook: str) -> dict[str, str | Iterable[bytes]]:
         for name, path in inputs.paths.items() if isinstance(inputs, Files) else ():
             contents[f"the file {name} of {owner}"] = _chunks(path)
     return contents
+
+
+def _carried_out(plans: Sequence[Plan]) -> dict[str, str]:
+    """Return which part of the plans is carried out, for a digest; nothing for all of it."""
+    parts: dict[str, str] = {}
+    for plan in plans[:1]:  # it is the same for all of them
+        if plan.shard:
+            parts[SHARD_PART] = str(plan.shard)
+        if plan.selection:
+            parts[SELECTION_PART] = plan.selection.content
+    return parts
 
 
 def _live_rows(plan: Plan) -> Iterator[bytes]:

@@ -84,9 +84,13 @@ def _destructive_effects(plan: Plan, resumption: Resumption | None) -> Counter[t
     actions = {
         number: item
         for number, item in enumerate(plan.playbook.actions)
-        if item.action.is_destructive or item.prunes
+        if (item.action.is_destructive or item.prunes) and number not in plan.left_out
     }
-    if resumption is None and not any(item.prunes for item in actions.values()):
+    if (
+        resumption is None
+        and not plan.selection.is_by_index
+        and not any(item.prunes for item in actions.values())
+    ):
         return Counter((item.action.name, "action") for item in actions.values())
     effects: Counter[tuple[str, str]] = Counter()
     closing: set[int] = set()

@@ -41,14 +41,17 @@ from wps_run.playbook.options import (
     ENDPOINT,
     HEADER,
     HUB,
+    SELECTION_OPTIONS,
     SETTINGS,
+    TAG_OPTIONS,
+    Option,
     RunOptions,
     flagged_options,
     merge_options,
     override_values,
     parse_duration,
 )
-from wps_run.playbook.selection import NO_SELECTION, parse_selection
+from wps_run.playbook.selection import parse_selection
 from wps_run.playbook.shards import SHARD_VARIABLE, SHARDS_VARIABLE, resolve_shard
 from wps_run.problems import JournalError, SettingsError, UsageError
 from wps_run.redaction import Secrets, mask_secrets
@@ -81,43 +84,20 @@ def run_options(command: Decorated) -> Decorated:
     )
     for option in reversed(options):
         command = option(command)
-    return variable_options(selection_options(tag_options(command)))
+    return variable_options(_selecting(command, SELECTION_OPTIONS))
 
 
 def tag_options(command: Decorated) -> Decorated:
     """Add `--tags` and `--skip-tags`."""
-    command = click.option(
-        "--skip-tags",
-        multiple=True,
-        metavar="TAG[,TAG…]",
-        help="Leave out actions and expectations that have one of these tags. Repeatable.",
-    )(command)
-    return click.option(
-        "--tags",
-        multiple=True,
-        metavar="TAG[,TAG…]",
-        help="Select only actions and expectations that have one of these `tags`. Repeatable.",
-    )(command)
+    return _selecting(command, TAG_OPTIONS)
 
 
-def selection_options(command: Decorated) -> Decorated:
-    """Add `--only` and `--start-at`."""
-    command = click.option(
-        "--start-at",
-        metavar="NAME",
-        help="Leave out the steps before the first action with this `name`.",
-    )(command)
-    return click.option(
-        "--only",
-        multiple=True,
-        metavar="N[,N..M…]",
-        help="Select only the steps with these indexes, as `wps-run plan` shows them: 3,7..12. "
-        "Repeatable.",
-    )(command)
-
-
-SELECTION_FLAGS = ("--tags", "--skip-tags", "--only", "--start-at")
-"""The options that select a part of the plan."""
+def _selecting(command: Decorated, options: Sequence[Option]) -> Decorated:
+    metavars = {"--only": "3,7..12", "--start-at": "NAME"}
+    for option in reversed(options):
+        metavar = metavars.get(str(option.flag), "TAG,…")
+        command = override_option(option, metavar=metavar)(command)
+    return command
 
 
 def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
@@ -156,10 +136,8 @@ def overrides_from(values: Mapping[str, Any]) -> RunOverrides:
             else None
         ),
         selection=parse_selection(
-            values["tags"], values["skip_tags"], values.get("only", ()), values.get("start_at")
-        )
-        if "tags" in values
-        else NO_SELECTION,
+            *(values.get(parameter_name(option)) for option in SELECTION_OPTIONS)
+        ),
     )
 
 
@@ -390,6 +368,41 @@ def plan_command(context: click.Context, plan: click.Command) -> str:
     return shlex.join(words)
 
 
+def without_selection(
+    context: click.Context,
+    given: "KeptOptions",
+    journal: str,
+    selection: str,
+    recorded: "KeptOptions",
+    *,
+    is_restarted: bool,
+) -> "KeptOptions":
+    """Return the options of a resumed run without those that select: it keeps its selection.
+
+    Args:
+        context: The context of the command.
+        given: What `given_options` returned.
+        journal: The name of the journal in messages.
+        selection: The selection of its run, or "".
+        recorded: The options in the journal.
+        is_restarted: Whether the same command was started again, which repeats its options.
+
+    Raises:
+        UsageError: The command line has such an option.
+    """
+    flags = {str(option.flag): parameter_name(option) for option in SELECTION_OPTIONS}
+    for flag, name in flags.items():
+        is_repeated = is_restarted and given.get(flag) == recorded.get(flag)
+        is_given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if is_given and not is_repeated:
+            part = f"with the selection {selection}" if selection else "of all actions"
+            raise UsageError(
+                f"`{journal}` is the journal of a run {part}, which it keeps when it is resumed; "
+                f"leave out {flag}, or start a new run with another journal"
+            )
+    return {flag: value for flag, value in given.items() if flag not in flags}
+
+
 def reused_values(
     context: click.Context, recorded: "KeptOptions", given: "KeptOptions", journal: str
 ) -> dict[str, Any]:
@@ -406,7 +419,13 @@ def reused_values(
         UsageError: The file of an option cannot be read again.
     """
     options = dict(_kept_options(context.command))
-    values: dict[str, Any] = {}
+    # A resumed run keeps its selection, also that it had none.
+    values: dict[str, Any] = {
+        name: options[str(option.flag)].process_value(context, None)
+        for option in SELECTION_OPTIONS
+        if context.get_parameter_source(name := parameter_name(option))
+        is ParameterSource.ENVIRONMENT
+    }
     for name, value in recorded.items():
         if name in given or name in {VARIABLES, CONFIRMED, HUB_SETTING, FILE_NAME}:
             continue

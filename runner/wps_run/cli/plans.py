@@ -1,6 +1,6 @@
 """Make the plans of a command line, and show the warnings about them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from wps_run import checking, planning
 from wps_run.cli.errors import show_warnings
@@ -33,8 +33,7 @@ def make_plans(
         SettingsError: No hub is named, or a setting cannot be used.
         ReadError: A live group cannot be read.
     """
-    show_warnings(checking.find_run_warnings(playbooks, assigned))
-    plans = planning.plan(playbooks, overrides, default_hub=default_hub)
+    plans = make_first_plans(playbooks, overrides, assigned, default_hub=default_hub)
     warnings = planning.find_warnings(plans)
     show_warnings(warnings)
     if read_live and any(plan.live_groups for plan in plans):
@@ -47,13 +46,42 @@ def make_plans(
     return plans
 
 
+def make_first_plans(
+    playbooks: Sequence[Playbook],
+    overrides: RunOverrides,
+    assigned: Iterable[str],
+    *,
+    default_hub: str = "",
+) -> tuple[Plan, ...]:
+    """Check playbooks and plan them without reading live groups; show warnings about playbooks.
+
+    There are none about actions that are left out. Arguments and errors are those of `make_plans`.
+    """
+    if not overrides.selection:  # else only the plan says which actions are left out
+        show_warnings(checking.find_run_warnings(playbooks, assigned))
+    plans = planning.plan(playbooks, overrides, default_hub=default_hub)
+    if overrides.selection:
+        show_warnings(checking.find_run_warnings([*_selected_playbooks(plans)], assigned))
+    return plans
+
+
+def _selected_playbooks(plans: Sequence[Plan]) -> Iterator[Playbook]:
+    """Yield the playbooks without the actions that are left out."""
+    final = (plan.selected_actions for plan in plans if plan.is_final)
+    for plan in plans:
+        playbook = plan.playbook
+        if not plan.is_final:
+            yield playbook._replace(
+                actions=plan.selected_actions,
+                finally_actions=next(final) if playbook.finally_actions else (),
+            )
+
+
 def _note_empty_shard(plans: Sequence[Plan]) -> None:
     """Write a note to stderr if a shard has no actions, which is not an error."""
     shard = next((plan.shard for plan in plans), None)
     if shard and not any(plan.total for plan in plans):
-        plan_total = sum(plan.plan_total for plan in plans)
-        actions = "action" if plan_total == 1 else "actions"
-        show_message(
-            Label.NOTE,
-            f"shard {shard} is empty (the plan has {plan_total} {actions}); nothing to do",
-        )
+        total = sum(plan.selected for plan in plans)
+        actions = "action" if total == 1 else "actions"
+        has = "the selection has" if plans[0].selection else "the plan has"
+        show_message(Label.NOTE, f"shard {shard} is empty ({has} {total} {actions}); nothing to do")

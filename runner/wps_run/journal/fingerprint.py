@@ -17,6 +17,9 @@ from wps_run.problems import JournalError
 SHARD_PART = "the shard"
 """The part in which the shards of one plan differ."""
 
+SELECTION_PART = "the selection of the actions"
+"""The part that says which steps of the plan are carried out."""
+
 ACTIONS_PART = "the actions of wps-run"
 """The part that says what actions send."""
 

@@ -486,6 +486,39 @@ YES = Option(
 ACCESS_OPTIONS = (ENDPOINT, HEADER, SETTINGS, CA_BUNDLE, ALLOW_ENV, YES)
 """Options that no playbook has: where requests and secrets go, and whether that is asked."""
 
+TAG_OPTIONS = (
+    Option(
+        "tags",
+        "Select only the actions and expectations that have one of these `tags`. Repeatable; "
+        "several are separated by commas.",
+        _TEXTS,
+        flag="--tags",
+    ),
+    Option(
+        "skip-tags",
+        "Leave out the actions and expectations that have one of these `tags`, likewise.",
+        _TEXTS,
+        flag="--skip-tags",
+    ),
+)
+SELECTION_OPTIONS = (
+    *TAG_OPTIONS,
+    Option(
+        "only",
+        "Select only the steps with these indexes, as `wps-run plan` shows them. Repeatable; "
+        "several are separated by commas.",
+        _TEXTS,
+        flag="--only",
+    ),
+    Option(
+        "start-at",
+        "Leave out the steps before the first action that has this `name`.",
+        _STRING,
+        flag="--start-at",
+    ),
+)
+"""Options that select a part of the plan. A resumed run keeps those that it had."""
+
 CONFIGURATION_KEYS: Mapping[str, Option] = MappingProxyType(
     {
         option.key: option

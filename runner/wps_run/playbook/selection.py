@@ -68,6 +68,11 @@ class Selection:
         )
 
     @property
+    def content(self) -> str:
+        """All of it as a text, to compare."""
+        return repr((sorted(self.tags), sorted(self.skip_tags), self.only, self.start_at))
+
+    @property
     def is_by_index(self) -> bool:
         """Whether the index of a step counts, not only its tags."""
         return bool(self.only) or self.start_at is not None
@@ -110,12 +115,12 @@ _SHOWN = 80
 
 
 def parse_selection(
-    tags: Iterable[str] = (),
-    skip_tags: Iterable[str] = (),
-    only: Iterable[str] = (),
+    tags: Iterable[str] | None = None,
+    skip_tags: Iterable[str] | None = None,
+    only: Iterable[str] | None = None,
     start_at: str | None = None,
 ) -> Selection:
-    """Read the flags of a command line, each of whose values is a list with commas.
+    """Read the options of a command line; each value of the first three is a list with commas.
 
     Raises:
         UsageError: A value is not valid; says what to write.
@@ -123,9 +128,9 @@ def parse_selection(
     if start_at == "":
         raise UsageError("--start-at is empty; write the `name` of an action")
     return Selection(
-        frozenset(_split("--tags", tags)),
-        frozenset(_split("--skip-tags", skip_tags)),
-        tuple(_merged(map(_parse_range, _split("--only", only)))),
+        frozenset(_split("--tags", tags or ())),
+        frozenset(_split("--skip-tags", skip_tags or ())),
+        tuple(_merged(map(_parse_range, _split("--only", only or ())))),
         start_at,
     )
 

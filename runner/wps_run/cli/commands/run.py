@@ -52,6 +52,7 @@ from wps_run.cli.options import (
     reused_values,
     run_options,
     settings_options,
+    without_selection,
 )
 from wps_run.cli.plans import make_plans
 from wps_run.cli.progress import Progress, ProgressMode, ProgressTracker, choose_mode
@@ -241,6 +242,14 @@ def command(**values: Any) -> int:
     recorded = (history.options if history else None) or {}
     given = given_options(context, recorded if history else None)
     if history and journal.resume:
+        given = without_selection(
+            context,
+            given,
+            journal.resume,
+            history.run.selection,
+            recorded,
+            is_restarted=journal.resume_if_exists,
+        )
         reused = reused_values(context, recorded, given, journal.resume)
         configuration = recorded_configuration(history, {**values, **reused}, journal.resume)
         values = {**with_configuration(values, configuration), **reused}

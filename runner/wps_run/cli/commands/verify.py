@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
-from wps_run import checking, planning
+from wps_run import planning
 from wps_run.cli.commands.run import run_and_report
 from wps_run.cli.configuration import FILE, configured
-from wps_run.cli.errors import show_warnings
 from wps_run.cli.inputs import (
     read_inputs,
     variable_options,
@@ -18,6 +17,7 @@ from wps_run.cli.inputs import (
 from wps_run.cli.journals import JournalOptions
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import hub_options, overrides_from, tag_options
+from wps_run.cli.plans import make_first_plans
 from wps_run.cli.progress import ProgressMode
 from wps_run.cli.report_files import report_option, report_paths
 from wps_run.cli.run_output import RunContext, RunOutput
@@ -63,14 +63,15 @@ def command(**values: Any) -> int:
     )
     reports = report_paths(values["reports"], values["playbooks"])
     playbooks = read_inputs(values["playbooks"])
-    show_warnings(
-        checking.find_run_warnings(playbooks, [name for name, _ in values["assignments"]])
-    )
-    plans = tuple(
-        plan.without_actions() for plan in planning.plan(playbooks, overrides) if not plan.is_final
-    )
+    plans = make_first_plans(playbooks, overrides, [name for name, _ in values["assignments"]])
+    plans = tuple(plan.without_actions() for plan in plans if not plan.is_final)
     if not any(plan.expectations for plan in plans):
-        raise UsageError("nothing was checked; the playbook has no `expect`")
+        has = (
+            f"has no `expect` that fits {plans[0].selection}"
+            if plans[0].selection
+            else "has no `expect`"
+        )
+        raise UsageError(f"nothing was checked; the playbook {has}")
     endpoints = [*map(ServiceAccess.of(values).endpoint, plans)]
     hosts = [endpoint.host for endpoint in endpoints]
     run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
