@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import pkgutil
+import select
 import socket
 import sys
 from importlib import import_module
@@ -21,29 +22,54 @@ def serve(requests: socket.socket) -> None:
 
     Return in the new processes only.
 
-    A request has the arguments, the folder and the environment, and three open files that become
-    stdin, stdout and stderr.
+    A request has the arguments, the folder, the environment, and Python code to run before the
+    command; and four open files: three that become stdin, stdout and stderr, and a socket for the
+    replies.
     """
+    commands: dict[int, tuple[int, socket.socket]] = {}  # by a descriptor of its process
     while True:
-        message, files, _, _ = socket.recv_fds(requests, 1 << 20, 3)
-        if not message:
-            raise SystemExit
-        child = os.fork()
-        if not child:
-            requests.close()
-            for stream, file in enumerate(files):
-                os.dup2(file, stream)
+        ready, _, _ = select.select([requests.fileno(), *commands], [], [])
+        for descriptor in ready:
+            if descriptor != requests.fileno():
+                os.close(descriptor)
+                report_end(*commands.pop(descriptor))
+                continue
+            message, files, _, _ = socket.recv_fds(requests, 1 << 20, 4)
+            if not message:
+                raise SystemExit
+            child = os.fork()
+            if not child:
+                for other, (_, replies) in commands.items():
+                    os.close(other)
+                    replies.close()
+                requests.close()
+                become_command(message, files)
+                return
+            for file in files[:3]:
                 os.close(file)
-            sys.argv, folder, environment = json.loads(message)
-            os.chdir(folder)
-            os.environ.clear()
-            os.environ.update(environment)
-            return
-        for file in files:
-            os.close(file)
-        requests.send(str(child).encode())
-        _, status = os.waitpid(child, 0)
-        requests.send(str(os.waitstatus_to_exitcode(status)).encode())
+            replies = socket.socket(fileno=files[3])
+            replies.send(str(child).encode())
+            commands[os.pidfd_open(child)] = child, replies
+
+
+def become_command(message: bytes, files: list[int]) -> None:
+    """Take over the files, arguments, folder and environment of a request, and run its code."""
+    for number, file in enumerate(files[:3]):
+        os.dup2(file, number)
+    for file in files:
+        os.close(file)
+    sys.argv, folder, environment, code = json.loads(message)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    exec(code, {})  # noqa: S102 -- the test's own
+
+
+def report_end(child: int, replies: socket.socket) -> None:
+    """Reply with the exit code of a process that has ended."""
+    _, status = os.waitpid(child, 0)
+    with replies:
+        replies.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
 if __name__ == "__main__":

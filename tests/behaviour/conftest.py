@@ -6,10 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import Self
 
 import pytest
 
@@ -27,21 +27,31 @@ class ForkedCommand:
 
     Attributes:
         returncode: How it ended, as in `Popen`.
+        stdout: A pipe from its stdout.
+        stderr: A pipe from its stderr.
 
     Args:
-        receive: Waits for its exit code.
-        process: The ID of its process.
-        out: Where its stdout goes.
-        err: Where its stderr goes.
+        replies: Receives its process, and its exit code when it has ended.
+        stdout: The descriptor of its stdout.
+        stderr: The descriptor of its stderr.
     """
 
-    def __init__(
-        self, receive: Callable[[], int], process: int, out: IO[bytes], err: IO[bytes]
-    ) -> None:
-        self._receive = receive
-        self._process = process
-        self._streams = (out, err)
-        self.returncode = 0
+    def __init__(self, replies: socket.socket, stdout: int, stderr: int) -> None:
+        self.returncode: int | None = None
+        self.stdout, self.stderr = (
+            open(descriptor, encoding="utf-8")  # noqa: PTH123, SIM115 -- a descriptor
+            for descriptor in (stdout, stderr)
+        )
+        self._replies = replies
+        self._process = self._receive()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self.returncode is None:
+            self.kill()
+            self.communicate()
 
     def kill(self) -> None:
         """Kill it."""
@@ -51,20 +61,23 @@ class ForkedCommand:
         """Send it a signal."""
         os.kill(self._process, number)
 
-    def communicate(self) -> tuple[str, str]:
-        """Wait for its end; return its stdout and stderr."""
-        try:
-            self.returncode = self._receive()
-        except BaseException:  # also the timeout of a test
-            self.kill()
-            self._receive()
-            raise
-        texts = []
-        for stream in self._streams:
-            with stream:
-                stream.seek(0)
-                texts.append(stream.read().decode())
-        return texts[0], texts[1]
+    def communicate(self, timeout: float = TIMEOUT) -> tuple[str, str]:
+        """Wait for its end; return what is left in its stdout and stderr."""
+        self._replies.settimeout(timeout)
+        with self._replies, self.stdout, self.stderr, ThreadPoolExecutor(2) as readers:
+            texts = [readers.submit(stream.read) for stream in (self.stdout, self.stderr)]
+            try:
+                self.returncode = self._receive()
+            except BaseException:  # also the timeout of a test
+                self.kill()
+                self.returncode = -signal.SIGKILL
+                raise
+        return texts[0].result(), texts[1].result()
+
+    def _receive(self) -> int:
+        reply = self._replies.recv(16)
+        assert reply, "the server of commands ended"
+        return int(reply)
 
 
 class CommandServer:
@@ -75,7 +88,6 @@ class CommandServer:
 
     def __init__(self) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._requests.settimeout(TIMEOUT)
         with theirs:
             file = Path(__file__).with_name("command_server.py")
             self._process = subprocess.Popen(
@@ -88,24 +100,35 @@ class CommandServer:
             )
 
     def start(
-        self, command: Command, stdin: bytes, folder: Path, environment: Mapping[str, str]
+        self,
+        command: Command,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        stdin: bytes = b"",
+        code: str = "",
     ) -> ForkedCommand:
-        """Start a command; the next one can start when it has ended."""
-        request = json.dumps([list(map(str, command)), str(folder), dict(environment)]).encode()
-        reader, writer = os.pipe()
-        with open(reader, "rb") as input_pipe:  # noqa: PTH123 -- a descriptor
-            with open(writer, "wb") as writing:  # noqa: PTH123 -- a descriptor
-                writing.write(stdin)
-            out, err = (tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115 -- read when it ends
-            files = [input_pipe.fileno(), out.fileno(), err.fileno()]
-            socket.send_fds(self._requests, [request], files)
-        return ForkedCommand(self.receive, self.receive(), out, err)
+        """Start a command.
 
-    def receive(self) -> int:
-        """Wait for the next number that the server replies with."""
-        reply = self._requests.recv(16)
-        assert reply, "the server of commands ended"
-        return int(reply)
+        Args:
+            command: The command with its arguments.
+            folder: Its current folder.
+            environment: Its environment.
+            stdin: What it reads, at most `PIPE_SIZE` bytes.
+            code: Python code to run before the command.
+        """
+        request = json.dumps([list(map(str, command)), str(folder), dict(environment), code])
+        replies, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        replies.settimeout(TIMEOUT)
+        pipes = [os.pipe() for _ in range(3)]
+        os.write(pipes[0][1], stdin)
+        os.close(pipes[0][1])
+        with theirs:
+            files = [pipes[0][0], pipes[1][1], pipes[2][1]]
+            socket.send_fds(self._requests, [request.encode()], [*files, theirs.fileno()])
+        for file in files:
+            os.close(file)
+        return ForkedCommand(replies, pipes[1][0], pipes[2][0])
 
     def stop(self) -> None:
         """Stop the server."""
@@ -165,8 +188,9 @@ def wps_run(script: Path, tmp_path: Path, command_server: CommandServer | None) 
             code = completed.returncode
             out, err = completed.stdout.decode(), completed.stderr.decode()
         else:
-            forked = command_server.start(command, given, tmp_path, variables)
+            forked = command_server.start(command, tmp_path, variables, stdin=given)
             out, err = forked.communicate()
+            assert forked.returncode is not None
             code = forked.returncode
         return subprocess.CompletedProcess(command, code, out, err)
 

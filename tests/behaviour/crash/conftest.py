@@ -181,24 +181,10 @@ class Folder:
         self.idempotent = {step.index for step in steps if step.action.is_idempotent}
         assert len(set(self.requests)) == len(self.requests)
 
-    def start(
-        self, server: RecordingServer, *args: str, limit: int = 0, code: str = ""
-    ) -> subprocess.Popen[str]:
-        """Start a run.
-
-        Args:
-            server: The server.
-            args: The arguments of wps-run.
-            limit: The maximum size of its files in bytes, or 0.
-            code: Python code to run before the command.
-        """
-        command = [str(self._script)]
-        if limit:
-            code = LIMITED.format(limit)
-        if code:
-            command = [sys.executable, "-c", code + ENTRY]
+    def start(self, server: RecordingServer, *args: str) -> subprocess.Popen[str]:
+        """Start a run as a user does."""
         return subprocess.Popen(
-            [*command, *args, *OPTIONS],
+            [self._script, *args, *OPTIONS],
             cwd=self.path,
             env=environment_of(server),
             stdout=subprocess.PIPE,
@@ -206,24 +192,34 @@ class Folder:
             text=True,
         )
 
-    def fork(self, server: RecordingServer, *args: str) -> Any:
-        """Start a run that need not import the package; return a `ForkedCommand` or `Popen`."""
-        if self._command_server is None:
+    def fork(self, server: RecordingServer, *args: str, code: str = "") -> Any:
+        """Start a run that need not import the package; return a `ForkedCommand` or `Popen`.
+
+        Args:
+            server: The server.
+            args: The arguments of wps-run.
+            code: Python code to run before the command.
+        """
+        if self._command_server is not None:
+            command = [self._script, *args, *OPTIONS]
+            return self._command_server.start(command, self.path, environment_of(server), code=code)
+        if not code:
             return self.start(server, *args)
-        command = [self._script, *args, *OPTIONS]
-        return self._command_server.start(command, b"", self.path, environment_of(server))
+        return subprocess.Popen(
+            [sys.executable, "-c", code + ENTRY, *args, *OPTIONS],
+            cwd=self.path,
+            env=environment_of(server),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def run(
-        self, server: RecordingServer, *args: str, limit: int = 0, code: str = ""
+        self, server: RecordingServer, *args: str, code: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run and wait for the end."""
-        process: Any
-        if limit or code:
-            with self.start(server, *args, limit=limit, code=code) as process:
-                out, err = process.communicate(timeout=40)
-        else:
-            process = self.fork(server, *args)
-            out, err = process.communicate()
+        with self.fork(server, *args, code=code) as process:
+            out, err = process.communicate(timeout=40)
         server.wait_until_idle()
         return subprocess.CompletedProcess(args, process.returncode, out, err)
 
@@ -260,10 +256,6 @@ def environment_of(server: RecordingServer) -> Mapping[str, str]:
     return {**os.environ, "WebPubSubConnectionString": setting}
 
 
-LIMITED = """\
-import resource
-resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
-"""
 ENTRY = """
 from wps_run.cli.main import entry
 raise SystemExit(entry())

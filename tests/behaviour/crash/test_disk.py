@@ -14,6 +14,10 @@ from wps_run.problems import JournalError
 
 CONCURRENCY = 16
 CONCURRENT = ("--mode", "concurrent", "--concurrency", str(CONCURRENCY))
+LIMITED = """\
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
+"""
 
 
 def test_journal_without_its_first_line_cannot_be_resumed(folder: Any, server: Any) -> None:
@@ -72,10 +76,10 @@ def test_second_run_with_the_same_journal_is_refused(folder: Any, server: Any) -
     refusals = []
     arrived = threading.Event()
     server.trigger_at, server.trigger, server.holds_responses = 1, arrived.set, True
-    with folder.start(server, "p.yaml", "--journal", "j") as first:
+    with folder.fork(server, "p.yaml", "--journal", "j") as first:
         assert arrived.wait(20)
         for args in (("--resume", "j"), ("p.yaml", "--journal", "j")):
-            with folder.start(server, *args) as process:
+            with folder.fork(server, *args) as process:
                 out, err = process.communicate(timeout=40)
             refusals.append((process.returncode, out, err))
         first.kill()
@@ -104,7 +108,7 @@ def test_device_is_no_journal(folder: Any, server: Any, option: str, device: str
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
 def test_nothing_is_sent_if_the_first_line_cannot_be_written(folder: Any, server: Any) -> None:
     """No incomplete journal is left."""
-    process = folder.run(server, "p.yaml", "--journal", "j", limit=100)
+    process = folder.run(server, "p.yaml", "--journal", "j", code=LIMITED.format(100))
 
     assert (process.returncode, process.stdout, server.request_count) == (2, "", 0)
     assert "cannot write the journal `j`: File too large" in process.stderr
@@ -115,7 +119,7 @@ def test_nothing_is_sent_if_the_first_line_cannot_be_written(folder: Any, server
 @pytest.mark.parametrize("limit", [2000, 4444, 8999])
 def test_full_disk_stops_the_run_with_correct_results(folder: Any, server: Any, limit: int) -> None:
     """Requests in flight are awaited, the rest is skipped; no send lacks its record."""
-    broken = folder.run(server, "p.yaml", "--journal", "j", *CONCURRENT, limit=limit)
+    broken = folder.run(server, "p.yaml", "--journal", "j", *CONCURRENT, code=LIMITED.format(limit))
 
     results = folder.results_of(broken)
     counts = folder.check_results(results, server)
@@ -168,16 +172,16 @@ def test_run_without_a_state_folder_continues_with_a_warning(
 def test_only_one_of_two_concurrent_resumes_runs(folder: Any, server: Any) -> None:
     """The other one is refused: nothing is sent twice."""
     server.trigger_at, server.throttled_share = 30, 0.0
-    with folder.start(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
+    with folder.fork(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
         server.trigger = process.kill
         process.communicate(timeout=40)
     server.wait_until_idle()
     is_sending = threading.Event()
     server.trigger_at, server.trigger = server.request_count + 1, is_sending.set
     server.holds_responses = True
-    with folder.start(server, "--resume", "j", *CONCURRENT) as first:
+    with folder.fork(server, "--resume", "j", *CONCURRENT) as first:
         assert is_sending.wait(timeout=20)
-        with folder.start(server, "--resume", "j", *CONCURRENT) as second:
+        with folder.fork(server, "--resume", "j", *CONCURRENT) as second:
             out, err = second.communicate(timeout=40)
         first.kill()
         first.communicate(timeout=40)

@@ -22,7 +22,7 @@ def test_interrupted_run_reports_all_results_and_resumes(
 ) -> None:
     """Nothing is unknown, also of paused actions; a resumed run does the rest once."""
     server.trigger_at, server.throttled_share = len(folder.requests) // 2, 0.3
-    with folder.start(server, "p.yaml", "--journal", "j", *args) as process:
+    with folder.fork(server, "p.yaml", "--journal", "j", *args) as process:
         server.trigger = lambda: process.send_signal(number)
         out, err = process.communicate(timeout=40)
     server.wait_until_idle()
@@ -67,7 +67,7 @@ def test_second_interrupt_ends_the_run_at_once(folder: Any, server: Any) -> None
 def test_hangup_of_a_closing_terminal_ends_a_run_once(folder: Any, server: Any) -> None:
     """The terminal and the shell both send SIGHUP. Requests in flight still end."""
     server.trigger_at = CONCURRENCY
-    with folder.start(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
+    with folder.fork(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
         server.trigger = lambda: [process.send_signal(HANGUP) for _ in range(3)]
         out, err = process.communicate(timeout=40)
     server.wait_until_idle()
@@ -81,12 +81,8 @@ def test_hangup_of_a_closing_terminal_ends_a_run_once(folder: Any, server: Any) 
 def test_ignored_hangup_does_not_end_a_run(folder: Any, server: Any) -> None:
     """As under `nohup`."""
     server.trigger_at = CONCURRENCY
-    before = signal.signal(HANGUP, signal.SIG_IGN)  # a child process inherits it
-    try:
-        process = folder.start(server, "p.yaml", "--journal", "j", *CONCURRENT)
-    finally:
-        signal.signal(HANGUP, before)
-    with process:
+    ignore = f"import signal; signal.signal({int(HANGUP)}, signal.SIG_IGN)"
+    with folder.fork(server, "p.yaml", "--journal", "j", *CONCURRENT, code=ignore) as process:
         server.trigger = lambda: process.send_signal(HANGUP)
         out, err = process.communicate(timeout=40)
     results = folder.results_of(subprocess.CompletedProcess((), process.returncode, out, err))

@@ -79,7 +79,7 @@ def test_throttled_send_is_not_in_doubt_after_a_kill(folder_of: Any, server: Any
     """It was paused between two attempts."""
     folder = folder_of(playbook=SENDS)
     server.trigger_at, server.throttled_share = 50, 1.0
-    with folder.start(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
+    with folder.fork(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
         server.trigger = process.kill
         process.communicate(timeout=40)
     server.wait_until_idle()
@@ -103,14 +103,14 @@ def test_action_in_doubt_is_never_skipped_by_a_later_part(
 ) -> None:
     """Adds may be repeated, so they are left for the next part; until then they are unknown."""
     server.trigger_at, server.holds_responses, server.throttled_share = CONCURRENCY, True, 0.0
-    with folder.start(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
+    with folder.fork(server, "p.yaml", "--journal", "j", *CONCURRENT) as process:
         server.trigger = process.kill
         process.communicate(timeout=40)
     server.wait_until_idle()
     assert server.applied.total() == CONCURRENCY
     args = ("--failed",) if how == "failed" else ()
     server.trigger_at = server.request_count + 1
-    with folder.start(server, "--resume", "j", *args) as process:
+    with folder.fork(server, "--resume", "j", *args) as process:
         server.trigger, server.holds_responses = partial(process.send_signal, signal.SIGINT), False
         out, err = process.communicate(timeout=40)
     server.wait_until_idle()
