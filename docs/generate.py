@@ -17,7 +17,14 @@ from wps_run.cli.main import COMMANDS, wps_run
 from wps_run.input_limits import LIMITS
 from wps_run.playbook.expectations import EXPECT, EXPECT_SCHEMA
 from wps_run.playbook.groups import GROUPS, GROUPS_SCHEMA
-from wps_run.playbook.options import PLAYBOOK_KEYS, Option, options_of
+from wps_run.playbook.options import (
+    ACCESS_OPTIONS,
+    CONFIGURATION_KEYS,
+    CONFIRM,
+    PLAYBOOK_KEYS,
+    Option,
+    options_of,
+)
 from wps_run.report.formats import FORMATS
 
 DOCS = Path(__file__).parent
@@ -63,6 +70,22 @@ def _row(key: str, option: Option) -> str:
     return f"| `{key}` | {option.description} | {flag} | {'yes' if option.per_action else ''} |"
 
 
+def option_table() -> str:
+    """Return the table of the options of a configuration file, with their flags and variables."""
+    rows = ["| key | meaning | flag | variable | only in a named file |", "|---|---|---|---|---|"]
+    for key, option in CONFIGURATION_KEYS.items():
+        below = (
+            [(f"{key}.{row.key}", row) for _, row in options_of(option.group)]
+            if option.group
+            else []
+        )
+        for name, row in [(key, option), *below]:
+            flag, variable = (f"`{row.flag}`", f"`{row.variable}`") if row.flag else ("", "")
+            named = "yes" if row in ACCESS_OPTIONS else "`never`" if row is CONFIRM else ""
+            rows.append(f"| `{name}` | {row.description} | {flag} | {variable} | {named} |")
+    return "\n".join([*rows, ""])
+
+
 def format_table() -> str:
     """Return the table of the formats of a run's report."""
     rows = ["| `--report` | `--output` | contents |", "|---|---|---|"]
@@ -92,9 +115,11 @@ def pages() -> dict[str, str]:
     playbooks = (DOCS / "playbooks.md").read_text("utf-8")
     reports = (DOCS / "reports.md").read_text("utf-8")
     limits = (DOCS / "limits.md").read_text("utf-8")
+    environments = (DOCS / "environments.md").read_text("utf-8")
     return {
         "actions.md": render_markdown(ACTIONS),
         "cli.md": command_line(),
+        "environments.md": replace_part(environments, "options", option_table()),
         "limits.md": replace_part(limits, "limits", limit_table()),
         "playbooks.md": replace_part(playbooks, "keys", key_table()),
         "reports.md": replace_part(reports, "formats", format_table()),

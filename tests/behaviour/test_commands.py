@@ -40,6 +40,7 @@ def test_help_of_each_command_has_an_example(wps_run: Script, name: str) -> None
 
 
 USES = {
+    "config": "config p.yaml",
     "init": "init new",
     "validate": "validate p.yaml",
     "plan": "plan p.yaml",

@@ -504,3 +504,75 @@ def test_the_schema_and_the_reader_agree(defaults: Any, environments: Any) -> No
         is_accepted = False
 
     assert Draft7Validator(configuration_schema()).is_valid(data) is is_accepted
+
+
+def test_validate_checks_every_environment_unless_one_is_chosen(
+    project: Path, command_line: CommandLine
+) -> None:
+    (project / "p.yaml").write_text(
+        "vars: {room: {enum: [lobby]}}\n"
+        "actions: [{actionName: sendToGroup, group: '${room}', data: '${unknown}'}]\n"
+    )
+
+    code, output, _ = command_line("validate", "p.yaml")
+    assert code == 1
+    assert output.count("`${unknown}` names no variable") == 1
+    assert "`room` must be `lobby`, not `launch`" in output
+    assert "(with the variables of `prod`)" in output
+    assert "launch" not in command_line("validate", "--env", "dev", "p.yaml")[1]
+    assert "launch" not in command_line("validate", "--var", "room=lobby", "p.yaml")[1]
+
+
+def test_validate_reports_a_wrong_configuration_with_the_playbooks(
+    project: Path, command_line: CommandLine
+) -> None:
+    """Once, also if it is in the folder that is checked; one that may be named is no error."""
+    code, output, _ = command_line("validate", "--env", "prd", "p.yaml")
+    assert code == 1
+    assert "`prd` is no environment of this file; did you mean `prod`?" in output
+    (project / FILE_NAME).write_text("defaults: {rate: fast}\n")
+    code, output, _ = command_line("validate", ".")
+    assert code == 1
+    assert output.count("wps-run.yaml:1:18: error: `rate` must be a number") == 1
+    assert output.endswith("2 files checked, 1 problem\n")
+    (project / FILE_NAME).unlink()
+    (project / "conf").mkdir()
+    (project / "conf" / FILE_NAME).write_text("defaults: {yes: true}\n")
+    assert command_line("validate", ".")[0] == 0
+    (project / "conf" / "ci.yaml").write_text("environments: {prod: }\n")
+    output = command_line("validate", "conf/ci.yaml")[1]
+    assert "a configuration file of wps-run" in output
+    assert "name it with --config" in output
+
+
+def test_config_shows_where_each_value_comes_from(
+    command_line: CommandLine, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WPS_RUN_TIMEOUT", "5s")
+    key = f"Endpoint=https://x.example;AccessKey={KEY};"
+    args = ["--env", "prod", "--mode", "sequential", "--var", "pin_token=1234", "--var", f"x={key}"]
+
+    code, output, _ = command_line("config", "p.yaml", *args, "--output", "json")
+
+    assert (code, KEY in output, "1234" in output) == (0, False, False)
+    record = json.loads(output)
+    found = {
+        key: (each["value"], each["source"], each["place"])
+        for key, each in {**record["options"], **record["variables"]}.items()
+    }
+    assert (record["file"], record["environment"]) == (FILE_NAME, "prod")
+    assert found["rate"] == (7, "environment prod", "wps-run.yaml:7:11")
+    assert found["retry.attempts"] == (2, "environment prod", "wps-run.yaml:8:23")
+    assert found["concurrency"] == (3, "playbook", "p.yaml:2:14")
+    assert found["mode"] == ("sequential", "flag --mode", None)
+    assert found["timeout"] == ("5s", "variable WPS_RUN_TIMEOUT", None)
+    assert found["delivery"] == ("atMostOnce", "built-in default", None)
+    assert found["confirm"] == ("destructive", "built-in default", None)
+    assert found["room"] == ("launch", "environment prod", "wps-run.yaml:10:18")
+    assert found["pin_token"] == ("***", "flag --var", None)
+    text = command_line("config", "p.yaml", *args)[1]
+    assert "environment  prod (of dev, prod)" in text
+    assert "environment prod, wps-run.yaml:7:11" in text
+    (project / FILE_NAME).write_text("defaults: {header: [X-A=GATE], confirm: always}\n")
+    text = command_line("config", "--config", FILE_NAME)[1]
+    assert 'header            ["X-A=GATE"]' in text

@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "report": "Recreate a run's report from its journal.",
         "client-url": "Print a URL with which a WebSocket client connects.",
         "serve": "Run the emulator until it is stopped.",
+        "config": "Show the options in force, and where each comes from.",
         "init": "Create a first playbook, its schema and a pre-commit hook.",
         "help": "Show the help of wps-run, or of a command.",
     }
@@ -58,8 +59,9 @@ Exit codes: 0 all actions ok, 1 some failed or were skipped, 2 nothing was sent,
 some is unknown, 129/130/143 interrupted.
 
 \b
-Environment: WPS_RUN_SHARD=K/N, or WPS_RUN_SHARDS=N with JOB_COMPLETION_INDEX, selects the shard of
-a plan to run (docs/scale-out.md).
+Environment: WPS_RUN_ENV=prod stands for --env prod, and so on; the help of a command shows which
+options have a variable. WPS_RUN_SHARD=K/N, or WPS_RUN_SHARDS=N with JOB_COMPLETION_INDEX, selects
+the shard of a plan to run (docs/scale-out.md).
 
 \b
 Shell completion:  eval "$(_WPS_RUN_COMPLETE=bash_source wps-run)"   (or zsh_source)

@@ -172,11 +172,6 @@ def read_configuration(text: str, file: str, *, is_named: bool) -> Configuration
     return Configuration(document, is_named, defaults=document.data.get(DEFAULTS) or {})
 
 
-def is_configuration(data: object) -> bool:
-    """Whether data is meant as a configuration file, not as a playbook."""
-    return isinstance(data, dict) and not {DEFAULTS, ENVIRONMENTS}.isdisjoint(data)
-
-
 def _findings(document: Document, *, is_named: bool) -> Iterator[Finding]:
     data = document.data
     if not isinstance(data, dict) or "actions" in data:

@@ -93,6 +93,10 @@ _MAPPINGS = (
         ForeignFile("a JSON Schema", keys, "name the files that it describes")
         for keys in ("$schema properties", "$schema definitions", "$schema $defs", "$schema oneOf")
     ),
+    *(
+        ForeignFile("a configuration file of wps-run", key, "name it with --config")
+        for key in ("environments", "defaults")
+    ),
 )  # fmt: skip
 """Mappings, the first that matches. None has a key of `_DISTINCTIVE`."""
 

@@ -180,7 +180,7 @@ def resolve_variables(
             _check_type(name, declaration, value)
         except _TypeError as error:
             path: Path = ("vars", name) if name in given else ("vars", name, "default")
-            position = _position_of(given.get(name))
+            position = position_of(given.get(name))
             message = f"{error}; the value is in {position}" if position else str(error)
             problem = document.problem(message, "variable-type", path, at_key=name in given)
             problems.append(problem)
@@ -190,7 +190,8 @@ def resolve_variables(
     return Variables(resolved, unset, unset & wrong, tuple(problems))
 
 
-def _position_of(value: VariableValue | None) -> Position | None:
+def position_of(value: VariableValue | None) -> Position | None:
+    """Return where a value is; None if it is of no file, or unknown."""
     if isinstance(value, ListVariable):
         return value.document.position(value.path)
     return value.position if isinstance(value, PlacedText) else None

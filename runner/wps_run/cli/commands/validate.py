@@ -3,15 +3,20 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
 from wps_run import checking, input_limits
-from wps_run.cli.configuration import FILE
+from wps_run.cli.configuration import (
+    FILE,
+    configuration_options,
+    load_configuration,
+    with_configuration,
+)
 from wps_run.cli.errors import NOTHING_SENT
 from wps_run.cli.inputs import (
     STDIN,
@@ -22,10 +27,14 @@ from wps_run.cli.inputs import (
     variable_options,
 )
 from wps_run.cli.terminal import show_message, styler_for, write
+from wps_run.playbook.configuration import FILE_NAME, Configuration, read_configuration
 from wps_run.playbook.files import require_below
 from wps_run.playbook.lint import find_unused_assignments, used_variables
+from wps_run.playbook.messages import join_names
+from wps_run.playbook.model import Playbook
 from wps_run.playbook.rows import InputError
-from wps_run.problems import PlaybookError, Problem, Severity, UsageError, limited
+from wps_run.playbook.variables import VariableValue
+from wps_run.problems import PlaybookError, Problem, Severity, UsageError, limited, sort_problems
 from wps_run.report.findings import format_text
 from wps_run.report.formats import FINDING_FORMATS, help_of
 from wps_run.text import Label, replace_invisible
@@ -60,6 +69,7 @@ class FoundFile(NamedTuple):
 @click.command("validate")
 @click.argument("paths", nargs=-1, type=FILE, metavar="PATH…")
 @dry_run_option
+@configuration_options
 @variable_options
 @click.option(
     "--binding-only",
@@ -76,14 +86,7 @@ class FoundFile(NamedTuple):
     help=f"Write the problems in this format. {help_of(FINDING_FORMATS)}.",
 )
 def command(
-    paths: tuple[str, ...],
-    assignments: tuple[tuple[str, str], ...],
-    vars_files: tuple[str, ...],
-    allow_env: tuple[str, ...],
-    form: str,
-    *,
-    binding_only: bool,
-    strict: bool,
+    paths: tuple[str, ...], form: str, *, binding_only: bool, strict: bool, **values: Any
 ) -> int:
     """Check playbooks without sending anything.
 
@@ -91,6 +94,9 @@ def command(
     *.json, *.ndjson and *.jsonl, but not *.schema.json. Bare batches of actions are checked, too.
     Nothing outside the folder is read: a symbolic link, or a file of rows, that leads out of it is
     an error.
+
+    Playbooks are checked with the variables of each environment of wps-run.yaml, unless --env
+    chooses one. This file is checked, too.
 
     In a folder, files without any key of a playbook are skipped and counted. Hidden folders,
     node_modules and virtual environments of Python are not searched.
@@ -105,16 +111,17 @@ def command(
     """
     check_count(len(paths))
     files = list(_find_files(paths))
-    variables = read_variables(assignments, vars_files)
-    assigned = [name for name, _ in assignments]
+    configurations, wrong = _configurations(values)
+    given = read_variables(values["assignments"], values["vars_files"])
+    assigned = [name for name, _ in values["assignments"]]
     check = partial(
         checking.validate,
-        variables=variables,
         binding_only=binding_only,
-        allowed_environment=allow_env,
+        allowed_environment=with_configuration(values, configurations[0])["allow_env"],
         environment=os.environ,
     )
-    found = _validate(files, check, assigned)
+    variables = {str(each.environment): {**each.variables, **given} for each in configurations}
+    found = _validate(files, partial(_check_environments, check, variables), assigned, wrong)
     problems: Sequence[Problem] = found.problems
     if strict:
         problems = [problem._replace(severity=Severity.ERROR) for problem in problems]
@@ -131,6 +138,56 @@ def command(
     if not count:
         raise UsageError("no playbook was found; name a file to check it in any case")
     return FINDINGS if any(problem.severity is Severity.ERROR for problem in problems) else 0
+
+
+def _configurations(values: Mapping[str, Any]) -> tuple[list[Configuration], Sequence[Problem]]:
+    """Return the configuration for each environment that is checked, and what is wrong with it.
+
+    Raises:
+        UsageError: The file cannot be read.
+    """
+    try:
+        chosen = load_configuration(values["config"], values["env"])
+        names = () if chosen.environment else chosen.environments
+        return [*map(chosen.of, names)] or [chosen], ()
+    except PlaybookError as error:
+        return [Configuration()], error.problems
+
+
+def _check_environments(
+    check: Callable[..., Iterable[Problem]],
+    variables: Mapping[str, Mapping[str, VariableValue]],
+    playbook: Playbook,
+    root: Path | None,
+) -> Iterator[Problem]:
+    """Yield the problems of a playbook in its environments, each once, by position.
+
+    Args:
+        check: Checks a playbook with the variables of one environment.
+        variables: Those of each environment that is checked, by its name.
+        playbook: The playbook.
+        root: The folder in which it was found, or None.
+    """
+    used = used_variables(playbook) | {
+        name for part in playbook.parts for name in part.declarations
+    }
+    found: dict[Problem, list[str]] = {}
+    checked: list[tuple[dict[str, VariableValue], Sequence[Problem]]] = []
+    for environment, values in variables.items():
+        relevant = {name: value for name, value in values.items() if name in used}
+        problems = next((found for same, found in checked if same == relevant), None)
+        if problems is None:
+            problems = tuple(check(playbook, variables=values, root=root))
+            checked.append((relevant, problems))
+        for problem in problems:
+            found.setdefault(problem, []).append(environment)
+    for problem in sort_problems(found):
+        environments = found[problem]
+        if len(environments) < len(variables):
+            names = join_names(environments, "and")
+            message = f"{problem.message} (with the variables of {names})"
+            problem = problem._replace(message=message)  # noqa: PLW2901 -- the same problem
+        yield problem
 
 
 class Findings(NamedTuple):
@@ -169,28 +226,27 @@ def _validate(
     files: Iterable[FoundFile],
     check: Callable[..., Iterable[Problem]],
     assigned: Sequence[str],
+    wrong: Sequence[Problem],
 ) -> Findings:
-    """Check the files.
+    """Check the files; the problems of the configuration file, if any, come first.
 
     Variables of the command line that no file uses come first. Which ones these are is unknown
     when a file is no YAML.
     """
-    problems: list[Problem] = []
+    problems = [*wrong]
     unreadable: list[UsageError] = []
     skipped: dict[checking.Skipped, list[str]] = {reason: [] for reason in checking.Skipped}
     used: set[str] = set()
     has_syntax_error = False
     counts: Counter[Severity] = Counter()
-    known: set[Problem] = set()
+    known = set(wrong)
     for file in files:
         if counts[Severity.ERROR] > input_limits.ALL_PROBLEMS.value:
             break
         try:
-            playbook = (
-                read_input(file.path)
-                if file.root is None
-                else checking.read_found(file.path, file.root)
-            )
+            playbook = _read(file)
+            if playbook is None:
+                continue
             if isinstance(playbook, checking.Skipped):
                 skipped[playbook].append(file.path)
                 continue
@@ -211,6 +267,22 @@ def _validate(
         skipped[checking.Skipped.OTHER],
         skipped[checking.Skipped.UNREADABLE],
     )
+
+
+def _read(file: FoundFile) -> Playbook | checking.Skipped | None:
+    """Read a playbook; of a configuration file, check it and return None.
+
+    Raises:
+        UsageError: The file cannot be read.
+        PlaybookError: It is wrong.
+    """
+    if Path(file.path).name == FILE_NAME:
+        text = checking.read_text(file.path, input_limits.CONFIGURATION, file.root)
+        read_configuration(text, os.path.normpath(file.path), is_named=True)
+        return None
+    if file.root is None:
+        return read_input(file.path)
+    return checking.read_found(file.path, file.root)
 
 
 def _within_limit(
