@@ -140,7 +140,12 @@ LIVE_CONNECTIONS = Limit(
     "connections",
     "split it into several groups",
 )
-JOURNAL_LINE = Limit("a line of a journal", 16 * MIB, "bytes", "is it a journal?")
+JOURNAL_LINE = Limit(
+    "a line of a journal, or of an approved plan", 16 * MIB, "bytes", "is it a journal?"
+)
+APPROVED_PLAN = Limit(
+    "an approved plan (`run --plan`)", 4096 * MIB, "bytes", "plan fewer steps at once"
+)
 
 LIMITS: tuple[Limit, ...] = tuple(value for value in globals().values() if isinstance(value, Limit))
 """All of them, in the order of the documentation."""

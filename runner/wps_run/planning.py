@@ -207,6 +207,10 @@ class Plan:
         numbered = enumerate(self.playbook.actions)
         return tuple(template for number, template in numbered if number not in self.left_out)
 
+    def without_live(self) -> "Plan":
+        """Return the plan without what was read of live groups, so without steps from there."""
+        return replace(self, scope=self.scope.with_live(None))
+
     def stopping_actions(self, on_error: str) -> frozenset[int]:
         """Return the indexes of the playbook's actions whose failure stops the run.
 

@@ -77,6 +77,7 @@ class WpsRunError(Exception):
      +- SettingsError    a setting or a connection string is missing or wrong
      +- UsageError       the command line or the arguments of a call are wrong
      +- JournalError     a journal cannot be written, read or resumed
+     +- ApprovalError    an approved plan cannot be read, or is not that of the run
      +- ReadError        the live state of the service cannot be read (in `state.reader`)
     """
 
@@ -99,6 +100,10 @@ class UsageError(WpsRunError):
 
 class JournalError(WpsRunError):
     """A journal cannot be written, read or resumed."""
+
+
+class ApprovalError(WpsRunError):
+    """An approved plan cannot be read, or is not that of the run. Says what has changed."""
 
 
 def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -39,6 +39,8 @@ from wps_run.execution.scheduler import BATCH
 from wps_run.execution.stop import Stop
 from wps_run.journal.fingerprint import (
     ACTIONS_PART,
+    ENDPOINT_PART,
+    ROWS_PART,
     SELECTION_PART,
     SHARD_PART,
     actions_content,
@@ -327,6 +329,13 @@ def new_salt(plans: Sequence[Plan]) -> str:
     return secrets.token_hex(16)
 
 
+def playbook_part(plan: Plan) -> str:
+    """Return the name of a playbook in the fingerprint of its run."""
+    # Only the file name: from another folder it is the same playbook.
+    file = Path(plan.playbook.document.file).name
+    return f"the playbook {file}" + (f" (number {plan.number + 1})" if plan.number else "")
+
+
 def fingerprint_of(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -> dict[str, str]:
     """Return the digests of all that a run consists of, each under the name that messages use.
 
@@ -339,22 +348,20 @@ def fingerprint_of(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -
         ACTIONS_PART: actions_content(ACTIONS.values(), API_VERSION),
         **_carried_out(plans),
     }
-    for number, (plan, endpoint) in enumerate(zip(plans, endpoints, strict=True), start=1):
-        # Only the file name: from another folder it is the same playbook.
-        file = Path(plan.playbook.document.file).name
-        playbook = f"the playbook {file}" + (f" (number {number})" if number > 1 else "")
+    for plan, endpoint in zip(plans, endpoints, strict=True):
+        playbook = playbook_part(plan)
         if plan.is_final:  # all else is of its playbook
             if plan.live_groups:
-                parts[f"the rows file of `finally` of {playbook}"] = _live_rows(plan)
+                parts[f"{ROWS_PART}`finally` of {playbook}"] = _live_rows(plan)
             continue
         parts[playbook] = plan.playbook.document.text
         parts[f"the hub of {playbook}"] = plan.hub.lower()
-        parts[f"the endpoint of {playbook}"] = endpoint
+        parts[ENDPOINT_PART + playbook] = endpoint
         for name, value in used_values(plan).items():
             content = value if isinstance(value, str) else value.digest_pieces()
             parts[f"the variable {name} of {playbook}"] = content
         if plan.live_groups:
-            parts[f"the rows file of {playbook}"] = _live_rows(plan)
+            parts[ROWS_PART + playbook] = _live_rows(plan)
         parts |= _file_parts(plan, playbook)
     return fingerprint(salt, parts)
 

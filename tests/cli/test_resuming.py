@@ -268,7 +268,7 @@ def test_every_option_of_a_run_is_kept_but_those_of_its_output_and_journal() -> 
     assert names - kept == {
         *("--output", "--report", "--quiet", "--no-progress", "--log-level", "--verbose"),
         *("--journal", "--resume-if-exists", "--no-journal", "--resume"),
-        *("--failed", "--skip-failed", "--shard", "--shards", "--var"),
+        *("--failed", "--skip-failed", "--plan", "--shard", "--shards", "--var"),
     }
 
 

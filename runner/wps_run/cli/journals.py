@@ -25,7 +25,7 @@ from wps_run.journal.format import VERSION, Header, KeptOptions, Resumed, format
 from wps_run.journal.reader import History, RecordedStatus
 from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.resume import ResumeMode, Resumption
-from wps_run.journal.rows_file import LiveGroup, read_rows
+from wps_run.journal.rows_file import LiveGroup
 from wps_run.journal.store import SUFFIX, prune, state_folder
 from wps_run.journal.writer import Journal, remove_incomplete
 from wps_run.planning import Plan, RunOverrides
@@ -131,7 +131,7 @@ def open_recorder(
     if options.resume:
         return _resume(Path(options.resume), run, plans, endpoints, options)
     if not options.is_off:
-        header, live = _header(plans, endpoints, options.kept), _live_groups(plans)
+        header, live = _header(plans, endpoints, options.kept), groups_read(plans)
         if options.file:
             journal = Journal.create(Path(options.file), header.record(run), live)
             return RunRecorder(journal, started=header.started)
@@ -240,19 +240,57 @@ def resumed_overrides(history: History, overrides: RunOverrides, journal: str) -
     Raises:
         UsageError: The journal is of another shard, or a variable must be given again.
     """
-    options = history.options or {}
-    variables = _words(options.get(VARIABLES))
-    missing = [name for name in variables if name not in overrides.variables]
+    overrides = reused_overrides(
+        history.options or {}, overrides, f"the journal `{journal}` has no values of variables"
+    )
+    return replace(overrides, shard=recorded_shard(history, overrides.shard, journal))
+
+
+def reused_overrides(
+    options: KeptOptions, overrides: RunOverrides, reason: str, command: str = ""
+) -> RunOverrides:
+    """Return overrides with the hub that an earlier command took from the settings.
+
+    Args:
+        options: The options of the earlier command.
+        overrides: Those of this command.
+        reason: Why its variables must be given again.
+        command: This command without variables; "" to say only which are missing.
+
+    Raises:
+        UsageError: A variable has no value.
+    """
+    names = words_of(options.get(VARIABLES))
+    missing = [name for name in names if name not in overrides.variables]
     if missing:
-        raise UsageError(
-            f"the journal `{journal}` has no values of variables; give them again: "
-            + " ".join(f"--var {name}=…" for name in missing)
-        )
-    environment = overrides.environment
+        given = [command, *map(variable_words, names)] if command else map(variable_words, missing)
+        raise UsageError(f"{reason}; give them again: {' '.join(given)}")
     if hub := options.get(HUB_SETTING):
-        environment = merge_settings(environment, {HUB_SETTING: str(hub)})
-    shard = recorded_shard(history, overrides.shard, journal)
-    return replace(overrides, environment=environment, shard=shard)
+        environment = merge_settings(overrides.environment, {HUB_SETTING: str(hub)})
+        return replace(overrides, environment=environment)
+    return overrides
+
+
+def variable_words(name: str) -> str:
+    """Return the words that give a variable the value that only the user has."""
+    return f"{VARIABLES} {shell_line([name])}={PLACEHOLDER}"
+
+
+def require_stdin(paths: Sequence[str], file: str, again: str) -> None:
+    """Refuse to wait at a terminal for a playbook that came from standard input.
+
+    Args:
+        paths: The playbooks of an earlier command.
+        file: Its journal or plan.
+        again: The command to which the playbook is given.
+
+    Raises:
+        UsageError: One of them came from standard input.
+    """
+    if STDIN in paths and sys.stdin is not None and sys.stdin.isatty():
+        raise UsageError(
+            f"the playbook of `{file}` came from standard input; give it again: {again}"
+        )
 
 
 def kept_options(
@@ -293,17 +331,22 @@ def resume_command(path: Path, run: RunInfo, playbooks: Sequence[str], options: 
         options: Its options. What only the user has is a placeholder.
     """
     words = ["wps-run", *(["--local"] if run.destination is Destination.LOCAL else [])]
-    words += ["--resume", _path_word(path)]
+    words += ["--resume", path_word(path)]
     words += [CONFIRMED] if CONFIRMED in options else []
-    line = _shell_line(words)
-    for name in _words(options.get(VARIABLES)):
-        line += f" {VARIABLES} {_shell_line([name])}={PLACEHOLDER}"
+    line = shell_line(words)
+    for name in words_of(options.get(VARIABLES)):
+        line += f" {variable_words(name)}"
     for name, value in options.items():
         if is_unrepeatable(value):
             line += f" {name} {PLACEHOLDER}"
         elif name == VARIABLES_FILE:
-            line += "".join(f" {name} {_shell_line([_near(file)])}" for file in _words(value))
-    line += "".join(f" {_shell_line([_path_word(playbook)])}" for playbook in playbooks)
+            line += "".join(f" {name} {shell_line([near(file)])}" for file in words_of(value))
+    return with_playbooks(line, playbooks)
+
+
+def with_playbooks(line: str, playbooks: Sequence[str]) -> str:
+    """Return a command line with its playbooks, for a shell."""
+    line += "".join(f" {shell_line([path_word(playbook)])}" for playbook in playbooks)
     return line + (f" < {STDIN_PLACEHOLDER}" if STDIN in playbooks else "")
 
 
@@ -320,24 +363,26 @@ def resume_notes(playbooks: Sequence[str], options: KeptOptions | None) -> Itera
         )
 
 
-def _words(value: object) -> tuple[str, ...]:
+def words_of(value: object) -> tuple[str, ...]:
+    """Return the values of a repeatable option that is kept, such as the names of `--var`."""
     return value if isinstance(value, tuple) else ()
 
 
-def _path_word(path: Path | str) -> str:
+def path_word(path: Path | str) -> str:
     """Return a path as an argument that is not taken for an option."""
     text = str(path)
     return f"./{text}" if text.startswith("-") and text != STDIN else text
 
 
-def _near(file: str) -> str:
-    """Return a path as it is named from the working folder if it is below it."""
+def near(file: str) -> str:
+    """Return an absolute path as it is named from the working folder if it is below it."""
     folder = _working_folder()
     is_below = folder and Path(file).is_relative_to(folder)
-    return _path_word(Path(file).relative_to(folder)) if is_below else file
+    return path_word(Path(file).relative_to(folder)) if is_below else file
 
 
-def _shell_line(words: Sequence[str]) -> str:
+def shell_line(words: Sequence[str]) -> str:
+    """Return arguments as a line for a shell."""
     if sys.platform == "win32":
         from subprocess import list2cmdline  # noqa: PLC0415 -- only Windows needs it
 
@@ -345,25 +390,22 @@ def _shell_line(words: Sequence[str]) -> str:
     return shlex.join(words)
 
 
-def _live_groups(plans: Sequence[Plan]) -> list[LiveGroup]:
+def groups_read(plans: Sequence[Plan]) -> list[LiveGroup]:
     """Return what was read for the plans, in the order of `recorded_live`."""
     return [
-        LiveGroup(plan.hub, plan.scope.secrets.mask(group), (plan.scope.live or {})[group])
+        LiveGroup(plan.hub, plan.scope.secrets.mask(group), plan.scope.live[group])
         for plan in plans
+        if plan.scope.live is not None
         for group in plan.live_groups
     ]
 
 
-def recorded_live(journal: Path, plans: Sequence[Plan]) -> tuple[LiveGroups, ...]:
-    """Return what the run of a journal read for its plans.
+def recorded_live(recorded: Iterable[LiveGroup], plans: Sequence[Plan]) -> tuple[LiveGroups, ...]:
+    """Return what was recorded of live groups, by `groups_read`, for each of the same plans.
 
-    If the plans are not those of that run, groups may be missing or be other ones. That shows in
-    the fingerprint.
-
-    Raises:
-        JournalError: The rows file is missing, cannot be read, or is damaged.
+    If they are other plans, groups may be missing or be other ones. That shows in the fingerprint.
     """
-    groups = iter(read_rows(journal))
+    groups = iter(recorded)
 
     def connections(name: str) -> tuple[LiveConnection, ...]:
         found = next(groups, None)

@@ -321,23 +321,24 @@ _NOT_KEPT = frozenset(
         *("--output", "--report", "--quiet", "--no-progress", "--log-level", "--verbose"),
         *("--journal", "--resume-if-exists", "--no-journal"),
         *("--resume", "--failed", "--skip-failed"),
+        *("--plan", "--out", "--live", "--format"),
         *("--shard", "--shards", VARIABLES),
     }
 )
-"""Options that a journal does not keep: how a run is shown, and which journal it has. Shard and
-variables have their own entries. A journal keeps all others, future ones too."""
+"""Options that a journal does not keep: how a run is shown, and which journal or plan it has. Shard
+and variables have their own entries. A journal keeps all others, future ones too."""
 
 
 def given_options(context: click.Context, recorded: "KeptOptions | None" = None) -> "KeptOptions":
-    """Return the options that a journal keeps, as the user gave them, by name.
+    """Return the options that a journal or a plan keeps, as the user gave them, by name.
 
     Files are absolute, so that they are found from another folder. Secrets are masked: a
     rehearsal does not check what a run against the service would refuse.
 
     Args:
         context: The context of the command.
-        recorded: The options of the journal that is resumed, or None. An environment variable,
-            which is for all runs, does not override them.
+        recorded: The options of the journal that is resumed, or of the plan, or None. An
+            environment variable, which is for all runs, does not override them.
     """
     parser = context.command.make_parser(context)
     parsed, _, _ = parser.parse_args(args=list(context.meta[_ARGUMENTS]))
@@ -355,6 +356,15 @@ def given_options(context: click.Context, recorded: "KeptOptions | None" = None)
         else:
             given[name] = tuple(map(kept, value)) if option.multiple else kept(value)
     return given
+
+
+def given_command(context: click.Context) -> str:
+    """Return the command line as it was given, but for variables and secrets, for a shell."""
+    words = ["wps-run", str(context.info_name)]
+    for option, group in split_arguments(context.command, context.meta[_ARGUMENTS]):
+        if option != VARIABLES:
+            words += map(_without_secrets, group)
+    return shlex.join(words)
 
 
 def plan_command(context: click.Context, plan: click.Command) -> str:
@@ -404,21 +414,26 @@ def without_selection(
 
 
 def reused_values(
-    context: click.Context, recorded: "KeptOptions", given: "KeptOptions", journal: str
+    context: click.Context,
+    recorded: "KeptOptions",
+    given: "KeptOptions",
+    file: str,
+    recorder: click.Command | None = None,
 ) -> dict[str, Any]:
     """Return the values of the recorded options that were not given again, by parameter name.
 
     Args:
-        context: The context of the command that resumes.
-        recorded: The options in the journal.
+        context: The context of the command that runs.
+        recorded: The options in the journal or the plan.
         given: What `given_options` returned.
-        journal: The name of the journal in messages.
+        file: The name of the journal or plan in messages.
+        recorder: The command that has recorded them; None for that of the context.
 
     Raises:
         JournalError: A recorded option does not exist here, or its value is invalid.
         UsageError: The file of an option cannot be read again.
     """
-    options = dict(_kept_options(context.command))
+    options = dict(_kept_options(recorder or context.command))
     # A resumed run keeps its selection, also that it had none.
     values: dict[str, Any] = {
         name: options[str(option.flag)].process_value(context, None)
@@ -430,13 +445,13 @@ def reused_values(
         if name in given or name in {VARIABLES, CONFIRMED, HUB_SETTING, FILE_NAME}:
             continue
         if name not in options:
-            raise JournalError(f"`{journal}` has the option {name}, which wps-run does not know")
+            raise JournalError(f"`{file}` has the option {name}, which wps-run does not know")
         if is_unrepeatable(value):
-            raise UsageError(f"the run of `{journal}` read {name} from a pipe; give {name} again")
+            raise UsageError(f"the run of `{file}` read {name} from a pipe; give {name} again")
         try:
             values[options[name].name or name] = options[name].process_value(context, value)
         except click.BadParameter as error:
-            raise JournalError(f"{name} in `{journal}`: {error.message}") from None
+            raise JournalError(f"{name} in `{file}`: {error.message}") from None
     return values
 
 
@@ -446,10 +461,30 @@ def is_unrepeatable(value: object) -> bool:
     return any(str(each).startswith(("/dev/fd/", "/dev/std", "/proc/")) for each in values)
 
 
+def map_files(
+    command: click.Command, options: "KeptOptions", change: Callable[[str], str]
+) -> "KeptOptions":
+    """Return kept options with changed names of files, such as relative ones.
+
+    Args:
+        command: The command that has the options.
+        options: What `given_options` returned for it.
+        change: Returns the changed name.
+    """
+    changed = dict(options)
+    for name, option in _kept_options(command):
+        value = options.get(name)
+        if isinstance(option.type, click.Path) and value and not is_unrepeatable(value):
+            changed[name] = (
+                tuple(map(change, value)) if isinstance(value, tuple) else change(str(value))
+            )
+    return changed
+
+
 def _kept_options(command: click.Command) -> Iterator[tuple[str, click.Option]]:
     for option in command.params:
         name = max(option.opts, key=len)
-        if isinstance(option, click.Option) and name not in _NOT_KEPT:
+        if isinstance(option, click.Option) and name not in _NOT_KEPT and not option.hidden:
             yield name, option
 
 

@@ -3,9 +3,10 @@
 import os
 import secrets
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -133,18 +134,26 @@ def write_whole(path: Path, pieces: Iterable[str], *, mode: int = 0o666) -> None
     Raises:
         OSError: It cannot be written.
     """
+    with replaced_file(path, mode=mode) as file:
+        # Lone surrogates are escaped as JSON does it; the other formats contain none.
+        file.writelines(piece.encode(errors="backslashreplace") for piece in pieces)
+
+
+@contextmanager
+def replaced_file(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Open a file that replaces another one at the end, if there was no exception.
+
+    Arguments and errors are those of `write_whole`.
+    """
     part = _part(path)
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        # Lone surrogates are escaped as JSON does it; the other formats contain none.
-        errors = "backslashreplace"
-        descriptor = os.open(part, flags, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors=errors, newline="\n") as file:
-            file.writelines(pieces)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(part, flags, mode), "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except OSError:
+    except BaseException:
         part.unlink(missing_ok=True)
         raise
 

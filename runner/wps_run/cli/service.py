@@ -31,6 +31,11 @@ class ServiceAccess(NamedTuple):
         """Return it from the parameters of a command; other entries are ignored."""
         return cls(values["endpoint"], values["header"], values["ca_bundle"])
 
+    @property
+    def gateway(self) -> tuple[str | None, Sequence[tuple[str, str]]]:
+        """The gateway through which requests go, and the names of its headers and settings."""
+        return self.via, self.headers
+
     def endpoint(self, plan: Plan) -> Endpoint:
         """Return where the actions of a plan are sent.
 

@@ -20,6 +20,12 @@ SHARD_PART = "the shard"
 SELECTION_PART = "the selection of the actions"
 """The part that says which steps of the plan are carried out."""
 
+ROWS_PART = "the rows file of "
+"""The beginning of the names of the parts that were read live."""
+
+ENDPOINT_PART = "the endpoint of "
+"""The beginning of the names of the parts that say where the actions are sent."""
+
 ACTIONS_PART = "the actions of wps-run"
 """The part that says what actions send."""
 

@@ -52,15 +52,16 @@ def write_rows(journal: Path, groups: Iterable[LiveGroup]) -> None:
         _remove_old(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-            file.writelines(_lines(groups))
+            file.write(_FIRST_LINE)
+            file.writelines(group_lines(groups))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise JournalError(f"cannot write the rows file `{path}`: {error.strerror}") from None
 
 
-def _lines(groups: Iterable[LiveGroup]) -> Iterator[bytes]:
-    yield _FIRST_LINE
+def group_lines(groups: Iterable[LiveGroup]) -> Iterator[bytes]:
+    """Yield the lines of groups and their connections, for `read_groups`."""
     for hub, name, connections in groups:
         head = {"type": "group", "hub": hub, "group": name, "connections": len(connections)}
         yield encode(head) + b"\n"
@@ -105,7 +106,7 @@ def read_rows(journal: Path) -> list[LiveGroup]:
         if path.exists() and not path.is_file():
             raise JournalError(f"cannot read the rows file `{path}`: it is not a file")
         with path.open("rb") as file:
-            return _read_groups(file)
+            return read_groups(_records(file))
     except FileNotFoundError:
         raise JournalError(
             f"cannot resume `{journal}`: the rows file `{path}` is missing, which has the "
@@ -120,9 +121,13 @@ def read_rows(journal: Path) -> list[LiveGroup]:
         ) from None
 
 
-def _read_groups(file: BinaryIO) -> list[LiveGroup]:
+def read_groups(records: Iterator[dict[str, Any]]) -> list[LiveGroup]:
+    """Return the groups of the records of `group_lines`.
+
+    Raises:
+        InvalidLineError: A record is not one of these, or there are too many connections.
+    """
     groups: list[LiveGroup] = []
-    records = _records(file)
     total = 0
     for head in records:
         count = head.get("connections")

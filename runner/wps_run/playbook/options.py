@@ -171,6 +171,8 @@ class Option(NamedTuple):
         flag: The command-line flag that overrides the key, or None.
         per_action: Whether an action may have the key as well.
         group: The class whose fields are the keys below this one, or None.
+        is_pace: Whether it changes how fast a run is, but not what it does, so that an approved
+            plan may run with another value.
     """
 
     key: str
@@ -183,6 +185,7 @@ class Option(NamedTuple):
     flag: str | None = None
     per_action: bool = False
     group: type | None = None
+    is_pace: bool = False
 
     @property
     def variable(self) -> str:
@@ -239,14 +242,14 @@ def _option(key: str, summary: str, schema: Schema, **details: Any) -> Any:  # n
     return field(default=default, metadata={"option": option})
 
 
-def _group(key: str, summary: str, group: type) -> Any:  # noqa: ANN401 -- the same
+def _group(key: str, summary: str, group: type, **details: Any) -> Any:  # noqa: ANN401 -- the same
     """Make the field of an option whose value is a mapping of further options."""
     properties = {
         option.key: {**option.schema, "description": option.description}
         for _, option in options_of(group)
     }
     schema = {"type": "object", "additionalProperties": False, "properties": properties}
-    return _option(key, summary, MappingProxyType(schema), group=group)
+    return _option(key, summary, MappingProxyType(schema), group=group, **details)
 
 
 def options_of(options_type: type) -> Iterator[tuple[str, Option]]:
@@ -305,6 +308,7 @@ class RunOptions:
         default=16,
         parse=int,
         flag="--concurrency",
+        is_pace=True,
     )
     on_error: OnError = _option(
         "onError",
@@ -338,6 +342,7 @@ class RunOptions:
         MappingProxyType({"type": "number", "minimum": LOWEST_RATE, "maximum": HIGHEST_RATE}),
         without_default="no limit",
         flag="--rate",
+        is_pace=True,
     )
     timeout: float = _option(
         "timeout",
@@ -347,6 +352,7 @@ class RunOptions:
         parse=parse_duration,
         flag="--timeout",
         per_action=True,
+        is_pace=True,
     )
     on_missing: OnMissing = _option(
         "onMissing",
@@ -379,7 +385,10 @@ class RunOptions:
         per_action=True,
     )
     retry: RetryOptions = _group(
-        "retry", "Set how often and after which pause an action is retried.", RetryOptions
+        "retry",
+        "Set how often and after which pause an action is retried.",
+        RetryOptions,
+        is_pace=True,
     )
 
 

@@ -413,8 +413,8 @@ class VariableScope:
         self.parts = parts
         self._refusals: dict[str, str | None] = {}
 
-    def with_live(self, live: LiveGroups) -> "VariableScope":
-        """Return the scope with the groups that were read. Both have the same files."""
+    def with_live(self, live: LiveGroups | None) -> "VariableScope":
+        """Return the scope with the groups that were read, if any. Both have the same files."""
         scope: VariableScope = copy(self)
         scope.live = live
         scope.parts = {part: inner.with_live(live) for part, inner in self.parts.items()}

@@ -15,8 +15,10 @@ from wps_run.cli.inputs import (
     read_inputs,
 )
 from wps_run.cli.options import (
+    RecordingCommand,
     ca_bundle_option,
     gateway_options,
+    given_options,
     overrides_from,
     run_options,
     settings_options,
@@ -38,7 +40,7 @@ NO_HUB = "HUB"
 """The placeholder for a hub that only the settings of a run name."""
 
 
-@click.command("plan")
+@click.command("plan", cls=RecordingCommand)
 @click.argument("playbooks", nargs=-1, type=FILE, metavar="PLAYBOOK…")
 @dry_run_option
 @click.option(
@@ -53,6 +55,13 @@ NO_HUB = "HUB"
 @ca_bundle_option
 @run_options
 @click.option(
+    "--out",
+    type=FILE,
+    metavar="FILE",
+    help="Write the plan to this file as well, for `wps-run run --plan FILE`, which runs it only "
+    "if nothing has changed. It has targets and digests, but no messages and no secrets.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(list(PLAN_FORMATS)),
@@ -60,18 +69,23 @@ NO_HUB = "HUB"
     show_default=True,
     help=f"Print the plan in this format. {help_of(PLAN_FORMATS)}.",
 )
-def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any) -> None:
+def command(
+    playbooks: tuple[str, ...], form: str, out: str | None, *, live: bool, **options: Any
+) -> None:
     """Show each step and its request without sending anything.
 
     Also shows the start of each message, and which earlier steps each step waits for. Needs no
     setting; without a hub, the paths contain HUB. Rows from live groups (`forEach: {group: …}`, and
     `prune`) have steps only with --live, which reads the groups.
 
+    With --out, the plan needs the hub. It has the endpoint as well if the settings are there.
+
     \b
     Examples:
       wps-run plan playbooks/group-setup.yaml
       wps-run plan --live --hub chat playbook.yaml
       wps-run plan --hub chat --format curl playbook.yaml > playbook.sh
+      wps-run plan --out plan.wps playbook.yaml
     """
     options = configured(options)
 
@@ -81,11 +95,14 @@ def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any
         return ServiceAccess.of(options).live_groups(plans)
 
     row = PLAN_FORMATS[form]
-    is_placeholder_allowed = not live and form != "curl"
+    is_placeholder_allowed = not live and out is None and form != "curl"
+    read = read_inputs(playbooks)
+    overrides = overrides_from(options)
+    assigned = [name for name, _ in options["assignments"]]
     plans = make_plans(
-        read_inputs(playbooks),
-        overrides_from(options),
-        [name for name, _ in options["assignments"]],
+        read,
+        overrides,
+        assigned,
         default_hub=NO_HUB if is_placeholder_allowed else "",
         read_live=read_live if live else None,
     )
@@ -93,15 +110,38 @@ def command(playbooks: tuple[str, ...], form: str, *, live: bool, **options: Any
         _require_exportable(plans, form, obstacle_of)
     if form != "text":
         use_utf8_stdout()
-    reporter = row.new_reporter()
+    if out is None:
+        _show(plans, form, _record_nothing)
+        return
+    from wps_run.cli import plan_files  # noqa: PLC0415 -- it loads aiohttp
+    from wps_run.cli.journals import kept_options  # noqa: PLC0415 -- it loads aiohttp
+    from wps_run.cli.service import ServiceAccess  # noqa: PLC0415 -- it loads aiohttp
+
+    context = click.get_current_context()
+    kept = kept_options(given_options(context), {}, overrides, assigned, read)
+    access = ServiceAccess.of(options)
+    with plan_files.open_plan_file(out, plans, kept, access, context.command, live=live) as file:
+        _show(plans, form, file.add)
+    run = plan_files.run_command(out, plans, kept)
+    show_message(Label.HINT, f"to run it when it is approved: {run}")
+
+
+def _record_nothing(_: Step) -> None:
+    """Without a file, steps are only shown."""
+
+
+def _show(plans: Sequence[Plan], form: str, record: Callable[[Step], object]) -> None:
+    """Show plans in a format, and record each step."""
+    reporter = PLAN_FORMATS[form].new_reporter()
     columns = columns_of(sys.stdout) if sys.stdout.isatty() else None
     expectations = [each for plan in plans for each in plan.expectations]
     click.echo(reporter.begin(planning.run_info(plans, Destination.PLAN), columns), nl=False)
     for entry in _entries(plans):
-        click.echo(
-            reporter.unread(entry) if isinstance(entry, UnreadAction) else reporter.step(entry),
-            nl=False,
-        )
+        if isinstance(entry, UnreadAction):
+            click.echo(reporter.unread(entry), nl=False)
+        else:
+            record(entry)
+            click.echo(reporter.step(entry), nl=False)
     click.echo(reporter.end(expectations), nl=False)
     if form == "binding":
         _note_what_is_left_out(plans)

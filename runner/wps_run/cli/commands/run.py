@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from wps_run import planning, reading, running
+from wps_run.approval import ApprovedPlan
 from wps_run.cli.configuration import (
     FILE,
     configuration_of,
     configured,
+    load_configuration,
     override_option,
     with_configuration,
 )
 from wps_run.cli.confirmation import confirm
 from wps_run.cli.errors import report_error
-from wps_run.cli.inputs import (
-    STDIN,
-    read_inputs,
-)
+from wps_run.cli.inputs import read_inputs
 from wps_run.cli.journals import (
     JournalOptions,
     kept_options,
     recorded_configuration,
     recorded_live,
     recorded_paths,
+    require_stdin,
     resume_command,
     resumed_overrides,
     resumption_of,
@@ -44,7 +44,9 @@ from wps_run.cli.options import (
     RehearsalArguments,
     ca_bundle_option,
     gateway_options,
+    given_command,
     given_options,
+    map_files,
     overrides_from,
     plan_command,
     rehearsal_arguments,
@@ -54,6 +56,7 @@ from wps_run.cli.options import (
     settings_options,
     without_selection,
 )
+from wps_run.cli.plan_files import approved_arguments, require_approved
 from wps_run.cli.plans import make_plans
 from wps_run.cli.progress import Progress, ProgressMode, ProgressTracker, choose_mode
 from wps_run.cli.report_files import (
@@ -67,11 +70,14 @@ from wps_run.execution.result import ExpectationResult, SkipReason, Status
 from wps_run.execution.run_info import Destination
 from wps_run.execution.stop import Stop
 from wps_run.execution.summary import Summary
+from wps_run.journal.format import KeptOptions
+from wps_run.journal.reader import History
 from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.resume import Resumption
+from wps_run.journal.rows_file import read_rows
 from wps_run.journal.store import MOST_JOURNALS
 from wps_run.journal.writer import read_journal
-from wps_run.planning import Plan
+from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.expectations import Expectation
 from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.options import CONFIRM, CONNECTION, YES, Confirmation
@@ -108,6 +114,7 @@ class RunArguments:
     resume: str | None
     failed: bool
     skip_failed: bool
+    plan_file: str | None
     reports: tuple[str, ...]
     confirm: str | None
     yes: bool
@@ -143,11 +150,9 @@ class RunArguments:
 def _point_to_plan(context: click.Context, _: click.Parameter, value: object) -> None:
     """Reject the options with which other tools only show what they would do."""
     if value and not context.resilient_parsing:
-        from wps_run.cli.commands.plan import command as plan  # noqa: PLC0415 -- rarely needed
-
         raise UsageError(
             "--dry-run and --check are a command of their own, which sends nothing: "
-            + plan_command(context, plan)
+            + plan_command(context, _plan())
         )
 
 
@@ -200,6 +205,14 @@ def _point_to_plan(context: click.Context, _: click.Parameter, value: object) ->
     is_flag=True,
     help="With --resume: do not retry the action whose failure stopped the run.",
 )
+@click.option(
+    "--plan",
+    "plan_file",
+    type=FILE,
+    metavar="FILE",
+    help="Run what `wps-run plan --out FILE` has planned, and nothing if anything has changed "
+    "since. Playbooks and options are those of the plan; give --var again.",
+)
 @override_option(CONFIRM)
 @override_option(YES)
 @click.option(
@@ -239,22 +252,10 @@ def command(**values: Any) -> int:
     args = RunArguments.of(values)
     journal = args.journal_options()
     history = read_journal(Path(journal.resume)) if journal.resume else None
-    recorded = (history.options if history else None) or {}
-    given = given_options(context, recorded if history else None)
-    if history and journal.resume:
-        given = without_selection(
-            context,
-            given,
-            journal.resume,
-            history.run.selection,
-            recorded,
-            is_restarted=journal.resume_if_exists,
-        )
-        reused = reused_values(context, recorded, given, journal.resume)
-        configuration = recorded_configuration(history, {**values, **reused}, journal.resume)
-        values = {**with_configuration(values, configuration), **reused}
-    else:
-        values = configured(values)
+    approved = _approved_plan(args, journal)
+    recorded = _recorded_options(history, approved)
+    given = _given_options(recorded, journal, history)
+    values = _in_force(values, given, recorded or {}, journal, history=history, approved=approved)
     args = RunArguments.of(values)
     simulation = rehearsal_arguments(
         args.faults, args.fault_seed, args.absent, args.seed, local=args.local
@@ -263,30 +264,24 @@ def command(**values: Any) -> int:
     context.with_resource(
         logging_to_stderr(args.log_level, verbose=args.verbose, secrets=overrides.secrets)
     )
-    paths = args.playbooks
-    if history and journal.resume:
-        overrides = resumed_overrides(history, overrides, journal.resume)
-        paths = paths or recorded_paths(history)
-        if STDIN in paths and not args.playbooks and sys.stdin is not None and sys.stdin.isatty():
-            raise UsageError(
-                f"the playbook of `{journal.resume}` came from standard input; give it again: "
-                + resume_command(Path(journal.resume), history.run, paths, recorded)
-            )
-    needed = filter(None, (*paths, args.journal, args.resume, args.seed))
+    overrides, paths = _arguments_of(args.playbooks, overrides, journal, history, approved)
+    needed = filter(None, (*paths, args.journal, args.resume, args.seed, args.plan_file))
     reports = report_paths(args.reports, needed)
     playbooks = read_inputs(paths)
     assigned = [name for name, _ in values["assignments"]]
-    kept = kept_options(given, recorded, overrides, assigned, playbooks)
+    kept = kept_options(given, recorded or {}, overrides, assigned, playbooks)
     kept = {**configuration_of(values).kept(), **kept}
     journal = replace(journal, kept=kept)
 
     def read_live(plans: Sequence[Plan]) -> Sequence[LiveGroups]:
         if journal.resume:
-            return recorded_live(Path(journal.resume), plans)
-        return _live_groups(args, plans, simulation)
+            return recorded_live(read_rows(Path(journal.resume)), plans)
+        return _live_groups(args, plans, simulation, approved)
 
     default_hub = planning.LOCAL_HUB if args.local else ""
     plans = make_plans(playbooks, overrides, assigned, default_hub=default_hub, read_live=read_live)
+    if approved:
+        require_approved(approved, plans, None if args.local else args.access)
     if args.local:
         _warn_of_missing_people(args, plans, simulation["seed"])
     plans, warning = running.fit_open_files(plans, ends=2 if args.local else 1)
@@ -309,10 +304,114 @@ def command(**values: Any) -> int:
     return asyncio.run(run_and_report(args.ca_bundle, plans, output, progress, open_context))
 
 
+def _approved_plan(args: RunArguments, journal: JournalOptions) -> ApprovedPlan | None:
+    """Read the plan of `--plan`. A journal that is resumed has what its run took from it.
+
+    Raises:
+        UsageError: `--resume` was given as well.
+        ApprovalError: It cannot be read.
+    """
+    if args.plan_file and args.resume:
+        raise UsageError("--resume runs what its journal says; leave out --plan")
+    return ApprovedPlan.read(args.plan_file) if args.plan_file and not journal.resume else None
+
+
+def _recorded_options(history: History | None, approved: ApprovedPlan | None) -> KeptOptions | None:
+    """Return the options in the journal or the plan of a run; None if it has neither."""
+    if approved:
+        return map_files(_plan(), approved.header.options, approved.path_of)
+    return (history.options or {}) if history else None
+
+
+def _given_options(
+    recorded: KeptOptions | None, journal: JournalOptions, history: History | None
+) -> KeptOptions:
+    """Return the options of the command line; a resumed run keeps its selection.
+
+    Raises:
+        UsageError: The command line selects other actions than the run that is resumed.
+    """
+    context = click.get_current_context()
+    given = given_options(context, recorded)
+    if not history or not journal.resume:
+        return given
+    return without_selection(
+        context,
+        given,
+        journal.resume,
+        history.run.selection,
+        recorded or {},
+        is_restarted=journal.resume_if_exists,
+    )
+
+
+def _plan() -> click.Command:
+    from wps_run.cli.commands.plan import command  # noqa: PLC0415 -- rarely needed
+
+    return command
+
+
+def _in_force(
+    values: Mapping[str, Any],
+    given: KeptOptions,
+    recorded: KeptOptions,
+    journal: JournalOptions,
+    *,
+    history: History | None,
+    approved: ApprovedPlan | None,
+) -> dict[str, Any]:
+    """Return the values of the command line, with those that are recorded and those of a file.
+
+    Raises:
+        JournalError, UsageError: An option cannot be used again.
+        PlaybookError: The configuration file is wrong, or no longer has the environment.
+    """
+    context = click.get_current_context()
+    if history and journal.resume:
+        reused = reused_values(context, recorded, given, journal.resume)
+        configuration = recorded_configuration(history, {**values, **reused}, journal.resume)
+    elif approved:
+        reused = reused_values(context, recorded, given, approved.path, _plan())
+        named = {**values, **reused}
+        folder = approved.path_of(approved.header.folder)
+        configuration = load_configuration(named["config"], named["env"], folder)
+    else:
+        return configured(values)
+    return {**with_configuration(values, configuration), **reused}
+
+
+def _arguments_of(
+    paths: tuple[str, ...],
+    overrides: RunOverrides,
+    journal: JournalOptions,
+    history: History | None,
+    approved: ApprovedPlan | None,
+) -> tuple[RunOverrides, tuple[str, ...]]:
+    """Return the overrides and the playbooks of a run, with those of its journal or its plan.
+
+    Raises:
+        UsageError: They are of another shard, or something must be given again.
+    """
+    if history and journal.resume:
+        overrides = resumed_overrides(history, overrides, journal.resume)
+        if not paths:
+            paths = recorded_paths(history)
+            options = history.options or {}
+            again = resume_command(Path(journal.resume), history.run, paths, options)
+            require_stdin(paths, journal.resume, again)
+    elif approved:
+        command_line = given_command(click.get_current_context())
+        overrides, paths = approved_arguments(approved, overrides, paths, command_line)
+    return overrides, paths
+
+
 def _live_groups(
-    args: RunArguments, plans: Sequence[Plan], simulation: RehearsalArguments
+    args: RunArguments,
+    plans: Sequence[Plan],
+    simulation: RehearsalArguments,
+    approved: ApprovedPlan | None,
 ) -> Sequence[LiveGroups]:
-    """Return the live groups of the plans as they are now.
+    """Return the live groups of the plans as they are now; in a rehearsal, as they are simulated.
 
     Raises:
         SettingsError: An endpoint is missing or cannot be used.
@@ -320,6 +419,8 @@ def _live_groups(
     """
     if args.local:
         if simulation["seed"] is None:
+            if approved and approved.header.live:
+                return recorded_live(approved.groups, plans)
             _warn_of_no_people(plans)
         absent = simulation["absent"]
         return reading.simulated_live(plans, seed=simulation["seed"], absent=absent)
