@@ -314,7 +314,7 @@ def plan(
     ]
     expected += [ExpectationCheck((), ()) for _ in with_finally]
     raise_errors(_problems_of(playbooks, phases, checks, expected))
-    selection = _located(overrides.selection, phases, scopes, expected)
+    selection = _located(overrides.selection, phases, scopes)
     plans: list[Plan] = []
     listed: dict[tuple[str, ...], Position] = {}
     first = 0
@@ -454,7 +454,6 @@ def _located(
     selection: Selection,
     playbooks: Sequence[Playbook],
     scopes: Sequence[VariableScope],
-    expected: Sequence[ExpectationCheck],
 ) -> Selection:
     """Return the selection, of which everything is known, with the index of its first step.
 
@@ -464,9 +463,7 @@ def _located(
     if not selection:
         return selection
     templates = [template for playbook in playbooks for template in playbook.actions]
-    tags = [template.tags for template in templates]
-    tags += [each.tags for conditions in expected for each in conditions.expectations]
-    require_tags(selection, frozenset().union(*tags))
+    require_tags(selection, frozenset().union(*(playbook.tags for playbook in playbooks)))
     if selection.start_at is None:
         return selection
     run = [*zip(playbooks, scopes, strict=True)]

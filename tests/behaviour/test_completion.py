@@ -27,6 +27,7 @@ pty: Any = import_module("pty")
 fcntl: Any = import_module("fcntl")
 termios: Any = import_module("termios")
 
+TAGGED = Path(__file__).parent.parent / "playbooks/ok/tags-of-each.yaml"
 SHELLS = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
     "zsh": ["zsh", "-f", "-i"],
@@ -134,7 +135,9 @@ def test_a_shell_completes(shell: Shell) -> None:
         ([], "--lo", {"--local", "--log-level"}),
         ([], "--ver", {"--version", "--verbose"}),
         (["p.yaml"], "", {"(files)"}),
-        (["p.yaml"], "--skip", {"--skip-failed"}),
+        (["p.yaml"], "--skip", {"--skip-failed", "--skip-tags"}),
+        (["plan", str(TAGGED), "nosuch.yaml", "-", "--tags"], "red,s", {"red,setup"}),
+        ([str(TAGGED), "--skip-tags"], "", {"red", "setup", "team:blue", "v1.2"}),
         (["--local", "plan"], "--form", {"--format"}),
         (["--report"], "", {f"report{suffix}" for suffix in FILE_FORMATS} | {"(files)"}),
         (["--local", "--report"], "a/out.", {f"a/out{end}" for end in FILE_FORMATS} | {"(files)"}),

@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
@@ -20,6 +21,8 @@ from wps_run.cli.configuration import (
     parameter_name,
 )
 from wps_run.cli.inputs import (
+    STDIN,
+    read_input,
     read_seed_file,
     read_variables,
     variable_options,
@@ -53,7 +56,7 @@ from wps_run.playbook.options import (
 )
 from wps_run.playbook.selection import parse_selection
 from wps_run.playbook.shards import SHARD_VARIABLE, SHARDS_VARIABLE, resolve_shard
-from wps_run.problems import JournalError, SettingsError, UsageError
+from wps_run.problems import JournalError, PlaybookError, SettingsError, UsageError
 from wps_run.redaction import Secrets, mask_secrets
 
 if TYPE_CHECKING:
@@ -93,11 +96,23 @@ def tag_options(command: Decorated) -> Decorated:
 
 
 def _selecting(command: Decorated, options: Sequence[Option]) -> Decorated:
-    metavars = {"--only": "3,7..12", "--start-at": "NAME"}
+    of_tags = {"metavar": "TAG,…", "shell_complete": _complete_tags}
+    others = {"--only": {"metavar": "3,7..12"}, "--start-at": {"metavar": "NAME"}}
     for option in reversed(options):
-        metavar = metavars.get(str(option.flag), "TAG,…")
-        command = override_option(option, metavar=metavar)(command)
+        attributes: Mapping[str, Any] = others.get(str(option.flag), of_tags)
+        command = override_option(option, **attributes)(command)
     return command
+
+
+def _complete_tags(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Return the tags of the playbooks that the command line names, after the last comma."""
+    before, comma, start = incomplete.rpartition(",")
+    tags: set[str] = set()
+    for path in context.args:  # where click leaves them, as the option has no value yet
+        with suppress(PlaybookError, UsageError):
+            if path != STDIN:
+                tags |= read_input(path).tags
+    return [f"{before}{comma}{tag}" for tag in sorted(tags) if tag.startswith(start)]
 
 
 def overrides_from(values: Mapping[str, Any]) -> RunOverrides:

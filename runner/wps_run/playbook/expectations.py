@@ -34,7 +34,7 @@ from wps_run.playbook.references import (
     row_references,
 )
 from wps_run.playbook.rows import Axis, InputError, Row, Rows, inline_rows, read_axis, single_values
-from wps_run.playbook.selection import TAGS, TAGS_SCHEMA
+from wps_run.playbook.selection import TAGS, TAGS_SCHEMA, tags_errors
 from wps_run.playbook.templates import substitute
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import Position, Problem, did_you_mean
@@ -247,14 +247,21 @@ def entry_errors(entry: Any, shown: ShownValue) -> Iterator[EntryError]:  # noqa
     for name, value in entry.items():
         if name not in properties:
             yield EntryError((name,), _unknown_key(name, key), at_key=True)
-        elif compile_schema(properties[name])(value):
-            continue
-        elif properties[name].get("anyOf") == COLUMN_SCHEMA["anyOf"]:
-            for path, message in column_source_errors(name, value):
-                yield EntryError((name, *path), message)
-        else:
-            yield _value_error(name, properties[name], value, shown((name,), value))
+        elif not compile_schema(properties[name])(value):
+            yield from _value_errors(name, properties[name], value, shown)
     yield from _missing_keys(key, entry)
+
+
+def _value_errors(
+    name: str, schema: Mapping[str, Any], value: object, shown: ShownValue
+) -> Iterator[EntryError]:
+    if name == TAGS:
+        yield from (EntryError((name, *path), message) for path, message in tags_errors(value))
+    elif schema.get("anyOf") == COLUMN_SCHEMA["anyOf"]:
+        for path, message in column_source_errors(name, value):
+            yield EntryError((name, *path), message)
+    else:
+        yield _value_error(name, schema, value, shown((name,), value))
 
 
 def _no_subject(entry: Mapping[str, Any]) -> EntryError:

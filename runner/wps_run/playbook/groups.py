@@ -15,7 +15,7 @@ from wps_run.playbook.foreach import COLUMN_SCHEMA, PlacedError, column_source_e
 from wps_run.playbook.messages import closest_key, unknown_key, value_error
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.references import row_references
-from wps_run.playbook.selection import TAGS, TAGS_SCHEMA
+from wps_run.playbook.selection import TAGS, TAGS_SCHEMA, tags_errors
 
 GROUPS = "groups"
 """The key of a playbook."""
@@ -108,6 +108,8 @@ def _errors(key: str, value: object) -> Iterator[PlacedError]:
         return
     if key in {USERS, CONNECTIONS}:
         yield from column_source_errors(key, value)
+    elif key == TAGS:
+        yield from tags_errors(value)
     else:
         yield (), value_error(key, schema, value, value if isinstance(value, str) else "")
 

@@ -15,7 +15,6 @@ from wps_run.playbook.messages import (
     describe_type,
     invalid_variable_name,
     unknown_key,
-    value_error,
 )
 from wps_run.playbook.options import PLAYBOOK_KEYS, VALUE, VARIABLE_PATTERN
 from wps_run.playbook.references import (
@@ -26,7 +25,7 @@ from wps_run.playbook.references import (
     reference_problem,
 )
 from wps_run.playbook.rows import list_errors
-from wps_run.playbook.selection import TAGS, TAGS_SCHEMA
+from wps_run.playbook.selection import TAGS, TAGS_SCHEMA, tags_errors
 from wps_run.playbook.templates import substitute
 from wps_run.playbook.variables import (
     ListVariable,
@@ -118,8 +117,7 @@ def include_errors(item: Mapping[str, Any]) -> Iterator[tuple[Path, str, bool]]:
             errors = _variables_errors(value)
             yield from (((key, *path), message, at_key) for path, message, at_key in errors)
         else:
-            shown = value if isinstance(value, str) else ""
-            yield (key,), value_error(key, properties[key], value, shown), False
+            yield from (((key, *path), message, False) for path, message in tags_errors(value))
 
 
 def _file_error(value: object) -> str:

@@ -207,6 +207,17 @@ class Playbook(NamedTuple):
         return tuple(reversed(entries.values()))
 
     @property
+    def tags(self) -> frozenset[str]:
+        """The tags of everything in it."""
+        templates = (*self.actions, *self.finally_actions)
+        of_expectations = (
+            part.tags.union(entry.get(TAGS, ()))
+            for part in self.parts
+            for entry in part.expectations.values()
+        )
+        return frozenset().union(*(each.tags for each in templates), *of_expectations)
+
+    @property
     def final_phase(self) -> "Playbook":
         """The actions of `finally` as a playbook of their own."""
         return self._replace(actions=self.finally_actions, finally_actions=(), problems=())

@@ -9,7 +9,9 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
+from wps_run.document.document import Path
 from wps_run.input_limits import ACTIONS
+from wps_run.playbook.messages import describe_type
 from wps_run.problems import UsageError, did_you_mean
 from wps_run.text import escape_invisible, truncate_middle
 
@@ -30,6 +32,41 @@ TAGS_SCHEMA: Mapping[str, Any] = MappingProxyType(
         "items": {"type": "string", "pattern": TAG_PATTERN},
     }
 )
+
+
+def tags_errors(value: object) -> Iterator[tuple[Path, str]]:
+    """Explain why a value does not match `TAGS_SCHEMA`, by the paths of the wrong values in it."""
+    if not isinstance(value, list):
+        words = re.split(r"[\s,]+", value) if isinstance(value, str) else []
+        tags = ", ".join(filter(_is_tag, words))
+        hint = f"; write `[{tags}]`" if tags and len(tags) <= _SHOWN else ""
+        yield (), f"`tags` must be a list, such as `[setup, red]`{hint}"
+        return
+    if len(value) > MOST_TAGS:
+        yield (), f"`tags` has {len(value)} tags; at most {MOST_TAGS} are allowed"
+        return
+    for index, tag in enumerate(value):
+        if message := _tag_error(tag):
+            yield (index,), message
+
+
+def _tag_error(tag: object) -> str | None:
+    if isinstance(tag, list | dict):
+        return f"a tag must be a string, not {describe_type(tag)}"
+    if not isinstance(tag, str):
+        return "a tag must be a string; put it in quotes"
+    if "${" in tag:
+        return "a tag cannot hold `${…}`; it is read before variables are known"
+    if _is_tag(tag):
+        return None
+    return (
+        "a tag has only letters from a to z, digits, `_`, `-`, `.` and `:`, does not begin with "
+        "`-`, `.` or `:`, and has at most 64 characters"
+    )
+
+
+def _is_tag(text: str) -> bool:
+    return bool(re.search(TAG_PATTERN, text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from wps_run.playbook.schema import (
     playbook_key_schemas,
     playbook_schema,
 )
+from wps_run.playbook.selection import TAGS, tags_errors
 from wps_run.playbook.variables import variable_errors
 from wps_run.problems import SIMILAR_NAMES
 
@@ -307,8 +308,8 @@ class _ActionExplainer(NamedTuple):
             if key not in self.properties or not _is_long(value):
                 continue
             rest[key] = _SHORT.get(key, [])
-            if key == "forEach":
-                yield from _for_each_findings(value)
+            if key in _ERRORS:
+                yield from _findings_below(key, value)
             else:
                 yield from self._explain_long(key, value)
         for error in schema.list_errors(rest):
@@ -343,8 +344,8 @@ class _ActionExplainer(NamedTuple):
             known = _schema(error)["properties"] if is_batch_item else self.properties
             for key in _unknown_keys(error):
                 yield self._unknown_key(key, known)
-        elif path[0] == "forEach":
-            yield from _for_each_findings(self.mapping["forEach"])
+        elif path[0] in _ERRORS:
+            yield from _findings_below(str(path[0]), self.mapping[str(path[0])])
         else:
             yield self._wrong_value(path)
 
@@ -411,9 +412,15 @@ class _ActionExplainer(NamedTuple):
         return Finding(path, message or f"`{key}` is not valid: {schema['description']}", "value")
 
 
-def _for_each_findings(value: object) -> Iterator[Finding]:
-    for path, message in for_each_errors(value):
-        yield Finding(("forEach", *path), message, "value")
+def _findings_below(key: str, value: object) -> Iterator[Finding]:
+    for path, message in _ERRORS[key](value):
+        yield Finding((key, *path), message, "value")
+
+
+_ERRORS: Mapping[str, Callable[[object], Iterable[tuple[Path, str]]]] = MappingProxyType(
+    {"forEach": for_each_errors, TAGS: tags_errors}
+)
+"""The keys with lists and mappings in them, and what explains their errors."""
 
 
 _ALWAYS_JSON = "`dataJson` is always sent as `json`; remove `dataType`, or write `data`"
