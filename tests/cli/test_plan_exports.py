@@ -177,7 +177,7 @@ def test_script_sends_what_a_run_sends(
 def test_script_stops_where_a_run_would(
     recorder: Recorder, command_line: CommandLine, tmp_path: Path
 ) -> None:
-    """By `onError`; with `onMissing: skip` a missing user is no error."""
+    """By `onError`, but for `finally`; with `onMissing: skip` a missing user is no error."""
     playbook, script = tmp_path / "p.yaml", tmp_path / "p.sh"
     playbook.write_text(
         "hub: chat\n"
@@ -186,6 +186,8 @@ def test_script_stops_where_a_run_would(
         "  - {actionName: sendToUser, userId: gone-2, data: a, onError: continue}\n"
         "  - {actionName: sendToUser, userId: gone-3, data: a}\n"
         "  - {actionName: sendToUser, userId: never, data: a}\n"
+        "finally:\n"
+        "  - {actionName: sendToUser, userId: final, data: a}\n"
     )
     script.write_text(command_line("plan", "--format", "curl", str(playbook))[1])
     recorder.refused = "gone"
@@ -193,7 +195,8 @@ def test_script_stops_where_a_run_would(
     done = subprocess.run([next(iter(SHELLS)), script], capture_output=True, text=True, check=False)
 
     targets = [request.target.partition("?")[0] for request in recorder.taken()]
-    assert targets == [f"/api/hubs/chat/users/gone-{number}/:send" for number in (1, 2, 3)]
+    users = ["gone-1", "gone-2", "gone-3", "final"]
+    assert targets == [f"/api/hubs/chat/users/{user}/:send" for user in users]
     assert done.returncode == 1
     assert [line for line in done.stderr.splitlines() if line] == [
         f"error: status 404: {os.environ['WPS_ENDPOINT']}/api/hubs/chat/users/gone-{number}/:send"
@@ -252,7 +255,9 @@ def test_binding_format_gives_the_same_plan(command_line: CommandLine, tmp_path:
     playbook.write_text(PLAYBOOK + all_actions(Origin.BINDING))
 
     code, out, err = command_line("plan", "--format", "binding", str(playbook))
-    assert err.endswith("note: a function cannot return `onMissing` of actions; left out\n")
+    assert err.endswith(
+        "note: left out, since a function cannot return it: `onMissing` of actions\n"
+    )
     batch.write_text(out)
 
     assert code == 0

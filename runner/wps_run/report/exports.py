@@ -62,7 +62,12 @@ HEADERS
   printf 'error: status %s: %s\\n%s\\n' "$code" "$url" "${{response%|*}}" >&2
   return 1
 }}
+
+(
 """
+
+_SUBSHELL_END = '\nexit "$failed"\n) || failed=1\n'
+"""The end of all actions but those of `finally`: where one stops them, only the subshell exits."""
 
 
 class CurlReporter:
@@ -76,6 +81,7 @@ class CurlReporter:
         )
         expectations = count_text(run_info.expectations, "expectation")
         notes = f"# Not in it: {expectations}.\n" if run_info.expectations else ""
+        self._end = _SUBSHELL_END
         return _SCRIPT_START.format(heading=replace_invisible(heading), notes=notes)
 
     def step(self, step: Step) -> str:
@@ -99,8 +105,12 @@ class CurlReporter:
     def unread(self, action: UnreadAction) -> str:
         raise ValueError(_unread_obstacle(action))
 
+    def begin_final(self) -> str:
+        self._end = ""
+        return f"{_SUBSHELL_END}\n# The actions of `finally`, also if an action above has failed:\n"
+
     def end(self, expectations: Sequence[Expectation]) -> str:  # noqa: ARG002 -- in the heading
-        return '\nexit "$failed"\n'
+        return f'{self._end}\nexit "$failed"\n'
 
 
 def _expected_statuses(step: Step) -> tuple[str, list[str]]:
@@ -156,6 +166,9 @@ class BindingReporter:
 
     def unread(self, action: UnreadAction) -> str:
         raise ValueError(_unread_obstacle(action))
+
+    def begin_final(self) -> str:
+        return ""
 
     def end(self, expectations: Sequence[Expectation]) -> str:  # noqa: ARG002 -- a note says so
         return "\n]\n" if self._separator != "\n" else "]\n"

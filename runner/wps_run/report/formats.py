@@ -166,6 +166,9 @@ class PlanReporter(Protocol):
     def unread(self, action: "UnreadAction") -> str:
         """Return the text of an action whose rows were not read, in its place."""
 
+    def begin_final(self) -> str:
+        """Return the text before the first step of `finally`, if there is one."""
+
     def end(self, expectations: "Sequence[Expectation]") -> str:
         """Return the text after the last step."""
 

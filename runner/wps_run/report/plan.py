@@ -134,6 +134,9 @@ class PlanTextReporter:
         self._totals.count_unread()
         return unread_text(action, self._columns)
 
+    def begin_final(self) -> str:
+        return "\nAfter these and the expectations, whatever became of them:\n"
+
     def end(self, expectations: Sequence[Expectation]) -> str:
         return f"{expectations_text(expectations)}{self._totals.as_text(self._columns)}"
 
@@ -150,6 +153,9 @@ class PlanRecordReporter:
 
     def unread(self, action: UnreadAction) -> str:
         return line(unread_record(action))
+
+    def begin_final(self) -> str:
+        return ""
 
     def end(self, expectations: Sequence[Expectation]) -> str:
         return "".join(line(expectation_record(each)) for each in expectations)

@@ -136,12 +136,17 @@ def _show(plans: Sequence[Plan], form: str, record: Callable[[Step], object]) ->
     columns = columns_of(sys.stdout) if sys.stdout.isatty() else None
     expectations = [each for plan in plans for each in plan.expectations]
     click.echo(reporter.begin(planning.run_info(plans, Destination.PLAN), columns), nl=False)
-    for entry in _entries(plans):
-        if isinstance(entry, UnreadAction):
-            click.echo(reporter.unread(entry), nl=False)
-        else:
-            record(entry)
-            click.echo(reporter.step(entry), nl=False)
+    was_final = False
+    for plan in plans:
+        if plan.is_final and not was_final:
+            click.echo(reporter.begin_final(), nl=False)
+        was_final = plan.is_final
+        for entry in _entries(plan):
+            if isinstance(entry, UnreadAction):
+                click.echo(reporter.unread(entry), nl=False)
+            else:
+                record(entry)
+                click.echo(reporter.step(entry), nl=False)
     click.echo(reporter.end(expectations), nl=False)
     if form == "binding":
         _note_what_is_left_out(plans)
@@ -150,19 +155,22 @@ def _show(plans: Sequence[Plan], form: str, record: Callable[[Step], object]) ->
 def _note_what_is_left_out(plans: Sequence[Plan]) -> None:
     """Say what of the playbooks a function cannot return."""
     expectations = sum(len(plan.expectations) for plan in plans)
-    options = {key for plan in plans for item in plan.playbook.actions for key in item.options}
+    items = [item for plan in plans for item in plan.selected_playbook.actions]
+    options = sorted({key for item in items for key in item.options})
     parts = [count_text(expectations, "expectation")] if expectations else []
     if options:
-        parts.append(f"{join_names(sorted(options), 'and')} of actions")
+        parts.append(f"{join_names(options, 'and')} of actions")
+    if any(plan.is_final for plan in plans):
+        parts.append("that the last actions are those of `finally`")
     if parts:
-        show_message(Label.NOTE, f"a function cannot return {' and '.join(parts)}; left out")
+        message = f"left out, since a function cannot return it: {'; '.join(parts)}"
+        show_message(Label.NOTE, message)
 
 
-def _entries(plans: Iterable[Plan]) -> Iterator[Step | UnreadAction]:
-    """Yield the steps of plans, and in their place the actions whose rows were not read."""
-    for plan in plans:
-        parts: tuple[Iterable[Step | UnreadAction], ...] = (plan.steps(), plan.unread)
-        yield from merge(*parts, key=attrgetter("action_index"))
+def _entries(plan: Plan) -> Iterator[Step | UnreadAction]:
+    """Yield the steps of a plan, and in their place the actions whose rows were not read."""
+    parts: tuple[Iterable[Step | UnreadAction], ...] = (plan.steps(), plan.unread)
+    yield from merge(*parts, key=attrgetter("action_index"))
 
 
 def _require_exportable(
@@ -182,7 +190,7 @@ def _require_exportable(
         raise UsageError(f"the playbooks are for several {kind} ({listed}); export each by itself")
     problems: dict[tuple[int, int], Problem] = {}
     for plan in plans:
-        for entry in _entries([plan]):
+        for entry in _entries(plan):
             key = (plan.number, entry.action_index)
             if key not in problems and (reason := obstacle_of(entry)):
                 file, _, number = entry.source.rpartition(":")
