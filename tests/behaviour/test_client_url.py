@@ -136,6 +136,22 @@ async def test_service_makes_the_token_for_an_identity(script: Path, tmp_path: P
     assert claims["exp"] - claims["iat"] == 1800
 
 
+async def test_service_makes_the_tokens_of_a_file(script: Path, tmp_path: Path) -> None:
+    """A throttled request is sent again; the others do not wait in vain."""
+    emulator = Emulator(allow_unvalidated_entra_tokens=True, faults=["429,retry-after=0,count=2"])
+    await emulator.start()
+    users = [f"user-{number}" for number in range(100)]
+    (tmp_path / "users.csv").write_text("\n".join(["userId", *users]))
+    args = ("--from", str(tmp_path / "users.csv"), "--user", "${each.userId}", "--out", "-")
+    code, out, err = await run_with_identity(script, tmp_path, emulator, *args)
+    await emulator.stop()
+
+    assert code == 0, err
+    tokens = [line.partition("?access_token=")[2].split(",")[0] for line in out.splitlines()[1:]]
+    made = [jwt.decode(token, options={"verify_signature": False})["sub"] for token in tokens]
+    assert made == users
+
+
 async def test_missing_token_is_reported_with_the_message_of_the_service(
     script: Path, tmp_path: Path
 ) -> None:
@@ -145,6 +161,6 @@ async def test_missing_token_is_reported_with_the_message_of_the_service(
     await emulator.stop()
 
     assert (code, out) == (2, "")
-    assert f"{emulator.endpoint.host} returned no token: " in err
+    assert err.startswith("error: cannot read the client token of hub chat: ")
     assert "the token of the identity was refused" in err
     assert "eyJ" not in err

@@ -53,5 +53,10 @@ LIST_CONNECTIONS = _row(
 READS = (USER_EXISTS, CONNECTION_EXISTS, GROUP_EXISTS, CHECK_PERMISSION, LIST_CONNECTIONS)
 """All of them."""
 
+GENERATE_TOKEN = _row(
+    "POST", ":generateToken", "A token with which a client connects.", "GenerateClientToken"
+)
+"""Changes nothing either, so it is sent again like a read."""
+
 PAGE_QUERY = "maxpagesize=200"
 """The query of the first page: the most connections that the service puts on one."""

@@ -49,14 +49,24 @@ class ClientTokenOptions:
         Raises:
             UsageError: The user, a role or a group is invalid; the message has the remedy.
         """
-        if self.user and (fault := name_error(self.user, None)):
+        if self.user and (fault := user_error(self.user)):
             raise UsageError(f"the user {fault}")
         for group in self.groups:
-            if fault := name_error(group, MAX_GROUP_LENGTH):
+            if fault := group_error(group):
                 raise UsageError(f"a group {fault}")
         for role in self.roles:
             if fault := role_error(role):
                 raise UsageError(f"the role `{role}` {fault}")
+
+
+def user_error(user: str) -> str | None:
+    """Return what is wrong with a user, as the end of a sentence, or None."""
+    return name_error(user, None)
+
+
+def group_error(group: str) -> str | None:
+    """Return what is wrong with a group, as the end of a sentence, or None."""
+    return name_error(group, MAX_GROUP_LENGTH)
 
 
 def role_error(role: str) -> str | None:
@@ -104,10 +114,21 @@ def parse_lifetime(text: str) -> int:
     return seconds
 
 
-def sign_client_token(endpoint: Endpoint, hub: str, options: ClientTokenOptions, now: float) -> str:
+def sign_client_token(
+    endpoint: Endpoint,
+    hub: str,
+    options: ClientTokenOptions,
+    now: float,
+    signer: Signer | None = None,
+) -> str:
     """Sign a client's token with the access key, as the official SDKs do.
 
-    The options must be valid; `now` is in seconds since the epoch.
+    Args:
+        endpoint: The service.
+        hub: The hub.
+        options: The claims. They must be valid.
+        now: Seconds since the epoch.
+        signer: That of the endpoint, to sign many tokens; None for a new one.
 
     Raises:
         SettingsError: The key is invalid.
@@ -118,7 +139,7 @@ def sign_client_token(endpoint: Endpoint, hub: str, options: ClientTokenOptions,
         "exp": int(now) + options.lifetime,
     }
     optional = {"sub": options.user, "role": options.roles, "webpubsub.group": options.groups}
-    return Signer(endpoint).sign(
+    return (signer or Signer(endpoint)).sign(
         {**claims, **{name: value for name, value in optional.items() if value}}
     )
 

@@ -20,6 +20,7 @@ import msgspec
 from wps_run.actions.reads import (
     CHECK_PERMISSION,
     CONNECTION_EXISTS,
+    GENERATE_TOKEN,
     GROUP_EXISTS,
     LIST_CONNECTIONS,
     PAGE_QUERY,
@@ -29,6 +30,11 @@ from wps_run.actions.reads import (
 from wps_run.actions.request import Request, RequestTemplate
 from wps_run.actions.table import RestOperation
 from wps_run.connect.client import Client
+from wps_run.connect.client_token import (
+    ClientTokenOptions,
+    build_token_request,
+    parse_token_response,
+)
 from wps_run.connect.reply import Reply
 from wps_run.execution.errors import error_for
 from wps_run.execution.limits import (
@@ -194,6 +200,21 @@ class StateReader:
                 raise self._bad_answer(
                     subject, f"does not end: {len(queries)} pages have {len(users)} connections"
                 )
+
+    async def client_token(self, options: ClientTokenOptions) -> str:
+        """Let the service create the token of a client, for a caller without the access key.
+
+        Raises:
+            ReadError: The service creates none.
+            UsageError: The lifetime is not in whole minutes.
+        """
+        subject = _name("client token of user", options.user) if options.user else "client token"
+        request = build_token_request(self._hub, options)
+        _, body = await self._send(GENERATE_TOKEN, request, subject)
+        token = parse_token_response(body)
+        if token is None:
+            raise self._bad_answer(subject, "has no token")
+        return token
 
     async def _read_page(self, request: Request, subject: str) -> "_Page":
         outcome, body = await self._send(LIST_CONNECTIONS, request, subject)

@@ -155,7 +155,7 @@ def _show(plans: Sequence[Plan], form: str, record: Callable[[Step], object]) ->
 def _note_what_is_left_out(plans: Sequence[Plan]) -> None:
     """Say what of the playbooks a function cannot return."""
     expectations = sum(len(plan.expectations) for plan in plans)
-    items = [item for plan in plans for item in plan.selected_playbook.actions]
+    items = [item for plan in plans for item in plan.selected_actions]
     options = sorted({key for item in items for key in item.options})
     parts = [count_text(expectations, "expectation")] if expectations else []
     if options:
