@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import (
     AsyncGenerator,
+    AsyncIterator,
     Awaitable,
     Callable,
     Iterable,
@@ -18,6 +19,7 @@ from collections.abc import (
 from contextlib import (
     AsyncExitStack,
     aclosing,
+    asynccontextmanager,
     suppress,
 )
 from dataclasses import replace
@@ -34,6 +36,8 @@ from wps_run.execution.executor import Executor
 from wps_run.execution.limits import ConcurrencyLimiter, Wait
 from wps_run.execution.result import (
     Result,
+    SkipReason,
+    Status,
 )
 from wps_run.execution.scheduler import BATCH
 from wps_run.execution.stop import Stop
@@ -156,6 +160,11 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
     on_plan = on_plan or (lambda _: None)
     epoch = (time.monotonic() if started is None else started) - recorder.elapsed
     running = [plan for plan in plans if plan.is_final is final]
+    total = sum(plan.total for plan in plans if not plan.is_final)
+    if not final and any(plan.options.max_failures for plan in plans):
+        stop.failures += recorder.earlier_failures(
+            step for plan in running for step in plan.steps()
+        )
     failures: list[Exception] = []
     async with AsyncExitStack() as stack:
         # All clients first: an unusable key, identity or proxy shows before anything is sent.
@@ -164,8 +173,18 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
             await stack.enter_async_context(client)
         for plan, client in zip(running, clients, strict=True):
             stop_plan = stop.final_stop() if final else stop
+            limit = None if final else plan.options.max_failures
+            most_failures = limit.of(total) if limit else None
+            if most_failures is not None and stop.failures > most_failures:
+                stop.request(SkipReason.BUDGET)
             executor = Executor(
-                client, plan.options, stop_plan, epoch=epoch, recorder=recorder, on_wait=on_wait
+                client,
+                plan.options,
+                stop_plan,
+                epoch=epoch,
+                recorder=recorder,
+                most_failures=most_failures,
+                on_wait=on_wait,
             )
             on_plan(executor.limiter)
             source = StateReader(client, plan.hub, plan.options, on_wait=on_wait)
@@ -177,7 +196,8 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
             settle = partial(
                 _settle, source=source, stop=stop_plan, recorder=recorder, plans=same_hub
             )
-            async with aclosing(_run_plan(plan, executor, recorder, settle, failures)) as batches:
+            batches = _run_plan(plan, executor, recorder, settle, failures)
+            async with _expiry(None if final else plan.options.not_after, stop), aclosing(batches):
                 async for results in batches:
                     yield results
             await client.close()  # the connections of the next plan need its descriptors
@@ -240,7 +260,43 @@ async def _settle(
         for task in (reading, interruption):
             task.cancel()
         await asyncio.gather(reading, interruption, return_exceptions=True)
-    return recorder.record_settled(doubts.release())
+    results = recorder.record_settled(doubts.release())
+    stop.failures -= sum(result.status is Status.OK for result in results)
+    return results
+
+
+@asynccontextmanager
+async def _expiry(moment: float | None, stop: Stop) -> AsyncIterator[None]:
+    """Request a stop at a moment, in seconds since 1970; never if it is None."""
+    if moment is None:
+        yield
+        return
+    if has_expired(moment):
+        stop.request(SkipReason.EXPIRED)
+    watcher = asyncio.create_task(_request_at(moment, stop))
+    try:
+        yield
+    finally:
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
+
+
+async def _request_at(moment: float, stop: Stop) -> None:
+    """Request a stop at a moment. The clock may be set, and the machine may sleep meanwhile."""
+    while not (stop.pauses_ended.is_set() or has_expired(moment)):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(moment - time.time(), _CLOCK_CHECK)):
+                await stop.pauses_ended.wait()
+    stop.request(SkipReason.EXPIRED)
+
+
+_CLOCK_CHECK = 1.0
+"""The most seconds between two looks at the clock."""
+
+
+def has_expired(moment: float | None) -> bool:
+    """Whether a moment, in seconds since 1970, has passed; never if it is None."""
+    return moment is not None and time.time() >= moment
 
 
 def _require_live(plans: Iterable[Plan]) -> None:

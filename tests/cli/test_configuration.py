@@ -24,7 +24,9 @@ from wps_run.playbook.options import (
     CONFIRM,
     CONNECTION,
     DURATION,
+    FAILURE_LIMIT,
     HUB,
+    MOMENT,
     TIMEOUT,
     Option,
     RunOptions,
@@ -47,6 +49,8 @@ def sample(option: Option) -> str:
         return "X-Key=GATEWAY_KEY"
     if schema in (DURATION, TIMEOUT):
         return "1500ms"
+    if schema in (FAILURE_LIMIT, MOMENT):
+        return "2.5%" if schema == FAILURE_LIMIT else "2031-05-09T07:30:15+02:00"
     if "enum" in schema:
         return str(schema["enum"][-1])
     return {"integer": "7", "number": "2.5", "boolean": "1"}.get(schema.get("type", ""), "other")
@@ -67,7 +71,7 @@ def test_every_option_has_a_variable(option: Option, monkeypatch: pytest.MonkeyP
 
     assert context_of().params == expected
     assert f"env var: {option.variable}" in " ".join(run_command.get_help(context_of()).split())
-    if not is_flag and option.schema.get("type") == "string" and "enum" not in option.schema:
+    if option.schema.get("type") == "string" and sample(option) == "other":
         assert "third" in context_of(str(option.flag), "third").params.values()
 
 

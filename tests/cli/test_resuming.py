@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import pytest
+from tests.cli.test_configuration import sample
 from tests.conftest import result_record
 
 from wps_run import planning
@@ -28,10 +29,7 @@ from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import (
     CONFIRM,
     CONNECTION,
-    DURATION,
     HUB,
-    TIMEOUT,
-    Option,
     flagged_options,
 )
 from wps_run.problems import JournalError, UsageError
@@ -210,16 +208,6 @@ def test_skip_failed_is_refused_where_it_means_nothing(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         options.resolved()
-
-
-def sample(option: Option) -> str:
-    """Return a value of an option that is not its default."""
-    schema = option.schema
-    if schema in (DURATION, TIMEOUT):
-        return "1500ms"
-    if "enum" in schema:
-        return str(schema["enum"][-1])
-    return {"integer": "7", "number": "2.5", "string": "other"}[schema["type"]]
 
 
 TABLE = [option for _, option in flagged_options()] + [HUB, CONNECTION, CONFIRM]

@@ -84,6 +84,8 @@ def override_option(
 def _type_of(option: Option) -> dict[str, Any]:
     """Return the attributes of a click option that follow from the schema."""
     schema = option.schema
+    if option.metavar:
+        return {"type": OptionValue(option), "metavar": option.metavar}
     if "enum" in schema:
         return {"type": click.Choice(schema["enum"])}
     if schema in (DURATION, TIMEOUT):

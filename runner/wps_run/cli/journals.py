@@ -32,10 +32,10 @@ from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.configuration import FILE_NAME, Configuration, kept_configuration
 from wps_run.playbook.live import LiveConnection, LiveGroups
 from wps_run.playbook.model import Playbook
-from wps_run.playbook.options import OPTIONS
+from wps_run.playbook.options import OPTIONS, OnError, merge_options
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError, UsageError
-from wps_run.running import fingerprint_of, new_salt
+from wps_run.running import fingerprint_of, has_expired, new_salt
 from wps_run.text import Label
 
 
@@ -489,7 +489,12 @@ def resumption_of(history: History, plans: Sequence[Plan], options: JournalOptio
         resumption = Resumption(history, ResumeMode.UNDONE, retried)
     if not any(plan.is_final for plan in plans):
         return resumption
-    others = (step for plan in plans if not plan.is_final for step in plan.steps())
+    others = (
+        step
+        for plan in plans
+        if not (plan.is_final or has_expired(plan.options.not_after))
+        for step in plan.steps()
+    )
     return replace(resumption, repeats_final=any(map(resumption.runs, others)))
 
 
@@ -499,14 +504,13 @@ def _stopping_failures(history: History, plans: Sequence[Plan]) -> frozenset[int
     Its `onError` counts, not that of the part that begins; a journal without options does not say
     what it was.
     """
-    option, recorded = OPTIONS["onError"], history.options
-    flag = (recorded or {}).get(str(option.flag))
-    stopping: list[frozenset[int]] = []
-    for plan in plans:
-        own = plan.playbook.options.get(option.key, option.default)
-        stopping.append(
-            plan.stopping_actions(plan.options.on_error if recorded is None else str(flag or own))
+    recorded = history.options
+    stopping = [
+        plan.stopping_actions(
+            plan.options.on_error if recorded is None else _recorded_on_error(recorded, plan)
         )
+        for plan in plans
+    ]
     if not any(stopping):
         return frozenset()
     starts = [plan.first for plan in plans]
@@ -515,3 +519,15 @@ def _stopping_failures(history: History, plans: Sequence[Plan]) -> frozenset[int
         for result in history.results(RecordedStatus.FAILED)
         if result.action in stopping[bisect_right(starts, result.index) - 1]
     )
+
+
+def _recorded_on_error(recorded: KeptOptions, plan: Plan) -> OnError:
+    """Return the `onError` of a plan in the part of a run that had these options."""
+    configuration = kept_configuration(recorded, None, {})
+    flags = {
+        option.key: recorded[str(option.flag)]
+        for option in (OPTIONS["onError"], OPTIONS["maxFailures"])
+        if option.flag in recorded
+    }
+    layers = (configuration.defaults, plan.playbook.options, configuration.options, flags)
+    return merge_options(*layers).on_error

@@ -114,6 +114,9 @@ _IN_DOUBT_HINTS = {
 _SKIP_MESSAGES: Mapping[SkipReason, str] = MappingProxyType(
     {
         SkipReason.STOPPED: "not started, since an action before it did not succeed",
+        SkipReason.BUDGET: "not started, since more actions did not succeed than `maxFailures` "
+        "allows",
+        SkipReason.EXPIRED: "not started, since the moment of `notAfter` has passed",
         SkipReason.INTERRUPTED: "not started, since the run was interrupted",
         SkipReason.MISSING: "not done, since its target is not there",
         SkipReason.IN_PLACE: "not sent, since it would change nothing",

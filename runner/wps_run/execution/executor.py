@@ -95,6 +95,8 @@ class Executor:
         chance: From 0 to below 1, drawn for the jitter.
         new_request_id: Makes the `x-ms-client-request-id` that the attempts of an action share.
         recorder: Records what may have been sent and what ended.
+        most_failures: How many actions of the run may fail; None for any number. After one more,
+            nothing new starts.
         on_wait: Called at the beginning of a wait that the service requests, once for each.
 
     Attributes:
@@ -112,6 +114,7 @@ class Executor:
         chance: Callable[[], float] = random.random,
         new_request_id: Callable[[], object] = uuid.uuid4,
         recorder: Recorder | None = None,
+        most_failures: int | None = None,
         on_wait: Callable[[Wait], object] | None = None,
     ) -> None:
         most = 1 if options.mode is Mode.SEQUENTIAL else options.concurrency
@@ -124,6 +127,7 @@ class Executor:
         self._chance = chance
         self._new_request_id = new_request_id
         self._recorder = recorder or NoRecorder()
+        self._most_failures = most_failures
         self._on_wait = on_wait
         self._wait_notices = WaitNotices()
         self._policy = RetryPolicy(options.retry)
@@ -193,7 +197,7 @@ class Executor:
         """Act on each kind of stop; each of them implies those before it."""
         await self._stop.requested.wait()
         self._look_again()
-        await self._stop.interrupted.wait()
+        await self._stop.pauses_ended.wait()
         self._look_again()
         await self._stop.abandoned.wait()
         self._cancel()
@@ -214,9 +218,10 @@ class Executor:
 
     def _start_jobs(self) -> None:
         """Start a worker for each job that may start, and the timer for the next one."""
-        if self._stop.interrupted.is_set():
+        if self._stop.pauses_ended.is_set():
             for paused in self._scheduler.cancel_retries():
-                reason = SkipReason.INTERRUPTED
+                is_interrupted = self._stop.interrupted.is_set()
+                reason = SkipReason.INTERRUPTED if is_interrupted else SkipReason.EXPIRED
                 self._end(paused, cancelled_retry(paused.step.action, paused.history, reason))
         while (job := self._next_job()) is not None:
             worker = asyncio.create_task(self._work(job))
@@ -275,7 +280,11 @@ class Executor:
     def _report_wait(self, job: Job, decision: Decision) -> None:
         """Report the wait that the last response to a job causes, if there is something to wait."""
         reply = job.history.last
-        if not isinstance(reply, Reply) or self._on_wait is None or self._stop.interrupted.is_set():
+        if (
+            not isinstance(reply, Reply)
+            or self._on_wait is None
+            or self._stop.pauses_ended.is_set()
+        ):
             return
         now, is_retried = self._clock(), isinstance(decision, Retry)
         of_run = is_throttling(reply)
@@ -301,9 +310,16 @@ class Executor:
         if self._flush_timer is None:
             loop = asyncio.get_running_loop()
             self._flush_timer = loop.call_later(FLUSH_AFTER, self._wake.set)
-        failed = decision.status is Status.FAILED or decision.status is Status.UNKNOWN
-        if failed and job.step.on_error is OnError.STOP:
+        if decision.status is Status.FAILED or decision.status is Status.UNKNOWN:
+            self._count_failure(job.step)
+
+    def _count_failure(self, step: Step) -> None:
+        """Stop the run if the failure of a step says so, or is one too many."""
+        self._stop.failures += 1
+        if step.on_error is OnError.STOP:
             self._stop.request(SkipReason.STOPPED)
+        elif self._most_failures is not None and self._stop.failures > self._most_failures:
+            self._stop.request(SkipReason.BUDGET)
 
     def _fail(self, error: BaseException) -> None:
         self._error = self._error or error
@@ -341,7 +357,7 @@ class Executor:
         A stop keeps a new action from being sent, but not a further attempt.
         """
         index, idempotent = job.step.index, job.step.action.is_idempotent
-        stop = self._stop.interrupted if job.history.attempts else self._stop.requested
+        stop = self._stop.pauses_ended if job.history.attempts else self._stop.requested
         try:
             if not idempotent and not await self._recorder.sync_sending(index):
                 return False

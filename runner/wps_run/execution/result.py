@@ -50,6 +50,8 @@ class SkipReason(StrEnum):
     """Why an action or an expectation was skipped; the `code` of its error."""
 
     STOPPED = "stopped"
+    BUDGET = "budget"
+    EXPIRED = "expired"
     INTERRUPTED = "interrupted"
     MISSING = "missing"
     JOURNAL = "journal"

@@ -214,7 +214,7 @@ class Scheduler:
         return max(self._rate.next_at, self._limiter.next_at)
 
     def _due_retry(self, now: float) -> Job | None:
-        if not self._paused or self._paused[0][0] > now or self._stop.interrupted.is_set():
+        if not self._paused or self._paused[0][0] > now or self._stop.pauses_ended.is_set():
             return None
         return heapq.heappop(self._paused)[2]
 

@@ -10,14 +10,18 @@ class Stop:
 
     Attributes:
         reason: Why nothing new starts, or None. The first reason stays.
+        failures: How many actions failed or are unknown.
         requested: Set when nothing new may start.
-        interrupted: Set when pauses before another attempt end.
+        pauses_ended: Set when pauses before another attempt end, too.
+        interrupted: Set when the user ends the run, so that nothing is read either.
         abandoned: Set when requests in flight are no longer awaited.
     """
 
     def __init__(self) -> None:
         self.reason: SkipReason | None = None
+        self.failures = 0
         self.requested = asyncio.Event()
+        self.pauses_ended = asyncio.Event()
         self.interrupted = asyncio.Event()
         self.abandoned = asyncio.Event()
         self._lost_journal = False
@@ -40,8 +44,8 @@ class Stop:
         """Start nothing new; requests in flight may end. May be called again.
 
         Args:
-            reason: The error code of the skipped actions. `INTERRUPTED` also ends pauses: an
-                action that waits for another attempt ends as its last attempt left it.
+            reason: The error code of the skipped actions. `INTERRUPTED` and `EXPIRED` also end
+                pauses: an action that waits for another attempt ends as its last attempt left it.
         """
         self.reason = self.reason or reason
         self.requested.set()
@@ -49,6 +53,8 @@ class Stop:
             self._lost_journal = True
             for final in self._finals:
                 final.request(reason)
+        if reason in {SkipReason.INTERRUPTED, SkipReason.EXPIRED}:
+            self.pauses_ended.set()
         if reason is SkipReason.INTERRUPTED:
             self.interrupted.set()
 

@@ -48,6 +48,10 @@ class RunRecorder:
                     self._add(result)
                 yield result
 
+    def earlier_failures(self, steps: Iterable[Step]) -> int:
+        """Return how many steps failed, or are in doubt, and do not run again."""
+        return self.resumption.count_failures(steps) if self.resumption else 0
+
     def steps_to_run(self, steps: Callable[[], Iterable[Step]]) -> Iterator[Iterable[Step]]:
         """Yield the steps that run: first those that are retried, when these ended the others.
 

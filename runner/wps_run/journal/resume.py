@@ -98,6 +98,15 @@ class Resumption:
                 else:
                     yield self._missing_result(step)
 
+    def count_failures(self, steps: Iterable[Step]) -> int:
+        """Count the steps that failed, or are in doubt, and do not run again."""
+        return sum(self._is_not_ok(step.index) and not self.runs(step) for step in steps)
+
+    def _is_not_ok(self, index: int) -> bool:
+        not_ok = {RecordedStatus.FAILED, RecordedStatus.UNKNOWN}
+        is_done = index in self.history.resolved
+        return not is_done and (self._is_in_doubt(index) or self.history.status(index) in not_ok)
+
     def combined(self, step: Step, result: Result) -> Result:
         """Combine the result of a step that ran with what the journal says of it.
 

@@ -15,7 +15,7 @@ from wps_run.actions.payload import (
 )
 from wps_run.actions.table import Action
 from wps_run.document.scalars import resolve_plain
-from wps_run.playbook.options import DURATION, TIMEOUT
+from wps_run.playbook.options import DURATION, FAILURE_LIMIT, MOMENT, MOST_FAILURES, TIMEOUT
 from wps_run.problems import SIMILAR_NAMES, did_you_mean
 from wps_run.text import has_surrogate
 
@@ -280,10 +280,27 @@ def _list_error(field: Field, value: object, source_text: str) -> str | None:
     return f'`{field.name}` must be a list of strings; write ["{source_text}"]'
 
 
+def _duration_text(limits: str) -> str:
+    return f"a duration of {limits}, such as `250ms`, `10s` or `2m`, or a number of seconds"
+
+
+_MOMENT_TEXT = (
+    "a date and a time from 2000 to 2099 with an offset, such as `2026-12-01T18:00Z` or "
+    "`2026-12-01T18:00+01:00`"
+)
+_DESCRIBED = (
+    (DURATION, _duration_text("0 to 24 hours")),
+    (TIMEOUT, _duration_text("1 ms to 24 hours")),
+    (FAILURE_LIMIT, f"a whole number from 0 to {MOST_FAILURES:,}, or a percentage such as `2%`"),
+    (MOMENT, _MOMENT_TEXT),
+)
+"""Schemas of values that have a form of their own, and what they accept."""
+
+
 def _expected(schema: Mapping[str, Any]) -> str:
-    if schema.get("anyOf") in (DURATION["anyOf"], TIMEOUT["anyOf"]):
-        range_ = "1 ms to 24 hours" if schema["anyOf"] == TIMEOUT["anyOf"] else "0 to 24 hours"
-        return f"a duration of {range_}, such as `250ms`, `10s` or `2m`, or a number of seconds"
+    for described, text in _DESCRIBED:
+        if described.items() <= schema.items():
+            return text
     if "anyOf" in schema:
         return "a string, a number, or true or false"
     if "enum" in schema:

@@ -11,6 +11,7 @@ options of a run are made from it. To add an option, add a field.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
@@ -94,6 +95,66 @@ def parse_duration(duration: str | float) -> float:
     )
 
 
+def _moment_pattern() -> str:
+    """Return a pattern of the moments from 2000 to 2099, in a form of ISO 8601."""
+    days = {
+        "0[13578]|1[02]": "0[1-9]|[12][0-9]|3[01]",
+        "0[469]|11": "0[1-9]|[12][0-9]|30",
+        "02": "0[1-9]|1[0-9]|2[0-8]",
+    }
+    dates = "|".join(f"(?:{months})-(?:{days})" for months, days in days.items())
+    leap_day = "20(?:0[048]|[2468][048]|[13579][26])-02-29"
+    time = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?"
+    offset = "Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9]"
+    return rf"^(?:20[0-9]{{2}}-(?:{dates})|{leap_day})T{time}(?:{offset})$(?!\n)"
+
+
+MOMENT: Schema = MappingProxyType({"type": "string", "pattern": _moment_pattern()})
+"""A moment: a date and a time with an offset."""
+
+
+def parse_moment(moment: str) -> float:
+    """Convert a moment that conforms to the schema to seconds since 1970."""
+    return datetime.fromisoformat(moment).timestamp()
+
+
+class FailureLimit(NamedTuple):
+    """How many actions may fail.
+
+    Attributes:
+        number: A number of actions, or a percentage.
+        is_percentage: Whether it is a percentage of the actions of the run.
+    """
+
+    number: float
+    is_percentage: bool = False
+
+    def of(self, total: int) -> int:
+        """Return the number of actions in a run of `total` actions."""
+        return int(total * self.number / 100) if self.is_percentage else int(self.number)
+
+
+MOST_FAILURES = 1_000_000
+FAILURE_LIMIT: Schema = MappingProxyType(
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 0, "maximum": MOST_FAILURES},
+            {
+                "type": "string",
+                "pattern": r"^(?:100|[0-9]{1,2}(?:\.[0-9]{1,3})?)%$(?!\n)",
+            },
+        ]
+    }
+)
+"""A number of actions, or a percentage of those of a run."""
+
+
+def parse_failure_limit(limit: str | float) -> FailureLimit:
+    """Convert `10` or `2%`; the value conforms to the schema, or is its text."""
+    text = str(limit)
+    return FailureLimit(float(text.removesuffix("%")), text.endswith("%"))
+
+
 class Mode(StrEnum):
     """Whether actions run one at a time or in parallel."""
 
@@ -169,6 +230,7 @@ class Option(NamedTuple):
         choices: Each alternative of the value, and what it does.
         parse: Converts a value that conforms to the schema into the value of the field.
         flag: The command-line flag that overrides the key, or None.
+        metavar: What stands for the value in `--help`, where the schema does not say it.
         per_action: Whether an action may have the key as well.
         group: The class whose fields are the keys below this one, or None.
         is_pace: Whether it changes how fast a run is, but not what it does, so that an approved
@@ -183,6 +245,7 @@ class Option(NamedTuple):
     choices: Mapping[str, str] = MappingProxyType({})
     parse: Callable[[Any], Any] = lambda value: value
     flag: str | None = None
+    metavar: str = ""
     per_action: bool = False
     group: type | None = None
     is_pace: bool = False
@@ -322,6 +385,26 @@ class RunOptions:
         parse=OnError,
         flag="--on-error",
         per_action=True,
+    )
+    max_failures: FailureLimit | None = _option(
+        "maxFailures",
+        "Start nothing new once more actions than this, a number or a percentage (`2%`) of all, "
+        "have failed or are unknown. Until then, the run continues as with `onError: continue`.",
+        FAILURE_LIMIT,
+        without_default="no limit",
+        parse=parse_failure_limit,
+        flag="--max-failures",
+        metavar="N|N%",
+    )
+    not_after: float | None = _option(
+        "notAfter",
+        "Start nothing after this moment, and retry nothing: `2026-12-01T18:00Z`, or "
+        "`2026-12-01T18:00+01:00`.",
+        MOMENT,
+        without_default="no end",
+        parse=parse_moment,
+        flag="--not-after",
+        metavar="MOMENT",
     )
     delivery: Delivery = _option(
         "delivery",
@@ -685,9 +768,15 @@ def merge_options(*layers: Mapping[str, Any]) -> RunOptions:
 
     Args:
         layers: Values by playbook key that conform to the schema. Later layers override earlier
-            ones, key by key, below `retry` as well.
+            ones, key by key, below `retry` as well. A limit of failures implies
+            `onError: continue`, unless its layer says otherwise.
     """
-    return _merge(RunOptions, layers)
+    return _merge(RunOptions, [*map(_with_implied, layers)])
+
+
+def _with_implied(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    implied = {OPTIONS["onError"].key: str(OnError.CONTINUE)}
+    return {**implied, **values} if OPTIONS["maxFailures"].key in values else values
 
 
 def _merge(options_type: type[OptionsType], layers: Sequence[Mapping[str, Any]]) -> OptionsType:
@@ -708,4 +797,4 @@ def override_values(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
         for key, option in OPTIONS.items()
         if option.group and key in values and key in overrides
     }
-    return {**values, **overrides, **groups}
+    return {**values, **_with_implied(overrides), **groups}

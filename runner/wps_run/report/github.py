@@ -21,6 +21,8 @@ _OLD_COMMAND = "##["
 
 _SKIPS: Mapping[str, str] = {
     SkipReason.STOPPED: "skipped because an earlier action did not succeed",
+    SkipReason.BUDGET: "skipped because more actions did not succeed than `maxFailures` allows",
+    SkipReason.EXPIRED: "skipped because the moment of `notAfter` has passed",
     SkipReason.INTERRUPTED: "skipped because the run was interrupted",
     SkipReason.JOURNAL: "skipped because the journal could not be written",
 }

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -70,7 +71,7 @@ from wps_run.execution.result import ExpectationResult, SkipReason, Status
 from wps_run.execution.run_info import Destination
 from wps_run.execution.stop import Stop
 from wps_run.execution.summary import Summary
-from wps_run.journal.format import KeptOptions
+from wps_run.journal.format import KeptOptions, format_moment
 from wps_run.journal.reader import History
 from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.resume import Resumption
@@ -276,6 +277,7 @@ def command(**values: Any) -> int:
     def read_live(plans: Sequence[Plan]) -> Sequence[LiveGroups]:
         if journal.resume:
             return recorded_live(read_rows(Path(journal.resume)), plans)
+        _require_in_time(plans)
         return _live_groups(args, plans, simulation, approved)
 
     default_hub = planning.LOCAL_HUB if args.local else ""
@@ -405,6 +407,21 @@ def _arguments_of(
     return overrides, paths
 
 
+def _require_in_time(plans: Sequence[Plan]) -> None:
+    """Refuse to begin a run after the moment of `notAfter`.
+
+    Raises:
+        UsageError: It has passed.
+    """
+    for plan in plans:
+        if running.has_expired(plan.options.not_after):
+            moment = format_moment(datetime.fromtimestamp(plan.options.not_after or 0, UTC))
+            raise UsageError(
+                f"nothing was sent; the moment of `notAfter` has passed ({moment}, "
+                f"{plan.playbook.document.file}); give a later one with --not-after"
+            )
+
+
 def _live_groups(
     args: RunArguments,
     plans: Sequence[Plan],
@@ -498,6 +515,8 @@ def _service_context(
     hosts = [endpoint.host for endpoint in endpoints]
     run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
     in_place = _in_place(args, plans, resumption) if args.only_changes else b""
+    if not journal.resume:
+        _require_in_time(plans)
     recorder = output.open_recorder(journal, run, plans, hosts)
     recorder = replace(recorder, in_place=in_place)
 
@@ -520,6 +539,8 @@ def _local_context(
         local = await stack.enter_async_context(rehearsal)
         run = planning.run_info(plans, Destination.LOCAL, (local.endpoint.host,))
         # The port of the emulator differs each time, which makes no other run of it.
+        if not journal.resume:
+            _require_in_time(plans)
         recorder = output.open_recorder(journal, run, plans, ["LOCAL" for _ in plans])
         if args.only_changes:
             in_place = await reading.find_in_place(
