@@ -23,7 +23,7 @@ from wps_run.playbook.expectations import (
     ExpectationCheck,
     check_expectations,
 )
-from wps_run.playbook.files import Files, open_input, read_input, require_below
+from wps_run.playbook.files import NAME_IT, Files, open_input, read_input, require_below
 from wps_run.playbook.includes import (
     INCLUDE,
     NO_VALUES,
@@ -122,7 +122,9 @@ def read_found(path: str | Path, root: Path) -> Playbook | Skipped:
             raise
         is_empty = error.problems[0].rule == "empty"
         return Skipped.OTHER if is_empty else Skipped.UNREADABLE
-    return with_includes(check_document(document)) if is_playbook(document.data) else Skipped.OTHER
+    if not is_playbook(document.data):
+        return Skipped.OTHER
+    return with_includes(check_document(document), root)
 
 
 def _may_be_batch(path: str | Path, root: Path) -> bool:
@@ -183,18 +185,16 @@ def _read_file(path: str | Path, limit: Limit, root: Path | None = None) -> byte
         raise UsageError(f"cannot read `{path}`: {reason}") from None
 
 
-def with_includes(playbook: Playbook) -> Playbook:
+def with_includes(playbook: Playbook, root: Path | None = None) -> Playbook:
     """Read the files that a playbook includes; return it with what they add.
 
     What is wrong with them is in its `problems`.
+
+    Args:
+        playbook: The playbook.
+        root: The folder in which it was found and below which they must be, or None.
     """
-    return _IncludeReader(playbook).read() if playbook.includes else playbook
-
-
-def root_of_includes(playbook: Playbook) -> Path:
-    """Return the folder that includes must not leave: that of the repository, or the playbook's."""
-    folder = Path(playbook.document.file).parent.resolve()
-    return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
+    return _IncludeReader(playbook, root).read() if playbook.includes else playbook
 
 
 def relative_name(part: PlaybookPart, playbook: Playbook) -> str:
@@ -210,9 +210,14 @@ _ActionLists: TypeAlias = tuple[list[ActionTemplate], list[ActionTemplate]]
 class _IncludeReader:
     """Reads the files that one playbook includes, each once."""
 
-    def __init__(self, playbook: Playbook) -> None:
+    def __init__(self, playbook: Playbook, root: Path | None) -> None:
         self._playbook = playbook
-        self._root = root_of_includes(playbook)
+        folder = Path(playbook.document.file).parent.resolve()
+        folders = (folder, *folder.parents)
+        repository = next((each for each in folders if (each / GIT).exists()), folder)
+        is_narrower = root is not None and root.resolve().is_relative_to(repository)
+        self._root = root if root and is_narrower else repository
+        self._remedy = NAME_IT if is_narrower else _OUTSIDE
         self._paths: dict[str, Path] = {}
         """The path of each file without symbolic links, by its name."""
         self._files: dict[Path, Playbook | None] = {}
@@ -276,7 +281,7 @@ class _IncludeReader:
         name = os.path.normpath(file)
         try:
             if name not in self._paths:
-                self._paths[name] = require_below(file, self._root, _OUTSIDE)
+                self._paths[name] = self._path_of(file)
             path = self._paths[name]
             _require_no_cycle(chain, path, name)
             playbook = self._read_once(path, name, document.position(place))
@@ -295,6 +300,17 @@ class _IncludeReader:
         self._parts.append(part)
         return self._actions(playbook, part, {**chain, path: name})
 
+    def _path_of(self, file: Path) -> Path:
+        """Return the path of a file without symbolic links.
+
+        Raises:
+            InputError: It must not be read.
+        """
+        path = require_below(file, self._root, self._remedy)
+        if GIT in map(str.lower, path.parts):
+            raise InputError(f"`{file}` is in a folder `{GIT}`, and is not read")
+        return path
+
     def _read_once(self, path: Path, name: str, user: Position) -> Playbook | None:
         """Read and check a file, unless that was done.
 
@@ -312,11 +328,15 @@ class _IncludeReader:
             try:
                 playbook = read_playbook(decode(raw, name), name)
                 problems = (*playbook.problems, *included_problems(playbook))
+                is_meant = is_playbook(playbook.document.data)
             except PlaybookError as error:
                 playbook, problems = None, error.problems
+                is_meant = may_be_playbook(raw)
             self._files[path] = playbook
             self._problems += (
-                problem._replace(related=problem.related or user) for problem in problems
+                # A line of another file may be confidential.
+                problem._replace(related=user, line=problem.line if is_meant else "")
+                for problem in problems
             )
         return self._files[path]
 
@@ -354,8 +374,11 @@ class _IncludeReader:
         return f"there is no file `{file}`{near or '; the path is relative to this file'}"
 
 
+GIT = ".git"
+"""The folder by which the root of a repository is recognized. It may hold credentials."""
+
 _OUTSIDE = (
-    "includes stay below the folder with `.git`, or without one that of the playbook; copy the "
+    f"includes stay below the folder with `{GIT}`, or without one that of the playbook; copy the "
     "file into it"
 )
 
@@ -501,8 +524,7 @@ def scope_of(  # noqa: PLR0913 -- what `${…}` can name, by name
             given = included_values(part.parent.document, part.include, outer)
         resolved = _resolve(part, variables, given, is_run=is_run)
         if part.document not in files:
-            below = root and _root_of_files(part.document, root, playbook)
-            files[part.document] = files_of(part.document, below)
+            files[part.document] = files_of(part.document, root)
         scopes[part] = scope.of_part(resolved, files[part.document])
     return scope.with_parts(scopes) if scopes else scope
 
@@ -524,18 +546,6 @@ def _resolve(
         entry = (part.parent.document, part.include.path) if part.parent and part.include else None
         missing = missing_problems(document, declarations, resolved, needed, entry)
     return resolved._replace(problems=(*given.problems, *resolved.problems, *missing))
-
-
-def _root_of_files(document: Document, root: Path, playbook: Playbook) -> Path:
-    """Return the folder below which the files of an included file must be.
-
-    Args:
-        document: The included file.
-        root: The folder in which the playbook was found.
-        playbook: The playbook.
-    """
-    is_below = Path(document.file).resolve().is_relative_to(root.resolve())
-    return root if is_below else root_of_includes(playbook)
 
 
 def fill_in_names(playbook: Playbook, scope: VariableScope) -> Playbook:

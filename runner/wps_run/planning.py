@@ -414,7 +414,7 @@ def _check_together(plans: Sequence[Plan]) -> None:
     plans = [plan for plan in plans if plan.expectations]
     if not plans:
         return
-    document = plans[-1].playbook.document
+    document = plans[-1].expectations[-1].document
     if plans[-1].shard:
         message = (
             f"a shard does not know when the others end, so it cannot check `{EXPECT}`; leave it "

@@ -59,9 +59,14 @@ def test_the_output_in_the_readme_is_what_the_command_prints(
 def test_every_playbook_in_the_documents_is_valid(
     wps_run: Script, project: Path, tmp_path: Path, document: str
 ) -> None:
-    """Examples can be pasted next to a file of members."""
+    """Examples can be pasted next to a file of members, and to those with the name of a file."""
     (tmp_path / "members.csv").write_bytes((project / "playbooks" / "members.csv").read_bytes())
-    for block in blocks(project, document, "yaml"):
+    examples = blocks(project, document, "yaml")
+    for block in examples:
+        if name := re.match(r"# (\w+/\w+\.yaml)\n", block):
+            (tmp_path / name[1]).parent.mkdir(exist_ok=True)
+            (tmp_path / name[1]).write_text(block, "utf-8")
+    for block in examples:
         if "actions:" in block:
             process = wps_run("validate", "-", stdin=block)
             assert process.returncode == 0, process.stdout

@@ -152,6 +152,21 @@ def test_only_the_properties_of_the_action_are_offered(editor: Editor, name: str
         assert field.summary in text_of(offered[field.name]["documentation"])
 
 
+def test_an_include_is_offered_beside_an_action_and_then_its_keys(editor: Editor) -> None:
+    editor.open(PLAYBOOK + "  - \n")
+    offered = items_of(editor.query_at("completion", 3, 4))
+    assert {"actionName", "include"} <= set(offered)
+    assert "Relative to the file" in text_of(offered["include"]["documentation"])
+
+    diagnostics = editor.open(PLAYBOOK + "  - include: teams/red.yaml\n    \n")
+    offered = items_of(editor.query_at("completion", 4, 4))
+    assert diagnostics == []
+    assert {label for label, item in offered.items() if item["kind"] == PROPERTY} == {
+        "vars",
+        "tags",
+    }
+
+
 def test_values_of_a_choice_are_offered(editor: Editor) -> None:
     editor.open(PLAYBOOK + "  - actionName: sendToAll\n    data: x\n    dataType: \n")
 

@@ -210,7 +210,7 @@ BAD: dict[str, tuple[str, str]] = {
     "empty": ("  - include:\n", "3:13: error: `include` has no value"),
     "misspelled": ("  - includ: common.yaml\n", "3:5: error: `includ` is not a key of an action;"),
     "key": (f"{FILE}    forEach: [a]\n", "4:5: error: `forEach` is not a key of an entry with `in"),
-    "action": (f"{FILE}    actionName: sendToAll\n", "4:5: error: `actionName` is not a key of an"),
+    "action": (f"{FILE}    actionName: sendToAll\n", "4:5: error: an entry is an action or inclu"),
     "values": (f"{FILE}    vars: [a]\n", "4:11: error: `vars` must be a mapping of names to value"),
     "declared": (f"{FILE}    vars: {{team: {{type: list}}}}\n", "4:18: error: `team` is declared"),
     "null": (f"{FILE}    vars: {{team: }}\n", "error: `team` must be a string, a number, true or"),
@@ -357,11 +357,41 @@ def test_files_stay_below_the_repository(
 
     Path("repository/.git").mkdir()
     assert command_line("validate", "repository/plays/main.yaml")[0] == 0
-    assert command_line("validate", "repository/plays")[0] == 1  # the link
-    for path in ("repository/plays", "repository/plays/out.yaml"):
+    for path in ("repository", "repository/plays/out.yaml"):
         code, out, _ = command_line("validate", path)
         assert code == 1
-        assert "is a symbolic link that leads out of the folder" in out
+        assert "out.yaml:2:21: error: `repository/plays/link.yaml` is a symbolic link that" in out
+
+
+def test_a_folder_that_is_checked_is_not_left(write: Write, command_line: CommandLine) -> None:
+    """Also for a file of the same repository, which can be named."""
+    write(
+        plays__main="actions: [{include: ../common.yaml}]",
+        common="actions: [{actionName: sendToAll, data: x}]",
+    )
+    Path(".git").mkdir()
+
+    code, out, _ = command_line("validate", "plays")
+    assert code == 1
+    assert "is outside the folder `plays`, and is not read; name the file itself" in out
+    assert command_line("validate", "plays/main.yaml")[0] == 0
+
+
+@pytest.mark.parametrize("text", ["key: SECRET\n", "{a: 'SECRET\n", '{"Values": {"K": "SECRET"}}'])
+def test_lines_of_other_files_are_not_shown(
+    write: Write, command_line: CommandLine, text: str
+) -> None:
+    """A stranger's playbook may include what is confidential; of git's folder nothing is read."""
+    write(main="hub: x\nactions:\n  - include: s.yaml\n  - include: .git/config\n", s=text)
+    Path(".git").mkdir()
+    Path(".git/config").write_text("extraheader: SECRET\n")
+
+    for command in ("validate", "plan"):
+        code, out, err = command_line(command, "main.yaml")
+        assert code
+        assert "s.yaml:" in out + err
+        assert "`.git/config` is in a folder `.git`, and is not read" in out + err
+        assert "SECRET" not in out + err
 
 
 @pytest.mark.parametrize(("levels", "code"), [(20, 0), (21, 2)])

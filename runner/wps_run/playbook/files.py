@@ -108,6 +108,7 @@ def read_limited(file: BinaryIO, name: str | Path, limit: Limit) -> bytes:
 
 
 NAME_IT = "name the file itself on the command line"
+"""What to do to have a file outside a folder read."""
 
 
 def require_below(path: Path, folder: Path, remedy: str = NAME_IT) -> Path:

@@ -1,4 +1,4 @@
-"""The entries `- include: FILE` of `actions`: their schema, their errors, and their variables.
+"""The entries `- include: FILE` of actions: their schema, their errors, and their variables.
 
 An included file is a playbook that leaves hub, connection and options to the one that includes it.
 `checking` reads the files; `model` has what an entry and its file add to the playbook.
@@ -107,7 +107,9 @@ def include_errors(item: Mapping[str, Any]) -> Iterator[tuple[Path, str, bool]]:
     """
     properties = INCLUDE_SCHEMA["properties"]
     for key, value in item.items():
-        if key not in properties:
+        if key == "actionName":
+            yield (key,), "an entry is an action or includes a file; write two entries", True
+        elif key not in properties:
             yield (key,), unknown_key(key, properties, "an entry with `include`"), True
         elif compile_schema(properties[key])(value):
             continue
