@@ -264,19 +264,26 @@ async def test_a_handshake_that_stalls_sent_nothing_when_the_event_loop_is_late(
 
 
 async def test_a_request_that_waits_for_a_free_connection_sent_nothing(server: Any) -> None:
-    """Both time out, but only the one with a connection may have been received."""
-    silence = asyncio.Event()
+    """Another one has the only connection until this one has timed out."""
+    received, timed_out = asyncio.Event(), asyncio.Event()
 
-    async def answer(_: object, __: asyncio.StreamWriter) -> None:
-        await silence.wait()
+    async def answer(_: object, writer: asyncio.StreamWriter) -> None:
+        received.set()
+        await timed_out.wait()
+        writer.write(OK)
 
     server.handle_with(answer)
     async with Client(server.endpoint, concurrency=1) as client:
-        sends = [client.send(JOIN, timeout=0.3, request_id=name) for name in "ab"]
-        outcomes = [outcome for outcome, _ in await asyncio.gather(*sends)]
-    silence.set()
+        first = asyncio.create_task(client.send(JOIN, timeout=60, request_id="a"))
+        await received.wait()
+        outcome, _ = await client.send(JOIN, timeout=0.1, request_id="b")
+        timed_out.set()
+        first_outcome, _ = await first
 
-    assert [isinstance(outcome, NoReply) and outcome.sent for outcome in outcomes] == [True, False]
+    assert isinstance(outcome, NoReply)
+    assert (outcome.sent, outcome.code) == (False, "timeout")
+    assert first_outcome == Reply(200)
+    assert len(server.requests) == 1
 
 
 async def test_a_cancellation_before_a_connection_is_an_ordinary_one() -> None:
@@ -296,18 +303,25 @@ async def test_a_cancellation_before_a_connection_is_an_ordinary_one() -> None:
 
 
 async def test_an_answer_that_never_comes_may_have_been_sent(server: Any) -> None:
-    """The request was read, then silence: nobody knows."""
+    """The request was read, then silence: nobody knows.
+
+    It has the connection of an earlier one, as making one may take longer than its timeout.
+    """
     silence = asyncio.Event()
 
-    async def answer(_: object, __: asyncio.StreamWriter) -> None:
-        await silence.wait()
+    async def answer(request: Any, writer: asyncio.StreamWriter) -> None:
+        if request.body:
+            await silence.wait()
+        writer.write(OK)
 
     server.handle_with(answer)
-    outcome = await send(server.endpoint, SEND, timeout=0.2)
+    async with Client(server.endpoint, concurrency=1) as client:
+        await client.send(JOIN, timeout=60, request_id="a")
+        outcome, _ = await client.send(SEND, timeout=0.2, request_id="b")
     silence.set()
 
     assert outcome == NoReply(sent=True, code="timeout", message="no answer came in time")
-    assert len(server.requests) == 1
+    assert [request.body for request in server.requests] == [b"", SEND.body]
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 20"])

@@ -81,20 +81,20 @@ async def test_404_without_a_missing_target_is_a_failure(
 
 
 async def test_waiting_actions_use_no_concurrency(run: Any, service: Any, join: Make) -> None:
-    """Two slots, 200 missing users: all are requested before the first one exists."""
+    """Two slots, 50 missing users: all are requested before the first one exists."""
     paths: set[str] = set()
 
     async def answer(request: web.Request) -> web.Response:
         paths.add(request.path)
-        exists = len(paths) == 200
+        exists = len(paths) == 50
         return web.Response(status=200 if exists else 404, headers={} if exists else ABSENT)
 
     service.answer = answer
     run.options = replace(run.options, concurrency=2)
     run.executor_args = {"chance": lambda: 0.2}
-    results = await run.results(join(f"u{n}", on_missing=wait_rule(10)) for n in range(200))
+    results = await run.results(join(f"u{n}", on_missing=wait_rule(10)) for n in range(50))
 
-    assert statuses(results) == ["ok"] * 200
+    assert statuses(results) == ["ok"] * 50
     assert service.max_in_flight <= 2
     assert sum(result.attempts for result in results) == len(service.requests)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wps_run.actions.fields import Field, FieldType
@@ -243,6 +243,7 @@ def rows_of(draw: st.DrawFn, names: list[str], good: dict[str, str]) -> list[dic
 
 
 @pytest.mark.parametrize("name", [one.name for one in ACTIONS.values() if one.fields])
+@settings(max_examples=30)  # for each of the actions, which share the types of their fields
 @given(data=st.data(), slash=st.booleans())
 def test_every_cell_is_checked_by_the_rules_of_what_is_written(
     name: str, data: st.DataObject, *, slash: bool
