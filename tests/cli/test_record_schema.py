@@ -13,7 +13,12 @@ from jsonschema import Draft7Validator
 
 from wps_run.emulator.testing import LocalPubSub
 from wps_run.playbook.schema import schema_text
-from wps_run.report.record_schema import JOURNAL_RECORDS, OUTPUT_RECORDS, result_schema
+from wps_run.report.record_schema import (
+    JOURNAL_RECORDS,
+    OUTPUT_RECORDS,
+    PLAN_RECORDS,
+    result_schema,
+)
 
 Invoke = Callable[..., tuple[int, str, str]]
 Json = dict[str, Any]
@@ -129,6 +134,22 @@ def test_records_of_a_service_of_shards_and_of_verify(
         check(record)
 
 
+def test_records_of_plans(invoke: Invoke, tmp_path: Path) -> None:
+    """A plan has no results, so its expectations are other records; changed ones are refused."""
+    live = "actions: [{forEach: {group: red}, actionName: closeClientConnection, connectionId: x}]"
+    (tmp_path / "live.yaml").write_text(f"hub: chat\n{live}\nfinally: {live.split(': ', 1)[1]}\n")
+
+    texts = [invoke("plan", "--format", "ndjson", name)[1] for name in ("p.yaml", "live.yaml")]
+
+    records = {record["type"]: record for text in texts for record in lines_of(text)}
+    assert set(records) == set(PLAN_RECORDS)
+    for record in (record for text in texts for record in lines_of(text)):
+        check(record)
+    for record in records.values():
+        accepted = [changed for changed in mutations(record) if VALIDATOR.is_valid(changed)]
+        assert accepted == []
+
+
 def test_records_of_an_interrupted_run(
     invoke: Invoke,
     tmp_path: Path,
@@ -152,7 +173,7 @@ OPEN = {"target", "fingerprint", "options", "groups", "operations"}
 """Mappings whose keys are names."""
 
 MAY_BE_MISSING = {
-    *("earlier", "expectations", "rehearsal", "shard", "options", "unreceived"),
+    *("final", "earlier", "expectations", "rehearsal", "shard", "options", "unreceived"),
     *("absent", "faultSeed", "faults", "repeats", "seeded"),
 }
 """Keys that not all records have. Without its checksum, a line of a journal is one of ndjson."""

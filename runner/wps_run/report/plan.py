@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
 from wps_run.actions.locks import HUB, MEMBERSHIP, Lock
+from wps_run.execution.result import ActionName, Count, Index, Target
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.playbook.expectations import Expectation
 from wps_run.playbook.steps import Step, UnreadAction
@@ -245,15 +249,27 @@ def unread_text(action: UnreadAction, columns: int | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
+class UnreadRecord(Struct, frozen=True, rename="camel", tag="unread"):
+    """An action of a plan whose rows were not read.
+
+    Attributes:
+        action: The number of the action in the playbook's list, from 0.
+        action_name: The `actionName`.
+        groups: The live groups that its rows come from.
+        source: `file:line`.
+    """
+
+    action: Index
+    action_name: ActionName
+    groups: tuple[str, ...]
+    source: str
+
+
 def unread_record(action: UnreadAction) -> dict[str, Any]:
     """Return the record of an action whose rows were not read, for programs."""
-    return {
-        "type": "unread",
-        "action": action.action_index,
-        "actionName": action.name,
-        "groups": action.groups,
-        "source": action.source,
-    }
+    record = UnreadRecord(action.action_index, action.name, action.groups, action.source)
+    fields: dict[str, Any] = msgspec.to_builtins(record)
+    return fields
 
 
 def expectations_text(expectations: Sequence[Expectation]) -> str:
@@ -264,42 +280,104 @@ def expectations_text(expectations: Sequence[Expectation]) -> str:
     return "\n".join(["\nChecked after the actions:", *rows, ""])
 
 
+class PlannedExpectation(Struct, frozen=True, tag="expectation"):
+    """An expectation of a plan.
+
+    Attributes:
+        index: Its number among all expectations of the run, from 0.
+        statement: What is expected, as a sentence; of a message, it has only the size.
+        source: `file:line`.
+    """
+
+    index: Index
+    statement: str
+    source: str
+
+
 def expectation_record(expectation: Expectation) -> dict[str, Any]:
-    """Return the record of an expectation, for programs: of a message, it has only the size."""
-    return {
-        "type": "expectation",
-        "index": expectation.index,
-        "statement": expectation.recorded_statement,
-        "source": expectation.source,
-    }
+    """Return the record of an expectation, for programs."""
+    record = PlannedExpectation(
+        expectation.index, expectation.recorded_statement, expectation.source
+    )
+    fields: dict[str, Any] = msgspec.to_builtins(record)
+    return fields
+
+
+class WaitRecord(Struct, frozen=True):
+    """Earlier steps that must end before a step of a plan may start.
+
+    Attributes:
+        what: What they have in common with the step: `hub`, `group`, `user`, `connection`, …
+        name: Its name, or "".
+        use: What the earlier steps do with it.
+        count: The number of earlier steps.
+        first: The number of the first of them.
+        last: The number of the last of them.
+    """
+
+    what: str
+    name: str
+    use: str
+    count: Count
+    first: Index
+    last: Index
+
+
+class StepRecord(Struct, frozen=True, kw_only=True, rename="camel", tag="step"):
+    """A step of a plan. Of the payload, it has only the size.
+
+    Attributes:
+        index: Its number among all steps of the run, from 0.
+        action: The number of the action in the playbook's list, or in `finally`, from 0.
+        item: The number of the row it was made from, from 0, or null.
+        action_name: The `actionName`.
+        name: The author's label, or null.
+        target: The target properties: name to value.
+        source: `file:line`.
+        final: True for an action of `finally`; otherwise not in records.
+        method: The HTTP method.
+        path: The path, percent-encoded.
+        query: The query, percent-encoded, without api-version.
+        content_type: The media type of the body, or null without a body.
+        body_bytes: The size of the body.
+        waits_for: The earlier steps that it waits for.
+    """
+
+    index: Index
+    action: Index
+    item: Index | None
+    action_name: ActionName
+    name: str | None
+    target: Target
+    source: str
+    final: bool | UnsetType = UNSET
+    method: str
+    path: str
+    query: str
+    content_type: str | None
+    body_bytes: Count
+    waits_for: tuple[WaitRecord, ...]
 
 
 def step_record(step: Step, waits: Sequence[StepWait]) -> dict[str, Any]:
-    """Return the record of a step, for programs: of the payload, it has only the size."""
-    return {
-        "type": "step",
-        "index": step.index,
-        "action": step.action_index,
-        "item": step.item,
-        "actionName": step.action.name,
-        "name": step.name,
-        "target": step.target,
-        "source": step.source,
-        **({"final": True} if step.is_final else {}),
-        "method": step.request.method,
-        "path": step.secrets.mask(step.request.path),
-        "query": step.secrets.mask(step.request.query),
-        "contentType": step.request.content_type,
-        "bodyBytes": len(step.request.body),
-        "waitsFor": [
-            {
-                "what": wait.key[0],
-                "name": wait.key[1],
-                "use": wait.use,
-                "count": wait.count,
-                "first": wait.first,
-                "last": wait.last,
-            }
-            for wait in waits
-        ],
-    }
+    """Return the record of a step, for programs."""
+    record = StepRecord(
+        index=step.index,
+        action=step.action_index,
+        item=step.item,
+        action_name=step.action.name,
+        name=step.name,
+        target=step.target,  # type: ignore[arg-type] # only `data` is bytes, and it is no target
+        source=step.source,
+        final=True if step.is_final else UNSET,
+        method=step.request.method,
+        path=step.secrets.mask(step.request.path),
+        query=step.secrets.mask(step.request.query),
+        content_type=step.request.content_type,
+        body_bytes=len(step.request.body),
+        waits_for=tuple(
+            WaitRecord(*wait.key, wait.use, wait.count, wait.first, wait.last) for wait in waits
+        ),
+    )
+    fields: dict[str, Any] = msgspec.to_builtins(record)
+    return fields

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from wps_run.execution.result import ExpectationResult, Result
 from wps_run.journal.format import Header, Resolved, Resumed, RunRecord, Sending, Unsent
+from wps_run.report.plan import PlannedExpectation, StepRecord, UnreadRecord
 from wps_run.report.records import JsonReport, RunTotals
 from wps_run.report.simulation import Simulation
 
@@ -25,6 +26,13 @@ OUTPUT_RECORDS: Mapping[str, type[Struct]] = {
     "summary": RunTotals,
 }
 """The lines of ndjson: the type of each, and its struct."""
+
+PLAN_RECORDS: Mapping[str, type[Struct]] = {
+    "step": StepRecord,
+    "unread": UnreadRecord,
+    "expectation": PlannedExpectation,
+}
+"""The lines of `plan --format ndjson`, likewise."""
 
 JOURNAL_RECORDS: Mapping[str, tuple[type[Struct], ...]] = {
     "run": (Header, RunRecord),
@@ -49,7 +57,8 @@ _CHECK: Json = {
 
 def result_schema() -> Json:
     """Return the schema of a record, or of the object of `--output json`."""
-    structs = {struct for parts in JOURNAL_RECORDS.values() for struct in parts} | {JsonReport}
+    structs = {struct for parts in JOURNAL_RECORDS.values() for struct in parts}
+    structs |= {JsonReport, *PLAN_RECORDS.values()}
     _, components = msgspec.json.schema_components(structs, ref_template="#/definitions/{name}")
     classes = {each.__name__: each for each in Struct.__subclasses__()}
     closed = {
@@ -67,18 +76,30 @@ def result_schema() -> Json:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": "urn:wps-run:result.schema.json",
         "title": "wps-run records",
-        "description": "A line of `--output ndjson`, a line of a journal, or the object of "
-        "`--output json`.",
+        "description": "A line of `--output ndjson`, of a journal or of `plan --format ndjson`, or "
+        "the object of `--output json`.",
         "type": "object",
         "if": {"required": ["check"]},
         "then": {"$ref": "#/definitions/journal"},
         "else": {
             "if": {"required": ["type"]},
-            "then": {"$ref": "#/definitions/output"},
+            "then": {
+                "if": {"properties": {"type": {"enum": ["step", "unread"]}}},
+                "then": {"$ref": "#/definitions/plan"},
+                "else": {
+                    "if": {"required": ["statement"], "not": {"required": ["status"]}},
+                    "then": {"$ref": "#/definitions/plan"},
+                    "else": {"$ref": "#/definitions/output"},
+                },
+            },
             "else": {"$ref": f"#/definitions/{JsonReport.__name__}"},
         },
         "definitions": {
             "output": _by_type("A line of ndjson.", output),
+            "plan": _by_type(
+                "A line of the ndjson of a plan.",
+                {name: struct.__name__ for name, struct in PLAN_RECORDS.items()},
+            ),
             "journal": _by_type(
                 "A line of a journal.", {name: _of_journal(name) for name in JOURNAL_RECORDS}
             ),
