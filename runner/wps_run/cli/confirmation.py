@@ -44,9 +44,11 @@ def confirm(
                 counts[what, unit, plan.hub, endpoint(plan).host] += count
     if not counts:
         return
+    name = next((plan.environment_name for plan in plans), None)
+    environment = f", environment {name}" if name else ""
     for (what, unit, hub, host), count in counts.items():
         units = f"{count:,} {unit}" if count == 1 else f"{count:,} {unit}s"
-        show_message(Label.WARNING, f"{what} on hub `{hub}` at {host} ({units})")
+        show_message(Label.WARNING, f"{what} on hub `{hub}` at {host}{environment} ({units})")
     if not _is_at_terminal():
         raise UsageError(
             "nothing was sent; this needs confirmation and there is no terminal to ask at, so "

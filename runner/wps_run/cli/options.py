@@ -255,34 +255,18 @@ def hub_access(values: Mapping[str, Any]) -> HubAccess:
         UsageError: A file cannot be read.
         SettingsError: A setting is missing, or it or an option cannot be used.
     """
+    binding = read_binding(values["function_json"])
     environment = read_environment(values["settings"])
     headers = values["header"]
-    connection, hub = service_names(values)
+    configuration = configuration_of(values)
+    names = (values["connection"], binding.connection, configuration.value_of(CONNECTION.key))
+    connection = next(filter(None, names), str(CONNECTION.default))
     endpoint = resolve_endpoint(connection, environment, values["endpoint"], headers)
+    hub = values["hub"] or binding.hub or configuration.value_of(HUB.key)
     hub = resolve_hub(hub, environment)
     secrets = RunOverrides(environment=environment, headers=headers).secrets
-    configuration = configuration_of(values)
     options = merge_options(configuration.defaults, configuration.options, _options_in(values))
     return HubAccess(endpoint, hub, options, values["ca_bundle"], secrets)
-
-
-def service_names(values: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return the connection and the hub of a command without playbooks, as they are written.
-
-    Args:
-        values: Those of `hub_options`, by parameter name. Other entries are ignored.
-
-    Raises:
-        UsageError: A file cannot be read.
-        SettingsError: The file of `--function-json` is not one.
-    """
-    binding = read_binding(values["function_json"])
-    configured = configuration_of(values).value_of
-    connection = values["connection"] or binding.connection or configured("connection")
-    return (
-        connection or str(CONNECTION.default),
-        values["hub"] or binding.hub or configured("hub"),
-    )
 
 
 def option_names(command: click.Command) -> frozenset[str]:
@@ -380,6 +364,12 @@ def given_command(context: click.Context) -> str:
         if option != VARIABLES:
             words += map(_without_secrets, group)
     return shlex.join(words)
+
+
+def configured_options(values: Mapping[str, Any]) -> "KeptOptions":
+    """Return what the configuration file says of options, as a journal keeps it."""
+    kept = configuration_of(values).kept()
+    return {name: _without_secrets(text) for name, text in kept.items()}
 
 
 def plan_command(context: click.Context, plan: click.Command) -> str:

@@ -26,7 +26,7 @@ from wps_run.playbook.options import (
 from wps_run.playbook.schema import DEFAULTS, ENVIRONMENTS
 from wps_run.playbook.validator import CONNECTION_ERROR, default_validator
 from wps_run.playbook.variables import VariableValue
-from wps_run.problems import PlaybookError, Problem, did_you_mean, limited, sort_problems
+from wps_run.problems import PlaybookError, Problem, did_you_mean, limited, shorten, sort_problems
 
 FILE_NAME = "wps-run.yaml"
 """The name of a configuration file that is found without being named."""
@@ -101,6 +101,7 @@ class Configuration(NamedTuple):
         return self.options.get(key, self.defaults.get(key))
 
     def _no_environment(self, name: str) -> Problem:
+        name = shorten(name)
         if self.document is None:
             message = (
                 f"there is no environment `{name}`, since no `{FILE_NAME}` is in this folder or "

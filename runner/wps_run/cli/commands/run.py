@@ -19,7 +19,6 @@ from wps_run import planning, reading, running
 from wps_run.approval import ApprovedPlan
 from wps_run.cli.configuration import (
     FILE,
-    configuration_of,
     configured,
     load_configuration,
     override_option,
@@ -44,6 +43,7 @@ from wps_run.cli.options import (
     RecordingCommand,
     RehearsalArguments,
     ca_bundle_option,
+    configured_options,
     gateway_options,
     given_command,
     given_options,
@@ -271,7 +271,7 @@ def command(**values: Any) -> int:
     playbooks = read_inputs(paths)
     assigned = [name for name, _ in values["assignments"]]
     kept = kept_options(given, recorded or {}, overrides, assigned, playbooks)
-    kept = {**configuration_of(values).kept(), **kept}
+    kept = {**configured_options(values), **kept}
     journal = replace(journal, kept=kept)
 
     def read_live(plans: Sequence[Plan]) -> Sequence[LiveGroups]:
