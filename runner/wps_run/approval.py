@@ -74,6 +74,10 @@ class PlanHeader(Struct, frozen=True, tag="plan"):
     shard: str | None = None
     version: int = VERSION
 
+    def __post_init__(self) -> None:
+        if any("\0" in path for path in (self.folder, *self.playbooks)):
+            raise ValueError("a path has a null character")
+
 
 class PlannedStep(Struct, frozen=True, tag="step", rename="camel"):
     """A step in the file of a plan.

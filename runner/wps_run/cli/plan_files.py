@@ -68,23 +68,23 @@ def open_plan_file(
     Raises:
         UsageError: It cannot be written, or would replace another file.
     """
-    salt = secrets.token_hex(16)
     relative = partial(relative_to_plan, plan=path)
-    header = PlanHeader(
-        created=format_moment(datetime.now(UTC)),
-        salt=salt,
-        playbooks=tuple(
-            file if file == STDIN else relative(file) for file in playbook_paths(plans)
-        ),
-        folder=relative(os.curdir),
-        options=map_files(command, kept, relative),
-        parts=parts_of(plans, _known_hosts(plans, access), access.gateway, salt),
-        live=live,
-        shard=next((str(plan.shard) for plan in plans if plan.shard), None),
-    )
     try:
         _require_no_other_file(path)
-        with replaced_file(Path(path), mode=0o600) as file:
+        with replaced_file(Path(path).resolve(), mode=0o600) as file:
+            salt = secrets.token_hex(16)
+            header = PlanHeader(
+                created=format_moment(datetime.now(UTC)),
+                salt=salt,
+                playbooks=tuple(
+                    name if name == STDIN else relative(name) for name in playbook_paths(plans)
+                ),
+                folder=relative(os.curdir),
+                options=map_files(command, kept, relative),
+                parts=parts_of(plans, _known_hosts(plans, access), access.gateway, salt),
+                live=live,
+                shard=next((str(plan.shard) for plan in plans if plan.shard), None),
+            )
             writer = PlanWriter(
                 file,
                 header,
@@ -101,9 +101,11 @@ def _require_no_other_file(path: str) -> None:
     """Refuse to replace a file that is no plan, such as a playbook.
 
     Raises:
-        UsageError: It is one.
+        UsageError: It is one, or the name is empty.
         OSError: It cannot be read.
     """
+    if not path:
+        raise UsageError("--out has an empty name; name a file")
     if os.path.lexists(path) and not (Path(path).is_file() and is_plan(path)):
         raise UsageError(f"--out would replace `{path}`, which is not a plan; name another file")
 

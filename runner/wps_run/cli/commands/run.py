@@ -136,7 +136,14 @@ class RunArguments:
         return ServiceAccess(self.endpoint, self.header, self.ca_bundle)
 
     def journal_options(self) -> JournalOptions:
-        """Return the options of the journal, checked."""
+        """Return the options of the journal, checked.
+
+        Raises:
+            UsageError: They contradict each other, or `--plan`.
+            JournalError: The journal cannot be read.
+        """
+        if self.plan_file is not None and self.resume is not None:
+            raise UsageError("--resume runs what its journal says; leave out --plan")
         named = self.journal or self.resume
         return JournalOptions(
             self.journal,
@@ -310,12 +317,11 @@ def _approved_plan(args: RunArguments, journal: JournalOptions) -> ApprovedPlan 
     """Read the plan of `--plan`. A journal that is resumed has what its run took from it.
 
     Raises:
-        UsageError: `--resume` was given as well.
         ApprovalError: It cannot be read.
     """
-    if args.plan_file and args.resume:
-        raise UsageError("--resume runs what its journal says; leave out --plan")
-    return ApprovedPlan.read(args.plan_file) if args.plan_file and not journal.resume else None
+    if args.plan_file is None or journal.resume:
+        return None
+    return ApprovedPlan.read(args.plan_file)
 
 
 def _recorded_options(history: History | None, approved: ApprovedPlan | None) -> KeptOptions | None:
