@@ -25,6 +25,7 @@ from wps_run.playbook.options import (
     Option,
     options_of,
 )
+from wps_run.playbook.schema import FINALLY, FINALLY_SCHEMA
 from wps_run.report.formats import FORMATS
 
 DOCS = Path(__file__).parent
@@ -55,6 +56,7 @@ def key_table() -> str:
         "| `actions` | List the actions. It, `groups` or `expect` is required. |  |  |",
         f"| `{GROUPS}` | {GROUPS_SCHEMA['description']} |  |  |",
         f"| `{EXPECT}` | {EXPECT_SCHEMA['description']} |  |  |",
+        f"| `{FINALLY}` | {FINALLY_SCHEMA['description']} |  |  |",
     ]
     for key, option in PLAYBOOK_KEYS.items():
         rows.append(_row(key, option))

@@ -55,17 +55,26 @@ BASE64_PATTERN = (
     r"|(?:[A-Za-z0-9+/][\t\n\r ]*){3}=[\t\n\r ]*)?$(?!\n)"
 )
 
+_ITEM = "item"
+"""The definition of an item of `actions`: an action, or the include of a file."""
+
 FINALLY = "finally"
 """The key of the actions that run at the end of a run, whatever became of the others."""
+
+FINALLY_SCHEMA: Mapping[str, Any] = MappingProxyType(
+    {
+        "type": "array",
+        "description": "Actions that run at the end of the run, after all other actions and after "
+        "`expect`, also if one of these failed or the run was interrupted.",
+        "items": {"$ref": f"#/definitions/{_ITEM}"},
+    }
+)
 
 NO_SLASH = "namesWithoutSlash"
 """The definition that refuses `/` in names that are part of the URL path."""
 
 _FOR_EACH = "forEach"
 """The definition of the rows of an action. The schema of one action has no references."""
-
-_ITEM = "item"
-"""The definition of an item of `actions`: an action, or the include of a file."""
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 
@@ -90,12 +99,7 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
                 "items": {"$ref": f"#/definitions/{_ITEM}"},
             },
             EXPECT: dict(EXPECT_SCHEMA),
-            FINALLY: {
-                "type": "array",
-                "description": "Actions that run at the end of the run, after all other actions "
-                "and after `expect`, also if one of these failed or the run was interrupted.",
-                "items": {"$ref": f"#/definitions/{_ITEM}"},
-            },
+            FINALLY: dict(FINALLY_SCHEMA),
         },
         "if": {
             "type": "object",
