@@ -575,6 +575,8 @@ def test_config_shows_where_each_value_comes_from(
     assert found["confirm"] == ("destructive", "built-in default", None)
     assert found["room"] == ("launch", "environment prod", "wps-run.yaml:10:18")
     assert found["pin_token"] == ("***", "flag --var", None)
+    (project / "h.yaml").write_text("hub: ${h}\nvars: {h: {required: true}}\nactions: []\n")
+    assert "${h}" in command_line("config", "h.yaml")[1]
     text = command_line("config", "p.yaml", *args)[1]
     assert "environment  prod (of dev, prod)" in text
     assert "environment prod, wps-run.yaml:7:11" in text
@@ -599,3 +601,18 @@ def test_the_failure_that_stopped_the_run_is_found_by_the_options_that_were_in_f
 
         assert ("done earlier, nothing sent" in output) is not is_retried
         assert code == 1
+
+
+def test_a_journal_does_not_confirm_the_run_that_it_resumes(
+    remote: Path, command_line: CommandLine
+) -> None:
+    """It may be somebody else's. A file counts again if it is named again."""
+    (remote / "c.yaml").write_text("defaults: {yes: true}\n")
+    for number, option in enumerate((["--confirm", "never"], ["--config", "c.yaml"])):
+        journal = f"j{number}"
+        run = ["close.yaml", "--attempts", "1", "--journal", journal, *option]
+        assert command_line(*run)[0] == 1
+
+        assert command_line("--resume", journal)[0] == 2
+        assert "add --yes" in command_line("--resume", journal)[2]
+        assert command_line("--resume", journal, *option)[0] == 1

@@ -27,7 +27,6 @@ from wps_run.journal.reader import History
 from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import (
-    CONFIRM,
     CONNECTION,
     HUB,
     flagged_options,
@@ -210,7 +209,7 @@ def test_skip_failed_is_refused_where_it_means_nothing(
         options.resolved()
 
 
-TABLE = [option for _, option in flagged_options()] + [HUB, CONNECTION, CONFIRM]
+TABLE = [option for _, option in flagged_options()] + [HUB, CONNECTION]
 OTHERS = [
     ["--local", "--fault", "429,count=1", "--fault", "503", "--fault-seed", "4"],
     ["--local", "--absent", "ada=5s", "--absent", "bob"],

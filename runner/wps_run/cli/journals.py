@@ -32,7 +32,7 @@ from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.configuration import FILE_NAME, Configuration, kept_configuration
 from wps_run.playbook.live import LiveConnection, LiveGroups
 from wps_run.playbook.model import Playbook
-from wps_run.playbook.options import OPTIONS, OnError, merge_options
+from wps_run.playbook.options import CONFIRM, OPTIONS, Confirmation, OnError, merge_options
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError, UsageError
 from wps_run.running import fingerprint_of, has_expired, new_salt
@@ -190,7 +190,7 @@ def recorded_configuration(
     """Return what the configuration file said when the run of a journal began.
 
     Only the variables of its environment, which are in no journal, are read again; the fingerprint
-    shows whether they are the same.
+    shows whether they are the same. What confirms a run counts only in a file that is named again.
 
     Args:
         history: What the journal says.
@@ -204,17 +204,21 @@ def recorded_configuration(
     """
     options = history.options or {}
     environment = str(options.get(ENVIRONMENT, "")) or None
-    is_flag = click.get_current_context().get_parameter_source("env") is ParameterSource.COMMANDLINE
-    if is_flag and (values["env"] or None) != environment:
+    source_of = click.get_current_context().get_parameter_source
+    if source_of("env") is ParameterSource.COMMANDLINE and (values["env"] or None) != environment:
         recorded = f"for the environment `{environment}`" if environment else "for no environment"
         raise UsageError(
             f"`{journal}` is the journal of a run {recorded}; --resume takes the environment from "
             "the journal, so leave out --env"
         )
     file, folder = values["config"], history.header.folder
-    read = load_configuration(file, environment, folder or None) if environment else None
+    is_named = source_of("config") in {ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT}
+    read = Configuration()
+    if environment or is_named:
+        read = load_configuration(file, environment, folder or None)
     try:
-        return kept_configuration(options, environment, read.variables if read else {})
+        kept = kept_configuration(options, environment, read.variables)
+        return kept.confirmed_by(read if is_named else Configuration())
     except ValueError as error:
         raise JournalError(f"{FILE_NAME} in `{journal}`: {error}") from None
 
@@ -332,7 +336,8 @@ def resume_command(path: Path, run: RunInfo, playbooks: Sequence[str], options: 
     """
     words = ["wps-run", *(["--local"] if run.destination is Destination.LOCAL else [])]
     words += ["--resume", path_word(path)]
-    words += [CONFIRMED] if CONFIRMED in options else []
+    if CONFIRMED in options or options.get(str(CONFIRM.flag)) == Confirmation.NEVER:
+        words += [CONFIRMED]
     line = shell_line(words)
     for name in words_of(options.get(VARIABLES)):
         line += f" {variable_words(name)}"

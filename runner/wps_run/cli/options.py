@@ -40,6 +40,7 @@ from wps_run.planning import RunOverrides
 from wps_run.playbook.configuration import FILE_NAME
 from wps_run.playbook.options import (
     CA_BUNDLE,
+    CONFIRM,
     CONNECTION,
     ENDPOINT,
     HEADER,
@@ -47,6 +48,7 @@ from wps_run.playbook.options import (
     SELECTION_OPTIONS,
     SETTINGS,
     TAG_OPTIONS,
+    Confirmation,
     Option,
     RunOptions,
     flagged_options,
@@ -315,6 +317,9 @@ VARIABLES, VARIABLES_FILE, CONFIRMED = "--var", "--vars-file", "--yes"
 """Options that the command that resumes a run repeats. A journal has only the names of variables,
 and a confirmation is not reused without asking."""
 
+_NOT_REUSED = frozenset({VARIABLES, CONFIRMED, HUB_SETTING, FILE_NAME})
+"""Entries of a journal that are no options of the command line, or not reused as such."""
+
 _NOT_KEPT = frozenset(
     {
         *("--output", "--report", "--quiet", "--no-progress", "--log-level", "--verbose"),
@@ -447,7 +452,8 @@ def reused_values(
         is ParameterSource.ENVIRONMENT
     }
     for name, value in recorded.items():
-        if name in given or name in {VARIABLES, CONFIRMED, HUB_SETTING, FILE_NAME}:
+        is_confirmed = (name, value) == (CONFIRM.flag, Confirmation.NEVER)
+        if name in given or is_confirmed or name in _NOT_REUSED:
             continue
         if name not in options:
             raise JournalError(f"`{file}` has the option {name}, which wps-run does not know")

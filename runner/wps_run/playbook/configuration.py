@@ -21,6 +21,7 @@ from wps_run.playbook.options import (
     ENVIRONMENT_NAME_PATTERN,
     HUB,
     OPTIONS,
+    YES,
     Confirmation,
 )
 from wps_run.playbook.schema import DEFAULTS, ENVIRONMENTS
@@ -83,6 +84,18 @@ class Configuration(NamedTuple):
             else _NONE,
         )
 
+    def confirmed_by(self, other: "Configuration") -> "Configuration":
+        """Return it with what another one says of confirmation, and nothing of its own.
+
+        A journal, which may be somebody else's, does not confirm a run.
+        """
+        own = {key: other.value_of(key) for key in (YES.key, CONFIRM.key)}
+        return self._replace(
+            defaults=_unconfirmed(self.defaults),
+            options=_unconfirmed(self.options)
+            | {key: value for key, value in own.items() if value is not None},
+        )
+
     def kept(self) -> Mapping[str, str]:
         """Return the values in force, for the options that a journal keeps; not the variables."""
         if not self.defaults and not self.options:
@@ -120,6 +133,14 @@ class Configuration(NamedTuple):
 
 
 _UNKNOWN = "unknown-environment"
+
+
+def _unconfirmed(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in options.items()
+        if key != YES.key and (key, value) != (CONFIRM.key, Confirmation.NEVER)
+    }
 
 
 def kept_configuration(

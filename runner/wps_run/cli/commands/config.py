@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import click
 from click.core import ParameterSource
 
-from wps_run.checking import connections_of, fill_in_names, raise_errors, scope_of
+from wps_run.checking import fill_in_names, raise_errors
 from wps_run.cli.configuration import (
     FILE,
     configuration_of,
@@ -19,8 +19,8 @@ from wps_run.cli.inputs import read_inputs, read_variables
 from wps_run.cli.options import (
     ca_bundle_option,
     gateway_options,
+    overrides_from,
     read_binding,
-    read_environment,
     run_options,
     settings_options,
 )
@@ -190,15 +190,15 @@ def _settings(
 ) -> tuple[Sequence[Setting], Sequence[Setting]]:
     """Return the options and the variables in force for a playbook, or without one."""
     configuration = configuration_of(values)
-    environment = read_environment(values["settings"])
-    given = read_variables(values["assignments"], values["vars_files"])
+    overrides = overrides_from(values)
+    environment = overrides.environment
     if playbook:
-        raise_errors(playbook.problems)
-        merged = {**configuration.variables, **given}
-        connections = connections_of(playbook)
-        scope = scope_of(playbook, merged, environment, connections=connections)
-        playbook = fill_in_names(playbook, scope)
-        raise_errors([*playbook.problems, *scope.problems])
+        filled = fill_in_names(playbook, overrides.scope(playbook))
+        raise_errors(filled.problems)
+        # A variable without a value stays as it is written.
+        playbook = filled._replace(
+            hub=filled.hub or playbook.hub, connection=filled.connection or playbook.connection
+        )
     layers = [*_layers(context, values, playbook)]
     setting = SettingFinder(environment).find(HUB_SETTING)
     options = []
