@@ -16,6 +16,7 @@ from wps_run.checking import load_playbook
 from wps_run.cli.commands.run import command as run_command
 from wps_run.cli.configuration import configured
 from wps_run.cli.options import given_options, overrides_from, reused_values
+from wps_run.emulator.testing import LocalPubSub
 from wps_run.planning import RunOverrides, plan
 from wps_run.playbook.configuration import FILE_NAME, read_configuration
 from wps_run.playbook.options import (
@@ -255,7 +256,7 @@ def test_an_unknown_environment_is_an_error_with_those_that_are_there(
         "wps-run.yaml:2:1: error: `prd` is no environment of this file; did you mean `prod`?; it "
         "has `dev` and `prod`\n"
     )
-    (project / FILE_NAME).write_text("defaults: {rate: 1}\n")
+    (project / FILE_NAME).write_text("# nothing yet\n")
     assert "it has no `environments`" in command_line("--env", "prd", "p.yaml")[2]
 
 
@@ -377,7 +378,9 @@ def test_a_found_file_that_is_no_plain_file_below_its_folder_is_refused(
     assert "is a pipe" in errors
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a file another user's")
+@pytest.mark.skipif(
+    getattr(os, "geteuid", lambda: 1)() != 0, reason="needs root, to make a file another user's"
+)
 def test_the_file_of_another_user_in_a_shared_folder_is_not_used(
     project: Path, command_line: CommandLine
 ) -> None:
@@ -524,7 +527,8 @@ def test_validate_checks_every_environment_unless_one_is_chosen(
     assert output.count("`${unknown}` names no variable") == 1
     assert "`room` must be `lobby`, not `launch`" in output
     assert "(with the variables of `prod`)" in output
-    assert "launch" not in command_line("validate", "--env", "dev", "p.yaml")[1]
+    for environment in ("dev", ""):
+        assert "launch" not in command_line("validate", "--env", environment, "p.yaml")[1]
     assert "launch" not in command_line("validate", "--var", "room=lobby", "p.yaml")[1]
 
 
@@ -616,3 +620,27 @@ def test_a_journal_does_not_confirm_the_run_that_it_resumes(
         assert command_line("--resume", journal)[0] == 2
         assert "add --yes" in command_line("--resume", journal)[2]
         assert command_line("--resume", journal, *option)[0] == 1
+
+
+def test_commands_that_read_the_service_use_the_environment(
+    project: Path, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / FILE_NAME).write_text("environments: {dev: {hub: chat, connection: Dev}}\n")
+    (project / "p.yaml").write_text(
+        "hub: ${room}\nvars: {room: own}\nactions: []\nexpect: [{group: red, has: [ada]}]\n"
+    )
+    with LocalPubSub() as service:
+        service.client(hub="chat", user="ada", groups=["red"])
+        monkeypatch.setenv("Dev", service.connection_string)
+
+        shown = command_line("show", "user", "ada", "--env", "dev")
+        verified = command_line("verify", "p.yaml", "--env", "dev")
+        people = command_line("snapshot", "--group", "red", "--env", "dev")
+        monkeypatch.setenv("WPS_RUN_ENV", "dev")
+        compared = command_line("diff", "p.yaml")
+
+    assert (shown[0], verified[0], people[0], compared[0]) == (0, 0, 0, 0)
+    assert "environment dev · hub chat" in verified[1]
+    assert "environment dev · hub chat" in compared[1]
+    assert 'userId: "ada"' in people[1]
+    assert "no action uses" not in command_line("validate", "p.yaml")[1]

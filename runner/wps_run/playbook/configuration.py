@@ -185,9 +185,9 @@ def read_configuration(text: str, file: str, *, is_named: bool) -> Configuration
     try:
         document = parse(text, file)
     except PlaybookError as error:
-        if error.problems[0].rule == "empty":
-            return Configuration()
-        raise
+        if error.problems[0].rule != "empty":
+            raise
+        document = parse("{}", file)
     problems = [*document.problems, *problems_of(document, _findings(document, is_named=is_named))]
     if problems:
         raise PlaybookError(limited(sort_problems(dict.fromkeys(problems))))

@@ -148,7 +148,7 @@ def _configurations(values: Mapping[str, Any]) -> tuple[list[Configuration], Seq
     """
     try:
         chosen = load_configuration(values["config"], values["env"])
-        names = () if chosen.environment else chosen.environments
+        names = chosen.environments if values["env"] is None else ()
         return [*map(chosen.of, names)] or [chosen], ()
     except PlaybookError as error:
         return [Configuration()], error.problems
