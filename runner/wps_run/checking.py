@@ -74,7 +74,7 @@ from wps_run.problems import (
     limited,
     sort_problems,
 )
-from wps_run.redaction import is_secret_value
+from wps_run.redaction import is_like_key, is_secret_value
 
 DEFAULT_CONNECTION = str(CONNECTION.default)
 """The setting that holds the connection string unless the playbook names another one."""
@@ -576,7 +576,8 @@ def _filled_in(
         return None
     except UnusableReferenceError as error:
         return reference_problem(document, path, error.reference, error.message, error.rule)
-    if is_secret_value(name) or scope.secrets.occur_in(name):
+    is_key = option is CONNECTION and is_like_key(name)
+    if is_key or is_secret_value(name) or scope.secrets.occur_in(name):
         reason = "would contain a connection string, a key or a token"
     elif compile_schema(option.schema)(name):
         return name

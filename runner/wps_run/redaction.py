@@ -97,6 +97,14 @@ def is_secret_value(value: str) -> bool:
     )
 
 
+def is_like_key(name: str) -> bool:
+    """Check whether what should be a name is as long and as random as a key."""
+    return bool(re.fullmatch(_LIKE_A_KEY, name))
+
+
+_LIKE_A_KEY = r"(?i)[0-9a-f-]{32,}|(?=.*[0-9])(?=.*[a-z])[0-9a-z]{32,}"
+
+
 def keys_in(value: str) -> Iterator[str]:
     """Yield the keys and passwords in a connection string."""
     return (part for name, part in _parts(value) if _is_secret_part(name))

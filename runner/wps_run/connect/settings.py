@@ -22,7 +22,7 @@ from wps_run.connect.endpoint import (
 )
 from wps_run.connect.function_files import CONNECTION_STRINGS
 from wps_run.problems import SettingsError
-from wps_run.redaction import is_secret_name, is_secret_value, setting_key
+from wps_run.redaction import is_like_key, is_secret_name, is_secret_value, setting_key
 
 HUB_SETTING = "WebPubSubHub"
 """The setting with the name of the hub, as in the Functions extension."""
@@ -358,7 +358,6 @@ _RESERVED_HEADERS = frozenset(
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]+")
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:()-]{0,127}")
-_LIKE_A_KEY = re.compile(r"(?i)[0-9a-f-]{32,}|(?=.*[0-9])(?=.*[a-z])[0-9a-z]{32,}")
 
 
 def parse_header_setting(text: str) -> tuple[str, str]:
@@ -377,11 +376,7 @@ def parse_header_setting(text: str) -> tuple[str, str]:
         raise SettingsError("the name of a header consists of letters, digits and hyphens")
     if name.lower() in _RESERVED_HEADERS:
         raise SettingsError(f"`{name}` cannot be added, since wps-run sets it or depends on it")
-    if (
-        not _SETTING_NAME.fullmatch(setting)
-        or _LIKE_A_KEY.fullmatch(setting)
-        or is_secret_value(setting)
-    ):
+    if not _SETTING_NAME.fullmatch(setting) or is_like_key(setting) or is_secret_value(setting):
         raise SettingsError(
             f"`{name}` needs the name of a setting, not the value itself: put the value into an "
             f"environment variable, such as GATEWAY_KEY, and write {name}=GATEWAY_KEY"
