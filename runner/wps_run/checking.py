@@ -476,6 +476,10 @@ def expectations_of(playbook: Playbook, scope: VariableScope) -> ExpectationChec
         )
         problems += of_part.problems
         expectations += (replace(each, tags=each.tags | part.tags) for each in of_part.expectations)
+        if len(expectations) > input_limits.EXPECTATIONS.value:
+            message = f"the playbook, with what it includes, {input_limits.EXPECTATIONS.error}"
+            problems.append(part.document.problem(message, "too-many", (EXPECT,), at_key=True))
+            return ExpectationCheck(tuple(limited(problems)), ())
     mask = scope.secrets.mask
     found = (
         problem._replace(message=mask(problem.message))
@@ -541,10 +545,12 @@ def _resolve(
     own = {name: value for name, value in part.variables.items() if name not in given.unknown}
     resolved = resolve_variables(document, own, declarations, {**given.values, **variables})
     missing: Iterable[Problem] = ()
-    if is_run:
-        needed = used_in(part) - given.unknown
+    if is_run or part.include:
         entry = (part.parent.document, part.include.path) if part.parent and part.include else None
-        missing = missing_problems(document, declarations, resolved, needed, entry)
+        known = resolved._replace(wrong=resolved.wrong | given.unknown)
+        missing = missing_problems(document, declarations, known, used_in(part), entry)
+        if not is_run:  # a run may have it from the command line
+            missing = (problem._replace(severity=Severity.WARNING) for problem in missing)
     return resolved._replace(problems=(*given.problems, *resolved.problems, *missing))
 
 

@@ -303,10 +303,12 @@ def test_a_folder_is_checked_with_its_included_files_alone(
 def test_a_variable_without_a_value_is_an_error_of_the_include(
     write: Write, command_line: CommandLine
 ) -> None:
-    """It is one of a run only, since `--var` may give the value."""
+    """`validate` warns, since `--var` may give the value."""
     write(main="hub: chat\nactions:\n  - include: common.yaml\n", common=COMMON)
 
-    assert command_line("validate", "main.yaml")[0] == 0
+    code, out, _ = command_line("validate", "main.yaml")
+    assert code == 0
+    assert "main.yaml:3:14: warning: the variable `team` has no value in this file; add `va" in out
     code, _, err = command_line("plan", "main.yaml")
     assert code == 2
     assert "main.yaml:3:14: error: the variable `team` has no value in this file; add `vars:" in err
@@ -314,6 +316,20 @@ def test_a_variable_without_a_value_is_an_error_of_the_include(
 
 
 SIZE = "actions: [{actionName: sendToAll, data: '${size}'}]\n"
+
+
+def test_a_value_that_is_passed_on_is_missing_once(write: Write, command_line: CommandLine) -> None:
+    """Where it is needed first: in the playbook, not in each file below it."""
+    entry = "actions: [{include: %s.yaml, vars: {team: '${team}'}}]"
+    write(
+        main=f"hub: chat\nvars: {{team: {{required: true}}}}\n{entry % 'sub'}",
+        sub=f"vars: {{team: {{required: true}}}}\n{entry % 'common'}",
+        common=COMMON,
+    )
+
+    assert command_line("validate", "main.yaml")[1] == "1 file checked, no problems\n"
+    err = command_line("plan", "main.yaml")[2]
+    assert err.count("error: the variable `team` has no value") == err.count("has no value") == 1
 
 
 def test_values_are_checked_by_the_declarations_of_the_included_file(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from wps_run.document.document import Path
 from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.foreach import columns_of, strings_in
+from wps_run.playbook.includes import VARS, Include
 from wps_run.playbook.model import ActionTemplate, Playbook, PlaybookPart, is_of_group
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.rows import VALUE_COLUMN
@@ -117,6 +118,8 @@ def find_placeholders(playbook: Playbook, variables: Iterable[str]) -> Iterator[
     }
     for part in playbook.parts:
         yield from _placeholders_besides_actions(part, names[part])
+        if part.parent and part.include:
+            yield from _placeholders_in_include(part.parent, part.include, names[part.parent])
     for entry in playbook.group_entries:
         for placeholder in _placeholders(str(entry.path[-1]), names[entry.part]):
             yield _placeholder_problem(entry.part, entry.path, placeholder, is_filled_in=True)
@@ -140,6 +143,16 @@ def _placeholders_besides_actions(
         for path, text in strings_in(entry, (EXPECT, index)):
             for placeholder in _placeholders(text, names):
                 yield _placeholder_problem(part, path, placeholder, is_filled_in=True)
+
+
+def _placeholders_in_include(
+    part: PlaybookPart, include: Include, names: Mapping[str, str]
+) -> Iterator[Problem]:
+    """Yield the placeholders in the values that an entry gives to variables."""
+    entry = part.document.value_at(include.path)
+    for path, text in strings_in(entry.get(VARS), (*include.path, VARS)):
+        for placeholder in _placeholders(text, names):
+            yield _placeholder_problem(part, path, placeholder, is_filled_in=True)
 
 
 def find_column_placeholders(template: ActionTemplate, columns: Iterable[str]) -> Iterator[Problem]:

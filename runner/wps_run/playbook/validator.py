@@ -26,6 +26,7 @@ from wps_run.playbook.expectations import EXPECT, EXPECT_SCHEMA
 from wps_run.playbook.expectations import entry_errors as expectation_errors
 from wps_run.playbook.foreach import for_each_errors
 from wps_run.playbook.groups import ENTRY_SCHEMA, GROUPS, entry_errors
+from wps_run.playbook.includes import INCLUDE
 from wps_run.playbook.options import OPTIONS, TIMEOUT, VARIABLE
 from wps_run.playbook.schema import (
     FINALLY,
@@ -267,7 +268,9 @@ class PlaybookValidator:
         fields = (field for action in self._actions.values() for field in action.fields)
         is_field = any(key == field.name for field in fields)
         near = messages.closest_key(key, known)
-        if len(path) == 1 and is_field and (is_single or not near):
+        if len(path) == 1 and key == INCLUDE:
+            message = "`include` is an entry of the list `actions`; write `- include: …` there"
+        elif len(path) == 1 and is_field and (is_single or not near):
             message = f"`{key}` belongs to an action, in the list `actions`"
         else:
             owner = "a playbook" if len(path) == 1 else f"`{path[0]}`"
