@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+import selectors
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,46 @@ from wps_run.playbook.options import Delivery, Mode, OnError, RetryOptions, RunO
 from wps_run.playbook.steps import Step
 
 STATUSES = {"PUT": 200, "DELETE": 204, "POST": 202}
+
+
+class SkippingSelector(selectors.DefaultSelector):
+    """Skips the time in which nothing happens.
+
+    Attributes:
+        now: Seconds on a clock that stands still otherwise.
+    """
+
+    now = 1000.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for files; skip the timeout if none is ready within a moment."""
+        ready = super().select(timeout if timeout is None else min(timeout, 0.01))
+        if not ready and timeout is not None:
+            self.now += timeout
+        return ready
+
+
+class SkippingLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock stands still while anything can be done, and then skips to a timer.
+
+    So no pause of the process changes an order or a distance of times, and no wait takes long.
+    """
+
+    def __init__(self) -> None:
+        self._skipping = SkippingSelector()
+        super().__init__(self._skipping)
+
+    def time(self) -> float:
+        """Return the seconds on the clock of the selector."""
+        return self._skipping.now
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Function,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Skip time in tests of the scheduler, except in those that wait for a thread."""
+    skips = item.path.name == "test_scheduler.py" and "recorder" not in item.fixturenames
+    return {"loop": SkippingLoop if skips else asyncio.new_event_loop}
 
 
 @pytest.fixture
@@ -143,7 +184,9 @@ class Run:
     async def results(self, steps: Any) -> list[Result]:
         """Run the steps and return all results, in the order in which they ended."""
         async with Client(self.endpoint, concurrency=self.options.concurrency) as client:
-            executor = Executor(client, self.options, self.stop, **self.executor_args)
+            clock = asyncio.get_running_loop().time
+            args = {"clock": clock, **self.executor_args}
+            executor = Executor(client, self.options, self.stop, **args)
             return [result async for batch in executor.run(steps) for result in batch]
 
     def start(self, steps: Any) -> "asyncio.Task[list[Result]]":

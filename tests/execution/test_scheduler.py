@@ -383,7 +383,7 @@ async def test_retry_after_pauses_all_requests(
 
     assert statuses(results) == ["ok"] * 30
     assert len(delays) == 23
-    assert min(delays) >= seconds
+    assert min(delays) >= seconds - 1e-6
 
 
 async def test_throttled_send_that_is_not_retried_pauses_the_run(
@@ -403,7 +403,7 @@ async def test_throttled_send_that_is_not_retried_pauses_the_run(
     results = await run.results(steps)
 
     assert statuses(results) == ["unknown", "ok"]
-    assert times[1] - times[0] >= 0.2
+    assert times[1] - times[0] >= 0.2 - 1e-6
 
 
 async def test_rate_is_smooth_and_includes_retries(run: Any, service: Any, join: Make) -> None:
@@ -423,7 +423,7 @@ async def test_rate_is_smooth_and_includes_retries(run: Any, service: Any, join:
     assert [result.attempts for result in results] == [2] * 25
     for first, early in enumerate(times):
         for more, late in enumerate(times[first:]):
-            assert late - early >= more / 100 - 0.05
+            assert late - early >= more / 100 - 1e-6
 
 
 async def test_stop_ends_the_wait_for_the_rate(run: Any, service: Any, join: Make) -> None:
@@ -628,8 +628,8 @@ async def test_sends_that_wait_for_one_sync_are_sent_at_the_rate(
     assert run.service.max_in_flight <= 64
     assert most_within(arrivals, 1.0) <= RATE + 5
     assert most_within(arrivals, 0.02) <= RATE * 0.02 + 10
-    # The syncs delay each send, and yet do not lower the rate.
-    assert arrivals[-1] - arrivals[0] < 240 / RATE + 4 * SYNC + 1
+    # Sends share syncs: one each would take 36 s. A busy machine may need some seconds more.
+    assert arrivals[-1] - arrivals[0] < 240 / RATE + 4 * SYNC + 10
 
 
 @pytest.mark.usefixtures("slow_disk")
