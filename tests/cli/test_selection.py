@@ -205,6 +205,19 @@ def test_shards_of_a_selection_are_merged(run: CommandLine) -> None:
     assert "this differs: the selection of the actions" in err
 
 
+def test_indexes_after_live_rows_need_these_rows(run: CommandLine, service: LocalPubSub) -> None:
+    rows = "forEach: {group: red}, connectionId: '${each.connectionId}'"
+    Path("live.yaml").write_text(
+        f"hub: chat\nactions:\n  - {{actionName: sendToConnection, {rows}, data: x}}\n"
+        "  - {actionName: sendToAll, data: x}\n"
+    )
+    service.client("linus", hub="chat", groups=["red"])
+    code, _, err = run("plan", "live.yaml", "--only", "1")
+    assert (code, "add --live" in err) == (2, True)
+    code, out, _ = run("plan", "live.yaml", "--only", "1", "--live", "--format", "ndjson")
+    assert [(each["index"], each["actionName"]) for each in records(out)] == [(1, "sendToAll")]
+
+
 def test_warnings_are_about_what_is_carried_out(run: CommandLine) -> None:
     assert "comes after `closeGroupConnections`" in run("plan", "teams.yaml")[2]
     assert run("plan", "teams.yaml", "--skip-tags", "end")[2] == ""

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run import planning
+from wps_run.checking import validate
 from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.live import LiveConnection
 from wps_run.playbook.model import read_playbook
@@ -222,6 +223,23 @@ def test_an_index_after_the_rows_that_were_read_is_refused() -> None:
     unread = planning.plan(playbooks, overrides)  # nobody knows yet
     with pytest.raises(UsageError, match="0 to 3"):
         planning.plan(playbooks, overrides, live=[PEOPLE], earlier=unread)
+
+
+def test_what_is_for_different_runs_does_not_contradict() -> None:
+    text = """
+hub: chat
+groups:
+  red: {users: [ada], tags: [setup]}
+actions:
+  - {actionName: addUserToGroup, userId: ada, group: blue, tags: [setup]}
+  - {actionName: removeUserFromGroup, userId: ada, group: red, tags: [TAG]}
+  - {actionName: removeUserFromGroup, userId: ada, group: blue, tags: [TAG]}
+"""
+    apart = read_playbook(text.replace("TAG", "teardown"), "apart.yaml")
+    assert validate(apart, {}) == ()
+    together = read_playbook(text.replace("TAG", "setup"), "together.yaml")
+    rules = [problem.rule for problem in validate(together, {})]
+    assert rules == ["group-contradiction", "undone-action"]
 
 
 def test_who_is_pruned_depends_on_the_whole_entry() -> None:

@@ -8,6 +8,7 @@ from wps_run.cli.terminal import show_message
 from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.model import Playbook
+from wps_run.problems import UsageError
 from wps_run.text import Label
 
 
@@ -32,6 +33,7 @@ def make_plans(
         PlaybookError: A playbook is wrong.
         SettingsError: No hub is named, or a setting cannot be used.
         ReadError: A live group cannot be read.
+        UsageError: The selection is wrong, or needs live groups that are not read.
     """
     plans = make_first_plans(playbooks, overrides, assigned, default_hub=default_hub)
     warnings = planning.find_warnings(plans)
@@ -42,6 +44,11 @@ def make_plans(
             playbooks, overrides, default_hub=default_hub, live=live, earlier=plans
         )
         show_warnings(planning.find_warnings(plans), warnings)
+    elif overrides.selection.is_by_index and any(plan.unread for plan in plans):
+        raise UsageError(
+            "--only and --start-at depend on how many rows come from live groups, which were not "
+            "read; add --live"
+        )
     _note_empty_shard(plans)
     return plans
 

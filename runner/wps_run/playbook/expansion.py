@@ -166,6 +166,7 @@ class GroupMembers:
         self._scope = scope
         self._entries = {item.entry for item in playbook.actions if item.prunes or is_whole}
         self._names: dict[str, dict[str, set[str]]] = {"userId": {}, "connectionId": {}}
+        self._tags: dict[str, frozenset[str]] = {}
         self._incomplete: set[str] = set()
 
     def record(self, template: ActionTemplate, expansion: Iterable[Expanded]) -> Iterator[Expanded]:
@@ -184,6 +185,7 @@ class GroupMembers:
             return
         key = next(key for key in self._names if key in template.values)
         names = self._names[key].setdefault(group, set())
+        self._tags[group] = template.tags
         for expanded in expansion:
             if isinstance(expanded, MemberBlock):
                 names.update(expanded.cells.cells)
@@ -205,6 +207,10 @@ class GroupMembers:
         """Return the first group to which a user or connection is added, or None."""
         groups = self._names[key].items()
         return next((group for group, names in groups if name in names), None)
+
+    def tags_of(self, group: str) -> frozenset[str]:
+        """Return the tags of the entry of a group."""
+        return self._tags[group]
 
     def is_complete(self, group: str) -> bool:
         """Whether everybody in an entry is known."""

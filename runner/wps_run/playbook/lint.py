@@ -33,7 +33,7 @@ from wps_run.playbook.row_lint import (
     takes_no_blanks,
 )
 from wps_run.playbook.schema import FINALLY
-from wps_run.playbook.selection import TAGS
+from wps_run.playbook.selection import TAGS, are_apart
 from wps_run.playbook.steps import LiveSource, live_sources_of
 from wps_run.playbook.templates import parse_template
 from wps_run.playbook.variables import VariableScope
@@ -275,7 +275,7 @@ def _find_repeated(playbook: Playbook) -> Iterator[Problem]:
         if "${" in action or template.data_file:
             action += f" in part {id(template.part)}"  # another one has other variables and files
         first = history.find_unchanged(action, locks)
-        if first is not None:
+        if first is not None and not are_apart(template.tags, playbook.actions[first].tags):
             place = playbook.actions[first].position
             is_near = place.file == template.part.document.file
             where = f"line {place.line}" if is_near else f"{place.file}:{place.line}"
@@ -397,7 +397,7 @@ class _Contradictions:
         if not _needs_a_connection(self._playbook, template):
             return
         found = self._closing_action(template)
-        if found:
+        if found and not are_apart(template.tags, found[0].tags):
             closing, state = found
             message = (
                 f"`{template.action.name}` comes after `{closing.action.name}` at "
@@ -433,8 +433,8 @@ class _Contradictions:
                     undone = added
         elif kind is OverlapKind.REVOKE:
             undone = self._granted.pop(self._permission(template), None)
-        if undone is not None:
-            earlier = self._playbook.actions[undone]
+        earlier = None if undone is None else self._playbook.actions[undone]
+        if earlier and not are_apart(template.tags, earlier.tags):
             message = (
                 f"`{template.action.name}` undoes `{earlier.action.name}` at "
                 f"{self._place(earlier)}, and nothing in between needs it; leave both out, or "

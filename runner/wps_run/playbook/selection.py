@@ -142,6 +142,11 @@ class Selection:
         return self.first is None or self.count(range(index, _END)) > 0
 
 
+def are_apart(tags: frozenset[str], others: frozenset[str]) -> bool:
+    """Whether two actions are for different runs: both have tags, and none in common."""
+    return bool(tags and others) and not tags & others
+
+
 NO_SELECTION = Selection()
 """All steps and expectations."""
 

@@ -38,7 +38,7 @@ from wps_run.playbook.options import (
 from wps_run.playbook.references import NotYetKnownError, TooLongError, UnusableReferenceError
 from wps_run.playbook.row_lint import RowLint
 from wps_run.playbook.rows import matrix_size, matrix_size_error
-from wps_run.playbook.selection import NO_SELECTION, Selection
+from wps_run.playbook.selection import NO_SELECTION, Selection, are_apart
 from wps_run.playbook.templates import substitute
 from wps_run.playbook.variables import ListVariable, VariableScope
 from wps_run.problems import PlaybookError, Position, Problem, limited
@@ -356,7 +356,7 @@ def _add_contradiction(members: GroupMembers, expanded: Expanded) -> Expanded:
             group = members.group_with(key, name)
         elif name not in members.of(key, group):
             group = None
-        if group is not None:
+        if group is not None and not are_apart(template.tags, members.tags_of(group)):
             problem = _contradiction(template, name, group)
             if expanded.item is not None:
                 place = problem.position
