@@ -178,7 +178,7 @@ def test_reports_and_plans_show_it(command_line: CommandLine, tmp_path: Path) ->
     assert "Say goodbye, finally" in texts["r.html"]
     assert json.loads(texts["r.json"])["results"][2]["final"] is True
     _, text, _ = command_line("plan", "p.yaml")
-    assert text.index("\nFinally, whatever") < text.index("Say goodbye")
+    assert text.index("\nAfter these and the expectations") < text.index("Say goodbye")
     _, lines, _ = command_line("plan", "--format", "ndjson", "p.yaml")
     assert [record.get("final") for record in records(lines)[:5]] == [None, None, True, True, True]
 

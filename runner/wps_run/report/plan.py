@@ -124,15 +124,12 @@ class PlanTextReporter:
 
     def begin(self, run_info: RunInfo, columns: int | None) -> str:
         self._waits, self._totals, self._columns = WaitTracker(), PlanTotals(), columns
-        self._has_final = False
         return wrap_lines(f"{run_info}\n", columns, _LINE_START) + "\n"
 
     def step(self, step: Step) -> str:
         waits = self._waits.waits_of(step)
         self._totals.count(step, waits)
-        title = FINALLY_TITLE if step.is_final and not self._has_final else ""
-        self._has_final = step.is_final
-        return title + step_text(step, waits, self._columns)
+        return step_text(step, waits, self._columns)
 
     def unread(self, action: UnreadAction) -> str:
         self._totals.count_unread()
@@ -163,10 +160,6 @@ class PlanRecordReporter:
 
     def end(self, expectations: Sequence[Expectation]) -> str:
         return "".join(line(expectation_record(each)) for each in expectations)
-
-
-FINALLY_TITLE = "\nFinally, whatever became of the actions above:\n\n"
-"""What is above the steps of `finally`."""
 
 
 def count_text(number: int, noun: str) -> str:
