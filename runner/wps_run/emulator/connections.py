@@ -16,6 +16,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -349,11 +350,13 @@ class Listener:
         connection.opening = opening
         self.expect_request(connection)
         self._tasks.add(opening)
-        opening.add_done_callback(self._finish_opening)
+        opening.add_done_callback(partial(self._finish_opening, accepted))
 
-    def _finish_opening(self, opening: asyncio.Future[Any]) -> None:
+    def _finish_opening(self, accepted: socket.socket, opening: asyncio.Future[Any]) -> None:
         self._tasks.discard(opening)
-        if not opening.cancelled():
+        if opening.cancelled():
+            accepted.close()  # nothing else does so if it had not begun
+        else:
             opening.exception()  # of a TLS handshake: not of interest
 
     async def _make_room(self) -> bool:
