@@ -226,3 +226,33 @@ def test_rows_of_a_live_group_are_read_for_it(command_line: CommandLine, playboo
     _, out, _ = command_line("--local", "--seed", "seed.yaml", "--output", "ndjson", "p.yaml")
 
     assert ends(out) == [(0, "ok", False), (1, "ok", True)]
+
+
+def test_a_destructive_action_in_it_is_confirmed(
+    command_line: CommandLine, playbook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playbook.write_text(f"{PLAYBOOK}  - {{actionName: closeAllConnections}}\n")
+    setting = "Endpoint=https://hub.invalid;AccessKey=bG9vcGJhY2s=;"
+    monkeypatch.setenv("WebPubSubConnectionString", setting)
+
+    code, _, err = command_line("p.yaml")
+
+    assert code == 2
+    assert "closeAllConnections on hub `chat` at hub.invalid (1 action)" in err
+    assert "nothing was sent" in err
+
+
+@pytest.mark.usefixtures("playbook")
+def test_it_runs_again_after_failed_actions(command_line: CommandLine) -> None:
+    """As far as it may be repeated; a send is not."""
+    command_line("--local", *THROTTLED, "--on-error", "continue", "--journal", "j", "p.yaml")
+
+    code, out, _ = command_line(
+        *("--local", "--resume", "j", "--failed", "--fault", "429,nth=99", "--output", "json")
+    )
+
+    assert code == 0
+    results = json.loads(out)["results"]
+    assert [result.get("earlier", False) for result in results] == [False, True, True, False, False]
+    _, out, _ = command_line("--local", "--resume", "j", "--failed", "--output", "json")
+    assert all(result["earlier"] for result in json.loads(out)["results"])

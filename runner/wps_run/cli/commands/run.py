@@ -620,7 +620,7 @@ async def run_and_report(
             rehearsed=context.rehearsed,
             on_wait=show_wait,
         )
-        await _report_expectations(checks, recorder, summary, output)
+        defects += await _report_expectations(checks, recorder, summary, output)
         if has_final:
             await run_actions(final=True)
         # Those that an error kept from running; the report stays complete.
@@ -636,13 +636,21 @@ async def _report_expectations(
     recorder: RunRecorder,
     summary: Summary,
     output: RunOutput,
-) -> None:
-    """Check the expectations; count, record and show the results."""
-    async with aclosing(checks):
-        async for expectation, result in checks:
-            summary.count_expectation(result)
-            recorder.record_expectation(expectation, result)
-            output.write(output.format_expectation(result))
+) -> list[Exception]:
+    """Check the expectations; count, record and show the results.
+
+    Returns:
+        The error that ended this, to raise at the end.
+    """
+    try:
+        async with aclosing(checks):
+            async for expectation, result in checks:
+                summary.count_expectation(result)
+                recorder.record_expectation(expectation, result)
+                output.write(output.format_expectation(result))
+    except Exception as error:  # noqa: BLE001 -- raised once everything is reported
+        return [error]
+    return []
 
 
 def _account_for(error: Exception, summary: Summary) -> list[Exception]:
