@@ -28,6 +28,8 @@ from wps_run.playbook.options import (
     FAILURE_LIMIT,
     HUB,
     MOMENT,
+    PROCESS_COUNT,
+    PROCESSES,
     TIMEOUT,
     Option,
     RunOptions,
@@ -40,7 +42,14 @@ CommandLine = Callable[..., tuple[int, str, str]]
 
 KEY = "bG9uZy1lbm91Z2gtZm9yLUhTMjU2LW9mLWEtdGVzdA=="
 SEND = "{actionName: sendToGroup, group: red, data: hi}"
-ROWS = [*(option for _, option in flagged_options()), HUB, CONNECTION, CONFIRM, *ACCESS_OPTIONS]
+ROWS = [
+    *(option for _, option in flagged_options()),
+    HUB,
+    CONNECTION,
+    CONFIRM,
+    PROCESSES,
+    *ACCESS_OPTIONS,
+]
 
 
 def sample(option: Option) -> str:
@@ -52,6 +61,8 @@ def sample(option: Option) -> str:
         return "1500ms"
     if schema in (FAILURE_LIMIT, MOMENT):
         return "2.5%" if schema == FAILURE_LIMIT else "2031-05-09T07:30:15+02:00"
+    if schema == PROCESS_COUNT:
+        return "auto"
     if "enum" in schema:
         return str(schema["enum"][-1])
     return {"integer": "7", "number": "2.5", "boolean": "1"}.get(schema.get("type", ""), "other")

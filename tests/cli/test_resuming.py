@@ -255,7 +255,7 @@ def test_every_option_of_a_run_is_kept_but_those_of_its_output_and_journal() -> 
     assert names - kept == {
         *("--output", "--report", "--quiet", "--no-progress", "--log-level", "--verbose"),
         *("--journal", "--resume-if-exists", "--no-journal", "--resume"),
-        *("--failed", "--skip-failed", "--plan", "--shard", "--shards", "--var"),
+        *("--failed", "--skip-failed", "--plan", "--shard", "--shards", "--processes", "--var"),
     }
 
 
@@ -264,7 +264,13 @@ def _example(name: str) -> list[str]:
     assert isinstance(option, click.Option)
     if option.is_flag or option.count:
         return [name]
-    values = {"--var": "a=b", "--header": "X-Key=GATEWAY_KEY", "--fault-seed": "3", "--shards": "3"}
+    values = {
+        "--var": "a=b",
+        "--header": "X-Key=GATEWAY_KEY",
+        "--fault-seed": "3",
+        "--shards": "3",
+        "--processes": "3",
+    }
     rows = {row.flag: sample(row) for row in TABLE}
     choice = option.type.choices[0] if isinstance(option.type, click.Choice) else "x"
     return [name, values.get(name) or rows.get(name) or str(choice)]

@@ -244,7 +244,7 @@ async def test_full_disk_is_reported_once_and_nothing_is_sent_after_it(
 
     journal = Journal.create(tmp_path / "j", HEADER)
     reported: list[str] = []
-    journal.on_error(lambda: reported.append("full"))
+    journal.begin(lambda: reported.append("full"))
     monkeypatch.setattr(os, "fdatasync", full, raising=False)
 
     assert not await journal.sync_sending(0)

@@ -24,6 +24,7 @@ from wps_run.playbook.options import (
     CA_BUNDLE,
     CONFIRM,
     DURATION,
+    PROCESSES,
     SETTINGS,
     TIMEOUT,
     Option,
@@ -50,7 +51,8 @@ class OptionValue(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has n
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         schema = self._option.schema
-        plain = resolve_plain(value) if schema.get("type") != "string" else value
+        is_plain = isinstance(value, str) and schema.get("type") != "string"
+        plain = resolve_plain(value) if is_plain else value
         if not compile_schema(schema)(plain):
             message = value_error(param.opts[0] if param else self.name, schema, plain, value)
             self.fail(shorten(message), param, ctx)
@@ -257,13 +259,13 @@ def _access_values(
 ) -> Iterator[tuple[str, Any]]:
     """Yield what the file says of options that no playbook has, by parameter name."""
     parameters = {parameter.name: parameter for parameter in context.command.params}
-    for option in (*ACCESS_OPTIONS, CONFIRM):
+    for option in (*ACCESS_OPTIONS, CONFIRM, PROCESSES):
         name = parameter_name(option)
         value = configuration.value_of(option.key)
         is_given = context.get_parameter_source(name) not in {None, ParameterSource.DEFAULT}
         if value is None or name not in values or is_given:
             continue
-        value = (value,) if "anyOf" in option.schema and isinstance(value, str) else value
+        value = (value,) if parameters[name].multiple and isinstance(value, str) else value
         path = configuration.path_of(option.key)
         try:
             yield name, parameters[name].process_value(context, value)

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from msgspec import UNSET, structs
 
 from wps_run.cli.configuration import load_configuration
 from wps_run.cli.inputs import STDIN, STDIN_NAME
@@ -21,13 +22,27 @@ from wps_run.cli.terminal import show_message
 from wps_run.connect.settings import HUB_SETTING, SettingFinder, merge_settings
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.fingerprint import require_same
-from wps_run.journal.format import VERSION, Header, KeptOptions, Resumed, format_moment
+from wps_run.journal.format import (
+    VERSION,
+    Header,
+    KeptOptions,
+    ProcessRecord,
+    Resumed,
+    format_moment,
+)
 from wps_run.journal.reader import History, RecordedStatus
 from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.resume import ResumeMode, Resumption
 from wps_run.journal.rows_file import LiveGroup
 from wps_run.journal.store import SUFFIX, prune, state_folder
-from wps_run.journal.writer import Journal, remove_incomplete
+from wps_run.journal.writer import (
+    Journal,
+    main_journal,
+    process_path,
+    remove_incomplete,
+    remove_unbegun,
+    reopen_run,
+)
 from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.configuration import FILE_NAME, Configuration, kept_configuration
 from wps_run.playbook.live import LiveConnection, LiveGroups
@@ -51,6 +66,7 @@ class JournalOptions:
         only_failed: `--failed`: whether only failed actions run again.
         skip_failed: `--skip-failed`: whether the failures that stopped the run are not retried.
         kept: The options in force that the journal keeps.
+        processes: How many processes run the actions; each has a journal if there are several.
     """
 
     file: str | None = None
@@ -60,6 +76,7 @@ class JournalOptions:
     only_failed: bool = False
     skip_failed: bool = False
     kept: KeptOptions = field(default_factory=dict)
+    processes: int = 1
 
     def check(self) -> None:
         """Refuse options that contradict each other.
@@ -87,13 +104,16 @@ class JournalOptions:
     def resolved(self) -> "JournalOptions":
         """Return the options once it is known whether the named journal exists.
 
-        One with an incomplete header was interrupted before anything was sent; it is deleted.
+        One with an incomplete header was interrupted before anything was sent; it is deleted. That
+        of one process of several stands for the main journal of its run.
 
         Raises:
             UsageError: Two of the options contradict each other.
             JournalError: It cannot be read, or another run is just creating it.
         """
         self.check()
+        if self.resume:
+            return replace(self, resume=str(main_journal(Path(self.resume))))
         if not (self.resume_if_exists and self.file):
             return self
         path = Path(self.file)
@@ -113,7 +133,8 @@ def open_recorder(
 ) -> RunRecorder:
     """Open the journal of a run.
 
-    A run without a journal that writes reports has a temporary one, from which they are made.
+    A run without a journal that writes reports has a temporary one, from which they are made. So
+    has one in several processes, to say what was in flight if one of them is killed.
 
     Args:
         options: The command line's options.
@@ -132,21 +153,84 @@ def open_recorder(
         return _resume(Path(options.resume), run, plans, endpoints, options)
     if not options.is_off:
         header, live = _header(plans, endpoints, options.kept), groups_read(plans)
+        header = _with_process(header, 0, options.processes)
         if options.file:
-            journal = Journal.create(Path(options.file), header.record(run), live)
-            return RunRecorder(journal, started=header.started)
+            path = Path(options.file)
+            remove_unbegun(path)
+            return _create(path, header, run, live)
         try:
-            return RunRecorder(_create_in_store(header.record(run), live), started=header.started)
+            return _create_in_store(header, run, live)
         except (JournalError, OSError) as error:
             show_message(Label.WARNING, f"this run has no journal: {error}")
-    if not needs_report:
+    if not needs_report and options.processes == 1:
         return RunRecorder()
-    header = Header(format_moment(datetime.now(UTC)), (), "", {})
+    header = Header(format_moment(datetime.now(UTC)), (), secrets.token_hex(16), {})
+    header = _with_process(header, 0, options.processes)
     try:
         journal = Journal.create_temporary(report_folder, header.record(run))
     except OSError as error:
         raise UsageError(f"cannot store results for the report: {error.strerror}") from None
-    return RunRecorder(journal, started=header.started, is_temporary=True)
+    others = _create_others(journal.path, header, run, is_durable=False)
+    return RunRecorder(journal, started=header.started, is_temporary=True, others=others)
+
+
+def _with_process(header: Header, number: int, count: int) -> Header:
+    """Return the header of one process of so many; the same one if there is one only."""
+    process = ProcessRecord(number, count) if count > 1 else UNSET
+    return structs.replace(header, process=process)
+
+
+def _create(path: Path, header: Header, run: RunInfo, live: Sequence[LiveGroup]) -> RunRecorder:
+    """Create the journals of a run.
+
+    Raises:
+        JournalError: One exists already, or cannot be written; none is left then.
+    """
+    if path.exists():  # those of other processes would be there before this is refused
+        others: tuple[Journal, ...] = ()
+    else:
+        others = _create_others(path, header, run)
+    try:
+        journal = Journal.create(path, header.record(run), live)
+    except JournalError:
+        _discard(others)
+        raise
+    return RunRecorder(journal, started=header.started, others=others)
+
+
+def _create_others(
+    path: Path, header: Header, run: RunInfo, *, is_durable: bool = True
+) -> tuple[Journal, ...]:
+    """Create the journals of the processes of a run; () if there is one only.
+
+    Raises:
+        JournalError: One exists already, or cannot be written; none is left then.
+    """
+    count, journals = header.process_count, list[Journal]()
+    try:
+        for number in range(1, count + 1) if count > 1 else ():
+            record = _with_process(header, number, count).record(run)
+            other = process_path(path, number, count)
+            journals.append(Journal.create(other, record, is_durable=is_durable))
+    except JournalError:
+        _discard(journals)
+        raise
+    return tuple(journals)
+
+
+def _discard(journals: Iterable[Journal]) -> None:
+    """Close and delete journals with which nothing has begun."""
+    for journal in journals:
+        journal.release()
+        journal.path.unlink(missing_ok=True)
+
+
+def show_journal_error(journal: Journal) -> None:
+    """Show if a journal could not be written to the end."""
+    if journal.error is not None:
+        show_message(
+            Label.ERROR, f"the journal `{journal.path}` cannot be written: {journal.error}"
+        )
 
 
 def playbook_paths(plans: Sequence[Plan]) -> tuple[str, ...]:
@@ -422,18 +506,18 @@ def recorded_live(recorded: Iterable[LiveGroup], plans: Sequence[Plan]) -> tuple
     )
 
 
-def _create_in_store(header: Mapping[str, Any], live: Sequence[LiveGroup]) -> Journal:
-    """Create a journal in the state folder.
+def _create_in_store(header: Header, run: RunInfo, live: Sequence[LiveGroup]) -> RunRecorder:
+    """Create the journals of a run in the state folder.
 
     Raises:
-        JournalError, OSError: It cannot be written.
+        JournalError, OSError: They cannot be written.
     """
     folder = state_folder(os.environ, windows=sys.platform == "win32")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    journal = Journal.create(folder / f"{now}-{secrets.token_hex(3)}{SUFFIX}", header, live)
+    recorder = _create(folder / f"{now}-{secrets.token_hex(3)}{SUFFIX}", header, run, live)
     prune(folder)
-    return journal
+    return recorder
 
 
 def _header(plans: Sequence[Plan], endpoints: Sequence[str], kept: KeptOptions) -> Header:
@@ -463,26 +547,32 @@ def _resume(
     endpoints: Sequence[str],
     options: JournalOptions,
 ) -> RunRecorder:
-    journal, history = Journal.reopen(path)
+    opened, history = reopen_run(path)
     try:
         require_same(history, fingerprint_of(plans, endpoints, history.header.salt), str(path))
     except JournalError:
-        journal.release()
+        for journal, _ in opened:
+            journal.release()
         raise
     warn_if_unchecked(history, str(path))
     resumption = resumption_of(history, plans, options)
     resumed = Resumed(format_moment(datetime.now(UTC)), VERSION, options.kept)
     final_steps = (step for plan in plans if plan.is_final for step in plan.steps())
     replaced = resumption.results_to_replace(final_steps)
-    journal.resume(history.length, resumed.record(run), replaced)
-    history.begin_part(resumed)
+    for journal, of_process in opened:
+        of_main = replaced if of_process is history else ()
+        journal.resume(of_process.length, resumed.record(run), of_main)
+        of_process.begin_part(resumed)
     if run.destination is Destination.LOCAL:
         show_message(
             Label.WARNING,
             "this rehearsal resumes in a new emulator, which has none of the effects of its "
             "earlier parts; start a new rehearsal to see everything that would happen",
         )
-    return RunRecorder(journal, resumption, history.elapsed, history.header.started)
+    journal, *others = (journal for journal, _ in opened)
+    return RunRecorder(
+        journal, resumption, history.elapsed, history.header.started, others=tuple(others)
+    )
 
 
 def resumption_of(history: History, plans: Sequence[Plan], options: JournalOptions) -> Resumption:

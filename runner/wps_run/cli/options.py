@@ -326,11 +326,12 @@ _NOT_KEPT = frozenset(
         *("--journal", "--resume-if-exists", "--no-journal"),
         *("--resume", "--failed", "--skip-failed"),
         *("--plan", "--out", "--live", "--format"),
-        *("--shard", "--shards", VARIABLES),
+        *("--shard", "--shards", "--processes", VARIABLES),
     }
 )
-"""Options that a journal does not keep: how a run is shown, and which journal or plan it has. Shard
-and variables have their own entries. A journal keeps all others, future ones too."""
+"""Options that a journal does not keep: how a run is shown, and which journal or plan it has.
+Shard, processes and variables have their own entries. A journal keeps all others, also future
+ones."""
 
 
 def given_options(context: click.Context, recorded: "KeptOptions | None" = None) -> "KeptOptions":

@@ -9,15 +9,26 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Protocol, Self, TextIO
 
 from wps_run.cli.terminal import columns_of, styler_for
-from wps_run.execution.limits import ConcurrencyLimiter
 from wps_run.execution.result import Result
 from wps_run.execution.run_info import RunInfo
 from wps_run.execution.summary import Summary
 from wps_run.report.progress import ProgressSnapshot, RateMeter, plain_line, progress_line
 from wps_run.text import Label, labeled
+
+
+class RequestLoad(Protocol):
+    """What a progress display shows of requests, such as a concurrency limit."""
+
+    @property
+    def in_flight(self) -> int:
+        """The requests in flight."""
+
+    @property
+    def next_at(self) -> float:
+        """When the next request may start."""
 
 
 class ProgressTracker:
@@ -27,20 +38,26 @@ class ProgressTracker:
         run: What is run and where.
         summary: The totals of the run, which `count` adds to.
         clock: Seconds, on the clock of the concurrency limits.
+        load: The requests of other processes, until this one starts a plan; None if there are none.
     """
 
     def __init__(
-        self, run: RunInfo, summary: Summary, clock: Callable[[], float] = time.monotonic
+        self,
+        run: RunInfo,
+        summary: Summary,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        load: RequestLoad | None = None,
     ) -> None:
         self._run = run
         self._summary = summary
         self._clock = clock
         self._meter = RateMeter(clock())
-        self._limiter: ConcurrencyLimiter | None = None
+        self._load = load
 
-    def start_plan(self, limiter: ConcurrencyLimiter) -> None:
+    def start_plan(self, load: RequestLoad) -> None:
         """Show the requests and pauses of the plan that starts, by its concurrency limit."""
-        self._limiter = limiter
+        self._load = load
 
     def count(self, results: Iterable[Result]) -> None:
         """Count results. The rate covers those of this part of a resumed run."""
@@ -51,14 +68,14 @@ class ProgressTracker:
 
     def snapshot(self) -> ProgressSnapshot:
         """Return the progress now."""
-        now, limiter = self._clock(), self._limiter
+        now, load = self._clock(), self._load
         return ProgressSnapshot(
             destination=str(self._run.destination),
             total=self._run.total,
             counts=self._summary.counts,
-            in_flight=limiter.in_flight if limiter else 0,
+            in_flight=load.in_flight if load else 0,
             rate=self._meter.rate(now),
-            pause=max(0.0, limiter.next_at - now) if limiter else 0.0,
+            pause=max(0.0, load.next_at - now) if load else 0.0,
         )
 
 

@@ -16,6 +16,7 @@ from wps_run.cli.journals import (
     playbook_paths,
     resume_command,
     resume_notes,
+    show_journal_error,
 )
 from wps_run.cli.report_files import JOB_SUMMARY, add_job_summary, write_reports
 from wps_run.cli.terminal import StdoutError, columns_of, show_message, styler_for, use_utf8_stdout
@@ -35,6 +36,7 @@ from wps_run.report.text import QuietReporter, TextReporter, next_steps, summary
 from wps_run.text import Label
 
 if TYPE_CHECKING:
+    from wps_run.cli.processes import Processes
     from wps_run.connect.endpoint import Endpoint
     from wps_run.rehearsal import SimulatedState
     from wps_run.report.simulation import Simulation
@@ -50,6 +52,7 @@ class RunContext:
         recorder: Its journal, and the results of an earlier part.
         simulations: Gives what would happen, at the end; nothing unless it is a rehearsal.
         rehearsed: Gives the state that a rehearsal left; None if it is no rehearsal.
+        processes: Those that run the actions, or None if this one does.
     """
 
     run: RunInfo
@@ -57,6 +60,7 @@ class RunContext:
     recorder: RunRecorder
     simulations: "Callable[[], Sequence[Simulation]]" = tuple
     rehearsed: "Callable[[Plan], SimulatedState] | None" = None
+    processes: "Processes | None" = None
 
 
 class RunOutput:
@@ -225,10 +229,7 @@ async def _close_journal(
         journal.add(simulation.without_text().as_json())
     journal.add(summary_record(context.run, summary))
     await journal.close()
-    if journal.error is not None:
-        show_message(
-            Label.ERROR, f"the journal `{journal.path}` cannot be written: {journal.error}"
-        )
+    show_journal_error(journal)
 
 
 def _unwritten(error: StdoutError, run: RunInfo, summary: Summary) -> int:

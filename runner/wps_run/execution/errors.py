@@ -124,6 +124,7 @@ _SKIP_MESSAGES: Mapping[SkipReason, str] = MappingProxyType(
         "message and who was closed",
         SkipReason.RESOLVED: "not done, as `wps-run resolve` says; `--resume` runs it",
         SkipReason.JOURNAL: "not started, since the journal could no longer be written",
+        SkipReason.PROCESS: "not started, since its process ended early",
     }
 )
 

@@ -55,6 +55,7 @@ class SkipReason(StrEnum):
     INTERRUPTED = "interrupted"
     MISSING = "missing"
     JOURNAL = "journal"
+    PROCESS = "process"
     RESOLVED = "resolved"
     IN_PLACE = "in-place"
     REHEARSAL_ONLY = "rehearsal-only"

@@ -40,7 +40,7 @@ from wps_run.execution.result import (
 )
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.input_limits import EXPECTATIONS, JOURNAL_LINE
-from wps_run.playbook.options import ENVIRONMENT_NAME_PATTERN
+from wps_run.playbook.options import ENVIRONMENT_NAME_PATTERN, MOST_PROCESSES
 from wps_run.playbook.shards import Shard
 
 VERSION = 2
@@ -137,6 +137,22 @@ def is_torn(line: bytes) -> bool:
     return not key or len(rest) < _ENDING_LENGTH
 
 
+class ProcessRecord(Struct, frozen=True):
+    """The process of a run in several processes that writes a journal.
+
+    Attributes:
+        number: Its number, from 1; 0 for the process that started the others.
+        count: How many others there are.
+    """
+
+    number: Annotated[int, Meta(ge=0)]
+    count: Annotated[int, Meta(ge=2, le=MOST_PROCESSES)]
+
+    def __post_init__(self) -> None:
+        if self.number > self.count:
+            raise ValueError("there is no such process")
+
+
 class Header(Struct, frozen=True, tag="run"):
     """The first line of a journal. It also has the keys of `RunRecord`.
 
@@ -149,6 +165,7 @@ class Header(Struct, frozen=True, tag="run"):
         version: The version of the format.
         options: The options of the command line that a resumed run reuses; missing in journals of
             versions that did not keep them.
+        process: Which process writes the journal, if the run has several.
     """
 
     started: Moment
@@ -158,9 +175,20 @@ class Header(Struct, frozen=True, tag="run"):
     folder: str = ""
     version: Version = VERSION
     options: KeptOptions | UnsetType = UNSET
+    process: ProcessRecord | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         _check_moment(self.started)
+
+    @property
+    def process_number(self) -> int:
+        """The number of the process that writes the journal; 0 if it is the only one."""
+        return 0 if self.process is UNSET else self.process.number
+
+    @property
+    def process_count(self) -> int:
+        """How many processes run the actions."""
+        return 1 if self.process is UNSET else self.process.count
 
     def record(self, run: RunInfo) -> dict[str, Any]:
         """Return the record of the header of this run."""
@@ -171,6 +199,7 @@ class Header(Struct, frozen=True, tag="run"):
             "paths": self.paths,
             "folder": self.folder,
             **_options_field(self.options),
+            **({} if self.process is UNSET else {"process": msgspec.to_builtins(self.process)}),
             **run_fields(run),
             "salt": self.salt,
             "fingerprint": self.fingerprint,

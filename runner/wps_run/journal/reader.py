@@ -2,16 +2,19 @@
 
 A run may have a million actions, so only a few bytes of each are kept, and a result is read
 again when it is needed.
+
+A run in several processes has a journal of each. `History.join` puts what they say together.
 """
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from functools import partial
+from operator import and_, or_
 from typing import Any, BinaryIO
 
 from msgspec import UNSET, structs
@@ -96,6 +99,7 @@ class History:
         chain: The checksums up to the last line, to continue them.
         resumed_at: The position of the record with which the last part began; 0 if there is one
             part. The results before it are those of earlier parts.
+        others: The histories of the other processes of the run, which this one covers.
     """
 
     header: Header
@@ -111,6 +115,7 @@ class History:
     is_checked: bool = False
     chain: Chain = field(default_factory=Chain, repr=False, compare=False)
     resumed_at: int = 0
+    others: tuple["History", ...] = ()
     _statuses: bytearray = field(default_factory=bytearray)
     _offsets: "array[int]" = field(default_factory=lambda: array("Q"))
 
@@ -136,6 +141,41 @@ class History:
         kept = self.resumed.options if self.resumed else UNSET
         kept = self.header.options if kept is UNSET else kept
         return None if kept is UNSET else kept
+
+    @property
+    def recorded(self) -> tuple[bytes, bytes]:
+        """The status of each action, and where its result is, as bytes of arrays."""
+        return bytes(self._statuses), self._offsets.tobytes()
+
+    def join(self, others: Sequence["History"]) -> None:
+        """Add what the journals of the other processes of the run say of its actions.
+
+        Raises:
+            JournalError: Two of them have a result of the same action.
+        """
+        statuses, offsets = self.recorded
+        for other in others:
+            its_statuses, its_offsets = other.recorded
+            if _bits(_presence(statuses), _presence(its_statuses), and_):
+                raise JournalError("two journals of the run have a result of the same action")
+            statuses = _bits(statuses, its_statuses, or_)
+            offsets = _bits(offsets, its_offsets, or_)
+            self.sending |= other.sending
+            self.resolved |= other.resolved
+        self._statuses, self._offsets = bytearray(statuses), array("Q", offsets)
+        self.others = tuple(others)
+
+    def process_of(self, index: int) -> int:
+        """Return the number of the process in whose journal an action is; 0 if it is in none."""
+        for other in self.others:
+            if index in other.sending or other.status(index):
+                return other.header.process_number
+        return 0
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether the journal has nothing but its header."""
+        return not (self._statuses or self.sending or self.resolved or self.resumed)
 
     def begin_part(self, resumed: Resumed) -> None:
         """Record that a part of the run begins at the end of the journal."""
@@ -224,17 +264,22 @@ class History:
 
         It marks the results of earlier parts of the run.
         """
-        with self.open_file() as file:
+        with ExitStack() as stack:
+            parts = {part.header.process_number: part for part in (self, *self.others)}
+            files = {
+                number: stack.enter_context(part.open_file()) for number, part in parts.items()
+            }
 
             def read(index: int) -> Result:
-                file.seek(self._offsets[index])
+                number, offset = divmod(self._offsets[index], _LARGEST_JOURNAL)
+                files[number].seek(offset)
                 try:
-                    result = decode_record(file.readline())
+                    result = decode_record(files[number].readline())
                 except ValueError:
                     result = None
                 if not isinstance(result, Result):
                     raise JournalError("the journal was changed while it was read")
-                is_earlier = self._offsets[index] < self.resumed_at
+                is_earlier = offset < parts[number].resumed_at
                 return structs.replace(result, earlier=True) if is_earlier else result
 
             yield read
@@ -252,7 +297,26 @@ class History:
             self._statuses.extend(bytes(more))
             self._offsets.frombytes(bytes(more * self._offsets.itemsize))
         self._statuses[index] = status
-        self._offsets[index] = self.length
+        self._offsets[index] = self.header.process_number * _LARGEST_JOURNAL + self.length
+
+
+_LARGEST_JOURNAL = 2**48
+"""Bytes. The offset of a result is its place in the journal, and the number of the process times
+this."""
+
+
+def _presence(statuses: bytes) -> bytes:
+    """Return a byte for each action: 255 if it has a result, else 0."""
+    return statuses.translate(_PRESENCE)
+
+
+_PRESENCE = b"\0" + 255 * b"\xff"
+
+
+def _bits(first: bytes, second: bytes, operate: Callable[[int, int], int]) -> bytes:
+    """Combine two arrays bit by bit, the shorter one as if zeros followed; b"" if all are zero."""
+    bits = operate(int.from_bytes(first, "little"), int.from_bytes(second, "little"))
+    return bits.to_bytes(max(len(first), len(second)), "little") if bits else b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Records a run in its journal, with the results of an earlier part of it."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from msgspec import structs
 
@@ -26,6 +26,7 @@ class RunRecorder:
         is_temporary: Whether the journal only serves to write reports.
         in_place: A byte for each step by its index: 1 if it is left out, since it would change
             nothing. Empty if no step is left out.
+        others: The journals of the processes that run the actions; empty if this one does.
     """
 
     journal: Journal | None = None
@@ -34,6 +35,17 @@ class RunRecorder:
     started: str = ""
     is_temporary: bool = False
     in_place: bytes = b""
+    others: tuple[Journal, ...] = ()
+
+    def of_process(self, number: int) -> "RunRecorder":
+        """Return the recorder of a process that runs the actions of a shard."""
+        return replace(self, journal=self.others[number - 1], others=())
+
+    def release_all_but(self, number: int) -> None:
+        """Close, in a process that was forked, the journals that it does not write."""
+        for journal in (self.journal, *self.others):
+            if journal and journal is not self.others[number - 1]:
+                journal.release()
 
     @property
     def lasting(self) -> Journal | None:
@@ -115,9 +127,10 @@ class RunRecorder:
         return results
 
     def discard_temporary(self) -> None:
-        """Delete the journal if it only serves to write reports."""
+        """Delete the journals if they only serve to write reports."""
         if self.is_temporary and self.journal:
-            self.journal.path.unlink(missing_ok=True)
+            for journal in (self.journal, *self.others):
+                journal.path.unlink(missing_ok=True)
 
     def _add(self, result: Result) -> None:
         if self.journal:

@@ -107,6 +107,22 @@ class Resumption:
         is_done = index in self.history.resolved
         return not is_done and (self._is_in_doubt(index) or self.history.status(index) in not_ok)
 
+    def outcomes(self, steps: Iterable[Step], not_done: ActionError) -> Iterator[Result]:
+        """Yield the result of each step if nothing runs any more.
+
+        Args:
+            steps: The steps.
+            not_done: Why the others are skipped that have no result and are not in doubt.
+        """
+        with self.history.reading() as read:
+            for step in steps:
+                if self._has_result(step.index):
+                    yield read(step.index)
+                elif step.index in self.history.sending | self.history.resolved:
+                    yield self._missing_result(step)
+                else:
+                    yield result_for(step, Status.SKIPPED, error=not_done)
+
     def combined(self, step: Step, result: Result) -> Result:
         """Combine the result of a step that ran with what the journal says of it.
 

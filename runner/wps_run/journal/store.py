@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from wps_run.journal.writer import remove_unused
+from wps_run.journal.writer import main_journal, remove_unused
+from wps_run.problems import JournalError
 
 MOST_JOURNALS = 50
 """How many journals are kept."""
@@ -21,15 +22,23 @@ def state_folder(environment: Mapping[str, str], *, windows: bool) -> Path:
 
 
 def recent_journals(folder: Path) -> list[Path]:
-    """Return the journals, newest first; their names begin with the time of the start."""
-    return sorted(folder.glob(f"*{SUFFIX}"), reverse=True)
+    """Return the main journals, newest first; their names begin with the time of the start."""
+    return sorted(
+        (path for path in folder.glob(f"*{SUFFIX}") if "-of-" not in path.name), reverse=True
+    )
 
 
 def prune(folder: Path) -> None:
-    """Delete the oldest journals beyond `MOST_JOURNALS`, except those in use.
+    """Delete the oldest runs beyond `MOST_JOURNALS`, except those in use.
+
+    Also journals of processes whose run has no main one: it ended before it began, or was deleted.
 
     One that cannot be deleted stays; that is no reason to run without a journal.
     """
-    for path in recent_journals(folder)[MOST_JOURNALS:]:
-        with suppress(OSError):
+    recent = recent_journals(folder)
+    left_behind = (
+        path for path in folder.glob(f"*-of-*{SUFFIX}") if main_journal(path) not in recent
+    )
+    for path in (*recent[MOST_JOURNALS:], *left_behind):
+        with suppress(OSError, JournalError):
             remove_unused(path)

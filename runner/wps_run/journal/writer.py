@@ -1,19 +1,36 @@
-"""A journal on disk: locked, appended to in groups, synced before what must not be repeated."""
+"""A journal on disk: locked, appended to in groups, synced before what must not be repeated.
+
+A run in several processes has a journal of each process, `run.1-of-4.journal` and so on, beside the
+main one, `run.journal`. The main one is created last, so that all are there if it is.
+"""
 
 import asyncio
 import errno
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from glob import escape
 from itertools import chain, islice
 from pathlib import Path
 from threading import Event
 from typing import Any, BinaryIO, Self
 
+from msgspec import UNSET
+
 from wps_run.execution.result import ExpectationResult, Result
-from wps_run.journal.format import Chain, Resolved, Sending, Unsent, encode, is_torn
+from wps_run.journal.format import (
+    LONGEST_LINE,
+    Chain,
+    ProcessRecord,
+    Resolved,
+    Sending,
+    Unsent,
+    decode_header,
+    encode,
+    is_torn,
+)
 from wps_run.journal.reader import History, read_history
 from wps_run.journal.rows_file import LiveGroup, remove_rows, write_rows
 from wps_run.problems import JournalError
@@ -49,7 +66,8 @@ class Journal:
     Lines are written once a loop turn, so that kill -9 loses only what ended in the current
     turn, and synced in a thread of its own. What that needs is open and imported before the first
     request, since connections may take all other files that the process may open. `sync_sending`
-    returns when its line is on disk; all callers that wait share one sync.
+    returns when its line is on disk; all callers that wait share one sync. There is no thread
+    before `begin`, so that the process may fork.
 
     Args:
         file: The open file, unbuffered.
@@ -77,13 +95,21 @@ class Journal:
         self._on_error: Callable[[], None] = lambda: None
 
     @classmethod
-    def create(cls, path: Path, header: Mapping[str, Any], live: Sequence[LiveGroup] = ()) -> Self:
+    def create(
+        cls,
+        path: Path,
+        header: Mapping[str, Any],
+        live: Sequence[LiveGroup] = (),
+        *,
+        is_durable: bool = True,
+    ) -> Self:
         """Create a journal. Its first line and its directory entry are on disk on return.
 
         Args:
             path: Where it is created.
             header: The record of its first line.
             live: The connections for its rows file, which is written first; none if empty.
+            is_durable: Whether lines are synced to disk.
 
         Raises:
             JournalError: It exists already, or cannot be written.
@@ -96,13 +122,13 @@ class Journal:
             ) from None
         except OSError as error:
             raise JournalError(f"cannot write the journal `{path}`: {error.strerror}") from None
-        journal = cls(os.fdopen(descriptor, "r+b", buffering=0), path)
+        journal = cls(os.fdopen(descriptor, "r+b", buffering=0), path, is_durable=is_durable)
         journal._lock()
         try:
             if live:
                 write_rows(path, live)
             journal._append(journal._chain.seal(header))
-            journal._sync_first()
+            _sync_data(descriptor)
             _sync_folder(path.parent)
         except (OSError, JournalError) as error:
             journal._file.close()
@@ -149,7 +175,7 @@ class Journal:
         journal = cls(file, path)
         journal._lock()
         try:
-            history = read_journal(path)
+            history = _read_one(path)
         except JournalError:
             file.close()
             raise
@@ -192,16 +218,17 @@ class Journal:
             lines = map(self._chain.seal if is_checked else _unchecked_line, records)
             while batch := b"".join(islice(lines, _BATCH)):
                 self._append(batch)
-            self._sync_first()
+            _sync_data(self._file.fileno())
         except OSError as error:
             self._file.close()
             raise JournalError(
                 f"cannot write the journal `{self.path}`: {error.strerror}"
             ) from None
 
-    def on_error(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once when the journal can no longer be written."""
-        self._on_error = callback
+    def begin(self, on_error: Callable[[], None]) -> None:
+        """Start the thread of syncs; call `on_error` once when it can no longer be written."""
+        self._syncing.submit(lambda: None).result()
+        self._on_error = on_error
 
     def add(self, record: _Record) -> None:
         """Append a record, written at the end of this loop turn and synced soon after."""
@@ -286,10 +313,6 @@ class Journal:
         while lines:
             lines = lines[self._file.write(lines) :]
 
-    def _sync_first(self) -> None:
-        """Sync in the thread of later syncs, so that it has started before anything is sent."""
-        self._syncing.submit(_sync_data, self._file.fileno()).result()
-
     def _sync_later(self) -> None:
         if self._timer is None and self._task is None:
             self._timer = asyncio.get_running_loop().call_later(SYNC_SECONDS, self._sync_now)
@@ -331,7 +354,18 @@ class Journal:
 
 
 def read_journal(path: Path) -> History:
-    """Read a journal without resuming its run, even while a run writes it.
+    """Read the main journal of a run, even while it is written, and those of its other processes.
+
+    Raises:
+        JournalError: One cannot be read, is not a journal, or is of another run.
+    """
+    history = _read_one(path)
+    _join(path, history, [_read_one(other) for other in _other_journals(path, history)])
+    return history
+
+
+def _read_one(path: Path) -> History:
+    """Read one journal.
 
     Raises:
         JournalError: It cannot be read, or is not a journal.
@@ -341,6 +375,114 @@ def read_journal(path: Path) -> History:
         return read_history(lambda: path.open("rb"), str(path))
     except OSError as error:
         raise JournalError(f"cannot open the journal `{path}`: {error.strerror}") from None
+
+
+def reopen_run(path: Path) -> tuple[list[tuple[Journal, History]], History]:
+    """Open the journals of a run to resume it: the main one, and those of its other processes.
+
+    Returns:
+        Each journal with its own history, and the history of the run.
+
+    Raises:
+        JournalError: One cannot be read, is of another run, or is used by another process.
+    """
+    journal, history = Journal.reopen(path)
+    opened = [(journal, history)]
+    try:
+        opened += map(Journal.reopen, _other_journals(path, history))
+        _join(path, history, [other for _, other in opened[1:]])
+    except JournalError:
+        for journal, _ in opened:
+            journal.release()
+        raise
+    return opened, history
+
+
+def process_path(path: Path, number: int, count: int) -> Path:
+    """Return where a process of a run has its journal: `run.1-of-4.journal` for `run.journal`."""
+    return path.with_name(f"{path.stem}.{number}-of-{count}{path.suffix}")
+
+
+def main_journal(path: Path) -> Path:
+    """Return the path of the main journal of a run, if this is that of one of its processes.
+
+    Raises:
+        JournalError: It is, but has not kept its name.
+    """
+    process = _process_of(path)
+    if process is None or not process.number:
+        return path
+    before, mark, after = path.name.rpartition(f".{process.number}-of-{process.count}")
+    if not mark:
+        name = process_path(Path("run.journal"), process.number, process.count)
+        raise JournalError(
+            f"`{path}` is the journal of process {process.number} of a run in {process.count}; "
+            f"give it back its name, such as `{name}`, beside the others of the run"
+        )
+    return path.with_name(before + after)
+
+
+def _process_of(path: Path) -> ProcessRecord | None:
+    """Return which process of a run has written a journal; None if the file does not say so."""
+    try:
+        _require_file(path)
+        with path.open("rb") as file:
+            header, _ = decode_header(file.readline(LONGEST_LINE))
+    except (OSError, ValueError, JournalError):
+        return None  # what is wrong shows when it is read
+    return None if header.process is UNSET else header.process
+
+
+def _other_journals(path: Path, history: History) -> Iterator[Path]:
+    """Yield the journals of the other processes of a run.
+
+    Raises:
+        JournalError: One is missing.
+    """
+    count = history.header.process_count
+    for number in range(1, count + 1) if count > 1 else ():
+        other = process_path(path, number, count)
+        if not other.exists():
+            raise JournalError(
+                f"the journal `{other}` of the same run is missing; put it back beside `{path}`"
+            )
+        yield other
+
+
+def _join(path: Path, history: History, others: Sequence[History]) -> None:
+    for number, other in enumerate(others, start=1):
+        is_sibling = other.header.salt == history.header.salt
+        if not is_sibling or other.header.process_number != number:
+            name = process_path(path, number, history.header.process_count)
+            raise JournalError(
+                f"`{name}` is not the journal of process {number} of the run of `{path}`; put back "
+                "the one that the run wrote"
+            )
+    history.join(others)
+
+
+def _written_by_processes(path: Path) -> list[Path]:
+    """Return the files beside a main journal that processes of its run have written."""
+    pattern = f"{escape(path.stem)}.*-of-*{escape(path.suffix)}"
+    return [other for other in path.parent.glob(pattern) if _is_of_process(other)]
+
+
+def _is_of_process(path: Path) -> bool:
+    process = _process_of(path)
+    return process is not None and process.number > 0
+
+
+def remove_unbegun(path: Path) -> None:
+    """Delete what is left of a run that ended before its main journal was created.
+
+    Raises:
+        JournalError: One cannot be read, or another run uses it.
+    """
+    if path.exists():
+        return
+    for other in _written_by_processes(path):
+        if _read_one(other).is_unused and not remove_unused(other):
+            raise JournalError(f"another run is using the journal `{other}`")
 
 
 def remove_incomplete(path: Path) -> bool:
@@ -379,7 +521,10 @@ def is_in_use(path: Path) -> bool:
 
 
 def remove_unused(path: Path) -> bool:
-    """Delete a journal that no process has open, with its rows file; none can open it meanwhile.
+    """Delete a journal that no process has open, and what belongs to it.
+
+    That is its rows file, and the journals of the other processes of its run. None can open it
+    meanwhile.
 
     Returns:
         Whether it is deleted.
@@ -389,6 +534,8 @@ def remove_unused(path: Path) -> bool:
     """
     with path.open("r+b", buffering=0) as file:
         if not _try_lock(file.fileno(), tries=1):
+            return False
+        if not all(map(remove_unused, _written_by_processes(path))):
             return False
         remove_rows(path)
         if os.name != "nt":

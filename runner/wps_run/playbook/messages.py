@@ -15,7 +15,15 @@ from wps_run.actions.payload import (
 )
 from wps_run.actions.table import Action
 from wps_run.document.scalars import resolve_plain
-from wps_run.playbook.options import DURATION, FAILURE_LIMIT, MOMENT, MOST_FAILURES, TIMEOUT
+from wps_run.playbook.options import (
+    DURATION,
+    FAILURE_LIMIT,
+    MOMENT,
+    MOST_FAILURES,
+    MOST_PROCESSES,
+    PROCESS_COUNT,
+    TIMEOUT,
+)
 from wps_run.problems import SIMILAR_NAMES, did_you_mean
 from wps_run.text import has_surrogate
 
@@ -291,6 +299,7 @@ _MOMENT_TEXT = (
 _DESCRIBED = (
     (DURATION, _duration_text("0 to 24 hours")),
     (TIMEOUT, _duration_text("1 ms to 24 hours")),
+    (PROCESS_COUNT, f"a whole number from 1 to {MOST_PROCESSES}, or `auto`"),
     (FAILURE_LIMIT, f"a whole number from 0 to {MOST_FAILURES:,}, or a percentage such as `2%`"),
     (MOMENT, _MOMENT_TEXT),
 )

@@ -575,6 +575,24 @@ YES = Option(
     MappingProxyType({"type": "boolean"}),
     flag="--yes",
 )
+MOST_PROCESSES = 64
+"""More would gain nothing: the service is the limit."""
+
+PROCESS_COUNT: Schema = MappingProxyType(
+    {"anyOf": [dict(_integer(1, MOST_PROCESSES)), {"type": "string", "enum": ["auto"]}]}
+)
+"""A number of processes."""
+
+PROCESSES = Option(
+    "processes",
+    "Run the actions in this many processes, each with the actions of one shard, if all actions "
+    "are independent. `auto`: one for each core. The rate is divided among them; the concurrency "
+    "is that of each.",
+    PROCESS_COUNT,
+    default=1,
+    flag="--processes",
+    metavar="N|auto",
+)
 ACCESS_OPTIONS = (ENDPOINT, HEADER, SETTINGS, CA_BUNDLE, ALLOW_ENV, YES)
 """Options that no playbook has: where requests and secrets go, and whether that is asked."""
 
@@ -614,7 +632,14 @@ SELECTION_OPTIONS = (
 CONFIGURATION_KEYS: Mapping[str, Option] = MappingProxyType(
     {
         option.key: option
-        for option in (HUB, CONNECTION, *OPTIONS.values(), CONFIRM, *ACCESS_OPTIONS)
+        for option in (
+            HUB,
+            CONNECTION,
+            *OPTIONS.values(),
+            PROCESSES,
+            CONFIRM,
+            *ACCESS_OPTIONS,
+        )
     }
 )
 """Every option that a configuration file has values for, in the order of the documentation."""

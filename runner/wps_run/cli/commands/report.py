@@ -14,7 +14,7 @@ from wps_run.cli.run_output import text_reporter
 from wps_run.cli.terminal import show_message, write
 from wps_run.execution.summary import EXIT_FAILED
 from wps_run.journal.store import recent_journals, state_folder
-from wps_run.journal.writer import read_journal
+from wps_run.journal.writer import main_journal, read_journal
 from wps_run.problems import UsageError
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
 from wps_run.report.merge import merge_histories
@@ -39,7 +39,7 @@ def command(
     """Recreate a run's report from its journal.
 
     Without JOURNAL, reports the last run. The journals of all shards of a plan, each exactly once,
-    are reported as one run.
+    are reported as one run. Of a run in several processes, name any of its journals.
 
     The exit code is that of the run; of several shards, the highest. In a run that was
     interrupted, actions that may have been sent count as unknown and the rest as skipped.
@@ -50,7 +50,8 @@ def command(
       wps-run report --report run.html --report junit.xml
       wps-run report shard-1.journal shard-2.journal
     """
-    paths = [Path(journal) for journal in journals] or [_last_journal()]
+    named = dict.fromkeys(main_journal(Path(journal)) for journal in journals)
+    paths = list(named) or [_last_journal()]
     files = report_paths(reports, list(map(str, paths)))
     report = _read_report(paths)
     output = output or ("none" if files else "text")

@@ -15,7 +15,7 @@ from wps_run.execution.result import Result, SkipReason, Status
 from wps_run.journal.format import Resolved, Unsent
 from wps_run.journal.reader import History, RecordedStatus
 from wps_run.journal.resume import RESOLVED
-from wps_run.journal.writer import Journal, read_journal
+from wps_run.journal.writer import main_journal, read_journal, reopen_run
 from wps_run.problems import UsageError
 from wps_run.report.values import target_text
 from wps_run.text import Label, replace_invisible
@@ -45,18 +45,22 @@ def command(journal: str, outcomes: tuple[str, ...]) -> None:
       wps-run resolve run.journal 275=done 276=redo
     """
     wanted = _parse_outcomes(outcomes)
-    path = Path(journal)
+    path = main_journal(Path(journal))
     if not wanted:
         _list_doubts(read_journal(path), journal)
         return
-    opened, history = Journal.reopen(path)
+    opened, history = reopen_run(path)
     try:
         warn_if_unchecked(history, journal)
         _require_doubts(history, wanted, journal)
-        records = [*_records(history, wanted)]
-        opened.amend(history.length, records, is_checked=history.is_checked)
+        for number, (part, of_process) in enumerate(opened):
+            own = {index: wanted[index] for index in wanted if history.process_of(index) == number}
+            if own:
+                records = [*_records(history, own)]
+                part.amend(of_process.length, records, is_checked=of_process.is_checked)
     finally:
-        opened.close_now()
+        for part, _ in opened:
+            part.close_now()
     for index, outcome in wanted.items():
         effect = "counts as done" if outcome == DONE else "runs with the next --resume"
         show_message(Label.NOTE, f"action {index} {effect}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import click
+from click.core import ParameterSource
 
 from wps_run import planning, reading, running
 from wps_run.approval import ApprovedPlan
@@ -25,7 +26,7 @@ from wps_run.cli.configuration import (
     with_configuration,
 )
 from wps_run.cli.confirmation import confirm
-from wps_run.cli.errors import report_error
+from wps_run.cli.errors import NOTHING_SENT, report_error
 from wps_run.cli.inputs import read_inputs
 from wps_run.cli.journals import (
     JournalOptions,
@@ -81,7 +82,7 @@ from wps_run.journal.writer import read_journal
 from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.expectations import Expectation
 from wps_run.playbook.live import LiveGroups
-from wps_run.playbook.options import CONFIRM, CONNECTION, YES, Confirmation
+from wps_run.playbook.options import CONFIRM, CONNECTION, PROCESSES, YES, Confirmation
 from wps_run.problems import PlaybookError, UsageError, is_out_of_files
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
 from wps_run.report.values import value_text
@@ -108,6 +109,7 @@ class RunArguments:
     endpoint: str | None
     header: tuple[tuple[str, str], ...]
     ca_bundle: str | None
+    processes: int | str
     output: str
     journal: str | None
     resume_if_exists: bool
@@ -177,6 +179,7 @@ def _point_to_plan(context: click.Context, _: click.Parameter, value: object) ->
 @gateway_options
 @ca_bundle_option
 @run_options
+@override_option(PROCESSES, default=PROCESSES.default)
 @click.option(
     "--output",
     type=click.Choice(list(OUTPUT_FORMATS)),
@@ -296,6 +299,7 @@ def command(**values: Any) -> int:
     plans, warning = running.fit_open_files(plans, ends=2 if args.local else 1)
     if warning:
         show_message(Label.WARNING, warning)
+    journal = replace(journal, processes=_process_count(context, args, plans, history))
     output = RunOutput(args.output, reports, os.environ, quiet=args.quiet, verbose=args.verbose)
     progress = choose_mode(sys.stderr, os.environ, wanted=not (args.quiet or args.no_progress))
     gc.freeze()  # what exists now stays to the end, so the collector need not look at it again
@@ -428,6 +432,29 @@ def _require_in_time(plans: Sequence[Plan]) -> None:
             )
 
 
+def _process_count(
+    context: click.Context, args: RunArguments, plans: Sequence[Plan], history: History | None
+) -> int:
+    """Return in how many processes the actions run: 1 if this one runs them.
+
+    Raises:
+        UsageError: The options do not allow what is requested.
+    """
+    recorded = history.header.process_count if history else None
+    is_flag = context.get_parameter_source("processes") is ParameterSource.COMMANDLINE
+    if recorded is not None and is_flag and args.processes != recorded:
+        processes = f"{recorded} processes" if recorded > 1 else "one process"
+        raise UsageError(
+            f"`{args.resume or args.journal}` is the journal of a run in {processes}, and a "
+            "resumed run has as many; leave out --processes"
+        )
+    if args.processes == 1 and recorded in {None, 1}:
+        return 1
+    from wps_run.cli.processes import choose_count  # noqa: PLC0415 -- most runs have one process
+
+    return choose_count(args.processes, plans, recorded, local=args.local)
+
+
 def _live_groups(
     args: RunArguments,
     plans: Sequence[Plan],
@@ -525,9 +552,16 @@ def _service_context(
         _require_in_time(plans)
     recorder = output.open_recorder(journal, run, plans, hosts)
     recorder = replace(recorder, in_place=in_place)
+    processes = None
+    if recorder.others:
+        from wps_run.cli import processes as forking  # noqa: PLC0415 -- most runs have one process
+
+        processes = forking.Processes(
+            plans, lambda plan: endpoints[plan.number], recorder, args.ca_bundle
+        )
 
     async def open_context(_: AsyncExitStack) -> RunContext:
-        return RunContext(run, lambda plan: endpoints[plan.number], recorder)
+        return RunContext(run, lambda plan: endpoints[plan.number], recorder, processes=processes)
 
     return open_context
 
@@ -581,23 +615,27 @@ async def run_and_report(
         has_final = any(plan.is_final for plan in plans)
         _handle_signals(stop, summary, has_final=has_final)
         if recorder.journal:
-            recorder.journal.on_error(lambda: stop.request(SkipReason.JOURNAL))
-        tracker = ProgressTracker(context.run, summary)
+            recorder.journal.begin(lambda: stop.request(SkipReason.JOURNAL))
+        tracker = ProgressTracker(context.run, summary, load=context.processes)
         output.begin(context.run)
         started = time.monotonic()
         defects: list[Exception] = []
 
         async def run_actions(*, final: bool) -> None:
-            batches = running.run_batches(
-                plans,
-                context.endpoint,
-                stop,
-                ca_bundle=ca_bundle,
-                recorder=recorder,
-                final=final,
-                started=started,
-                on_plan=tracker.start_plan,
-                on_wait=show_wait,
+            batches = (
+                context.processes.run(stop, started)
+                if context.processes and not final
+                else running.run_batches(
+                    plans,
+                    context.endpoint,
+                    stop,
+                    ca_bundle=ca_bundle,
+                    recorder=recorder,
+                    final=final,
+                    started=started,
+                    on_plan=tracker.start_plan,
+                    on_wait=show_wait,
+                )
             )
             try:
                 with Progress(progress_mode, tracker.snapshot, output.write) as progress:
@@ -665,6 +703,8 @@ def _account_for(error: Exception, summary: Summary) -> list[Exception]:
     """
     if not summary.total:
         raise error
+    if isinstance(error, click.exceptions.Exit) and error.exit_code == NOTHING_SENT:
+        return []  # a process has shown it
     if isinstance(error, PlaybookError) or is_out_of_files(error):
         report_error(error)
         return []
