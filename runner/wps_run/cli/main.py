@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "runs": "List the recent runs, with the commands that resume them.",
         "resolve": "Record what became of actions whose result is unknown.",
         "report": "Recreate a run's report from its journal.",
-        "client-url": "Print a URL with which a WebSocket client connects.",
+        "client-url": "Print a URL with which a WebSocket client connects, or one for each row.",
         "serve": "Run the emulator until it is stopped.",
         "config": "Show the options in force, and where each comes from.",
         "init": "Create a first playbook, its schema and a pre-commit hook.",

@@ -109,7 +109,7 @@ def command(
     encoding: str | None,
     **values: Any,
 ) -> int:
-    """Print a URL with which a WebSocket client connects, or write one for each row of a file.
+    """Print a URL with which a WebSocket client connects, or one for each row.
 
     The URL is a secret: anybody who has it can connect as this user, with these roles, until it
     expires. It goes to stdout, or into the file of --out, and nowhere else. With an access key the
