@@ -9,6 +9,7 @@ import argparse
 import math
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -179,6 +180,30 @@ class Bench:
             share = ratio(rounds, "ours", "no journal")
             yield Row("journal on, C=64, time", "journal off", share, 1.06)
 
+    def processes(self, actions: int) -> Iterable[Row]:
+        """Measure two processes of one run, and the same two shards as runs of their own."""
+        self.rows(actions)
+        with sink((self._rounds + 1) * 2 * actions) as port:
+            one_run = replace(
+                self._ours(64, port, "--processes", "2", "--journal", "run.journal"),
+                is_pinned=False,
+            )
+            shards = (
+                self._ours(64, port, "--shard", f"{number}/2", "--journal", f"{number}.journal")
+                for number in (1, 2)
+            )
+            words = " & ".join(shlex.join(map(str, shard.args)) for shard in shards)
+            commands = {
+                name: replace(one_run, args=["sh", "-c", f"rm -f *.journal; {line}"])
+                for name, line in {
+                    "one run": shlex.join(map(str, one_run.args)),
+                    "shards": f"{words} & wait",
+                }.items()
+            }
+            rounds = rotate(commands, self._rounds)
+        share = ratio(rounds, "one run", "shards")
+        yield Row("`--processes 2`, C=64, time", "the same two shards, run by a shell", share, 1.05)
+
     def memory(self, few: int, many: int) -> Iterable[Row]:
         """Measure the peak memory of a short and of a long stream of rows."""
         measurements = []
@@ -272,11 +297,11 @@ class Bench:
             commands["no journal"] = replace(ours, args=[*ours.args, "--no-journal"])
         return commands
 
-    def _ours(self, concurrency: int, port: int, *, tls: bool = False) -> Command:
+    def _ours(self, concurrency: int, port: int, *more: str, tls: bool = False) -> Command:
         mode = "sequential" if concurrency == 1 else "concurrent"
         text = PLAYBOOK.format(mode=mode, concurrency=concurrency)
         (self._folder / "playbook.yaml").write_text(text, encoding="utf-8")
-        args = ["run", "playbook.yaml", "--output", "ndjson"]
+        args = ["run", "playbook.yaml", "--output", "ndjson", *more]
         if tls:
             args += ["--ca-bundle", "cert.pem"]
         return self._wps_run(f"{'https' if tls else 'http'}://127.0.0.1:{port}", *args)
@@ -362,6 +387,7 @@ def measure_rows(bench: Bench, actions: int, rows: int, members: int) -> Iterabl
     """Yield the rows of the table as they are measured."""
     for case in CASES:
         yield from bench.case(case, actions)
+    yield from bench.processes(actions)
     yield from bench.fan_out(actions)
     yield from bench.memory(actions, rows)
     yield from bench.difference(members)

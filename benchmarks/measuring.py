@@ -34,15 +34,17 @@ class Command:
         settings: Further environment variables.
         folder: The working folder.
         exit_code: The exit code that it must have.
+        is_pinned: Whether it runs on the first core only, if there are several.
     """
 
     args: Sequence[str | Path]
     settings: Mapping[str, str]
     folder: Path
     exit_code: int = 0
+    is_pinned: bool = True
 
     def measure(self) -> Measurement:
-        """Run it once, on the first core if there are several.
+        """Run it once.
 
         Raises:
             subprocess.CalledProcessError: The command ended with another exit code.
@@ -53,7 +55,7 @@ class Command:
             cwd=self.folder,
             env={**os.environ, **self.settings},
             stdout=subprocess.DEVNULL,
-            preexec_fn=_on_first_core,  # noqa: PLW1509 -- there are no threads here
+            preexec_fn=_on_first_core if self.is_pinned else None,  # noqa: PLW1509 -- no threads
         )
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
