@@ -1,10 +1,11 @@
 """The folder of journals: where it is, and which journals are kept."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 from wps_run.journal.store import MOST_JOURNALS, prune, recent_journals, state_folder
-from wps_run.journal.writer import Journal
+from wps_run.journal.writer import Journal, process_path
 from wps_run.problems import JournalError
 
 HEADER = {"type": "run"}
@@ -35,6 +36,28 @@ async def test_prune_keeps_the_newest_journals_and_those_in_use(tmp_path: Path) 
     ]
     assert (tmp_path / "notes.txt").exists()
     await running.close()
+
+
+def test_prune_deletes_the_journals_of_all_processes_of_a_run(
+    tmp_path: Path, journal_of: Callable[..., bytes]
+) -> None:
+    """With the main one, and those without a main one. Other files are kept."""
+    (tmp_path / "1-of-1.journal").write_bytes(b"mine")
+    for name in ("old", "lost", *(f"recent{number:02}" for number in range(MOST_JOURNALS))):
+        main = tmp_path / f"{name}.journal"
+        main.write_bytes(journal_of(process={"number": 0, "count": 2}))
+        for number in (1, 2):
+            content = journal_of(process={"number": number, "count": 2})
+            process_path(main, number, 2).write_bytes(content)
+    (tmp_path / "lost.journal").unlink()
+    running = Journal.create(tmp_path / "new.1-of-2.journal", HEADER)
+
+    prune(tmp_path)
+
+    names = {path.name.partition(".")[0] for path in tmp_path.iterdir()}
+    assert names == {"1-of-1", "new", *(f"recent{number:02}" for number in range(MOST_JOURNALS))}
+    assert len(recent_journals(tmp_path)) == MOST_JOURNALS
+    running.release()
 
 
 async def test_concurrent_prunes_do_not_fail(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,15 @@ from tests.conftest import result_record
 
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.format import Chain, Header, Sending
+from wps_run.journal.reader import RecordedStatus
 from wps_run.journal.writer import (
     Journal,
     is_in_use,
+    main_journal,
+    process_path,
     read_journal,
     remove_incomplete,
+    remove_unbegun,
     remove_unused,
 )
 from wps_run.problems import JournalError
@@ -399,3 +403,58 @@ async def test_lone_surrogates_are_recorded(tmp_path: Path) -> None:
     await journal.close()
 
     assert read_journal(tmp_path / "j").header.folder == "\ud800"
+
+
+def write_run(path: Path, make: Callable[..., bytes], *records: Sequence[object]) -> None:
+    """Write the journals of a run in processes; those of each process have these records."""
+    count = len(records)
+    path.write_bytes(make(process={"number": 0, "count": count}))
+    for number, of_process in enumerate(records, start=1):
+        content = make(*of_process, process={"number": number, "count": count})
+        process_path(path, number, count).write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["run.journal", "run", "run.log", ".x.part", "a.1-of-2.journal"])
+def test_journals_of_processes_are_read_as_one(
+    tmp_path: Path, journal_of: Callable[..., bytes], name: str
+) -> None:
+    """Results are in the order of the plan, whichever process has them."""
+    path = tmp_path / name
+    first = [result_record(0, "ok"), result_record(3, "failed"), {"type": "sending", "index": 4}]
+    write_run(path, journal_of, first, [result_record(1, "ok"), {"type": "sending", "index": 2}])
+
+    history = read_journal(path)
+
+    assert [result.index for result in history.results()] == [0, 1, 3]
+    assert [result.index for result in history.results(RecordedStatus.FAILED)] == [3]
+    assert history.sending == {2, 4}
+    assert [history.process_of(index) for index in range(6)] == [1, 2, 2, 1, 1, 0]
+    assert {main_journal(process_path(path, number, 2)) for number in (1, 2)} == {path}
+
+
+def test_two_processes_cannot_have_a_result_of_one_action(
+    tmp_path: Path, journal_of: Callable[..., bytes]
+) -> None:
+    """Whatever the results are."""
+    write_run(
+        tmp_path / "j", journal_of, [result_record(1, "ok")], [result_record(1, "failed", "x")]
+    )
+
+    with pytest.raises(JournalError, match="same action"):
+        read_journal(tmp_path / "j")
+
+
+def test_run_that_never_began_leaves_no_journals_in_the_way(
+    tmp_path: Path, journal_of: Callable[..., bytes]
+) -> None:
+    """Only those that no main journal belongs to, and in which nothing is recorded."""
+    for name, records in (("empty", []), ("used", [result_record(1, "ok")]), ("whole", [])):
+        write_run(tmp_path / name, journal_of, records, records)
+    for name in ("empty", "used"):
+        (tmp_path / name).unlink()
+
+    for name in ("empty", "used", "whole"):
+        remove_unbegun(tmp_path / name)
+
+    files = {path.name for path in tmp_path.iterdir()}
+    assert files == {"whole", *(f"{name}.{n}-of-2" for name in ("used", "whole") for n in (1, 2))}

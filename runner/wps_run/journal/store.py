@@ -35,10 +35,10 @@ def prune(folder: Path) -> None:
 
     One that cannot be deleted stays; that is no reason to run without a journal.
     """
-    recent = recent_journals(folder)
-    left_behind = (
-        path for path in folder.glob(f"*-of-*{SUFFIX}") if main_journal(path) not in recent
-    )
-    for path in (*recent[MOST_JOURNALS:], *left_behind):
-        with suppress(OSError, JournalError):
+    for path in recent_journals(folder)[MOST_JOURNALS:]:
+        with suppress(OSError):
             remove_unused(path)
+    for path in folder.glob(f"*-of-*{SUFFIX}"):
+        with suppress(OSError, JournalError):
+            if not main_journal(path).exists():
+                remove_unused(path)
