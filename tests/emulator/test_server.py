@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import socket
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,22 @@ async def test_a_stop_does_not_wait_for_idle_clients(emulator: Emulator) -> None
 
     assert await reader.read() == b""
     writer.close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.filterwarnings("error::ResourceWarning")
+async def test_a_stop_closes_what_is_accepted_in_that_moment(turns: int) -> None:
+    """Whatever the emulator does with new connections, it leaves no socket open."""
+    emulator = Emulator()
+    await emulator.start()
+    await asyncio.sleep(0)  # noqa: TID251 -- it waits for connections
+    address = "127.0.0.1", int(emulator.endpoint.origin.rpartition(":")[2])
+    with ExitStack() as clients:
+        for _ in range(3):
+            clients.enter_context(socket.create_connection(address))
+        for _ in range(turns):
+            await asyncio.sleep(0)  # noqa: TID251 -- a turn of the event loop
+        await emulator.stop()
 
 
 async def test_two_emulators_run_side_by_side(

@@ -16,6 +16,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -235,6 +236,7 @@ class Listener:
         self._settings = settings
         self._server = web.Server(self._serve)
         self._sockets: list[socket.socket] = []
+        self._is_accepting = True
         self._tasks: set[asyncio.Future[Any]] = set()
         self._incomplete: dict[HttpConnection, float] = {}  # since when, oldest first
         self._paused: dict[HttpConnection, float] = {}
@@ -267,6 +269,12 @@ class Listener:
 
     async def stop_accepting(self) -> None:
         """Accept no more connections."""
+        self._is_accepting = False
+        for listening in self._sockets:
+            with suppress(NotImplementedError):  # by the event loop of Windows
+                asyncio.get_running_loop().remove_reader(listening)
+        # Opens what was accepted already, which a canceled `sock_accept` would lose.
+        await asyncio.sleep(0)  # noqa: TID251 - yields to `_accept`
         tasks, self._tasks = self._tasks, set()
         for task in tasks:
             task.cancel()
@@ -325,7 +333,7 @@ class Listener:
 
     async def _accept(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while self._is_accepting:
             try:
                 accepted, _ = await loop.sock_accept(listening)
             except OSError as error:
@@ -334,7 +342,12 @@ class Listener:
                     await self._drop_oldest()
                 await asyncio.sleep(_RETRY_SECONDS)  # noqa: TID251 - nothing signals free descriptors
                 continue
-            if not _is_near_limit(accepted) or await self._make_room():
+            try:
+                has_room = not _is_near_limit(accepted) or await self._make_room()
+            except asyncio.CancelledError:
+                accepted.close()
+                raise
+            if has_room:
                 self._open(accepted, context)
             else:
                 _refuse(accepted, is_tls=context is not None)
@@ -388,8 +401,8 @@ class Listener:
             )
 
     def _close_sockets(self) -> None:
-        for listening in self._sockets:
-            listening.close()
+        while self._sockets:
+            self._sockets.pop().close()
 
 
 def _descriptor_limit() -> int | None:
