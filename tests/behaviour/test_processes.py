@@ -225,6 +225,8 @@ def test_processes_report_as_one_run(
         code, again = run_in_process("report", str(journal), "--output", "json")
         assert (code, json.loads(again)) == (0, report)
     monkeypatch.setenv("XDG_STATE_HOME", str(folder.path / "state"))
+    _, text = run_in_process("report", str(journals[0]))
+    assert "25 actions, 3 processes, each concurrent, at most 3 in flight" in text
     (listed,) = json.loads(run_in_process("runs", "--output", "json")[1])
     assert (listed["journal"], listed["state"]) == (str(journals[-1]), "finished")
     assert listed["summary"]["ok"] == END + 1
@@ -419,25 +421,39 @@ def test_rehearsal_says_that_it_runs_in_one_process(folder: Folder) -> None:
     assert "note: a rehearsal" in err
 
 
-def test_journals_of_a_run_belong_together(folder: Folder, service: Service) -> None:
+def test_scheduler_may_restart_the_command(folder: Folder, service: Service) -> None:
+    """`--resume-if-exists` takes any of the journals."""
+    service.failing = frozenset(GROUPS[:3])
+    args = ("p.yaml", "--processes", "2", "--on-error", "continue", "--resume-if-exists")
+
+    codes = [folder.run(*args, "--journal", name)[0] for name in ("x.journal", "x.2-of-2.journal")]
+
+    assert codes == [EXIT_FAILED, EXIT_FAILED]
+    assert Counter(service.received) == Counter(GROUPS)
+
+
+def test_journals_of_a_run_belong_together(
+    folder: Folder, service: Service, run_in_process: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One that is missing, of another process or of another run is an error, as is another N."""
     for name in ("x", "y"):
         assert folder.run("p.yaml", "--processes", "2", "--journal", f"{name}.journal")[0] == 0
+    monkeypatch.chdir(folder.path)
     first, second = (folder.path / f"x.{number}-of-2.journal" for number in (1, 2))
     content = second.read_bytes()
     errors = []
 
-    errors.append(folder.run("--resume", "x.journal", "--processes", "3"))
+    errors.append(run_in_process("--resume", "x.journal", "--processes", "3"))
     second.write_bytes(first.read_bytes())
-    errors.append(folder.run("--resume", "x.journal"))
+    errors.append(run_in_process("--resume", "x.journal"))
     second.write_bytes((folder.path / "y.2-of-2.journal").read_bytes())
-    errors.append(folder.run("report", "x.1-of-2.journal"))
+    errors.append(run_in_process("report", "x.1-of-2.journal"))
     second.unlink()
-    errors.append(folder.run("--resume", "x.journal"))
+    errors.append(run_in_process("--resume", "x.journal"))
     (folder.path / "other.journal").write_bytes(content)
-    errors.append(folder.run("report", "other.journal"))
+    errors.append(run_in_process("report", "other.journal"))
 
-    assert [code for code, _, _ in errors] == [2] * 5
+    assert [code for code, _ in errors] == [2] * 5
     messages = [
         "run in 2 processes, and a resumed run has as many",
         "`x.2-of-2.journal` is not the journal of process 2 of the run of `x.journal`",
@@ -445,6 +461,6 @@ def test_journals_of_a_run_belong_together(folder: Folder, service: Service) -> 
         "the journal `x.2-of-2.journal` of the same run is missing",
         "give it back its name, such as `run.2-of-2.journal`",
     ]
-    for message, (_, _, err) in zip(messages, errors, strict=True):
-        assert message in err
+    for message, (_, text) in zip(messages, errors, strict=True):
+        assert message in text
     assert len(service.received) == 2 * len(GROUPS)

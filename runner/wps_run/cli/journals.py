@@ -118,7 +118,7 @@ class JournalOptions:
             return self
         path = Path(self.file)
         if path.exists() and not remove_incomplete(path):
-            return replace(self, file=None, resume=self.file)
+            return replace(self, file=None, resume=str(main_journal(path)))
         return self
 
 

@@ -235,19 +235,17 @@ class Processes:
         try:
             for number, journal in enumerate(recorder.others, start=1):
                 shard = Shard(number, len(recorder.others))
+                share = _Share(_plans_of(plans, shard), endpoint, recorder, ca_bundle)
                 ours, theirs = socket.socketpair()
-                if process_id := os.fork():
-                    theirs.close()
-                    process = _Process(shard, process_id, ours, journal.path)
-                    self._processes.append(process)
-                    continue
-                for connection in (ours, *(process.connection for process in self._processes)):
-                    connection.close()
-                recorder.release_all_but(number)
-                share = _Share(
-                    _plans_of(plans, shard), endpoint, recorder.of_process(number), ca_bundle
-                )
-                _run_forked(share, theirs, blocked)
+                earlier = [process.connection for process in self._processes]
+                if not (process_id := os.fork()):
+                    _run_forked(share, number, theirs, [*earlier, ours], blocked)
+                theirs.close()
+                self._processes.append(_Process(shard, process_id, ours, journal.path))
+        except OSError as error:
+            raise UsageError(
+                f"nothing was sent; cannot start {len(recorder.others)} processes: {error.strerror}"
+            ) from None
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         for journal in recorder.others:
@@ -381,23 +379,25 @@ class Processes:
         """Yield and record results for what one of them has left."""
         try:
             journal, history = Journal.reopen(process.journal)
+            journal.amend(history.length, ())
         except JournalError as error:
             show_message(Label.ERROR, str(error))
             process.exit_code = EXIT_UNKNOWN
             return
-        journal.amend(history.length, ())
         resumption = Resumption(history, ResumeMode.UNDONE)
         plans = _plans_of(self._plans, process.shard)
         steps = (step for plan in plans if not plan.is_final for step in plan.steps())
         results = resumption.outcomes(steps, skip_error(SkipReason.PROCESS))
-        while batch := tuple(islice(results, BATCH)):
-            for result in batch:
-                if resumption.is_new(result):
-                    journal.add(result)
-            yield [result for result in batch if not self._reported[result.index]]
-            await asyncio.sleep(0)  # noqa: TID251 -- the journal writes once a loop turn
-        await journal.close()
-        show_journal_error(journal)
+        try:
+            while batch := tuple(islice(results, BATCH)):
+                for result in batch:
+                    if resumption.is_new(result):
+                        journal.add(result)
+                yield [result for result in batch if not self._reported[result.index]]
+                await asyncio.sleep(0)  # noqa: TID251 -- the journal writes once a loop turn
+        finally:
+            await journal.close()
+            show_journal_error(journal)
 
     async def _forward(self, stop: Stop, writers: Sequence[asyncio.StreamWriter]) -> None:
         """Tell the processes when the run is to stop; kill those that do not stop at once."""
@@ -435,7 +435,7 @@ class _Share:
     Args:
         plans: The plans, with its shard.
         endpoint: Gives the endpoint of a plan.
-        recorder: The journal of the process.
+        recorder: The journals of the run.
         ca_bundle: A file of certificates to trust besides the system's, or None.
     """
 
@@ -452,6 +452,11 @@ class _Share:
         self._ca_bundle = ca_bundle
         self._limiter = ConcurrencyLimiter(1)
         self._stop = Stop()
+
+    def begin(self, number: int) -> None:
+        """Keep only the journal of the process that has this number, in that process."""
+        self._recorder.release_all_but(number)
+        self._recorder = self._recorder.of_process(number)
 
     async def run(self, connection: socket.socket) -> None:
         """Run it when the order comes, and report through the socket."""
@@ -551,17 +556,33 @@ class _Stderr(io.StringIO):
         return len(text)
 
 
-def _run_forked(share: _Share, connection: socket.socket, blocked: Iterable[int]) -> NoReturn:
+def _run_forked(
+    share: _Share,
+    number: int,
+    connection: socket.socket,
+    others: Iterable[socket.socket],
+    blocked: Iterable[int],
+) -> NoReturn:
     """Run a share in a process that was just forked, and end the process.
 
     It has no interrupts of its own: those of a terminal, or of a group of processes, reach the
     process that started it as well, which tells it what to do.
+
+    Args:
+        share: What it runs.
+        number: Its number.
+        connection: Its end of its socket.
+        others: The open sockets of the process that started it.
+        blocked: The signals that were blocked before the interrupts were.
     """
     code = BUG
     try:
         _end_with_parent()
-        for number in interrupting_signals():
-            signal.signal(number, signal.SIG_IGN)
+        for other in others:
+            other.close()
+        share.begin(number)
+        for interrupt in interrupting_signals():
+            signal.signal(interrupt, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         asyncio.run(share.run(connection))
         code = 0

@@ -547,6 +547,8 @@ def _service_context(
         confirm(plans, lambda plan: endpoints[plan.number], resumption, rule)
     hosts = [endpoint.host for endpoint in endpoints]
     run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
+    if journal.processes > 1:
+        run = replace(run, pace=f"{journal.processes} processes, each {run.pace}")
     in_place = _in_place(args, plans, resumption) if args.only_changes else b""
     if not journal.resume:
         _require_in_time(plans)
