@@ -396,6 +396,24 @@ def test_error_in_the_settings_is_shown_once(folder: Folder, service: Service) -
     assert err.count("error:") == 1
 
 
+def test_file_that_changes_during_the_run_is_shown_once(folder: Folder, service: Service) -> None:
+    """Each process reads it; what they had not read is skipped."""
+    names = [f"g{number}" for number in range(400)]
+    rows = [f"{name},{'x' * 300}" for name in names]
+    (folder.path / "groups.csv").write_text("\n".join(["name,more", *rows, ""]))
+    service.hold(names)
+    started = folder.start("p.yaml", "--processes", "2", "--journal", "x.journal", *OUTPUT)
+    service.wait_until(is_open=6, answered=0)
+    (folder.path / "groups.csv").write_text("name,more\nred,1\n")
+    service.hold()
+    records, err = end(started)
+
+    assert started.returncode == EXIT_FAILED
+    assert err.count("`groups.csv` was changed after its rows were checked") == 1
+    assert "killed" not in err
+    assert records[-1]["total"] == len(names)
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

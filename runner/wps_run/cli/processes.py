@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -44,7 +44,7 @@ from wps_run.journal.resume import ResumeMode, Resumption
 from wps_run.journal.writer import Journal
 from wps_run.planning import Plan
 from wps_run.playbook.shards import Shard
-from wps_run.problems import JournalError, Severity, UsageError
+from wps_run.problems import JournalError, PlaybookError, Severity, UsageError
 from wps_run.text import Label
 
 _REMEDY = (
@@ -389,7 +389,7 @@ class Processes:
         steps = (step for plan in plans if not plan.is_final for step in plan.steps())
         results = resumption.outcomes(steps, skip_error(SkipReason.PROCESS))
         try:
-            while batch := tuple(islice(results, BATCH)):
+            while batch := _next_batch(results):
                 for result in batch:
                     if resumption.is_new(result):
                         journal.add(result)
@@ -412,6 +412,13 @@ class Processes:
     def _kill(self) -> None:
         for process in self._processes:
             process.kill()
+
+
+def _next_batch(results: Iterator[Result]) -> Sequence[Result]:
+    """Return the next results; () at the end, or where a file of rows has changed."""
+    with suppress(PlaybookError):
+        return tuple(islice(results, BATCH))
+    return ()
 
 
 def _tell(writers: Iterable[asyncio.StreamWriter], order: _Order) -> None:
@@ -552,7 +559,7 @@ class _Stderr(io.StringIO):
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
-        self._send(text)
+        self._send(text + "")  # a TypeError for bytes, with which click tests what a stream takes
         return len(text)
 
 
