@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wps_run.checking import load_playbook, validate
     from wps_run.emulator.testing import LocalPubSub
+    from wps_run.listening import membership
     from wps_run.planning import Plan, RunOverrides, plan
     from wps_run.reading import read_live
     from wps_run.running import run
@@ -26,6 +27,7 @@ __all__ = [
     "Plan",
     "RunOverrides",
     "load_playbook",
+    "membership",
     "plan",
     "read_live",
     "run",
@@ -37,6 +39,7 @@ _MODULES = {
     "Plan": "planning",
     "RunOverrides": "planning",
     "load_playbook": "checking",
+    "membership": "listening",
     "plan": "planning",
     "read_live": "reading",
     "run": "running",

@@ -140,6 +140,12 @@ LIVE_CONNECTIONS = Limit(
     "connections",
     "split it into several groups",
 )
+EVENT = Limit(
+    "the body of an event that `wps-run listen` receives",
+    1 * MIB,
+    "bytes",
+    "the service sends no larger message",
+)
 JOURNAL_LINE = Limit(
     "a line of a journal, or of an approved plan", 16 * MIB, "bytes", "is it a journal?"
 )

@@ -121,6 +121,45 @@ def test_without_prune_nobody_is_removed() -> None:
     ]
 
 
+def test_roles_are_granted_to_the_connections_that_are_known() -> None:
+    """Those that are listed, and those of listed users that are in the group."""
+    text = (
+        "groups: {red: {users: [ada], connections: [wall], prune: true, "
+        "roles: [sendToGroup, joinLeaveGroup, sendToGroup]}}"
+    )
+    members = live(red={"c1": "ada", "c3": "bob", "wall": "ada"})
+
+    assert texts_of(text, members) == [
+        "addUserToGroup ada red",
+        "addConnectionToGroup wall red",
+        "grantPermission wall sendToGroup red",
+        "grantPermission c1 sendToGroup red",
+        "grantPermission wall joinLeaveGroup red",
+        "grantPermission c1 joinLeaveGroup red",
+        "removeConnectionFromGroup c3 red",
+    ]
+
+
+def test_roles_of_rows_in_a_file_are_granted_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "red.csv").write_text("id\nc1\nc2\n")
+    text = "groups: {red: {connections: {file: red.csv}, roles: [sendToGroup]}}"
+
+    playbook = read(text)
+    scope = scope_of(playbook, folder=tmp_path)
+    steps = make_step_blocks(playbook, scope, RunOptions(), "chat")
+    assert [step.action.name for step in steps if isinstance(step, Step)][-2:] == [
+        "grantPermission",
+        "grantPermission",
+    ]
+
+
+def test_a_connection_that_left_before_its_roles_were_granted_is_skipped() -> None:
+    text = "groups: {red: {users: [ada], roles: [sendToGroup], onError: continue}}"
+    steps = steps_of(text, live(red={"c1": "ada"}))
+
+    assert [str(step.on_missing.rule) for step in steps] == ["fail", "skip"]
+
+
 NAMES = st.text("abc", min_size=1, max_size=2)
 
 

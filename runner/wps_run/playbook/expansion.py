@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from wps_run.actions.fields import NAME_LIMIT, FieldType
 from wps_run.actions.names import name_error
 from wps_run.actions.payload import encode_message
+from wps_run.actions.table import OverlapKind
 from wps_run.document.document import Path
 from wps_run.document.scalars import resolve_plain
 from wps_run.input_limits import EXPANDED, PROBLEMS
@@ -164,14 +165,15 @@ class GroupMembers:
     def __init__(self, playbook: Playbook, scope: VariableScope, *, is_whole: bool) -> None:
         self.is_whole = is_whole
         self._scope = scope
-        self._entries = {item.entry for item in playbook.actions if item.prunes or is_whole}
+        self._entries = {item.entry for item in playbook.actions if _needs_list(item) or is_whole}
         self._names: dict[str, dict[str, set[str]]] = {"userId": {}, "connectionId": {}}
         self._tags: dict[str, frozenset[str]] = {}
         self._incomplete: set[str] = set()
 
     def record(self, template: ActionTemplate, expansion: Iterable[Expanded]) -> Iterator[Expanded]:
         """Return the expanded actions of one action; record whom they add, if it is needed."""
-        if not is_of_group(template) or template.prunes or template.entry not in self._entries:
+        is_list = is_of_group(template) and template.action.overlap.kind is OverlapKind.JOIN
+        if not is_list or template.entry not in self._entries:
             return iter(expansion)
         return self._record(template, expansion)
 
@@ -215,6 +217,11 @@ class GroupMembers:
     def is_complete(self, group: str) -> bool:
         """Whether everybody in an entry is known."""
         return group not in self._incomplete
+
+
+def _needs_list(template: ActionTemplate) -> bool:
+    """Whether the rows of an action depend on whom its entry of `groups` lists."""
+    return template.prunes or template.has_listed_rows
 
 
 class _SourceError(Exception):
@@ -281,7 +288,8 @@ class Expansion:
         """Return the same, with rows of an entry of `groups` in blocks where names are simple."""
         source = self._template.for_each
         file = source.get("file", "${") if isinstance(source, dict) else "${"
-        if not is_of_group(self._template) or "${" in file or self._problems:
+        is_list = is_of_group(self._template) and "group" in self._template.values
+        if not is_list or "${" in file or self._problems:
             return iter(self)
         return self._expand_rows(lambda: self._rows_in_blocks(source))
 
@@ -415,8 +423,8 @@ class Expansion:
     def _rows(self) -> Rows:
         path = self._template.rows_path
         for_each = self._template.for_each
-        if self._template.prunes:
-            return self._rows_to_remove()
+        if _needs_list(self._template):
+            return self._rows_by_list(for_each[GROUP])
         if isinstance(for_each, dict) and "matrix" in for_each:
             return self._matrix_rows(for_each["matrix"], (*path, "matrix"))
         return self._source_rows(for_each, path)
@@ -438,8 +446,8 @@ class Expansion:
                 yield from enumerate(row.rows(), start=item)
                 item += len(row.cells)
 
-    def _rows_to_remove(self) -> Rows:
-        """Yield the connections of a group that is pruned which are not listed.
+    def _rows_by_list(self, name: str) -> Rows:
+        """Yield the connections in a live group that are not listed, or those of listed users.
 
         Those who are listed are those who were added before: the list is not read again, since
         whoever it has lost by then must not be removed. With a problem in it, nobody is.
@@ -449,22 +457,24 @@ class Expansion:
         """
         if not self.is_known or self._members is None:
             return
-        group = substitute(self._template.values["group"], self._scope)
+        group = substitute(name, self._scope)
         if not self._members.is_complete(group):
             return  # what is wrong is reported where it is
         users, connections = (self._members.of(key, group) for key in ("userId", "connectionId"))
+        live = (self._scope.live or {}).get(group, ())
+        path = self._template.rows_path
+        if self._template.has_listed_rows:
+            granted = [m for m in live if m[1] in users and m[0] not in connections]
+            yield from self._rows_of(granted, path)
+            return
         if not (users or connections or self._template.may_be_empty):
             message = (
                 "nobody is listed, so that `prune` would empty the group; correct the list, or "
                 "add `allowEmpty: true` if that is meant"
             )
-            path = self._template.rows_path
             raise _SourceError(self._document.problem(message, "empty-group", path, at_key=True))
-        live = (self._scope.live or {}).get(group, ())
-        yield from self._rows_of(
-            [m for m in live if m[0] not in connections and m[1] not in users],
-            self._template.rows_path,
-        )
+        removed = [m for m in live if m[0] not in connections and m[1] not in users]
+        yield from self._rows_of(removed, path)
 
     def _source_rows(self, source: Any, path: Path) -> Rows:  # noqa: ANN401 -- what the schema allows
         """Return the rows of a list, of a variable that is one, of a file or of a live group."""

@@ -1,26 +1,30 @@
 """The key `groups`: who belongs to a group. Its schema, its errors, and what contradicts it.
 
-An entry is expanded to ordinary actions: one adds the users, one the connections, and with `prune`
-one removes everybody else. `model` makes them, in front of those of `actions`.
+An entry is expanded to ordinary actions: one adds the users, one the connections, with `roles` some
+grant permissions, and with `prune` one removes everybody else. `model` makes them, in front of
+those of `actions`.
 """
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from wps_run.actions.fields import PERMISSION
 from wps_run.actions.names import NAME_PATTERN, NO_SLASH_PATTERN
 from wps_run.document.document import Path
 from wps_run.playbook.compiled_schema import compile_schema
 from wps_run.playbook.foreach import COLUMN_SCHEMA, PlacedError, column_source_errors, strings_in
-from wps_run.playbook.messages import closest_key, unknown_key, value_error
+from wps_run.playbook.messages import closest_key, join_names, unknown_key, value_error
 from wps_run.playbook.options import OPTIONS
 from wps_run.playbook.references import row_references
 from wps_run.playbook.selection import TAGS, TAGS_SCHEMA, tags_errors
+from wps_run.problems import did_you_mean
 
 GROUPS = "groups"
 """The key of a playbook."""
 
-USERS, CONNECTIONS, PRUNE, ALLOW_EMPTY = "users", "connections", "prune", "allowEmpty"
+USERS, CONNECTIONS, ROLES = "users", "connections", "roles"
+PRUNE, ALLOW_EMPTY = "prune", "allowEmpty"
 
 GROUP_OPTIONS = ("onMissing", "onError", "timeout")
 """The options of a run that an entry may have as well. It sends no message."""
@@ -47,6 +51,14 @@ ENTRY_SCHEMA: Mapping[str, Any] = MappingProxyType(
         "properties": {
             USERS: _source("The IDs of the users who belong to the group"),
             CONNECTIONS: _source("The IDs of the connections that belong to the group"),
+            ROLES: {
+                "type": "array",
+                "minItems": 1,
+                "items": {"enum": list(PERMISSION.choices)},
+                "description": "What the members may do in the group. A run grants it to the "
+                "listed connections, and to those connections of listed users that are in the "
+                "group before the run; `wps-run listen` to each connection of a listed user.",
+            },
             PRUNE: {
                 "type": "boolean",
                 "description": "Remove every other connection from the group. Default: false.",
@@ -110,8 +122,22 @@ def _errors(key: str, value: object) -> Iterator[PlacedError]:
         yield from column_source_errors(key, value)
     elif key == TAGS:
         yield from tags_errors(value)
+    elif key == ROLES:
+        yield from _role_errors(value, schema["items"]["enum"])
     else:
         yield (), value_error(key, schema, value, value if isinstance(value, str) else "")
+
+
+def _role_errors(value: object, roles: list[str]) -> Iterator[PlacedError]:
+    if not isinstance(value, list) or not value:
+        hint = f"; write `[{value}]`" if value in roles else ""
+        yield (), f"`{ROLES}` must be a list with {join_names(roles)}{hint}"
+        return
+    for index, role in enumerate(value):
+        if role not in roles:
+            name = role.removeprefix("webpubsub.") if isinstance(role, str) else ""
+            near = f"; write `{name}`" if name in roles else did_you_mean(name, roles)
+            yield (index,), f"an entry of `{ROLES}` must be {join_names(roles)}{near}"
 
 
 class RowReference(NamedTuple):

@@ -21,6 +21,7 @@ from wps_run.playbook.groups import (
     GROUP_OPTIONS,
     GROUPS,
     PRUNE,
+    ROLES,
     USERS,
     row_references_of,
 )
@@ -118,6 +119,7 @@ class ActionTemplate(NamedTuple):
             listed.
         may_be_empty: Whether it may remove all of them.
         tags: The tags by which it is selected.
+        roles: What the entry of `groups` lets its members do in the group.
     """
 
     part: PlaybookPart
@@ -133,6 +135,12 @@ class ActionTemplate(NamedTuple):
     prunes: bool = False
     may_be_empty: bool = False
     tags: frozenset[str] = frozenset()
+    roles: tuple[str, ...] = ()
+
+    @property
+    def has_listed_rows(self) -> bool:
+        """Whether its rows are the connections in a live group whose users the entry lists."""
+        return self.rows_key == ROLES
 
     @property
     def rows_path(self) -> Path:
@@ -386,7 +394,9 @@ def _group_templates(
                     for_each=entry[key],
                     rows_key=key,
                     tags=tags,
+                    roles=_roles_of(entry),
                 )
+        yield from _grant_templates(part, name, entry, options, tags)
         if entry.get(PRUNE):
             yield ActionTemplate(
                 part,
@@ -402,6 +412,38 @@ def _group_templates(
                 may_be_empty=entry.get(ALLOW_EMPTY, False),
                 tags=tags,
             )
+
+
+def _grant_templates(
+    part: PlaybookPart,
+    name: str,
+    entry: Mapping[str, Any],
+    options: Mapping[str, Any],
+    tags: frozenset[str],
+) -> Iterator[ActionTemplate]:
+    """Make the actions that grant the roles of an entry of `groups`, which need connection IDs."""
+    listed = ("${each}", entry.get(CONNECTIONS), CONNECTIONS)
+    # Who has left since the group was read needs no permission.
+    live = ("${each.connectionId}", {"group": name} if USERS in entry else None, ROLES)
+    for role in _roles_of(entry):
+        for connection, rows, key in (listed, live):
+            if rows is not None:
+                yield ActionTemplate(
+                    part,
+                    ACTIONS["grantPermission"],
+                    {"connectionId": connection, "permission": role, "targetName": name},
+                    label=None,
+                    options={"onMissing": "skip", **options} if key == ROLES else options,
+                    path=(GROUPS, name),
+                    has_templates=True,
+                    for_each=rows,
+                    rows_key=key,
+                    tags=tags,
+                )
+
+
+def _roles_of(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(entry.get(ROLES, ())))
 
 
 def is_of_group(template: ActionTemplate) -> bool:

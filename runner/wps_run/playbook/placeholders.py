@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from wps_run.actions.table import OverlapKind
 from wps_run.document.document import Path
 from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.foreach import columns_of, strings_in
@@ -195,7 +196,7 @@ def _texts(template: ActionTemplate) -> Iterator[tuple[Path, str]]:
     names = {field.name for field in template.action.fields if field.is_name}
     is_binary = template.values.get("dataType") == "binary"
     if is_of_group(template):
-        if not template.prunes:
+        if template.action.overlap.kind is OverlapKind.JOIN:
             yield from strings_in(template.for_each, template.rows_path)
         return
     for key, value in template.part.document.value_at(template.path).items():

@@ -405,7 +405,8 @@ def live_sources_of(
         for below, text in () if number in left_out else live_sources(template.for_each):
             with suppress(UnusableReferenceError, NotYetKnownError):
                 group = substitute(text, scope.of(template.part))
-                path = template.rows_path if template.prunes else (*template.rows_path, *below)
+                is_entry = template.prunes or template.has_listed_rows
+                path = template.rows_path if is_entry else (*template.rows_path, *below)
                 yield LiveSource(template, number, group, path)
 
 
