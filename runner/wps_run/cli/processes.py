@@ -1,11 +1,11 @@
 """`--processes N`: run the actions of a plan in several processes, as one run.
 
-This process reads and checks everything, and creates the journals. Then it forks the others, so
-that they need not do it again: each runs one shard of the plans, with a journal of its own. They
+The main process reads and checks everything, and creates the journals. Then it forks the others,
+so that they need not do it again: each runs one shard of the plans, with a journal of its own. They
 send their results, and what they write to stderr, through a socket, in frames of JSON. When the
-last one has ended, this process goes on with the expectations and `finally`.
+last one has ended, the main process goes on with the expectations and `finally`.
 
-A process ends when its socket ends, so no process outlives this one.
+A process ends when its socket ends, so no process outlives the main one.
 """
 
 import asyncio
@@ -125,8 +125,8 @@ class _Frame(Struct, omit_defaults=True):
     exit_code: int | None = None
 
 
-class _Order(Struct, omit_defaults=True):
-    """What this process tells another one.
+class _Command(Struct, omit_defaults=True):
+    """A command of the main process to one that it forked.
 
     Attributes:
         started: To begin; when this part of the run began, on the monotonic clock.
@@ -140,7 +140,7 @@ class _Order(Struct, omit_defaults=True):
 
 
 _frames: msgspec.json.Decoder[_Frame] = msgspec.json.Decoder(_Frame)
-_orders: msgspec.json.Decoder[_Order] = msgspec.json.Decoder(_Order)
+_commands: msgspec.json.Decoder[_Command] = msgspec.json.Decoder(_Command)
 _LENGTH_BYTES = 4
 
 
@@ -277,13 +277,13 @@ class Processes:
         for process in self._processes:
             readers[process], writer = await asyncio.open_unix_connection(sock=process.connection)
             writers.append(writer)
-        _tell(writers, _Order(started=started))
+        _send_to_all(writers, _Command(started=started))
         forwarding = asyncio.create_task(self._forward(stop, writers))
         try:
             async with aclosing(self._frames(readers)) as frames:
                 async for process, frame in frames:
                     if frame.results is None:
-                        self._obey(process, frame, stop)
+                        self._handle(process, frame, stop)
                     else:
                         self._count(process, frame, stop)
                         yield frame.results
@@ -328,8 +328,8 @@ class Processes:
             if result.status is Status.FAILED or result.status is Status.UNKNOWN:
                 self._keep_to_budget(result, stop)
 
-    def _obey(self, process: _Process, frame: _Frame, stop: Stop) -> None:
-        """Do what a process says otherwise."""
+    def _handle(self, process: _Process, frame: _Frame, stop: Stop) -> None:
+        """Handle a frame without results."""
         if frame.stop:
             stop.request(frame.stop)
         if frame.exit_code is not None:
@@ -402,11 +402,11 @@ class Processes:
     async def _forward(self, stop: Stop, writers: Sequence[asyncio.StreamWriter]) -> None:
         """Tell the processes when the run is to stop; kill those that do not stop at once."""
         await stop.requested.wait()
-        _tell(writers, _Order(stop=stop.reason))
+        _send_to_all(writers, _Command(stop=stop.reason))
         await stop.interrupted.wait()
-        _tell(writers, _Order(stop=SkipReason.INTERRUPTED))
+        _send_to_all(writers, _Command(stop=SkipReason.INTERRUPTED))
         await stop.abandoned.wait()
-        _tell(writers, _Order(is_abandoned=True))
+        _send_to_all(writers, _Command(is_abandoned=True))
         asyncio.get_running_loop().call_later(_ABANDON_SECONDS, self._kill)
 
     def _kill(self) -> None:
@@ -421,9 +421,9 @@ def _next_batch(results: Iterator[Result]) -> Sequence[Result]:
     return ()
 
 
-def _tell(writers: Iterable[asyncio.StreamWriter], order: _Order) -> None:
+def _send_to_all(writers: Iterable[asyncio.StreamWriter], command: _Command) -> None:
     for writer in writers:
-        writer.write(_packed(order))
+        writer.write(_packed(command))
 
 
 def _plans_of(plans: Sequence[Plan], shard: Shard) -> list[Plan]:
@@ -466,13 +466,13 @@ class _Share:
         self._recorder = self._recorder.of_process(number)
 
     async def run(self, connection: socket.socket) -> None:
-        """Run it when the order comes, and report through the socket."""
+        """Run it when the command comes, and report through the socket."""
         reader, writer = await asyncio.open_unix_connection(sock=connection)
         content = await _unpacked(reader)
         if not content:
             return  # nothing has begun
-        started = _orders.decode(content).started
-        obeying = asyncio.create_task(self._obey(reader))
+        started = _commands.decode(content).started
+        receiving = asyncio.create_task(self._receive_commands(reader))
         reporting = asyncio.create_task(self._report_stop(writer))
         asyncio.get_running_loop().add_signal_handler(
             signal.SIGTERM, self._stop.request, SkipReason.INTERRUPTED
@@ -492,7 +492,7 @@ class _Share:
         sys.stderr = _Stderr(texts.append, stderr)
         code = report_error(error) if error else 0
         writer.write(_packed(_Frame(text="".join(texts), exit_code=code)))
-        obeying.cancel()
+        receiving.cancel()
         reporting.cancel()
         await writer.drain()
         writer.close()
@@ -522,14 +522,14 @@ class _Share:
     def _show(self, limiter: ConcurrencyLimiter) -> None:
         self._limiter = limiter
 
-    async def _obey(self, reader: asyncio.StreamReader) -> None:
-        """Do what the process that started this one says; end with it."""
+    async def _receive_commands(self, reader: asyncio.StreamReader) -> None:
+        """Carry out the commands of the main process; end when it ends."""
         while content := await _unpacked(reader):
-            order = _orders.decode(content)
-            if order.is_abandoned:
+            command = _commands.decode(content)
+            if command.is_abandoned:
                 self._stop.abandon()
-            elif order.stop:
-                self._stop.request(order.stop)
+            elif command.stop:
+                self._stop.request(command.stop)
         os._exit(BUG)
 
     async def _report_stop(self, writer: asyncio.StreamWriter) -> None:
@@ -573,7 +573,7 @@ def _run_forked(
     """Run a share in a process that was just forked, and end the process.
 
     It has no interrupts of its own: those of a terminal, or of a group of processes, reach the
-    process that started it as well, which tells it what to do.
+    main process as well, which sends commands.
 
     Args:
         share: What it runs.
