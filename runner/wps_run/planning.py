@@ -65,7 +65,7 @@ from wps_run.problems import (
     limited,
     sort_problems,
 )
-from wps_run.redaction import Secrets, secrets_of
+from wps_run.redaction import MASK, Secrets, mask_secrets, secrets_of
 
 LOCAL_HUB = "local"
 """The hub of a rehearsal when no hub is named."""
@@ -314,7 +314,7 @@ def plan(
     ]
     expected += [ExpectationCheck((), ()) for _ in with_finally]
     raise_errors(_problems_of(playbooks, phases, checks, expected))
-    selection = _located(overrides.selection, phases, scopes)
+    selection = _located(overrides.selection, phases, scopes, overrides.environment)
     plans: list[Plan] = []
     listed: dict[tuple[str, ...], Position] = {}
     first = 0
@@ -454,8 +454,12 @@ def _located(
     selection: Selection,
     playbooks: Sequence[Playbook],
     scopes: Sequence[VariableScope],
+    environment: Mapping[str, str],
 ) -> Selection:
     """Return the selection, of which everything is known, with the index of its first step.
+
+    Secrets of the environment are masked in the name of that step, as journals and plan files
+    keep it, so that it is found again.
 
     Raises:
         UsageError: Nothing has one of its tags, or no action has the name.
@@ -467,7 +471,12 @@ def _located(
     if selection.start_at is None:
         return selection
     run = [*zip(playbooks, scopes, strict=True)]
-    first = find_named_step(run, selection.start_at)
+    name = mask_secrets(selection.start_at, environment)
+    before_secret = name.partition(MASK)[0]
+    first = find_named_step(
+        run,
+        lambda label: label.startswith(before_secret) and mask_secrets(label, environment) == name,
+    )
     unread = (each for each in run if each[1].live is None)
     names_of_rows = (
         source.template.label or ""
@@ -476,8 +485,8 @@ def _located(
     )
     if first is None and not any("${each" in name for name in names_of_rows):
         names = [template.label for template in templates if template.label]
-        raise unknown_start(selection.start_at, names)
-    return replace(selection, first=first)
+        raise unknown_start(name, names)
+    return replace(selection, start_at=name, first=first)
 
 
 def _require_selected(plans: Sequence[Plan]) -> None:

@@ -158,6 +158,29 @@ def test_a_command_that_is_started_again_repeats_its_selection(run: CommandLine)
     assert "the selection --tags greet" in err
 
 
+def test_a_run_that_starts_at_a_name_with_a_secret_is_resumed(
+    run: CommandLine, service: LocalPubSub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAM_PASSWORD", "red-or-blue")
+    Path("secret.yaml").write_text(
+        "hub: chat\nactions:\n"
+        "  - {actionName: sendToAll, data: x}\n"
+        "  - {actionName: sendToAll, data: x, name: 'Seat ${env.TEAM_PASSWORD}'}\n"
+    )
+    service.fault("429,on=SendToAll,count=1")
+    flags = ["--start-at", "Seat red-or-blue", "--allow-env", "TEAM_PASSWORD", *ONCE]
+    code, _, err = run("secret.yaml", *flags, "--journal", "run.journal")
+    assert code == 1, err
+    assert "red-or-blue" not in Path("run.journal").read_text()
+    code, out, err = run("--resume", "run.journal", "--output", "ndjson")
+    assert code == 0, err
+    assert records(out)[-1]["selection"] == "--start-at 'Seat ***'"
+    assert requested(service) == ["SendToAll"] * 2
+    assert run("plan", "secret.yaml", *flags[:4], "--out", "plan.wps")[0] == 0
+    assert "red-or-blue" not in Path("plan.wps").read_text()
+    assert run("run", "--plan", "plan.wps")[0] == 0
+
+
 def test_a_run_without_a_selection_is_resumed_without_one(run: CommandLine) -> None:
     run("teams.yaml", "--journal", "run.journal")
     code, _, err = run("--resume", "run.journal", "--tags", "greet")

@@ -578,16 +578,23 @@ def select_actions(
     return SelectedActions(steps, owned, frozenset(left_out))
 
 
-def find_named_step(playbooks: Iterable[tuple[Playbook, VariableScope]], name: str) -> int | None:
-    """Return the index of the first step that has a name, as written or as filled in."""
+def find_named_step(
+    playbooks: Iterable[tuple[Playbook, VariableScope]], is_name: Callable[[str], bool]
+) -> int | None:
+    """Return the index of the first step that has a certain name, as written or as filled in.
+
+    Args:
+        playbooks: The playbooks of a run, and what their `${…}` can name.
+        is_name: Whether a name is the one.
+    """
     index = 0
     for playbook, scope in playbooks:
         members = GroupMembers(playbook, scope, is_whole=False)
         for template in playbook.actions:
-            if template.label == name:
+            if is_name(template.label or ""):
                 return index
             for expanded in members.record(template, _expand(template, scope, members)):
-                if expanded.label == name:
+                if is_name(expanded.label or ""):
                     return index
                 index += 1
     return None
