@@ -179,7 +179,8 @@ def _read_file(path: str | Path, limit: Limit, root: Path | None = None) -> byte
     except InputError as error:
         raise PlaybookError([Problem(str(error), "file", Position(str(path), 1))]) from None
     except IsADirectoryError:
-        raise UsageError(f"`{path}` is a folder; name the playbooks in it") from None
+        files = "the playbooks" if limit is input_limits.PLAYBOOK else "a file"
+        raise UsageError(f"`{path}` is a folder; name {files} in it") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"cannot read `{path}`: {reason}") from None

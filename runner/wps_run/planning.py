@@ -252,7 +252,7 @@ class Plan:
 
     def step_blocks(self) -> Iterator[Step | StepBlock]:
         """Return its steps, those of lists of members in blocks where names are simple."""
-        if self.shard or self.selection:
+        if self.shard or self.selection.is_by_index:
             return self.steps()
         return make_step_blocks(
             self.playbook,
@@ -260,6 +260,7 @@ class Plan:
             self.options,
             self.hub,
             first=self.first,
+            selection=self.selection,
             is_final=self.is_final,
         )
 

@@ -264,11 +264,11 @@ def test_an_unknown_environment_is_an_error_with_those_that_are_there(
 
     assert (code, output) == (2, "")
     assert errors.startswith(
-        "wps-run.yaml:2:1: error: `prd` is no environment of this file; did you mean `prod`?; it "
-        "has `dev` and `prod`\n"
+        "wps-run.yaml:2:1: error: `prd` is no environment of this file, which has `dev` and "
+        "`prod`; did you mean `prod`?\n"
     )
     (project / FILE_NAME).write_text("# nothing yet\n")
-    assert "it has no `environments`" in command_line("--env", "prd", "p.yaml")[2]
+    assert "which has no `environments`" in command_line("--env", "prd", "p.yaml")[2]
 
 
 NAMED_ONLY = [
@@ -554,7 +554,7 @@ def test_validate_reports_a_wrong_configuration_with_the_playbooks(
     """Once, also if it is in the folder that is checked; one that may be named is no error."""
     code, output, _ = command_line("validate", "--env", "prd", "p.yaml")
     assert code == 1
-    assert "`prd` is no environment of this file; did you mean `prod`?" in output
+    assert "`prd` is no environment of this file, which has `dev` and `prod`" in output
     (project / FILE_NAME).write_text("defaults: {rate: fast}\n")
     code, output, _ = command_line("validate", ".")
     assert code == 1
@@ -660,3 +660,12 @@ def test_commands_that_read_the_service_use_the_environment(
     assert "environment dev · hub chat" in compared[1]
     assert 'userId: "ada"' in people[1]
     assert "no action uses" not in command_line("validate", "p.yaml")[1]
+
+
+@pytest.mark.parametrize("option", ["--config", "--vars-file", "--settings"])
+def test_a_folder_in_place_of_a_file_of_options_is_an_error(
+    project: Path, command_line: CommandLine, option: str
+) -> None:
+    (project / "folder").mkdir()
+    code, _, errors = command_line("plan", "p.yaml", option, "folder")
+    assert (code, errors) == (2, "error: `folder` is a folder; name a file in it\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from wps_run import planning
+from wps_run.checking import load_playbook
 from wps_run.cli.confirmation import confirm
 from wps_run.connect.endpoint import Endpoint, parse_connection_string
 from wps_run.emulator.testing import LocalPubSub
@@ -14,6 +15,7 @@ from wps_run.planning import RunOverrides
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import Confirmation
 from wps_run.playbook.selection import parse_selection
+from wps_run.playbook.steps import StepBlock
 from wps_run.problems import UsageError
 
 CommandLine = Callable[..., tuple[int, str, str]]
@@ -288,6 +290,26 @@ def test_a_difference_is_that_of_the_selection(run: CommandLine) -> None:
     assert code == 1
     assert [each.get("index") for each in records(out)[:-1]] == [0]
     assert run("diff", "teams.yaml", "--tags", "greet")[0] == 0
+
+
+def test_lists_of_members_are_compared_in_blocks_with_tags_too(tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("userId\n" + "".join(f"u{i}\n" for i in range(3000)))
+    (tmp_path / "p.yaml").write_text(
+        "hub: chat\ngroups:\n"
+        "  red: {users: {file: users.csv, column: userId}, tags: [red]}\n"
+        "  blue: {users: {file: users.csv, column: userId}, tags: [blue]}\n"
+    )
+    selection = parse_selection(tags=["blue"])
+    playbook = load_playbook(tmp_path / "p.yaml")
+    [plan] = planning.plan([playbook], RunOverrides(selection=selection))
+    parts = list(plan.step_blocks())
+    assert len(parts) < plan.total == 3000
+    steps = [
+        part.step(index) if isinstance(part, StepBlock) else part
+        for part in parts
+        for index in (part.indexes if isinstance(part, StepBlock) else [0])
+    ]
+    assert steps == list(plan.steps())
 
 
 def test_a_rehearsal_has_the_people_of_the_selection(run: CommandLine) -> None:

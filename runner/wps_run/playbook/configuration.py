@@ -122,12 +122,12 @@ class Configuration(NamedTuple):
             )
             return Problem(message, _UNKNOWN)
         names = self.environments
-        known = f"it has no `{ENVIRONMENTS}`"
+        known = f"has no `{ENVIRONMENTS}`"
         if names:
             more = ", …" if len(names) > _MOST_NAMES else ""
-            known = f"it has {messages.join_names(names[:_MOST_NAMES], 'and')}{more}"
+            known = f"has {messages.join_names(names[:_MOST_NAMES], 'and')}{more}"
         near = did_you_mean(name, names)
-        message = f"`{name}` is no environment of this file{near}; {known}"
+        message = f"`{name}` is no environment of this file, which {known}{near}"
         path = (ENVIRONMENTS,) if ENVIRONMENTS in self.document.data else ()
         return self.document.problem(message, _UNKNOWN, path, at_key=bool(path))
 

@@ -656,7 +656,7 @@ def make_step_blocks(  # noqa: PLR0913 -- the same
     """Make the same steps; those of lists of members in blocks where names are simple.
 
     Arguments and errors are those of `make_steps`, but for `expand`: what expands an action. With a
-    shard or a selection there must be no blocks.
+    shard or a selection by index there must be no blocks.
     """
     index = first
     members = GroupMembers(playbook, scope, is_whole=False)
@@ -665,7 +665,9 @@ def make_step_blocks(  # noqa: PLR0913 -- the same
         is_made = _step_filter(template, shard, selection, index)
         for expanded in members.record(template, expand(template, scope, members)):
             if isinstance(expanded, MemberBlock):
-                yield (block := StepBlock(index, expanded, make))
+                block = StepBlock(index, expanded, make)
+                if selection.has_tags(template.tags):
+                    yield block
                 index += len(block.indexes)
                 continue
             if expanded.problems:
