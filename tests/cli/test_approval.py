@@ -157,6 +157,8 @@ def test_options_given_again_must_be_those_of_the_plan(
     assert code == 2
     assert f"  changed: {part}\n" in err
     assert requests(service) == []
+    again = shlex.split(err.rpartition("again: ")[2])
+    assert again[4:-1] == [re.sub("=.*", "=…", word) for word in change]
 
 
 def test_pace_may_differ_from_the_plan(run: CommandLine) -> None:
@@ -300,8 +302,9 @@ def test_other_file_is_not_replaced(run: CommandLine) -> None:
     assert code == 2
     assert "--out would replace `members.csv`, which is not a plan; name another file" in err
     assert Path("members.csv").read_text() == MEMBERS
-    code, _, err = run("plan", "--out", "", "rooms.yaml")
-    assert (code, "--out has an empty name" in err) == (2, True)
+    for name in ("", "-"):
+        code, _, err = run("plan", "--out", name, "rooms.yaml")
+        assert (code, "--out writes no other than a named file" in err) == (2, True)
     plan(run, "rooms.yaml")
     plan(run, "rooms.yaml")
 

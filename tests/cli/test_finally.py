@@ -51,6 +51,18 @@ def ends(out: str) -> list[tuple[int, str, bool]]:
 
 
 @pytest.mark.usefixtures("playbook")
+def test_plan_names_it_only_if_a_step_of_it_is_selected(command_line: CommandLine) -> None:
+    def plan(*args: str) -> tuple[bool, bool]:
+        _, text, _ = command_line("plan", *args, "p.yaml")
+        _, _, note = command_line("plan", "--format", "binding", *args, "p.yaml")
+        return "After these" in text, "`finally`" in note
+
+    assert plan() == (True, True)
+    assert plan("--only", "1") == (False, False)
+    assert plan("--only", "3") == (True, True)
+
+
+@pytest.mark.usefixtures("playbook")
 def test_it_runs_after_actions_and_expectations(command_line: CommandLine) -> None:
     code, out, _ = command_line("--local", "--output", "ndjson", "p.yaml")
 

@@ -24,7 +24,15 @@ from wps_run.problems import PlaybookError
         ('{"name": "x", "version": "1", "name": "x"}', "a package.json of npm"),
         ("openapi: 3.0.0\ninfo: {}\n", "an OpenAPI description"),
         ('{"$schema": "x", "properties": {"hub": {}}}', "a JSON Schema"),
-        ('[{"type": "run"}, {"type": "result", "status": "ok"}]', "a journal, or results,"),
+        (
+            '[{"type": "run"}, {"type": "result", "actionName": "sendToAll", "status": "ok"}]',
+            "a journal, or results,",
+        ),
+        (
+            '{"type": "plan", "salt": "a", "parts": {}}\n{"type": "step", "actionName": "b"}',
+            "an approved plan",
+        ),
+        ('[{"type": "step", "index": 0, "actionName": "sendToAll"}]', "the steps of a plan"),
         ("hub: chat\nclients: [{userId: ada}]\n", "a seed of the emulator"),
         ("- name: a\n  apt: {name: b}\n- name: c\n  copy: {}\n  notify: d\n", "a list of Ansible"),
     ],

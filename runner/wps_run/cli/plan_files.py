@@ -33,11 +33,10 @@ from wps_run.cli.journals import (
     with_playbooks,
     words_of,
 )
-from wps_run.cli.options import VARIABLES, map_files
+from wps_run.cli.options import VARIABLES, map_files, option_names
 from wps_run.cli.report_files import replaced_file
 from wps_run.cli.service import ServiceAccess
 from wps_run.cli.terminal import show_message
-from wps_run.connect.settings import HUB_SETTING
 from wps_run.journal.format import KeptOptions, format_moment
 from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.shards import Shard, resolve_shard
@@ -104,8 +103,8 @@ def _require_no_other_file(path: str) -> None:
         UsageError: It is one, or the name is empty.
         OSError: It cannot be read.
     """
-    if not path:
-        raise UsageError("--out has an empty name; name a file")
+    if path in {"", STDIN}:
+        raise UsageError("--out writes no other than a named file, such as --out plan.wps")
     if os.path.lexists(path) and not (Path(path).is_file() and is_plan(path)):
         raise UsageError(f"--out would replace `{path}`, which is not a plan; name another file")
 
@@ -181,7 +180,11 @@ def _absolute(path: str) -> str:
 
 
 def require_approved(
-    approved: ApprovedPlan, plans: Sequence[Plan], access: ServiceAccess | None
+    approved: ApprovedPlan,
+    plans: Sequence[Plan],
+    access: ServiceAccess | None,
+    kept: KeptOptions,
+    command: click.Command,
 ) -> None:
     """Refuse a run that is not the one in the plan.
 
@@ -189,6 +192,8 @@ def require_approved(
         approved: The plan.
         plans: The plans of the run.
         access: How the service is reached; None for a rehearsal.
+        kept: The options of the run, those of the plan included.
+        command: The command that makes plans.
 
     Raises:
         ApprovalError: Something has changed.
@@ -201,7 +206,7 @@ def require_approved(
         plans,
         parts,
         groups_read(plans),
-        again=_plan_again(approved),
+        again=_plan_again(approved, kept, command),
         shown=partial(_name_from_here, approved),
     )
 
@@ -213,16 +218,16 @@ def run_command(path: str, plans: Sequence[Plan], kept: KeptOptions) -> str:
     return with_playbooks(line, [name for name in playbook_paths(plans) if name == STDIN])
 
 
-def _plan_again(approved: ApprovedPlan) -> str:
-    """Return the command line that makes a plan again, for a shell."""
+def _plan_again(approved: ApprovedPlan, kept: KeptOptions, command: click.Command) -> str:
+    """Return the command line that makes a plan again, with the options of a run, for a shell."""
     header = approved.header
     words = ["wps-run", "plan", "--out", path_word(approved.path)]
     words += ["--live"] if header.live else []
     words += ["--shard", header.shard] if header.shard else []
-    for name, value in header.options.items():
-        if name in {VARIABLES, HUB_SETTING}:
-            continue
+    known = option_names(command) - {VARIABLES}
+    for name, value in map_files(command, kept, near).items():
         for each in value if isinstance(value, tuple) else (value,):
-            words += [name] if each is True else [name, str(each)]
-    variables = map(variable_words, words_of(header.options.get(VARIABLES)))
+            if name in known:
+                words += [name] if each is True else [name, str(each)]
+    variables = map(variable_words, words_of(kept.get(VARIABLES)))
     return with_playbooks(" ".join([shell_line(words), *variables]), _playbooks_of(approved))

@@ -117,6 +117,8 @@ _LISTS = (
         "a journal, or results, of wps-run", "type status",
         "name the playbook of that run; `wps-run report` reads a journal",
     ),
+    ForeignFile("an approved plan of wps-run", "type salt parts", "run it with `--plan FILE`"),
+    ForeignFile("the steps of a plan of wps-run", "type actionName", "name the playbook"),
 )  # fmt: skip
 """Lists, by the keys of an item."""
 
@@ -245,6 +247,7 @@ def _kind_of(data: Any, kinds: tuple[ForeignFile, ...]) -> ForeignFile | None:  
     if not isinstance(data, dict):
         return None
     own = {key.lower() for key in data} & _DISTINCTIVE
+    own -= _ACTION_NAMES if isinstance(data.get("type"), str) else set()  # a record has one, too
     if own and not (own == {"hub"} and "clients" in data):  # a seed may have a hub, too
         return None
     return next((kind for kind in kinds if all(key in data for key in kind.keys.split())), None)

@@ -138,10 +138,10 @@ def _show(plans: Sequence[Plan], form: str, record: Callable[[Step], object]) ->
     click.echo(reporter.begin(planning.run_info(plans, Destination.PLAN), columns), nl=False)
     was_final = False
     for plan in plans:
-        if plan.is_final and not was_final:
-            click.echo(reporter.begin_final(), nl=False)
-        was_final = plan.is_final
         for entry in _entries(plan):
+            if plan.is_final and not was_final:
+                click.echo(reporter.begin_final(), nl=False)
+            was_final = plan.is_final
             if isinstance(entry, UnreadAction):
                 click.echo(reporter.unread(entry), nl=False)
             else:
@@ -160,7 +160,7 @@ def _note_what_is_left_out(plans: Sequence[Plan]) -> None:
     parts = [count_text(expectations, "expectation")] if expectations else []
     if options:
         parts.append(f"{join_names(options, 'and')} of actions")
-    if any(plan.is_final for plan in plans):
+    if any(plan.is_final and plan.total for plan in plans):
         parts.append("that the last actions are those of `finally`")
     if parts:
         message = f"left out, since a function cannot return it: {'; '.join(parts)}"

@@ -281,8 +281,7 @@ def command(**values: Any) -> int:
     playbooks = read_inputs(paths)
     assigned = [name for name, _ in values["assignments"]]
     kept = kept_options(given, recorded or {}, overrides, assigned, playbooks)
-    kept = {**configured_options(values), **kept}
-    journal = replace(journal, kept=kept)
+    journal = replace(journal, kept={**configured_options(values), **kept})
 
     def read_live(plans: Sequence[Plan]) -> Sequence[LiveGroups]:
         if journal.resume:
@@ -293,7 +292,8 @@ def command(**values: Any) -> int:
     default_hub = planning.LOCAL_HUB if args.local else ""
     plans = make_plans(playbooks, overrides, assigned, default_hub=default_hub, read_live=read_live)
     if approved:
-        require_approved(approved, plans, None if args.local else args.access)
+        access = None if args.local else args.access
+        require_approved(approved, plans, access, kept, _plan())
     if args.local:
         _warn_of_missing_people(args, plans, simulation["seed"])
     plans, warning = running.fit_open_files(plans, ends=2 if args.local else 1)
