@@ -15,7 +15,7 @@ import hmac
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import unquote
@@ -74,11 +74,16 @@ class ClientTokenParameters:
 
 @dataclass(frozen=True, slots=True)
 class ClientClaims:
-    """The claims of a verified client token; an anonymous client has no user."""
+    """The claims of a verified client token; an anonymous client has no user.
+
+    Attributes:
+        everything: All claims, as they are in the token.
+    """
 
     user_id: str | None
     roles: tuple[str, ...]
     groups: tuple[str, ...]
+    everything: Mapping[str, object] = field(default_factory=dict, compare=False)
 
 
 class TokenVerifier:
@@ -150,7 +155,7 @@ class TokenVerifier:
         groups = _strings(claims, "webpubsub.group")
         if not all(map(is_group_name, groups)):
             raise ClaimError("the token has an invalid group name")
-        return ClientClaims(user_id, _strings(claims, "role"), groups)
+        return ClientClaims(user_id, _strings(claims, "role"), groups, claims)
 
     def issue_reconnection_token(self, hub: str, connection_id: str, now: float) -> str:
         expires = int(now) + RECONNECTION_LIFETIME

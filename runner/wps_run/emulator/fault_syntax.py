@@ -5,7 +5,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from wps_run.emulator.faults import FaultKind, FaultTiming, InjectedFault, RetryAfterHeader
+from wps_run.emulator.faults import (
+    EVENT_OPERATIONS,
+    FaultKind,
+    FaultTiming,
+    InjectedFault,
+    RetryAfterHeader,
+)
 from wps_run.emulator.names import hub_key, is_hub_name
 from wps_run.emulator.rest.routes import OPERATIONS
 from wps_run.problems import did_you_mean
@@ -21,6 +27,8 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "": 1.0}
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|)")
 _STATUS = re.compile(r"\d{3}")
 _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS = 408, 429
+_DROP = "drop"
+_EVENTS = frozenset(map(str.lower, EVENT_OPERATIONS))
 
 _ALIASES = {"closeclientconnection": "CloseConnection"}
 """The only action whose operation has another name."""
@@ -56,6 +64,8 @@ def parse_fault(text: str) -> InjectedFault:
         raise FaultError(
             f"`nth` in `{_quote(text)}` selects single requests: leave out share, count and every"
         )
+    if fault.kind is FaultKind.STATUS:
+        _check_status(fault)
     return fault
 
 
@@ -67,9 +77,9 @@ def _parse_kind(word: str, text: str) -> InjectedFault:
             raise FaultError(f"`{_quote(text)}` needs a duration: write delay=250ms")
         return InjectedFault(text, FaultKind.DELAY, seconds=_parse_seconds(value))
     if not equals and _STATUS.fullmatch(name):
-        return InjectedFault(text, FaultKind.STATUS, status=_check_status(int(name)))
-    if not equals and name in {FaultKind.STALL, FaultKind.RESET}:
-        return InjectedFault(text, FaultKind(name))
+        return InjectedFault(text, FaultKind.STATUS, status=int(name))
+    if not equals and name in {FaultKind.STALL, FaultKind.RESET, _DROP}:
+        return InjectedFault(text, FaultKind.RESET if name == _DROP else FaultKind(name))
     if not equals and name == FaultKind.HALF:
         return InjectedFault(text, FaultKind.HALF, timing=FaultTiming.AFTER)
     hint = did_you_mean(name, ["stall", "reset", "half", "delay=250ms"])
@@ -79,11 +89,16 @@ def _parse_kind(word: str, text: str) -> InjectedFault:
     raise FaultError(f"{problem}{hint}; the kinds are {_KINDS}")
 
 
-def _check_status(status: int) -> int:
-    is_server_error = 500 <= status <= 599  # noqa: PLR2004 - the 5xx
-    if is_server_error or status in {_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS}:
-        return status
-    raise FaultError(f"a fault cannot have status {status}; write 408, 429 or one of 500 to 599")
+def _check_status(fault: InjectedFault) -> None:
+    is_for_events = bool(fault.operations) and fault.operations <= _EVENTS
+    lowest = 400 if is_for_events else 500
+    if lowest <= fault.status <= 599:  # noqa: PLR2004 - the last 5xx
+        return
+    if fault.status not in {_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS}:
+        raise FaultError(
+            f"a fault cannot have status {fault.status}; write 408, 429 or one of 500 to 599, or, "
+            "for events only, one of 400 to 599"
+        )
 
 
 def _set_timing(fault: InjectedFault, name: str, value: str) -> InjectedFault:
@@ -133,11 +148,14 @@ def _set_operations(fault: InjectedFault, _: str, value: str) -> InjectedFault:
 def _parse_operation(word: str) -> str:
     """Parse an operation ID with or without its prefix; case is ignored, as in action names."""
     name = word.lower().removeprefix("webpubsub_")
-    if name in map(str.lower, OPERATIONS):
+    operations = (*OPERATIONS, *EVENT_OPERATIONS)
+    if name in map(str.lower, operations):
         return name
-    hint = did_you_mean(_ALIASES.get(name, name), OPERATIONS)
-    known = f"; they are {', '.join(OPERATIONS)}"
-    raise FaultError(f"`{_quote(word)}` is not an operation of the REST API{hint or known}")
+    hint = did_you_mean(_ALIASES.get(name, name), operations)
+    known = f"; they are {', '.join(operations)}"
+    raise FaultError(
+        f"`{_quote(word)}` is not an operation of the REST API, nor an event{hint or known}"
+    )
 
 
 def _set_hub(fault: InjectedFault, _: str, value: str) -> InjectedFault:

@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+EVENT_OPERATIONS = ("connect", "connected", "disconnected", "userEvent")
+"""The calls of event handlers, to which only faults apply that name them."""
+
 
 class FaultKind(StrEnum):
     """What a fault does to a request."""
@@ -68,7 +71,10 @@ class InjectedFault:
     nth: frozenset[int] = frozenset()
 
     def matches(self, operation: str, hub: str) -> bool:
-        if self.operations and operation.lower() not in self.operations:
+        if self.operations:
+            if operation.lower() not in self.operations:
+                return False
+        elif operation in EVENT_OPERATIONS:
             return False
         return not self.hub or hub == self.hub
 

@@ -24,6 +24,7 @@ METADATA_LIMIT = 8 * 1024
 """The maximum length of all metadata names and values of one message, in characters."""
 
 _HUB = re.compile(r"[A-Za-z][A-Za-z0-9_`,.\[\]]{0,127}")
+_EVENT = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,127}")
 _METADATA_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
@@ -64,6 +65,11 @@ def is_group_name(name: str) -> bool:
 def is_id(name: str) -> bool:
     """Check a user ID or a connection ID: any text that is not blank."""
     return bool(name) and not name.isspace()
+
+
+def is_event_name(name: str) -> bool:
+    """Check the name of a user event."""
+    return _EVENT.fullmatch(name) is not None
 
 
 def parse_permission(name: str) -> Permission | None:

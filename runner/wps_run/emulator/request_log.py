@@ -27,6 +27,7 @@ class EventKind(StrEnum):
     CONNECTED = "connected"
     DETACHED = "detached"
     DISCONNECTED = "disconnected"
+    DISPATCHED = "dispatched"
     FAILED = "failed"
     JOINED = "joined"
     LEFT = "left"
@@ -44,6 +45,10 @@ class ClientEvent:
         hub: The hub's lower-case name; "" when the client named none.
         connection_id: The connection; "" for one that was refused.
         detail: The group, or the code and reason as text. Never a token.
+        operation: What an event handler was called for: a system event or `userEvent`; else "".
+        status: What the handler returned; 0 for no complete answer, and if none was called.
+        faults: The source texts of the faults applied to that call.
+        reason: Why the connection has ended, as event handlers receive it.
     """
 
     kind: EventKind
@@ -52,6 +57,10 @@ class ClientEvent:
     user_id: str | None = None
     detail: str = ""
     effect: Effect | None = None
+    operation: str = ""
+    status: int = 0
+    faults: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +107,13 @@ class LogEntry:
 
     @property
     def operation(self) -> str:
-        """The operation of a request; "" for a client event."""
-        return self.what.operation if isinstance(self.what, RequestEntry) else ""
+        """The operation of a request, or of the call of an event handler; else ""."""
+        return self.what.operation
 
     @property
     def status(self) -> int:
-        """The status of a request; 0 for a client event."""
-        return self.what.status if isinstance(self.what, RequestEntry) else 0
+        """The status of a request, or of the call of an event handler; else 0."""
+        return self.what.status
 
     @property
     def hub(self) -> str:

@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Self
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
@@ -20,6 +21,8 @@ from wps_run.emulator.connections import REQUEST_SECONDS, Listener, TurnBudget
 from wps_run.emulator.dashboard.handler import DashboardHandler
 from wps_run.emulator.dashboard.live import DashboardSource
 from wps_run.emulator.dashboard.traffic import TrafficCounters
+from wps_run.emulator.events.configuration import SYSTEM_EVENTS, parse_event_handlers
+from wps_run.emulator.events.dispatcher import EVENT_SECONDS, EventDispatcher
 from wps_run.emulator.fault_syntax import parse_fault
 from wps_run.emulator.faults import FaultCounter, FaultInjector
 from wps_run.emulator.hub import ALL_CONNECTIONS, Hub
@@ -72,6 +75,12 @@ class Emulator:
         faults: The faults to inject; `wps-run serve --help` describes them.
         fault_seed: The seed of the faults' random decisions, or None for a new one.
         limits: The limits for clients that are slow or disconnected.
+        event_handlers: The event handlers: `URL`, or `HUB=URL` for one hub; `{hub}` and `{event}`
+            in a URL are replaced.
+        system_events: The system events that they receive, after commas, or `none`.
+        user_events: The same for user events; `*` for all.
+        event_handler_hosts: Hosts beyond this machine where event handlers may be.
+        event_seconds: How long an event handler may take to answer.
         heartbeat: The seconds of silence after which a client is pinged.
         request_seconds: How long a client may take to send one request; then its connection is
             dropped.
@@ -80,7 +89,7 @@ class Emulator:
 
     Raises:
         ValueError: The key is too short or not allowed in a connection string, the certificate or
-            its key is missing, or a fault is invalid.
+            its key is missing, or a fault or an event handler is invalid.
     """
 
     def __init__(  # noqa: PLR0913 - settings by name, each with a default
@@ -95,6 +104,11 @@ class Emulator:
         strict_api_version: bool = False,
         faults: Iterable[str] = (),
         fault_seed: int | None = None,
+        event_handlers: Iterable[str] = (),
+        system_events: str = ",".join(SYSTEM_EVENTS),
+        user_events: str = "*",
+        event_handler_hosts: Iterable[str] = (),
+        event_seconds: float = EVENT_SECONDS,
         limits: ClientLimits = ClientLimits(),  # noqa: B008 - frozen
         heartbeat: float = HEARTBEAT,
         request_seconds: float = REQUEST_SECONDS,
@@ -117,11 +131,20 @@ class Emulator:
         verifier = TokenVerifier(
             self._key, allow_unvalidated_entra_tokens=allow_unvalidated_entra_tokens
         )
+        events = EventDispatcher(
+            parse_event_handlers(event_handlers, system_events, user_events, event_handler_hosts),
+            key=self._key,
+            faults=self.faults,
+            origins=self._origins,
+            seconds=event_seconds,
+            on_event=self._record_event,
+        )
         self._budget = TurnBudget()
         self._websocket = WebSocketHandler(
             self._hubs,
             verifier,
             self._budget,
+            events=events,
             limits=limits,
             heartbeat=heartbeat,
             on_event=self._record_event,
@@ -197,6 +220,11 @@ class Emulator:
     def connection_string(self) -> str:
         """The connection string for clients. It holds the access key."""
         return f"Endpoint={self.endpoint.origin};AccessKey={self._key};Version=1.0;"
+
+    def _origins(self) -> tuple[str, str]:
+        """Return the host of this service, and the same with its port, for event handlers."""
+        parts = urlsplit(self.endpoint.origin)
+        return parts.hostname or "", parts.netloc
 
     def dashboard_link(self) -> str:
         """Create a link that opens the dashboard once; before the first, there is no dashboard."""

@@ -100,6 +100,7 @@ class LocalPubSub:
     Args:
         faults: Faults to inject from the start, such as `429,count=1`.
         fault_seed: The seed of the faults' random decisions, or None for a new one.
+        event_handlers: The web hooks of the application under test: `URL`, or `HUB=URL`.
         settings: Further arguments of `Emulator`.
 
     Raises:
@@ -112,9 +113,12 @@ class LocalPubSub:
         *,
         faults: Iterable[str] = (),
         fault_seed: int | None = None,
+        event_handlers: Iterable[str] = (),
         **settings: Any,  # noqa: ANN401 - as in Emulator
     ) -> None:
-        self._emulator = Emulator(faults=faults, fault_seed=fault_seed, **settings)
+        self._emulator = Emulator(
+            faults=faults, fault_seed=fault_seed, event_handlers=event_handlers, **settings
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="wps-local", daemon=True)
 

@@ -15,6 +15,8 @@ from wps_run.cli.inputs import (
 )
 from wps_run.cli.options import fault_options
 from wps_run.cli.terminal import interrupting_signals, show_message
+from wps_run.emulator.events.configuration import SYSTEM_EVENTS
+from wps_run.playbook.options import parse_duration, variable_of
 from wps_run.problems import UsageError
 from wps_run.text import Label
 
@@ -31,6 +33,16 @@ class _Diagnostics(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         label = Label.ERROR if record.levelno >= logging.ERROR else Label.WARNING
         show_message(label, self.format(record))
+
+
+def _parse_timeout(_: click.Context, __: click.Parameter, value: str) -> float:
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if not seconds:
+        raise click.BadParameter("it must be more than 0")
+    return seconds
 
 
 @click.command("serve")
@@ -79,6 +91,53 @@ class _Diagnostics(logging.Handler):
     help="Connect the simulated clients of this YAML or JSON file at the start: `clients:` with "
     "userId, connectionId, groups, permissions, count.",
 )
+@click.option(
+    "--event-handler",
+    "event_handlers",
+    multiple=True,
+    envvar=variable_of("--event-handler"),
+    show_envvar=True,
+    metavar="URL|HUB=URL",
+    help="Send the events of clients to this web hook, for all hubs or for one; `{hub}` and "
+    "`{event}` in the URL are replaced. Repeatable; the first that takes an event receives it.",
+)
+@click.option(
+    "--system-events",
+    default=",".join(SYSTEM_EVENTS),
+    show_default=True,
+    envvar=variable_of("--system-events"),
+    show_envvar=True,
+    metavar="NAMES",
+    help="Send only these system events to event handlers, or `none`.",
+)
+@click.option(
+    "--user-events",
+    default="*",
+    show_default=True,
+    envvar=variable_of("--user-events"),
+    show_envvar=True,
+    metavar="*|none|NAMES",
+    help="Send only these user events to event handlers; `*` for all.",
+)
+@click.option(
+    "--event-handler-host",
+    "event_handler_hosts",
+    multiple=True,
+    envvar=variable_of("--event-handler-host"),
+    show_envvar=True,
+    metavar="HOST",
+    help="Allow event handlers on this host, besides this machine. Repeatable.",
+)
+@click.option(
+    "--event-handler-timeout",
+    default="30s",
+    show_default=True,
+    callback=_parse_timeout,
+    envvar=variable_of("--event-handler-timeout"),
+    show_envvar=True,
+    metavar="TIME",
+    help="Wait this long for the answer of an event handler, more than 0 s.",
+)
 @fault_options
 def command(
     port: int,
@@ -92,6 +151,11 @@ def command(
     fault_seed: int | None,
     allow_unvalidated_entra_tokens: bool,
     strict_api_version: bool,
+    event_handlers: tuple[str, ...],
+    system_events: str,
+    user_events: str,
+    event_handler_hosts: tuple[str, ...],
+    event_handler_timeout: float,
 ) -> None:
     """Run the emulator until it is stopped.
 
@@ -122,15 +186,23 @@ def command(
       nth=2  nth=2+4  affect only these requests
       on=SendToAll+sendToGroup   affect only these operations of the REST API;
                       the name of an action is accepted as well
+      on=connect+userEvent       affect only these calls of event handlers: connect,
+                      connected, disconnected, userEvent; any status from 400
       hub=chat        affect only this hub
     Each fault counts the requests that its options match, in order of arrival. Delays add up;
-    of other faults, the first applies. Health and /_local/ are never affected.
+    of other faults, the first applies. Health and /_local/ are never affected, and event handlers
+    only by faults that name events.
 
     \b
     Examples of faults:
       --fault 429,retry-after=2,count=3
       --fault 503,after,share=10%,on=SendToGroup --fault delay=250ms,share=50%
       --fault stall,on=AddUserToGroup,nth=3
+      --fault 401,on=connect,count=1
+
+    \b
+    Example of an event handler:
+      wps-run serve --event-handler http://127.0.0.1:8000/eventhandler
     """
     from wps_run.emulator.server import Emulator  # noqa: PLC0415 -- aiohttp is imported late
 
@@ -148,6 +220,11 @@ def command(
             strict_api_version=strict_api_version,
             faults=faults,
             fault_seed=fault_seed,
+            event_handlers=event_handlers,
+            system_events=system_events,
+            user_events=user_events,
+            event_handler_hosts=event_handler_hosts,
+            event_seconds=event_handler_timeout,
         )
     except ValueError as error:
         raise UsageError(str(error)) from None

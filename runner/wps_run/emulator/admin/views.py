@@ -44,7 +44,7 @@ def _request(request: RequestEntry) -> Json:
 
 
 def _event(event: ClientEvent) -> Json:
-    return {
+    fields: Json = {
         "type": "client",
         "event": str(event.kind),
         "hub": event.hub or None,
@@ -52,6 +52,11 @@ def _event(event: ClientEvent) -> Json:
         "userId": event.user_id,
         "detail": event.detail or None,
     }
+    if event.operation:
+        fields["operation"] = event.operation
+        fields["status"] = event.status or None
+        fields["faults"] = list(event.faults)
+    return fields
 
 
 def _effect(effect: Effect | None, users: Sequence[str | None], limit: int) -> Json | None:

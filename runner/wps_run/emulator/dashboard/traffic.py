@@ -22,6 +22,7 @@ _NAMED_CLIENTS = 5
 """The most receivers that are named in a row."""
 
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
+_SUCCESSES = range(200, 300)
 _TROUBLE = frozenset({EventKind.FAILED, EventKind.REFUSED, EventKind.UNHANDLED})
 
 Json = dict[str, Any]
@@ -117,7 +118,8 @@ def _matches(entry: LogEntry, traffic: TrafficFilter) -> bool:
 
 def _is_trouble(what: RequestEntry | ClientEvent) -> bool:
     if isinstance(what, ClientEvent):
-        return what.kind in _TROUBLE
+        is_failed_call = what.kind is EventKind.DISPATCHED and what.status not in _SUCCESSES
+        return what.kind in _TROUBLE or is_failed_call or bool(what.faults)
     return not what.status or what.status >= _CLIENT_ERROR or bool(what.faults)
 
 
@@ -148,7 +150,7 @@ def _event_fields(event: ClientEvent) -> Json:
         "kind": "client",
         "what": str(event.kind),
         "names": [name[:TEXT_LIMIT] for name in names],
-        "trouble": event.kind in _TROUBLE,
+        "trouble": _is_trouble(event),
     }
 
 

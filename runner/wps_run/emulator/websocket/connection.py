@@ -12,6 +12,7 @@ from wps_run.emulator.websocket.frames import (
     CloseFrame,
     Disconnected,
     FrameError,
+    SendEvent,
     ServerResponse,
 )
 from wps_run.emulator.websocket.send_queue import QueueFullError
@@ -80,12 +81,12 @@ class ClientConnection:
         Source: the service sends `Reason: …` only if there is one, and never in a close frame.
         """
         transport = self.transport
+        message = f"{_CLOSED_BY_REST} Reason: {reason}" if reason else _CLOSED_BY_REST
         if transport is not None:
             self._write_pending(transport, before_close=True)
-            message = f"{_CLOSED_BY_REST} Reason: {reason}" if reason else _CLOSED_BY_REST
             self.send_response(transport, Disconnected(message))
         detail = f"closed by REST: {reason}" if reason else "closed by REST"
-        self.terminate(CloseFrame(CloseCode.NORMAL), detail)
+        self.terminate(CloseFrame(CloseCode.NORMAL), detail, message)
 
     # Called by the WebSocket's handler.
 
@@ -122,13 +123,20 @@ class ClientConnection:
             self.terminate(error.close_frame)
             return None
         result = self.session.handle(request)
+        self._respond(transport, result)
+        return result
+
+    def finish_event(self, event: SendEvent, *, error: str = "") -> None:
+        """Acknowledge an event that its handler has answered; an error closes the connection."""
+        self._respond(self.transport, self.session.finish_event(event, error=error))
+
+    def _respond(self, transport: WebSocketTransport | None, result: SessionResult) -> None:
         if result.event is not None:
             self._report(result.event, result.detail, result.effect)
-        if result.response is not None:
+        if result.response is not None and transport is not None:
             self.send_response(transport, result.response)
         if result.close_frame is not None:
             self.terminate(result.close_frame)
-        return result
 
     def send_response(self, transport: WebSocketTransport, response: ServerResponse) -> None:
         """Send a response, if the subprotocol has it: simple clients get none."""
@@ -137,18 +145,30 @@ class ClientConnection:
         if payload:
             transport.write(encode_frame(payload, is_binary=subprotocol.is_binary))
 
-    def detach(self, code: int | None, detail: str) -> None:
-        """Handle the loss of the WebSocket: end the session, or wait for its client."""
+    def detach(self, code: int | None, detail: str, reason: str = "") -> None:
+        """Handle the loss of the WebSocket: end the session, or wait for its client.
+
+        Args:
+            code: The client's close code, or None.
+            detail: For the log.
+            reason: The client's reason, for event handlers.
+        """
         self.transport = None
         until = self.session.detach(code, _now())
         if until is None:
-            self._report(EventKind.DISCONNECTED, detail)
+            self._report(EventKind.DISCONNECTED, detail, reason=reason)
         else:
             self._timer = asyncio.get_running_loop().call_at(until, self._expire)
             self._report(EventKind.DETACHED, detail)
 
-    def terminate(self, close_frame: CloseFrame, detail: str = "") -> None:
-        """End the session and close the WebSocket; the detail is for the log."""
+    def terminate(self, close_frame: CloseFrame, detail: str = "", reason: str = "") -> None:
+        """End the session and close the WebSocket.
+
+        Args:
+            close_frame: How it is closed.
+            detail: For the log; "" for what the close frame says.
+            reason: For event handlers; the same.
+        """
         if self.session.is_ended:
             return
         self.session.end()
@@ -157,7 +177,7 @@ class ClientConnection:
         if transport is not None:
             transport.start_close(close_frame)
         detail = detail or f"closed with {close_frame.code}: {close_frame.reason}"
-        self._report(EventKind.DISCONNECTED, detail)
+        self._report(EventKind.DISCONNECTED, detail, reason=reason or close_frame.reason)
 
     def disable_fast_path(self) -> None:
         """Have messages delivered to this object instead of written to the WebSocket."""
@@ -173,18 +193,29 @@ class ClientConnection:
                 session.queue.record_sent if session.subprotocol.is_reliable else None,
             )
 
-    def _report(self, kind: EventKind, detail: str, effect: Effect | None = None) -> None:
+    def _report(
+        self, kind: EventKind, detail: str, effect: Effect | None = None, reason: str = ""
+    ) -> None:
         session = self.session
         if kind is EventKind.DISCONNECTED:
             self._clients.detach(session.connection_id)
         self._on_event(
-            ClientEvent(kind, self._hub, session.connection_id, session.user_id, detail, effect)
+            ClientEvent(
+                kind,
+                self._hub,
+                session.connection_id,
+                session.user_id,
+                detail,
+                effect,
+                reason=reason,
+            )
         )
 
     def _expire(self) -> None:
         self._timer = None
         self.session.end()
-        self._report(EventKind.DISCONNECTED, "the client did not reconnect in time")
+        reason = "The connection recovery timeout expired."
+        self._report(EventKind.DISCONNECTED, "the client did not reconnect in time", reason=reason)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

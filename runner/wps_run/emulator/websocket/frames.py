@@ -11,9 +11,14 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from wps_run.emulator.effects import DataType
-from wps_run.emulator.names import TTL_LIMIT, MetadataError, is_group_name, read_metadata
+from wps_run.emulator.names import (
+    TTL_LIMIT,
+    MetadataError,
+    is_event_name,
+    is_group_name,
+    read_metadata,
+)
 
-_EVENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,127}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -95,6 +100,7 @@ class SendEvent:
     data: bytes
     data_type: DataType
     ack_id: int | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +192,7 @@ def checked_group(name: str) -> str:
 
 def checked_event(name: str) -> str:
     """Return an event's name. Raises FrameError if it is invalid."""
-    if not _EVENT_NAME.fullmatch(name):
+    if not is_event_name(name):
         raise FrameError("The event's name is missing or invalid.")
     return name
 

@@ -10,25 +10,29 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from aiohttp import hdrs, web
 
 from wps_run.emulator.auth import ClaimError, ClientClaims, DeniedError, TokenVerifier
 from wps_run.emulator.clients import HubState
 from wps_run.emulator.connections import TurnBudget, WarningLimiter
+from wps_run.emulator.effects import Deliver
+from wps_run.emulator.events.cloud_events import ConnectAnswer, EventSource
+from wps_run.emulator.events.dispatcher import EventDispatcher, EventFailedError
 from wps_run.emulator.names import hub_key
 from wps_run.emulator.permissions import rules_from_roles
 from wps_run.emulator.request_log import ClientEvent, EventKind
 from wps_run.emulator.websocket.connection import ClientConnection
 from wps_run.emulator.websocket.frame_encoder import FrameEncoder
-from wps_run.emulator.websocket.frames import CloseCode, CloseFrame, Connected
+from wps_run.emulator.websocket.frames import CloseCode, CloseFrame, Connected, SendEvent
 from wps_run.emulator.websocket.handshake import (
     ConnectRequest,
     HandshakeError,
     parse_connect_request,
 )
 from wps_run.emulator.websocket.send_queue import ClientLimits
-from wps_run.emulator.websocket.session import Session
+from wps_run.emulator.websocket.session import Session, takes_no_event
 from wps_run.emulator.websocket.subprotocols import ModeError, Subprotocol, negotiate, parse_mode
 from wps_run.emulator.websocket.transport import ProtocolViolationError, WebSocketTransport
 
@@ -42,6 +46,9 @@ _STOP_SECONDS = 1.0
 
 _STOPPED = CloseFrame(CloseCode.GOING_AWAY, "The emulator stops.")
 _NOT_RECOVERED = CloseFrame(CloseCode.POLICY_VIOLATION, "The connection could not be recovered.")
+
+_HTTP_ERRORS = range(400, 600)
+_NEVER_CONNECTED = "The client did not complete the handshake."
 
 _LEVELS = {
     EventKind.UNHANDLED: logging.WARNING,
@@ -60,6 +67,7 @@ class WebSocketHandler:
     Args:
         hubs: The hubs in use, by lower-case name. A hub is created with its first client.
         budget: The time for frames in one turn of the event loop.
+        events: Calls event handlers; `stop` stops it.
         limits: How much is stored for a slow or detached client.
         heartbeat: Seconds of silence after which a client is pinged.
         on_event: Called with every client event, or None.
@@ -71,6 +79,7 @@ class WebSocketHandler:
         verifier: TokenVerifier,
         budget: TurnBudget,
         *,
+        events: EventDispatcher,
         limits: ClientLimits,
         heartbeat: float = HEARTBEAT,
         on_event: Callable[[ClientEvent], None] | None = None,
@@ -78,6 +87,7 @@ class WebSocketHandler:
         self._hubs = hubs
         self._verifier = verifier
         self._budget = budget
+        self._events = events
         self._warning = WarningLimiter()
         self._limits = limits
         self._heartbeat = heartbeat
@@ -103,6 +113,10 @@ class WebSocketHandler:
             detail = f"{error.status}: {error.reason}"
             self._report(ClientEvent(EventKind.REFUSED, hub, detail=detail))
             return web.Response(status=error.status, text=error.reason)
+        except EventFailedError as error:
+            refusal = _refusal(error)
+            self._report(ClientEvent(EventKind.REFUSED, hub, detail=f"{refusal.status}: {error}"))
+            return refusal
         del connect_request, open_  # this coroutine lives as long as the client
         self._transports.add(transport)
         try:
@@ -119,17 +133,18 @@ class WebSocketHandler:
     async def stop(self) -> None:
         """Close every client with 1001, within about a second, and refuse new ones."""
         self._is_stopping = True
+        self._events.cancel_blocking()
         for hub in self._hubs.values():
             for client in hub.clients.all():
                 if isinstance(client, ClientConnection):
                     client.terminate(_STOPPED)
-        if not self._transports:
-            return
-        self._all_closed.clear()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._all_closed.wait(), _STOP_SECONDS)
-        for transport in self._transports:
-            transport.abort()
+        if self._transports:
+            self._all_closed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_closed.wait(), _STOP_SECONDS)
+            for transport in self._transports:
+                transport.abort()
+        await self._events.stop()
 
     # New connections.
 
@@ -138,21 +153,39 @@ class WebSocketHandler:
     ) -> _Opened:
         claims = self._authorize(connect_request)
         subprotocol, offered_name = _negotiate(connect_request)
-        transport = WebSocketTransport(offered_name, self._heartbeat, self._budget)
         connection_id = secrets.token_urlsafe(23)
+        takes_event = takes_no_event
+        answer = ConnectAnswer()
+        if self._events.has_handlers(hub):
+            takes_event = partial(self._events.takes_user_event, hub)
+            answer = await self._events.connect(
+                EventSource(hub, connection_id, claims.user_id),
+                claims.everything,
+                connect_request.raw_query,
+                request.headers,
+                connect_request.subprotocols,
+            )
+            claims = _replace_claims(claims, answer)
+        try:
+            if answer.subprotocol:
+                subprotocol, offered_name = _choose(connect_request, answer.subprotocol)
+            transport = WebSocketTransport(offered_name, self._heartbeat, self._budget)
+            response = await _open(transport, request, offered_name)
+        except (HandshakeError, ConnectionError):
+            self._events.disconnected(connection_id, _NEVER_CONNECTED)
+            raise
         token = None
         if subprotocol.is_reliable:
             token = self._verifier.issue_reconnection_token(hub, connection_id, time.time())
-        response = await _open(transport, request, offered_name)
         state = self._hubs[hub]
         state.hub.connect(
             connection_id,
             claims.user_id,
             claims.groups,
-            protocol=subprotocol.name or None,
+            protocol=subprotocol.name or offered_name or None,
             rules=rules_from_roles(claims.roles),
         )
-        session = Session(state.hub, connection_id, self._limits, subprotocol)
+        session = Session(state.hub, connection_id, self._limits, subprotocol, takes_event)
         encoder = self._encoders.setdefault(subprotocol.name, FrameEncoder(subprotocol))
         connection = ClientConnection(hub, state.clients, session, encoder, self._report)
         state.clients.attach(connection_id, connection)
@@ -160,6 +193,7 @@ class WebSocketHandler:
         connection.attach(transport)
         detail = subprotocol.name or "no subprotocol"
         self._report(ClientEvent(EventKind.CONNECTED, hub, connection_id, claims.user_id, detail))
+        self._events.connected(connection_id, claims.user_id, offered_name)
         return response, transport, connection
 
     def _authorize(self, connect_request: ConnectRequest) -> ClientClaims:
@@ -212,7 +246,7 @@ class WebSocketHandler:
         self, hub: HubState, connection: ClientConnection, transport: WebSocketTransport
     ) -> None:
         close_frame = CloseFrame(CloseCode.NORMAL)
-        code, detail = None, "the connection was lost"
+        code, detail, reason = None, "the connection was lost", "The connection was lost."
         try:
             while connection.transport is transport:
                 received = await transport.receive()
@@ -222,6 +256,7 @@ class WebSocketHandler:
                     code = received.code
                     close_frame = CloseFrame(code or CloseCode.NORMAL)
                     detail = f"the client closed with {code or 'no code'}"
+                    reason = received.reason
                     break
                 await self._handle_frame(hub, connection, transport, received)
         except ProtocolViolationError as violation:
@@ -230,7 +265,7 @@ class WebSocketHandler:
             pass
         finally:
             if connection.transport is transport:
-                connection.detach(code, detail)
+                connection.detach(code, detail, reason)
             await transport.close(close_frame)
 
     async def _handle_frame(
@@ -243,8 +278,27 @@ class WebSocketHandler:
         result = connection.handle_frame(transport, frame)
         if result is not None and result.effect is not None:
             hub.clients.perform(result.effect, asyncio.get_running_loop().time())
+        if result is not None and result.user_event is not None:
+            await self._send_event(hub, connection, result.user_event)
         if not transport.is_writable:
             await transport.drain()
+
+    async def _send_event(
+        self, hub: HubState, connection: ClientConnection, event: SendEvent
+    ) -> None:
+        """Send an event to its handler; its client gets the answer, and then the ack."""
+        connection_id = connection.session.connection_id
+        try:
+            message = await self._events.send_user_event(
+                connection_id, event.event, event.data, event.data_type, event.metadata
+            )
+        except EventFailedError as error:
+            connection.finish_event(event, error=f"event {event.event!r}: {error}")
+            return
+        if message is not None:
+            effect = Deliver((connection_id,), message)
+            hub.clients.perform(effect, asyncio.get_running_loop().time())
+        connection.finish_event(event)
 
     def _report(self, event: ClientEvent) -> None:
         level = _LEVELS.get(event.kind, logging.DEBUG)
@@ -261,6 +315,8 @@ class WebSocketHandler:
         )
         if self._on_event is not None:
             self._on_event(event)
+        if event.kind is EventKind.DISCONNECTED:
+            self._events.disconnected(event.connection_id, event.reason)
 
 
 async def _open(
@@ -279,12 +335,40 @@ async def _open(
         raise HandshakeError(error.status, error.text or "the handshake is invalid") from None
 
 
+def _refusal(error: EventFailedError) -> web.Response:
+    """Return what a client is answered that may not connect: an error of the handler, or 500."""
+    answer = error.answer
+    if answer is None or answer.status not in _HTTP_ERRORS:
+        return web.Response(status=500)
+    content_type = answer.headers.get(hdrs.CONTENT_TYPE)
+    headers = {hdrs.CONTENT_TYPE: content_type} if content_type else None
+    return web.Response(status=answer.status, body=answer.body, headers=headers)
+
+
+def _replace_claims(claims: ClientClaims, answer: ConnectAnswer) -> ClientClaims:
+    return ClientClaims(
+        claims.user_id if answer.user_id is None else answer.user_id or None,
+        claims.roles if answer.roles is None else answer.roles,
+        answer.groups or claims.groups,
+    )
+
+
+def _choose(connect_request: ConnectRequest, name: str) -> tuple[Subprotocol, str]:
+    """Return the subprotocol that an event handler has chosen, and its name as offered."""
+    for offered in connect_request.subprotocols:
+        if offered.lower() == name.lower():
+            return negotiate([offered]) or (_parse_mode(connect_request), offered)
+    raise HandshakeError(500, "the event handler chose a subprotocol that the client did not offer")
+
+
 def _negotiate(connect_request: ConnectRequest) -> tuple[Subprotocol, str]:
     """Return the subprotocol, and its name as the client wrote it; "" for simple clients."""
     negotiated = negotiate(connect_request.subprotocols)
-    if negotiated is not None:
-        return negotiated
+    return negotiated or (_parse_mode(connect_request), "")
+
+
+def _parse_mode(connect_request: ConnectRequest) -> Subprotocol:
     try:
-        return parse_mode(connect_request.query), ""
+        return parse_mode(connect_request.query)
     except ModeError as error:
         raise HandshakeError(400, str(error)) from None

@@ -37,6 +37,7 @@ class ConnectRequest:
         hub: The hub, as the client wrote it.
         access_token: The token in the query, else in the Authorization header, else "".
         subprotocols: The subprotocols that the client offers, in its order and spelling.
+        raw_query: The query, undecoded.
     """
 
     hub: str
@@ -44,6 +45,7 @@ class ConnectRequest:
     access_token: str
     subprotocols: tuple[str, ...]
     query: Query
+    raw_query: str = ""
 
     @property
     def connection_id(self) -> str:
@@ -90,7 +92,7 @@ def parse_connect_request(method: str, target: str, headers: MultiMapping[str]) 
     offers = ",".join(headers.getall("Sec-WebSocket-Protocol", ())).split(",")
     subprotocols = tuple(name.strip() for name in offers if name.strip())
     token = _access_token(query, headers.get("Authorization", ""))
-    return ConnectRequest(hub, headers.get("Host", ""), token, subprotocols, query)
+    return ConnectRequest(hub, headers.get("Host", ""), token, subprotocols, query, query_text)
 
 
 def _access_token(query: Query, authorization: str) -> str:

@@ -119,8 +119,9 @@ def _send_event(members: _Members, ack_id: int | None) -> ClientRequest:
     if "stream" in members:
         return frames.Unsupported("stream", ack_id)
     event = frames.checked_event(_text(members, "event"))
-    data, data_type = _payload(members, _metadata(members))
-    return frames.SendEvent(event, data, data_type, ack_id)
+    metadata = _metadata(members)
+    data, data_type = _payload(members, metadata)
+    return frames.SendEvent(event, data, data_type, ack_id, metadata)
 
 
 def _sequence_ack(members: _Members, _ack_id: int | None) -> ClientRequest:

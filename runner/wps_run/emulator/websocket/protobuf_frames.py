@@ -124,8 +124,9 @@ def _send_event(fields: Fields) -> ClientRequest:
     if fields.message(5) is not None:
         return frames.Unsupported("stream", ack_id)
     event = frames.checked_event(fields.text(1))
-    data, data_type = _data(fields.message(2), _metadata(fields, 4))
-    return frames.SendEvent(event, data, data_type, ack_id)
+    metadata = _metadata(fields, 4)
+    data, data_type = _data(fields.message(2), metadata)
+    return frames.SendEvent(event, data, data_type, ack_id, metadata)
 
 
 _DECODERS: Mapping[int, Callable[[Fields], ClientRequest]] = {

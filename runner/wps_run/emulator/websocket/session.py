@@ -6,6 +6,7 @@ the seconds of a clock that only moves forward.
 Source: the client protocols; the error messages are the service's.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from wps_run.emulator.effects import Effect, Message
@@ -50,6 +51,7 @@ class SessionResult:
         effect: What other clients receive, or None.
         event: What to log, or None.
         detail: The group, or the error.
+        user_event: What to send to the event handler, or None; `finish_event` must follow.
     """
 
     response: ServerResponse | None = None
@@ -57,6 +59,7 @@ class SessionResult:
     close_frame: CloseFrame | None = None
     event: EventKind | None = None
     detail: str = ""
+    user_event: SendEvent | None = None
 
 
 NO_RESULT = SessionResult()
@@ -67,6 +70,8 @@ _CLOSE_REASONS = {
     CloseCode.INTERNAL_ERROR: "There is no event handler.",
 }
 """The reasons in the close frames of simple clients. Constant, so they fit whatever the names."""
+
+_EVENT_FAILED = AckError(AckErrorName.INTERNAL_SERVER_ERROR, "Internal server error")
 
 _Command = JoinGroup | LeaveGroup | SendToGroup | SendEvent | Unsupported
 
@@ -81,12 +86,18 @@ class _RefusedCommandError(Exception):
     event: EventKind = EventKind.FAILED
 
 
+def takes_no_event(_: str) -> bool:
+    """Say that no event handler receives an event."""
+    return False
+
+
 class Session:
     """One logical connection that its hub already has.
 
     Args:
         limits: How much is stored for its client.
         subprotocol: Its client's subprotocol. Without one, a failed request closes it.
+        takes_event: Whether an event handler receives this event.
 
     Attributes:
         detached_until: When it ends unless its client reconnects; None while attached.
@@ -96,6 +107,7 @@ class Session:
         "_acknowledged",
         "_hub",
         "_limits",
+        "_takes_event",
         "connection_id",
         "detached_until",
         "is_ended",
@@ -110,7 +122,9 @@ class Session:
         connection_id: str,
         limits: ClientLimits,
         subprotocol: Subprotocol,
+        takes_event: Callable[[str], bool] = takes_no_event,
     ) -> None:
+        self._takes_event = takes_event
         self._hub = hub
         self._limits = limits
         self._acknowledged: dict[int, None] | None = None
@@ -136,7 +150,17 @@ class Session:
             result = self._execute(request)
         except _RefusedCommandError as refusal:
             return self._refuse(request, refusal)
-        return self._acknowledge(request, result)
+        return result if result.user_event is not None else self._acknowledge(request, result)
+
+    def finish_event(self, event: SendEvent, *, error: str = "") -> SessionResult:
+        """Acknowledge an event that its handler has answered; an error closes the connection."""
+        if self.is_ended:
+            return NO_RESULT
+        if not error:
+            return self._acknowledge(event, NO_RESULT)
+        response = Ack(event.ack_id, _EVENT_FAILED) if event.ack_id is not None else None
+        close_frame = CloseFrame(CloseCode.INTERNAL_ERROR, _EVENT_FAILED.message)
+        return SessionResult(response, None, close_frame, EventKind.FAILED, error)
 
     def _execute(self, command: _Command) -> SessionResult:
         match command:
@@ -150,11 +174,12 @@ class Session:
                 return SessionResult(event=EventKind.LEFT, detail=group)
             case SendToGroup():
                 return self._send(command)
+            case SendEvent(event=event) if self._takes_event(event):
+                return SessionResult(user_event=command)
             case SendEvent(event=event):
-                error = AckError(AckErrorName.INTERNAL_SERVER_ERROR, "Internal server error")
                 detail = f"event {event!r}: {_NO_HANDLER}"
                 raise _RefusedCommandError(
-                    error, CloseCode.INTERNAL_ERROR, detail, EventKind.UNHANDLED
+                    _EVENT_FAILED, CloseCode.INTERNAL_ERROR, detail, EventKind.UNHANDLED
                 )
             case Unsupported(kind=kind):
                 message = f"`{kind}` is not supported by this service."
