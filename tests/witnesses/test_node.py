@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from wps_run import LocalPubSub
+
 MODULES = Path(os.environ.get("WPS_RUN_NODE_MODULES", "none")).absolute()
 SCRIPTS = Path(__file__).parent / "scripts"
 
@@ -203,3 +205,78 @@ def test_the_client_library_joins_sends_recovers_and_reconnects(served: Any) -> 
     results = run_script("client.mjs", served)
 
     assert results == {"reliable": BOTH | RELIABLE, "plain": BOTH | PLAIN}
+
+
+OFFICIAL = {
+    "message": "to the group",
+    "received": [
+        ["text", "echo text"],
+        ["json", {"echo": {"a": [1, None]}}],
+        ["binary", [0, 255]],
+    ],
+    "failed": "InternalServerError",
+}
+BY_OFFICIAL = [
+    ["connect", ["lobby"], True],
+    ["connected", 1],
+    ["event", "hello", "text", "text", 1],
+    ["event", "hello", "json", {"a": [1, None]}, 2],
+    ["event", "hello", "binary", [0, 255], 3],
+    ["event", "silent", "text", "no answer", 4],
+    ["event", "failing", "text", "x", 5],
+    ["disconnected", "Internal server error"],
+]
+ADMITTED = [["connect", None, True], ["connected", 1]]
+EVENTS = {
+    "json": BY_OFFICIAL,
+    "reliable": BY_OFFICIAL,
+    "protobuf": [*ADMITTED, ["event", "hello", "text", "text", 1], ["disconnected", "done"]],
+    "simple": [
+        *ADMITTED,
+        ["event", "message", "text", "text", 1],
+        ["event", "message", "binary", [7], 2],
+        ["disconnected", "done"],
+    ],
+    "mallory": [["connect", None, True]],
+}
+
+
+@pytest.mark.skipif(
+    not all((MODULES / name).is_dir() for name in ("@azure/web-pubsub-express", "express", "ws")),
+    reason="WPS_RUN_NODE_MODULES has no @azure/web-pubsub-express and express",
+)
+def test_the_library_for_event_handlers_admits_and_answers_clients_of_all_kinds() -> None:
+    """Its answers to `connect` and to events reach clients with and without subprotocols."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().endswith("_proxy") and not name.startswith(("PYTEST_", "COV_"))
+    }
+    command = ["node", str(SCRIPTS / "event_handler.mjs")]
+    with subprocess.Popen(
+        command,
+        env={**environment, "WPS_RUN_NODE_MODULES": str(MODULES)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdout is not None
+        port = process.stdout.readline().strip()
+        with LocalPubSub(event_handlers=[f"chat=http://127.0.0.1:{port}/events"]) as emulator:
+            output, errors = process.communicate(emulator.connection_string + "\n", timeout=55)
+    assert process.returncode == 0, errors
+    results = json.loads(output)
+    events: dict[str, list[Any]] = {}
+    for kind, user, *rest in results.pop("events"):
+        events.setdefault(user.removesuffix("!"), []).append([kind, *rest])
+
+    message = b"\x0a\x06server" + b"\x1a\x0b\x0a\x09echo text"  # a DataMessage from the server
+    assert results == {
+        "json": {"user": "json!", **OFFICIAL},
+        "reliable": {"user": "reliable!", **OFFICIAL},
+        "protobuf": [[True, (b"\x12\x15" + message).hex()], [True, "0a0408091001"]],  # and an ack
+        "simple": [[False, "echo text"], [True, "07"]],
+        "refused": [401, "not you"],
+    }
+    assert events == EVENTS

@@ -46,7 +46,7 @@ class ClientEvent:
         connection_id: The connection; "" for one that was refused.
         detail: The group, or the code and reason as text. Never a token.
         operation: What an event handler was called for: a system event or `userEvent`; else "".
-        status: What the handler returned; 0 for no complete answer, and if none was called.
+        status: What the handler returned; 0 without a complete and valid answer, or a call.
         faults: The source texts of the faults applied to that call.
         reason: Why the connection has ended, as event handlers receive it.
     """

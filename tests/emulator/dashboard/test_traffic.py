@@ -123,3 +123,25 @@ def test_requests_are_counted_by_outcome_and_effects_by_what_they_were() -> None
     }
     counters.reset()
     assert counters == TrafficCounters()
+
+
+def test_the_call_of_an_event_handler_is_shown_with_its_status_and_faults(log: RequestLog) -> None:
+    """It is trouble without a success; requests are counted without it."""
+    fault = ("503,on=connect",)
+    for status, faults in ((204, ()), (503, fault), (0, ())):
+        log.add(
+            7,
+            ClientEvent(
+                EventKind.DISPATCHED,
+                "chat",
+                "c3",
+                operation="connect",
+                status=status,
+                faults=faults,
+            ),
+        )
+    rows = {row["sequence"]: row for row in list_traffic(log, DashboardQuery(), 6)}
+
+    assert [rows[number]["status"] for number in (7, 8, 9)] == [204, 503, 0]
+    assert rows[8]["faults"] == list(fault)
+    assert numbers(log, DashboardQuery(traffic=TrafficFilter.TROUBLE), 6) == [9, 8]

@@ -37,7 +37,7 @@ class _Diagnostics(logging.Handler):
 
 def _parse_timeout(_: click.Context, __: click.Parameter, value: str) -> float:
     try:
-        seconds = parse_duration(value)
+        seconds = parse_duration(float(value) if value.isdecimal() else value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     if not seconds:

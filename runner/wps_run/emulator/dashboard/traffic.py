@@ -139,8 +139,7 @@ def _request_fields(request: RequestEntry) -> Json:
         "kind": "request",
         "what": request.operation or f"{request.method} {request.path}"[:TEXT_LIMIT],
         "names": [name[:TEXT_LIMIT] for name in request.names],
-        "status": request.status,
-        "faults": [fault[:TEXT_LIMIT] for fault in request.faults],
+        **_outcome(request),
     }
 
 
@@ -151,7 +150,12 @@ def _event_fields(event: ClientEvent) -> Json:
         "what": str(event.kind),
         "names": [name[:TEXT_LIMIT] for name in names],
         "trouble": _is_trouble(event),
+        **(_outcome(event) if event.kind is EventKind.DISPATCHED else {}),
     }
+
+
+def _outcome(what: RequestEntry | ClientEvent) -> Json:
+    return {"status": what.status, "faults": [fault[:TEXT_LIMIT] for fault in what.faults]}
 
 
 def _effect_fields(effect: Effect | None, users: tuple[str | None, ...]) -> Json:

@@ -80,7 +80,7 @@ class EventFailedError(Exception):
     """An event reached no handler, or its answer is no success or invalid. The message says why.
 
     Attributes:
-        answer: What the handler answered; None without a complete answer.
+        answer: What the handler answered; None without a complete and valid answer.
     """
 
     def __init__(self, reason: str, answer: Answer | None = None) -> None:
@@ -429,7 +429,7 @@ def _read(answer: Answer, parse: Callable[[Answer], _T]) -> _T:
     try:
         return parse(answer)
     except AnswerError as error:
-        raise EventFailedError(f"{error} (status {answer.status})", answer) from None
+        raise EventFailedError(f"{error}, with status {answer.status}") from None
 
 
 async def _inject(fault: InjectedFault) -> Answer:

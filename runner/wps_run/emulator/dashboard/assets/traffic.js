@@ -58,9 +58,11 @@ function formatTime(milliseconds) {
 
 function outcome(row) {
   const faults = (row.faults ?? []).map((fault) => el("span", "label", "fault ", name(fault)));
-  if (row.kind === "client") return row.trouble ? [el("span", "status failed", "refused")] : [];
+  if (row.kind === "client" && row.status === undefined) {
+    return row.trouble ? [el("span", "status failed", "refused")] : [];
+  }
   if (!row.status) return [el("span", "status unknown", "no response"), ...faults];
-  return [el("span", `status ${row.status < 400 ? "ok" : "failed"}`, String(row.status)), ...faults];
+  return [el("span", `status ${row.status < 300 ? "ok" : "failed"}`, String(row.status)), ...faults];
 }
 
 function effect(row) {
