@@ -178,6 +178,7 @@ class _Process:
         id: The process ID.
         connection: This end of its socket.
         journal: The path of its journal.
+        writer: Writes to the socket; None before the process begins.
         last: The last frame about actions.
         exit_code: That of the last frame of all; None before it, and of a process that was killed.
         is_reaped: Whether it has ended and its status was read.
@@ -187,9 +188,20 @@ class _Process:
     id: int
     connection: socket.socket
     journal: Path
+    writer: asyncio.StreamWriter | None = None
     last: _Frame = field(default_factory=_Frame)
     exit_code: int | None = None
     is_reaped: bool = False
+
+    def send(self, command: _Command) -> None:
+        """Send it a command, unless it has ended."""
+        if self.writer and not self.writer.is_closing():
+            self.writer.write(_packed(command))
+
+    def close(self) -> None:
+        """Close this end of its socket, so that it ends."""
+        if self.writer:
+            self.writer.close()
 
     async def reap(self) -> int:
         """Wait for its end; return its exit code, or the negative number of what killed it."""
@@ -273,12 +285,11 @@ class Processes:
                 each action.
         """
         readers: dict[_Process, asyncio.StreamReader] = {}
-        writers: list[asyncio.StreamWriter] = []
         for process in self._processes:
-            readers[process], writer = await asyncio.open_unix_connection(sock=process.connection)
-            writers.append(writer)
-        _send_to_all(writers, _Command(started=started))
-        forwarding = asyncio.create_task(self._forward(stop, writers))
+            connection = process.connection
+            readers[process], process.writer = await asyncio.open_unix_connection(sock=connection)
+        self._send(_Command(started=started))
+        forwarding = asyncio.create_task(self._forward(stop))
         try:
             async with aclosing(self._frames(readers)) as frames:
                 async for process, frame in frames:
@@ -294,8 +305,8 @@ class Processes:
             forwarding.cancel()
             self._kill()
             await asyncio.gather(*(each.reap() for each in self._processes if not each.is_reaped))
-            for writer in writers:
-                writer.close()
+            for process in self._processes:
+                process.close()
         if code := max(process.exit_code or 0 for process in self._processes):
             raise ProcessesFailedError(code)
 
@@ -353,6 +364,7 @@ class Processes:
     async def _end(self, process: _Process) -> None:
         """Reap a process, and say so if it was killed."""
         process.last = _Frame(failures=process.last.failures)
+        process.close()
         code = await process.reap()
         if process.exit_code is None:
             cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
@@ -399,15 +411,19 @@ class Processes:
             await journal.close()
             show_journal_error(journal)
 
-    async def _forward(self, stop: Stop, writers: Sequence[asyncio.StreamWriter]) -> None:
-        """Tell the processes when the run is to stop; kill those that do not stop at once."""
+    async def _forward(self, stop: Stop) -> None:
+        """Send the processes what is requested of the run; kill those that do not stop at once."""
         await stop.requested.wait()
-        _send_to_all(writers, _Command(stop=stop.reason))
+        self._send(_Command(stop=stop.reason))
         await stop.interrupted.wait()
-        _send_to_all(writers, _Command(stop=SkipReason.INTERRUPTED))
+        self._send(_Command(stop=SkipReason.INTERRUPTED))
         await stop.abandoned.wait()
-        _send_to_all(writers, _Command(is_abandoned=True))
+        self._send(_Command(is_abandoned=True))
         asyncio.get_running_loop().call_later(_ABANDON_SECONDS, self._kill)
+
+    def _send(self, command: _Command) -> None:
+        for process in self._processes:
+            process.send(command)
 
     def _kill(self) -> None:
         for process in self._processes:
@@ -419,11 +435,6 @@ def _next_batch(results: Iterator[Result]) -> Sequence[Result]:
     with suppress(PlaybookError):
         return tuple(islice(results, BATCH))
     return ()
-
-
-def _send_to_all(writers: Iterable[asyncio.StreamWriter], command: _Command) -> None:
-    for writer in writers:
-        writer.write(_packed(command))
 
 
 def _plans_of(plans: Sequence[Plan], shard: Shard) -> list[Plan]:
@@ -459,6 +470,7 @@ class _Share:
         self._ca_bundle = ca_bundle
         self._limiter = ConcurrencyLimiter(1)
         self._stop = Stop()
+        self._has_ended = False
 
     def begin(self, number: int) -> None:
         """Keep only the journal of the process that has this number, in that process."""
@@ -492,11 +504,11 @@ class _Share:
         sys.stderr = _Stderr(texts.append, stderr)
         code = report_error(error) if error else 0
         writer.write(_packed(_Frame(text="".join(texts), exit_code=code)))
-        receiving.cancel()
+        writer.write_eof()
         reporting.cancel()
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
+        self._has_ended = True
+        # A socket that is closed with unread commands loses frames, so the main process closes it.
+        await receiving
 
     async def _run_actions(self, started: float | None, writer: asyncio.StreamWriter) -> None:
         if self._recorder.journal:
@@ -530,7 +542,8 @@ class _Share:
                 self._stop.abandon()
             elif command.stop:
                 self._stop.request(command.stop)
-        os._exit(BUG)
+        if not self._has_ended:
+            os._exit(BUG)
 
     async def _report_stop(self, writer: asyncio.StreamWriter) -> None:
         """Report that the whole run is to stop. A signal to this process alone stops only it."""
