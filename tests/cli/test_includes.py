@@ -495,6 +495,34 @@ def test_the_same_text_with_other_values_is_no_repetition(
     assert re.findall(r": warning: (.*);", out) == ["no action uses the variable `unused`"]
 
 
+def test_what_is_the_same_each_time_a_file_is_included_is_said_so(
+    write: Write, command_line: CommandLine
+) -> None:
+    """An expectation may be; an action is a warning, and a contradiction an error."""
+    write(
+        main="""
+actions:
+  - {include: a.yaml, vars: {user: ada}}
+  - {include: a.yaml, vars: {user: bob}}
+""",
+        a="""
+vars: {user: {required: true}}
+actions: [{actionName: sendToUser, userId: ada, data: x}]
+expect:
+  - {user: ada, connected: true}
+  - {group: "of-${user}", users: ["${user}"]}
+""",
+    )
+    code, out, _ = command_line("validate", "main.yaml")
+    assert (code, out.count("problem"), out.count("warning: ")) == (0, 1, 1)
+    assert "a.yaml:3:24: warning: another include of this file has the same `sendToUser`" in out
+
+    write(a=Path("a.yaml").read_text().replace("of-${user}", "all"))
+    code, out, _ = command_line("validate", "main.yaml")
+    assert code == 1
+    assert "error: this contradicts the entry in another include of this file: " in out
+
+
 def test_an_action_that_another_file_makes_useless_is_a_warning(
     write: Write, command_line: CommandLine
 ) -> None:

@@ -80,7 +80,8 @@ class _ContradictionChecker:
         document, _, expectation = placed
         condition = expectation.condition
         same = self._conditions.setdefault((type(condition), *condition), placed)
-        if same is not placed and same[0] is document:
+        is_repeated = same[0] is document and same[2].path != expectation.path
+        if is_repeated:  # else it is of a file that is included several times
             message = f"{_entry(same, placed)} states the same; leave one of them out"
             yield document.problem(message, "repeated-expectation", expectation.path)
             return
@@ -184,4 +185,6 @@ def _entry(other: Placed, placed: Placed) -> str:
     document, _, expectation = other
     position = document.position(expectation.path)
     is_near = document is placed[0]
+    if is_near and expectation.path == placed[2].path:
+        return "the entry in another include of this file"
     return f"the entry on line {position.line}" if is_near else f"the entry at {position}"

@@ -279,6 +279,8 @@ def _find_repeated(playbook: Playbook) -> Iterator[Problem]:
             place = playbook.actions[first].position
             is_near = place.file == template.part.document.file
             where = f"line {place.line}" if is_near else f"{place.file}:{place.line}"
+            if place == template.position:
+                where = "another include of this file"
             message = f"{where} has the same `{template.action.name}`; leave one of them out"
             yield _warning(template, "actionName", message, "repeated-action")
         if any("${" in part for lock in locks for part in lock.key):
