@@ -14,7 +14,7 @@ ENDPOINT = Endpoint("https://a.example:8443", KEY)
 NOW = 1_900_000_000.7
 
 
-@given(path=st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
+@given(path=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="%"), max_size=200))
 def test_a_token_names_the_raw_path_and_a_standard_library_accepts_it(path: str) -> None:
     """The audience is origin and path to the letter; PyJWT verifies signature and claims."""
     token = Signer(ENDPOINT).token(path, NOW)
@@ -27,6 +27,25 @@ def test_a_token_names_the_raw_path_and_a_standard_library_accepts_it(path: str)
         options={"verify_exp": False},
     )
     assert claims == {"aud": ENDPOINT.origin + path, "exp": int(NOW) + LIFETIME}
+
+
+@pytest.mark.parametrize(
+    ("path", "audience"),
+    [
+        ("/users/a%20b%2Bc%25/:send", "/users/a%20b%2Bc%25/:send"),
+        ("/users/a%2Fb/:send", "/users/a%2Fb/:send"),
+        ("/users/a%20b%2Fc/:send", "/users/a b%2Fc/:send"),
+        ("/users/%C3%A9%3F%2F%252F/:send", "/users/é?%2F%2F/:send"),
+    ],
+)
+def test_an_escaped_slash_beside_other_escapes_is_named_as_the_service_reads_it(
+    path: str, audience: str
+) -> None:
+    """It compares the path decoded except for `%2F` with the audience, as it is or decoded once."""
+    token = Signer(ENDPOINT).token(path, NOW)
+
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert claims["aud"] == ENDPOINT.origin + audience
 
 
 def test_the_header_is_the_one_that_pyjwt_writes() -> None:

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.emulator.json_text import (
+    DEPTH_LIMIT,
     MEMBER_LIMIT,
     JsonObject,
     JsonTextError,
-    check_json,
+    parse_json,
     parse_members,
 )
 
@@ -33,7 +34,7 @@ def test_the_members_are_those_of_the_json_module(expected: dict[str, object]) -
     members = parse_members(text)
 
     assert {name: json.loads(member.raw) for name, member in members.items()} == expected
-    check_json(text)
+    parse_json(text)
 
 
 @given(st.text(alphabet='{}[]":,ntrue0 \\') | st.text())
@@ -55,13 +56,25 @@ def test_what_json_refuses_is_refused(text: str) -> None:
 def test_invalid_json_is_refused(text: str) -> None:
     """Python's names for numbers, unbounded depth, an empty text, several values."""
     with pytest.raises(JsonTextError):
-        check_json(text)
+        parse_json(text)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"]":[', "]}")])
+def test_nesting_has_a_limit(opening: str, closing: str) -> None:
+    """64 levels, as in .NET. Brackets in strings, and those side by side, do not count."""
+    levels = DEPTH_LIMIT // opening.count("[") // (1 + opening.count("{"))
+    deepest = opening * levels + '"[[\\"{{",[],[]' + closing * levels
+
+    with pytest.raises(JsonTextError, match="64"):
+        parse_json(deepest)
+    assert parse_json(deepest.replace(",[],[]", ""))
+    assert parse_json("[" + ",".join(["{}"] * 100) + "]")
 
 
 @pytest.mark.parametrize("text", ["1" * 100_000, "-0.5E+99999", ' ["\\ud800"]\n', "null"])
 def test_unusual_json_is_accepted(text: str) -> None:
     """Numbers beyond every type, lone surrogates in escapes, whitespace around."""
-    check_json(text)
+    parse_json(text)
 
 
 def test_an_object_keeps_names_that_come_twice() -> None:

@@ -67,7 +67,7 @@ def test_there_are_at_most_a_thousand_rules(*, all_groups: bool) -> None:
 
 def test_a_revoke_overrides_a_pattern_until_it_is_granted_again() -> None:
     """The other groups of the pattern stay allowed."""
-    rules = PermissionRules(patterns=(compile_pattern("room.*"),))
+    rules = PermissionRules(patterns=[compile_pattern("room.*")])
     assert rules.check("room.1")
 
     rules.revoke("room.1")
@@ -80,7 +80,7 @@ def test_a_revoke_overrides_a_pattern_until_it_is_granted_again() -> None:
 
 def test_grants_and_denials_count_together() -> None:
     """With patterns a connection can have both; there are still at most a thousand."""
-    rules = PermissionRules(patterns=(compile_pattern("room.*"),))
+    rules = PermissionRules(patterns=[compile_pattern("room.*")])
     for number in range(RULE_LIMIT // 2):
         rules.revoke(f"room.{number}")
         rules.grant(f"{number}")
@@ -97,7 +97,7 @@ def test_grants_and_denials_count_together() -> None:
 @given(st.lists(st.tuples(st.sampled_from(["grant", "revoke"]), st.sampled_from("abc"))))
 def test_the_last_change_of_a_group_decides(changes: list[tuple[str, str]]) -> None:
     """With any earlier changes and roles."""
-    rules = PermissionRules(patterns=(compile_pattern("a*"),), allowed={"b"})
+    rules = PermissionRules(patterns=[compile_pattern("a*")], allowed={"b"})
     expected = {"a": True, "b": True, "c": False}
     for change, group in changes:
         getattr(rules, change)(group)
@@ -176,26 +176,77 @@ def test_roles_add_up() -> None:
 
 
 def test_the_number_of_patterns_is_limited() -> None:
-    """An eleventh is ignored; patterns without wildcards do not count."""
-    roles = [f"webpubsub.sendToGroups.{letter}*" for letter in "abcdefghijk"]
+    """A tenth is ignored, in sorted order; patterns without wildcards do not count."""
+    roles = [f"webpubsub.sendToGroups.{letter}*" for letter in "jihgfedcba"]
     literal = ["webpubsub.sendToGroups.zz"]
 
-    assert allowed(roles, SEND, "j1")
-    assert not allowed(roles, SEND, "k1")
+    assert allowed(roles, SEND, "a1")
+    assert allowed(roles, SEND, "i1")
+    assert not allowed(roles, SEND, "j1")
     assert allowed([*roles, *literal], SEND, "zz")
     assert len(rules_from_roles(roles)[SEND].patterns) == PATTERN_LIMIT
 
 
+def test_repeated_patterns_count() -> None:
+    """Nine times the same one leave no room for another one."""
+    roles = ["webpubsub.sendToGroups.a*"] * PATTERN_LIMIT
+
+    assert allowed([*roles[1:], "webpubsub.sendToGroups.b*"], SEND, "b1")
+    assert not allowed([*roles, "webpubsub.sendToGroups.b*"], SEND, "b1")
+
+
+@pytest.mark.parametrize("stars", ["**", "*****"])
+def test_a_pattern_for_everything_is_not_counted(stars: str) -> None:
+    """It is the role for every group, and forgets the patterns before it."""
+    roles = [f"webpubsub.sendToGroups.{letter}*" for letter in "!#$%&'()+,"]
+
+    rules = rules_from_roles([*roles, f"webpubsub.sendToGroups.{stars}"])[SEND]
+
+    assert rules.all_groups
+    assert rules.check("any.group")
+    assert [pattern.text for pattern in rules.patterns] == ["+*", ",*"]
+
+
 def test_the_number_of_groups_is_limited() -> None:
-    """One more role is ignored, and one more group cannot be granted."""
-    roles = [f"webpubsub.sendToGroup.{number}" for number in range(RULE_LIMIT + 1)]
+    """One more role is ignored, in sorted order, and one more group cannot be granted."""
+    roles = [f"webpubsub.sendToGroup.{number:04}" for number in range(RULE_LIMIT, -1, -1)]
 
     rules = rules_from_roles(roles)[SEND]
 
-    assert rules.check(f"{RULE_LIMIT - 1}")
-    assert not rules.check(f"{RULE_LIMIT}")
+    assert rules.check("0000")
+    assert not rules.check(f"{RULE_LIMIT:04}")
     with pytest.raises(TooManyRulesError):
         rules.grant("more")
+
+
+def test_a_pattern_without_wildcards_may_exceed_the_limit_of_groups() -> None:
+    """Then even a change that adds nothing is refused, until one is taken away."""
+    roles = [f"webpubsub.sendToGroup.{number}" for number in range(RULE_LIMIT)]
+    rules = rules_from_roles([*roles, "webpubsub.sendToGroups.extra"])[SEND]
+    assert rules.check("extra")
+
+    with pytest.raises(TooManyRulesError):
+        rules.grant("0")
+    with pytest.raises(TooManyRulesError):
+        rules.revoke("absent")
+    rules.revoke("extra")
+    rules.grant("0")
+
+    assert rules.check("0")
+    assert not rules.check("extra")
+
+
+def test_a_pattern_takes_the_place_of_the_groups_that_it_matches() -> None:
+    """So a revocation of such a group is a denial, and there is room for others."""
+    roles = [f"webpubsub.sendToGroup.room{number}" for number in range(RULE_LIMIT)]
+    rules = rules_from_roles([*roles, "webpubsub.sendToGroups.room*"])[SEND]
+
+    rules.grant("other")
+    rules.revoke("room0")
+
+    assert rules.allowed == {"other"}
+    assert not rules.check("room0")
+    assert rules.check("room1")
 
 
 def test_each_connection_has_its_own_rules() -> None:

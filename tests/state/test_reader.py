@@ -134,6 +134,29 @@ async def test_requests_are_those_of_the_rest_api(
     assert all("\r\nAuthorization: Bearer ey" in head for head in service.heads)
 
 
+@pytest.mark.parametrize(
+    ("group", "name_in_service"),
+    [("a%20b", "a%20b"), ("a+b c", "a+b c"), ("a b/c", "a b%2Fc"), (EVIL, EVIL)],
+)
+async def test_pages_of_a_group_whose_links_have_another_path(
+    emulator: Emulator,
+    reader_of: Callable[..., Any],
+    null_client: Any,
+    group: str,
+    name_in_service: str,
+) -> None:
+    """The service encodes it in its own way, which is another group or no audience of a token."""
+    names = [f"c{number:03}" for number in range(201)]
+    for name in names:
+        emulator.attach("chat", null_client, connection_id=name, groups=[name_in_service])
+    endpoint = parse_connection_string(emulator.connection_string, "X")
+
+    async with reader_of(endpoint) as reader:
+        members = await reader.members(group)
+
+    assert [member.connection_id for member in members] == names
+
+
 async def test_pages_use_only_the_query_of_a_link(
     service: Any, reader_of: Callable[..., Any]
 ) -> None:

@@ -47,8 +47,8 @@ BAD_FILTER = (
 )
 BAD_GROUP = "Invalid group name. Valid group name should be in between 1 and 1024 characters long."
 CLOSED = "Application server closed the connection."
-RED = "red team?#%%2Fé"
-"""The group `red team?#%/é`, as a path that holds a `/` names it."""
+RED = "red%2Fteam"
+"""The group `red/team`, as a path that holds a `/` names it."""
 
 UNKNOWN = {
     "sendToAll, nobody": 202,
@@ -100,7 +100,7 @@ KNOWN = {
     "group.addConnection": 200,
     "groupExists": [200, True],
     "addConnectionsToGroups": 200,
-    "pages": [["ada b%c+d?/é"], ["bob"]],
+    "pages": [["ada b%c+d#é"], ["bob"]],
     "sendToAll": 202,
     "sendToAll, filter": 202,
     "sendToAll, group filter": 202,

@@ -5,6 +5,7 @@ import json
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 from jwt.algorithms import HMACAlgorithm
 from jwt.exceptions import InvalidKeyError
@@ -59,11 +60,15 @@ class Signer:
     def token(self, path: str, now: float) -> str:
         """Sign the token for one path.
 
-        The audience is origin and raw path, without query: the form that the service accepts
-        for every name in a path.
+        The audience is origin and path, without query. The service decodes the path except for
+        `%2F`, and accepts that, or what becomes it when all escapes are decoded once. The raw path
+        does, unless it has a `%2F` beside other escapes.
 
-        Source: "Authenticate via Microsoft Entra token or access key" in the REST reference.
+        Source: "Authenticate via Microsoft Entra token or access key" in the REST reference, and
+        the tests of Microsoft's emulator.
         """
+        if _SLASH in path:
+            path = unquote(path.replace(_SLASH, "%252F"))
         audience = _json_string(self._origin + path)
         return self._sign(f'{{"aud":{audience},"exp":{int(now) + LIFETIME}}}')
 
@@ -76,6 +81,8 @@ class Signer:
         signature.update(payload)
         return (self._header + payload + b"." + _segment(signature.digest())).decode("ascii")
 
+
+_SLASH = "%2F"
 
 _json_string = json.encoder.encode_basestring_ascii
 

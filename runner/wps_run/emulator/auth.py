@@ -4,7 +4,9 @@ The caller passes the time, in seconds since the epoch, so that this module need
 
 Sources: RFC 7515, RFC 7518 section 3.2, and what the service accepts: HS256 with the access key as
 UTF-8 text, `exp` required, five minutes of leeway, and an audience that is the request's URL or a
-longer URL after a `/` or `?`. The scheme and the query are not compared.
+longer URL after a `/` or `?`. The scheme and the query are not compared. The service compares the
+path as it reads it, decoded except for `%2F`, with the audience as it is and decoded once. So the
+raw path is no audience for some names that mix escapes, such as `a%20b%2Fc`; the path as read is.
 
 PyJWT issues tokens, but takes about five times as long as this module to verify one. Most requests
 carry a new token, and a rehearsal runs the emulator and the executor on one event loop.
@@ -18,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 import jwt
 
@@ -125,6 +127,7 @@ class TokenVerifier:
         issued = int(now)
         claims: dict[str, object] = {
             "aud": parameters.audience,
+            "nbf": issued,
             "iat": issued,
             "exp": issued + parameters.lifetime,
         }
@@ -158,8 +161,9 @@ class TokenVerifier:
         return ClientClaims(user_id, _strings(claims, "role"), groups, claims)
 
     def issue_reconnection_token(self, hub: str, connection_id: str, now: float) -> str:
-        expires = int(now) + RECONNECTION_LIFETIME
-        claims = {"aud": _reconnection_audience(hub, connection_id), "exp": expires}
+        issued = int(now)
+        audience = _reconnection_audience(hub, connection_id)
+        claims = {"aud": audience, "nbf": issued, "exp": issued + RECONNECTION_LIFETIME}
         return jwt.encode(claims, self._key, algorithm="HS256")
 
     def verify_reconnection_token(
@@ -260,22 +264,21 @@ def _strings(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def _matches_url(audience: str, host: str, path: str) -> bool:
-    """Whether an audience is for this URL, encoded or decoded."""
-    path = path.removesuffix("/")
-    if _is_prefix(host, path, audience):
-        return True
-    decoded = decode_path(path)
-    return any(_is_prefix(host, decoded, form) for form in (audience, unquote(audience)))
+    """Whether an audience is for a raw path: as it is, or decoded once, as a form is."""
+    decoded = decode_path(path).removesuffix("/")
+    return _covers(audience, host, decoded) or _covers(unquote_plus(audience), host, decoded)
 
 
-def _is_prefix(host: str, path: str, audience: str) -> bool:
-    """Whether the URL of a host and a path is an audience or a prefix of it at `/` or `?`."""
+def _covers(audience: str, host: str, path: str) -> bool:
+    """Whether an audience is the URL of a host and a decoded path, or continues it at `/` or `?`.
+
+    The query begins at the first `?`, even if the path has one, too.
+    """
     scheme, _, rest = audience.partition("://")
     if scheme.lower() not in _SCHEMES or rest[: len(host)].lower() != host.lower():
         return False
-    audience_path = rest[len(host) :]
-    following = audience_path[len(path) : len(path) + 1]
-    return audience_path.startswith(path) and following in {"", "/", "?"}
+    url_path = rest[len(host) :]
+    return url_path.startswith(path + "/") or path in {url_path, url_path.partition("?")[0]}
 
 
 def _matches_hub(audience: str, host: str, hub: str) -> bool:

@@ -1,11 +1,11 @@
-"""Checks JSON, and parses it while keeping the exact source text of an object's values.
+"""Parses JSON as the service does, and keeps the exact source text of an object's values.
 
-Python's own scanner does the work. It refuses nesting that is deeper than its stack allows.
+Python's own scanner does the work. As in .NET, NaN and more than `DEPTH_LIMIT` levels are refused.
 """
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +13,11 @@ _T = TypeVar("_T")
 
 MEMBER_LIMIT = 1_000
 """The most members of an object. Clients need far fewer; a million would block the event loop."""
+
+DEPTH_LIMIT = 64
+"""The most arrays and objects that may be nested in each other."""
+
+_TOO_DEEP = f"nested more than {DEPTH_LIMIT} levels deep"
 
 _WHITESPACE = re.compile(r"[ \t\n\r]*")
 
@@ -25,6 +30,9 @@ class JsonObject(tuple[tuple[str, object], ...]):
     """The names and values of an object in their order, duplicate names included."""
 
     __slots__ = ()
+
+
+_CONTAINERS = frozenset({list, JsonObject})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +52,23 @@ def parse_members(text: str) -> dict[str, Member]:
     """Parse the members of an object; of those with the same name the last counts.
 
     Raises:
-        JsonTextError: The text is not JSON, not an object, or has too many members.
+        JsonTextError: The text is not JSON, not an object, nested too deeply, or has too many
+            members.
     """
-    return _parse(_members, text)
+    members = _parse(_members, text)
+    _check_depth(text, (member.value for member in members.values()), DEPTH_LIMIT - 1)
+    return members
 
 
-def check_json(text: str) -> None:
-    """Raise JsonTextError unless the text is JSON, as the service checks it: NaN is refused."""
-    _parse(_check, text)
+def parse_json(text: str) -> object:
+    """Parse a value: an object is a `JsonObject`, a number only its length.
+
+    Raises:
+        JsonTextError: The text is not JSON, or nested too deeply.
+    """
+    value = _parse(_value, text)
+    _check_depth(text, (value,), DEPTH_LIMIT)
+    return value
 
 
 def _members(text: str) -> dict[str, Member]:
@@ -73,9 +90,11 @@ def _members(text: str) -> dict[str, Member]:
     raise JsonTextError(f"more than {MEMBER_LIMIT} members")
 
 
-def _check(text: str) -> None:
-    _, end = _DECODER.raw_decode(text, _skip_whitespace(text, 0))
+def _value(text: str) -> object:
+    value: object
+    value, end = _DECODER.raw_decode(text, _skip_whitespace(text, 0))
     _check_end(text, end)
+    return value
 
 
 def _skip_token(text: str, position: int, token: str) -> int:
@@ -106,9 +125,23 @@ def _parse(parser: Callable[[str], _T], text: str) -> _T:
     try:
         return parser(text)
     except RecursionError:
-        raise JsonTextError("nested too deeply") from None
+        raise JsonTextError(_TOO_DEEP) from None
     except ValueError as error:
         raise JsonTextError(str(error)) from None
+
+
+def _check_depth(text: str, values: Iterable[object], limit: int) -> None:
+    """Raise JsonTextError if the values in a text are nested deeper than the limit."""
+    if text.count("[") + text.count("{") <= limit:
+        return
+    level = [value for value in values if type(value) in _CONTAINERS]
+    for _ in range(limit):
+        lists = [child for parent in level if type(parent) is list for child in parent]
+        objects = [child for parent in level if type(parent) is JsonObject for _, child in parent]
+        level = [child for child in lists + objects if type(child) in _CONTAINERS]
+        if not level:
+            return
+    raise JsonTextError(_TOO_DEEP)
 
 
 def _refuse_constant(constant: str) -> None:

@@ -5,13 +5,14 @@ client's roles until the next grant. There are at most 1000 such literal rules.
 
 The roles are `webpubsub.joinLeaveGroup` and `webpubsub.sendToGroup`, for every group, `….{group}`
 for one, and `webpubsub.joinLeaveGroups.{pattern}`, `webpubsub.sendToGroups.{pattern}`. Unknown
-roles, and those above a limit, are ignored, as Microsoft's emulator does.
+roles, and those above a limit, are ignored. Source of the limits: Microsoft's emulator.
 
 Source of the patterns: the service's documentation of wildcard roles. `*` matches any characters
 except a dot, `**` any characters, `?` one character except a dot; `\` escapes `*`, `?` and `\`.
 """
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -20,8 +21,8 @@ from wps_run.emulator.names import Permission, is_group_name, utf16_units
 RULE_LIMIT = 1000
 """The maximum number of groups in one connection's rules for one permission."""
 
-PATTERN_LIMIT = 10
-"""The maximum number of patterns of one connection for one permission."""
+PATTERN_LIMIT = 9
+"""The maximum number of patterns of one connection for one permission; repeated ones count."""
 
 PATTERN_LENGTH_LIMIT = 1024
 """The maximum length of a pattern, in UTF-16 units."""
@@ -53,10 +54,12 @@ class Pattern:
     Attributes:
         text: The source text.
         literal: The only name it matches when it has no wildcard, or None.
+        matches_all: Whether it is a run of two or more stars.
     """
 
     text: str
     literal: str | None
+    matches_all: bool
     _positions: dict[str | _Wildcard, int]
     _ones: int
     _segments: int
@@ -100,6 +103,7 @@ def compile_pattern(text: str) -> Pattern:
     return Pattern(
         text,
         _literal(tokens),
+        tokens == (_Wildcard.ANY,),
         positions,
         positions.get(_Wildcard.ONE, 0),
         positions.get(_Wildcard.SEGMENT, 0),
@@ -166,7 +170,7 @@ class PermissionRules:
     """
 
     all_groups: bool = False
-    patterns: tuple[Pattern, ...] = ()
+    patterns: list[Pattern] = field(default_factory=list)
     allowed: set[str] = field(default_factory=set)
     denied: set[str] = field(default_factory=set)
 
@@ -175,23 +179,46 @@ class PermissionRules:
 
     def grant(self, group: str) -> None:
         """Give the permission. Raises TooManyRulesError."""
-        self.denied.discard(group)
-        if not self._is_in_roles(group):
-            self._add(self.allowed, group)
+        self._change(group, self.allowed, self.denied, is_rule_needed=not self._is_in_roles(group))
 
     def revoke(self, group: str) -> None:
         """Deny the permission. Raises TooManyRulesError."""
-        self.allowed.discard(group)
-        if self._is_in_roles(group):
-            self._add(self.denied, group)
+        self._change(group, self.denied, self.allowed, is_rule_needed=self._is_in_roles(group))
+
+    def grant_all(self) -> None:
+        """Give the permission for every group, and forget all other rules."""
+        self.all_groups = True
+        self.patterns.clear()
+        self.allowed.clear()
+        self.denied.clear()
+
+    def grant_pattern(self, pattern: Pattern) -> None:
+        """Give the permission for the groups of a pattern. Above the limit it is ignored.
+
+        A pattern without wildcards is one more group, even above `RULE_LIMIT`.
+        """
+        if pattern.literal is not None:
+            if not self.check(pattern.literal):
+                self.allowed.add(pattern.literal)
+        elif pattern.matches_all:
+            self.grant_all()
+        elif len(self.patterns) < PATTERN_LIMIT:
+            self.patterns.append(pattern)
+            self.allowed -= {group for group in self.allowed if pattern.matches(group)}
 
     def _is_in_roles(self, group: str) -> bool:
         return self.all_groups or any(pattern.matches(group) for pattern in self.patterns)
 
-    def _add(self, rules: set[str], group: str) -> None:
-        if group not in rules and len(self.allowed) + len(self.denied) >= RULE_LIMIT:
+    def _change(
+        self, group: str, rules: set[str], opposite: set[str], *, is_rule_needed: bool
+    ) -> None:
+        """Add a rule, or remove the opposite one, unless there are then too many."""
+        added = {group} - rules if is_rule_needed else set[str]()
+        removed = {group} & opposite
+        if len(rules) + len(opposite) + len(added) - len(removed) > RULE_LIMIT:
             raise TooManyRulesError
-        rules.add(group)
+        rules |= added
+        opposite -= removed
 
 
 def rules_from_roles(roles: Collection[str]) -> dict[Permission, PermissionRules]:
@@ -204,24 +231,16 @@ def rules_from_roles(roles: Collection[str]) -> dict[Permission, PermissionRules
 
 
 def _rules(role_name: str, roles: Collection[str]) -> PermissionRules:
-    patterns = [pattern for role in roles if (pattern := _pattern(role_name, role))]
-    wildcards = tuple(pattern for pattern in patterns if pattern.literal is None)
-    literals = [pattern.literal for pattern in patterns if pattern.literal is not None]
-    rules = PermissionRules(all_groups=role_name in roles, patterns=wildcards[:PATTERN_LIMIT])
-    prefix = f"{role_name}."
-    names = [role.removeprefix(prefix) for role in roles if role.startswith(prefix)]
-    groups = [
-        group for group in (*names, *literals) if is_group_name(group) and not rules.check(group)
-    ]
-    rules.allowed = set(list(dict.fromkeys(groups))[:RULE_LIMIT])
+    """Apply the roles in the service's order, sorted: it decides which are above a limit."""
+    rules = PermissionRules()
+    one_group, pattern = f"{role_name}.", f"{role_name}s."
+    for role in sorted(roles):
+        if role == role_name:
+            rules.grant_all()
+        elif role.startswith(one_group) and is_group_name(group := role.removeprefix(one_group)):
+            with suppress(TooManyRulesError):
+                rules.grant(group)
+        elif role.startswith(pattern):
+            with suppress(PatternError):
+                rules.grant_pattern(compile_pattern(role.removeprefix(pattern)))
     return rules
-
-
-def _pattern(role_name: str, role: str) -> Pattern | None:
-    prefix = f"{role_name}s."
-    if not role.startswith(prefix):
-        return None
-    try:
-        return compile_pattern(role.removeprefix(prefix))
-    except PatternError:
-        return None

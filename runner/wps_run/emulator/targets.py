@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
-from urllib.parse import unquote_plus, unquote_to_bytes
+from urllib.parse import quote, unquote_plus, unquote_to_bytes
 
 API_VERSION = "api-version"
 """The query parameter for the version of the API."""
@@ -17,6 +17,12 @@ API_VERSION = "api-version"
 API_VERSIONS = ("2021-10-01", "2022-11-01", "2023-07-01", "2024-01-01", "2024-12-01")
 """The published versions, oldest first. The emulator treats all like the newest."""
 
+_PATH_CHARACTERS = "/:@!$&'()*+,;=~%"
+"""What a path may hold besides letters, digits, `_`, `.` and `-`."""
+
+_NO_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+_DECIMAL = re.compile("([+-]?)0*([0-9]{1,10})", re.ASCII)
+_HEXADECIMAL = re.compile("(?:#|0x|&h)(?:0x)?0*([0-9a-f]{1,8})", re.ASCII | re.IGNORECASE)
 _SLASH = re.compile(r"%(?=2[Ff])")
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 _SECRET = re.compile(r"\b(access_token|awps_reconnection_token|key)=[^&]*", re.IGNORECASE)
@@ -88,9 +94,33 @@ def decode_path(path: str) -> str:
     return _NOT_UTF8.sub(lambda match: f"%{ord(match[0]) - 0xDC00:02X}", text)
 
 
+def encode_path(path: str) -> str:
+    """Encode a decoded path as the service does: what looks like an escape is left as it is.
+
+    So the name `a%20b`, which is sent as `a%2520b`, becomes the name `a b`.
+    """
+    return quote(_NO_ESCAPE.sub("%25", path), safe=_PATH_CHARACTERS)
+
+
 def split_path(path: str) -> list[str]:
     """Split a decoded path into segments; one trailing slash is ignored."""
     return path.removesuffix("/").split("/")[1:]
+
+
+def parse_integer(text: str) -> int | None:
+    """Parse the number in a query as .NET's converters of integers do.
+
+    It has spaces around it, a sign and leading zeros, or is hexadecimal: `0x1F`, `#1F` or `&h1F`.
+
+    Returns:
+        None for another text, and for more than ten digits, which exceed the limit of each
+        parameter.
+    """
+    text = text.strip()
+    if match := _HEXADECIMAL.fullmatch(text):
+        return int(match[1], 16)
+    match = _DECIMAL.fullmatch(text)
+    return int(match[1] + match[2]) if match else None
 
 
 def check_api_version(query: Query) -> VersionCheck:

@@ -126,12 +126,15 @@ def test_a_mebibyte_is_allowed(length: int) -> None:
         ('{"groups":["a","a"],"filter":null}', (("a",), "")),
         ('{"groups":["a"],"filter":""}', (("a",), "")),
         ('{"groups":["a/b 你好"],"filter":"true","x":1}', (("a/b 你好",), "true")),
+        ('{"GROUPS":["a"],"Filter":"true"}', (("a",), "true")),
+        ('{"filter":"x","FILTER":"y","filter":"z","groups":["a"]}', (("a",), "z")),
+        ('{"groups":["a"],"x":' + "[" * 63 + "]" * 63 + "}", (("a",), "")),
     ],
 )
 def test_a_bulk_change_has_groups_and_an_optional_filter(
     text: str, request_: tuple[tuple[str, ...], str]
 ) -> None:
-    """No filter, null and an empty one are the same."""
+    """No filter, null and an empty one are the same; names of members have no case."""
     assert read_groups(Body("application/json; charset=utf-8", text.encode())) == request_
 
 
@@ -159,6 +162,9 @@ def test_a_bulk_change_has_groups_and_an_optional_filter(
         '{"groups":["room"],"filter":0}',
         '{"groups":["room"],"filter":[]}',
         '{"groups":["room"],"filter":false}',
+        '{"groups":["room"],"FILTER":false}',
+        '{"groups":["room"],"x":NaN}',
+        '{"groups":["room"],"x":' + "[" * 64 + "]" * 64 + "}",
         "[" * 100_000,
     ],
 )
@@ -182,11 +188,21 @@ def test_metadata_names_are_lower_case_without_the_prefix() -> None:
     assert metadata_from_headers(headers) == {"trace-id": "A b"}
 
 
-def test_a_repeated_metadata_header_is_joined_by_a_comma() -> None:
-    """In any case."""
-    headers = [("x-webpubsub-metadata-k", "1"), ("X-WEBPUBSUB-METADATA-K", "2")]
+@pytest.mark.parametrize(
+    ("values", "value"),
+    [
+        (["1", "2"], "2"),
+        (["first, last"], "last"),
+        (["1,2", " 3 , 4\t"], "4"),
+        (["1", ""], ""),
+        (["1,"], ""),
+    ],
+)
+def test_the_last_value_of_a_metadata_header_counts(values: list[str], value: str) -> None:
+    """Whether it is in a list or in a header of its own."""
+    names = ["x-webpubsub-metadata-k", "X-WEBPUBSUB-METADATA-K"]
 
-    assert metadata_from_headers(headers) == {"k": "1,2"}
+    assert metadata_from_headers(zip(names, values, strict=False)) == {"k": value}
 
 
 FULL_VALUES = METADATA_LIMIT // METADATA_VALUE_LIMIT - 1

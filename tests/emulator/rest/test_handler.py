@@ -249,6 +249,21 @@ async def test_a_body_without_a_length_is_400(
     assert b"Invalid Content-Length header." in reply
 
 
+async def test_a_wrong_filter_or_ttl_is_told_before_a_body_without_a_length(
+    emulator: Emulator, call: Any
+) -> None:
+    """A body, its length and its type are looked at last."""
+    for query, message in (("filter=x", b"Invalid syntax"), ("messageTtlSeconds=x", b"messageTtl")):
+        request = _request(call, f"{SEND}?{query}", "Transfer-Encoding: chunked")
+
+        reply = await exchange_bytes(emulator, request + b"1\r\nx\r\n0\r\n\r\n")
+
+        assert reply.startswith(b"HTTP/1.1 400 ")
+        assert message in reply
+    response = await call("POST", f"{SEND}?filter=x", b"x", Content_Type="text/html")
+    assert response.status == 400
+
+
 async def test_a_close_needs_no_length(emulator: Emulator, call: Any) -> None:
     """It has no body."""
     reply = await exchange_bytes(

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import jwt
 import pytest
@@ -178,7 +178,7 @@ async def test_a_message_has_its_type_and_its_origin(
 
 
 @pytest.mark.parametrize(
-    "ttl", ["-1", "301", "x", "1.5", "%C2%B2", "9" * 5000, "1_0", "1&messageTtlSeconds=1"]
+    "ttl", ["-1", "301", "x", "1.5", "%C2%B2", "9" * 5000, "1_0", "0x12D", "1e2", "0x", "+-1"]
 )
 @pytest.mark.parametrize("target", ["", "/groups/g", "/users/u", "/connections/c"])
 async def test_a_ttl_is_0_to_300_seconds(call: Any, target: str, ttl: str) -> None:
@@ -189,9 +189,16 @@ async def test_a_ttl_is_0_to_300_seconds(call: Any, target: str, ttl: str) -> No
     assert json.loads(response.body)["target"] == "Request"
 
 
-@pytest.mark.parametrize("ttl", ["0", "300", "%2B7", "007", "%207%20", "0" * 5000 + "7", ""])
+@pytest.mark.parametrize(
+    "ttl",
+    [
+        *("0", "-0", "300", "%2B7", "007", "%207%20", "0" * 5000 + "7"),
+        *("0x12c", "0X1", "%23ff", "%26H1"),
+        *("", "%20", "1&messageTtlSeconds=x"),
+    ],
+)
 async def test_a_ttl_is_parsed_as_dotnet_parses_numbers(call: Any, ttl: str) -> None:
-    """With a sign, leading zeros, or spaces around it; an empty one is ignored."""
+    """With a sign, zeros, spaces, or hexadecimal; a blank one is ignored, the first one counts."""
     response = await call("POST", f"/api/hubs/chat/:send?messageTtlSeconds={ttl}", b"x")
 
     assert response.status == 202
@@ -220,6 +227,34 @@ async def test_an_empty_message(call: Any, content_type: str | None, status: int
     response = await call("POST", "/api/hubs/chat/:send", b"", Content_Type=content_type)
 
     assert response.status == status
+
+
+async def test_metadata_of_a_send(
+    emulator: Emulator, call: Any, make_client: Callable[[], Any]
+) -> None:
+    """The last value of a header counts."""
+    client = make_client()
+    emulator.attach("chat", client)
+
+    await call("POST", "/api/hubs/chat/:send", b"x", X_WebPubSub_Metadata_Trace="first, last")
+
+    assert [message.metadata for message in client.received] == [{"trace": "last"}]
+
+
+async def test_the_names_of_a_bulk_change_have_no_case(
+    emulator: Emulator, call: Any, make_client: Callable[[], Any]
+) -> None:
+    """A filter that is overlooked would select everybody."""
+    for name in "ab":
+        emulator.attach("chat", make_client(), user_id=name, connection_id=name)
+    body = b'{"Groups":["g"],"FILTER":"userId eq \'a\'"}'
+
+    response = await call(
+        "POST", "/api/hubs/chat/:addToGroups", body, Content_Type="application/json"
+    )
+
+    assert response.status == 200
+    assert list(emulator.hubs["chat"].groups["g"]) == ["a"]
 
 
 async def test_a_wrong_filter_of_a_send_is_a_plain_error(call: Any) -> None:
@@ -335,6 +370,71 @@ async def test_the_next_link_leads_to_the_next_page(
         target = link.removeprefix(emulator.endpoint.origin)
 
     assert pages == [["c0", "c1"], ["c2", "c3"], ["c4"]]
+
+
+@pytest.mark.parametrize(
+    ("segment", "linked"),
+    [
+        ("room%2Fpart", "room%2Fpart"),
+        ("room%2fpart", "room%2fpart"),
+        ("room%252Fpart", "room%2Fpart"),
+        ("a%2Bb", "a+b"),
+        ("a%20%E4%BD%A0%3F%23%25", "a%20%E4%BD%A0%3F%23%25"),
+        ("a%28b%29%5B%40%7E", "a(b)%5B@~"),
+    ],
+)
+async def test_a_link_has_the_path_as_the_service_encodes_it(
+    emulator: Emulator, call: Any, make_client: Callable[[], Any], segment: str, linked: str
+) -> None:
+    """Not as the client sent it, yet it leads to the same group, with an audience that fits."""
+    group = unquote(segment.replace("%2F", "%252F").replace("%2f", "%252f"))
+    for number in range(3):
+        emulator.attach("chat", make_client(), connection_id=f"c{number}", groups=[group])
+    path = "/api/hubs/chat/groups/{}/connections"
+    audience = emulator.endpoint.origin + path.format(group)
+    target, listed = f"{path.format(segment)}?maxpagesize=1&api-version=2021-10-01", list[str]()
+
+    while target:
+        token = call.token("", aud=audience)
+        response = await call("GET", target, Authorization=f"Bearer {token}")
+        page = json.loads(response.body)
+        listed += [member["connectionId"] for member in page["value"]]
+        link = page["nextLink"] or ""
+        assert not link or link.startswith(
+            f"{emulator.endpoint.origin}{path.format(linked)}?api-version=2024-12-01&"
+        )
+        target = link.removeprefix(emulator.endpoint.origin)
+
+    assert listed == ["c0", "c1", "c2"]
+
+
+async def test_a_link_for_a_name_that_looks_escaped_leads_to_another_group(
+    emulator: Emulator, call: Any, make_client: Callable[[], Any]
+) -> None:
+    """Whose continuation token it does not have."""
+    for name in "ab":
+        emulator.attach("chat", make_client(), connection_id=name, groups=["a%20b"])
+
+    page = json.loads(
+        (await call("GET", "/api/hubs/chat/groups/a%2520b/connections?maxpagesize=1")).body
+    )
+    target = page["nextLink"].removeprefix(emulator.endpoint.origin)
+
+    assert target.startswith("/api/hubs/chat/groups/a%20b/connections?")
+    assert (await call("GET", target)).status == 400
+
+
+@pytest.mark.parametrize("query", ["maxpagesize=%2B2", "maxpagesize=%202", "top=0x2", "top=%232"])
+async def test_numbers_of_a_list_are_parsed_as_dotnet_parses_them(
+    emulator: Emulator, call: Any, make_client: Callable[[], Any], query: str
+) -> None:
+    """With a sign, spaces, or hexadecimal."""
+    for name in "abc":
+        emulator.attach("chat", make_client(), connection_id=name, groups=["g"])
+
+    response = await call("GET", f"/api/hubs/chat/groups/g/connections?{query}")
+
+    assert [member["connectionId"] for member in json.loads(response.body)["value"]] == ["a", "b"]
 
 
 async def test_a_link_keeps_the_host_of_the_client(
@@ -476,6 +576,9 @@ async def test_client_tokens_for_entra_callers(
         ("minutesToExpire=0", 400),
         ("minutesToExpire=2147483648", 400),
         ("minutesToExpire=2147483647", 200),
+        ("minutesToExpire=0x10", 200),
+        ("minutesToExpire=", 400),
+        ("clientType=", 400),
         ("clientType=default", 200),
         ("clientType=socket", 400),
         ("clientType=MQTT", 200),

@@ -147,6 +147,7 @@ async def test_a_broken_handshake_is_400(connector: Any, headers: dict[str, str]
         ({"webpubsub_group": ["g", " "]}, ""),
         ({"webpubsub_group": "x" * 1025}, ""),
         ({}, "webpubsub_mode=other"),
+        ({}, "webpubsub_mode="),
         ({}, "webpubsub_mode=sendToGroup"),
         ({}, "webpubsub_mode=sendToGroup&group=%20"),
         ({}, "webpubsub_mode=sendToGroup&group=g&noEcho=2"),
@@ -155,8 +156,11 @@ async def test_a_broken_handshake_is_400(connector: Any, headers: dict[str, str]
 async def test_invalid_groups_and_modes_are_400(
     connector: Any, claims: dict[str, Any], query: str
 ) -> None:
-    """Before the upgrade."""
-    assert (await connector.refused_upgrade(connector.target(query=query, **claims)))[0] == 400
+    """Before the upgrade, also for a client that offers a subprotocol."""
+    target = connector.target(query=query, **claims)
+
+    assert (await connector.refused_upgrade(target))[0] == 400
+    assert (await connector.refused_upgrade(target, Sec_WebSocket_Protocol=JSON))[0] == 400
 
 
 async def test_the_first_supported_subprotocol_is_negotiated(
@@ -226,6 +230,19 @@ async def test_groups_and_messages(connector: Any, call: Any) -> None:
     assert (await ada.request(type="leaveGroup", group="g", ackId=2))["ackId"] == 2
     await call("POST", f"{CHAT}/groups/g/:send", b"missed")
     assert await ada.request(type="ping") == {"type": "pong"}
+
+
+@pytest.mark.parametrize("protocol", [JSON, RELIABLE])
+async def test_a_client_receives_its_own_message_before_the_ack(
+    connector: Any, protocol: str
+) -> None:
+    """The effect of a request comes first."""
+    peer, _ = await connector.open_connected(protocol, role=JOIN_AND_SEND, webpubsub_group="g")
+
+    for ack_id in (1, 2):
+        echo = await peer.request(type="sendToGroup", group="g", data=ack_id, ackId=ack_id)
+        assert (echo["type"], echo["data"]) == ("message", ack_id)
+        assert await peer.receive() == {"type": "ack", "ackId": ack_id, "success": True}
 
 
 async def test_permissions_change_at_once(connector: Any, call: Any) -> None:

@@ -72,6 +72,18 @@ VALID: list[tuple[str, ClientRequest]] = [
         '{"type":"sendToGroup","group":"g","metadata":{"k":"v"}}',
         SendToGroup("g", b"", DataType.TEXT, metadata={"k": "v"}),
     ),
+    (
+        '{"type":"sendToGroup","group":"g","metadata":{}}',
+        SendToGroup("g", b"", DataType.TEXT),
+    ),
+    (
+        '{"type":"sendToGroup","group":"g","data":' + "[" * 63 + "]" * 63 + "}",
+        SendToGroup("g", b"[" * 63 + b"]" * 63, DataType.JSON),
+    ),
+    (
+        send(data=" AP\n8=\t", dataType="binary"),
+        SendToGroup("g", b"\x00\xff", DataType.BINARY),
+    ),
     ('{"type":"ping","type":"joinGroup","group":"a","group":"b"}', JoinGroup("b")),
     ('{"\\u0074ype":"\\u0070ing"}', Ping()),
 ]
@@ -121,7 +133,8 @@ INVALID = [
     json.dumps({"type": "event", "event": "e" * 129, "data": 1}),
     '{"type":"event","event":"e"}',
     '{"type":"sendToGroup","group":"g"}',
-    '{"type":"sendToGroup","group":"g","metadata":{}}',
+    '{"type":"sendToGroup","group":"g","metadata":null}',
+    '{"type":"sendToGroup","group":"g","data":' + "[" * 64 + "]" * 64 + "}",
     send(data=None),
     send(dataType="text"),
     send(dataType="text", data="\ud800"),

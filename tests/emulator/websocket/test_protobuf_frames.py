@@ -211,6 +211,8 @@ INVALID = [
     upstream(event_message={"event": "e"}),
     send(),
     send(data={}),
+    send(data={}, metadata={"k": "v"}),
+    send(data={"json_data": "[" * 65 + "]" * 65}),
     send(data={"json_data": "{"}),
     send(data={"json_data": ""}),
     send(data={"json_data": "[NaN]"}),

@@ -85,14 +85,14 @@ await record("sendToAll, wrong filter", (o) => hub.sendToAll("hi", { ...text, fi
 await record("sendToAll, TTL", (o) => hub.sendToAll("hi", { ...text, messageTtlSeconds: 300, ...o }));
 await record("sendToAll, TTL too long", (o) => hub.sendToAll("hi", { ...text, messageTtlSeconds: 301, ...o }));
 
-const ada = await connect("ada b%c+d?/é");
+const ada = await connect("ada b%c+d#é");
 const bob = await connect("bob");
-const group = hub.group("red team?#%/é");
+const group = hub.group("red/team");
 await record("userExists", (o) => hub.userExists("bob", o));
 await record("connectionExists", (o) => hub.connectionExists(bob.connectionId, o));
 await record("group.addUser", (o) => group.addUser("bob", o));
 await record("group.addConnection", (o) => group.addConnection(ada.connectionId, o));
-await record("groupExists", (o) => hub.groupExists("red team?#%/é", o));
+await record("groupExists", (o) => hub.groupExists("red/team", o));
 await record("addConnectionsToGroups", (o) => hub.addConnectionsToGroups(["blue", "green"], odata`userId eq ${"bob"}`, o));
 
 const members = [];

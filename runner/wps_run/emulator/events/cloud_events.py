@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from multidict import MultiMapping
 
 from wps_run.emulator.effects import DataType, Message
-from wps_run.emulator.json_text import JsonTextError, check_json
+from wps_run.emulator.json_text import JsonTextError, parse_json
 from wps_run.emulator.names import (
     MetadataError,
     is_group_name,
@@ -236,7 +236,7 @@ def parse_connect_answer(answer: Answer) -> ConnectAnswer:
         return ConnectAnswer()
     try:
         text = answer.body.decode("utf-8-sig")
-        check_json(text)
+        parse_json(text)
         content = json.loads(text)
     except (JsonTextError, UnicodeDecodeError, ValueError, RecursionError):
         raise AnswerError("the answer is not JSON") from None
@@ -274,7 +274,7 @@ def parse_user_event_answer(answer: Answer) -> Message | None:
         data = _convert_to_utf8(data, header.get_content_charset("utf-8"))
     if data_type is DataType.JSON:
         try:
-            check_json(data.decode())
+            parse_json(data.decode())
         except JsonTextError:
             raise AnswerError("the content type is JSON, the body is not") from None
     return Message(data, data_type, metadata=metadata)

@@ -4,13 +4,12 @@ Source: the behavior of Microsoft's emulator, which its authors compare with the
 has at most 1 MiB; text in another charset is converted to UTF-8; JSON is checked and not changed.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wps_run.emulator.effects import DataType
-from wps_run.emulator.json_text import JsonTextError, check_json
+from wps_run.emulator.json_text import JsonObject, JsonTextError, parse_json
 from wps_run.emulator.names import MetadataError, is_group_name, read_metadata
 from wps_run.emulator.rest.responses import UNSUPPORTED_MEDIA_TYPE, RefusedError, bad_request
 
@@ -45,6 +44,8 @@ _CHARSETS = {
 """The charsets that .NET supports without extensions; others are refused."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+_INVALID_REQUEST = bad_request("The request body is not a valid groups request.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +85,27 @@ def read_message(body: Body) -> tuple[DataType, bytes]:
 def metadata_from_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Read the metadata of a message from all headers of a send, by lower-case name.
 
-    Source: the behavior of Microsoft's emulator; the OpenAPI document does not mention them. The
-    values of a repeated name are joined with a comma, as everywhere in HTTP.
+    Source: the behavior of Microsoft's emulator; the OpenAPI document does not mention them. A
+    header holds a list with commas, and may be repeated: only the last value counts.
 
     Raises:
         RefusedError: 400; a name or a value is too long or not ASCII.
     """
-    values: dict[str, list[str]] = {}
+    values: dict[str, str] = {}
     for name, value in headers:
         lowered = name.lower()
         if lowered.startswith(METADATA_PREFIX):
-            values.setdefault(lowered.removeprefix(METADATA_PREFIX), []).append(value)
+            values[lowered.removeprefix(METADATA_PREFIX)] = value.rpartition(",")[2].strip()
     try:
-        return read_metadata((name, ",".join(repeated)) for name, repeated in values.items())
+        return read_metadata(values.items())
     except MetadataError as error:
         raise RefusedError(bad_request(str(error))) from None
 
 
 def read_groups(body: Body) -> tuple[tuple[str, ...], str]:
     """Return the groups and the filter of a bulk change; the filter is "" when it is missing.
+
+    The names of the members may have any case; of those that come twice the last counts.
 
     Raises:
         RefusedError: 415 unless it is JSON, 400 unless it has groups and an optional filter.
@@ -111,15 +114,18 @@ def read_groups(body: Body) -> tuple[tuple[str, ...], str]:
     if data_type is not DataType.JSON:
         raise RefusedError(UNSUPPORTED_MEDIA_TYPE)
     try:
-        request = json.loads(body.data.decode(charset))
-    except (ValueError, RecursionError):
+        request = parse_json(body.data.decode(charset))
+    except ValueError:
         request = None
-    if not isinstance(request, dict) or not isinstance(request.get("filter"), str | None):
-        raise RefusedError(bad_request("The request body is not a valid groups request."))
-    groups = request.get("groups")
+    if not isinstance(request, JsonObject):
+        raise RefusedError(_INVALID_REQUEST)
+    members = {name.lower(): value for name, value in request}
+    groups, text = members.get("groups"), members.get("filter")
+    if not isinstance(text, str | None):
+        raise RefusedError(_INVALID_REQUEST)
     if not isinstance(groups, list) or not groups or not all(map(_is_group, groups)):
         raise RefusedError(bad_request("A nonempty list of valid group names is required."))
-    return tuple(dict.fromkeys(groups)), request.get("filter") or ""
+    return tuple(dict.fromkeys(groups)), text or ""
 
 
 def _is_group(value: object) -> bool:
@@ -149,6 +155,6 @@ def _charset(parameters: list[str]) -> str:
 
 def _check_json(text: str) -> None:
     try:
-        check_json(text)
+        parse_json(text)
     except JsonTextError:
         raise RefusedError(bad_request("The request body is not a valid JSON.")) from None

@@ -216,8 +216,6 @@ class RestHandler:
         self._warn_of_slashes(route)
         if body is None:
             body = await _read_or_refuse(routed)
-        if isinstance(body, RefusedError):
-            raise body
         name = routed.hub
         state = self._hubs[name] if name else HubState()
         result = route.operation.run(
@@ -226,8 +224,9 @@ class RestHandler:
                 hub_name=name,
                 names=route.names,
                 query=query,
-                body=body,
-                url=f"{self._scheme}://{host}{routed.path}",
+                received=body,
+                origin=f"{self._scheme}://{host}",
+                path=routed.path,
                 verifier=self._verifier,
                 secret=self._secret,
                 now=now,

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from wps_run.emulator.hub import Hub
 from wps_run.emulator.rest.responses import RefusedError, bad_request
-from wps_run.emulator.targets import API_VERSION, API_VERSIONS, Query
+from wps_run.emulator.targets import API_VERSION, API_VERSIONS, Query, parse_integer
 
 PAGE_LIMIT = 200
 """The maximum and default number of members on a page."""
@@ -57,8 +57,8 @@ def list_members(
 ) -> object:
     """Return one page of a group's members, sorted by connection ID, as a JSON value.
 
-    The query has `maxpagesize`, `top` and `continuationToken`. The URL is that of the list as the
-    client used it, without the query. `nextLink` is null on the last page.
+    The query has `maxpagesize`, `top` and `continuationToken`. The URL is that of the list,
+    without a query, for `nextLink`, which is null on the last page.
 
     Raises:
         RefusedError: 400; a parameter is out of range, repeated or forged.
@@ -72,7 +72,7 @@ def list_members(
     link = None
     if len(members) > limit and (top is None or top > limit):
         parameters = {
-            API_VERSION: query.first(API_VERSION) or API_VERSIONS[-1],
+            API_VERSION: API_VERSIONS[-1],
             "maxpagesize": str(size),
             "continuationToken": tokens.encode(page[-1].connection_id),
         }
@@ -96,7 +96,7 @@ def _number(query: Query, name: str, maximum: int) -> int | None:
     text = _single(query, name)
     if text is None:
         return None
-    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(maximum))
-    if not (is_number and 1 <= int(text) <= maximum):
+    number = parse_integer(text)
+    if number is None or not 1 <= number <= maximum:
         raise RefusedError(bad_request(f"Invalid {name}.", name))
-    return int(text)
+    return number

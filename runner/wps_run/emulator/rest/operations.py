@@ -4,7 +4,6 @@ Sources: the OpenAPI document of api-version 2024-12-01 for statuses; recordings
 for the responses to unknown connections, users and groups.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,7 +34,7 @@ from wps_run.emulator.rest.responses import (
     json_response,
     not_found,
 )
-from wps_run.emulator.targets import Query
+from wps_run.emulator.targets import Query, decode_path, encode_path, parse_integer
 from wps_run.odata.syntax import FilterError
 
 INVALID_GROUP = (
@@ -50,8 +49,9 @@ class OperationCall:
     Attributes:
         hub_name: The hub's lower-case name.
         names: The names in the path after the hub, decoded and checked, in order.
-        body: The body; empty if the operation has none.
-        url: Scheme, host and raw path as the client used them.
+        received: The body, empty if the operation has none, or the refusal of it.
+        origin: Scheme and host as the client used them.
+        path: The raw path.
         secret: The key that signs continuation tokens.
         now: Seconds since the epoch.
     """
@@ -60,12 +60,19 @@ class OperationCall:
     hub_name: str
     names: tuple[str, ...]
     query: Query
-    body: Body
-    url: str
+    received: Body | RefusedError
+    origin: str
+    path: str
     verifier: TokenVerifier
     secret: bytes
     now: float
     headers: tuple[tuple[str, str], ...] = ()
+
+    def body(self) -> Body:
+        """Return the body. Raises RefusedError, which other checks may precede."""
+        if isinstance(self.received, RefusedError):
+            raise self.received
+        return self.received
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +96,14 @@ def health(_: OperationCall) -> OperationResult:
 
 def send(kind: TargetKind, call: OperationCall) -> OperationResult:
     """Send a message to the target in the path; for a single connection, a filter is ignored."""
-    ttl = _number(call.query, "messageTtlSeconds", 0, TTL_LIMIT) or 0
+    has_ttl = call.query.first("messageTtlSeconds").strip()
+    ttl = _number(call.query, "messageTtlSeconds", 0, TTL_LIMIT) if has_ttl else 0
     matches, excluded = None, frozenset[str]()
     if kind is not TargetKind.CONNECTION:
         matches = _send_filter(call.query.first("filter"))
     if kind in {TargetKind.HUB, TargetKind.GROUP}:
         excluded = _excluded(call.query)
-    data_type, data = read_message(call.body)
+    data_type, data = read_message(call.body())
     target = _target(call, kind)
     group = target.name if kind is TargetKind.GROUP else None
     metadata = metadata_from_headers(call.headers)
@@ -184,7 +192,7 @@ def remove_connections_from_groups(call: OperationCall) -> OperationResult:
 
 
 def _bulk(call: OperationCall) -> tuple[tuple[str, ...], Predicate | None]:
-    groups, text = read_groups(call.body)
+    groups, text = read_groups(call.body())
     try:
         return groups, compile_filter(text) if text else None
     except FilterError as error:
@@ -195,9 +203,8 @@ def list_connections_in_group(call: OperationCall) -> OperationResult:
     """GET `/groups/{group}/connections`."""
     group = call.names[0]
     tokens = ContinuationTokens(call.secret, f"{call.hub_name}/{group}")
-    return OperationResult(
-        json_response(list_members(call.hub, group, call.query, tokens, call.url))
-    )
+    url = call.origin + encode_path(decode_path(call.path))
+    return OperationResult(json_response(list_members(call.hub, group, call.query, tokens, url)))
 
 
 # Existence.
@@ -276,15 +283,16 @@ _CLIENT_PATHS = {"default": "/client/hubs/", "mqtt": "/clients/mqtt/hubs/"}
 def generate_client_token(call: OperationCall) -> OperationResult:
     """POST `/:generateToken`. A token for MQTT is issued, too, though MQTT is not supported."""
     query = call.query
-    minutes = _number(query, "minutesToExpire", 1, INT_MAX) or 60
-    client_path = _CLIENT_PATHS.get(query.first("clientType").lower() or "default")
+    has_lifetime, has_type = query.all("minutesToExpire"), query.all("clientType")
+    minutes = _number(query, "minutesToExpire", 1, INT_MAX) if has_lifetime else 60
+    client_path = _CLIENT_PATHS.get(query.first("clientType").lower() if has_type else "default")
     if client_path is None:
         raise RefusedError(bad_request("Invalid clientType.", "clientType"))
     groups = query.all("group")
     if not all(map(is_group_name, groups)):
         raise RefusedError(bad_request(INVALID_GROUP, "group"))
     parameters = ClientTokenParameters(
-        audience=f"{call.url.partition('/api/')[0]}{client_path}{call.hub_name}",
+        audience=f"{call.origin}{client_path}{call.hub_name}",
         user_id=query.first("userId"),
         roles=tuple(query.all("role")),
         groups=tuple(groups),
@@ -305,16 +313,9 @@ def _excluded(query: Query) -> frozenset[str]:
     return frozenset(query.all("excluded"))
 
 
-_INTEGER = re.compile(r"\s*([+-]?)0*([0-9]{1,10})\s*", re.ASCII)
-
-
-def _number(query: Query, name: str, minimum: int, maximum: int) -> int | None:
-    """Parse a number as .NET does; the values of a repeated parameter are not a number."""
-    text = ",".join(query.all(name))
-    if not text:
-        return None
-    match = _INTEGER.fullmatch(text)
-    number = int("".join(match.groups())) if match else None
+def _number(query: Query, name: str, minimum: int, maximum: int) -> int:
+    """Return the first value of a parameter. Raises RefusedError, 400, if it is out of range."""
+    number = parse_integer(query.first(name))
     if number is None or not minimum <= number <= maximum:
         raise RefusedError(bad_request(f"Invalid {name}."))
     return number

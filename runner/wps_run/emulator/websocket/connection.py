@@ -112,10 +112,10 @@ class ClientConnection:
     def handle_frame(
         self, transport: WebSocketTransport, frame: str | bytes
     ) -> SessionResult | None:
-        """Execute the request in a frame, and respond.
+        """Execute the request in a frame: its effect comes first, then the response.
 
         Returns:
-            The result, whose effect the caller must perform; None for an invalid frame.
+            The result, whose user event the caller must send; None for an invalid frame.
         """
         try:
             request = self.session.subprotocol.decode(frame)
@@ -133,7 +133,9 @@ class ClientConnection:
     def _respond(self, transport: WebSocketTransport | None, result: SessionResult) -> None:
         if result.event is not None:
             self._report(result.event, result.detail, result.effect)
-        if result.response is not None and transport is not None:
+        if result.effect is not None:
+            self._clients.perform(result.effect, _now())
+        if result.response is not None and transport is not None and transport is self.transport:
             self.send_response(transport, result.response)
         if result.close_frame is not None:
             self.terminate(result.close_frame)

@@ -276,8 +276,6 @@ class WebSocketHandler:
         frame: str | bytes,
     ) -> None:
         result = connection.handle_frame(transport, frame)
-        if result is not None and result.effect is not None:
-            hub.clients.perform(result.effect, asyncio.get_running_loop().time())
         if result is not None and result.user_event is not None:
             await self._send_event(hub, connection, result.user_event)
         if not transport.is_writable:
@@ -362,9 +360,12 @@ def _choose(connect_request: ConnectRequest, name: str) -> tuple[Subprotocol, st
 
 
 def _negotiate(connect_request: ConnectRequest) -> tuple[Subprotocol, str]:
-    """Return the subprotocol, and its name as the client wrote it; "" for simple clients."""
-    negotiated = negotiate(connect_request.subprotocols)
-    return negotiated or (_parse_mode(connect_request), "")
+    """Return the subprotocol, and its name as the client wrote it; "" for simple clients.
+
+    A wrong mode is refused whether it would be used or not.
+    """
+    simple_frames = _parse_mode(connect_request)
+    return negotiate(connect_request.subprotocols) or (simple_frames, "")
 
 
 def _parse_mode(connect_request: ConnectRequest) -> Subprotocol:

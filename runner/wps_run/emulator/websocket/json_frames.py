@@ -25,6 +25,9 @@ _UINT64 = 2**64
 
 _NUMBER = re.compile(r"[0-9]{1,20}")
 
+_WHITESPACE = re.compile(r"[ \t\n\r]+")
+"""What .NET ignores in base64."""
+
 _DATA_TYPES = {str(data_type): data_type for data_type in DataType}
 
 _UNSUPPORTED = {
@@ -108,7 +111,7 @@ def _send_to_group(members: _Members, ack_id: int | None) -> ClientRequest:
         return frames.Unsupported("stream", ack_id)
     group = _group(members)
     metadata = _metadata(members)
-    data, data_type = _payload(members, metadata)
+    data, data_type = _payload(members)
     ttl = frames.checked_ttl(_number(members, "ttlSeconds") or 0)
     return frames.SendToGroup(
         group, data, data_type, ack_id, _flag(members, "noEcho"), ttl, metadata
@@ -120,7 +123,7 @@ def _send_event(members: _Members, ack_id: int | None) -> ClientRequest:
         return frames.Unsupported("stream", ack_id)
     event = frames.checked_event(_text(members, "event"))
     metadata = _metadata(members)
-    data, data_type = _payload(members, metadata)
+    data, data_type = _payload(members)
     return frames.SendEvent(event, data, data_type, ack_id, metadata)
 
 
@@ -145,11 +148,12 @@ def _group(members: _Members) -> str:
     return frames.checked_group(_text(members, "group"))
 
 
-def _payload(members: _Members, metadata: Mapping[str, str]) -> tuple[bytes, DataType]:
-    """Return the data and its type; metadata without data is an empty text."""
+def _payload(members: _Members) -> tuple[bytes, DataType]:
+    """Return the data and its type; metadata without data, even empty, is an empty text."""
     data = members.get("data")
     if data is None:
-        if metadata:
+        metadata = members.get("metadata")
+        if metadata is not None and metadata.value is not None:
             return b"", DataType.TEXT
         raise FrameError("`data` is missing.")
     name = _text(members, "dataType") if "dataType" in members else DataType.JSON
@@ -174,7 +178,7 @@ def _json(data: Member) -> bytes:
 
 def _base64(data: Member) -> bytes:
     try:
-        return base64.b64decode(_string(data, "data"), validate=True)
+        return base64.b64decode(_WHITESPACE.sub("", _string(data, "data")), validate=True)
     except ValueError:
         raise FrameError("`data` is not base64.") from None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from wps_run.emulator.effects import DataType, Message
-from wps_run.emulator.json_text import JsonTextError, check_json
+from wps_run.emulator.json_text import JsonTextError, parse_json
 from wps_run.emulator.websocket import frames
 from wps_run.emulator.websocket.frames import ClientRequest, FrameError
 from wps_run.emulator.websocket.protobuf_wire import (
@@ -148,14 +148,16 @@ def _metadata(fields: Fields, field: int) -> dict[str, str]:
 
 
 def _data(data: Fields | None, metadata: Mapping[str, str]) -> tuple[bytes, DataType]:
-    """Return the data and its type; metadata without data is an empty text."""
+    """Return the data and its type; metadata without a MessageData is an empty text."""
+    if data is None and metadata:
+        return b"", DataType.TEXT
     field, payload = data.one_of(_DATA_TYPES, messages=_DATA_MESSAGES) if data else (0, b"")
-    if not field and not metadata:
+    if not field:
         raise FrameError("The message has no data.")
-    data_type = _DATA_TYPES.get(field, DataType.TEXT)
+    data_type = _DATA_TYPES[field]
     if data_type is DataType.JSON:
         try:  # JSON clients must be able to parse it
-            check_json(payload.decode())
+            parse_json(payload.decode())
         except JsonTextError:
             raise FrameError("The message's data is not JSON.") from None
     return payload, data_type
