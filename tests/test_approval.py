@@ -51,6 +51,16 @@ def test_step_with_the_same_target_has_changed() -> None:
     assert compare(before, [step("a"), step("b", "new"), step("c")]) == {"changed": 1}
 
 
+def test_removed_steps_are_in_their_order() -> None:
+    before = [PlannedStep(number, "sendToAll", {}, f"p:{number}", "x") for number in range(3)]
+    before[1] = PlannedStep(1, "sendToGroup", {"group": "a"}, "p:1", "y")
+    changes = changes_of(Window(iter(before), 3), Window(iter(()), 0))
+
+    lines = [*changes.lines("steps", lambda _, item: item.source)]
+
+    assert lines == ["steps: 3 removed", "  removed p:0", "  removed p:1", "  removed p:2"]
+
+
 def test_all_steps_may_have_changed_and_one_be_new() -> None:
     """As with another hub."""
     before = [step(f"g{number}", "old") for number in range(6_000)]

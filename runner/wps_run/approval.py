@@ -15,7 +15,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Self
 
@@ -530,7 +531,7 @@ def _add_difference(
         changes.add("changed" if earlier else "added", step)
         if earlier:
             earlier.popleft()
-    for step in (step for steps in gone.values() for step in steps):
+    for step in sorted(chain.from_iterable(gone.values()), key=attrgetter("index")):
         changes.add("removed", step)
 
 

@@ -14,6 +14,7 @@ from jsonschema import Draft7Validator
 from wps_run.emulator.testing import LocalPubSub
 from wps_run.playbook.schema import schema_text
 from wps_run.report.record_schema import (
+    DIFF_RECORDS,
     JOURNAL_RECORDS,
     OUTPUT_RECORDS,
     PLAN_RECORDS,
@@ -148,6 +149,24 @@ def test_records_of_plans(invoke: Invoke, tmp_path: Path) -> None:
     for record in records.values():
         accepted = [changed for changed in mutations(record) if VALIDATOR.is_valid(changed)]
         assert accepted == []
+
+
+def test_records_of_a_comparison(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "seed.yaml").write_text("clients: [{userId: ada, groups: [red]}]")
+    final = "finally: [{actionName: removeUserFromGroup, userId: ada, group: red}]"
+    (tmp_path / "final.yaml").write_text(f"{COMMUTES}{final}\n")
+    arguments = ("diff", "--local", "--seed", "seed.yaml", "p.yaml", "final.yaml", "--output")
+
+    records = lines_of(invoke(*arguments, "ndjson")[1])
+    report = json.loads(invoke(*arguments, "json")[1])
+
+    assert {record["type"] for record in records} == set(DIFF_RECORDS)
+    assert report == {"changes": records[:-1], "summary": records[-1]}
+    check(report)
+    for record in records:
+        check(record)
+    for record in (report, records[0], *records[-2:]):
+        assert not any(map(VALIDATOR.is_valid, mutations(record)))
 
 
 def test_records_of_an_interrupted_run(

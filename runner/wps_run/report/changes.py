@@ -3,9 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
 from wps_run.actions.table import OverlapKind
+from wps_run.execution.result import ActionName, Count, Index, Target
 from wps_run.execution.run_info import RunInfo
 from wps_run.playbook.steps import Step
 from wps_run.report.values import target_text, value_text
@@ -110,41 +113,112 @@ class ChangeReport:
         others.append(f"\nDIFF: {self.counts.total():,} {noun}: {', '.join(counts)}")
         yield from (wrap_lines(line, columns, "      ") for line in others)
 
-    def summary_record(self, run_info: RunInfo, exit_code: int) -> dict[str, Any]:
+    def totals(self, run_info: RunInfo, exit_code: int) -> "ChangeTotals":
         """Return the record of the totals."""
-        return {
-            "type": "summary",
-            "endpoints": [*run_info.endpoints],
-            "hubs": [*run_info.hubs],
-            "playbooks": [*run_info.playbooks],
-            "total": self.counts.total(),
-            **{str(verdict): self.counts[verdict] for verdict in Verdict},
-            "exitCode": exit_code,
-        }
+        return ChangeTotals(
+            endpoints=tuple(run_info.endpoints),
+            hubs=tuple(run_info.hubs),
+            playbooks=tuple(run_info.playbooks),
+            total=self.counts.total(),
+            change=self.counts[Verdict.CHANGE],
+            in_place=self.counts[Verdict.IN_PLACE],
+            absent=self.counts[Verdict.ABSENT],
+            not_known=self.counts[Verdict.NOT_KNOWN],
+            exit_code=exit_code,
+        )
 
 
 _ALIGNED = 1000
 """The first names of a group, whose width is that of their column."""
 
 
-def change_record(change: StepChange, hub: str, endpoint: str | None) -> dict[str, Any]:
+class ChangeRecord(Struct, frozen=True, kw_only=True, rename="camel", tag="change"):
+    """A step, and what it would change on the live service.
+
+    Attributes:
+        endpoint: Host and port of the service, or null with `--seed`.
+        hub: The hub.
+        index: Its number among all steps of the run, from 0.
+        action: The number of the action in the playbook's list, or in `finally`, from 0.
+        item: The number of the row it was made from, from 0, or null.
+        action_name: The `actionName`.
+        name: The author's label, or null.
+        target: The target properties: name to value.
+        source: `file:line`.
+        final: True for an action of `finally`; otherwise not in records.
+        verdict: What it would do.
+        reason: Why it is not compared, or what does not exist; or null.
+    """
+
+    endpoint: str | None
+    hub: str
+    index: Index
+    action: Index
+    item: Index | None
+    action_name: ActionName
+    name: str | None
+    target: Target
+    source: str
+    final: bool | UnsetType = UNSET
+    verdict: Verdict
+    reason: str | None
+
+
+class ChangeTotals(Struct, frozen=True, kw_only=True, rename="camel", tag="summary"):
+    """The last record of a comparison with the live service.
+
+    Attributes:
+        endpoints: Host and port of each service.
+        hubs: The hubs.
+        playbooks: The names of the playbooks.
+        total: The number of steps.
+        change: How many would change something.
+        in_place: How many would change nothing.
+        absent: How many have a user or connection that does not exist.
+        not_known: How many were not compared.
+        exit_code: The exit code of the command.
+    """
+
+    endpoints: tuple[str, ...]
+    hubs: tuple[str, ...]
+    playbooks: tuple[str, ...]
+    total: Count
+    change: Count
+    in_place: Count = msgspec.field(name="in-place")
+    absent: Count
+    not_known: Count = msgspec.field(name="not-known")
+    exit_code: int
+
+
+class JsonChanges(Struct, frozen=True):
+    """What `wps-run diff --output json` writes: its records as one object.
+
+    Attributes:
+        changes: The steps, in the order of the playbook.
+        summary: The totals.
+    """
+
+    changes: tuple[ChangeRecord, ...]
+    summary: ChangeTotals
+
+
+def change_record(change: StepChange, hub: str, endpoint: str | None) -> ChangeRecord:
     """Return the record of a step, for programs, with its hub and the host of its service."""
     step = change.step
-    return {
-        "type": "change",
-        "endpoint": endpoint,
-        "hub": hub,
-        "index": step.index,
-        "action": step.action_index,
-        "item": step.item,
-        "actionName": step.action.name,
-        "name": step.name,
-        "target": {key: [*v] if isinstance(v, tuple) else v for key, v in step.target.items()},
-        "source": step.source,
-        **({"final": True} if step.is_final else {}),
-        "verdict": change.verdict,
-        "reason": change.reason or None,
-    }
+    return ChangeRecord(
+        endpoint=endpoint,
+        hub=hub,
+        index=step.index,
+        action=step.action_index,
+        item=step.item,
+        action_name=step.action.name,
+        name=step.name,
+        target=step.target,  # type: ignore[arg-type] # only `data` is bytes, and it is no target
+        source=step.source,
+        final=True if step.is_final else UNSET,
+        verdict=change.verdict,
+        reason=change.reason or None,
+    )
 
 
 def _heading(step: Step) -> str:

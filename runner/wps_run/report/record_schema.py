@@ -1,6 +1,7 @@
 """The JSON Schema of the records of a run, made from the structs that they are written with.
 
-It describes each line of `--output ndjson` and of a journal, and the object of `--output json`.
+It describes each line of `--output ndjson`, of a journal and of a plan, and the object of `--output
+json`.
 What a struct has is in the schema without further work.
 """
 
@@ -13,6 +14,7 @@ from msgspec import Struct
 
 from wps_run.execution.result import ExpectationResult, Result
 from wps_run.journal.format import Header, Resolved, Resumed, RunRecord, Sending, Unsent
+from wps_run.report.changes import ChangeRecord, ChangeTotals, JsonChanges
 from wps_run.report.plan import PlannedExpectation, StepRecord, UnreadRecord
 from wps_run.report.records import JsonReport, RunTotals
 from wps_run.report.simulation import Simulation
@@ -33,6 +35,9 @@ PLAN_RECORDS: Mapping[str, type[Struct]] = {
     "expectation": PlannedExpectation,
 }
 """The lines of `plan --format ndjson`, likewise."""
+
+DIFF_RECORDS: Mapping[str, type[Struct]] = {"change": ChangeRecord, "summary": ChangeTotals}
+"""The lines of `diff --output ndjson`, likewise."""
 
 JOURNAL_RECORDS: Mapping[str, tuple[type[Struct], ...]] = {
     "run": (Header, RunRecord),
@@ -58,7 +63,7 @@ _CHECK: Json = {
 def result_schema() -> Json:
     """Return the schema of a record, or of the object of `--output json`."""
     structs = {struct for parts in JOURNAL_RECORDS.values() for struct in parts}
-    structs |= {JsonReport, *PLAN_RECORDS.values()}
+    structs |= {JsonReport, JsonChanges, *PLAN_RECORDS.values(), *DIFF_RECORDS.values()}
     _, components = msgspec.json.schema_components(structs, ref_template="#/definitions/{name}")
     classes = {each.__name__: each for each in Struct.__subclasses__()}
     closed = {
@@ -71,35 +76,26 @@ def result_schema() -> Json:
         _of_journal(name): _journal_line([closed[each.__name__] for each in parts])
         for name, parts in JOURNAL_RECORDS.items()
     }
-    output = {name: struct.__name__ for name, struct in OUTPUT_RECORDS.items()}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": "urn:wps-run:result.schema.json",
         "title": "wps-run records",
-        "description": "A line of `--output ndjson`, of a journal or of `plan --format ndjson`, or "
-        "the object of `--output json`.",
+        "description": "A line of `--output ndjson` of a run or of `diff`, of a journal or of "
+        "`plan --format ndjson`, or the object of `--output json`.",
         "type": "object",
-        "if": {"required": ["check"]},
-        "then": {"$ref": "#/definitions/journal"},
-        "else": {
-            "if": {"required": ["type"]},
-            "then": {
-                "if": {"properties": {"type": {"enum": ["step", "unread"]}}},
-                "then": {"$ref": "#/definitions/plan"},
-                "else": {
-                    "if": {"required": ["statement"], "not": {"required": ["status"]}},
-                    "then": {"$ref": "#/definitions/plan"},
-                    "else": {"$ref": "#/definitions/output"},
-                },
-            },
-            "else": {"$ref": f"#/definitions/{JsonReport.__name__}"},
-        },
+        **_first_of(
+            ({"required": ["check"]}, "journal"),
+            ({"required": ["changes"]}, JsonChanges.__name__),
+            ({"not": {"required": ["type"]}}, JsonReport.__name__),
+            (_has_type("step", "unread"), "plan"),
+            ({"required": ["statement"], "not": {"required": ["status"]}}, "plan"),
+            ({"anyOf": [_has_type("change"), {"required": ["in-place"]}]}, "diff"),
+            ({}, "output"),
+        ),
         "definitions": {
-            "output": _by_type("A line of ndjson.", output),
-            "plan": _by_type(
-                "A line of the ndjson of a plan.",
-                {name: struct.__name__ for name, struct in PLAN_RECORDS.items()},
-            ),
+            "output": _by_type("A line of ndjson.", _names(OUTPUT_RECORDS)),
+            "plan": _by_type("A line of the ndjson of a plan.", _names(PLAN_RECORDS)),
+            "diff": _by_type("A line of the ndjson of `diff`.", _names(DIFF_RECORDS)),
             "journal": _by_type(
                 "A line of a journal.", {name: _of_journal(name) for name in JOURNAL_RECORDS}
             ),
@@ -113,6 +109,24 @@ _NOT_OK_HAS_ERROR: Json = {
     "if": {"properties": {"status": {"enum": ["failed", "unknown", "skipped"]}}},
     "then": {"properties": {"error": {"type": "object"}}},
 }
+
+
+def _first_of(*cases: tuple[Json, str]) -> Json:
+    """Return the schema of the first case whose condition is true, by the name of its definition.
+
+    The last case applies to all else.
+    """
+    (condition, name), *others = cases
+    schema = {"$ref": f"#/definitions/{name}"}
+    return {"if": condition, "then": schema, "else": _first_of(*others)} if others else schema
+
+
+def _has_type(*types: str) -> Json:
+    return {"properties": {"type": {"enum": [*types]}}}
+
+
+def _names(records: Mapping[str, type[Struct]]) -> dict[str, str]:
+    return {name: struct.__name__ for name, struct in records.items()}
 
 
 def _of_journal(name: str) -> str:

@@ -110,7 +110,7 @@ def command(playbooks: tuple[str, ...], output: str, **options: Any) -> int:
         for text in report.lines(styler_for(sys.stdout), columns):
             click.echo(text)
     else:
-        ending = encode_text(report.summary_record(run, exit_code))
+        ending = encode_text(report.totals(run, exit_code))
         click.echo(ending if output == "ndjson" else f'],"summary":{ending}}}')
     return exit_code
 
