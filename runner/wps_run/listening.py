@@ -84,6 +84,9 @@ _STATUSES: Mapping[Outcome, int] = MappingProxyType(
     }
 )
 
+SIGNED = frozenset({Outcome.KNOWN, Outcome.UNKNOWN, Outcome.REFUSED, Outcome.OTHER_EVENT})
+"""What is decided about events of a listed hub that are signed."""
+
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _JSON = MappingProxyType({"Content-Type": "application/json"})
 
@@ -301,7 +304,7 @@ def plan_lists(
         UsageError: No playbook lists users.
     """
     lists = [_with_lists_only(playbook) for playbook in playbooks]
-    if not any(playbook.actions for playbook in lists):
+    if not any(playbook.actions or playbook.problems for playbook in lists):
         message = "no playbook lists `users` in `groups`, so nobody would be in a group"
         raise UsageError(f"{message}; connections cannot be listed before they exist")
     return planning.plan(lists, overrides, default_hub=default_hub)

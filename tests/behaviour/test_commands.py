@@ -55,7 +55,7 @@ USES = {
     "help": "help plan",
 }
 """A command to its smallest use."""
-OTHERS = {"run", "show", "serve", "client-url"}
+OTHERS = {"run", "show", "serve", "listen", "client-url"}
 """Other tests run these in processes of their own."""
 
 

@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "report": "Recreate a run's report from its journal.",
         "client-url": "Print a URL with which a WebSocket client connects, or one for each row.",
         "serve": "Run the emulator until it is stopped.",
+        "listen": "Answer the events of the service from `groups`, so that membership lasts.",
         "config": "Show the options in force, and where each comes from.",
         "init": "Create a first playbook, its schema and a pre-commit hook.",
         "help": "Show the help of wps-run, or of a command.",
