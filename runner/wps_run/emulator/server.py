@@ -223,8 +223,8 @@ class Emulator:
 
     def _origins(self) -> tuple[str, str]:
         """Return the host of this service, and the same with its port, for event handlers."""
-        parts = urlsplit(self.endpoint.origin)
-        return parts.hostname or "", parts.netloc
+        host = urlsplit(self.endpoint.origin).netloc
+        return host.removesuffix(f":{self._port}"), host
 
     def dashboard_link(self) -> str:
         """Create a link that opens the dashboard once; before the first, there is no dashboard."""

@@ -367,6 +367,17 @@ async def test_no_event_is_sent_to_a_handler_that_does_not_allow_it(
     assert status == (401 if "connect" in names else 500)
 
 
+async def test_a_service_on_ipv6_is_named_with_brackets(
+    handler: Handler, make_connector: Callable[..., Any]
+) -> None:
+    """As in a URL."""
+    async with serving(handler, make_connector, host="::1") as connector:
+        await connector.open(JSON)
+    validation = await handler.next("OPTIONS")
+
+    assert validation.headers["WebHook-Request-Origin"] == "[::1]"
+
+
 async def test_many_clients_share_one_validation(
     handler: Handler, make_connector: Callable[..., Any]
 ) -> None:
