@@ -25,6 +25,7 @@ from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.format import KeptOptions
 from wps_run.journal.reader import History
 from wps_run.planning import Plan, RunOverrides
+from wps_run.playbook.configuration import FILE_NAME
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import (
     CONNECTION,
@@ -356,6 +357,15 @@ REHEARSAL = RunInfo(Destination.LOCAL, ("x.example",), ("chat",), ("p",), 1, "se
         (RUN, ["p.yaml"], {"--rate": "5"}, "wps-run --resume j p.yaml"),
         (REHEARSAL, ["p.yaml"], {"--local": True}, "wps-run --local --resume j p.yaml"),
         (RUN, ["p.yaml"], {"--yes": True}, "wps-run --resume j --yes p.yaml"),
+        (
+            RUN,
+            ["p.yaml"],
+            {FILE_NAME: '{"options": {"confirm": "never"}}'},
+            "wps-run --resume j --yes p.yaml",
+        ),
+        (RUN, [], {FILE_NAME: '{"defaults": {"yes": true}}'}, "wps-run --resume j --yes"),
+        (RUN, [], {FILE_NAME: "[]"}, "wps-run --resume j"),
+        (RUN, [], {FILE_NAME: "[" * 100_000}, "wps-run --resume j"),
         (
             RUN,
             ["my book.yaml", "-x.yaml"],

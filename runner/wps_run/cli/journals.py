@@ -6,6 +6,7 @@ import shlex
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +48,7 @@ from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.configuration import FILE_NAME, Configuration, kept_configuration
 from wps_run.playbook.live import LiveConnection, LiveGroups
 from wps_run.playbook.model import Playbook
-from wps_run.playbook.options import CONFIRM, OPTIONS, Confirmation, OnError, merge_options
+from wps_run.playbook.options import CONFIRM, OPTIONS, YES, Confirmation, OnError, merge_options
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError, UsageError
 from wps_run.running import fingerprint_of, has_expired, new_salt
@@ -420,7 +421,7 @@ def resume_command(path: Path, run: RunInfo, playbooks: Sequence[str], options: 
     """
     words = ["wps-run", *(["--local"] if run.destination is Destination.LOCAL else [])]
     words += ["--resume", path_word(path)]
-    if CONFIRMED in options or options.get(str(CONFIRM.flag)) == Confirmation.NEVER:
+    if _is_confirmed(options):
         words += [CONFIRMED]
     line = shell_line(words)
     for name in words_of(options.get(VARIABLES)):
@@ -431,6 +432,17 @@ def resume_command(path: Path, run: RunInfo, playbooks: Sequence[str], options: 
         elif name == VARIABLES_FILE:
             line += "".join(f" {name} {shell_line([near(file)])}" for file in words_of(value))
     return with_playbooks(line, playbooks)
+
+
+def _is_confirmed(options: KeptOptions) -> bool:
+    """Return whether a run with these options asked for no confirmation."""
+    configuration = Configuration()
+    if FILE_NAME in options:
+        with suppress(ValueError):  # an error when the run is resumed
+            configuration = kept_configuration(options, None, {})
+    rule = options.get(str(CONFIRM.flag)) or configuration.value_of(CONFIRM.key)
+    is_given = CONFIRMED in options or configuration.value_of(YES.key)
+    return bool(is_given) or rule == Confirmation.NEVER
 
 
 def with_playbooks(line: str, playbooks: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from wps_run.actions.names import hub_error
 from wps_run.document.document import Document, Path
-from wps_run.document.loader import parse
+from wps_run.document.loader import load, parse
 from wps_run.input_limits import ENVIRONMENTS as ENVIRONMENT_LIMIT
 from wps_run.playbook import messages
 from wps_run.playbook.compiled_schema import compile_schema
@@ -153,10 +153,12 @@ def kept_configuration(
     Raises:
         ValueError: The entry is not one.
     """
-    values = json.loads(str(options.get(FILE_NAME, "{}")))
-    defaults, overrides = values.get("defaults", {}), values.get("options", {})
-    sections = {DEFAULTS: defaults, ENVIRONMENTS: {"kept": overrides}}
     try:
+        values = load(str(options.get(FILE_NAME, "{}")), FILE_NAME).data
+        if not isinstance(values, dict):
+            raise ValueError("it is no mapping")  # noqa: TRY004 -- a wrong value of a journal
+        defaults, overrides = values.get("defaults", {}), values.get("options", {})
+        sections = {DEFAULTS: defaults, ENVIRONMENTS: {"kept": overrides}}
         read_configuration(json.dumps(sections), FILE_NAME, is_named=True)
     except PlaybookError as error:
         raise ValueError(str(error)) from None
