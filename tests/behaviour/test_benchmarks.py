@@ -1,7 +1,7 @@
-"""The comparison with other clients runs, and the pages quote its results.
+"""The benchmarks run, and the pages quote the results of the comparison with other clients.
 
-Running it needs as much processor time as hundreds of other tests; `.ci/release` sets
-WPS_RUN_COMPARISON to do so.
+Running them needs as much processor time as hundreds of other tests; `.ci/release` sets
+WPS_RUN_BENCHMARKS to do so.
 """
 
 import os
@@ -13,14 +13,17 @@ from pathlib import Path
 
 import pytest
 
+release_only = pytest.mark.skipif(
+    "WPS_RUN_BENCHMARKS" not in os.environ, reason=".ci/release runs it"
+)
 ROW = re.compile(
     r"^\| .* \| [0-9.]+ \| at (?:least|most) [0-9.]+ \| (?:met|missed) \|$", re.MULTILINE
 )
 
 
-@pytest.mark.skipif("WPS_RUN_COMPARISON" not in os.environ, reason=".ci/release runs it")
-@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")
+@release_only
 @pytest.mark.timeout(170)
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")
 def test_comparison_prints_every_row(project: Path, tmp_path: Path) -> None:
     """A few actions and one round; the figures are not checked."""
     args = ["--here", "--actions", "200", "--rounds", "1", "--rows", "2000"]
@@ -51,6 +54,42 @@ def test_comparison_prints_every_row(project: Path, tmp_path: Path) -> None:
 def row_name(row: str) -> str:
     """Return what a row compares with what."""
     return "|".join(row.split("|")[1:3])
+
+
+@release_only
+@pytest.mark.timeout(170)
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="memory is measured on POSIX systems")
+def test_long_run_with_faults_has_correct_results(project: Path) -> None:
+    """3,000 actions here; the benchmark itself runs 100,000."""
+    process = subprocess.run(
+        [sys.executable, project / "benchmarks" / "soak.py", "--actions", "3000"],
+        capture_output=True,
+        text=True,
+        timeout=160,
+        check=False,
+    )
+
+    assert process.returncode == 0, process.stdout + process.stderr
+    faults, statuses, _, contradictions = process.stdout.splitlines()
+    assert faults.startswith("3000 actions, ")
+    assert " unknown" in statuses
+    assert contradictions == "contradictions: nothing"
+
+
+@release_only
+@pytest.mark.timeout(170)
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="memory is measured on POSIX systems")
+def test_stream_benchmark_prints_its_table(project: Path) -> None:
+    """Few rows here; the benchmark itself uses a million."""
+    process = subprocess.run(
+        [sys.executable, project / "benchmarks" / "stream.py", "--rows", "2000"],
+        capture_output=True, text=True, check=True, timeout=160,
+    )  # fmt: skip
+
+    head, *measured = process.stdout.splitlines()
+    assert head.split() == ["command", "rows", "seconds", "us", "per", "row", "peak", "MiB"]
+    assert [line.split()[0] for line in measured] == ["plan", "run"]
+    assert all(" 2000 " in line for line in measured)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/speed.md"])

@@ -116,15 +116,11 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path, script: Path) -> Itera
 
 
 def test_a_shell_completes(shell: Shell) -> None:
-    """Options of the default command, files in folders, a report's suffix, and actions."""
+    """An option, and a file in a folder with a blank; `test_what_completes` has all kinds."""
     shell.type("wps-run --loc\t")
     shell.until(r"^\$ wps-run --local")
-    shell.type("--report=out.h\t")
-    shell.until(r"--local --report=out\.html")
     shell.type("my\\ folder/ro\t")
     shell.until(r"folder/rooms\.yaml")
-    shell.type("\x15wps-run actions addUs\t")
-    shell.until(r"^\$ wps-run actions addUserToGroup")
 
 
 @pytest.mark.parametrize(

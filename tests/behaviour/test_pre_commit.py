@@ -22,14 +22,18 @@ def git(folder: Path, *args: str) -> str:
 
 
 @pytest.mark.skipif(GIT is None, reason="pre-commit needs git")
-@pytest.mark.timeout(300)
-def test_hook_checks_the_playbooks_of_a_repository(project: Path, tmp_path: Path) -> None:
-    """It is installed from the project, ignores other files, and takes no file for an option."""
+def test_hook_checks_the_playbooks_of_a_repository(
+    project: Path, tmp_path: Path, script: Path
+) -> None:
+    """It ignores other files, and takes no file for an option.
+
+    pre-commit would install the project with pip, which the gate does too; here it is installed.
+    """
+    hooks = (project / ".pre-commit-hooks.yaml").read_text()
+    assert hooks.count("  language: python\n") == hooks.count("- id: ") == 1
     tool, user = tmp_path / "tool", tmp_path / "user"
     tool.mkdir()
-    for name in ("pyproject.toml", "README.md", ".pre-commit-hooks.yaml"):
-        shutil.copy(project / name, tool / name)
-    shutil.copytree(project / "runner", tool / "runner")
+    shutil.copy(project / ".pre-commit-hooks.yaml", tool)
     git(tool, "init", "--quiet")
     git(tool, "add", "--all")
     git(tool, "commit", "--quiet", "--message", "The tool.")
@@ -37,7 +41,7 @@ def test_hook_checks_the_playbooks_of_a_repository(project: Path, tmp_path: Path
     git(user, "init", "--quiet")
     (user / ".pre-commit-config.yaml").write_text(
         f"repos:\n  - repo: {tool}\n    rev: {git(tool, 'rev-parse', 'HEAD')}\n"
-        "    hooks:\n      - id: wps-run-validate\n"
+        "    hooks:\n      - id: wps-run-validate\n        language: system\n"
     )
     (user / "playbooks" / "good.yaml").write_text(BAD.replace("ada}", "ada, group: red}"))
     (user / "other.yaml").write_text("not: a playbook\n")
@@ -45,10 +49,14 @@ def test_hook_checks_the_playbooks_of_a_repository(project: Path, tmp_path: Path
     (user / "--help.wps.yaml").write_text(BAD)
     git(user, "add", "--all")
 
+    variables = {
+        "PRE_COMMIT_HOME": str(tmp_path / "cache"),
+        "PATH": f"{script.parent}{os.pathsep}{os.environ['PATH']}",
+    }
     process = subprocess.run(
         [sys.executable, "-m", "pre_commit", "run", "--all-files", "--color", "never"],
         cwd=user,
-        env={**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "cache")},
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -65,7 +73,7 @@ def test_hook_checks_the_playbooks_of_a_repository(project: Path, tmp_path: Path
         subprocess.run(
             [sys.executable, "-m", "pre_commit", "run", "--all-files"],
             cwd=user,
-            env={**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "cache")},
+            env={**os.environ, **variables},
             capture_output=True,
             check=False,
         ).returncode

