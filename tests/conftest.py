@@ -1,17 +1,21 @@
-"""Shared by all tests: the profiles of hypothesis, the project's root, a certificate, journals."""
+"""Shared by all tests: profiles of hypothesis, forked commands, a certificate, journals."""
 
 import contextlib
 import io
+import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.server import HTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Self, TextIO
 
 import pytest
 from hypothesis import settings
@@ -19,6 +23,13 @@ from hypothesis import settings
 from wps_run.cli.main import entry, wps_run
 from wps_run.journal.format import UNCHECKED_VERSION, VERSION, Chain, encode
 from wps_run.journal.reader import History, read_history
+
+Command = Sequence[str | Path]
+
+TIMEOUT = 50
+"""The maximum time of a command in seconds."""
+PIPE_SIZE = 65536
+"""What a pipe holds while nobody reads it, in bytes."""
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile(
@@ -31,6 +42,152 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 def project() -> Path:
     """The project's root."""
     return Path(__file__).parent.parent
+
+
+class ForkedCommand:
+    """A command that was forked, with the members of `Popen` that tests need.
+
+    Attributes:
+        returncode: How it ended, as in `Popen`.
+        stdout: A pipe from its stdout.
+        stderr: A pipe from its stderr.
+
+    Args:
+        replies: Receives its process, and its exit code when it has ended.
+        pipes: The descriptors from which its stdout and stderr are read; without, nothing is.
+    """
+
+    def __init__(self, replies: socket.socket, pipes: tuple[int, int] | None = None) -> None:
+        self.returncode: int | None = None
+        self.stdout: TextIO = io.StringIO()
+        self.stderr: TextIO = io.StringIO()
+        if pipes is not None:
+            self.stdout, self.stderr = (
+                open(pipe, encoding="utf-8")  # noqa: PTH123, SIM115 -- a descriptor
+                for pipe in pipes
+            )
+        self._replies = replies
+        self._process = self._receive()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self.returncode is None:
+            self.kill()
+            self.communicate()
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.send_signal(signal.SIGKILL)
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self._process, number)
+
+    def wait(self, timeout: float = TIMEOUT) -> int:
+        """Wait for its end; return its exit code."""
+        if self.returncode is None:
+            self.communicate(timeout)
+        assert self.returncode is not None
+        return self.returncode
+
+    def communicate(self, timeout: float = TIMEOUT) -> tuple[str, str]:
+        """Wait for its end; return what is left in its stdout and stderr."""
+        self._replies.settimeout(timeout)
+        with self._replies, self.stdout, self.stderr, ThreadPoolExecutor(2) as readers:
+            texts = [readers.submit(stream.read) for stream in (self.stdout, self.stderr)]
+            try:
+                self.returncode = self._receive()
+            except BaseException:  # also the timeout of a test
+                self.kill()
+                self.returncode = -signal.SIGKILL
+                raise
+        return texts[0].result(), texts[1].result()
+
+    def _receive(self) -> int:
+        reply = self._replies.recv(16)
+        assert reply, "the server of commands ended"
+        return int(reply)
+
+
+class CommandServer:
+    """Runs commands in processes that are forked, so that they need not import the package.
+
+    See `command_server.py`.
+    """
+
+    def __init__(self) -> None:
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            file = Path(__file__).with_name("command_server.py")
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", file, str(theirs.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+
+    def start(  # noqa: PLR0913 -- the streams in two ways
+        self,
+        command: Command,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        stdin: bytes = b"",
+        streams: tuple[int, int, int] | None = None,
+        code: str = "",
+    ) -> ForkedCommand:
+        """Start a command.
+
+        Args:
+            command: The command with its arguments.
+            folder: Its current folder.
+            environment: Its environment.
+            stdin: What it reads, at most `PIPE_SIZE` bytes.
+            streams: The descriptors of its stdin, stdout and stderr, in place of pipes.
+            code: Python code to run before the command.
+        """
+        request = json.dumps([list(map(str, command)), str(folder), dict(environment), code])
+        replies, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        replies.settimeout(TIMEOUT)
+        with theirs:
+            if streams is not None:
+                files = [*streams, theirs.fileno()]
+                socket.send_fds(self._requests, [request.encode()], files)
+                return ForkedCommand(replies)
+            pipes = [os.pipe() for _ in range(3)]
+            os.write(pipes[0][1], stdin)
+            os.close(pipes[0][1])
+            files = [pipes[0][0], pipes[1][1], pipes[2][1]]
+            socket.send_fds(self._requests, [request.encode()], [*files, theirs.fileno()])
+        for file in files:
+            os.close(file)
+        return ForkedCommand(replies, (pipes[1][0], pipes[2][0]))
+
+    def stop(self) -> None:
+        """Stop the server."""
+        self._requests.close()
+        self._process.communicate()
+
+
+@pytest.fixture(scope="session")
+def command_server() -> Iterator[CommandServer | None]:
+    """Runs commands in forked processes, where there are any."""
+    if not sys.platform.startswith("linux"):
+        yield None
+        return
+    server = CommandServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def script() -> Path:
+    """The console script of this environment."""
+    return Path(sys.executable).parent / "wps-run"
 
 
 @pytest.fixture(scope="session")

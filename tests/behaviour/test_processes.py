@@ -14,7 +14,7 @@ from threading import Condition
 from typing import Any, TextIO
 
 import pytest
-from tests.behaviour.conftest import CommandServer, ForkedCommand
+from tests.conftest import CommandServer, ForkedCommand
 
 from wps_run.execution.summary import EXIT_FAILED, EXIT_UNKNOWN
 from wps_run.journal.reader import RecordedStatus

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import CommandServer, ForkedCommand
 
 pyte: Any = import_module("pyte")
 
@@ -35,25 +36,38 @@ class Terminal:
         rows: How high.
         folder: Where the command runs.
         environment: Its environment.
+        server: Forks the command, which must be `wps-run`.
     """
 
-    def __init__(
-        self, args: list[str], columns: int, rows: int, folder: Path, environment: dict[str, str]
+    def __init__(  # noqa: PLR0913 -- of a command and of a terminal
+        self,
+        args: list[str],
+        columns: int,
+        rows: int,
+        folder: Path,
+        environment: dict[str, str],
+        *,
+        server: CommandServer | None = None,
     ) -> None:
         self._parent_end, child_end = os.openpty()
         self.sent = b""
         self._screen = pyte.HistoryScreen(columns or 80, rows, history=100_000, ratio=1)
         self._stream = pyte.ByteStream(self._screen)
         self._size(child_end, columns, rows)
-        self.process = subprocess.Popen(
-            args,
-            stdin=child_end,
-            stdout=child_end,
-            stderr=child_end,
-            cwd=folder,
-            env=environment,
-            start_new_session=True,
-        )
+        streams = child_end, child_end, child_end
+        self.process: ForkedCommand | subprocess.Popen[bytes]
+        if server is not None:
+            self.process = server.start(args, folder, environment, streams=streams)
+        else:
+            self.process = subprocess.Popen(
+                args,
+                stdin=child_end,
+                stdout=child_end,
+                stderr=child_end,
+                cwd=folder,
+                env=environment,
+                start_new_session=True,
+            )
         os.close(child_end)
 
     @staticmethod
@@ -95,8 +109,9 @@ class Terminal:
 
     def close(self) -> None:
         """Kill the command, and close the terminal."""
-        self.process.kill()
-        self.process.wait()
+        if self.process.returncode is None:
+            self.process.kill()
+            self.process.wait()
         os.close(self._parent_end)
 
     @property
@@ -116,7 +131,9 @@ class Terminal:
 
 
 @pytest.fixture
-def at_terminal(script: Path, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+def at_terminal(
+    script: Path, tmp_path: Path, command_server: CommandServer | None
+) -> Iterator[Callable[..., Terminal]]:
     """Runs `wps-run` at a terminal."""
     opened: list[Terminal] = []
     clean = {
@@ -129,7 +146,10 @@ def at_terminal(script: Path, tmp_path: Path) -> Iterator[Callable[..., Terminal
     def run(*args: str | Path, columns: int = 80, rows: int = 24, **variables: str) -> Terminal:
         environment = {**clean, "TERM": "xterm-256color", "XDG_STATE_HOME": str(tmp_path / "s")}
         command = [str(script), *map(str, args)]
-        opened.append(Terminal(command, columns, rows, tmp_path, {**environment, **variables}))
+        environment |= variables
+        opened.append(
+            Terminal(command, columns, rows, tmp_path, environment, server=command_server)
+        )
         return opened[-1]
 
     yield run

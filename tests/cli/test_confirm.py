@@ -1,15 +1,16 @@
 """Confirmation before actions that close the connections of a whole hub or group."""
 
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import CommandServer
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="commands are forked on Linux")
 pty: Any = pytest.importorskip("pty", reason="pseudo-terminals are not for Windows")
 
 CLOSE = "hub: chat\nactions:\n  - actionName: closeAllConnections\n"
@@ -53,7 +54,9 @@ def reached(proxy: HTTPServer) -> list[str]:
 
 
 @pytest.fixture
-def run_at_terminal(tmp_path: Path, proxy: HTTPServer) -> RunAtTerminal:
+def run_at_terminal(
+    tmp_path: Path, proxy: HTTPServer, command_server: CommandServer
+) -> RunAtTerminal:
     """Runs a playbook with this input at a terminal; returns its exit code and output."""
 
     def call(
@@ -62,27 +65,22 @@ def run_at_terminal(tmp_path: Path, proxy: HTTPServer) -> RunAtTerminal:
         (tmp_path / "p.yaml").write_text(playbook)
         controller, terminal = pty.openpty()
         os.write(controller, typed.encode())
-        process = run_playbook(
-            *(tmp_path, proxy, connection, args),
-            stdin=terminal,
-            stderr=terminal,
+        reader, writer = os.pipe()
+        process = command_server.start(
+            *command_of(tmp_path, proxy, connection, args), streams=(terminal, writer, terminal)
         )
+        os.close(writer)
         os.close(terminal)
-        return process.returncode, read_all(controller) + process.stdout.decode()
+        with open(reader, encoding="utf-8") as stdout:  # noqa: PTH123 -- a descriptor
+            return process.wait(), read_all(controller) + stdout.read()
 
     return call
 
 
-def run_playbook(  # noqa: PLR0913 -- what the two fixtures have in common, and their streams
-    folder: Path,
-    proxy: HTTPServer,
-    connection: str,
-    args: Sequence[str],
-    *,
-    stdin: int,
-    stderr: int,
-) -> subprocess.CompletedProcess[bytes]:
-    """Run `p.yaml` in a folder, with requests through the proxy."""
+def command_of(
+    folder: Path, proxy: HTTPServer, connection: str, args: Sequence[str]
+) -> tuple[Sequence[str], Path, Mapping[str, str]]:
+    """Return how `p.yaml` is run in a folder, with requests through the proxy."""
     environment = {
         **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
         "HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_port}",
@@ -90,16 +88,7 @@ def run_playbook(  # noqa: PLR0913 -- what the two fixtures have in common, and 
         "XDG_STATE_HOME": str(folder / "state"),
         "NO_COLOR": "1",
     }
-    return subprocess.run(
-        [sys.executable, "-m", "wps_run", "--attempts", "1", *args, "p.yaml"],
-        stdin=stdin,
-        stderr=stderr,
-        stdout=subprocess.PIPE,
-        cwd=folder,
-        env=environment,
-        timeout=50,
-        check=False,
-    )
+    return ["wps-run", "--attempts", "1", *args, "p.yaml"], folder, environment
 
 
 def read_all(terminal: int) -> str:
@@ -209,17 +198,16 @@ def test_hub_reached_through_a_local_proxy_needs_confirmation(
 
 
 @pytest.fixture
-def run_without_terminal(tmp_path: Path, proxy: HTTPServer) -> RunWithoutTerminal:
-    """Runs a playbook as a scheduler does, with stdin from a file."""
+def run_without_terminal(
+    tmp_path: Path, proxy: HTTPServer, command_server: CommandServer
+) -> RunWithoutTerminal:
+    """Runs a playbook as a scheduler does, with an empty stdin."""
 
     def call(playbook: str, *args: str, connection: str = REMOTE) -> tuple[int, str]:
         (tmp_path / "p.yaml").write_text(playbook)
-        process = run_playbook(
-            *(tmp_path, proxy, connection, args),
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        return process.returncode, process.stderr.decode()
+        process = command_server.start(*command_of(tmp_path, proxy, connection, args))
+        _, errors = process.communicate()
+        return process.wait(), errors
 
     return call
 

@@ -146,11 +146,11 @@ def run_script(stdout: int, *args: str, **environment: str) -> tuple[int, str]:
 
 
 COMMANDS = [("actions",), ("schema",), ("--help",), ("init",), ("serve", "--port", "0")]
+OUTPUTS = [*((command, "utf-8") for command in COMMANDS), (("actions",), "ascii")]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
-@pytest.mark.parametrize("args", COMMANDS)
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize(("args", "encoding"), OUTPUTS)
 def test_full_stdout_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], encoding: str
 ) -> None:
@@ -165,8 +165,7 @@ def test_full_stdout_is_reported(
     )
 
 
-@pytest.mark.parametrize("args", COMMANDS)
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize(("args", "encoding"), OUTPUTS)
 def test_closed_pipe_ends_a_command_silently(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], encoding: str
 ) -> None:
@@ -197,9 +196,11 @@ def test_shell_completion_succeeds() -> None:
         (("run", "--local", "x" * 300), f"cannot read `{'x' * 300}`: File name too long"),
     ],
 )
-def test_unusable_path_is_reported(args: tuple[str, ...], message: str) -> None:
+def test_unusable_path_is_reported(
+    run_in_process: RunInProcess, args: tuple[str, ...], message: str
+) -> None:
     """With its name and the system's reason; exit code 2."""
-    code, error = run_script(subprocess.DEVNULL, *args)
+    code, error = run_in_process(*args)
 
     assert (code, message in error) == (2, True), error
 

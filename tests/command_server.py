@@ -5,6 +5,7 @@ as any process does. Only its imports are made once: they take most of the time 
 """
 
 import gc
+import io
 import json
 import os
 import pkgutil
@@ -58,6 +59,8 @@ def become_command(message: bytes, files: list[int]) -> None:
         os.dup2(file, number)
     for file in files:
         os.close(file)
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(line_buffering=os.isatty(1))
     sys.argv, folder, environment, code = json.loads(message)
     os.chdir(folder)
     os.environ.clear()
