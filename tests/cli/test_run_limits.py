@@ -128,8 +128,10 @@ def test_failures_of_earlier_parts_count(command_line: CommandLine) -> None:
     command_line(*throttled(2), "--max-failures", "1", "--journal", "j", "p.yaml")
     resume = ("--local", "--resume", "j", *WITHOUT_FAULTS, "--output", "json")
 
-    _, out, _ = command_line(*resume)
+    _, out, err = command_line(*resume)
     assert ends(out) == ["failed"] * 2 + ["budget"] * 4 + ["ok"]
+    again = "wps-run --local --resume j p.yaml --max-failures …"
+    assert f"hint: to do the rest, allow more failures: {again}\n" in err
 
     _, out, _ = command_line(*resume, "--max-failures", "2")
     assert ends(out) == ["failed"] * 2 + ["ok"] * 5
@@ -215,9 +217,11 @@ def test_a_resumed_run_ends_at_its_time(command_line: CommandLine) -> None:
     command_line(*throttled(1), "--journal", "j", "p.yaml")
     resume = ("--local", "--resume", "j", *WITHOUT_FAULTS, "--output", "json", "--not-after")
 
-    code, out, _ = command_line(*resume, PAST)
+    code, out, err = command_line(*resume, PAST)
 
     assert code == 1
+    again = "wps-run --local --resume j p.yaml --not-after …"
+    assert f"hint: to do the rest, give a later moment: {again}\n" in err
     assert ends(out) == ["failed"] + ["expired"] * 5 + ["ok"]
     records = json.loads(out)["results"]
     assert records[-1]["earlier"] is True  # no other action ran since

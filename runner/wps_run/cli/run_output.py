@@ -11,6 +11,7 @@ import click
 
 from wps_run.cli.errors import discard_stdout
 from wps_run.cli.journals import (
+    PLACEHOLDER,
     JournalOptions,
     open_recorder,
     playbook_paths,
@@ -20,7 +21,7 @@ from wps_run.cli.journals import (
 )
 from wps_run.cli.report_files import JOB_SUMMARY, add_job_summary, write_reports
 from wps_run.cli.terminal import StdoutError, columns_of, show_message, styler_for, use_utf8_stdout
-from wps_run.execution.result import ExpectationResult, Result
+from wps_run.execution.result import ExpectationResult, Result, SkipReason
 from wps_run.execution.run_info import RunInfo
 from wps_run.execution.summary import EXIT_FAILED, Summary
 from wps_run.journal.format import KeptOptions
@@ -61,6 +62,13 @@ class RunContext:
     simulations: "Callable[[], Sequence[Simulation]]" = tuple
     rehearsed: "Callable[[Plan], SimulatedState] | None" = None
     processes: "Processes | None" = None
+
+
+_RAISED = {
+    SkipReason.BUDGET: ("allow more failures", "--max-failures"),
+    SkipReason.EXPIRED: ("give a later moment", "--not-after"),
+}
+"""What lets a resumed run go on although a limit ended it, by the code of the limit."""
 
 
 class RunOutput:
@@ -190,7 +198,10 @@ class RunOutput:
             path = str(journal.path) if journal else ""
             lines += next_steps(summary, resume, path, list(map(str, reports)))
         if journal and (summary.not_done > 0 or summary.not_checked > 0):
-            lines.append((Label.HINT, f"to do the rest: {resume}"))
+            changes = [change for code, change in _RAISED.items() if code in summary.limits]
+            remedy = "".join(f", {text}" for text, _ in changes)
+            flags = "".join(f" {flag} {PLACEHOLDER}" for _, flag in changes)
+            lines.append((Label.HINT, f"to do the rest{remedy}: {resume}{flags}"))
         if resume and any(resume in line for _, line in lines):
             lines[-1:-1] = ((Label.NOTE, note) for note in resume_notes(playbooks, self._kept))
         for label, line in lines:

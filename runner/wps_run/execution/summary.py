@@ -98,6 +98,7 @@ class Summary:
     Attributes:
         counts: The number of actions for each status.
         skipped_by_rule: How many of the skipped ones the user asked to skip (`SKIPPED_BY_RULE`).
+        limits: The codes of limits for which actions were skipped: `BUDGET`, `EXPIRED`.
         duration: Seconds that the run took.
         interrupted_by: The number of the signal that interrupted the run, or None.
         latency: How long the actions took that started, pauses between attempts included.
@@ -110,6 +111,7 @@ class Summary:
 
     counts: Counter[Status] = field(default_factory=Counter)
     skipped_by_rule: int = 0
+    limits: set[str] = field(default_factory=set)
     duration: float = 0.0
     interrupted_by: int | None = None
     latency: LatencyHistogram = field(default_factory=LatencyHistogram)
@@ -131,8 +133,10 @@ class Summary:
     def add(self, status: Status, error: ActionError | None) -> None:
         """Count one action."""
         self.counts[status] += 1
-        if status is Status.SKIPPED and error and error.code in SKIPPED_BY_RULE:
-            self.skipped_by_rule += 1
+        if status is Status.SKIPPED and error:
+            self.skipped_by_rule += error.code in SKIPPED_BY_RULE
+            if error.code in {SkipReason.BUDGET, SkipReason.EXPIRED}:
+                self.limits.add(error.code)
 
     def count_expectation(self, result: ExpectationResult) -> None:
         """Count one expectation."""

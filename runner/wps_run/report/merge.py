@@ -215,6 +215,7 @@ def _summary(shard_runs: Sequence[_ShardRun]) -> Summary:
         summary = shard_run.report.summary
         total.counts.update(summary.counts)
         total.skipped_by_rule += summary.skipped_by_rule
+        total.limits |= summary.limits
         total.started += summary.started
         total.latency.merge(summary.latency)
         total.interrupted_by = max(
