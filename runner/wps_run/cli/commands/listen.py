@@ -5,8 +5,8 @@ import logging
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -29,6 +29,7 @@ from wps_run.cli.inputs import STDIN, read_inputs, variable_options
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import overrides_from, settings_options
 from wps_run.cli.terminal import interrupting_signals, show_message
+from wps_run.connect.endpoint import Endpoint
 from wps_run.input_limits import EVENT
 from wps_run.listening import (
     SIGNED,
@@ -114,6 +115,19 @@ _SERVER_SETTINGS = {"access_log": None, "auto_decompress": False, "max_field_siz
     help="Name of the setting with the connection string of the service's other key, so that "
     "either key can be replaced while this runs.",
 )
+@click.option(
+    "--local",
+    is_flag=True,
+    help="Start an emulator, too, which sends its events here. Needs no setting.",
+)
+@click.option(
+    "--local-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="With --local: the port of the emulator; 0 selects a free one.",
+)
 @configuration_options
 @override_option(HUB, [HUB.key])
 @override_option(CONNECTION, [CONNECTION.key])
@@ -136,6 +150,7 @@ def command(playbooks: tuple[str, ...], **values: Any) -> None:
     \b
     Examples:
       wps-run listen --unknown refuse rooms.yaml
+      wps-run listen --local rooms.yaml
       wps-run listen --host 0.0.0.0 --port 80 --env prod rooms.yaml
     """
     if STDIN in playbooks:
@@ -151,25 +166,38 @@ def command(playbooks: tuple[str, ...], **values: Any) -> None:
         )
     )
 
-    def load() -> Membership:
+    def load(emulator: Endpoint | None) -> Membership:
         with context.scope(cleanup=False):  # in the thread that loads
-            return _load(playbooks, values)
+            return _load(playbooks, values, emulator)
 
-    asyncio.run(_listen(EventHandler(load, values["path"]), values["host"], values["port"]))
+    handler = EventHandler(load, values["path"])
+    local_port = values["local_port"] if values["local"] else None
+    asyncio.run(_listen(handler, values["host"], values["port"], local_port))
 
 
-def _load(playbooks: Iterable[str], values: Mapping[str, Any]) -> Membership:
+def _load(
+    playbooks: Iterable[str], values: Mapping[str, Any], emulator: Endpoint | None
+) -> Membership:
     """Read playbooks with their variables, settings and users.
+
+    Args:
+        playbooks: The names of the playbooks.
+        values: The parameters of the command.
+        emulator: What sends the events in place of the service, or None.
 
     Raises:
         WpsRunError: Something is wrong with them.
     """
     values = configured(values)
-    plans = plan_lists(read_inputs(playbooks), overrides_from(values))
+    default_hub = planning.LOCAL_HUB if emulator else ""
+    plans = plan_lists(read_inputs(playbooks), overrides_from(values), default_hub=default_hub)
     show_warnings(planning.find_warnings(plans))
-    endpoints = service_endpoints(plans)
-    secondary = with_secondary(endpoints, plans, values["secondary_connection"])
-    members = membership_of(plans, endpoints, secondary)
+    if emulator:
+        members = membership_of(plans, [emulator] * len(plans))
+    else:
+        endpoints = service_endpoints(plans)
+        secondary = with_secondary(endpoints, plans, values["secondary_connection"])
+        members = membership_of(plans, endpoints, secondary)
     document = configuration_of(values).document
     configuration = document.file if document else None
     others = (*values["vars_files"], configuration, values["settings"])
@@ -189,16 +217,18 @@ class EventHandler:
     """Answers HTTP requests from the membership that was loaded last.
 
     Args:
-        load: Reads the membership.
+        load: Reads the membership, for the service or for an emulator.
         path: The path of the web hook.
 
     Attributes:
         path: As given.
+        emulator: What sends the events in place of the service, or None.
     """
 
-    def __init__(self, load: Callable[[], Membership], path: str) -> None:
+    def __init__(self, load: Callable[[Endpoint | None], Membership], path: str) -> None:
         self._load = load
         self.path = path
+        self.emulator: Endpoint | None = None
         self._members: Membership | None = None
         self._answers: Counter[Outcome] = Counter()
         self._reloads = self._failed_reloads = 0
@@ -228,7 +258,7 @@ class EventHandler:
         def run() -> None:
             result: Membership | Exception
             try:
-                result = self._load()
+                result = self._load(self.emulator)
             except Exception as error:  # noqa: BLE001 -- raised where it is awaited
                 result = error
             with suppress(RuntimeError):  # the loop has ended
@@ -355,17 +385,22 @@ def _counts(members: Membership) -> str:
     )
 
 
-async def _listen(handler: EventHandler, host: str, port: int) -> None:
+async def _listen(handler: EventHandler, host: str, port: int, local_port: int | None) -> None:
     """Answer requests until a signal ends it.
+
+    Args:
+        handler: Answers them.
+        host: The address to listen on.
+        port: The port.
+        local_port: The port of an emulator that sends its events here, or None for the service.
 
     Raises:
         UsageError: The address is not available.
         WpsRunError: What is loaded first is wrong.
     """
-    from wps_run.emulator.connections import (  # noqa: PLC0415 -- aiohttp is imported late
-        Listener,
-        TurnBudget,
-    )
+    # aiohttp is imported late.
+    from wps_run.emulator.connections import Listener, TurnBudget  # noqa: PLC0415
+    from wps_run.emulator.server import Emulator  # noqa: PLC0415
 
     stopped, hangup = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -376,25 +411,49 @@ async def _listen(handler: EventHandler, host: str, port: int) -> None:
         loop.add_signal_handler(signal.SIGHUP, hangup.set)
     stopping = asyncio.create_task(stopped.wait())
     listener = Listener(handler.answer, TurnBudget(), _REQUEST_SECONDS, **_SERVER_SETTINGS)
-    try:
-        await listener.start(host, port, None)
-    except OSError as error:
-        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
-    work = asyncio.create_task(_serve(handler, hangup, host, listener.port))
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(listener.close)
+        await _start(listener.start(host, port, None), host, port)
+        url = f"http://{_in_url(host)}:{listener.port}{handler.path}"
+        if local_port is not None:
+            emulator = Emulator(
+                port=local_port,
+                event_handlers=[url],
+                system_events="connect",
+                user_events="none",
+                event_handler_hosts=[host],
+            )
+            stack.push_async_callback(emulator.stop)
+            await _start(emulator.start(), "127.0.0.1", local_port)
+            handler.emulator = emulator.endpoint
+            click.echo(emulator.connection_string)
+        work = asyncio.create_task(_serve(handler, hangup, host, url))
+        stack.callback(work.cancel)
         await asyncio.wait({stopping, work}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             work.result()
-    finally:
-        work.cancel()
-        await listener.close()
 
 
-async def _serve(handler: EventHandler, hangup: asyncio.Event, host: str, port: int) -> None:
+async def _start(start: Awaitable[None], host: str, port: int) -> None:
+    """Start to listen.
+
+    Raises:
+        UsageError: The address is not available.
+    """
+    try:
+        await start
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+async def _serve(handler: EventHandler, hangup: asyncio.Event, host: str, url: str) -> None:
     """Load what is answered, announce the web hook, and load it again when it changes."""
     members = await handler.load()
-    address = f"[{host}]" if ":" in host else host
-    click.echo(f"http://{address}:{port}{handler.path}")
+    click.echo(url)
     if host not in LOOPBACK:
         show_message(Label.WARNING, f"other machines can connect, on {host}")
     show_message(Label.NOTE, f"loaded {_counts(members)}; Ctrl-C stops it")
