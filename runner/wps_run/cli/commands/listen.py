@@ -363,6 +363,8 @@ async def _read_body(request: "web.BaseRequest") -> bytes:
     body = b""
     if (request.content_length or 0) > EVENT.value:
         return bytes(EVENT.value + 1)
+    if request.content.is_eof():  # as a rule, a short body is there already
+        return request.content.read_nowait()
     async for chunk in request.content.iter_any():
         body = body + chunk if body else chunk
         if len(body) > EVENT.value:
