@@ -179,7 +179,7 @@ class Membership:
                 event[key] = value
         if len(body) > EVENT.value:
             return _PLAIN[Outcome.TOO_LARGE]
-        is_validation = event.keys() == {_ORIGIN} if method is None else method == "OPTIONS"
+        is_validation = "ce-type" not in event if method is None else method == "OPTIONS"
         return self._validate(event.get(_ORIGIN, "")) if is_validation else self._decide(event)
 
     def _decide(self, event: Mapping[str, str]) -> Answer:
