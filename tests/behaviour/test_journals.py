@@ -91,6 +91,7 @@ def test_runs_are_listed_for_programs(run: Script, wps_run: Script, tmp_path: Pa
         "journal": str(journal),
         "state": "finished",
         "playbooks": ["p.yaml"],
+        "environment": None,
         "destination": "SERVICE",
         "hubs": ["chat"],
         "resume": f"wps-run --resume {journal} p.yaml",

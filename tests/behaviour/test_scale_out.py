@@ -281,6 +281,6 @@ def test_error_in_the_document_is_what_is_printed(project: Path, wps_run: Script
 
     process = wps_run("plan", "--shard", "1/2", "-", stdin=playbook)
 
-    shown = blocks(project, "text")[0].replace("welcome.yaml", "<stdin>")
+    shown = blocks(project, "text")[1].replace("welcome.yaml", "<stdin>")
     assert process.returncode == 2
     assert process.stderr.splitlines()[0] == shown.strip()
