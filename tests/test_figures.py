@@ -45,7 +45,7 @@ PHRASES: dict[str, list[str]] = {
         f"still counts as connected for {QUEUE.recovery_seconds:.0f} seconds",
         f"{word(LEEWAY / 60)} minutes of leeway",
         f"A group name has at most {names.GROUP_LIMIT} UTF-16 units",
-        f"JSON, {BODY_LIMIT // MIB} MiB, a Content-Length",
+        f"charsets, {BODY_LIMIT // MIB} MiB, a Content-Length",
         (
             f"{names.METADATA_NAME_LIMIT} characters per name, {names.METADATA_VALUE_LIMIT} per "
             f"value, {names.METADATA_LIMIT // KIB} KiB in total"
