@@ -32,9 +32,7 @@ PIPE_SIZE = 65536
 """What a pipe holds while nobody reads it, in bytes."""
 
 settings.register_profile("dev", max_examples=50, deadline=None)
-settings.register_profile(
-    "gate", max_examples=100, deadline=None, derandomize=True, print_blob=True
-)
+settings.register_profile("gate", max_examples=50, deadline=None, derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
