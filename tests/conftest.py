@@ -43,6 +43,12 @@ def pytest_xdist_auto_num_workers() -> int:
     return (cores or 1) + 2
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the journals of tests out of the state folder of whoever runs them."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     """The project's root."""

@@ -66,7 +66,7 @@ def run(
 ) -> CommandLine:
     """Runs command lines in a folder with a playbook, its rows and the settings of the service."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("WebPubSubConnectionString", service.connection_string)
     Path("rooms.yaml").write_text(PLAYBOOK)
     Path("members.csv").write_text(MEMBERS)

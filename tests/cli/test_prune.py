@@ -46,7 +46,7 @@ def run(
 ) -> CommandLine:
     """Runs `p.yaml`, which prunes the group."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("WebPubSubConnectionString", service.connection_string)
     Path("p.yaml").write_text(PRUNE)
     return command_line

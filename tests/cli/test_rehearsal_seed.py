@@ -22,7 +22,7 @@ clients:
 def run(command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """Runs `wps-run --local`, beside a seed; returns its exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     Path("people.yaml").write_text(PEOPLE)
     return lambda *args: command_line("--local", *args)
 
