@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import wps_run
 from wps_run.input_limits import EVENT
-from wps_run.listening import Answer, Membership, Outcome, Unknown
+from wps_run.listening import EventAnswer, Membership, Outcome, Unknown
 from wps_run.planning import RunOverrides
 from wps_run.problems import PlaybookError, SettingsError, UsageError
 
@@ -82,7 +82,7 @@ def event(
     }
 
 
-def says(answer: Answer) -> tuple[int, object]:
+def says(answer: EventAnswer) -> tuple[int, object]:
     return answer.status, json.loads(answer.body) if answer.body else None
 
 

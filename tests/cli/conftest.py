@@ -4,10 +4,12 @@ import contextlib
 import io
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from wps_run.cli.main import entry, wps_run
+from wps_run.emulator.testing import LocalPubSub
 
 CommandLine = Callable[..., tuple[int, str, str]]
 
@@ -26,3 +28,17 @@ def command_line(monkeypatch: pytest.MonkeyPatch) -> CommandLine:
         return code, out, err
 
     return run
+
+
+@pytest.fixture
+def service_command_line(
+    service: LocalPubSub,
+    command_line: CommandLine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> CommandLine:
+    """Runs command lines in a new folder, against the fixture `service` of the module."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("WebPubSubConnectionString", service.connection_string)
+    return command_line

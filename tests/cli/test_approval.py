@@ -58,20 +58,12 @@ def service() -> Iterator[LocalPubSub]:
 
 
 @pytest.fixture
-def run(
-    service: LocalPubSub,
-    command_line: CommandLine,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> CommandLine:
+def run(service_command_line: CommandLine) -> CommandLine:
     """Runs command lines in a folder with a playbook, its rows and the settings of the service."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("WebPubSubConnectionString", service.connection_string)
     Path("rooms.yaml").write_text(PLAYBOOK)
     Path("members.csv").write_text(MEMBERS)
     Path("prune.yaml").write_text(PRUNE)
-    return command_line
+    return service_command_line
 
 
 def requests(service: LocalPubSub) -> list[str]:

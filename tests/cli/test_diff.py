@@ -39,18 +39,10 @@ def service() -> Iterator[LocalPubSub]:
 
 
 @pytest.fixture
-def run(
-    command_line: CommandLine,
-    service: LocalPubSub,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> CommandLine:
+def run(service_command_line: CommandLine) -> CommandLine:
     """Runs a command line in a folder with the playbook, against the hub."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("WebPubSubConnectionString", service.connection_string)
-    (tmp_path / "p.yaml").write_text(PLAYBOOK)
-    return command_line
+    Path("p.yaml").write_text(PLAYBOOK)
+    return service_command_line
 
 
 def test_text(run: CommandLine, service: LocalPubSub) -> None:

@@ -38,18 +38,10 @@ def service() -> Iterator[LocalPubSub]:
 
 
 @pytest.fixture
-def run(
-    service: LocalPubSub,
-    command_line: CommandLine,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> CommandLine:
+def run(service_command_line: CommandLine) -> CommandLine:
     """Runs `p.yaml`, which prunes the group."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("WebPubSubConnectionString", service.connection_string)
     Path("p.yaml").write_text(PRUNE)
-    return command_line
+    return service_command_line
 
 
 def operations(service: LocalPubSub) -> list[str]:

@@ -47,20 +47,12 @@ def service() -> Iterator[LocalPubSub]:
 
 
 @pytest.fixture
-def run(
-    command_line: CommandLine,
-    service: LocalPubSub,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> CommandLine:
+def run(service_command_line: CommandLine, service: LocalPubSub) -> CommandLine:
     """Runs a command in a folder with the playbook `teams.yaml`, whose users are connected."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("WebPubSubConnectionString", service.connection_string)
     Path("teams.yaml").write_text(TEAMS)
     for user in ("ada", "grace"):
         service.client(user, hub="chat")
-    return command_line
+    return service_command_line
 
 
 def requested(service: LocalPubSub) -> list[str]:
