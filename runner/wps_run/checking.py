@@ -1,7 +1,7 @@
 """Load and check playbooks. Nothing here needs the modules that plan, connect or run."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
@@ -436,11 +436,12 @@ def validate(  # noqa: PLR0913 -- what `validate` can be told, by name
         environment: The names of the environment variables that are set, or None if unknown.
         root: The folder below which all files of the playbook must be, or None.
     """
-    make_scope = partial(scope_of, variables=variables, environment=None, root=root)
-    own = make_scope(playbook, connections=(DEFAULT_CONNECTION,), allowed=allowed_environment)
-    playbook = fill_in_names(playbook, own)
-    connections = connections_of(playbook)
-    scope = make_scope(playbook, connections=connections, allowed=allowed_environment)
+    make_scope = partial(
+        scope_of, variables=variables, environment=None, allowed=allowed_environment, root=root
+    )
+    make_own = partial(make_scope, playbook, connections=(DEFAULT_CONNECTION,))
+    playbook = fill_in_names(playbook, make_own)
+    scope = make_scope(playbook, connections=connections_of(playbook))
     checks = [check_steps(phase, scope) for phase in playbook.phases]
     errors = (
         *playbook.problems,
@@ -555,12 +556,19 @@ def _resolve(
     return resolved._replace(problems=(*given.problems, *resolved.problems, *missing))
 
 
-def fill_in_names(playbook: Playbook, scope: VariableScope) -> Playbook:
+def fill_in_names(playbook: Playbook, make_scope: Callable[[], VariableScope]) -> Playbook:
     """Return a playbook with the variables in its `hub` and `connection` filled in.
 
     One whose value is not known yet is left out, and so is a wrong one, which is a problem then.
     The message does not contain the value: somebody may have given the connection string itself.
+
+    Args:
+        playbook: The playbook.
+        make_scope: Makes what `${…}` can name in it, which is needed only if there are variables.
     """
+    if "${" not in f"{playbook.hub}{playbook.connection}":
+        return playbook
+    scope = make_scope()
     hub = _filled_in(playbook, HUB, playbook.hub, scope)
     connection = _filled_in(playbook, CONNECTION, playbook.connection, scope)
     problems = [each for each in (hub, connection) if isinstance(each, Problem)]

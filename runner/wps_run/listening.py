@@ -91,7 +91,7 @@ NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _JSON = MappingProxyType({"Content-Type": "application/json"})
 
 
-class Answer(NamedTuple):
+class EventAnswer(NamedTuple):
     """The answer to one request of the service. An error has no body: it tells nothing.
 
     Attributes:
@@ -109,8 +109,11 @@ class Answer(NamedTuple):
     groups: int = 0
 
 
-_PLAIN: Mapping[Outcome, Answer] = MappingProxyType(
-    {outcome: Answer(status, NO_HEADERS, b"", outcome) for outcome, status in _STATUSES.items()}
+_PLAIN: Mapping[Outcome, EventAnswer] = MappingProxyType(
+    {
+        outcome: EventAnswer(status, NO_HEADERS, b"", outcome)
+        for outcome, status in _STATUSES.items()
+    }
 )
 
 
@@ -161,7 +164,7 @@ class Membership:
         headers: Mapping[str, str] | Iterable[tuple[str, str]],
         body: bytes | str,
         method: str | None = None,
-    ) -> Answer:
+    ) -> EventAnswer:
         """Answer a request.
 
         Args:
@@ -182,7 +185,7 @@ class Membership:
         is_validation = "ce-type" not in event if method is None else method == "OPTIONS"
         return self._validate(event.get(_ORIGIN, "")) if is_validation else self._decide(event)
 
-    def _decide(self, event: Mapping[str, str]) -> Answer:
+    def _decide(self, event: Mapping[str, str]) -> EventAnswer:
         """Answer an event by its headers, whose names are in lower case."""
         name = event.get(_HUB, "").lower()
         hub = next((each for each in self._by_name.get(name, ()) if _is_signed(event, each)), None)
@@ -199,7 +202,7 @@ class Membership:
             return self._answer_for(hub.users, key)
         return _PLAIN[Outcome.UNKNOWN if self.unknown is Unknown.ALLOW else Outcome.REFUSED]
 
-    def _validate(self, requested: str) -> Answer:
+    def _validate(self, requested: str) -> EventAnswer:
         """Answer the request of a service to send events here."""
         if ANY_ORIGIN in self.allowed_origins and requested:
             return _granted(ANY_ORIGIN)
@@ -223,7 +226,7 @@ class Membership:
         return frozenset(map(str.lower, {*own, *hosts, *self.allowed_origins}))
 
     @cached_property
-    def _answer_for(self) -> Callable[[MembershipIndex, tuple[int, ...]], Answer]:
+    def _answer_for(self) -> Callable[[MembershipIndex, tuple[int, ...]], EventAnswer]:
         return lru_cache(_SHARED_ANSWERS)(lambda users, key: _answer_with(users.groups_of(key)))
 
 
@@ -231,16 +234,16 @@ def _has_port(origin: str) -> bool:
     return origin.rpartition(":")[2].isdigit()
 
 
-def _granted(origin: str) -> Answer:
+def _granted(origin: str) -> EventAnswer:
     return _PLAIN[Outcome.VALIDATED]._replace(headers={"WebHook-Allowed-Origin": origin})
 
 
-def _answer_with(user: UserGroups) -> Answer:
+def _answer_with(user: UserGroups) -> EventAnswer:
     content: dict[str, Sequence[str]] = {"groups": user.groups}
     if user.roles:
         content["roles"] = user.roles
     body = compact_json(content).encode()
-    return Answer(_STATUSES[Outcome.KNOWN], _JSON, body, Outcome.KNOWN, len(user.groups))
+    return EventAnswer(_STATUSES[Outcome.KNOWN], _JSON, body, Outcome.KNOWN, len(user.groups))
 
 
 def _is_signed(event: Mapping[str, str], hub: ListedHub) -> bool:

@@ -291,18 +291,15 @@ def plan(
         SettingsError: No hub is named, or its name is not valid.
     """
     shard = overrides.shard
-    playbooks = [fill_in_names(each, overrides.scope(each)) for each in playbooks]
-    with_finally = [playbook for playbook in playbooks if playbook.finally_actions]
-    phases = [*playbooks, *(playbook.final_phase for playbook in with_finally)]
     if earlier:
-        scopes = [each.scope for each in earlier]
+        filled = [(each.playbook, each.scope) for each in earlier if not each.is_final]
     else:
-        scopes = [overrides.scope(playbook) for playbook in playbooks]
-        scopes += [
-            scope
-            for playbook, scope in zip(playbooks, scopes, strict=True)
-            if playbook.finally_actions
-        ]
+        playbooks = [fill_in_names(each, partial(overrides.scope, each)) for each in playbooks]
+        filled = [(playbook, overrides.scope(playbook)) for playbook in playbooks]
+    playbooks = [playbook for playbook, _ in filled]
+    with_finally = [(playbook, scope) for playbook, scope in filled if playbook.finally_actions]
+    phases = [*playbooks, *(playbook.final_phase for playbook, _ in with_finally)]
+    scopes = [scope for _, scope in (*filled, *with_finally)]
     if live:
         scopes = [scope.with_live(groups) for scope, groups in zip(scopes, live, strict=True)]
     earlier_checks = [each.check for each in earlier] if live and earlier else repeat(None)

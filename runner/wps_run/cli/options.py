@@ -195,6 +195,18 @@ def gateway_options(command: Decorated) -> Decorated:
     return override_option(ENDPOINT, metavar="URL")(header(command))
 
 
+def port_option(default: int) -> Callable[[Decorated], Decorated]:
+    """Make the `--port` of a command that listens."""
+    return click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=default,
+        show_default=True,
+        metavar="N",
+        help="Listen on this port, 0 to 65535; 0 selects a free one.",
+    )
+
+
 def records_option(command: Decorated) -> Decorated:
     """Add the `--output` of a command that reads the service."""
     return click.option(

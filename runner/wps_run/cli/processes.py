@@ -490,7 +490,7 @@ class _Share:
             signal.SIGTERM, self._stop.request, SkipReason.INTERRUPTED
         )
         stderr = sys.stderr
-        sys.stderr = _Stderr(lambda text: writer.write(_packed(_Frame(text=text))), stderr)
+        sys.stderr = _ForwardedStderr(lambda text: writer.write(_packed(_Frame(text=text))), stderr)
         error: Exception | None = None
         try:
             await self._run_actions(started, writer)
@@ -501,7 +501,7 @@ class _Share:
             await journal.close()
             show_journal_error(journal)
         texts: list[str] = []
-        sys.stderr = _Stderr(texts.append, stderr)
+        sys.stderr = _ForwardedStderr(texts.append, stderr)
         code = report_error(error) if error else 0
         writer.write(_packed(_Frame(text="".join(texts), exit_code=code)))
         writer.write_eof()
@@ -552,7 +552,7 @@ class _Share:
             writer.write(_packed(_Frame(stop=self._stop.reason)))
 
 
-class _Stderr(io.StringIO):
+class _ForwardedStderr(io.StringIO):
     """The stderr of a forked process: passes on what is written, and stores nothing.
 
     Args:

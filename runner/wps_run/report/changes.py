@@ -11,6 +11,7 @@ from wps_run.actions.table import OverlapKind
 from wps_run.execution.result import ActionName, Count, Index, Target
 from wps_run.execution.run_info import RunInfo
 from wps_run.playbook.steps import Step
+from wps_run.report.records import step_fields
 from wps_run.report.values import target_text, value_text
 from wps_run.state.changes import Compared, StepChange, Verdict
 from wps_run.text import (
@@ -208,14 +209,7 @@ def change_record(change: StepChange, hub: str, endpoint: str | None) -> ChangeR
     return ChangeRecord(
         endpoint=endpoint,
         hub=hub,
-        index=step.index,
-        action=step.action_index,
-        item=step.item,
-        action_name=step.action.name,
-        name=step.name,
-        target=step.target,  # type: ignore[arg-type] # only `data` is bytes, and it is no target
-        source=step.source,
-        final=True if step.is_final else UNSET,
+        **step_fields(step),
         verdict=change.verdict,
         reason=change.reason or None,
     )

@@ -13,7 +13,7 @@ from wps_run.execution.result import ActionName, Count, Index, Target
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.playbook.expectations import Expectation
 from wps_run.playbook.steps import Step, UnreadAction
-from wps_run.report.records import line
+from wps_run.report.records import line, step_fields
 from wps_run.report.values import action_text, value_text
 from wps_run.text import one_line, replace_invisible, truncate, wrap_lines
 
@@ -355,14 +355,7 @@ class StepRecord(Struct, frozen=True, kw_only=True, rename="camel", tag="step"):
 def step_record(step: Step, waits: Sequence[StepWait]) -> dict[str, Any]:
     """Return the record of a step, for programs."""
     record = StepRecord(
-        index=step.index,
-        action=step.action_index,
-        item=step.item,
-        action_name=step.action.name,
-        name=step.name,
-        target=step.target,  # type: ignore[arg-type] # only `data` is bytes, and it is no target
-        source=step.source,
-        final=True if step.is_final else UNSET,
+        **step_fields(step),
         method=step.request.method,
         path=step.secrets.mask(step.request.path),
         query=step.secrets.mask(step.request.query),

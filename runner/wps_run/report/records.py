@@ -10,8 +10,23 @@ from wps_run.execution.result import Count, ExpectationResult, Milliseconds, Res
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.execution.summary import LatencyHistogram, Summary
 from wps_run.journal.format import encode_text
+from wps_run.playbook.steps import Step
 from wps_run.report.run_report import RunReport
 from wps_run.report.simulation import Simulation
+
+
+def step_fields(step: Step) -> dict[str, Any]:
+    """Return what records of a step, of whatever kind, have in common."""
+    return {
+        "index": step.index,
+        "action": step.action_index,
+        "item": step.item,
+        "action_name": step.action.name,
+        "name": step.name,
+        "target": step.target,
+        "source": step.source,
+        "final": True if step.is_final else UNSET,
+    }
 
 
 class NdjsonReporter:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import click
@@ -193,7 +194,7 @@ def _settings(
     overrides = overrides_from(values)
     environment = overrides.environment
     if playbook:
-        filled = fill_in_names(playbook, overrides.scope(playbook))
+        filled = fill_in_names(playbook, partial(overrides.scope, playbook))
         raise_errors(filled.problems)
         # A variable without a value stays as it is written.
         playbook = filled._replace(

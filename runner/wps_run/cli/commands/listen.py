@@ -27,13 +27,13 @@ from wps_run.cli.configuration import (
 from wps_run.cli.errors import report_error, show_warnings
 from wps_run.cli.inputs import STDIN, read_inputs, variable_options
 from wps_run.cli.logs import log_options, logging_to_stderr
-from wps_run.cli.options import overrides_from, settings_options
+from wps_run.cli.options import overrides_from, port_option, settings_options
 from wps_run.cli.terminal import interrupting_signals, show_message
 from wps_run.connect.endpoint import Endpoint
 from wps_run.input_limits import EVENT
 from wps_run.listening import (
     SIGNED,
-    Answer,
+    EventAnswer,
     Membership,
     Outcome,
     Unknown,
@@ -71,14 +71,7 @@ _SERVER_SETTINGS = {"access_log": None, "auto_decompress": False, "max_field_siz
 
 @click.command("listen")
 @click.argument("playbooks", nargs=-1, type=FILE, metavar="PLAYBOOK…")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=DEFAULT_PORT,
-    show_default=True,
-    metavar="N",
-    help="Listen on this port, 0 to 65535; 0 selects a free one.",
-)
+@port_option(DEFAULT_PORT)
 @click.option(
     "--path",
     default="/eventhandler",
@@ -170,7 +163,7 @@ def command(playbooks: tuple[str, ...], **values: Any) -> None:
         with context.scope(cleanup=False):  # in the thread that loads
             return _load(playbooks, values, emulator)
 
-    handler = EventHandler(load, values["path"])
+    handler = MembershipHandler(load, values["path"])
     local_port = values["local_port"] if values["local"] else None
     asyncio.run(_listen(handler, values["host"], values["port"], local_port))
 
@@ -213,7 +206,7 @@ FileStates: TypeAlias = Mapping[Path, tuple[int, ...]]
 """What tells whether each file is the same; () for one that is not there."""
 
 
-class EventHandler:
+class MembershipHandler:
     """Answers HTTP requests from the membership that was loaded last.
 
     Args:
@@ -347,7 +340,7 @@ class EventHandler:
         )
 
 
-def _decision(request: "web.BaseRequest", answer: Answer) -> str:
+def _decision(request: "web.BaseRequest", answer: EventAnswer) -> str:
     """Describe what was decided. Of a request that is not signed, nothing is repeated."""
     what = request.method
     if answer.outcome in SIGNED:
@@ -387,7 +380,7 @@ def _counts(members: Membership) -> str:
     )
 
 
-async def _listen(handler: EventHandler, host: str, port: int, local_port: int | None) -> None:
+async def _listen(handler: MembershipHandler, host: str, port: int, local_port: int | None) -> None:
     """Answer requests until a signal ends it.
 
     Args:
@@ -452,7 +445,7 @@ def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-async def _serve(handler: EventHandler, hangup: asyncio.Event, host: str, url: str) -> None:
+async def _serve(handler: MembershipHandler, hangup: asyncio.Event, host: str, url: str) -> None:
     """Load what is answered, announce the web hook, and load it again when it changes."""
     members = await handler.load()
     click.echo(url)

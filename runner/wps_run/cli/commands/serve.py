@@ -2,18 +2,17 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wps_run import input_limits
 from wps_run.checking import read_text
-from wps_run.cli.configuration import FILE
-from wps_run.cli.inputs import (
-    read_seed_file,
-)
-from wps_run.cli.options import fault_options
+from wps_run.cli.configuration import FILE, Decorated
+from wps_run.cli.inputs import read_seed_file
+from wps_run.cli.options import fault_options, port_option
 from wps_run.cli.terminal import interrupting_signals, show_message
 from wps_run.emulator.events.configuration import SYSTEM_EVENTS
 from wps_run.playbook.options import parse_duration, variable_of
@@ -45,15 +44,13 @@ def _parse_timeout(_: click.Context, __: click.Parameter, value: str) -> float:
     return seconds
 
 
+def _event_option(flag: str, *names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
+    """Make an option of event handlers, which has an environment variable."""
+    return click.option(flag, *names, envvar=variable_of(flag), show_envvar=True, **attributes)
+
+
 @click.command("serve")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=DEFAULT_PORT,
-    show_default=True,
-    metavar="N",
-    help="Listen on this port, 0 to 65535; 0 selects a free one.",
-)
+@port_option(DEFAULT_PORT)
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -91,50 +88,40 @@ def _parse_timeout(_: click.Context, __: click.Parameter, value: str) -> float:
     help="Connect the simulated clients of this YAML or JSON file at the start: `clients:` with "
     "userId, connectionId, groups, permissions, count.",
 )
-@click.option(
+@_event_option(
     "--event-handler",
     "event_handlers",
     multiple=True,
-    envvar=variable_of("--event-handler"),
-    show_envvar=True,
     metavar="URL|HUB=URL",
     help="Send the events of clients to this web hook, for all hubs or for one; `{hub}` and "
     "`{event}` in the URL are replaced. Repeatable; the first that takes an event receives it.",
 )
-@click.option(
+@_event_option(
     "--system-events",
     default=",".join(SYSTEM_EVENTS),
     show_default=True,
-    envvar=variable_of("--system-events"),
-    show_envvar=True,
     metavar="NAMES",
     help="Send only these system events to event handlers, or `none`.",
 )
-@click.option(
+@_event_option(
     "--user-events",
     default="*",
     show_default=True,
-    envvar=variable_of("--user-events"),
-    show_envvar=True,
     metavar="*|none|NAMES",
     help="Send only these user events to event handlers; `*` for all.",
 )
-@click.option(
+@_event_option(
     "--event-handler-host",
     "event_handler_hosts",
     multiple=True,
-    envvar=variable_of("--event-handler-host"),
-    show_envvar=True,
     metavar="HOST",
     help="Allow event handlers on this host, besides this machine. Repeatable.",
 )
-@click.option(
+@_event_option(
     "--event-handler-timeout",
     default="30s",
     show_default=True,
     callback=_parse_timeout,
-    envvar=variable_of("--event-handler-timeout"),
-    show_envvar=True,
     metavar="TIME",
     help="Wait this long for the answer of an event handler, more than 0 s.",
 )

@@ -93,7 +93,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HandlerResponse:
     """A complete response of an event handler."""
 
     status: int
@@ -220,13 +220,13 @@ def allows_origin(headers: MultiMapping[str], origins: Iterable[str]) -> bool:
     )
 
 
-def connection_states(answer: Answer) -> list[str]:
+def connection_states(answer: HandlerResponse) -> list[str]:
     """Return the connection states in the headers of an answer; there should be at most one."""
     states = answer.headers.getall("ce-connectionState", ())
     return [state.encode(errors="replace").decode() for state in states]
 
 
-def parse_connect_answer(answer: Answer) -> ConnectAnswer:
+def parse_connect_answer(answer: HandlerResponse) -> ConnectAnswer:
     """Parse a successful answer to `connect`; keys may have any case.
 
     Raises:
@@ -255,7 +255,7 @@ def parse_connect_answer(answer: Answer) -> ConnectAnswer:
     return ConnectAnswer(user_id, groups, _texts(values, "roles"), subprotocol)
 
 
-def parse_user_event_answer(answer: Answer) -> Message | None:
+def parse_user_event_answer(answer: HandlerResponse) -> Message | None:
     """Return the message to the client in a successful answer; None if there is none.
 
     Raises:

@@ -21,11 +21,11 @@ from wps_run.emulator.connections import WarningLimiter
 from wps_run.emulator.effects import DataType, Deliver, Effect, Message
 from wps_run.emulator.events.cloud_events import (
     ANSWER_LIMIT,
-    Answer,
     AnswerError,
     ConnectAnswer,
     Event,
     EventSource,
+    HandlerResponse,
     allows_origin,
     connect_event,
     connected_event,
@@ -83,7 +83,7 @@ class EventFailedError(Exception):
         answer: What the handler answered; None without a complete and valid answer.
     """
 
-    def __init__(self, reason: str, answer: Answer | None = None) -> None:
+    def __init__(self, reason: str, answer: HandlerResponse | None = None) -> None:
         super().__init__(reason)
         self.answer = answer
 
@@ -245,7 +245,7 @@ class EventDispatcher:
             raise
 
     async def _dispatch(
-        self, source: EventSource, event: Event, parse: Callable[[Answer], _T]
+        self, source: EventSource, event: Event, parse: Callable[[HandlerResponse], _T]
     ) -> _T:
         """Send an event to its handler, and return what the answer means.
 
@@ -276,7 +276,7 @@ class EventDispatcher:
 
     async def _send(
         self, source: EventSource, event: Event, handler: EventHandler, decision: FaultDecision
-    ) -> Answer:
+    ) -> HandlerResponse:
         """Send an event, with the faults that apply. Raises EventFailedError."""
         fault = decision.fault
         event_id, source.next_id = source.next_id, source.next_id + 1
@@ -298,7 +298,7 @@ class EventDispatcher:
             raise EventFailedError(f"no answer within {self._seconds:g} s") from None
         return answer
 
-    def _update_state(self, source: EventSource, answer: Answer) -> None:
+    def _update_state(self, source: EventSource, answer: HandlerResponse) -> None:
         states = connection_states(answer)
         if len(states) > 1:
             self._warn("an event handler returned several ce-connectionState: the last one counts")
@@ -378,7 +378,7 @@ class EventDispatcher:
 
     async def _request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
-    ) -> Answer:
+    ) -> HandlerResponse:
         """Send a request and read its response. Raises EventFailedError."""
         session = self._open_session()
         try:
@@ -389,7 +389,9 @@ class EventDispatcher:
                 data=body or None,
                 allow_redirects=False,
             ) as response:
-                return Answer(response.status, response.headers, await _read_body(response))
+                return HandlerResponse(
+                    response.status, response.headers, await _read_body(response)
+                )
         except (aiohttp.ClientError, OSError) as error:
             raise EventFailedError(f"no complete answer ({type(error).__name__})") from None
         except ValueError:
@@ -422,7 +424,7 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-def _read(answer: Answer, parse: Callable[[Answer], _T]) -> _T:
+def _read(answer: HandlerResponse, parse: Callable[[HandlerResponse], _T]) -> _T:
     """Return what a successful answer means. Raises EventFailedError."""
     if not answer.is_success:
         raise EventFailedError(f"the event handler returned {answer.status}", answer)
@@ -432,11 +434,11 @@ def _read(answer: Answer, parse: Callable[[Answer], _T]) -> _T:
         raise EventFailedError(f"{error}, with status {answer.status}") from None
 
 
-async def _inject(fault: InjectedFault) -> Answer:
+async def _inject(fault: InjectedFault) -> HandlerResponse:
     """Do what a fault says in place of a handler. Raises EventFailedError."""
     match fault.kind:
         case FaultKind.STATUS:
-            return Answer(fault.status, _NO_HEADERS, b"")
+            return HandlerResponse(fault.status, _NO_HEADERS, b"")
         case FaultKind.STALL:
             await asyncio.Event().wait()  # until the time for the event is over
         case _:
