@@ -6,15 +6,11 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.messaging.webpubsubservice import WebPubSubServiceClient
-from websockets.sync.client import connect
-from websockets.typing import Subprotocol
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -30,9 +26,6 @@ class Listen:
         self.child = child
         assert child.stdout is not None
         url = child.stdout.readline().strip()
-        self.connection_string = ""
-        if url.startswith("Endpoint="):
-            self.connection_string, url = url, child.stdout.readline().strip()
         self.port = int(url.removesuffix("/eventhandler").rpartition(":")[2])
         self.next_message("loaded")
 
@@ -188,47 +181,3 @@ def test_what_cannot_be_served_ends_it_with_an_error(wps_run: Script, tmp_path: 
         ended = wps_run("listen", "--port", "0", *args, WebPubSubConnectionString=SETTING)
         assert (ended.returncode, ended.stdout) == (2, "")
         assert message in ended.stderr
-
-
-@pytest.mark.parametrize(
-    "subprotocol",
-    [
-        None,
-        "json.webpubsub.azure.v1",
-        "json.reliable.webpubsub.azure.v1",
-        "protobuf.webpubsub.azure.v1",
-        "protobuf.reliable.webpubsub.azure.v1",
-    ],
-)
-def test_with_a_local_emulator_clients_are_in_their_groups_without_a_run(
-    rehearsal: Listen, subprotocol: str | None
-) -> None:
-    """At once, and again after they have connected again."""
-    hub = WebPubSubServiceClient.from_connection_string(
-        rehearsal.connection_string, hub="chat", connection_verify=False
-    )
-    url = hub.get_client_access_token(user_id="ada")["url"]
-    offered = [Subprotocol(subprotocol)] if subprotocol else None
-    for _ in range(2):
-        with connect(url, subprotocols=offered) as client:
-            if subprotocol:
-                client.recv(timeout=10)  # the event `connected`
-            hub.send_to_group("red", "hello", content_type="text/plain")
-            assert "hello" in str(client.recv(timeout=10))
-
-
-@pytest.fixture(scope="module")
-def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listen]:
-    """A running `wps-run listen --local`."""
-    folder = tmp_path_factory.mktemp("rehearsal")
-    (folder / "rooms.yaml").write_text(PLAYBOOK)
-    (folder / "red.csv").write_text("id\nada\n")
-    with subprocess.Popen(
-        [Path(sys.executable).parent / "wps-run", "listen", "--local", "--port", "0", "rooms.yaml"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as child:
-        yield Listen(child)
-        child.terminate()
