@@ -32,7 +32,7 @@ Next = Callable[[], list[Any]]
 @contextmanager
 def running_client(script: str, *args: str) -> Iterator[Next]:
     """Run a client of an official library, which sends a message whenever it is connected."""
-    command = [sys.executable if script.endswith(".py") else "node", SCRIPTS / script, *args]
+    command = [sys.executable if script.endswith(".py") else "node", str(SCRIPTS / script), *args]
     environment = {**os.environ, "WPS_RUN_NODE_MODULES": str(MODULES)}
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -50,10 +50,9 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebPubSubSer
     (folder / "rooms.yaml").write_text(
         "{hub: chat, groups: {red: {users: {file: red.csv}, roles: [sendToGroup]}}}"
     )
-    command = [Path(sys.executable).parent / "wps-run", "listen", "--local", "--port", "0"]
-    with subprocess.Popen(
-        [*command, "rooms.yaml"], cwd=folder, stdout=subprocess.PIPE, text=True
-    ) as process:
+    script = str(Path(sys.executable).parent / "wps-run")
+    command = [script, "listen", "--local", "--port", "0", "rooms.yaml"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         connection_string, url = process.stdout.readline().strip(), process.stdout.readline()
         assert url.startswith("http://127.0.0.1:")
