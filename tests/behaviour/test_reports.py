@@ -10,7 +10,7 @@ import pytest
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
-SUFFIXES = ("json", "ndjson", "xml", "html", "md")
+SUFFIXES = ("json", "ndjson", "xml", "html", "md", "prom")
 PLAYBOOK = """\
 hub: chat
 mode: concurrent
@@ -131,8 +131,8 @@ def test_a_rehearsal_with_a_journal_stores_no_message(wps_run: Script, tmp_path:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--report", "r.txt"], "ends with .json, .ndjson, .xml, .html or .md"),
-        (["--report", "html"], "ends with .json, .ndjson, .xml, .html or .md"),
+        (["--report", "r.txt"], "ends with .json, .ndjson, .xml, .html, .md or .prom"),
+        (["--report", "html"], "ends with .json, .ndjson, .xml, .html, .md or .prom"),
         (["--report", "no/r.html"], "cannot write the report `no/r.html`: No such file"),
         (["--report", "p.yaml/r.html"], "cannot write the report `p.yaml/r.html`: Not a directory"),
         (["--report", "folder.html"], "folder.html: this is a folder"),

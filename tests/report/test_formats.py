@@ -217,7 +217,7 @@ def test_help_and_messages_list_every_format() -> None:
     assert all(
         f"{suffix}: {row.help}" in help_of(FILE_FORMATS) for suffix, row in FILE_FORMATS.items()
     )
-    assert suffix_list() == ".json, .ndjson, .xml, .html or .md"
+    assert suffix_list() == ".json, .ndjson, .xml, .html, .md or .prom"
 
 
 @pytest.mark.parametrize("name", ["json", "ndjson"])

@@ -11,6 +11,7 @@ from wps_run.journal.format import UNCHECKED_VERSION, VERSION, Chain, encode
 from wps_run.journal.reader import History, read_history
 from wps_run.problems import JournalError
 from wps_run.report.merge import merge_histories
+from wps_run.report.prometheus import prometheus
 
 WHOLE = 6
 STARTED = "2026-11-24T12:00:0{}.000+00:00"
@@ -143,6 +144,18 @@ def test_shards_of_different_versions_of_wps_run_make_one_run() -> None:
 
     assert [history.is_checked for _, history in histories] == [True, False, True]
     assert [result.index for result in merge_histories(histories).results] == list(range(WHOLE))
+
+
+def test_metrics_are_of_the_whole_plan() -> None:
+    """Without the label of a shard; durations add up."""
+    report = merge_histories([(str(journal.number), journal.read()) for journal in three_shards()])
+
+    text = "".join(prometheus(report))
+
+    run = 'destination="SERVICE",hub="chat",playbook="p.yaml",endpoint="x.webpubsub.azure.com"'
+    assert f'wps_run_actions{{{run},action="addUserToGroup",status="ok"}} 6\n' in text
+    assert f"wps_run_action_duration_seconds_sum{{{run}}} 0.03\n" in text
+    assert f"wps_run_action_duration_seconds_count{{{run}}} 6\n" in text
 
 
 def test_times_count_from_the_start_of_the_first_shard() -> None:

@@ -105,6 +105,12 @@ FORMATS = (
         suffix=".md",
         renderer="markdown:markdown",
     ),
+    ReportFormat(
+        "prometheus",
+        "the totals in Prometheus' text format",
+        suffix=".prom",
+        renderer="prometheus:prometheus",
+    ),
 )
 
 OUTPUT_FORMATS: Mapping[str, ReportFormat] = MappingProxyType(
@@ -227,7 +233,7 @@ def help_of(formats: Mapping[str, ReportFormat | FindingFormat | PlanFormat]) ->
 
 
 def suffix_list() -> str:
-    """Return `.json, .ndjson, .xml, .html or .md`, for messages."""
+    """Return `.json, .ndjson, .xml, .html, .md or .prom`, for messages."""
     *others, last = FILE_FORMATS
     return f"{', '.join(others)} or {last}"
 
