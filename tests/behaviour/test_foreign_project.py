@@ -251,10 +251,12 @@ def test_editable_installation_works(project: Path, tmp_path: Path) -> None:
     """It runs the source files, and adds only `wps_run` to the path."""
     source = tmp_path / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(project / name, source / name)
     shutil.copytree(project / "runner", source / "runner")
-    environment = Environment(tmp_path / "venv", "hatchling", "editables")
+    environment = Environment(
+        tmp_path / "venv", "hatchling", "hatch-fancy-pypi-readme", "editables"
+    )
     environment.install("--no-build-isolation", "--editable", source)
 
     module = environment.run(tmp_path, "python", "-m", "wps_run", "--version")
