@@ -7,3 +7,6 @@ VERSION = "0.1.0"
 
 REPOSITORY = "https://git.example/wps-run/wps-run"
 """The address of the repository, as in `[project.urls]`; `.ci/references` writes it."""
+
+SCHEMAS = f"{REPOSITORY}/raw/main/schemas"
+"""The address of the folder `schemas/`."""

@@ -13,6 +13,7 @@ from wps_run.problems import PlaybookError
     ("text", "name"),
     [
         ("- hosts: all\n  tasks: []\n", "an Ansible playbook"),
+        ("groups:\n- name: a\n  rules: []\n", "a file of rules for Prometheus"),
         ("- import_playbook: a.yaml\n", "an Ansible playbook"),
         ("on: [push]\njobs: {}\n", "a GitHub Actions workflow"),
         ("trigger: none\nsteps: []\n", "an Azure pipeline"),

@@ -20,6 +20,8 @@ from wps_run.actions.table import ACTIONS
 from wps_run.cli.commands.init import FIRST
 from wps_run.document.loader import decode, load
 from wps_run.playbook.batch import is_batch
+from wps_run.playbook.catalog import schema_catalog
+from wps_run.playbook.configuration import FILE_NAME
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import SETTING_PATTERN
 from wps_run.playbook.recognition import is_playbook
@@ -33,6 +35,7 @@ from wps_run.playbook.schema import (
 )
 from wps_run.playbook.validator import PlaybookValidator, default_validator
 from wps_run.problems import PlaybookError
+from wps_run.version import SCHEMAS
 
 PLAYBOOKS = Path(__file__).parent.parent / "playbooks"
 
@@ -82,6 +85,22 @@ def test_the_committed_schemas_are_the_generated_ones(project: Path, file: str) 
     committed = (project / "schemas" / file).read_bytes().decode()
 
     assert committed == schema_text(SCHEMA_FILES[file]())
+
+
+def test_catalog_names_the_files_of_each_schema(project: Path) -> None:
+    """The patterns are of no other tool, and the hook checks the same files."""
+    hook = re.search(r"files: (.+)", (project / ".pre-commit-hooks.yaml").read_text("utf-8"))
+    assert hook is not None
+
+    entries = schema_catalog()["schemas"]
+
+    for entry in entries:
+        file = entry["url"].removeprefix(f"{SCHEMAS}/")
+        assert SCHEMA_FILES[file]()["$id"] == entry["url"]
+        assert entry["url"].startswith("https://")
+    playbooks, configuration = (entry["fileMatch"] for entry in entries)
+    assert configuration == [FILE_NAME]
+    assert all(re.search(hook[1], pattern.replace("*", "red")) for pattern in playbooks)
 
 
 @pytest.mark.parametrize("make", SCHEMA_FILES.values(), ids=list(SCHEMA_FILES))

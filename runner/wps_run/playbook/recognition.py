@@ -100,6 +100,9 @@ _MAPPINGS = (
 )  # fmt: skip
 """Mappings, the first that matches. None has a key of `_DISTINCTIVE`."""
 
+_RULES = ForeignFile("a file of rules for Prometheus", GROUPS)
+"""Its `groups` are a list of mappings with `rules`; those of a playbook are a mapping."""
+
 _LISTS = (
     *(
         ForeignFile("an Ansible playbook", key)
@@ -250,6 +253,9 @@ def _kind_of(data: Any, kinds: tuple[ForeignFile, ...]) -> ForeignFile | None:  
     own -= _ACTION_NAMES if isinstance(data.get("type"), str) else set()  # a record has one, too
     if own and not (own == {"hub"} and "clients" in data):  # a seed may have a hub, too
         return None
+    groups = data.get(GROUPS)
+    if isinstance(groups, list) and any(isinstance(it, dict) and "rules" in it for it in groups):
+        return _RULES
     return next((kind for kind in kinds if all(key in data for key in kind.keys.split())), None)
 
 

@@ -29,6 +29,7 @@ from wps_run.playbook.options import (
     VARIABLE_PATTERN,
 )
 from wps_run.playbook.selection import TAGS, TAGS_SCHEMA
+from wps_run.version import SCHEMAS
 
 Actions = Mapping[str, Action]
 Json = dict[str, Any]
@@ -83,7 +84,7 @@ def playbook_schema(actions: Actions = ACTIONS) -> Json:
     """Return the schema of a playbook: a mapping with the list `actions`."""
     return {
         "$schema": _DRAFT,
-        "$id": "urn:wps-run:playbook.schema.json",
+        "$id": f"{SCHEMAS}/playbook.schema.json",
         "title": "wps-run playbook",
         "description": "A batch of Azure Web PubSub actions, and how to run them.",
         "type": "object",
@@ -124,7 +125,7 @@ def actions_schema(actions: Actions = ACTIONS) -> Json:
     item = {"allOf": [{"$ref": "#/definitions/action"}, {"$ref": f"#/definitions/{NO_SLASH}"}]}
     return {
         "$schema": _DRAFT,
-        "$id": "urn:wps-run:actions.schema.json",
+        "$id": f"{SCHEMAS}/actions.schema.json",
         "title": "Web PubSub actions",
         "description": "A bare batch of actions, as a function returns it.",
         "if": {"type": "array"},
@@ -158,7 +159,7 @@ def configuration_schema() -> Json:
     }
     return {
         "$schema": _DRAFT,
-        "$id": "urn:wps-run:config.schema.json",
+        "$id": f"{SCHEMAS}/config.schema.json",
         "title": "wps-run configuration",
         "description": "Defaults for the options of runs, and the environments that runs are for.",
         "type": "object",

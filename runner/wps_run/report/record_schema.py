@@ -18,6 +18,7 @@ from wps_run.report.changes import ChangeRecord, ChangeTotals, JsonChanges
 from wps_run.report.plan import PlannedExpectation, StepRecord, UnreadRecord
 from wps_run.report.records import JsonReport, RunTotals
 from wps_run.report.simulation import Simulation
+from wps_run.version import SCHEMAS
 
 Json = dict[str, Any]
 
@@ -78,7 +79,7 @@ def result_schema() -> Json:
     }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "$id": "urn:wps-run:result.schema.json",
+        "$id": f"{SCHEMAS}/result.schema.json",
         "title": "wps-run records",
         "description": "A line of `--output ndjson` of a run or of `diff`, of a journal or of "
         "`plan --format ndjson`, or the object of `--output json`.",

@@ -9,6 +9,7 @@ import click
 from wps_run import input_limits
 from wps_run.cli.configuration import FILE
 from wps_run.cli.terminal import show_message
+from wps_run.playbook.catalog import schema_catalog
 from wps_run.playbook.files import read_input
 from wps_run.playbook.rows import InputError
 from wps_run.playbook.schema import SCHEMA_FILES, schema_text
@@ -21,15 +22,16 @@ OUTDATED = 1
 _FILES: Mapping[str, Callable[[], dict[str, Any]]] = {
     **SCHEMA_FILES,
     "result.schema.json": result_schema,
+    "catalog.json": schema_catalog,
 }
-_NAMES = [file.partition(".")[0] for file in _FILES]
+_NAMES = {file.partition(".")[0]: file for file in _FILES}
 
 
 @click.command("schema")
 @click.argument(
     "name",
     required=False,
-    type=click.Choice(_NAMES),
+    type=click.Choice(list(_NAMES)),
     metavar=f"[{'|'.join(_NAMES)}]",  # as every version of click shows it
 )
 @click.option(
@@ -50,8 +52,9 @@ def command(name: str | None, folder: str | None, checked: str | None) -> int:
     """Print, write or check the JSON Schemas.
 
     Prints the schema of playbooks (`playbook`, the default), of bare batches (`actions`), of
-    wps-run.yaml (`config`), or of the records in ndjson, JSON and journals (`result`). Editors find
-    the schema of a file by a line in it:
+    wps-run.yaml (`config`), or of the records in ndjson, JSON and journals (`result`); `catalog`
+    lists their addresses and the names of files that they are for, as SchemaStore does. Editors
+    find the schema of a file by a line in it:
 
     # yaml-language-server: $schema=../schemas/playbook.schema.json
 
@@ -64,7 +67,7 @@ def command(name: str | None, folder: str | None, checked: str | None) -> int:
         return 0
     if checked is not None:
         return _check(Path(checked))
-    click.echo(schema_text(_FILES[f"{name or 'playbook'}.schema.json"]()), nl=False)
+    click.echo(schema_text(_FILES[_NAMES[name or "playbook"]]()), nl=False)
     return 0
 
 
