@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests.plan_runs import run_plans
 
 import wps_run
-from wps_run import RunOverrides, load_playbook, plan, run
-from wps_run.checking import load_variables, validate
+from wps_run.checking import load_playbook, load_variables, validate
 from wps_run.emulator.server import Emulator
 from wps_run.execution.result import Status
 from wps_run.journal.fingerprint import changed_parts
+from wps_run.journaling import fingerprint_of
+from wps_run.planning import RunOverrides, plan
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.variables import VariableValue
 from wps_run.problems import PlaybookError, SettingsError, UsageError
-from wps_run.running import fingerprint_of
 
 PLAYBOOK = """
 hub: chat
@@ -40,7 +41,7 @@ async def test_a_program_runs_a_playbook_and_sees_results_as_they_come(playbook:
         settings = {"WebPubSubConnectionString": service.connection_string}
         plans = plan([load_playbook(playbook)], RunOverrides(environment=settings))
 
-        results = [result async for result in run(plans)]
+        results = [result async for result in run_plans(plans)]
 
     assert [result.status for result in results] == [Status.OK, Status.OK]
     assert results[0].target == {"group": "red"}
@@ -58,7 +59,7 @@ async def test_without_a_connection_string_nothing_is_sent(playbook: Path) -> No
     plans = plan([load_playbook(playbook)], RunOverrides())
 
     with pytest.raises(SettingsError, match="WebPubSubConnectionString"):
-        _ = [result async for result in run(plans)]
+        _ = [result async for result in run_plans(plans)]
 
 
 def test_a_wrong_playbook_is_refused_with_every_problem(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from tests.plan_runs import run_plans
 
 from wps_run import planning, running
 from wps_run.execution.result import Result, Status
@@ -27,7 +28,7 @@ async def rehearse(
     )
     plans = planning.plan([read_playbook(json.dumps(batch), "batch.json")], overrides)
     async with running.rehearsal(plans, **arguments) as rehearsal:
-        results = [result async for result in running.run(plans, lambda _: rehearsal.endpoint)]
+        results = [result async for result in run_plans(plans, lambda _: rehearsal.endpoint)]
         (simulation,) = rehearsal.simulations()
     return sorted(results, key=lambda result: result.index), simulation
 

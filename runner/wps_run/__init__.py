@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from wps_run.listening import membership
     from wps_run.planning import Plan, RunOverrides, plan
     from wps_run.reading import read_live
-    from wps_run.running import run
 
 __all__ = [
     "LocalPubSub",
@@ -30,7 +29,6 @@ __all__ = [
     "membership",
     "plan",
     "read_live",
-    "run",
     "validate",
 ]
 
@@ -42,7 +40,6 @@ _MODULES = {
     "membership": "listening",
     "plan": "planning",
     "read_live": "reading",
-    "run": "running",
     "validate": "checking",
 }
 

@@ -35,6 +35,7 @@ from wps_run.journal.fingerprint import (
 )
 from wps_run.journal.format import InvalidLineError, KeptOptions, decode_object, encode
 from wps_run.journal.rows_file import LiveGroup, group_lines, read_groups
+from wps_run.journaling import fingerprint_of, playbook_part
 from wps_run.planning import Plan
 from wps_run.playbook.files import open_input
 from wps_run.playbook.live import LiveConnection
@@ -43,7 +44,6 @@ from wps_run.playbook.rows import InputError
 from wps_run.playbook.steps import Step
 from wps_run.problems import ApprovalError
 from wps_run.report.values import target_text, value_text
-from wps_run.running import fingerprint_of, playbook_part
 from wps_run.text import replace_invisible, truncate_middle
 
 VERSION = 1

@@ -79,6 +79,12 @@ from wps_run.redaction import is_like_key, is_secret_value
 DEFAULT_CONNECTION = str(CONNECTION.default)
 """The setting that holds the connection string unless the playbook names another one."""
 
+STDIN = "-"
+"""The name of a playbook that is read from standard input."""
+
+STDIN_NAME = "<stdin>"
+"""What stands for it in messages."""
+
 LINES = (".ndjson", ".jsonl")
 """The suffixes of files with one JSON value in each line: rows, or actions of a bare batch."""
 

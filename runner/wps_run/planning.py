@@ -1,5 +1,6 @@
 """Plan a run: playbooks with their variables, hubs and options, ready to be run."""
 
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.input_limits import ACTIONS, EXPECTATIONS
 from wps_run.playbook.contradictions import contradictions
 from wps_run.playbook.expectations import EXPECT, Expectation, ExpectationCheck
-from wps_run.playbook.lint import PlaybookOfRun, find_late_changes
+from wps_run.playbook.lint import PlaybookOfRun, find_late_changes, used_variables
 from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.model import ActionTemplate, Playbook, variables_of
 from wps_run.playbook.options import CONNECTION, HUB, Mode, OnError, RunOptions, merge_options
@@ -55,7 +56,7 @@ from wps_run.playbook.steps import (
     select_actions,
     unread_actions,
 )
-from wps_run.playbook.variables import VariableScope
+from wps_run.playbook.variables import VariableScope, VariableValue
 from wps_run.problems import (
     PlaybookError,
     Position,
@@ -568,3 +569,15 @@ def run_info(
         unread=sum(len(plan.unread) for plan in plans),
         environment_name=next((plan.environment_name for plan in plans), None),
     )
+
+
+def used_values(plan: Plan) -> Mapping[str, VariableValue]:
+    """Return the variables that the actions of a plan use, `env.NAME` included."""
+    environment = {f"env.{name}": text for name, text in (plan.scope.environment or {}).items()}
+    values: dict[str, VariableValue] = {**plan.scope.variables, **environment}
+    return {name: values[name] for name in sorted(used_variables(plan.playbook)) if name in values}
+
+
+def has_expired(moment: float | None) -> bool:
+    """Whether a moment, in seconds since 1970, has passed; never if it is None."""
+    return moment is not None and time.time() >= moment

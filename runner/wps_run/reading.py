@@ -10,7 +10,6 @@ from collections.abc import (
     Callable,
     Collection,
     Iterable,
-    Mapping,
     Sequence,
 )
 from contextlib import (
@@ -37,15 +36,13 @@ from wps_run.execution.result import (
 from wps_run.execution.stop import Stop
 from wps_run.input_limits import LIVE_CONNECTIONS
 from wps_run.journal.resume import Resumption
-from wps_run.planning import Plan
+from wps_run.planning import Plan, used_values
 from wps_run.playbook.expectations import Expectation
 from wps_run.playbook.files import read_input
-from wps_run.playbook.lint import used_variables
 from wps_run.playbook.live import LiveConnection, LiveGroups
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.rows import InputError
 from wps_run.playbook.steps import Step, StepBlock
-from wps_run.playbook.variables import VariableValue
 from wps_run.problems import SettingsError
 from wps_run.redaction import NO_SECRETS, Secrets
 from wps_run.state.changes import Compared, LiveState, Verdict, compare
@@ -97,19 +94,53 @@ def simulated_live(
     )
 
 
+OpenClient = Callable[[Plan], Client]
+"""Makes the client of a plan, to be opened as a context manager."""
+
+
+def new_clients(
+    endpoint: Callable[[Plan], Endpoint] = endpoint_of, *, ca_bundle: str | None = None
+) -> OpenClient:
+    """Return the function that makes a client of its own for each plan.
+
+    Args:
+        endpoint: Gives the endpoint of a plan.
+        ca_bundle: A file of certificates to trust besides the system's, or None.
+
+    Raises:
+        SettingsError: The file cannot be used. What the function returns raises the errors of
+            `Client`.
+    """
+    tls = load_tls(ca_bundle) if ca_bundle else None
+
+    def open_client(plan: Plan) -> Client:
+        return Client(
+            endpoint(plan),
+            concurrency=plan.options.concurrency,
+            tls=tls,
+            secrets=plan.scope.secrets,
+            variables=masked_variables(plan),
+        )
+
+    return open_client
+
+
+def masked_variables(plan: Plan) -> list[str]:
+    """Return the values of variables that errors of the service must not repeat."""
+    return [value for value in used_values(plan).values() if isinstance(value, str)]
+
+
 async def read_live(
     plans: Sequence[Plan],
-    endpoint: Callable[[Plan], Endpoint] = endpoint_of,
+    open_client: OpenClient,
     *,
-    ca_bundle: str | None = None,
     on_wait: Callable[[Wait], object] | None = None,
 ) -> tuple[LiveGroups, ...]:
     """Read the live groups that the rows of plans come from, each group of a hub once.
 
     Args:
         plans: What `wps_run.planning.plan` returned without them.
-        endpoint: Gives the endpoint of a plan.
-        ca_bundle: A file of certificates to trust besides the system's, or None.
+        open_client: Makes the client of a plan.
         on_wait: Called at the beginning of a wait that the service requests.
 
     Returns:
@@ -119,8 +150,7 @@ async def read_live(
         SettingsError: An endpoint is missing or cannot be used.
         ReadError: A group cannot be read, or there are too many connections.
     """
-    tls = load_tls(ca_bundle) if ca_bundle else None
-    endpoints = [endpoint(plan) for plan in plans]
+    clients = [open_client(plan) for plan in plans]
     readers: dict[tuple[Endpoint, str], StateReader] = {}
     members: dict[tuple[Endpoint, str, str], tuple[LiveConnection, ...]] = {}
 
@@ -131,10 +161,10 @@ async def read_live(
 
     try:
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
-            for plan, where in zip(plans, endpoints, strict=True):
-                hub = (where, plan.hub.lower())
+            for plan, client in zip(plans, clients, strict=True):
+                hub = (client.endpoint, plan.hub.lower())
                 if plan.live_groups and hub not in readers:
-                    client = await stack.enter_async_context(open_client(plan, where, tls))
+                    await stack.enter_async_context(client)
                     readers[hub] = StateReader(client, plan.hub, plan.options, on_wait=on_wait)
                 for group in plan.live_groups:
                     if (key := (*hub, group)) not in members:
@@ -143,8 +173,8 @@ async def read_live(
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     return tuple(
-        {group: members[where, plan.hub.lower(), group] for group in plan.live_groups}
-        for plan, where in zip(plans, endpoints, strict=True)
+        {group: members[client.endpoint, plan.hub.lower(), group] for group in plan.live_groups}
+        for plan, client in zip(plans, clients, strict=True)
     )
 
 
@@ -153,26 +183,18 @@ OpenSource = Callable[[Plan], AbstractAsyncContextManager[StateSource]]
 
 
 def service_source(
-    endpoint: Callable[[Plan], Endpoint] = endpoint_of,
-    *,
-    ca_bundle: str | None = None,
-    on_wait: Callable[[Wait], object] | None = None,
+    open_client: OpenClient, *, on_wait: Callable[[Wait], object] | None = None
 ) -> OpenSource:
     """Return the function that opens a reader of the service.
 
     Args:
-        endpoint: Gives the endpoint of a plan.
-        ca_bundle: A file of certificates to trust besides the system's, or None.
+        open_client: Makes the client of a plan.
         on_wait: Called at the beginning of a wait that the service requests.
-
-    Raises:
-        SettingsError: The file of certificates cannot be used.
     """
-    tls = load_tls(ca_bundle) if ca_bundle else None
 
     @asynccontextmanager
     async def open_source(plan: Plan) -> AsyncIterator[StateSource]:
-        async with open_client(plan, endpoint(plan), tls) as client:
+        async with open_client(plan) as client:
             yield StateReader(client, plan.hub, plan.options, on_wait=on_wait)
 
     return open_source
@@ -237,40 +259,24 @@ async def find_in_place(
 _TOO_MANY_LIVE = f"have more than {LIVE_CONNECTIONS.shown}; {LIVE_CONNECTIONS.remedy}"
 
 
-def open_client(plan: Plan, endpoint: Endpoint, tls: ssl.SSLContext | None) -> Client:
-    """Return the client of a plan, with its concurrency and what its logs must not contain."""
-    return Client(
-        endpoint,
-        concurrency=plan.options.concurrency,
-        tls=tls,
-        secrets=plan.scope.secrets,
-        variables=[value for value in used_values(plan).values() if isinstance(value, str)],
-    )
-
-
-async def check_expectations(  # noqa: PLR0913 -- by name, each with a default
+async def check_expectations(
     plans: Sequence[Plan],
-    endpoint: Callable[[Plan], Endpoint],
+    open_source: OpenSource,
     stop: Stop,
     *,
-    ca_bundle: str | None = None,
     rehearsed: "Callable[[Plan], SimulatedState] | None" = None,
-    on_wait: Callable[[Wait], object] | None = None,
 ) -> AsyncGenerator[tuple[Expectation, ExpectationResult]]:
     """Check the expectations of plans, after their actions, and yield a result for each in order.
 
     Args:
         plans: The plans.
-        endpoint: Gives the endpoint of a plan.
+        open_source: Opens a reader of the service.
         stop: After an interrupt, the remaining expectations are skipped.
-        ca_bundle: A file of certificates to trust besides the system's, or None.
         rehearsed: Gives the state after a rehearsal; None to read from the service.
-        on_wait: Called at the beginning of a wait that the service requests.
 
     Raises:
         SettingsError: An endpoint is missing or cannot be used.
     """
-    open_source = service_source(endpoint, ca_bundle=ca_bundle, on_wait=on_wait)
     for plan in plans:
         if not plan.expectations:
             continue
@@ -378,10 +384,3 @@ def load_tls(ca_bundle: str) -> ssl.SSLContext:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise SettingsError(f"cannot read the CA bundle `{ca_bundle}`: {reason}") from None
     return load_ca_bundle(ca_bundle, raw)
-
-
-def used_values(plan: Plan) -> Mapping[str, VariableValue]:
-    """Return the variables that the actions of a plan use, `env.NAME` included."""
-    environment = {f"env.{name}": text for name, text in (plan.scope.environment or {}).items()}
-    values: dict[str, VariableValue] = {**plan.scope.variables, **environment}
-    return {name: values[name] for name in sorted(used_variables(plan.playbook)) if name in values}

@@ -1,9 +1,7 @@
-"""Run plans: clients, the executor and the fingerprint of a run put together."""
+"""Run plans: the executor, the expectations and the end of a run put together."""
 
 import asyncio
-import json
 import os
-import secrets
 import sys
 import time
 from collections.abc import (
@@ -22,48 +20,35 @@ from contextlib import (
     asynccontextmanager,
     suppress,
 )
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from wps_run.actions.request import API_VERSION
-from wps_run.actions.table import ACTIONS
-from wps_run.checking import relative_name
-from wps_run.connect.endpoint import Endpoint
 from wps_run.execution.executor import Executor
-from wps_run.execution.limits import ConcurrencyLimiter, Wait
-from wps_run.execution.result import (
-    Result,
-    SkipReason,
-    Status,
-)
+from wps_run.execution.limits import ConcurrencyLimiter, ReaderWindow, RequestLoad, Wait
+from wps_run.execution.result import ExpectationResult, Result, SkipReason, Status
+from wps_run.execution.run_info import RunInfo
 from wps_run.execution.scheduler import BATCH
 from wps_run.execution.stop import Stop
-from wps_run.journal.fingerprint import (
-    ACTIONS_PART,
-    ENDPOINT_PART,
-    ROWS_PART,
-    SELECTION_PART,
-    SHARD_PART,
-    actions_content,
-    fingerprint,
-    shared_salt,
-)
+from wps_run.execution.summary import Summary
+from wps_run.journal.reader import RecordedResults
 from wps_run.journal.recorder import RunRecorder
-from wps_run.planning import Plan
-from wps_run.playbook.files import Files, open_input
+from wps_run.journal.writer import read_journal
+from wps_run.planning import Plan, has_expired
 from wps_run.playbook.options import Mode
-from wps_run.problems import SettingsError, UsageError
-from wps_run.reading import endpoint_of, load_tls, open_client, used_values
+from wps_run.problems import UsageError
+from wps_run.reading import OpenClient, check_expectations, service_source
 from wps_run.redaction import NO_SECRETS
+from wps_run.report.records import summary_record
+from wps_run.report.run_report import RunReport, expectations_of
 from wps_run.state.read_back import Doubts
 from wps_run.state.reader import StateReader, StateSource
 
 if TYPE_CHECKING:
     from wps_run.emulator.seed import SeedClient
-    from wps_run.rehearsal import Rehearsal
+    from wps_run.rehearsal import Rehearsal, SimulatedState
+    from wps_run.report.simulation import Simulation
 
 
 def rehearsal(
@@ -87,77 +72,208 @@ def rehearsal(
     )
 
 
-async def run(
-    plans: Sequence[Plan],
-    endpoint: Callable[[Plan], Endpoint] = endpoint_of,
-    stop: Stop | None = None,
-    *,
-    ca_bundle: str | None = None,
-    recorder: RunRecorder | None = None,
-) -> AsyncGenerator[Result]:
-    """Run plans, one after the other, and yield a result for every action as it ends.
+class ActionProcesses(RequestLoad, Protocol):
+    """Processes that run the actions of a run, but for those of `finally`."""
 
-    An `ok` means accepted by the service, not delivered. What is in `finally` runs at the end, also
-    after an error. Arguments and errors: `run_batches`.
+    def run(self, stop: Stop, started: float) -> AsyncGenerator[Sequence[Result]]:
+        """Run them and yield their results; `started` is the beginning, on the monotonic clock."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """Where a run takes place.
+
+    Attributes:
+        run: What is run and where.
+        open_client: Makes the client of a plan.
+        recorder: Its journal, and the results of an earlier part.
+        simulations: Gives what would happen, at the end; nothing unless it is a rehearsal.
+        rehearsed: Gives the state that a rehearsal left; None if it is no rehearsal.
+        processes: Those that run the actions, or None if this one does.
     """
-    stop, started = stop or Stop(), time.monotonic()
-    failures: list[Exception] = []
-    for final in (False, True):
-        batches = run_batches(
-            plans,
-            endpoint,
-            stop,
-            ca_bundle=ca_bundle,
-            recorder=recorder,
-            final=final,
-            started=started,
-        )
+
+    run: RunInfo
+    open_client: OpenClient
+    recorder: RunRecorder
+    simulations: "Callable[[], Sequence[Simulation]]" = tuple
+    rehearsed: "Callable[[Plan], SimulatedState] | None" = None
+    processes: ActionProcesses | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """What watches a run, and holds it back.
+
+    Attributes:
+        window: How far actions may start ahead of the reader, which takes each result from it.
+        on_plan: Called when a plan starts, with its concurrency limit, for a progress display.
+        on_wait: Called at the beginning of a wait that the service requests.
+    """
+
+    window: ReaderWindow = field(default_factory=ReaderWindow)
+    on_plan: Callable[[ConcurrencyLimiter], object] = lambda _: None
+    on_wait: Callable[[Wait], object] | None = None
+
+
+async def carry_out(
+    plans: Sequence[Plan], context: RunContext, stop: Stop, summary: Summary, observer: Observer
+) -> AsyncGenerator[Sequence[Result | ExpectationResult]]:
+    """Run the actions, check the expectations, and run what is in `finally`.
+
+    Read it to the end: then each action is counted, also after an error or a stop.
+
+    Args:
+        plans: All plans of the run.
+        context: Where it takes place.
+        stop: Ends it early on request.
+        summary: Counts what is yielded.
+        observer: What watches the run.
+
+    Raises:
+        SettingsError: An endpoint is missing or cannot be used. Nothing was sent.
+        Exception: What ended a part of the run. Raised at the end if an action was counted.
+    """
+    parts = _RunParts(plans, context, stop, summary, observer, time.monotonic())
+    errors: list[Exception] = []
+    for part in parts:
+        try:
+            async with aclosing(part):
+                async for results in part:
+                    yield results
+        except Exception as error:
+            if not summary.total:  # nothing was sent
+                raise
+            errors.append(error)
+    # Those that an error kept from running.
+    summary.counts[Status.SKIPPED] += max(0, context.run.total - summary.total)
+    if errors:
+        raise errors[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _RunParts:
+    """The parts of a run, in order; each yields results that it has counted.
+
+    Attributes: the arguments of `carry_out`.
+        started: When the run began, on the monotonic clock.
+    """
+
+    plans: Sequence[Plan]
+    context: RunContext
+    stop: Stop
+    summary: Summary
+    observer: Observer
+    started: float
+
+    def __iter__(self) -> Iterator[AsyncGenerator[Sequence[Result | ExpectationResult]]]:
+        yield self._actions(final=False)
+        yield self._expectations()
+        if any(plan.is_final for plan in self.plans):
+            yield self._actions(final=True)
+
+    async def _actions(self, *, final: bool) -> AsyncGenerator[Sequence[Result]]:
+        if self.context.processes and not final:
+            batches = self.context.processes.run(self.stop, self.started)
+        else:
+            batches = run_batches(
+                self.plans,
+                self.context.open_client,
+                self.stop,
+                recorder=self.context.recorder,
+                final=final,
+                started=self.started,
+                observer=self.observer,
+            )
         try:
             async with aclosing(batches):
                 async for batch in batches:
                     for result in batch:
-                        yield result
-        except (SettingsError, UsageError):  # nothing was sent
-            raise
-        except Exception as error:  # noqa: BLE001 -- raised at the end
-            failures.append(error)
-    if failures:
-        raise failures[0]
+                        self.summary.count(result)
+                    yield batch
+        finally:
+            # Rounded as in its record.
+            self.summary.duration = round(time.monotonic() - self.started, 6)
+
+    async def _expectations(self) -> AsyncGenerator[Sequence[ExpectationResult]]:
+        checks = check_expectations(
+            self.plans,
+            service_source(self.context.open_client, on_wait=self.observer.on_wait),
+            self.stop,
+            rehearsed=self.context.rehearsed,
+        )
+        async with aclosing(checks):
+            async for expectation, result in checks:
+                self.summary.count_expectation(result)
+                self.context.recorder.record_expectation(expectation, result)
+                yield (result,)
+
+
+async def end_journal(
+    context: RunContext, summary: Summary, simulations: "Sequence[Simulation]"
+) -> None:
+    """Write the end of the journal of a run, if there is one, and close it.
+
+    Its `error` says if it could not be written.
+    """
+    journal = context.recorder.journal
+    if journal is None:
+        return
+    for simulation in simulations:
+        journal.add(simulation.without_text().as_json())
+    journal.add(summary_record(context.run, summary))
+    await journal.close()
+
+
+def report_of(
+    context: RunContext, summary: Summary, simulations: "Sequence[Simulation]"
+) -> RunReport:
+    """Return the report of a run whose journal was closed. A journal that lasts has no messages."""
+    recorder = context.recorder
+    if recorder.journal is None:
+        raise ValueError("a report is made from a journal")
+    if recorder.lasting:
+        simulations = tuple(simulation.without_text() for simulation in simulations)
+    history = read_journal(recorder.journal.path)
+    return RunReport(
+        context.run,
+        recorder.started,
+        RecordedResults(history),
+        summary,
+        simulations,
+        expectations=expectations_of(history),
+    )
 
 
 async def run_batches(  # noqa: PLR0913 -- by name, each with a default
     plans: Sequence[Plan],
-    endpoint: Callable[[Plan], Endpoint] = endpoint_of,
-    stop: Stop | None = None,
+    open_client: OpenClient,
+    stop: Stop,
     *,
-    ca_bundle: str | None = None,
     recorder: RunRecorder | None = None,
     final: bool = False,
     started: float | None = None,
-    on_plan: Callable[[ConcurrencyLimiter], object] | None = None,
-    on_wait: Callable[[Wait], object] | None = None,
+    observer: Observer | None = None,
 ) -> AsyncGenerator[Sequence[Result]]:
-    """Run plans and yield results in batches, which costs less than single results.
+    """Run plans, one after the other, and yield a result for every action as it ends, in batches.
+
+    An `ok` means accepted by the service, not delivered.
 
     Args:
         plans: What `wps_run.planning.plan` returned: all plans of the run.
-        endpoint: Gives the endpoint of a plan; called for all plans before anything is sent.
+        open_client: Makes the client of a plan; called for all plans before anything is sent.
         stop: Ends the run early on request.
-        ca_bundle: A file of certificates to trust besides the system's, or None.
         recorder: Records the run, and has the results of an earlier part.
         final: Whether only the final plans run, else only the others.
         started: When this part of the run began, on the monotonic clock; None for now.
-        on_plan: Called when a plan starts, with its concurrency limit, for a progress display.
-        on_wait: Called at the beginning of a wait that the service requests.
+        observer: What watches the run.
 
     Raises:
         SettingsError: An endpoint is missing or cannot be used. Nothing was sent.
         Exception: What ended the run, after a result for every action.
     """
     _require_live(plans)
-    tls = load_tls(ca_bundle) if ca_bundle else None
-    stop, recorder = stop or Stop(), recorder or RunRecorder()
-    on_plan = on_plan or (lambda _: None)
+    recorder, observer = recorder or RunRecorder(), observer or Observer()
     epoch = (time.monotonic() if started is None else started) - recorder.elapsed
     running = [plan for plan in plans if plan.is_final is final]
     total = sum(plan.total for plan in plans if not plan.is_final)
@@ -168,7 +284,7 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
     failures: list[Exception] = []
     async with AsyncExitStack() as stack:
         # All clients first: an unusable key, identity or proxy shows before anything is sent.
-        clients = [open_client(plan, endpoint(plan), tls) for plan in running]
+        clients = [open_client(plan) for plan in running]
         for client in clients:
             await stack.enter_async_context(client)
         for plan, client in zip(running, clients, strict=True):
@@ -184,10 +300,11 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
                 epoch=epoch,
                 recorder=recorder,
                 most_failures=most_failures,
-                on_wait=on_wait,
+                window=observer.window,
+                on_wait=observer.on_wait,
             )
-            on_plan(executor.limiter)
-            source = StateReader(client, plan.hub, plan.options, on_wait=on_wait)
+            observer.on_plan(executor.limiter)
+            source = StateReader(client, plan.hub, plan.options, on_wait=observer.on_wait)
             same_hub = [
                 other
                 for other in plans
@@ -196,7 +313,7 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
             settle = partial(
                 _settle, source=source, stop=stop_plan, recorder=recorder, plans=same_hub
             )
-            batches = _run_plan(plan, executor, recorder, settle, failures)
+            batches = _run_plan(plan, executor, recorder, observer.window, settle, failures)
             async with _expiry(None if final else plan.options.not_after, stop), aclosing(batches):
                 async for results in batches:
                     yield results
@@ -205,30 +322,39 @@ async def run_batches(  # noqa: PLR0913 -- by name, each with a default
         raise failures[0]
 
 
-async def _run_plan(
+async def _run_plan(  # noqa: PLR0913, PLR0917 -- the parts of the run of one plan
     plan: Plan,
     executor: Executor,
     recorder: RunRecorder,
+    window: ReaderWindow,
     settle: Callable[[Doubts], Awaitable[Sequence[Result]]],
     failures: list[Exception],
 ) -> AsyncGenerator[Sequence[Result]]:
     """Yield the results of one plan; what ended it early is appended to `failures`."""
     doubts = Doubts()
+
+    def without_start(results: Sequence[Result]) -> Sequence[Result]:
+        window.add(len(results))
+        return results
+
     earlier = recorder.earlier_results(plan.steps())
     while batch := tuple(islice(earlier, BATCH)):
-        yield doubts.hold(batch)
-    yield await settle(doubts)  # before a step starts that conflicts with one of them
+        yield without_start(doubts.hold(batch))
+    # Before a step starts that conflicts with one of them.
+    yield without_start(await settle(doubts))
     left_out = recorder.left_out(plan.steps)
     while batch := tuple(islice(left_out, BATCH)):
-        yield batch
+        yield without_start(batch)
     for steps in recorder.steps_to_run(plan.steps):
         async with aclosing(executor.run(steps)) as batches:
             try:
                 async for results in batches:
-                    yield doubts.hold(results)
+                    certain = doubts.hold(results)
+                    window.take(len(results) - len(certain))
+                    yield certain
             except Exception as error:  # noqa: BLE001 -- raised after a result for every action
                 failures.append(error)
-    yield await settle(doubts)
+    yield without_start(await settle(doubts))
 
 
 async def _settle(
@@ -292,11 +418,6 @@ async def _request_at(moment: float, stop: Stop) -> None:
 
 _CLOCK_CHECK = 1.0
 """The most seconds between two looks at the clock."""
-
-
-def has_expired(moment: float | None) -> bool:
-    """Whether a moment, in seconds since 1970, has passed; never if it is None."""
-    return moment is not None and time.time() >= moment
 
 
 def _require_live(plans: Iterable[Plan]) -> None:
@@ -376,87 +497,3 @@ def _raise_limit(needed: int) -> int | None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else soft
-
-
-def new_salt(plans: Sequence[Plan]) -> str:
-    """Return a salt for a new journal; the shards of one plan share theirs."""
-    if any(plan.shard for plan in plans):
-        return shared_salt(part.document.text for plan in plans for part in plan.playbook.parts)
-    return secrets.token_hex(16)
-
-
-def playbook_part(plan: Plan) -> str:
-    """Return the name of a playbook in the fingerprint of its run."""
-    # Only the file name: from another folder it is the same playbook.
-    file = Path(plan.playbook.document.file).name
-    return f"the playbook {file}" + (f" (number {plan.number + 1})" if plan.number else "")
-
-
-def fingerprint_of(plans: Sequence[Plan], endpoints: Sequence[str], salt: str) -> dict[str, str]:
-    """Return the digests of all that a run consists of, each under the name that messages use.
-
-    Args:
-        plans: The plans of the run, whose files were read at least once.
-        endpoints: Host and port to which the actions of each plan are sent.
-        salt: The salt of the journal.
-    """
-    parts: dict[str, str | Iterable[bytes]] = {
-        ACTIONS_PART: actions_content(ACTIONS.values(), API_VERSION),
-        **_carried_out(plans),
-    }
-    for plan, endpoint in zip(plans, endpoints, strict=True):
-        playbook = playbook_part(plan)
-        if plan.is_final:  # all else is of its playbook
-            if plan.live_groups:
-                parts[f"{ROWS_PART}`finally` of {playbook}"] = _live_rows(plan)
-            continue
-        parts[playbook] = plan.playbook.document.text
-        parts[f"the hub of {playbook}"] = plan.hub.lower()
-        parts[ENDPOINT_PART + playbook] = endpoint
-        for name, value in used_values(plan).items():
-            content = value if isinstance(value, str) else value.digest_pieces()
-            parts[f"the variable {name} of {playbook}"] = content
-        if plan.live_groups:
-            parts[ROWS_PART + playbook] = _live_rows(plan)
-        parts |= _file_parts(plan, playbook)
-    return fingerprint(salt, parts)
-
-
-def _file_parts(plan: Plan, playbook: str) -> dict[str, str | Iterable[bytes]]:
-    """Return the content of the files that a playbook includes or names, under their names."""
-    contents: dict[str, str | Iterable[bytes]] = {}
-    for part in plan.playbook.parts:
-        owner = playbook
-        if part.include:
-            owner = f"the included file {relative_name(part, plan.playbook)} of {playbook}"
-            contents[owner] = part.document.text
-        inputs = plan.scope.of(part).inputs
-        for name, path in inputs.paths.items() if isinstance(inputs, Files) else ():
-            contents[f"the file {name} of {owner}"] = _chunks(path)
-    return contents
-
-
-def _carried_out(plans: Sequence[Plan]) -> dict[str, str]:
-    """Return which part of the plans is carried out, for a digest; nothing for all of it."""
-    parts: dict[str, str] = {}
-    for plan in plans[:1]:  # it is the same for all of them
-        if plan.shard:
-            parts[SHARD_PART] = str(plan.shard)
-        if plan.selection:
-            parts[SELECTION_PART] = plan.selection.content
-    return parts
-
-
-def _live_rows(plan: Plan) -> Iterator[bytes]:
-    """Yield the connections in the live groups of a plan, for a digest."""
-    for group in plan.live_groups:
-        yield b"group\n"
-        for connection in (plan.scope.live or {}).get(group, ()):
-            yield json.dumps(connection).encode() + b"\n"
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    """Yield the content of a file, a mebibyte at a time."""
-    with open_input(path) as file:
-        while chunk := file.read(1024 * 1024):
-            yield chunk

@@ -6,12 +6,12 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.plan_runs import run_plans
 
 from wps_run import planning, running
 from wps_run.actions.fields import Field, FieldType, Origin
 from wps_run.actions.table import ACTIONS, Action
 from wps_run.execution.result import Status
-from wps_run.execution.stop import Stop
 from wps_run.playbook.model import read_playbook
 from wps_run.report.simulation import Simulation
 
@@ -79,7 +79,7 @@ async def state_after(batch: list[dict[str, Any]], mode: str) -> tuple[Counter[S
     plans = planning.plan([read_playbook(json.dumps(batch), "batch.json")], overrides)
     statuses: Counter[Status] = Counter()
     async with running.rehearsal(plans) as rehearsal:
-        async for result in running.run(plans, lambda _: rehearsal.endpoint, Stop()):
+        async for result in run_plans(plans, lambda _: rehearsal.endpoint):
             statuses[result.status] += 1
         return statuses, [comparable(simulation) for simulation in rehearsal.simulations()]
 

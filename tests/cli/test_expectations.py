@@ -225,7 +225,7 @@ async def test_after_an_interrupt_the_rest_is_skipped() -> None:
     stop = Stop()
     checks = reading.check_expectations(
         plans,
-        reading.endpoint_of,
+        reading.service_source(reading.new_clients()),
         stop,
         rehearsed=lambda _: SimulatedState(Hub(), SimulatedClients()),
     )
@@ -248,7 +248,7 @@ async def test_an_interrupted_run_reads_nothing_more() -> None:
     stop.request(SkipReason.INTERRUPTED)
     checks = reading.check_expectations(
         plans,
-        reading.endpoint_of,
+        reading.service_source(reading.new_clients()),
         stop,
         rehearsed=lambda _: SimulatedState(Hub(), SimulatedClients()),
     )

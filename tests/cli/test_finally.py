@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.plan_runs import run_plans
 
 from wps_run import planning, running
 from wps_run.checking import load_playbook
@@ -115,7 +116,7 @@ async def test_an_error_of_the_run_comes_after_it(playbook: Path) -> None:
     plans = planning.plan([load_playbook(playbook)], RunOverrides())
     async with running.rehearsal(plans) as local:
         rows.unlink()
-        run = running.run(plans, lambda _: local.endpoint)
+        run = run_plans(plans, lambda _: local.endpoint)
         results: list[Result] = []
         error = await collect(run, results)
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from wps_run.cli.journals import JournalOptions, recorded_shard
+from wps_run.cli.journals import recorded_shard
 from wps_run.journal.reader import History
+from wps_run.journaling import JournalOptions
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError, UsageError
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.plan_runs import run_plans
 
 from wps_run.cli.errors import report_error
 from wps_run.cli.main import wps_run
@@ -19,8 +20,7 @@ from wps_run.journal.store import MOST_JOURNALS, prune
 from wps_run.planning import RunOverrides, plan
 from wps_run.playbook.model import read_playbook
 from wps_run.problems import UsageError
-from wps_run.reading import read_live
-from wps_run.running import run as run_plans
+from wps_run.reading import new_clients, read_live
 
 GREET = """
 hub: local
@@ -418,6 +418,6 @@ async def test_a_program_reads_the_groups_before_it_runs(service: LocalPubSub) -
     unread = plan(playbooks, overrides)
     with pytest.raises(UsageError, match="were not read; pass what `read_live"):
         _ = [result async for result in run_plans(unread)]
-    plans = plan(playbooks, overrides, live=await read_live(unread))
+    plans = plan(playbooks, overrides, live=await read_live(unread, new_clients()))
     assert [result.status async for result in run_plans(plans)] == ["ok"]
     assert ada.messages == ["Hello ada"]

@@ -258,6 +258,8 @@ class Clock:
 
 def end_actions(tracker: ProgressTracker, record: Result, times: int) -> None:
     """Count the results of so many actions."""
+    for _ in range(times):
+        tracker.summary.count(record)
     tracker.count([record] * times)
 
 

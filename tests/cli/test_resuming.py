@@ -12,18 +12,12 @@ from tests.conftest import result_record
 
 from wps_run import planning
 from wps_run.cli.commands.run import command
-from wps_run.cli.journals import (
-    JournalOptions,
-    kept_options,
-    resume_command,
-    resume_notes,
-    resumed_overrides,
-    resumption_of,
-)
+from wps_run.cli.journals import kept_options, resume_command, resume_notes, resumed_overrides
 from wps_run.cli.options import given_options, overrides_from, reused_values
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.format import KeptOptions
 from wps_run.journal.reader import History
+from wps_run.journaling import JournalOptions, resumption_of
 from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.configuration import FILE_NAME
 from wps_run.playbook.model import read_playbook

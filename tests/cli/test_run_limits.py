@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.plan_runs import run_plans
 
 from wps_run import planning, running
 from wps_run.checking import validate
@@ -241,7 +242,7 @@ async def test_pauses_do_not_pass_the_time(fault: str) -> None:
     results: list[Result] = []
 
     async with running.rehearsal([main, final], faults=[fault]) as local:
-        results += [result async for result in running.run([main, final], lambda _: local.endpoint)]
+        results += [result async for result in run_plans([main, final], lambda _: local.endpoint)]
 
     results.sort(key=lambda result: result.index)
     codes = [result.error.code if result.error else result.status for result in results]

@@ -21,6 +21,7 @@ from wps_run.journal.resume import ResumeMode, Resumption
 from wps_run.journal.writer import Journal, read_journal
 from wps_run.planning import Plan
 from wps_run.playbook.model import read_playbook
+from wps_run.reading import new_clients
 from wps_run.state.read_back import MOST_FAILED_READS, Doubts
 from wps_run.state.reader import StateReader
 
@@ -75,7 +76,8 @@ async def run_against(
     recorder: RunRecorder | None = None,
     stop: Stop | None = None,
 ) -> list[Result]:
-    batches = running.run_batches(plans, lambda _: emulator.endpoint, stop, recorder=recorder)
+    clients = new_clients(lambda _: emulator.endpoint)
+    batches = running.run_batches(plans, clients, stop or Stop(), recorder=recorder)
     results = [result async for batch in batches for result in batch]
     return sorted(results, key=lambda result: result.index)
 

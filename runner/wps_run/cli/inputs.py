@@ -10,7 +10,7 @@ import click
 from wps_run import input_limits
 from wps_run.actions.fields import NAME_LIMIT
 from wps_run.actions.names import name_error
-from wps_run.checking import load_variables, read_text, with_includes
+from wps_run.checking import STDIN, STDIN_NAME, load_variables, read_text, with_includes
 from wps_run.cli.configuration import FILE, Decorated, override_option
 from wps_run.document.loader import decode, load
 from wps_run.playbook.model import Playbook, read_playbook
@@ -29,9 +29,6 @@ from wps_run.text import escape_invisible, truncate_middle
 
 if TYPE_CHECKING:
     from wps_run.emulator.seed import SeedClient
-
-STDIN = "-"
-STDIN_NAME = "<stdin>"
 
 
 def _assignments(

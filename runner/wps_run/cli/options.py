@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from wps_run import input_limits
-from wps_run.checking import read_text
+from wps_run.checking import STDIN, read_text
 from wps_run.cli.configuration import (
     FILE,
     Decorated,
@@ -20,13 +20,7 @@ from wps_run.cli.configuration import (
     override_option,
     parameter_name,
 )
-from wps_run.cli.inputs import (
-    STDIN,
-    read_input,
-    read_seed_file,
-    read_variables,
-    variable_options,
-)
+from wps_run.cli.inputs import read_input, read_seed_file, read_variables, variable_options
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.function_files import FunctionBinding, parse_function, parse_settings
 from wps_run.connect.settings import (

@@ -19,13 +19,11 @@ from wps_run.approval import (
     parts_of,
     relative_to_plan,
 )
-from wps_run.cli.inputs import STDIN, STDIN_NAME
+from wps_run.checking import STDIN, STDIN_NAME
 from wps_run.cli.journals import (
     STDIN_PLACEHOLDER,
-    groups_read,
     near,
     path_word,
-    playbook_paths,
     require_stdin,
     reused_overrides,
     shell_line,
@@ -38,6 +36,7 @@ from wps_run.cli.report_files import replaced_file
 from wps_run.cli.service import ServiceAccess
 from wps_run.cli.terminal import show_message
 from wps_run.journal.format import KeptOptions, format_moment
+from wps_run.journaling import groups_read, playbook_paths
 from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.shards import Shard, resolve_shard
 from wps_run.problems import SettingsError, UsageError

@@ -31,7 +31,6 @@ from wps_run.cli.errors import BUG, report_error, show_problems
 from wps_run.cli.journals import show_journal_error
 from wps_run.cli.service import show_wait
 from wps_run.cli.terminal import interrupting_signals, show_message
-from wps_run.connect.endpoint import Endpoint
 from wps_run.execution.errors import skip_error
 from wps_run.execution.limits import ConcurrencyLimiter
 from wps_run.execution.result import Result, SkipReason, Status
@@ -45,6 +44,7 @@ from wps_run.journal.writer import Journal
 from wps_run.planning import Plan
 from wps_run.playbook.shards import Shard
 from wps_run.problems import JournalError, PlaybookError, Severity, UsageError
+from wps_run.reading import OpenClient
 from wps_run.text import Label
 
 _REMEDY = (
@@ -227,17 +227,15 @@ class Processes:
 
     Args:
         plans: The plans of the run.
-        endpoint: Gives the endpoint of a plan.
+        open_client: Makes the client of a plan.
         recorder: The journals of the run, with one for each process.
-        ca_bundle: A file of certificates to trust besides the system's, or None.
     """
 
     def __init__(
         self,
         plans: Sequence[Plan],
-        endpoint: Callable[[Plan], Endpoint],
+        open_client: OpenClient,
         recorder: RunRecorder,
-        ca_bundle: str | None,
     ) -> None:
         self._plans = plans
         self._processes: list[_Process] = []
@@ -247,7 +245,7 @@ class Processes:
         try:
             for number, journal in enumerate(recorder.others, start=1):
                 shard = Shard(number, len(recorder.others))
-                share = _Share(_plans_of(plans, shard), endpoint, recorder, ca_bundle)
+                share = _Share(_plans_of(plans, shard), open_client, recorder)
                 ours, theirs = socket.socketpair()
                 earlier = [process.connection for process in self._processes]
                 if not (process_id := os.fork()):
@@ -452,22 +450,19 @@ class _Share:
 
     Args:
         plans: The plans, with its shard.
-        endpoint: Gives the endpoint of a plan.
+        open_client: Makes the client of a plan.
         recorder: The journals of the run.
-        ca_bundle: A file of certificates to trust besides the system's, or None.
     """
 
     def __init__(
         self,
         plans: Sequence[Plan],
-        endpoint: Callable[[Plan], Endpoint],
+        open_client: OpenClient,
         recorder: RunRecorder,
-        ca_bundle: str | None,
     ) -> None:
         self._plans = plans
-        self._endpoint = endpoint
+        self._open_client = open_client
         self._recorder = recorder
-        self._ca_bundle = ca_bundle
         self._limiter = ConcurrencyLimiter(1)
         self._stop = Stop()
         self._has_ended = False
@@ -515,13 +510,11 @@ class _Share:
             self._recorder.journal.begin(lambda: self._stop.request(SkipReason.JOURNAL))
         batches = running.run_batches(
             self._plans,
-            self._endpoint,
+            self._open_client,
             self._stop,
-            ca_bundle=self._ca_bundle,
             recorder=self._recorder,
             started=started,
-            on_plan=self._show,
-            on_wait=show_wait,
+            observer=running.Observer(on_plan=self._show, on_wait=show_wait),
         )
         async with aclosing(batches):
             async for batch in batches:

@@ -9,34 +9,23 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import Self, TextIO
 
 from wps_run.cli.terminal import columns_of, styler_for
-from wps_run.execution.result import Result
+from wps_run.execution.limits import RequestLoad
+from wps_run.execution.result import ExpectationResult, Result
 from wps_run.execution.run_info import RunInfo
 from wps_run.execution.summary import Summary
 from wps_run.report.progress import ProgressSnapshot, RateMeter, plain_line, progress_line
 from wps_run.text import Label, labeled
 
 
-class RequestLoad(Protocol):
-    """What a progress display shows of requests, such as a concurrency limit."""
-
-    @property
-    def in_flight(self) -> int:
-        """The requests in flight."""
-
-    @property
-    def next_at(self) -> float:
-        """When the next request may start."""
-
-
 class ProgressTracker:
-    """Counts the results of a run and gives snapshots of its progress.
+    """Measures the progress of a run and gives snapshots of it.
 
     Args:
         run: What is run and where.
-        summary: The totals of the run, which `count` adds to.
+        summary: The totals of the run.
         clock: Seconds, on the clock of the concurrency limits.
         load: The requests of other processes, until this one starts a plan; None if there are none.
     """
@@ -50,7 +39,7 @@ class ProgressTracker:
         load: RequestLoad | None = None,
     ) -> None:
         self._run = run
-        self._summary = summary
+        self.summary = summary
         self._clock = clock
         self._meter = RateMeter(clock())
         self._load = load
@@ -59,11 +48,12 @@ class ProgressTracker:
         """Show the requests and pauses of the plan that starts, by its concurrency limit."""
         self._load = load
 
-    def count(self, results: Iterable[Result]) -> None:
-        """Count results. The rate covers those of this part of a resumed run."""
+    def count(self, results: Iterable[Result | ExpectationResult]) -> None:
+        """Count results for the rate, which covers those of this part of a resumed run."""
         for result in results:
-            self._summary.count(result)
-            if result.started_ms is not None and result.started_ms >= self._summary.since_ms:
+            if isinstance(result, ExpectationResult):
+                continue
+            if result.started_ms is not None and result.started_ms >= self.summary.since_ms:
                 self._meter.add()
 
     def snapshot(self) -> ProgressSnapshot:
@@ -72,7 +62,7 @@ class ProgressTracker:
         return ProgressSnapshot(
             destination=str(self._run.destination),
             total=self._run.total,
-            counts=self._summary.counts,
+            counts=self.summary.counts,
             in_flight=load.in_flight if load else 0,
             rate=self._meter.rate(now),
             pause=max(0.0, load.next_at - now) if load else 0.0,

@@ -1,67 +1,33 @@
 """What a run writes: results to stdout as they come, its journal, and report files at the end."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from wps_run import running
 from wps_run.cli.errors import discard_stdout
-from wps_run.cli.journals import (
-    PLACEHOLDER,
-    JournalOptions,
-    open_recorder,
-    playbook_paths,
-    resume_command,
-    resume_notes,
-    show_journal_error,
-)
+from wps_run.cli.journals import PLACEHOLDER, resume_command, resume_notes, show_journal_error
 from wps_run.cli.report_files import JOB_SUMMARY, add_job_summary, write_reports
 from wps_run.cli.terminal import StdoutError, columns_of, show_message, styler_for, use_utf8_stdout
 from wps_run.execution.result import ExpectationResult, Result, SkipReason
 from wps_run.execution.run_info import RunInfo
 from wps_run.execution.summary import EXIT_FAILED, Summary
 from wps_run.journal.format import KeptOptions
-from wps_run.journal.reader import RecordedResults
 from wps_run.journal.recorder import RunRecorder
-from wps_run.journal.writer import read_journal
+from wps_run.journaling import JournalOptions, open_recorder, playbook_paths
 from wps_run.planning import Plan
 from wps_run.report.formats import OUTPUT_FORMATS, Reporter
 from wps_run.report.github import AnnotatedReporter
-from wps_run.report.records import summary_record
-from wps_run.report.run_report import RunReport, expectations_of
 from wps_run.report.text import QuietReporter, TextReporter, next_steps, summary_line
+from wps_run.running import RunContext
 from wps_run.text import Label
 
 if TYPE_CHECKING:
-    from wps_run.cli.processes import Processes
-    from wps_run.connect.endpoint import Endpoint
-    from wps_run.rehearsal import SimulatedState
     from wps_run.report.simulation import Simulation
-
-
-@dataclass(frozen=True, slots=True)
-class RunContext:
-    """Where a run takes place.
-
-    Attributes:
-        run: What is run and where.
-        endpoint: Gives the endpoint of a plan.
-        recorder: Its journal, and the results of an earlier part.
-        simulations: Gives what would happen, at the end; nothing unless it is a rehearsal.
-        rehearsed: Gives the state that a rehearsal left; None if it is no rehearsal.
-        processes: Those that run the actions, or None if this one does.
-    """
-
-    run: RunInfo
-    endpoint: "Callable[[Plan], Endpoint]"
-    recorder: RunRecorder
-    simulations: "Callable[[], Sequence[Simulation]]" = tuple
-    rehearsed: "Callable[[Plan], SimulatedState] | None" = None
-    processes: "Processes | None" = None
 
 
 _RAISED = {
@@ -118,6 +84,7 @@ class RunOutput:
             endpoints,
             report_folder=self._reports[0].parent if self._reports else None,
             needs_report=bool(self._reports or self._job_summary),
+            warn=partial(show_message, Label.WARNING),
         )
         steps = (step for plan in plans for step in plan.steps())
         self._lists_results = not (self._is_text and recorder.has_nothing_to_do(steps, run.total))
@@ -127,13 +94,14 @@ class RunOutput:
         """Write the text before the first result."""
         self.write(self._reporter.begin(run))
 
-    def format(self, results: Sequence[Result]) -> str:
+    def format(self, results: Sequence[Result | ExpectationResult]) -> str:
         """Return the text of results."""
-        return "".join(map(self._reporter.result, results)) if self._lists_results else ""
+        return "".join(map(self._format, results))
 
-    def format_expectation(self, result: ExpectationResult) -> str:
-        """Return the text of the result of an expectation."""
-        return self._reporter.expectation(result)
+    def _format(self, result: Result | ExpectationResult) -> str:
+        if isinstance(result, ExpectationResult):
+            return self._reporter.expectation(result)
+        return self._reporter.result(result) if self._lists_results else ""
 
     def write(self, text: str) -> None:
         """Write and flush, so that readers of a pipe see it."""
@@ -149,7 +117,9 @@ class RunOutput:
         """End the report, close the journal, write report files; return the exit code."""
         simulations = context.simulations()
         self.write(self._reporter.end(summary, simulations))
-        await _close_journal(context, summary, simulations)
+        await running.end_journal(context, summary, simulations)
+        if journal := context.recorder.journal:
+            show_journal_error(journal)
         succeeded = self._write_reports(context, summary, simulations)
         self._show_next_steps(plans, context, summary, self._reports if succeeded else ())
         if self.error is not None:
@@ -160,21 +130,10 @@ class RunOutput:
         self, context: RunContext, summary: Summary, simulations: "Sequence[Simulation]"
     ) -> bool:
         """Write report files and the job summary from the journal; whether all succeeded."""
-        journal = context.recorder.journal
-        if journal is None or not (self._reports or self._job_summary):
+        if not (self._reports or self._job_summary):
             return True
+        report = running.report_of(context, summary, simulations)
         lasting = context.recorder.lasting
-        if lasting:
-            simulations = tuple(simulation.without_text() for simulation in simulations)
-        history = read_journal(journal.path)
-        report = RunReport(
-            context.run,
-            context.recorder.started,
-            RecordedResults(history),
-            summary,
-            simulations,
-            expectations=expectations_of(history),
-        )
         succeeded = write_reports(self._reports, report, lasting.path if lasting else None)
         if self._job_summary:
             add_job_summary(Path(self._job_summary), report)
@@ -227,20 +186,6 @@ def text_reporter(kind: type[TextReporter], *, lists_all: bool) -> Reporter:
     """Return what formats results as text for stdout, in the width of its terminal."""
     columns = partial(columns_of, sys.stdout) if sys.stdout.isatty() else None
     return kind(styler_for(sys.stdout), columns, lists_all=lists_all)
-
-
-async def _close_journal(
-    context: RunContext, summary: Summary, simulations: "Sequence[Simulation]"
-) -> None:
-    """Write the end of the journal, and show if it could not be written."""
-    journal = context.recorder.journal
-    if journal is None:
-        return
-    for simulation in simulations:
-        journal.add(simulation.without_text().as_json())
-    journal.add(summary_record(context.run, summary))
-    await journal.close()
-    show_journal_error(journal)
 
 
 def _unwritten(error: StdoutError, run: RunInfo, summary: Summary) -> int:

@@ -13,7 +13,7 @@ from wps_run.connect.endpoint import Endpoint
 from wps_run.execution.limits import Wait
 from wps_run.planning import Plan
 from wps_run.playbook.live import LiveGroups
-from wps_run.reading import OpenSource
+from wps_run.reading import OpenClient, OpenSource
 from wps_run.report.progress import wait_line
 from wps_run.state.reader import StateReader
 from wps_run.text import Label
@@ -53,17 +53,19 @@ class ServiceAccess(NamedTuple):
         """
         if sys.stderr.isatty():
             show_message(Label.NOTE, "reading the live groups of the playbooks")
-        return asyncio.run(
-            reading.read_live(plans, self.endpoint, ca_bundle=self.ca_bundle, on_wait=show_wait)
-        )
+        return asyncio.run(reading.read_live(plans, self.clients(), on_wait=show_wait))
 
-    def source(self) -> OpenSource:
-        """Return what opens a reader of the hub of a plan.
+    def clients(self) -> OpenClient:
+        """Return what makes the client of a plan.
 
         Raises:
             SettingsError: The file of certificates cannot be used.
         """
-        return reading.service_source(self.endpoint, ca_bundle=self.ca_bundle, on_wait=show_wait)
+        return reading.new_clients(self.endpoint, ca_bundle=self.ca_bundle)
+
+    def source(self) -> OpenSource:
+        """Return what opens a reader of the hub of a plan. Raises as `clients` does."""
+        return reading.service_source(self.clients(), on_wait=show_wait)
 
 
 def open_reader(access: HubAccess) -> AbstractAsyncContextManager[StateReader]:

@@ -59,6 +59,86 @@ class _BareRequest(ClientRequest):
         pass
 
 
+class Connections:
+    """The connections to one endpoint, and the tokens for them. Several clients may share them.
+
+    Args:
+        endpoint: The service and its key or identity.
+        limit: The most connections.
+        tokens: The source of tokens; the endpoint's key or identity by default.
+        tls: The TLS context, such as one with a CA bundle; the system's by default.
+        trust_env: Whether `HTTPS_PROXY` and `NO_PROXY` apply.
+        now: The clock for tokens: seconds since the epoch.
+
+    Attributes:
+        endpoint, tokens: The arguments.
+        entra_tokens: The source of tokens if it is Entra ID, else None.
+        proxy: The proxy that requests go through, or None.
+        deadlines: The time limits of the requests.
+
+    Raises:
+        SettingsError: The endpoint's key, its identity or the proxy cannot be used.
+        ValueError: The TLS context does not verify the server.
+    """
+
+    def __init__(  # noqa: PLR0913 -- one endpoint; the rest has defaults and goes by name
+        self,
+        endpoint: Endpoint,
+        *,
+        limit: int,
+        tokens: TokenSource | None = None,
+        tls: ssl.SSLContext | None = None,
+        trust_env: bool = True,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        if tls and not (tls.check_hostname and tls.verify_mode is ssl.CERT_REQUIRED):
+            raise ValueError("the TLS context must verify certificates and host names")
+        self.endpoint = endpoint
+        self.tokens = tokens or _token_source(endpoint)
+        self.entra_tokens = self.tokens if isinstance(self.tokens, EntraTokens) else None
+        self.proxy = find_proxy(endpoint) if trust_env else None
+        self.deadlines = Deadlines()
+        self._limit = limit
+        self._tls = tls
+        self._now = now
+        self._opening = asyncio.Lock()
+        self._session: ClientSession | None = None
+
+    async def open(self) -> ClientSession:
+        """Return the session that holds the connections; open it unless it is open.
+
+        Raises:
+            SettingsError: No token is available.
+        """
+        async with self._opening:
+            if self._session is None:
+                if self.proxy:
+                    LOG.info("requests go through the proxy %s", self.proxy.address)
+                if self.entra_tokens:
+                    await self.entra_tokens.renew(self._now())
+                self._session = self._new_session()
+            return self._session
+
+    def _new_session(self) -> ClientSession:
+        session = ClientSession(
+            connector=Connector(limit=self._limit, ssl=self._tls or True),
+            cookie_jar=DummyCookieJar(),
+            headers={"Accept": "application/json", "User-Agent": f"wps-run/{VERSION}"},
+            request_class=_BareRequest,
+            auto_decompress=False,
+        )
+        # aiohttp retries a PUT or DELETE when a kept-alive connection drops, and has no public
+        # option against it.
+        session._retry_connection = False  # noqa: SLF001
+        return session
+
+    async def close(self) -> None:
+        """Close all connections; nothing can be sent any more."""
+        self.deadlines.close()
+        if self._session:
+            await self._session.close()
+
+
 class Client:
     """Sends requests to one endpoint. An async context manager; usable while it is open.
 
@@ -68,6 +148,8 @@ class Client:
     Args:
         endpoint: The service and its key or identity.
         concurrency: The most connections, and so requests in flight.
+        connections: Connections that other clients use, too, and that stay open; its own, from
+            `concurrency`, `tokens`, `tls` and `trust_env`, by default.
         tokens: The source of tokens; the endpoint's key or identity by default.
         tls: The TLS context, such as one with a CA bundle; the system's by default.
         secrets: Values to mask in logs and in what the server answers; the endpoint's key and
@@ -77,17 +159,23 @@ class Client:
         trust_env: Whether `HTTPS_PROXY` and `NO_PROXY` apply.
         now: The clock for tokens and dates: seconds since the epoch.
 
+    Attributes:
+        endpoint: The endpoint.
+
     Raises:
         SettingsError: The endpoint's key, its identity or the proxy cannot be used; on opening,
             no token is available.
         ValueError: The TLS context does not verify the server.
     """
 
+    _session: ClientSession
+
     def __init__(  # noqa: PLR0913 -- one endpoint; the rest has defaults and goes by name
         self,
         endpoint: Endpoint,
         *,
         concurrency: int,
+        connections: Connections | None = None,
         tokens: TokenSource | None = None,
         tls: ssl.SSLContext | None = None,
         secrets: Secrets = NO_SECRETS,
@@ -95,47 +183,34 @@ class Client:
         trust_env: bool = True,
         now: Callable[[], float] = time.time,
     ) -> None:
-        if tls and not (tls.check_hostname and tls.verify_mode is ssl.CERT_REQUIRED):
-            raise ValueError("the TLS context must verify certificates and host names")
-        self._endpoint = endpoint
-        self._concurrency = concurrency
+        self.endpoint = endpoint
+        self._is_shared = connections is not None
+        self._connections = connections or Connections(
+            endpoint, limit=concurrency, tokens=tokens, tls=tls, trust_env=trust_env, now=now
+        )
+        self._tokens = self._connections.tokens
+        self._entra_tokens = self._connections.entra_tokens
+        self._proxy = self._connections.proxy
+        self._deadlines = self._connections.deadlines
         self._scheme, _, self._authority = endpoint.address.partition("://")
-        self._tokens = tokens or _token_source(endpoint)
-        self._entra_tokens = self._tokens if isinstance(self._tokens, EntraTokens) else None
-        self._tls = tls
         shown = (value for _, value in endpoint.headers if len(value) >= _SHORTEST_HEADER)
         self._secrets = secrets.with_values(endpoint.key, *shown)
         self._variables = tuple(variables)
-        self._proxy = find_proxy(endpoint) if trust_env else None
         self._now = now
-        self._deadlines = Deadlines()
         self._has_gateway = bool(endpoint.reverse_proxy or endpoint.headers)
         self._is_logging = LOG.isEnabledFor(logging.INFO)
 
     async def __aenter__(self) -> Self:
-        if self._proxy:
-            LOG.info("requests go through the proxy %s", self._proxy.address)
-        if self._entra_tokens:
-            await self._entra_tokens.renew(self._now())
-        self._session = ClientSession(
-            connector=Connector(limit=self._concurrency, ssl=self._tls or True),
-            cookie_jar=DummyCookieJar(),
-            headers={"Accept": "application/json", "User-Agent": f"wps-run/{VERSION}"},
-            request_class=_BareRequest,
-            auto_decompress=False,
-        )
-        # aiohttp retries a PUT or DELETE when a kept-alive connection drops, and has no public
-        # option against it.
-        self._session._retry_connection = False  # noqa: SLF001
+        self._session = await self._connections.open()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections; nothing can be sent any more."""
-        self._deadlines.close()
-        await self._session.close()
+        """Close all connections, unless they are shared; nothing can be sent any more."""
+        if not self._is_shared:
+            await self._connections.close()
 
     async def send(
         self,
@@ -172,14 +247,14 @@ class Client:
         token = self._tokens.token(request.path, now)
         headers = self._headers(request, token, request_id)
         if self._has_gateway:
-            request = replace(request, path=self._endpoint.path_prefix + request.path)
+            request = replace(request, path=self.endpoint.path_prefix + request.path)
             # Not headers of the session, which a forward proxy would receive, too.
-            headers.update(self._endpoint.headers)
+            headers.update(self.endpoint.headers)
         clean = partial(self._clean, request, token)
         log: RequestLogger | None = None
         if self._is_logging:
             log = RequestLogger(request, request_id, attempt, self._secrets, clean)
-            log.log_request({**headers, **{name: MASK for name, _ in self._endpoint.headers}})
+            log.log_request({**headers, **{name: MASK for name, _ in self.endpoint.headers}})
         result = await self._exchange(request, headers, timeout, body_limit)
         if isinstance(result, NoReply):
             if log:
@@ -201,7 +276,7 @@ class Client:
         )
         if self._entra_tokens and reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             reply = reply._replace(by_identity=True)
-        if reply.is_gateway and self._endpoint.headers:
+        if reply.is_gateway and self.endpoint.headers:
             reply = reply._replace(has_own_header=True)
         return reply
 

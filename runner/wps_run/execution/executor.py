@@ -15,6 +15,7 @@ from wps_run.execution.errors import abandoned_error, skip_error
 from wps_run.execution.limits import (
     ConcurrencyLimiter,
     RateLimiter,
+    ReaderWindow,
     Wait,
     WaitNotices,
     is_throttling,
@@ -97,6 +98,8 @@ class Executor:
         recorder: Records what may have been sent and what ended.
         most_failures: How many actions of the run may fail; None for any number. After one more,
             nothing new starts.
+        window: How far actions may start ahead of the reader of results, which takes them from it;
+            any distance if None.
         on_wait: Called at the beginning of a wait that the service requests, once for each.
 
     Attributes:
@@ -115,6 +118,7 @@ class Executor:
         new_request_id: Callable[[], object] = uuid.uuid4,
         recorder: Recorder | None = None,
         most_failures: int | None = None,
+        window: ReaderWindow | None = None,
         on_wait: Callable[[Wait], object] | None = None,
     ) -> None:
         most = 1 if options.mode is Mode.SEQUENTIAL else options.concurrency
@@ -128,10 +132,11 @@ class Executor:
         self._new_request_id = new_request_id
         self._recorder = recorder or NoRecorder()
         self._most_failures = most_failures
+        self._window = window or ReaderWindow()
         self._on_wait = on_wait
         self._wait_notices = WaitNotices()
         self._policy = RetryPolicy(options.retry)
-        self._scheduler = Scheduler((), options, stop, self.limiter)
+        self._scheduler = self._new_scheduler(())
         self._send_rate = RateLimiter(options.rate)
         self._send_lock = asyncio.Lock()
         self._error: BaseException | None = None
@@ -156,11 +161,17 @@ class Executor:
         Raises:
             Exception: What reading the steps raised, after a result for each step before it.
         """
-        self._scheduler = Scheduler(steps, self._options, self._stop, self.limiter)
+        self._scheduler = self._new_scheduler(steps)
+        self._window.on_open = self._look_again
         stop_watcher = asyncio.create_task(self._watch_stop())
         try:
             self._start_jobs()
-            while self._workers or self._wake_timer or self._results:
+            while (
+                self._workers
+                or self._wake_timer
+                or self._results
+                or self._scheduler.waits_for_reader
+            ):
                 if not self._results:
                     self._wake.clear()
                     await self._wake.wait()
@@ -170,6 +181,7 @@ class Executor:
                 self._start_jobs()
             unstarted = self._scheduler.unstarted()
             while batch := [self._skip(step) for step in islice(unstarted, BATCH)]:
+                self._window.add(len(batch))
                 yield batch
                 await asyncio.sleep(0)  # signals are handled while a million steps are skipped
             error = self._error or self._scheduler.error
@@ -179,6 +191,9 @@ class Executor:
             stop_watcher.cancel()
             self._cancel()
             await asyncio.gather(stop_watcher, *self._workers, return_exceptions=True)
+
+    def _new_scheduler(self, steps: Iterable[Step]) -> Scheduler:
+        return Scheduler(steps, self._options, self._stop, self.limiter, self._window)
 
     def _take_results(self) -> Sequence[Result]:
         if self._flush_timer:

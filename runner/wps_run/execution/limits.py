@@ -1,8 +1,9 @@
-"""The rate limit, the concurrency limit and what is said about waits. Arithmetic on times; pure."""
+"""The limits of a run, of rate, concurrency and reading ahead, and the notices of waits. Pure."""
 
 import math
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from wps_run.connect.reply import Outcome, Reply
 
@@ -12,6 +13,18 @@ LATE = 0.005
 Timers fire up to a few milliseconds late. If each late start delayed the rest, a rate of 500 a
 second would never be reached. A longer gap is not made up for.
 """
+
+
+class RequestLoad(Protocol):
+    """What a progress display shows of requests, such as a concurrency limit."""
+
+    @property
+    def in_flight(self) -> int:
+        """The requests in flight."""
+
+    @property
+    def next_at(self) -> float:
+        """When the next request may start."""
 
 
 class RateLimiter:
@@ -86,6 +99,38 @@ class ConcurrencyLimiter:
             self.limit = max(1, min(self.limit, self.in_flight) // 2)
             self._halved_at = now
             self._accepted = 0
+
+
+class ReaderWindow:
+    """Limits how many actions start before the reader of results has finished with earlier ones.
+
+    Args:
+        ahead: The most results that may exist, or come, besides the one that the reader waits for
+            or has. At 0, an action starts when the reader asks for its result.
+
+    Attributes:
+        on_open: Called when an action may start again.
+    """
+
+    def __init__(self, ahead: float = math.inf) -> None:
+        self.on_open: Callable[[], object] = lambda: None
+        self._free = ahead + 1
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further action may start."""
+        return self._free < 1
+
+    def add(self, count: int = 1) -> None:
+        """Count actions that start, or results that come without a start."""
+        self._free -= count
+
+    def take(self, count: int = 1) -> None:
+        """Count results that the reader has finished with, or does not wait for."""
+        was_full = self.is_full
+        self._free += count
+        if was_full and not self.is_full:
+            self.on_open()
 
 
 class Wait(NamedTuple):

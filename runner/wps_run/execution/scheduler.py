@@ -12,7 +12,7 @@ from itertools import islice
 from wps_run.actions.locks import EXCLUSIVE
 from wps_run.connect.reply import Outcome, Reply
 from wps_run.execution.errors import defect_error
-from wps_run.execution.limits import ConcurrencyLimiter, RateLimiter
+from wps_run.execution.limits import ConcurrencyLimiter, RateLimiter, ReaderWindow
 from wps_run.execution.locks import LockTable
 from wps_run.execution.result import Attempt, Result, SkipReason, Status, milliseconds, result_for
 from wps_run.execution.retry import NO_ATTEMPT, AttemptHistory, Finish
@@ -121,6 +121,7 @@ class Scheduler:
         options: Mode, concurrency and rate.
         stop: Says whether new steps may start; requested when the steps cannot be read.
         limiter: The concurrency limit, shared with the executor, which reports responses to it.
+        window: How far steps may start ahead of the reader of results; any distance if None.
 
     Attributes:
         error: What reading the steps raised, or None.
@@ -132,6 +133,7 @@ class Scheduler:
         options: RunOptions,
         stop: Stop,
         limiter: ConcurrencyLimiter,
+        window: ReaderWindow | None = None,
     ) -> None:
         self.error: Exception | None = None
         self._source = iter(steps)
@@ -142,6 +144,7 @@ class Scheduler:
         self._most = 2 * BATCH if self._sequential else max(LOOK_AHEAD, 4 * options.concurrency)
         self._stop = stop
         self._limiter = limiter
+        self._window = window or ReaderWindow()
         self._rate = RateLimiter(options.rate)
         self._locks = LockTable()
         self._planned: dict[int, Step] = {}
@@ -165,9 +168,14 @@ class Scheduler:
         """Return when an attempt may start though none ends before; None if that needs an end."""
         if self._limiter.is_full:
             return None
-        if self._has_ready():
+        if self._may_start():
             return self._next_at
         return max(self._next_at, self._paused[0][0]) if self._paused else None
+
+    @property
+    def waits_for_reader(self) -> bool:
+        """Whether steps may start once more results are read."""
+        return self._window.is_full and self._has_ready()
 
     def finish(self, job: Job) -> None:
         """End a job after an attempt. Its result counts as held until `deliver`."""
@@ -219,14 +227,19 @@ class Scheduler:
         return heapq.heappop(self._paused)[2]
 
     def _new_job(self) -> Job | None:
-        index = self._locks.take() if self._has_ready() else None
+        index = self._locks.take() if self._may_start() else None
         if index is None:
             return None
+        self._window.add()
         waited_for = self._locks.unblocked_by(index)
         return Job(self._planned.pop(index), None if self._sequential else waited_for)
 
+    def _may_start(self) -> bool:
+        """Whether a new step may start: one is ready, and the reader is not too far behind."""
+        return not self._window.is_full and self._has_ready()
+
     def _has_ready(self) -> bool:
-        """Whether a new step may start; plans more steps only if no planned one may."""
+        """Whether a step is ready; plans more steps only if no planned one is."""
         while self._stop.reason is None and not self._locks.ready and self._plan(BATCH):
             pass
         return self._stop.reason is None and self._locks.ready > 0

@@ -9,13 +9,14 @@ from functools import partial
 from typing import Any
 
 import pytest
+from tests.plan_runs import run_plans
 
-from wps_run import planning, running
-from wps_run.cli.journals import JournalOptions, open_recorder
+from wps_run import planning
 from wps_run.connect.endpoint import Endpoint
 from wps_run.execution.result import Result
 from wps_run.execution.run_info import Destination
 from wps_run.journal.writer import read_journal
+from wps_run.journaling import JournalOptions, open_recorder
 
 CONCURRENCY = 16
 CONCURRENT = ("--mode", "concurrent", "--concurrency", str(CONCURRENCY))
@@ -130,9 +131,10 @@ async def run_in_process(folder: Any, server: Any, options: JournalOptions) -> l
     """Run the folder's playbook in this process."""
     endpoint = Endpoint(f"http://127.0.0.1:{server.port}", "bG9vcGJhY2s=")
     run_info = planning.run_info(folder.plans, Destination.SERVICE, [endpoint.host])
-    recorder = open_recorder(options, run_info, folder.plans, [endpoint.host for _ in folder.plans])
+    hosts = [endpoint.host for _ in folder.plans]
+    recorder = open_recorder(options, run_info, folder.plans, hosts, warn=pytest.fail)
     results = [
-        result async for result in running.run(folder.plans, lambda _: endpoint, recorder=recorder)
+        result async for result in run_plans(folder.plans, lambda _: endpoint, recorder=recorder)
     ]
     assert recorder.journal
     await recorder.journal.close()

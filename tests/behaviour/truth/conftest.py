@@ -14,8 +14,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.plan_runs import run_plans
 
-from wps_run import checking, planning, running
+from wps_run import checking, planning
 from wps_run.execution.result import Result
 from wps_run.playbook.model import read_playbook
 
@@ -370,7 +371,7 @@ async def run_against(
     results: list[Result] = []
     async with server.listening() as connection:
         plan = make_plan(actions, connection, **options)
-        async with aclosing(running.run([plan])) as run:
+        async with aclosing(run_plans([plan])) as run:
             async for result in run:
                 results.append(result)
                 server.is_finished = len(results) == plan.total

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from wps_run.checking import STDIN
 from wps_run.cli.client_urls import (
     SUFFIXES,
     ClientFile,
@@ -16,7 +17,6 @@ from wps_run.cli.client_urls import (
     names_row,
 )
 from wps_run.cli.configuration import FILE, configured
-from wps_run.cli.inputs import STDIN
 from wps_run.cli.options import HubAccess, hub_access, hub_options
 from wps_run.cli.report_files import write_whole
 from wps_run.cli.terminal import exiting_on_signals, show_message, use_utf8_stdout

@@ -16,6 +16,7 @@ import click
 
 from wps_run import planning
 from wps_run.actions.payload import compact_json
+from wps_run.checking import STDIN
 from wps_run.cli.commands.serve import LOOPBACK
 from wps_run.cli.configuration import (
     FILE,
@@ -25,7 +26,7 @@ from wps_run.cli.configuration import (
     override_option,
 )
 from wps_run.cli.errors import report_error, show_warnings
-from wps_run.cli.inputs import STDIN, read_inputs, variable_options
+from wps_run.cli.inputs import read_inputs, variable_options
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import overrides_from, port_option, settings_options
 from wps_run.cli.terminal import interrupting_signals, show_message

@@ -5,8 +5,7 @@ import gc
 import os
 import signal
 import sys
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
@@ -29,15 +28,12 @@ from wps_run.cli.confirmation import confirm
 from wps_run.cli.errors import NOTHING_SENT, report_error
 from wps_run.cli.inputs import read_inputs
 from wps_run.cli.journals import (
-    JournalOptions,
     kept_options,
     recorded_configuration,
-    recorded_live,
     recorded_paths,
     require_stdin,
     resume_command,
     resumed_overrides,
-    resumption_of,
 )
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import (
@@ -65,27 +61,27 @@ from wps_run.cli.report_files import (
     report_option,
     report_paths,
 )
-from wps_run.cli.run_output import RunContext, RunOutput
+from wps_run.cli.run_output import RunOutput
 from wps_run.cli.service import ServiceAccess, show_wait
 from wps_run.cli.terminal import interrupting_signals, show_message
-from wps_run.execution.result import ExpectationResult, SkipReason, Status
+from wps_run.execution.result import SkipReason
 from wps_run.execution.run_info import Destination
 from wps_run.execution.stop import Stop
 from wps_run.execution.summary import Summary
 from wps_run.journal.format import KeptOptions, format_moment
 from wps_run.journal.reader import History
-from wps_run.journal.recorder import RunRecorder
 from wps_run.journal.resume import Resumption
 from wps_run.journal.rows_file import read_rows
 from wps_run.journal.store import MOST_JOURNALS
 from wps_run.journal.writer import read_journal
+from wps_run.journaling import JournalOptions, recorded_live, resumption_of
 from wps_run.planning import Plan, RunOverrides
-from wps_run.playbook.expectations import Expectation
 from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.options import CONFIRM, CONNECTION, PROCESSES, YES, Confirmation
 from wps_run.problems import PlaybookError, UsageError, is_out_of_files
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
 from wps_run.report.values import value_text
+from wps_run.running import RunContext
 from wps_run.text import Label
 
 if TYPE_CHECKING:
@@ -314,7 +310,7 @@ def command(**values: Any) -> int:
             resumption_of(history, plans, journal) if history else None,
         )
     )
-    return asyncio.run(run_and_report(args.ca_bundle, plans, output, progress, open_context))
+    return asyncio.run(run_and_report(plans, output, progress, open_context))
 
 
 def _approved_plan(args: RunArguments, journal: JournalOptions) -> ApprovedPlan | None:
@@ -424,7 +420,7 @@ def _require_in_time(plans: Sequence[Plan]) -> None:
         UsageError: It has passed.
     """
     for plan in plans:
-        if running.has_expired(plan.options.not_after):
+        if planning.has_expired(plan.options.not_after):
             moment = format_moment(datetime.fromtimestamp(plan.options.not_after or 0, UTC))
             raise UsageError(
                 f"nothing was sent; the moment of `notAfter` has passed ({moment}, "
@@ -545,6 +541,7 @@ def _service_context(
     if not args.yes:
         rule = Confirmation(args.confirm or Confirmation.DESTRUCTIVE)
         confirm(plans, lambda plan: endpoints[plan.number], resumption, rule)
+    open_client = args.access.clients()
     hosts = [endpoint.host for endpoint in endpoints]
     run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
     if journal.processes > 1:
@@ -558,12 +555,10 @@ def _service_context(
     if recorder.others:
         from wps_run.cli import processes as forking  # noqa: PLC0415 -- most runs have one process
 
-        processes = forking.Processes(
-            plans, lambda plan: endpoints[plan.number], recorder, args.ca_bundle
-        )
+        processes = forking.Processes(plans, open_client, recorder)
 
     async def open_context(_: AsyncExitStack) -> RunContext:
-        return RunContext(run, lambda plan: endpoints[plan.number], recorder, processes=processes)
+        return RunContext(run, open_client, recorder, processes=processes)
 
     return open_context
 
@@ -591,7 +586,7 @@ def _local_context(
             recorder = replace(recorder, in_place=in_place)
         return RunContext(
             run,
-            lambda _: local.endpoint,
+            reading.new_clients(lambda _: local.endpoint),
             recorder,
             local.simulations,
             lambda plan: local.state(plan.hub),
@@ -601,7 +596,6 @@ def _local_context(
 
 
 async def run_and_report(
-    ca_bundle: str | None,
     plans: Sequence[Plan],
     output: RunOutput,
     progress_mode: ProgressMode,
@@ -614,103 +608,44 @@ async def run_and_report(
         recorder = context.recorder
         stack.callback(recorder.discard_temporary)
         summary = Summary(since_ms=recorder.elapsed * 1000)
-        has_final = any(plan.is_final for plan in plans)
-        _handle_signals(stop, summary, has_final=has_final)
+        _handle_signals(stop, summary, has_final=any(plan.is_final for plan in plans))
         if recorder.journal:
             recorder.journal.begin(lambda: stop.request(SkipReason.JOURNAL))
         tracker = ProgressTracker(context.run, summary, load=context.processes)
         output.begin(context.run)
-        started = time.monotonic()
-        defects: list[Exception] = []
-
-        async def run_actions(*, final: bool) -> None:
-            batches = (
-                context.processes.run(stop, started)
-                if context.processes and not final
-                else running.run_batches(
-                    plans,
-                    context.endpoint,
-                    stop,
-                    ca_bundle=ca_bundle,
-                    recorder=recorder,
-                    final=final,
-                    started=started,
-                    on_plan=tracker.start_plan,
-                    on_wait=show_wait,
-                )
-            )
-            try:
-                with Progress(progress_mode, tracker.snapshot, output.write) as progress:
-                    async with aclosing(batches):
-                        async for batch in batches:
-                            tracker.count(batch)
-                            progress.write(output.format(batch))
-                            if output.error is not None:
-                                stop.request(SkipReason.INTERRUPTED)
-            except Exception as error:  # noqa: BLE001 -- raised once everything is reported
-                defects.extend(_account_for(error, summary))
-            summary.duration = round(time.monotonic() - started, 6)  # as in its record
-
-        await run_actions(final=False)
-        checks = reading.check_expectations(
-            plans,
-            context.endpoint,
-            stop,
-            ca_bundle=ca_bundle,
-            rehearsed=context.rehearsed,
-            on_wait=show_wait,
-        )
-        defects += await _report_expectations(checks, recorder, summary, output)
-        if has_final:
-            await run_actions(final=True)
-        # Those that an error kept from running; the report stays complete.
-        summary.counts[Status.SKIPPED] += max(0, context.run.total - summary.total)
+        observer = running.Observer(on_plan=tracker.start_plan, on_wait=show_wait)
+        batches = running.carry_out(plans, context, stop, summary, observer)
+        error: Exception | None = None
+        try:
+            with Progress(progress_mode, tracker.snapshot, output.write) as progress:
+                async with aclosing(batches):
+                    async for batch in batches:
+                        tracker.count(batch)
+                        progress.write(output.format(batch))
+                        if output.error is not None:
+                            stop.request(SkipReason.INTERRUPTED)
+        except Exception as raised:
+            if not summary.total:  # nothing was sent
+                raise
+            error = _unreported(raised)
         exit_code = await output.end(plans, context, summary)
-        if defects:
-            raise defects[0]
+        if error:
+            raise error
         return exit_code
 
 
-async def _report_expectations(
-    checks: AsyncGenerator[tuple[Expectation, ExpectationResult]],
-    recorder: RunRecorder,
-    summary: Summary,
-    output: RunOutput,
-) -> list[Exception]:
-    """Check the expectations; count, record and show the results.
+def _unreported(error: Exception) -> Exception | None:
+    """Show an error that ended the run early, or return it to raise it once all is reported.
 
-    Returns:
-        The error that ended this, to raise at the end.
+    It is shown if a file of rows changed after it was checked, or cannot be opened, as too many
+    files are open. A process has shown its own error.
     """
-    try:
-        async with aclosing(checks):
-            async for expectation, result in checks:
-                summary.count_expectation(result)
-                recorder.record_expectation(expectation, result)
-                output.write(output.format_expectation(result))
-    except Exception as error:  # noqa: BLE001 -- raised once everything is reported
-        return [error]
-    return []
-
-
-def _account_for(error: Exception, summary: Summary) -> list[Exception]:
-    """Show an error that ended the run, or return it.
-
-    Returns:
-        The error, to raise at the end; none if it is shown at once: a file of rows changed after
-        it was checked, or cannot be opened, as too many files are open.
-
-    Raises:
-        Exception: The error, if nothing was sent.
-    """
-    if not summary.total:
-        raise error
     if isinstance(error, click.exceptions.Exit) and error.exit_code == NOTHING_SENT:
-        return []  # a process has shown it
+        return None
     if isinstance(error, PlaybookError) or is_out_of_files(error):
         report_error(error)
-        return []
-    return [error]
+        return None
+    return error
 
 
 _REPEATED_HANGUP = 1.0

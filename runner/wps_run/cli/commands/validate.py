@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import click
 
 from wps_run import checking, input_limits
+from wps_run.checking import STDIN
 from wps_run.cli.configuration import (
     FILE,
     configuration_options,
@@ -19,7 +20,6 @@ from wps_run.cli.configuration import (
 )
 from wps_run.cli.errors import NOTHING_SENT
 from wps_run.cli.inputs import (
-    STDIN,
     check_count,
     dry_run_option,
     read_input,

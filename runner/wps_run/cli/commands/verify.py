@@ -14,17 +14,18 @@ from wps_run.cli.inputs import (
     read_inputs,
     variable_options,
 )
-from wps_run.cli.journals import JournalOptions
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import hub_options, overrides_from, tag_options
 from wps_run.cli.plans import make_first_plans
 from wps_run.cli.progress import ProgressMode
 from wps_run.cli.report_files import report_option, report_paths
-from wps_run.cli.run_output import RunContext, RunOutput
+from wps_run.cli.run_output import RunOutput
 from wps_run.cli.service import ServiceAccess
 from wps_run.execution.run_info import Destination
+from wps_run.journaling import JournalOptions
 from wps_run.problems import UsageError
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
+from wps_run.running import RunContext
 
 
 @click.command("verify")
@@ -72,15 +73,13 @@ def command(**values: Any) -> int:
             else "has no `expect`"
         )
         raise UsageError(f"nothing was checked; the playbook {has}")
-    endpoints = [*map(ServiceAccess.of(values).endpoint, plans)]
-    hosts = [endpoint.host for endpoint in endpoints]
+    access = ServiceAccess.of(values)
+    hosts = [access.endpoint(plan).host for plan in plans]
     run = planning.run_info(plans, Destination.SERVICE, tuple(dict.fromkeys(hosts)))
     output = RunOutput(values["output"], reports, os.environ, quiet=values["quiet"])
     recorder = output.open_recorder(JournalOptions(is_off=True), run, plans, hosts)
 
     async def open_context(_: AsyncExitStack) -> RunContext:
-        return RunContext(run, lambda plan: endpoints[plan.number], recorder)
+        return RunContext(run, access.clients(), recorder)
 
-    return asyncio.run(
-        run_and_report(values["ca_bundle"], plans, output, ProgressMode.NONE, open_context)
-    )
+    return asyncio.run(run_and_report(plans, output, ProgressMode.NONE, open_context))
