@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import json
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from wps_run.emulator.protobuf_wire import encode_bytes, encode_number
 from wps_run.emulator.request_log import EventKind
 from wps_run.emulator.server import Emulator
 
@@ -164,6 +166,7 @@ async def test_a_handler_is_validated_and_receives_the_events_of_a_connection(
         assert received.headers["ce-hub"] == "chat"
         assert received.headers["ce-userId"] == "ädä"
         assert received.headers["ce-signature"] == f"sha256={digest}"
+    assert len({uuid.UUID(event.headers["x-ms-client-request-id"]) for event in events}) == 4
     assert [received.headers["ce-type"] for received in events] == [
         "azure.webpubsub.sys.connect",
         "azure.webpubsub.sys.connected",
@@ -195,6 +198,23 @@ async def test_a_handler_is_validated_and_receives_the_events_of_a_connection(
     assert events[2].headers["Content-Type"] == "text/plain; charset=utf-8"
     assert events[2].headers["x-webpubsub-metadata-trace"] == "t"
     assert json.loads(events[3].body) == {"reason": "bye"}
+
+
+async def test_connect_has_no_private_headers_and_names_without_case(
+    handler: Handler, make_connector: Callable[..., Any]
+) -> None:
+    """Neither tokens, nor headers of the service itself; cookies are the application's."""
+    async with serving(handler, make_connector) as connector:
+        target = connector.target(query="tag=a&TAG=b&ACCESS_TOKEN=x&flag")
+        private = {"Authorization": "Bearer x", "X-ASRS-Internal-Test": "x"}
+        await connector.connect(target, JSON, Cookie="a=b", **private)
+    connect = await handler.next("connect")
+
+    content = json.loads(connect.body)
+    assert content["query"] == {"tag": ["a", "b"], "flag": [""]}
+    assert content["headers"]["Cookie"] == ["a=b"]
+    assert not {name.lower() for name in content["headers"]} & {name.lower() for name in private}
+    assert "Cookie" not in connect.headers
 
 
 async def test_the_answer_to_connect_replaces_user_groups_roles_and_subprotocol(
@@ -399,6 +419,8 @@ async def test_many_clients_share_one_validation(
         (answering(200, b"t\xc3\xa4xt", Content_Type="text/plain"), ("text", "täxt")),
         (answering(200, b'{"a": 1}', Content_Type="application/json"), ("json", {"a": 1})),
         (answering(200, b"\0\1", Content_Type="application/octet-stream"), ("binary", "AAE=")),
+        (answering(200, b"\0\1"), ("binary", "AAE=")),
+        (answering(200, b"\n\1t", Content_Type="application/x-protobuf"), ("protobuf", "CgF0")),
         (answering(200, b"", Content_Type="x/y", x_webpubsub_metadata_A="1, 2"), ("text", "")),
     ],
 )
@@ -428,6 +450,39 @@ async def test_the_answer_to_a_user_event_reaches_its_client_before_the_ack(
     assert handler.names.count("hello") == 1
 
 
+@pytest.mark.parametrize("is_reliable", [False, True])
+async def test_the_event_of_a_protobuf_client_and_its_answer_hold_any_message(
+    handler: Handler,
+    make_connector: Callable[..., Any],
+    is_reliable: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """As `application/x-protobuf`, with metadata in both directions."""
+    question, reply = encode_bytes(1, b"question"), encode_bytes(1, b"reply")
+    handler.responses["hello"] = answering(
+        200, reply, Content_Type="application/x-protobuf", x_webpubsub_metadata_Trace="t2"
+    )
+    trace = encode_bytes(4, encode_bytes(1, b"Trace"), encode_bytes(2, b"t1"))
+    data = encode_bytes(2, encode_bytes(3, question))
+    event = encode_bytes(5, encode_bytes(1, b"hello"), data, encode_number(3, 42), trace)
+    async with serving(handler, make_connector) as connector:
+        name = f"protobuf.{'reliable.' if is_reliable else ''}webpubsub.azure.v1"
+        peer, _ = await connector.open_connected(name)
+        await peer.socket.send_bytes(event)
+        message, ack = await peer.receive(), await peer.receive()
+    received = await handler.next("hello")
+
+    assert (received.body, received.headers["Content-Type"]) == (question, "application/x-protobuf")
+    assert received.headers["x-webpubsub-metadata-trace"] == "t1"
+    assert received.headers["ce-subprotocol"] == name
+    number = encode_number(4, 1) if is_reliable else b""
+    assert message == encode_bytes(
+        2,
+        encode_bytes(1, b"server") + encode_bytes(3, encode_bytes(3, reply)) + number,
+        encode_bytes(5, encode_bytes(1, b"trace"), encode_bytes(2, b"t2")),
+    )
+    assert ack == encode_bytes(1, encode_number(1, 42), encode_number(2, 1))
+
+
 @pytest.mark.parametrize(
     "response",
     [
@@ -435,6 +490,8 @@ async def test_the_answer_to_a_user_event_reaches_its_client_before_the_ack(
         answering(200, b"x", Content_Type="image/png"),
         answering(200, b"{", Content_Type="application/json"),
         answering(200, b"x", Content_Type="text/plain; charset=nonsense"),
+        answering(200, b"\n\2t", Content_Type="application/x-protobuf"),
+        answering(200, b"", x_webpubsub_metadata_A="v" * 1025),
         answering(200, b"x" * (1024 * 1024 + 1), Content_Type="text/plain"),
     ],
 )
@@ -513,6 +570,96 @@ async def test_a_recovered_connection_is_connected_and_disconnected_once(
         await handler.next("disconnected")
 
     assert handler.names == ["OPTIONS", "connect", "connected", "disconnected"]
+
+
+@pytest.mark.parametrize("protocol", ["", JSON])
+async def test_a_lost_client_is_disconnected_while_its_event_is_not_answered(
+    handler: Handler, make_connector: Callable[..., Any], protocol: str
+) -> None:
+    """The event is canceled: nobody would receive its answer."""
+    canceled = asyncio.Event()
+
+    async def stall(_: web.BaseRequest) -> web.Response:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            canceled.set()
+        raise AssertionError
+
+    handler.responses["message"] = stall
+    async with serving(handler, make_connector) as connector:
+        peer = await connector.open(protocol)
+        event = {"type": "event", "event": "message", "data": 1}
+        await peer.socket.send_str(json.dumps(event))
+        await handler.next("message")
+        peer.abort()
+        await handler.next("disconnected")
+        await connector.wait_until_empty()
+        async with asyncio.timeout(10):
+            await canceled.wait()
+        (entry,) = [
+            entry
+            for entry in connector.emulator.request_log.entries()
+            if entry.operation == "userEvent"
+        ]
+
+    assert (entry.status, entry.what.detail.partition(",")[0]) == (0, "message: canceled")
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_reliable_client_that_recovers_gets_the_answer_to_its_event(
+    handler: Handler, make_connector: Callable[..., Any], status: int
+) -> None:
+    """On its new socket, which does not wait for the event; a failure closes that one."""
+    answered = asyncio.Event()
+
+    async def answer(_: web.BaseRequest) -> web.Response:
+        await answered.wait()
+        return web.Response(status=status, text="hi")
+
+    handler.responses["hello"] = answer
+    async with serving(handler, make_connector) as connector:
+        peer, connected = await connector.open_connected(RELIABLE)
+        await peer.send(type="event", event="hello", data=1, ackId=1)
+        await handler.next("hello")
+        peer.abort()
+        recovered = await connector.recover(connected)
+        pong = await recovered.request(type="ping")
+        answered.set()
+        frames = [await recovered.receive(), await recovered.receive()]
+
+    assert pong == {"type": "pong"}
+    if status == 200:
+        assert (frames[0]["data"], frames[1]["success"]) == ("hi", True)
+    else:
+        assert (frames[0]["success"], frames[1]) == (False, (1011, "Internal server error"))
+
+
+async def test_a_client_is_served_while_its_event_is_not_answered(
+    handler: Handler, make_connector: Callable[..., Any], make_raw_socket: Any
+) -> None:
+    """Its pings are answered; its next frame waits, also if it is a close."""
+    answered = asyncio.Event()
+
+    async def answer(_: web.BaseRequest) -> web.Response:
+        await answered.wait()
+        return web.Response(text="hi")
+
+    handler.responses["message"] = answer
+    async with serving(handler, make_connector) as connector:
+        socket = await make_raw_socket(connector)
+        socket.send(0x81, b"x")
+        await handler.next("message")
+        socket.send(0x89, b"ping")
+        pong = await socket.receive_frame()
+        socket.send(0x88, b"\x03\xe8")
+        answered.set()
+        frames = [await socket.receive_frame(), await socket.receive_frame()]
+        socket.writer.close()
+
+    assert pong == (0x8A, b"ping")
+    assert frames[0] == (0x81, b"hi")
+    assert frames[1][0] == 0x88
 
 
 async def test_a_handler_that_is_slow_or_down_refuses_clients_and_keeps_the_emulator_running(

@@ -147,7 +147,7 @@ async def test_a_broken_handshake_is_400(connector: Any, headers: dict[str, str]
         ({"webpubsub_group": ["g", " "]}, ""),
         ({"webpubsub_group": "x" * 1025}, ""),
         ({}, "webpubsub_mode=other"),
-        ({}, "webpubsub_mode="),
+        ({}, "webpubsub_mode=sendEvent&webpubsub_mode=other"),
         ({}, "webpubsub_mode=sendToGroup"),
         ({}, "webpubsub_mode=sendToGroup&group=%20"),
         ({}, "webpubsub_mode=sendToGroup&group=g&noEcho=2"),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wps_run.emulator.effects import DataType, Message
+from wps_run.emulator.protobuf_wire import encode_bytes, encode_number
 from wps_run.emulator.websocket.frames import (
     Ack,
     AckError,
@@ -26,7 +27,6 @@ from wps_run.emulator.websocket.frames import (
     Unsupported,
 )
 from wps_run.emulator.websocket.protobuf_frames import ProtobufFrames
-from wps_run.emulator.websocket.protobuf_wire import encode_bytes, encode_number
 
 PROTOBUF = ProtobufFrames("protobuf.webpubsub.azure.v1", is_reliable=False)
 

@@ -17,12 +17,8 @@ from multidict import MultiMapping
 
 from wps_run.emulator.effects import DataType, Message
 from wps_run.emulator.json_text import JsonTextError, parse_json
-from wps_run.emulator.names import (
-    MetadataError,
-    is_group_name,
-    is_id,
-    read_metadata,
-)
+from wps_run.emulator.names import MetadataError, is_group_name, is_id, read_metadata
+from wps_run.emulator.protobuf_wire import ANY, WireError
 
 ANSWER_LIMIT = 1024 * 1024
 """The most bytes of an answer: no client may receive a larger message."""
@@ -32,6 +28,9 @@ USER_EVENT = "userEvent"
 
 _UNFIT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 """Characters that no header can carry."""
+
+_PRIVATE = re.compile("access_token|authorization|x-asrs-internal-.*", re.IGNORECASE)
+"""The parameters and headers that no handler receives: tokens, and the service's own headers."""
 
 _METADATA_PREFIX = "x-webpubsub-metadata-"
 _JSON = "application/json"
@@ -46,6 +45,7 @@ _DATA_TYPES = {
     "text/plain": DataType.TEXT,
     "application/json": DataType.JSON,
     "application/octet-stream": DataType.BINARY,
+    "application/x-protobuf": DataType.PROTOBUF,
 }
 
 
@@ -129,16 +129,15 @@ def connect_event(
     headers: MultiMapping[str],
     subprotocols: Iterable[str],
 ) -> Event:
-    """Make the event that asks whether a client may connect; it holds no token."""
-    parameters: dict[str, list[str]] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name.lower() != "access_token":
-            parameters.setdefault(name, []).append(value)
-    fields = {name: headers.getall(name) for name in headers if name.lower() != "authorization"}
+    """Make the event that asks whether a client may connect; it holds no token.
+
+    The names of parameters and headers have no case: the first spelling counts.
+    """
+    parameters = parse_qsl(query, keep_blank_values=True)
     content = {
         "claims": {name: _claim_values(value) for name, value in claims.items()},
-        "query": parameters,
-        "headers": fields,
+        "query": _group_by_name(parameters),
+        "headers": _group_by_name(headers.items()),
         "subprotocols": list(subprotocols),
         "clientCertificates": [],
     }
@@ -202,6 +201,14 @@ def event_headers(
     for name, value in event.metadata.items():
         headers[_METADATA_PREFIX + name.lower()] = value
     return headers
+
+
+def _group_by_name(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    groups: dict[str, tuple[str, list[str]]] = {}
+    for name, value in pairs:
+        if not _PRIVATE.fullmatch(name):
+            groups.setdefault(name.lower(), (name, []))[1].append(value)
+    return dict(groups.values())
 
 
 def _claim_values(claim: object) -> list[str]:
@@ -268,16 +275,23 @@ def parse_user_event_answer(answer: HandlerResponse) -> Message | None:
     header["Content-Type"] = answer.headers.get("Content-Type", "application/octet-stream")
     data_type = _DATA_TYPES.get(header.get_content_type())
     if data_type is None:
-        raise AnswerError("the content type is not text/plain, JSON or application/octet-stream")
+        raise AnswerError(f"the content type is none of {', '.join(_DATA_TYPES)}")
     data = answer.body
-    if data_type is not DataType.BINARY:
+    if data_type in {DataType.TEXT, DataType.JSON}:
         data = _convert_to_utf8(data, header.get_content_charset("utf-8"))
-    if data_type is DataType.JSON:
-        try:
-            parse_json(data.decode())
-        except JsonTextError:
-            raise AnswerError("the content type is JSON, the body is not") from None
+    _check_data(data, data_type)
     return Message(data, data_type, metadata=metadata)
+
+
+def _check_data(data: bytes, data_type: DataType) -> None:
+    """Check that clients can parse the data. Raises AnswerError."""
+    try:
+        if data_type is DataType.JSON:
+            parse_json(data.decode())
+        elif data_type is DataType.PROTOBUF:
+            ANY.check(data)
+    except (JsonTextError, WireError):
+        raise AnswerError(f"the body is not {data_type}, as its content type says") from None
 
 
 def _convert_to_utf8(data: bytes, charset: str) -> bytes:

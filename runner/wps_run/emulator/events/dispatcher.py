@@ -8,6 +8,7 @@ for a host that was not allowed.
 import asyncio
 import logging
 import time
+import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ _KEEP_ALIVE_SECONDS = 4.0
 _STOP_SECONDS = 1.0
 """How long a stop waits for events in progress."""
 
+_CANCELED = "canceled, as the client has disconnected or the emulator stops"
+
 _NOT_FOUND = 404
 _NO_HEADERS: MultiMapping[str] = CIMultiDict()
 
@@ -131,6 +134,7 @@ class EventDispatcher:
         self._session: aiohttp.ClientSession | None = None
         self._notifications: set[asyncio.Task[Any]] = set()
         self._blocking: set[asyncio.Task[Any]] = set()
+        self._user_events: dict[str, set[asyncio.Task[Any]]] = {}
         self._warning = WarningLimiter()
 
     def has_handlers(self, hub: str) -> bool:
@@ -161,7 +165,8 @@ class EventDispatcher:
         if self._find(source, event) is None:
             source.next_id += 1
         else:
-            answer = await self._wait(self._dispatch(source, event, parse_connect_answer))
+            task = _start(self._dispatch(source, event, parse_connect_answer), self._blocking)
+            answer = await _wait(task)
         self._sources[source.connection_id] = source
         return answer
 
@@ -182,7 +187,11 @@ class EventDispatcher:
         event = user_event(name, data, data_type, metadata)
         if source is None or self._find(source, event) is None:
             raise EventFailedError("no event handler takes the event")
-        return await self._wait(self._dispatch(source, event, parse_user_event_answer))
+        task = _start(self._dispatch(source, event, parse_user_event_answer), self._blocking)
+        tasks = self._user_events.setdefault(connection_id, set())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        return await _wait(task)
 
     # Events that do not block.
 
@@ -194,7 +203,12 @@ class EventDispatcher:
             self._notify(source, connected_event())
 
     def disconnected(self, connection_id: str, reason: str) -> None:
-        """Send that a client has disconnected; one that causes no events is ignored."""
+        """Send that a client has disconnected; one that causes no events is ignored.
+
+        The user events that it waits for are canceled.
+        """
+        for task in self._user_events.pop(connection_id, ()):
+            task.cancel()
         source = self._sources.pop(connection_id, None)
         if source is not None:
             self._notify(source, disconnected_event(reason))
@@ -233,17 +247,6 @@ class EventDispatcher:
             dispatch = self._dispatch(source, event, lambda _: None)
             _ = _start(_ignore_failure(dispatch), self._notifications)
 
-    async def _wait(self, dispatch: Coroutine[Any, Any, _T]) -> _T:
-        """Run in a task of its own, which a stop can cancel."""
-        task = _start(dispatch, self._blocking)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise EventFailedError("the emulator stops") from None
-            task.cancel()
-            raise
-
     async def _dispatch(
         self, source: EventSource, event: Event, parse: Callable[[HandlerResponse], _T]
     ) -> _T:
@@ -265,6 +268,9 @@ class EventDispatcher:
             self._warn("hub %r, user %r: event %s", source.hub, source.user_id, detail)
             self._report(source, event, status, detail, decision)
             raise
+        except asyncio.CancelledError:
+            self._report(source, event, 0, f"{_CANCELED} ({display_url(url)})", decision)
+            raise
         if event.is_blocking:
             self._update_state(source, answer)
         effect = None
@@ -282,6 +288,7 @@ class EventDispatcher:
         event_id, source.next_id = source.next_id, source.next_id + 1
         headers = event_headers(event, source, event_id, self._key, time.time())
         headers |= validation_headers(self._origins()[0])
+        headers["x-ms-client-request-id"] = str(uuid.uuid4())
         try:
             async with asyncio.timeout(self._seconds):
                 await _pause(decision.delay(FaultTiming.BEFORE))
@@ -422,6 +429,17 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
             response.close()
             raise EventFailedError(f"the answer has more than {ANSWER_LIMIT} bytes")
     return bytes(body)
+
+
+async def _wait(dispatch: asyncio.Task[_T]) -> _T:
+    """Wait for an event, and cancel it with its waiter. Raises EventFailedError."""
+    try:
+        return await asyncio.shield(dispatch)
+    except asyncio.CancelledError:
+        if dispatch.cancelled():
+            raise EventFailedError(_CANCELED) from None
+        dispatch.cancel()
+        raise
 
 
 def _read(answer: HandlerResponse, parse: Callable[[HandlerResponse], _T]) -> _T:

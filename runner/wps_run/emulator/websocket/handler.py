@@ -94,6 +94,7 @@ class WebSocketHandler:
         self._on_event = on_event
         self._encoders: dict[str, FrameEncoder] = {}
         self._transports: set[WebSocketTransport] = set()
+        self._user_events: set[asyncio.Task[None]] = set()
         self._all_closed = asyncio.Event()
         self._is_stopping = False
 
@@ -258,7 +259,8 @@ class WebSocketHandler:
                     detail = f"the client closed with {code or 'no code'}"
                     reason = received.reason
                     break
-                await self._handle_frame(hub, connection, transport, received)
+                if not await self._handle_frame(hub, connection, transport, received):
+                    break
         except ProtocolViolationError as violation:
             connection.terminate(violation.close_frame)
         except ConnectionError:
@@ -274,12 +276,22 @@ class WebSocketHandler:
         connection: ClientConnection,
         transport: WebSocketTransport,
         frame: str | bytes,
-    ) -> None:
+    ) -> bool:
+        """Execute a frame and wait for its event; return False when the connection is lost before.
+
+        The event of a reliable client goes on then: the client may recover.
+        """
         result = connection.handle_frame(transport, frame)
         if result is not None and result.user_event is not None:
-            await self._send_event(hub, connection, result.user_event)
+            event = asyncio.ensure_future(self._send_event(hub, connection, result.user_event))
+            self._user_events.add(event)
+            event.add_done_callback(self._user_events.discard)
+            if not await transport.wait_while_connected(event):
+                return False
+            event.result()
         if not transport.is_writable:
             await transport.drain()
+        return True
 
     async def _send_event(
         self, hub: HubState, connection: ClientConnection, event: SendEvent

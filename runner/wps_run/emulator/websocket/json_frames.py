@@ -18,7 +18,8 @@ from wps_run.emulator.json_text import (
     Member,
     parse_members,
 )
-from wps_run.emulator.websocket import frames, protobuf_wire
+from wps_run.emulator.protobuf_wire import ANY, WireError
+from wps_run.emulator.websocket import frames
 from wps_run.emulator.websocket.frames import ClientRequest, FrameError
 
 _UINT64 = 2**64
@@ -186,7 +187,10 @@ def _base64(data: Member) -> bytes:
 def _any(data: Member) -> bytes:
     """Decode a serialized Any, and check it: protobuf clients must be able to parse it."""
     serialized = _base64(data)
-    protobuf_wire.ANY.check(serialized)
+    try:
+        ANY.check(serialized)
+    except WireError as error:
+        raise FrameError(str(error)) from None
     return serialized
 
 

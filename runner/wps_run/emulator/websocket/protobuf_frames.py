@@ -11,15 +11,16 @@ from typing import assert_never
 
 from wps_run.emulator.effects import DataType, Message
 from wps_run.emulator.json_text import JsonTextError, parse_json
-from wps_run.emulator.websocket import frames
-from wps_run.emulator.websocket.frames import ClientRequest, FrameError
-from wps_run.emulator.websocket.protobuf_wire import (
+from wps_run.emulator.protobuf_wire import (
     ANY,
     Fields,
     MessageLayout,
+    WireError,
     encode_bytes,
     encode_number,
 )
+from wps_run.emulator.websocket import frames
+from wps_run.emulator.websocket.frames import ClientRequest, FrameError
 
 _UINT32 = 2**32
 
@@ -61,11 +62,14 @@ class ProtobufFrames:
             raise FrameError(
                 "This subprotocol takes binary frames.", frames.CloseCode.UNSUPPORTED_DATA
             )
-        _UPSTREAM.check(frame)
-        field, request = Fields(frame).one_of(_DECODERS, messages=_DECODERS)
-        if not field:
-            raise FrameError("The frame holds no known message.")
-        return _DECODERS[field](Fields(request))
+        try:
+            _UPSTREAM.check(frame)
+            field, request = Fields(frame).one_of(_DECODERS, messages=_DECODERS)
+            if not field:
+                raise FrameError("The frame holds no known message.")
+            return _DECODERS[field](Fields(request))
+        except WireError as error:
+            raise FrameError(str(error)) from None
 
     def encode_response(self, response: frames.ServerResponse) -> bytes:
         match response:

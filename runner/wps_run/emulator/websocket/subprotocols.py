@@ -141,25 +141,24 @@ _EVENT_FRAMES = SimpleFrames()
 def parse_mode(query: Query) -> SimpleFrames:
     """Return the codec for the mode of a connect request.
 
-    Values are case-insensitive; the last one counts. One that is there must not be empty.
+    Values are case-insensitive; the last one counts, and an empty one is the default.
 
     Raises:
         ModeError: There is no such mode, or no such group.
     """
-    mode = _last(query, "webpubsub_mode", "sendEvent").lower()
-    if mode == "sendevent":
+    mode = _last(query, "webpubsub_mode").lower()
+    if mode in {"", "sendevent"}:
         return _EVENT_FRAMES
     if mode != "sendtogroup":
         raise ModeError("`webpubsub_mode` must be `sendEvent` or `sendToGroup`")
     group = _last(query, "group")
     if not is_group_name(group):
         raise ModeError("the mode `sendToGroup` needs a valid group name in `group`")
-    no_echo = _last(query, "noEcho", "false").lower()
-    if no_echo not in {"true", "false"}:
+    no_echo = _last(query, "noEcho").lower()
+    if no_echo not in {"", "true", "false"}:
         raise ModeError("`noEcho` must be `true` or `false`")
     return SimpleFrames(group, no_echo == "true")
 
 
-def _last(query: Query, name: str, default: str = "") -> str:
-    values = query.all(name)
-    return values[-1] if values else default
+def _last(query: Query, name: str) -> str:
+    return (query.all(name) or [""])[-1]

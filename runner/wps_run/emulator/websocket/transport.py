@@ -5,7 +5,7 @@ pings and close frames never split a frame.
 """
 
 import asyncio
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from aiohttp import WebSocketError, WSMsgType, web
 
@@ -103,6 +103,21 @@ class _WebSocket(web.WebSocketResponse):
             self.lingering_close = _LingeringClose(raw_transport)
 
 
+_Received = str | bytes | CloseFrame | None
+"""A message, the close frame of the client, or None for a connection that is lost."""
+
+
+def _retrieve_exception(received: asyncio.Task[_Received]) -> None:
+    """Log no exception of a message that nobody receives any more."""
+    if not received.cancelled():
+        received.exception()
+
+
+def _is_loss(received: asyncio.Task[_Received]) -> bool:
+    error = received.exception()
+    return isinstance(error, ConnectionError) or (error is None and received.result() is None)
+
+
 class TransportOwner(Protocol):
     """Has the hub's clients write directly to the raw transport."""
 
@@ -125,6 +140,7 @@ class WebSocketTransport:
     """
 
     __slots__ = (
+        "_ahead",
         "_budget",
         "_close_task",
         "_last_turn",
@@ -148,6 +164,7 @@ class WebSocketTransport:
         self._budget = budget
         self._last_turn = -1
         self._close_task: asyncio.Task[bool] | None = None
+        self._ahead: asyncio.Task[_Received] | None = None
         self.raw_transport: asyncio.Transport | None = None
         self.owner: TransportOwner | None = None
 
@@ -194,7 +211,7 @@ class WebSocketTransport:
         """Wait until the client has read enough. Raises ConnectionError if it has disconnected."""
         await self._request.writer.drain()
 
-    async def receive(self) -> str | bytes | CloseFrame | None:
+    async def receive(self) -> _Received:
         """Return the next message or the client's close frame; None when the connection is lost.
 
         Pings are answered, unless the client does not read. A client that sends faster than the
@@ -204,6 +221,24 @@ class WebSocketTransport:
             ProtocolViolationError: The client violated RFC 6455.
             ConnectionError: The client has disconnected.
         """
+        ahead, self._ahead = self._ahead, None
+        return await (self._receive() if ahead is None else ahead)
+
+    async def wait_while_connected(self, work: asyncio.Future[None]) -> bool:
+        """Wait for the work that a message caused; return False if the connection is lost before.
+
+        The next message is received meanwhile, so that a loss is noticed and pings are answered;
+        `receive` returns it.
+        """
+        ahead = self._ahead = asyncio.ensure_future(self._receive())
+        ahead.add_done_callback(_retrieve_exception)
+        both: set[asyncio.Future[Any]] = {work, ahead}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done() and not _is_loss(ahead):
+            await asyncio.wait({work})
+        return work.done()
+
+    async def _receive(self) -> _Received:
         while True:
             message = await self._socket.receive()
             self._last_turn = await self._budget.enter(self._last_turn)

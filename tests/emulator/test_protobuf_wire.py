@@ -5,12 +5,12 @@ from google.protobuf import any_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wps_run.emulator.websocket.frames import FrameError
-from wps_run.emulator.websocket.protobuf_wire import (
+from wps_run.emulator.protobuf_wire import (
     ANY,
     FIELD_LIMIT,
     Fields,
     MessageLayout,
+    WireError,
     encode_bytes,
     encode_number,
     encode_varint,
@@ -60,10 +60,8 @@ MALFORMED = [
 @pytest.mark.parametrize("data", MALFORMED, ids=range(len(MALFORMED)))
 def test_malformed_bytes_are_refused(data: bytes) -> None:
     """Truncated, too long, or of an unknown wire type."""
-    with pytest.raises(FrameError) as caught:
+    with pytest.raises(WireError):
         Fields(data)
-
-    assert caught.value.close_frame.code == 1007
 
 
 def test_bits_beyond_the_64th_are_dropped() -> None:
@@ -136,7 +134,7 @@ LAYOUT = MessageLayout(texts=(1,), messages={2: MessageLayout(texts=(1,))})
 )
 def test_a_malformed_nested_message_is_refused(data: bytes) -> None:
     """Even if a later field with the same number replaces it."""
-    with pytest.raises(FrameError):
+    with pytest.raises(WireError):
         LAYOUT.check(data + encode_bytes(1, b"x") + encode_bytes(2))
 
 
@@ -156,9 +154,9 @@ def test_a_flood_of_fields_is_refused(field: bytes) -> None:
     fields = 2 if field == b"\x0b\x0c" else 1
 
     assert LAYOUT.check(field * (FIELD_LIMIT // fields)) == 0
-    with pytest.raises(FrameError, match="more than"):
+    with pytest.raises(WireError, match="more than"):
         LAYOUT.check(field * (FIELD_LIMIT // fields + 1))
-    with pytest.raises(FrameError, match="more than"):
+    with pytest.raises(WireError, match="more than"):
         LAYOUT.check(encode_bytes(2, field * (FIELD_LIMIT // fields)))
 
 
@@ -167,5 +165,5 @@ def test_fields_of_all_messages_count_together() -> None:
     half = encode_bytes(2, encode_number(1, 1) * (FIELD_LIMIT // 2))
 
     assert LAYOUT.check(half) == FIELD_LIMIT // 2 - 1
-    with pytest.raises(FrameError, match="more than"):
+    with pytest.raises(WireError, match="more than"):
         LAYOUT.check(half + half)

@@ -8,8 +8,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from wps_run.emulator.websocket.frames import FrameError
-
 _UINT64 = 2**64
 
 _MALFORMED = "The frame is not a protocol buffer."
@@ -25,6 +23,10 @@ FIELD_LIMIT = 10_000
 
 Value = int | bytes | None
 """A varint, the content of a length-delimited field, or None for an ignored one."""
+
+
+class WireError(ValueError):
+    """Bytes are no protocol buffer, or one with too many fields; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,12 @@ class MessageLayout:
             How many of the allowed fields are left: those of all messages in it count.
 
         Raises:
-            FrameError: It is malformed, or has too many fields.
+            WireError: It is malformed, or has too many fields.
         """
         for number, value in _fields(data):
             allowed -= 1
             if allowed < 0:
-                raise FrameError(f"The frame has more than {FIELD_LIMIT} fields.")
+                raise WireError(f"The frame has more than {FIELD_LIMIT} fields.")
             if isinstance(value, bytes):
                 allowed = self._check_content(number, value, allowed)
         return allowed
@@ -91,11 +93,11 @@ class Fields:
         ]
 
     def text(self, field: int) -> str:
-        """Return the last string of a field, or "". Raises FrameError."""
+        """Return the last string of a field, or "". Raises WireError."""
         return _text((self.contents(field) or [b""])[-1])
 
     def message(self, field: int) -> "Fields | None":
-        """Return a message, merged from all its occurrences, or None. Raises FrameError."""
+        """Return a message, merged from all its occurrences, or None. Raises WireError."""
         pieces = self.contents(field)
         return Fields(b"".join(pieces)) if pieces else None
 
@@ -119,7 +121,7 @@ def _text(content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError:
-        raise FrameError("A string is not UTF-8.") from None
+        raise WireError("A string is not UTF-8.") from None
 
 
 # Decoding.
@@ -133,7 +135,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, Value]]:
         tag, position = _varint(data, position)
         number, wire_type = tag >> 3, tag & 7
         if not 0 < number < 2**29:
-            raise FrameError(_MALFORMED)
+            raise WireError(_MALFORMED)
         value: Value = None
         if wire_type in _GROUP_TAGS:
             _track_group(groups, number, wire_type)
@@ -141,7 +143,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, Value]]:
             value, position = _value(data, position, wire_type)
         yield number, None if groups else value
     if groups:
-        raise FrameError(_MALFORMED)
+        raise WireError(_MALFORMED)
 
 
 _VARINT, _FIXED64, _LENGTH, _GROUP_START, _GROUP_END, _FIXED32 = range(6)
@@ -153,7 +155,7 @@ def _track_group(groups: list[int], number: int, wire_type: int) -> None:
     if wire_type == _GROUP_START and len(groups) < _DEPTH_LIMIT:
         groups.append(number)
     elif wire_type == _GROUP_START or not groups or groups.pop() != number:
-        raise FrameError(_MALFORMED)
+        raise WireError(_MALFORMED)
 
 
 def _value(data: bytes, position: int, wire_type: int) -> tuple[Value, int]:
@@ -166,9 +168,9 @@ def _value(data: bytes, position: int, wire_type: int) -> tuple[Value, int]:
     elif wire_type in _WIDTHS:
         length, value = _WIDTHS[wire_type], None
     else:
-        raise FrameError(_MALFORMED)
+        raise WireError(_MALFORMED)
     if position + length > len(data):
-        raise FrameError(_MALFORMED)
+        raise WireError(_MALFORMED)
     return value, position + length
 
 
@@ -181,7 +183,7 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
         number |= (byte & 0x7F) << 7 * shift
         if byte < _MORE:
             return number % _UINT64, position + shift + 1
-    raise FrameError(_MALFORMED)
+    raise WireError(_MALFORMED)
 
 
 # Encoding.
