@@ -174,6 +174,11 @@ def test_both_keys_of_the_service_are_valid(tmp_path: Path) -> None:
     assert both.answer(event("ada", "new" * 20, OTHER_KEY), b"").status == 200
 
 
+def test_what_becomes_of_other_users_is_one_of_two(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="must be allow or refuse, not `deny`"):
+        membership(tmp_path, unknown="deny")
+
+
 def test_a_body_over_the_limit_is_refused(members: Membership) -> None:
 
     assert members.answer(event(), b"x" * EVENT.value).status == 200
@@ -191,6 +196,7 @@ def test_a_body_over_the_limit_is_refused(members: Membership) -> None:
         ("", ("*",), None),
         ("proxy.example", ("Proxy.example",), "proxy.example"),
         ("evil.example", ("*",), "*"),
+        ("[::1]:8080", ("[::1]:8080",), "[::1]:8080"),
     ],
 )
 def test_the_service_of_the_connection_may_send_events(
@@ -202,6 +208,43 @@ def test_the_service_of_the_connection_may_send_events(
     assert answer.headers.get("WebHook-Allowed-Origin") == granted
     assert answer.status == (200 if granted else 400)
     assert members.answer({"webhook-request-origin": origin}, b"", "POST").status == 401
+
+
+def test_included_files_say_who_belongs_to_groups_too(tmp_path: Path) -> None:
+    """With their own variables, and users from files beside them. `files` has all that was read."""
+    (tmp_path / "teams").mkdir()
+    (tmp_path / "teams" / "users.csv").write_text("id\ngrace\n")
+    (tmp_path / "teams" / "team.yaml").write_text(
+        "{vars: {team: none}, groups: {'team-${team}': {users: {file: users.csv}}},"
+        " expect: [{group: g, has: {file: absent.csv}}]}"
+    )
+    (tmp_path / "last.yaml").write_text("{groups: {last: {users: [ada]}}}")
+    text = """
+    hub: chat
+    groups: {red: {users: [ada, grace]}}
+    actions: [{include: teams/team.yaml, vars: {team: blue}}]
+    finally: [{include: last.yaml}]
+    """
+    members = membership(tmp_path, text)
+
+    assert says(members.answer(event("ada"), b"")) == (200, {"groups": ["red", "last"]})
+    assert says(members.answer(event("grace"), b"")) == (200, {"groups": ["red", "team-blue"]})
+    names = {"p.yaml", "team.yaml", "last.yaml", "users.csv"}
+    assert {file.name for file in members.files} == names
+
+
+@pytest.mark.parametrize("origin", ["", "https://proxy.example", "proxy.example/", "a b", "*.a"])
+def test_an_allowed_origin_is_a_host(members: Membership, origin: str) -> None:
+    with pytest.raises(UsageError, match="is not a host"):
+        replace(members, allowed_origins=["proxy.example", origin])
+
+
+def test_headers_may_be_pairs_of_bytes(members: Membership) -> None:
+    """Frameworks that decode them as Latin-1 would change user IDs."""
+    pairs = [(name.encode(), value.encode()) for name, value in event("Łukasz").items()]
+
+    assert says(members.answer(pairs, b"")) == (200, {"groups": ["blue"]})
+    assert members.answer([*pairs, (b"CE-Hub", b"\xff")], b"").outcome is Outcome.MALFORMED
 
 
 def test_hubs_of_one_name_at_two_services_are_told_apart_by_their_keys(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ Source: "CloudEvents extension for Azure Web PubSub event handler with HTTP prot
 
 import hmac
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -26,8 +27,9 @@ from wps_run.input_limits import EVENT
 from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.files import Files
 from wps_run.playbook.membership import MembershipIndex, UserGroups
-from wps_run.playbook.model import Playbook, is_of_group
+from wps_run.playbook.model import Playbook, PlaybookPart, is_of_group
 from wps_run.problems import SettingsError, UsageError
+from wps_run.text import replace_invisible
 
 ANY_ORIGIN = "*"
 """Allows every service to send events here, if it has the access key."""
@@ -43,6 +45,7 @@ _REQUIRED = (
 """The headers that every event has. CloudEvents leaves `ce-time` to the sender."""
 
 _SCHEME = b"sha256="
+_HOST = re.compile(r"(?:[a-z0-9][a-z0-9.-]*|\[[0-9a-f:.]+\])(?::[0-9]+)?|\*", re.IGNORECASE)
 _SHARED_ANSWERS = 4096
 """How many answers are kept, each for all users with the same groups."""
 
@@ -142,12 +145,21 @@ class Membership:
         unknown: What becomes of users in no list.
         allowed_origins: Other hosts that may send events here, or `ANY_ORIGIN`.
         files: The files that it was made of.
+
+    Raises:
+        UsageError: An allowed origin is not a host.
     """
 
     hubs: tuple[ListedHub, ...]
     unknown: Unknown = Unknown.ALLOW
     allowed_origins: Collection[str] = ()
     files: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        for origin in self.allowed_origins:
+            if not _HOST.fullmatch(origin):
+                message = f"`{replace_invisible(origin)}` is not a host from which events may come"
+                raise UsageError(f"{message}; write it as `gateway.example`, or `*` for any")
 
     @cached_property
     def user_count(self) -> int:
@@ -161,7 +173,7 @@ class Membership:
 
     def answer(
         self,
-        headers: Mapping[str, str] | Iterable[tuple[str, str]],
+        headers: Mapping[str, str] | Iterable[tuple[str, str] | tuple[bytes, bytes]],
         body: bytes | str,
         method: str | None = None,
     ) -> EventAnswer:
@@ -169,12 +181,13 @@ class Membership:
 
         Args:
             headers: Its headers; names in any case. As pairs, if the web framework has those, so
-                that repeated ones are found.
+                that repeated ones are found; of bytes, if its texts are not decoded as UTF-8.
             body: Its body. Only its size matters: the user is in the headers.
             method: Its method, `OPTIONS` or `POST`. None to tell it from the headers.
         """
         event: dict[str, str] = {}
-        for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+        pairs = headers.items() if isinstance(headers, Mapping) else map(_decode_pair, headers)
+        for name, value in pairs:
             key = name.lower()
             if key.startswith("ce-") or key == _ORIGIN:
                 if key in event:
@@ -230,6 +243,16 @@ class Membership:
         return lru_cache(_SHARED_ANSWERS)(lambda users, key: _answer_with(users.groups_of(key)))
 
 
+def _decode_pair(pair: tuple[str, str] | tuple[bytes, bytes]) -> tuple[str, str]:
+    """Decode the name and the value of a header, as the HTTP server of `wps-run` does."""
+    name, value = pair
+    if isinstance(name, bytes):
+        name = name.decode("utf-8", "surrogateescape")
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "surrogateescape")
+    return name, value
+
+
 def _has_port(origin: str) -> bool:
     return origin.rpartition(":")[2].isdigit()
 
@@ -282,7 +305,7 @@ def membership(
     Raises:
         PlaybookError: A playbook, or a file of users, is wrong.
         SettingsError: A setting is missing or cannot be used.
-        UsageError: A file cannot be read, or nobody is listed.
+        UsageError: A file cannot be read, nobody is listed, or an argument is wrong.
     """
     overrides = overrides or RunOverrides(environment=dict(os.environ))
     read = [each if isinstance(each, Playbook) else load_playbook(each) for each in playbooks]
@@ -291,7 +314,15 @@ def membership(
     members = membership_of(
         plans, endpoints, with_secondary(endpoints, plans, secondary_connection)
     )
-    return replace(members, unknown=Unknown(unknown), allowed_origins=allowed_origins)
+    return replace(members, unknown=_unknown(unknown), allowed_origins=allowed_origins)
+
+
+def _unknown(value: str) -> Unknown:
+    if value not in {*Unknown}:
+        raise UsageError(
+            f"`unknown` must be {' or '.join(Unknown)}, not `{replace_invisible(value)}`"
+        )
+    return Unknown(value)
 
 
 def plan_lists(
@@ -314,10 +345,17 @@ def plan_lists(
 
 
 def _with_lists_only(playbook: Playbook) -> Playbook:
-    part = replace(playbook.parts[0], expectations={})  # no included file has `groups`
-    templates = (each for each in playbook.actions if is_of_group(each) and "userId" in each.values)
-    actions = tuple(template._replace(part=part) for template in templates)
-    return playbook._replace(parts=(part,), actions=actions, finally_actions=())
+    parts: dict[PlaybookPart, PlaybookPart] = {}
+    for part in playbook.parts:  # a part comes after the one that includes it
+        parent = parts[part.parent] if part.parent else None
+        parts[part] = replace(part, expectations={}, parent=parent)
+    templates = (*playbook.actions, *playbook.finally_actions)
+    actions = tuple(
+        template._replace(part=parts[template.part])
+        for template in templates
+        if is_of_group(template) and "userId" in template.values
+    )
+    return playbook._replace(parts=tuple(parts.values()), actions=actions, finally_actions=())
 
 
 def service_endpoints(plans: Iterable[Plan]) -> list[Endpoint]:
@@ -381,8 +419,9 @@ def membership_of(
 
 
 def _files_of(plans: Iterable[Plan]) -> Iterator[Path]:
-    """Yield the playbooks and their files of users."""
+    """Yield the playbooks, the files that they include, and the files of users."""
     for plan in plans:
-        yield Path(plan.playbook.document.file)
-        inputs = plan.scope.of(plan.playbook.parts[0]).inputs
-        yield from inputs.paths.values() if isinstance(inputs, Files) else ()
+        for part in plan.playbook.parts:
+            yield Path(part.document.file)
+            inputs = plan.scope.of(part).inputs
+            yield from inputs.paths.values() if isinstance(inputs, Files) else ()

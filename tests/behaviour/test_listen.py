@@ -170,11 +170,18 @@ def test_sighup_reads_all_again_and_sigterm_ends_it(listen: Callable[..., Listen
         assert running.child.wait(timeout=5) == 0
 
 
+PATHS = ("x", "/a b", "/a%20b", "/a?b", "/healthz")
+"""Those that no request could have, or that are something else."""
+
+
 def test_what_cannot_be_served_ends_it_with_an_error(wps_run: Script, tmp_path: Path) -> None:
     (tmp_path / "rooms.yaml").write_text("{hub: chat, groups: {red: {users: {file: no.csv}}}}")
+    (tmp_path / "good.yaml").write_text("{hub: chat, groups: {red: {users: [ada]}}}")
     for args, message in (
         (["-"], "name files in place of `-`"),
-        (["rooms.yaml", "--path", "x"], "--path must begin with `/`"),
+        ([], "name a playbook"),
+        *((["rooms.yaml", "--path", path], "--path must begin with `/`") for path in PATHS),
+        (["good.yaml", "--allow-origin", "https://a.example"], "is not a host"),
         (["rooms.yaml"], "no.csv"),
         (["rooms.yaml", "--host", "192.0.2.1"], "cannot listen on 192.0.2.1"),
     ):

@@ -1,6 +1,8 @@
 """`wps-run serve` with seeds and faults."""
 
+import errno
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -165,7 +167,9 @@ def test_port_in_use_is_reported(wps_run: Script) -> None:
         process = wps_run("serve", "--port", str(port))
 
     assert (process.returncode, process.stdout) == (2, "")
-    assert process.stderr.startswith(f"error: cannot listen on 127.0.0.1:{port}: ")
+    remedy = "select another port, or 0 for a free one"
+    reason = f"{os.strerror(errno.EADDRINUSE)}; {remedy}"
+    assert process.stderr == f"error: cannot listen on 127.0.0.1:{port}: {reason}\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)])

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import signal
 import time
 from collections import Counter
@@ -17,7 +18,7 @@ import click
 from wps_run import planning
 from wps_run.actions.payload import compact_json
 from wps_run.checking import STDIN
-from wps_run.cli.commands.serve import LOOPBACK
+from wps_run.cli.commands.serve import LOOPBACK, host_in_url, listen_error
 from wps_run.cli.configuration import (
     FILE,
     configuration_of,
@@ -54,6 +55,9 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 8080
 HEALTH_PATH = "/healthz"
+
+_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+"""Paths that are the same in a URL and decoded."""
 
 _LOG = logging.getLogger("wps_run.listen")
 
@@ -149,8 +153,11 @@ def command(playbooks: tuple[str, ...], **values: Any) -> None:
     """
     if STDIN in playbooks:
         raise UsageError("playbooks are read again when they change; name files in place of `-`")
-    if not values["path"].startswith("/") or values["path"] == HEALTH_PATH:
-        raise UsageError(f"--path must begin with `/`, and not be {HEALTH_PATH}")
+    if not playbooks:
+        raise UsageError("name a playbook")
+    if not _PATH.fullmatch(values["path"]) or values["path"] == HEALTH_PATH:
+        message = "--path must begin with `/` and have only letters, digits and `-._~/` after it"
+        raise UsageError(f"{message}; it must not be {HEALTH_PATH}")
     context = click.get_current_context()
     context.with_resource(
         logging_to_stderr(
@@ -410,7 +417,7 @@ async def _listen(handler: MembershipHandler, host: str, port: int, local_port: 
     async with AsyncExitStack() as stack:
         stack.push_async_callback(listener.close)
         await _start(listener.start(host, port, None), host, port)
-        url = f"http://{_in_url(host)}:{listener.port}{handler.path}"
+        url = f"http://{host_in_url(host)}:{listener.port}{handler.path}"
         if local_port is not None:
             emulator = Emulator(
                 port=local_port,
@@ -439,11 +446,7 @@ async def _start(start: Awaitable[None], host: str, port: int) -> None:
     try:
         await start
     except OSError as error:
-        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+        raise listen_error(host, port, error) from None
 
 
 async def _serve(handler: MembershipHandler, hangup: asyncio.Event, host: str, url: str) -> None:

@@ -1,7 +1,9 @@
 """`wps-run serve`: run the emulator until it is stopped."""
 
 import asyncio
+import errno
 import logging
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -236,12 +238,25 @@ async def _serve(emulator: "Emulator", host: str, port: int) -> None:
     except ValueError as error:
         raise UsageError(str(error)) from None
     except OSError as error:
-        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+        raise listen_error(host, port, error) from None
     try:
         _announce(emulator, host)
         await stopped.wait()
     finally:
         await emulator.stop()
+
+
+def listen_error(host: str, port: int, error: OSError) -> UsageError:
+    """Say why an address is not available. asyncio's own text repeats the address."""
+    number = error.errno or 0
+    reason = os.strerror(number) if number > 0 else error.strerror or error  # of the resolver
+    remedy = "; select another port, or 0 for a free one" if number == errno.EADDRINUSE else ""
+    return UsageError(f"cannot listen on {host_in_url(host)}:{port}: {reason}{remedy}")
+
+
+def host_in_url(host: str) -> str:
+    """Return a host as it is in front of a port."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _announce(emulator: "Emulator", host: str) -> None:
