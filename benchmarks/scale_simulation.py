@@ -1,9 +1,9 @@
 """Simulate how rate and number of shards affect throughput and throttling, without waiting.
 
-`python benchmarks/scale_simulation.py` prints a table; `--write` puts it into docs/scale-out.md and
-draws the plot beside it. The shards use the limiters and the retry policy of wps-run on a
-simulated clock, against a service that accepts a number of requests per second and responds with
-429 to the rest. Random choices are seeded, so the same arguments give the same table.
+`python benchmarks/scale_simulation.py` prints a table; `--write` puts it into
+docs/explanation/rate-limits.md and draws its plot. The shards use the limiters and the retry policy
+of wps-run on a simulated clock, against a service that accepts a number of requests per second and
+responds with 429 to the rest. Random choices are seeded, so the same arguments give the same table.
 """
 
 import argparse
@@ -44,8 +44,9 @@ Event = Callable[[float], None]
 """Called at a moment of the simulated clock, with that moment."""
 
 JOIN = ACTIONS["addUserToGroup"]
-DOCUMENT = Path(__file__).parent.parent / "docs" / "scale-out.md"
-PLOT = DOCUMENT.parent / "scale-out" / "simulation.svg"
+DOCS = Path(__file__).parent.parent / "docs"
+DOCUMENT = DOCS / "explanation" / "rate-limits.md"
+PLOT = DOCS / "scale-out" / "simulation.svg"
 
 OK = Reply(200)
 THROTTLED = Reply(429)
@@ -362,7 +363,7 @@ def main() -> None:
     parser.add_argument("--shards", type=int, nargs="+", default=SHARDS)
     parser.add_argument("--rates", type=float, nargs="+", default=RATES)
     parser.add_argument(
-        "--write", action="store_true", help="write the table into docs/scale-out.md"
+        "--write", action="store_true", help="write the table into docs/explanation/rate-limits.md"
     )
     args = parser.parse_args()
     outcomes = []

@@ -1,4 +1,4 @@
-"""Write the parts of docs/ that are made from the code.
+"""Write the parts of docs/ that are made from the code, and the list of all pages.
 
     python docs/generate.py [--check]
 
@@ -7,6 +7,7 @@ installed.
 """
 
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -105,27 +106,44 @@ def limit_table() -> str:
     return "\n".join([*rows, ""])
 
 
-def replace_part(page: str, name: str, content: str) -> str:
-    """Replace what a page has between `<!-- name -->` and `<!-- end of name -->`."""
-    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-    before, _, rest = page.partition(begin)
+def page_list() -> str:
+    """Return the list of all pages by the sections of the site; exit if a page is in none."""
+    with (DOCS.parent / "zensical.toml").open("rb") as file:
+        sections = [entry for entry in tomllib.load(file)["project"]["nav"] if "Home" not in entry]
+    lines, listed = [], {"index.md"}
+    for heading, names in (pair for section in sections for pair in section.items()):
+        lines.append(f"## {heading}\n")
+        lines += [f"- [{_title(name)}]({name})" for name in names]
+        lines.append("")
+        listed.update(names)
+    for page in sorted(DOCS.rglob("*.md")):
+        if (name := page.relative_to(DOCS).as_posix()) not in listed:
+            sys.exit(f"docs/{name} is in no section of `nav` in zensical.toml")
+    return "\n".join(lines)
+
+
+def _title(name: str) -> str:
+    return (DOCS / name).read_text("utf-8").partition("\n")[0].removeprefix("# ")
+
+
+def replace_part(name: str, part: str, content: str) -> str:
+    """Replace what a page of docs/ has between `<!-- part -->` and `<!-- end of part -->`."""
+    begin, end = f"<!-- {part} -->\n", f"<!-- end of {part} -->"
+    before, _, rest = (DOCS / name).read_text("utf-8").partition(begin)
     return f"{before}{begin}{content}{end}{rest.partition(end)[2]}"
 
 
 def pages() -> dict[str, str]:
-    """Return the generated pages by file name."""
-    playbooks = (DOCS / "playbooks.md").read_text("utf-8")
-    reports = (DOCS / "reports.md").read_text("utf-8")
-    limits = (DOCS / "limits.md").read_text("utf-8")
-    environments = (DOCS / "environments.md").read_text("utf-8")
-    return {
-        "actions.md": render_markdown(ACTIONS),
-        "cli.md": command_line(),
-        "environments.md": replace_part(environments, "options", option_table()),
-        "limits.md": replace_part(limits, "limits", limit_table()),
-        "playbooks.md": replace_part(playbooks, "keys", key_table()),
-        "reports.md": replace_part(reports, "formats", format_table()),
-    }
+    """Return the generated pages by their path in docs/."""
+    whole = {"reference/actions.md": render_markdown(ACTIONS), "reference/cli.md": command_line()}
+    parts = (
+        ("index.md", "pages", page_list()),
+        ("reference/limits.md", "limits", limit_table()),
+        ("reference/options.md", "options", option_table()),
+        ("reference/playbooks.md", "keys", key_table()),
+        ("reference/reports.md", "formats", format_table()),
+    )
+    return whole | {name: replace_part(name, part, content) for name, part, content in parts}
 
 
 def main() -> int:

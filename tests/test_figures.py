@@ -40,7 +40,7 @@ def word(number: float) -> str:
 
 
 PHRASES: dict[str, list[str]] = {
-    "emulator.md": [
+    "reference/emulator.md": [
         f"with the limit of {permissions.RULE_LIMIT} rules",
         f"still counts as connected for {QUEUE.recovery_seconds:.0f} seconds",
         f"{word(LEEWAY / 60)} minutes of leeway",
@@ -69,39 +69,37 @@ PHRASES: dict[str, list[str]] = {
         f"may have {_MAX_HEADER_BYTES // KIB} KiB each",
         f"Expressions may be nested {syntax.DEPTH_LIMIT}",
     ],
-    "live-page.md": [
+    "reference/dashboard.md": [
         f"There are {listings.PAGE_SIZE} rows per page",
         f"It shows the newest {traffic.ROW_LIMIT} entries",
         f"among the last {traffic.SEARCH_LIMIT:,}.",
         f"at most {word(1 / live.INTERVAL)} per second",
     ],
-    "playbooks.md": [
+    "reference/playbooks.md": [
         f"of a Node function. The maximum is {DATA_LIMIT // MIB} MiB",
         f"is not replaced. The maximum is {DATA_LIMIT // MIB} MiB",
         f"group names over {NAME_LIMIT} UTF-16",
         f"The first {SHOWN_ROWS} errors of a source are shown",
     ],
-    "reports.md": [
-        f"exact up to {EXACT_DURATIONS:,} different durations",
+    "reference/records.md": [f"exact up to {EXACT_DURATIONS:,} different durations"],
+    "reference/reports.md": [
         f"plain tables of {rows.TABLE_ROWS} actions each",
         f"It lists at most {rows.MAX_RESULTS:,} actions",
     ],
-    "resuming.md": [
+    "reference/journal.md": [
         f"The last {MOST_JOURNALS} journals are kept",
         f"Results are synced within {SYNC_SECONDS * 1000:.0f} ms",
     ],
-    "running.md": [
-        f"the latest {plan.MAX_KEYS:,} users, groups and connections",
-        f"with pauses of at most {LAST_BOUND:.0f} seconds",
-    ],
-    "scale-out.md": [f"that use up their {word(DEFAULTS.retry.attempts)} attempts"],
-    "terminal.md": [
+    "explanation/ordering.md": [f"the latest {plan.MAX_KEYS:,} users, groups and connections"],
+    "explanation/outcomes.md": [f"with pauses of at most {LAST_BOUND:.0f} seconds"],
+    "explanation/rate-limits.md": [f"that use up their {word(DEFAULTS.retry.attempts)} attempts"],
+    "reference/terminal.md": [
         f"{word(1 / REDRAW_SECONDS)} times per second",
         f"a plain line every {word(LOG_SECONDS)} seconds",
-        f"{word(LIFETIME / 3600)} hour by default",
-        f"The first {word(findings.MAX_ANNOTATIONS)} are",
     ],
-    "validating.md": [
+    "how-to/client-urls.md": [f"{word(LIFETIME / 3600)} hour by default"],
+    "how-to/github-actions.md": [f"The first {word(findings.MAX_ANNOTATIONS)} are"],
+    "reference/validation.md": [
         f"show the first {word(MAX_WARNINGS)} warnings",
         f"so {word(findings.MAX_ANNOTATIONS)} of each are written",
         f"more than {EXCLUDED_LIMIT} IDs",

@@ -39,7 +39,7 @@ PYTEST = (
 
 def blocks(project: Path) -> list[str]:
     """Return the Python blocks of the document about testing."""
-    text = (project / "docs" / "testing.md").read_text("utf-8")
+    text = (project / "docs" / "how-to" / "test-your-code.md").read_text("utf-8")
     return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 

@@ -92,7 +92,7 @@ def test_stream_benchmark_prints_its_table(project: Path) -> None:
     assert all(" 2000 " in line for line in measured)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/speed.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/explanation/speed.md"])
 def test_quoted_rows_are_in_the_results(project: Path, page: str) -> None:
     """Figures are quoted without rounding."""
     quoted = ROW.findall((project / page).read_text())

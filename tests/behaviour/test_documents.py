@@ -9,19 +9,12 @@ import pytest
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
-DOCUMENTS = (
-    "README.md",
-    "docs/live-page.md",
-    "docs/playbooks.md",
-    "docs/reports.md",
-    "docs/resuming.md",
-    "docs/running.md",
-    "docs/scale-out.md",
-    "docs/emulator.md",
-    "docs/terminal.md",
-    "docs/testing.md",
-    "docs/validating.md",
-)
+PROJECT = Path(__file__).parents[2]
+DOCUMENTS = [
+    str(page.relative_to(PROJECT))
+    for page in (PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md")))
+    if "\n```yaml\n" in page.read_text("utf-8")
+]
 
 
 def blocks(project: Path, document: str, language: str) -> list[str]:

@@ -71,6 +71,7 @@ def run_in_tree(project: Path, tmp_path: Path) -> RunInTree:
     source = tmp_path / "runner"
     shutil.copytree(project / "runner", source, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(project / "docs", tmp_path / "docs")
+    shutil.copy(project / "zensical.toml", tmp_path)
     for module, (anchor, row) in ROWS.items():
         path = source / "wps_run" / module
         text = path.read_text("utf-8")
@@ -129,7 +130,8 @@ def test_help_and_pages_have_all_three(run_in_tree: RunInTree, tmp_path: Path) -
     action = run_in_tree("-m", "wps_run", "actions", "freezeGroup").stdout
 
     assert process.returncode == 0, process.stderr
-    command_line = (tmp_path / "docs" / "cli.md").read_text("utf-8")
+    reference = tmp_path / "docs" / "reference"
+    command_line = (reference / "cli.md").read_text("utf-8")
     for text in (" ".join(help_text.split()), " ".join(command_line.split())):
         assert "--warmth" in text
         assert "Set the number of connections that are opened early." in text
@@ -137,9 +139,9 @@ def test_help_and_pages_have_all_three(run_in_tree: RunInTree, tmp_path: Path) -
         assert "lines: the records for a friend" in text
         assert ".lines" in text
     assert "- actionName: freezeGroup" in action
-    assert "freezeGroup" in (tmp_path / "docs" / "actions.md").read_text("utf-8")
-    assert "| `warmth` | Set the number" in (tmp_path / "docs" / "playbooks.md").read_text("utf-8")
-    assert "the records for a friend" in (tmp_path / "docs" / "reports.md").read_text("utf-8")
+    assert "freezeGroup" in (reference / "actions.md").read_text("utf-8")
+    assert "| `warmth` | Set the number" in (reference / "playbooks.md").read_text("utf-8")
+    assert "the records for a friend" in (reference / "reports.md").read_text("utf-8")
 
 
 def test_run_accepts_the_option_and_writes_the_format(

@@ -1,4 +1,4 @@
-"""The examples of docs/scale-out.md run, or are valid by the schema of their engine."""
+"""The examples of the pages on scaling out run, or are valid by the schema of their engine."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ ACTIONS_OF_POLICY = {
 
 def blocks(project: Path, language: str) -> list[str]:
     """Return the fenced blocks of a language in the document."""
-    text = (project / "docs" / "scale-out.md").read_text("utf-8")
+    text = (project / "docs" / "how-to" / "scale-out.md").read_text("utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
@@ -203,7 +203,7 @@ def test_failure_policy_of_the_job_covers_all_exit_codes(project: Path) -> None:
 
 
 def test_document_names_all_exit_codes(project: Path) -> None:
-    text = (project / "docs" / "scale-out.md").read_text("utf-8")
+    text = (project / "docs" / "reference" / "exit-codes.md").read_text("utf-8")
 
     for codes in ("0", "1", "2", "3", "129, 130, 143"):
         assert re.search(rf"^\| {codes} \| ", text, re.MULTILINE), codes
@@ -251,7 +251,7 @@ def test_jobs_of_the_matrix_run_all_shards(project: Path, tmp_path: Path, wps_ru
 
 def test_table_in_the_document_is_that_of_the_simulation(project: Path) -> None:
     """A part of it is simulated again."""
-    text = (project / "docs" / "scale-out.md").read_text("utf-8")
+    text = (project / "docs" / "explanation" / "rate-limits.md").read_text("utf-8")
 
     args = ("--shards", "10", "--rates", "1.0", "1.1")
     printed = subprocess.run(

@@ -1,4 +1,4 @@
-"""An approved plan (docs/approval.md): `plan --out` writes it, `run --plan` runs nothing else."""
+"""An approved plan: `plan --out` writes it, `run --plan` runs nothing else."""
 
 import base64
 import hashlib
@@ -661,7 +661,7 @@ def test_commands_of_the_example_run(
 
 
 def test_document_names_all_options_that_may_differ(project: Path) -> None:
-    text = (project / "docs" / "approval.md").read_text("utf-8")
+    text = (project / "docs" / "how-to" / "approved-plans.md").read_text("utf-8")
     (row,) = re.findall(r"^\| options \|.*$", text, re.MULTILINE)
 
     pace = {option.key for option in OPTIONS.values() if option.is_pace}

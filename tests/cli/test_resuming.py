@@ -1,4 +1,4 @@
-"""What a resumed run does with each action (docs/resuming.md), and which options it reuses."""
+"""What a resumed run does with each action, and which options it reuses."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -105,7 +105,7 @@ OUTCOMES = {
 
 def documented_table(project: Path) -> dict[str, list[str]]:
     """Return the cells of the table in the documentation by its first column."""
-    text = (project / "docs" / "resuming.md").read_text("utf-8")
+    text = (project / "docs" / "reference" / "journal.md").read_text("utf-8")
     section = text.partition("## What happens to each action\n")[2].partition("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("|")]
     cells = [re.split(r" *\| *", row.strip("| ")) for row in rows]

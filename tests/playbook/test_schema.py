@@ -214,7 +214,7 @@ def shipped(project: Path) -> Iterator[tuple[str, str]]:
     yield "init", FIRST
     for file in sorted((project / "playbooks").glob("*.yaml")):
         yield file.stem, file.read_text("utf-8")
-    for file in (project / "README.md", *sorted((project / "docs").glob("*.md"))):
+    for file in (project / "README.md", *sorted((project / "docs").rglob("*.md"))):
         blocks = re.findall(
             r"^```yaml\n(.*?)^```", file.read_text("utf-8"), re.DOTALL | re.MULTILINE
         )

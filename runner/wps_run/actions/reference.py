@@ -16,7 +16,7 @@ _CONFIRMATION = "A run asks for confirmation first, or needs `--yes`, unless the
 
 
 def render_markdown(actions: Mapping[str, Action]) -> str:
-    """Render the page `docs/actions.md`."""
+    """Render the page `docs/reference/actions.md`."""
     rows = "\n".join(_table_row(action) for action in actions.values())
     sections = "\n".join(_section(action) for action in actions.values())
     return f"""# Actions

@@ -62,7 +62,7 @@ some is unknown, 129/130/143 interrupted.
 \b
 Environment: WPS_RUN_ENV=prod stands for --env prod, and so on; the help of a command shows which
 options have a variable. WPS_RUN_SHARD=K/N, or WPS_RUN_SHARDS=N with JOB_COMPLETION_INDEX, selects
-the shard of a plan to run (docs/scale-out.md).
+the shard of a plan to run (docs/how-to/scale-out.md).
 
 \b
 Shell completion:  eval "$(_WPS_RUN_COMPLETE=bash_source wps-run)"   (or zsh_source)

@@ -19,7 +19,7 @@ def _complete_name(_: click.Context, __: click.Parameter, incomplete: str) -> li
     type=click.Choice(["text", "markdown"]),
     default="text",
     show_default=True,
-    help="Print a short list, or the whole reference as in docs/actions.md.",
+    help="Print a short list, or the whole reference as in docs/reference/actions.md.",
 )
 def command(name: str | None, form: str) -> None:
     """List the actions, or describe one.
