@@ -515,6 +515,54 @@ async def test_a_user_event_that_fails_drops_its_client(
     assert reasons == [{"reason": "Internal server error"}] * 2
 
 
+@pytest.mark.parametrize(
+    ("fault", "names"),
+    [
+        ("delay=1m,on=userEvent", []),
+        ("drop,on=userEvent", []),
+        ("500,after,on=userEvent", ["OPTIONS", "hello"]),
+    ],
+)
+async def test_a_user_event_without_an_answer_in_time_fails_as_well(
+    handler: Handler, make_connector: Callable[..., Any], fault: str, names: list[str]
+) -> None:
+    """Nothing is sent again: `after` means that the handler has received it."""
+    async with serving(
+        handler, make_connector, system_events="none", faults=[fault], event_seconds=0.1
+    ) as connector:
+        peer, _ = await connector.open_connected(RELIABLE)
+        event = {"type": "event", "event": "hello", "dataType": "text", "data": ""}
+        ack = await peer.request(**event, ackId=1)
+        closed = await peer.receive()
+
+    assert ack["error"]["name"] == "InternalServerError"
+    assert closed == (1011, "Internal server error")
+    assert handler.names == names
+
+
+async def test_the_last_of_several_connection_states_counts(
+    handler: Handler, make_connector: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Azure allows one. An empty one is one, too; `connected` does not set it."""
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        response = web.Response()
+        for state in request.headers["ce-eventName"].split("-"):
+            response.headers.add("ce-connectionState", state.removeprefix("empty"))
+        return response
+
+    handler.responses = dict.fromkeys(("connected", "one-two", "empty"), answer)
+    async with serving(handler, make_connector) as connector:
+        peer, _ = await connector.open_connected(JSON)
+        await handler.next("connected")
+        for name in ("one-two", "empty", "last"):
+            await peer.request(type="event", event=name, data=1, ackId=len(handler.received))
+
+    states = [received.headers.get("ce-connectionState") for received in handler.received[3:6]]
+    assert states == [None, "two", ""]
+    assert caplog.text.count("several ce-connectionState") == 1
+
+
 @pytest.mark.parametrize(("events", "is_sent"), [("HELLO, x", True), ("x", False), ("none", False)])
 async def test_only_the_selected_user_events_are_sent(
     handler: Handler,
