@@ -735,18 +735,26 @@ async def test_a_handler_that_is_slow_or_down_refuses_clients_and_keeps_the_emul
 async def test_a_stop_does_not_wait_for_handlers(
     handler: Handler, make_connector: Callable[..., Any]
 ) -> None:
-    """Clients that wait for `connect` are refused; what waits for an answer is given up."""
+    """Clients that wait for `connect` are refused; what waits for an answer is given up.
+
+    Also that of a client that is away.
+    """
 
     async def stall(_: web.BaseRequest) -> web.Response:
         await asyncio.Event().wait()
         raise AssertionError
 
-    handler.responses["connect"] = stall
+    handler.responses["hello"] = stall
     emulator = Emulator(event_handlers=[handler.origin])
     await emulator.start()
     connector = make_connector(emulator)
+    peer, _ = await connector.open_connected(RELIABLE)
+    await peer.send(type="event", event="hello", data=1)
+    await handler.next("hello")
+    peer.abort()
+    handler.responses["connect"] = stall
     waiting = asyncio.ensure_future(connector.refused_upgrade(connector.target()))
-    await handler.next("connect")
+    await handler.next("connect", nth=2)
     async with asyncio.timeout(3):
         await emulator.stop()
         status, _ = await waiting

@@ -146,6 +146,7 @@ class WebSocketHandler:
             for transport in self._transports:
                 transport.abort()
         await self._events.stop()
+        await asyncio.gather(*self._user_events, return_exceptions=True)
 
     # New connections.
 

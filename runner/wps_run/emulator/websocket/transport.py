@@ -7,7 +7,7 @@ pings and close frames never split a frame.
 import asyncio
 from typing import Any, Protocol, cast
 
-from aiohttp import WebSocketError, WSMsgType, web
+from aiohttp import WebSocketError, WSMessage, WSMsgType, web
 
 from wps_run.emulator.clients import WRITE_BUFFER_LIMIT
 from wps_run.emulator.connections import TurnBudget
@@ -222,34 +222,16 @@ class WebSocketTransport:
             ConnectionError: The client has disconnected.
         """
         ahead, self._ahead = self._ahead, None
-        return await (self._receive() if ahead is None else ahead)
-
-    async def wait_while_connected(self, work: asyncio.Future[None]) -> bool:
-        """Wait for the work that a message caused; return False if the connection is lost before.
-
-        The next message is received meanwhile, so that a loss is noticed and pings are answered;
-        `receive` returns it.
-        """
-        ahead = self._ahead = asyncio.ensure_future(self._receive())
-        ahead.add_done_callback(_retrieve_exception)
-        both: set[asyncio.Future[Any]] = {work, ahead}
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done() and not _is_loss(ahead):
-            await asyncio.wait({work})
-        return work.done()
-
-    async def _receive(self) -> _Received:
+        if ahead is not None:
+            return await ahead
         while True:
             message = await self._socket.receive()
             self._last_turn = await self._budget.enter(self._last_turn)
             match message.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
                     return cast("str | bytes", message.data)
-                case WSMsgType.PING:
-                    if self.is_writable:
-                        await self._socket.pong(message.data)
-                case WSMsgType.PONG:
-                    continue
+                case WSMsgType.PING | WSMsgType.PONG:
+                    await self._answer_ping(message)
                 case WSMsgType.CLOSE:
                     return CloseFrame(message.data, message.extra or "")
                 case WSMsgType.ERROR if isinstance(message.data, WebSocketError):
@@ -257,6 +239,25 @@ class WebSocketTransport:
                     raise ProtocolViolationError(close_frame)
                 case _:
                     return None
+
+    async def _answer_ping(self, message: WSMessage) -> None:
+        if message.type is WSMsgType.PING and self.is_writable:
+            await self._socket.pong(message.data)
+
+    async def wait_while_connected(self, work: asyncio.Future[None]) -> bool:
+        """Wait for the work that a message caused; return False if the connection is lost before.
+
+        The next message is received meanwhile, so that a loss is noticed and pings are answered;
+        `receive` returns it.
+        """
+        ahead = asyncio.ensure_future(self.receive())
+        ahead.add_done_callback(_retrieve_exception)
+        both: set[asyncio.Future[Any]] = {work, ahead}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        self._ahead = ahead
+        if not work.done() and not _is_loss(ahead):
+            await asyncio.wait({work})
+        return work.done()
 
     def stop_writing(self) -> None:
         """Write no more frames."""
