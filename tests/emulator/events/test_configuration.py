@@ -74,7 +74,7 @@ def test_a_host_beyond_this_machine_can_be_allowed() -> None:
 @pytest.mark.parametrize(
     ("system", "user", "message"),
     [
-        ("conect", "*", "did you mean `connect`"),
+        ("conect", "*", "disconnected, or `none` for none; did you mean `connect`?"),
         ("", "*", "is not a system event"),
         ("connect,none", "*", "is not a system event"),
         ("connect", "a b", "is not the name of a user event"),

@@ -98,8 +98,8 @@ def _parse_system_events(text: str) -> frozenset[str]:
         if name not in SYSTEM_EVENTS:
             hint = did_you_mean(name, SYSTEM_EVENTS)
             raise EventHandlerError(
-                f"`{replace_invisible(name)}` is not a system event{hint}; they are "
-                f"{', '.join(SYSTEM_EVENTS)}; write `none` for none"
+                f"`{replace_invisible(name)}` is not a system event: they are "
+                f"{', '.join(SYSTEM_EVENTS)}, or `none` for none{hint}"
             )
     return frozenset(names)
 
@@ -152,8 +152,8 @@ def _check_url(url: str, hosts: frozenset[str]) -> None:
         )
     if "{" in parts.netloc or "@" in parts.netloc or parts.fragment:
         raise EventHandlerError(
-            f"`{parts.scheme}://{parts.hostname}/…`: an event handler has no user name, no "
-            "fragment, and no `{hub}` or `{event}` in its host"
+            f"`{parts.scheme}://{parts.netloc.rpartition('@')[2]}/…`: an event handler has no "
+            "user name, no fragment, and no `{hub}` or `{event}` in its host"
         )
     if {"{", "}"} & set(_PLACEHOLDER.sub("", url)):
         raise EventHandlerError(
