@@ -196,10 +196,10 @@ class Membership:
         if len(body) > EVENT.value:
             return _PLAIN[Outcome.TOO_LARGE]
         is_validation = "ce-type" not in event if method is None else method == "OPTIONS"
-        return self._validate(event.get(_ORIGIN, "")) if is_validation else self._decide(event)
+        return self._validate(event.get(_ORIGIN, "")) if is_validation else self.answer_event(event)
 
-    def _decide(self, event: Mapping[str, str]) -> EventAnswer:
-        """Answer an event by its headers, whose names are in lower case."""
+    def answer_event(self, event: Mapping[str, str]) -> EventAnswer:
+        """Answer a POST by its headers, whose names are in lower case; its body is short enough."""
         name = event.get(_HUB, "").lower()
         hub = next((each for each in self._by_name.get(name, ()) if _is_signed(event, each)), None)
         if hub is None and not any(_is_signed(event, each) for each in self.hubs):

@@ -2,11 +2,14 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from tests.conftest import PIPE_SIZE, TIMEOUT, Command, CommandServer
+from tests.listen_process import SETTING, Listen, listening
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -53,3 +56,23 @@ def wps_run(script: Path, tmp_path: Path, command_server: CommandServer | None) 
         return subprocess.CompletedProcess(command, code, out, err)
 
     return run
+
+
+@pytest.fixture
+def listen(
+    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Listen]]:
+    """Starts `wps-run listen` in a folder with a playbook and its users."""
+    monkeypatch.setenv("WebPubSubConnectionString", SETTING)
+    with ExitStack() as stack:
+        yield lambda *args: stack.enter_context(listening(script, tmp_path, *args))
+
+
+@pytest.fixture(scope="module")
+def members_of_red(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listen]:
+    """A running `wps-run listen` that no test changes."""
+    script = Path(sys.executable).parent / "wps-run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WebPubSubConnectionString", SETTING)
+        with listening(script, tmp_path_factory.mktemp("listen")) as running:
+            yield running

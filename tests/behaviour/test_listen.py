@@ -1,99 +1,24 @@
 """`wps-run listen` as a process: its HTTP, its reloads and its end."""
 
-import hmac
-import http.client
 import json
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.listen_process import (
+    PLAYBOOK,
+    RED,
+    SETTING,
+    Listen,
+    event_bytes,
+    event_headers,
+    read_response,
+)
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
-
-KEY = "k" * 44
-SETTING = f"Endpoint=https://rooms.webpubsub.azure.com;AccessKey={KEY};Version=1.0;"
-PLAYBOOK = "{hub: chat, groups: {red: {users: {file: red.csv}, roles: [sendToGroup]}}}"
-
-
-class Listen:
-    """A running `wps-run listen`."""
-
-    def __init__(self, child: subprocess.Popen[str]) -> None:
-        self.child = child
-        assert child.stdout is not None
-        url = child.stdout.readline().strip()
-        self.port = int(url.removesuffix("/eventhandler").rpartition(":")[2])
-        self.next_message("loaded")
-
-    def next_message(self, part: str) -> str:
-        """Wait for the line on stderr that contains a text."""
-        assert self.child.stderr is not None
-        return next(line for line in self.child.stderr if part in line)
-
-    def request(
-        self, method: str, path: str, headers: dict[str, str] | None = None, body: Any = b""
-    ) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request(method, path, body, headers or {})
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
-
-    def connect(self, user: str) -> tuple[int, bytes]:
-        """Send the event `connect` of a user."""
-        digest = hmac.digest(KEY.encode(), b"c1", "sha256").hex()
-        headers = {
-            "WebHook-Request-Origin": "rooms.webpubsub.azure.com",
-            "ce-specversion": "1.0",
-            "ce-type": "azure.webpubsub.sys.connect",
-            "ce-source": "/hubs/chat/client/c1",
-            "ce-id": "1",
-            "ce-signature": f"sha256={digest}",
-            "ce-connectionId": "c1",
-            "ce-hub": "chat",
-            "ce-eventName": "connect",
-            "ce-userId": user,
-        }
-        return self.request("POST", "/eventhandler", headers, b"{}")
-
-    def health(self) -> Any:
-        return json.loads(self.request("GET", "/healthz")[1])
-
-
-@pytest.fixture
-def listen(
-    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Listen]]:
-    """Starts `wps-run listen` in a folder with a playbook and its users."""
-    monkeypatch.setenv("WebPubSubConnectionString", SETTING)
-    (tmp_path / "rooms.yaml").write_text(PLAYBOOK)
-    (tmp_path / "red.csv").write_text("id\nada\n")
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*args: str) -> Listen:
-        child = subprocess.Popen(
-            [script, "listen", "--port", "0", "rooms.yaml", *args],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(child)
-        return Listen(child)
-
-    yield start
-    for child in started:
-        child.kill()
-        child.communicate()
-
-
-RED = b'{"groups":["red"],"roles":["webpubsub.sendToGroup.red"]}'
 
 
 def test_requests_are_answered_and_counted_and_logged(listen: Callable[..., Listen]) -> None:
@@ -117,6 +42,48 @@ def test_requests_are_answered_and_counted_and_logged(listen: Callable[..., List
     }
     assert "ada" not in json.dumps(running.health())
     assert "red" not in json.dumps({**running.health(), "answers": {}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, 200),
+        ({"ce-userId": "eve"}, 204),
+        ({"ce-signature": "sha256=0"}, 401),
+        ({"ce-hub": "other"}, 404),
+        ({"ce-id": ""}, 400),
+        ({"ce-type": "azure.webpubsub.sys.connected", "ce-eventName": "connected"}, 204),
+    ],
+)
+def test_an_event_is_answered_alike_however_it_arrives(
+    members_of_red: Listen, changes: dict[str, str], status: int
+) -> None:
+    """Whole, in parts, in chunks, before another one, or with a query; all on one connection."""
+    headers = {**event_headers("ada"), **changes}
+    event = event_bytes(headers)
+    head, end, body = event.partition(b"\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", members_of_red.port), timeout=10) as connection:
+        stream = connection.makefile("rb")
+        for parts, count in [
+            ([event], 1),
+            ([head + end, body], 1),
+            ([head + end, body[:1], body[1:]], 1),
+            ([head[:50], head[50:] + end[:2], end[2:], body], 1),
+            ([event_bytes(headers, target="/eventhandler?code=1")], 1),
+            ([event * 3], 3),
+            ([event, event], 2),
+            ([event + head, end + body], 2),
+            ([event_bytes(headers, b"x" * 100_000)], 1),
+            ([event_bytes({"Connection": "keep-alive", **headers})], 1),
+            ([event_bytes({"Transfer-Encoding": "chunked", **headers}, b"0\r\n\r\n")], 1),
+            ([event_bytes({"Connection": "close", **headers})], 1),
+        ]:
+            for part in parts:
+                connection.sendall(part)
+                members_of_red.health()  # so it has been read
+            answers = [read_response(stream) for _ in range(count)]
+            assert answers == [(status, RED if status == 200 else b"")] * count
+        assert stream.read() == b""
 
 
 def test_a_long_body_is_refused_also_without_its_length(listen: Callable[..., Listen]) -> None:

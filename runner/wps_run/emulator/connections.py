@@ -17,10 +17,18 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
+from email.utils import formatdate
+from functools import lru_cache, partial
 from typing import Any
 
 from aiohttp import hdrs, web
+
+from wps_run.emulator.plain_http import (
+    PlainResponse,
+    PlainRoute,
+    encode_head,
+    read_plain_request,
+)
 
 if sys.platform != "win32":
     from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
@@ -32,6 +40,9 @@ REQUEST_SECONDS = 30.0
 
 _STOP_SECONDS = 1.0
 """How long a stop waits for responses in progress."""
+
+_PAUSE_SECONDS = 365 * 24 * 3600.0
+"""How long a pause between requests may be. aiohttp counts only requests that it reads itself."""
 
 _BACKLOG = 1024
 """How many connections the system keeps until they are accepted."""
@@ -130,6 +141,7 @@ class HttpConnection(web.RequestHandler, asyncio.BufferedProtocol):
     __slots__ = (
         "_expected",
         "_first_bytes",
+        "_held",
         "_is_served",
         "_is_unused",
         "_is_whole",
@@ -147,6 +159,7 @@ class HttpConnection(web.RequestHandler, asyncio.BufferedProtocol):
         self._listener = listener
         self._read_bytes = _READ_BYTES
         self._is_unused = True  # the next byte begins a request
+        self._held = b""  # the first part of a plain request
         self._is_served = False
         self._is_whole = False
         self._first_bytes = b""
@@ -158,13 +171,41 @@ class HttpConnection(web.RequestHandler, asyncio.BufferedProtocol):
         return self._listener.read_buffer[: self._read_bytes]
 
     def buffer_updated(self, nbytes: int) -> None:
-        data = bytes(self._listener.read_buffer[:nbytes])
+        data = self._held + bytes(self._listener.read_buffer[:nbytes])
         if self._is_unused:
-            self._is_unused = False
+            if self._answer_plain(data):
+                return
+            if not self._held:
+                self._listener.expect_request(self)
+            self._is_unused, self._held = False, b""
             self._first_bytes, self._received = data, 0
-            self._listener.expect_request(self)
-        self._received += nbytes
+        self._received += len(data)
         self.data_received(data)
+
+    def _answer_plain(self, data: bytes) -> bool:
+        """Answer a plain request, or hold its first part; return False if it is for aiohttp.
+
+        It is the only request in progress. A client that leaves responses unread is for aiohttp,
+        which waits for it.
+        """
+        route, transport = self._listener.plain_route, self.transport
+        if route is None or transport is None or transport.get_write_buffer_size():
+            return False
+        request = read_plain_request(data, route.request_line)
+        if request is None or (request.missing and self._held):
+            return False
+        if request.missing:
+            self._held = data
+            self._listener.expect_request(self)
+            return True
+        response = route.answer(request.headers)
+        if response is None:
+            return False
+        self._held = b""
+        self._listener.forget(self)
+        self._listener.pause(self)
+        transport.write(_encode(response))
+        return True
 
     def begin(self, request: web.BaseRequest) -> None:
         """Note that a request is being served, which has its head and perhaps no body yet."""
@@ -214,9 +255,11 @@ class Listener:
         handler: Answers requests.
         budget: Shared by all that serves clients.
         request_seconds: How long a client may take to send one request.
+        plain_route: Requests that are answered without aiohttp, or None.
         settings: Further settings of aiohttp's `web.Server`.
 
     Attributes:
+        plain_route: As given.
         port: The port, once it listens.
         read_buffer: Where all connections read to.
     """
@@ -226,14 +269,16 @@ class Listener:
         handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
         budget: TurnBudget,
         request_seconds: float,
+        plain_route: PlainRoute | None = None,
         **settings: Any,  # noqa: ANN401 - of aiohttp
     ) -> None:
+        self.plain_route = plain_route
         self.port = 0
         self.read_buffer = memoryview(bytearray(_READ_BYTES))
         self._handler = handler
         self._budget = budget
         self._request_seconds = request_seconds
-        self._settings = settings
+        self._settings = {"keepalive_timeout": _PAUSE_SECONDS, **settings}
         self._server = web.Server(self._serve)
         self._sockets: list[socket.socket] = []
         self._is_accepting = True
@@ -403,6 +448,16 @@ class Listener:
     def _close_sockets(self) -> None:
         while self._sockets:
             self._sockets.pop().close()
+
+
+def _encode(response: PlainResponse) -> bytes:
+    status, headers, body = response
+    return encode_head(status, {**headers, "Date": _date(int(time.time()))}, len(body)) + body
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def _descriptor_limit() -> int | None:

@@ -4,13 +4,12 @@ import asyncio
 import os
 import socket
 import struct
-from collections.abc import Mapping
 from contextlib import suppress
-from http import HTTPStatus
 
 from aiohttp import web
 from multidict import CIMultiDict
 
+from wps_run.emulator.plain_http import encode_head
 from wps_run.emulator.rest.bodies import Body, check_length
 from wps_run.emulator.rest.responses import PROBLEM, RefusedError, RestResponse, bad_request
 from wps_run.emulator.targets import API_VERSIONS
@@ -127,15 +126,8 @@ def write_half(request: web.BaseRequest, response: RestResponse) -> None:
     transport = request.transport
     if transport is None:
         return
-    head = _encode_head(response.status, _headers(response), len(response.body))
+    head = encode_head(response.status, _headers(response), len(response.body))
     half = len(response.body) // 2
     has_body = half and request.method != "HEAD"
     transport.write(head + response.body[:half] if has_body else head[: -len(head) // 2])
     transport.close()
-
-
-def _encode_head(status: int, headers: Mapping[str, str], content_length: int) -> bytes:
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
-    lines += (f"{name}: {value}" for name, value in headers.items())
-    lines.append(f"Content-Length: {content_length}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
