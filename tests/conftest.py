@@ -134,6 +134,11 @@ class CommandServer:
                 start_new_session=True,
             )
 
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of the socket for requests, which other processes may send as well."""
+        return self._requests.fileno()
+
     def start(  # noqa: PLR0913 -- the streams in two ways
         self,
         command: Command,

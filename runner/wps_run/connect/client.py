@@ -29,7 +29,7 @@ from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.entra import EntraTokens, create_entra_tokens
 from wps_run.connect.log import LOG, RequestLogger
 from wps_run.connect.proxy import Proxy, find_proxy
-from wps_run.connect.reply import Cleaner, NoReply, Outcome, Reply, parse_reply
+from wps_run.connect.reply import Cleaner, NoReply, NoReplyCode, Outcome, Reply, parse_reply
 from wps_run.problems import SettingsError, is_out_of_files
 from wps_run.redaction import MASK, NO_SECRETS, Secrets, clean_line
 from wps_run.version import VERSION
@@ -355,7 +355,7 @@ class _Failure(NamedTuple):
 
     kind: type[Exception]
     sent: bool
-    code: str
+    code: NoReplyCode
     message: str
     of_proxy: str = ""
 
@@ -440,7 +440,7 @@ def no_reply_from(error: Exception, proxy: Proxy | None = None) -> NoReply:
     return NoReply(sent, code, message + _reason(error))
 
 
-def _on_the_way(proxy: Proxy, error: Exception, message: str) -> tuple[str, str]:
+def _on_the_way(proxy: Proxy, error: Exception, message: str) -> tuple[NoReplyCode, str]:
     """Return the code and the message of a failure between here and the service, by a proxy."""
     is_tls = isinstance(error, aiohttp.ClientSSLError)
     if not isinstance(error, aiohttp.ClientConnectorError) or error.host == proxy.host:
@@ -453,6 +453,7 @@ def _on_the_way(proxy: Proxy, error: Exception, message: str) -> tuple[str, str]
 def _refusal_of(proxy: Proxy, error: aiohttp.ClientHttpProxyError) -> NoReply:
     """Return what an answer to CONNECT that is not 200 means."""
     status = error.status
+    code: NoReplyCode
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         code, fault = "proxy-auth", "asks for a user and a password"
         offers = error.headers.getall("Proxy-Authenticate", ()) if error.headers else ()

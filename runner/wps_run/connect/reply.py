@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 MAX_MESSAGE_LENGTH = 300
 """The most characters of an error message that are kept."""
@@ -50,19 +50,34 @@ class Reply(NamedTuple):
     by_identity: bool = False
 
 
+NoReplyCode = Literal[
+    "connect",
+    "disconnected",
+    "dns",
+    "open-files",
+    "proxy",
+    "proxy-auth",
+    "proxy-denied",
+    "proxy-tls",
+    "timeout",
+    "tls",
+    "token",
+]
+"""A stable name for why a request has no response. docs/reference/errors.md explains each."""
+
+
 class NoReply(NamedTuple):
     """Why a request has no response.
 
     Attributes:
         sent: Whether bytes of the request may have reached the service; False only when it is
             certain that nothing was sent (refused connection, DNS or TLS failure).
-        code: A stable name: `connect`, `dns`, `tls`, `timeout`, `disconnected`, `token`,
-            `open-files`, `proxy`, `proxy-auth`, `proxy-denied`, `proxy-tls`.
+        code: A stable name.
         message: What happened. Never contains a token.
     """
 
     sent: bool
-    code: str
+    code: NoReplyCode
     message: str
 
 

@@ -140,6 +140,7 @@ def error_for(action: RestOperation, outcome: Outcome, *, in_doubt: bool) -> Act
         outcome: The outcome of its last attempt.
         in_doubt: Whether an attempt may have been carried out all the same.
     """
+    code: str
     if isinstance(outcome, NoReply):
         code, message = outcome.code, outcome.message
         hint = _NO_REPLY_HINTS.get(code, "")
