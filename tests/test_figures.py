@@ -25,7 +25,7 @@ from wps_run.odata import syntax
 from wps_run.playbook.lint import EXCLUDED_LIMIT
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.steps import SHOWN_ROWS
-from wps_run.report import findings, plan
+from wps_run.report import annotations, plan
 from wps_run.report.html import rows
 
 KIB, MIB = 1024, 1024 * 1024
@@ -98,10 +98,10 @@ PHRASES: dict[str, list[str]] = {
         f"a plain line every {word(LOG_SECONDS)} seconds",
     ],
     "how-to/client-urls.md": [f"{word(LIFETIME / 3600)} hour by default"],
-    "how-to/github-actions.md": [f"The first {word(findings.MAX_ANNOTATIONS)} are"],
+    "how-to/github-actions.md": [f"The first {word(annotations.MAX_ANNOTATIONS)} are"],
     "reference/validation.md": [
         f"show the first {word(MAX_WARNINGS)} warnings",
-        f"so {word(findings.MAX_ANNOTATIONS)} of each are written",
+        f"so {word(annotations.MAX_ANNOTATIONS)} of each are written",
         f"more than {EXCLUDED_LIMIT} IDs",
     ],
 }

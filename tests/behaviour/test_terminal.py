@@ -560,6 +560,16 @@ def test_failures_are_annotations_in_github_actions(
     assert "::" not in as_ndjson.stdout
 
 
+def test_failures_are_issues_in_azure_pipelines(
+    wps_run: Script, tmp_path: Path, service: Server
+) -> None:
+    write_playbook(tmp_path, "ghost")
+
+    shown = wps_run("p.yaml", "--no-journal", **service.setting, TF_BUILD="True").stdout
+
+    assert "##vso[task.logissue type=error;sourcepath=p.yaml;linenumber=6;]failed: " in shown
+
+
 def test_quiet_prints_only_failures_and_totals(
     wps_run: Script, tmp_path: Path, service: Server
 ) -> None:

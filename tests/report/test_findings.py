@@ -118,10 +118,28 @@ def test_github_values_are_escaped() -> None:
     )
 
 
-@given(problems=st.lists(PROBLEMS, max_size=4))
-def test_one_problem_is_one_line_for_github(problems: list[Problem]) -> None:
+def test_azure_pipelines_gets_logging_commands() -> None:
+    """With position and rule, and its own escapes."""
+    odd = Problem("50%\nof; ]", "value", Position("a;]%.yaml", 1, 1))
+
+    assert FINDING_FORMATS["azure"].render([*ALL, odd], 2) == (
+        "##vso[task.logissue type=error;sourcepath=rooms.yaml;linenumber=3;columnnumber=12;"
+        "code=missing;]`group` is missing\n"
+        "##vso[task.logissue type=error;sourcepath=members.csv;linenumber=1207;code=value;]"
+        "userId is empty\n"
+        "##vso[task.logissue type=error;sourcepath=a%3B%5D%AZP25.yaml;linenumber=1;columnnumber=1;"
+        "code=value;]50%AZP25%0Aof; ]\n"
+        "##vso[task.logissue type=warning;code=unused-variable;]no playbook uses `x`\n"
+        "##vso[task.logissue type=warning;sourcepath=rooms.yaml;linenumber=3;columnnumber=12;"
+        "code=empty-data;]`data` is empty\n"
+        "2 files checked, 3 problems, 2 warnings\n"
+    )
+
+
+@given(problems=st.lists(PROBLEMS, max_size=4), name=st.sampled_from(["github", "azure"]))
+def test_one_problem_is_one_line_in_a_log(problems: list[Problem], name: str) -> None:
     """A message cannot start a command."""
-    lines = FINDING_FORMATS["github"].render(problems, 1).split("\n")
+    lines = FINDING_FORMATS[name].render(problems, 1).split("\n")
 
     assert len(lines) == len(problems) + 2
 
@@ -192,7 +210,7 @@ def test_every_rule_of_the_corpus_has_a_description() -> None:
     assert rules <= set(RULES)
 
 
-@pytest.mark.parametrize("name", ["json", "github", "sarif"])
+@pytest.mark.parametrize("name", ["json", "github", "azure", "sarif"])
 def test_a_file_name_that_is_no_utf_8_breaks_no_format(name: str) -> None:
     """Programs get UTF-8, whatever bytes a file system has."""
     problem = Problem("x", "value", Position("a\udcff.yaml", 1, 1))

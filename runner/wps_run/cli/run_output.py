@@ -20,8 +20,9 @@ from wps_run.journal.format import KeptOptions
 from wps_run.journal.recorder import RunRecorder
 from wps_run.journaling import JournalOptions, open_recorder, playbook_paths
 from wps_run.planning import Plan
+from wps_run.report.annotated_report import AnnotatedReporter
+from wps_run.report.annotations import ci_service
 from wps_run.report.formats import OUTPUT_FORMATS, Reporter
-from wps_run.report.github import AnnotatedReporter
 from wps_run.report.text import QuietReporter, TextReporter, next_steps, summary_line
 from wps_run.running import RunContext
 from wps_run.text import Label
@@ -170,16 +171,17 @@ class RunOutput:
 def _reporter(
     output_format: str, environment: Mapping[str, str], *, quiet: bool, verbose: bool
 ) -> Reporter:
-    """Return what formats results for stdout; in GitHub Actions it adds annotations."""
+    """Return what formats results for stdout; in the log of a CI service it adds annotations."""
     if output_format != "text":
         use_utf8_stdout()
         reporter = OUTPUT_FORMATS[output_format].new_reporter()
     else:
         reporter = text_reporter(QuietReporter if quiet else TextReporter, lists_all=verbose)
-    if environment.get("GITHUB_ACTIONS") != "true":
+    service = ci_service(environment)
+    if service is None:
         return reporter
     to_stderr = None if output_format == "text" else partial(click.echo, err=True, nl=False)
-    return AnnotatedReporter(reporter, to_stderr)
+    return AnnotatedReporter(reporter, service, to_stderr)
 
 
 def text_reporter(kind: type[TextReporter], *, lists_all: bool) -> Reporter:

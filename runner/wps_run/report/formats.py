@@ -152,7 +152,12 @@ FINDING_FORMATS: Mapping[str, FindingFormat] = MappingProxyType(
                 "text", "each problem with its source line, for people", "findings:format_text"
             ),
             FindingFormat("json", "one JSON object for programs", "findings:format_json"),
-            FindingFormat("github", "annotations of GitHub Actions", "findings:annotate_problems"),
+            FindingFormat(
+                "github", "annotations of GitHub Actions", "annotations:annotate_for_github"
+            ),
+            FindingFormat(
+                "azure", "logging commands of Azure Pipelines", "annotations:annotate_for_azure"
+            ),
             FindingFormat("sarif", "a SARIF log for code scanning services", "sarif:format_sarif"),
         )
     }

@@ -305,7 +305,7 @@ def _within_limit(
 def _format(form: str, problems: Sequence[Problem], files: int) -> str:
     if form == "text":
         return format_text(problems, files, styler_for(sys.stdout))
-    if form in {"github", "sarif"}:
+    if form in {"github", "azure", "sarif"}:
         problems = [_relative(problem) for problem in problems]
     return FINDING_FORMATS[form].render(problems, files)
 
@@ -313,7 +313,7 @@ def _format(form: str, problems: Sequence[Problem], files: int) -> str:
 def _relative(problem: Problem) -> Problem:
     """Return the problem with a path relative to the current folder, with forward slashes.
 
-    GitHub and code scanning name the files of a repository in this form.
+    CI services and code scanning name the files of a repository in this form.
     """
     position = problem.position
     if position is None:

@@ -1,23 +1,15 @@
-"""Failures of a run as annotations of GitHub Actions, in the report or beside it."""
+"""Failures of a run as annotations of a CI service, in the report or beside it."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from wps_run.execution.result import ActionError, ExpectationResult, Result, SkipReason, Status
 from wps_run.execution.run_info import RunInfo
 from wps_run.execution.summary import Summary
-from wps_run.report.findings import MAX_ANNOTATIONS, command
+from wps_run.report.annotations import MAX_ANNOTATIONS, Annotation, CiService
 from wps_run.report.formats import Reporter
 from wps_run.report.simulation import Simulation
 from wps_run.report.values import target_text
 from wps_run.text import escape_invisible
-
-_COMMAND = re.compile(r"^([ \t]*)::", re.MULTILINE)
-"""The beginning of a command, in a line that may be indented."""
-
-_OLD_COMMAND = "##["
-"""The beginning of a command of the older form, anywhere in a line
-(`actions/runner`, `src/Runner.Common/ActionCommand.cs`)."""
 
 _SKIPS: Mapping[str, str] = {
     SkipReason.STOPPED: "skipped because an earlier action did not succeed",
@@ -30,22 +22,18 @@ _SKIPS: Mapping[str, str] = {
 to be skipped get none."""
 
 
-def without_commands(text: str) -> str:
-    """Return a log in which no name starts a command.
-
-    The character that would start one is written as an escape, which JSON reads as that character.
-    """
-    return _COMMAND.sub(r"\1\\u003a:", text).replace(_OLD_COMMAND, r"##\u005b")
-
-
 class Annotations:
     """Makes an annotation of each of the first failures, and at the end counts the others.
 
-    Failed and unknown actions are both errors, which GitHub counts together. Skipped actions are
+    Failed and unknown actions are both errors, which services count together. Skipped actions are
     counted in one warning for each reason.
+
+    Args:
+        service: The CI service that shows them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, service: CiService) -> None:
+        self._annotate = service.annotate
         self._errors = 0
         self._skipped: dict[str, int] = {}
 
@@ -56,7 +44,7 @@ class Annotations:
         if result.status not in {Status.FAILED, Status.UNKNOWN}:
             return ""
         self._errors += 1
-        return _annotation(result) if self._errors <= MAX_ANNOTATIONS else ""
+        return self._annotate(_annotation(result)) if self._errors <= MAX_ANNOTATIONS else ""
 
     def expectation(self, result: ExpectationResult) -> str:
         """Return the annotation of one expectation, or ""."""
@@ -66,22 +54,22 @@ class Annotations:
         if self._errors > MAX_ANNOTATIONS:
             return ""
         lines = [escape_invisible(result.statement), *_error_lines(result.error)]
-        properties = {**_place(result.source), "title": f"{result.status}: expectation"}
-        return command("error", properties, "\n".join(lines))
+        title = f"{result.status}: expectation"
+        return self._annotate(_error(result.source, title, lines))
 
     def end(self) -> str:
         """Return the annotations that count skipped actions and further failures."""
-        return "".join(self._totals())
+        return "".join(map(self._annotate, self._totals()))
 
-    def _totals(self) -> Iterator[str]:
+    def _totals(self) -> Iterator[Annotation]:
         for code, reason in _SKIPS.items():
             if count := self._skipped.get(code):
                 actions = f"{count} {'action was' if count == 1 else 'actions were'}"
-                yield command("warning", {"title": "wps-run"}, f"{actions} {reason}")
+                yield Annotation("warning", f"{actions} {reason}", "wps-run")
         if self._errors > MAX_ANNOTATIONS:
             more = self._errors - MAX_ANNOTATIONS
             message = f"{more} more did not succeed; the log has a line for each"
-            yield command("notice", {"title": "wps-run"}, message)
+            yield Annotation("notice", message, "wps-run")
 
 
 class AnnotatedReporter:
@@ -89,29 +77,36 @@ class AnnotatedReporter:
 
     Args:
         reporter: The report.
+        service: The CI service that shows them.
         write: Takes the annotations when the report is for programs; None puts them into the
-            report. GitHub reads commands from stdout and stderr alike.
+            report. Services read commands from stdout and stderr alike.
     """
 
-    def __init__(self, reporter: Reporter, write: Callable[[str], object] | None = None) -> None:
+    def __init__(
+        self,
+        reporter: Reporter,
+        service: CiService,
+        write: Callable[[str], object] | None = None,
+    ) -> None:
         self._reporter = reporter
         self._write = write
-        self._annotations = Annotations()
+        self._without_commands = service.without_commands
+        self._annotations = Annotations(service)
 
     def begin(self, run_info: RunInfo) -> str:
-        return without_commands(self._reporter.begin(run_info))
+        return self._without_commands(self._reporter.begin(run_info))
 
     def result(self, result: Result) -> str:
-        text = without_commands(self._reporter.result(result))
+        text = self._without_commands(self._reporter.result(result))
         return text + self._annotate(self._annotations.result(result))
 
     def expectation(self, result: ExpectationResult) -> str:
-        text = without_commands(self._reporter.expectation(result))
+        text = self._without_commands(self._reporter.expectation(result))
         return text + self._annotate(self._annotations.expectation(result))
 
     def end(self, summary: Summary, simulations: Sequence[Simulation]) -> str:
         """Return the annotations that count, and the end of the report."""
-        text = without_commands(self._reporter.end(summary, simulations))
+        text = self._without_commands(self._reporter.end(summary, simulations))
         return self._annotate(self._annotations.end()) + text
 
     def _annotate(self, annotation: str) -> str:
@@ -121,16 +116,18 @@ class AnnotatedReporter:
         return annotation
 
 
-def _annotation(result: Result) -> str:
-    properties = {**_place(result.source), "title": f"{result.status}: {result.action_name}"}
-    return command("error", properties, "\n".join(_message_lines(result)))
+def _annotation(result: Result) -> Annotation:
+    title = f"{result.status}: {result.action_name}"
+    return _error(result.source, title, _message_lines(result))
 
 
-def _place(source: str) -> dict[str, str | int]:
-    """Return the properties of an annotation that say where it is."""
+def _error(source: str, title: str, lines: Iterable[str]) -> Annotation:
+    """Return the annotation of what failed at a place; standard input is no file."""
+    annotation = Annotation("error", "\n".join(lines), title)
     file, _, line = source.rpartition(":")
-    is_file = file and not file.startswith("<")  # standard input is none
-    return {"file": escape_invisible(file), "line": line} if is_file else {}
+    if not file or file.startswith("<"):
+        return annotation
+    return annotation._replace(file=escape_invisible(file), line=line)
 
 
 def _message_lines(result: Result) -> Iterator[str]:
