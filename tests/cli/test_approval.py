@@ -68,7 +68,7 @@ def run(service_command_line: CommandLine) -> CommandLine:
 
 def requests(service: LocalPubSub) -> list[str]:
     """Return the REST operations that were asked for, but for reads."""
-    operations = [entry.operation for entry in service.ledger if hasattr(entry, "operation")]
+    operations = [entry.operation for entry in service.requests]
     return [name for name in operations if not name.startswith(("List", "Get"))]
 
 

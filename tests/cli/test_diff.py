@@ -74,7 +74,7 @@ DIFF: 9 actions: 4 to change, 2 in place, 1 not there, 2 not compared
 
 
 def requests_of(service: LocalPubSub) -> set[str]:
-    entries = (entry.what for entry in service.ledger)
+    entries = (entry.what for entry in service.requests)
     return {entry.method for entry in entries if isinstance(entry, RequestEntry)}
 
 

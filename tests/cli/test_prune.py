@@ -46,7 +46,7 @@ def run(service_command_line: CommandLine) -> CommandLine:
 
 def operations(service: LocalPubSub) -> list[str]:
     """Return the REST operations that the service was asked for, in order."""
-    return [entry.operation for entry in service.ledger if hasattr(entry, "operation")]
+    return [entry.operation for entry in service.requests]
 
 
 def members(service: LocalPubSub, group: str) -> list[str]:

@@ -57,7 +57,7 @@ def run(service_command_line: CommandLine, service: LocalPubSub) -> CommandLine:
 
 def requested(service: LocalPubSub) -> list[str]:
     """Return the REST operations that change something, in order."""
-    operations = (entry.operation for entry in service.ledger if hasattr(entry, "operation"))
+    operations = (entry.operation for entry in service.requests)
     return [
         name
         for name in operations

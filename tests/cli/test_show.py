@@ -224,14 +224,14 @@ def test_group_that_actions_use_in_place_of_one_with_a_slash(
 def test_wrong_arguments_are_told_before_anything_is_sent(
     service: LocalPubSub, show: Show, args: tuple[str, ...], message: str
 ) -> None:
-    before = len(service.ledger)
+    before = len(service.requests)
 
     code, out, err = show(*args)
 
     assert (code, out) == (2, "")
     assert message in err
     assert err.startswith("error: ")
-    assert len(service.ledger) == before
+    assert len(service.requests) == before
 
 
 def test_requests_are_logged_without_secrets(service: LocalPubSub, show: Show) -> None:

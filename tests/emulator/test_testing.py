@@ -10,7 +10,6 @@ import pytest
 from azure.messaging.webpubsubservice import WebPubSubServiceClient
 
 from wps_run import LocalPubSub
-from wps_run.emulator.request_log import RequestEntry
 
 
 @pytest.fixture
@@ -32,8 +31,6 @@ def test_clients_record_messages(wps_local: LocalPubSub, chat: Any) -> None:
     assert [message.group for message in ada.received] == [None, "red"]
     assert anonymous.messages == ["hi", b"\0"]
     assert (ada.closed_reason, anonymous.connection_id, anonymous.user) == (None, "c1", None)
-    assert repr(ada) == "<client ada in hub chat>"
-    assert repr(anonymous) == "<client c1 in hub chat>"
 
 
 def test_next_returns_one_message_after_the_other(wps_local: LocalPubSub, chat: Any) -> None:
@@ -46,7 +43,9 @@ def test_next_returns_one_message_after_the_other(wps_local: LocalPubSub, chat: 
     sender.start()
 
     assert [ada.next(), ada.next()] == ["early", "late"]
-    with pytest.raises(TimeoutError, match=r"ada in hub chat> received no new message in 0\.01 s"):
+    with pytest.raises(
+        TimeoutError, match=r"client ada in hub chat: .*> received no new message in 0\.01 s"
+    ):
         ada.next(timeout=0.01)
     sender.join()
 
@@ -66,29 +65,28 @@ def test_clients_are_closed_and_leave(wps_local: LocalPubSub, chat: Any) -> None
     """By a request with a reason, or by themselves; state and groups change."""
     ada = wps_local.client("ada", hub="chat", groups=["red", "blue"])
     grace = wps_local.client("grace", hub="chat", groups=["red"])
-    assert wps_local.groups(ada) == ("red", "blue")
+    assert ada.groups == {"red", "blue"}
     assert wps_local.state["chat"]["groupList"][0] == {"group": "red", "connections": 2}
 
     chat.close_user_connections("ada", reason="late")
-    wps_local.leave(grace)
+    grace.leave()
 
     assert (ada.closed_reason, grace.closed_reason) == ("late", None)
-    assert wps_local.groups(ada) == ()
+    assert ada.groups == set()
     assert wps_local.state == {}
 
 
-def test_the_ledger_has_requests_with_their_effect(wps_local: LocalPubSub, chat: Any) -> None:
+def test_the_log_has_requests_with_their_effect(wps_local: LocalPubSub, chat: Any) -> None:
     """By connection and by user."""
     wps_local.client("ada", hub="chat", connection_id="c1")
     chat.send_to_user("ada", "hi", content_type="text/plain")
     chat.close_all_connections(reason="over")
 
-    send, close = wps_local.ledger
+    send, close = wps_local.requests
 
     assert (send.operation, send.hub, send.status) == ("SendToUser", "chat", 202)
     assert (send.connections, send.users) == (("c1",), ("ada",))
-    assert isinstance(send.what, RequestEntry)
-    assert send.what.names == ("ada",)
+    assert (send.names, repr(send)) == (("ada",), "<SendToUser ada in hub chat: 202>")
     assert (close.operation, close.connections, close.users) == (
         "CloseAllConnections",
         ("c1",),
@@ -103,15 +101,15 @@ def test_faults_and_resets(wps_local: LocalPubSub, chat: Any) -> None:
     wps_local.fault("429,retry-after=0,count=1")
     ada = wps_local.client("ada", hub="chat")
     chat.send_to_all("hi", content_type="text/plain")
-    assert [entry.status for entry in wps_local.ledger] == [429, 202]
+    assert [entry.status for entry in wps_local.requests] == [429, 202]
 
     wps_local.fault("503")
     wps_local.reset()
 
     assert ada.closed_reason == "reset"
-    assert (wps_local.state, wps_local.ledger) == ({}, [])
+    assert (wps_local.state, wps_local.requests) == ({}, [])
     chat.send_to_all("hi", content_type="text/plain")
-    assert [entry.status for entry in wps_local.ledger] == [202]
+    assert [entry.status for entry in wps_local.requests] == [202]
 
 
 def test_an_invalid_name_is_an_error_in_the_callers_thread(wps_local: LocalPubSub) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -183,6 +183,7 @@ def test_every_sample_says_of_which_run_it_is(make_report: Callable[..., RunRepo
             assert "endpoint" not in sample.labels
 
 
+@example(name='say "a\\b"\n')
 @given(name=NAMES)
 def test_whatever_the_names_it_is_valid(make_report: Callable[..., RunReport], name: str) -> None:
     """Quotes, backslashes and line breaks come back; other control characters are text."""

@@ -90,7 +90,7 @@ class RequestEntry:
     faults: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class LogEntry:
     """One entry of the request log.
 
@@ -105,6 +105,14 @@ class LogEntry:
     what: RequestEntry | ClientEvent
     users: tuple[str | None, ...] = ()
 
+    def __repr__(self) -> str:
+        what = self.what
+        if isinstance(what, RequestEntry):
+            names = [what.operation or f"{what.method} {what.path}", *what.names]
+            return f"<{' '.join(names)} in hub {what.hub}: {what.status}>"
+        names = [what.kind, what.connection_id, *filter(None, [what.user_id])]
+        return f"<{' '.join(names)} in hub {what.hub}: {what.detail}>"
+
     @property
     def operation(self) -> str:
         """The operation of a request, or of the call of an event handler; else ""."""
@@ -114,6 +122,11 @@ class LogEntry:
     def status(self) -> int:
         """The status of a request, or of the call of an event handler; else 0."""
         return self.what.status
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in the path of a request, such as the user and the group; else ()."""
+        return self.what.names if isinstance(self.what, RequestEntry) else ()
 
     @property
     def hub(self) -> str:

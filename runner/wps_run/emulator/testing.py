@@ -1,51 +1,54 @@
 """`LocalPubSub`: an emulator in a thread of its own, with simulated clients, for tests."""
 
 import asyncio
-import json
 import threading
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Self, TypeVar
+from collections.abc import Iterable
+from typing import Any, Self
 
 from wps_run.emulator.admin.views import hub_json
-from wps_run.emulator.effects import DataType, Message
+from wps_run.emulator.effects import Message
 from wps_run.emulator.fault_syntax import parse_fault
-from wps_run.emulator.request_log import LogEntry
-from wps_run.emulator.seed import DEFAULT_HUB
-from wps_run.emulator.server import Emulator
-
-DEFAULT_TIMEOUT = 5.0
-"""How long a client waits for a message by default, in seconds."""
+from wps_run.emulator.local_views import (
+    DEFAULT_TIMEOUT,
+    HubReader,
+    LocalConnection,
+    LocalGroup,
+    LocalHub,
+    LocalUser,
+    decode_message,
+    describe_connection,
+    hub_in_use,
+)
+from wps_run.emulator.request_log import LogEntry, RequestEntry
+from wps_run.emulator.thread import EmulatorThread
 
 _STATE_LIMIT = 1_000_000
 
-_T = TypeVar("_T")
 
-
-class SimulatedClient:
+class SimulatedClient(LocalConnection):
     """A client without a socket that records what it receives. Thread-safe.
 
     Attributes:
-        hub: Its hub.
-        user: Its user, or None for an anonymous client.
         connection_id: The ID of its connection.
     """
 
-    def __init__(self, hub: str, user: str | None) -> None:
-        self.hub = hub
-        self.user = user
-        self.connection_id = ""
+    def __init__(self, thread: EmulatorThread, hub: str, user: str | None) -> None:
+        super().__init__(thread, hub, "")
+        self._user = user
         self._changed = threading.Condition()
         self._received: list[Message] = []
         self._next = 0
         self._closed_reason: str | None = None
 
-    def __repr__(self) -> str:
-        return f"<client {self.user or self.connection_id} in hub {self.hub}>"
+    @property
+    def user(self) -> str | None:
+        """Its user, or None for an anonymous client."""
+        return self._user
 
     @property
     def messages(self) -> list[Any]:
         """The data of the received messages: str for text, decoded JSON for json, else bytes."""
-        return [_decode(message) for message in self.received]
+        return [decode_message(message) for message in self.received]
 
     @property
     def received(self) -> list[Message]:
@@ -59,6 +62,11 @@ class SimulatedClient:
         with self._changed:
             return self._closed_reason
 
+    def leave(self) -> None:
+        """Disconnect; a client that is not connected is left as it is."""
+        thread = self._thread
+        thread.change(lambda: thread.emulator.detach(self.hub, self.connection_id))
+
     def next(self, timeout: float = DEFAULT_TIMEOUT) -> Any:  # noqa: ANN401 - data of any type
         """Wait for the next message that this method has not returned, and return its data.
 
@@ -69,13 +77,13 @@ class SimulatedClient:
             TimeoutError: No message was received in time.
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: len(self._received) > self._next, timeout):
-                raise TimeoutError(
-                    f"{self!r} received no new message in {timeout:g} s; before that "
-                    f"{len(self._received)} messages"
-                )
-            self._next += 1
-            return _decode(self._received[self._next - 1])
+            if self._changed.wait_for(lambda: len(self._received) > self._next, timeout):
+                self._next += 1
+                return decode_message(self._received[self._next - 1])
+            count = len(self._received)
+        raise TimeoutError(
+            f"{self!r} received no new message in {timeout:g} s; before that {count} messages"
+        )
 
     async def anext(self, timeout: float = DEFAULT_TIMEOUT) -> Any:  # noqa: ANN401, ASYNC109 - as `next`
         """Do the same as `next` without blocking the event loop."""
@@ -91,11 +99,25 @@ class SimulatedClient:
             self._closed_reason = reason
             self._changed.notify_all()
 
+    @property
+    def _title(self) -> str:
+        return f"client {self._user or self.connection_id}"
+
+    def _content(self, hub: HubReader) -> str:
+        own = hub.hub.connections.get(self.connection_id)
+        if own is not None:
+            return describe_connection(own)
+        reason = self.closed_reason
+        return "it left" if reason is None else f"closed, reason {reason!r}"
+
 
 class LocalPubSub:
     """A fresh emulator in a thread of its own, for sync and async tests.
 
-    Use it as a context manager. Its members can be used from any thread but its own.
+    Use it as a context manager. Its members can be used from any thread.
+
+    Where a hub is not named, it is the only one that is in use, or `local` if there is none. A hub
+    is in use if it has connections, or if a request named it.
 
     Args:
         faults: Faults to inject from the start, such as `429,count=1`.
@@ -104,7 +126,8 @@ class LocalPubSub:
         settings: Further arguments of `Emulator`.
 
     Raises:
-        ValueError: As `Emulator` does.
+        ValueError: As `Emulator` does; by members that need a hub, if several are in use and none
+            was named.
         RuntimeError: By all members that need the running emulator, before and after it runs.
     """
 
@@ -116,27 +139,28 @@ class LocalPubSub:
         event_handlers: Iterable[str] = (),
         **settings: Any,  # noqa: ANN401 - as in Emulator
     ) -> None:
-        self._emulator = Emulator(
-            faults=faults, fault_seed=fault_seed, event_handlers=event_handlers, **settings
+        self._thread = EmulatorThread(
+            {
+                "faults": faults,
+                "fault_seed": fault_seed,
+                "event_handlers": event_handlers,
+                **settings,
+            }
         )
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._run, name="wps-local", daemon=True)
+        self._emulator = self._thread.emulator
 
     def __enter__(self) -> Self:
-        self._loop = asyncio.new_event_loop()
         self._thread.start()
-        try:
-            self._await(self._emulator.start())
-        except BaseException:
-            self._stop_thread()
-            raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        try:
-            self._await(self._emulator.stop())
-        finally:
-            self._stop_thread()
+        self._thread.stop()
+
+    def __repr__(self) -> str:
+        if not self._thread.is_running:
+            return "<LocalPubSub: not running>"
+        hubs = [repr(self.hub(name))[1:-1] for name in self.state]
+        return f"<LocalPubSub {self.endpoint}: {' | '.join(hubs) or 'no connections'}>"
 
     @property
     def connection_string(self) -> str:
@@ -156,7 +180,7 @@ class LocalPubSub:
         self,
         user: str | None = None,
         *,
-        hub: str = DEFAULT_HUB,
+        hub: str | None = None,
         groups: Iterable[str] = (),
         connection_id: str | None = None,
     ) -> SimulatedClient:
@@ -165,42 +189,52 @@ class LocalPubSub:
         Raises:
             ValueError: A name is invalid, or the ID is in use.
         """
-        client = SimulatedClient(hub.lower(), user)
-        client.connection_id = self._call(
-            lambda: self._emulator.attach(
-                hub, client, user_id=user, connection_id=connection_id, groups=groups
-            )
-        )
-        return client
 
-    def leave(self, client: SimulatedClient) -> None:
-        self._call(lambda: self._emulator.detach(client.hub, client.connection_id))
+        def connect() -> SimulatedClient:
+            client = SimulatedClient(self._thread, hub_in_use(self._emulator, hub), user)
+            client.connection_id = self._emulator.attach(
+                client.hub, client, user_id=user, connection_id=connection_id, groups=groups
+            )
+            return client
+
+        return self._thread.change(connect)
+
+    def hub(self, name: str | None = None) -> LocalHub:
+        """Return a view of a hub."""
+        return LocalHub(self._thread, name)
+
+    def group(self, name: str, *, hub: str | None = None) -> LocalGroup:
+        """Return a view of a group; it need not exist."""
+        return LocalGroup(self._thread, hub, name)
+
+    def user(self, name: str, *, hub: str | None = None) -> LocalUser:
+        """Return a view of a user, who need not be connected."""
+        return LocalUser(self._thread, hub, name)
+
+    def connection(self, connection_id: str, *, hub: str | None = None) -> LocalConnection:
+        """Return a view of a connection, of a simulated client or a real one; it need not exist."""
+        return LocalConnection(self._thread, hub, connection_id)
 
     @property
-    def ledger(self) -> list[LogEntry]:
-        """The log of REST requests and of events of WebSocket clients, oldest first."""
-        return self._call(lambda: list(self._emulator.request_log.entries()))
+    def requests(self) -> list[LogEntry]:
+        """The REST requests, oldest first."""
+        return [entry for entry in self._log() if isinstance(entry.what, RequestEntry)]
+
+    @property
+    def events(self) -> list[LogEntry]:
+        """The events of WebSocket clients and the calls of event handlers, oldest first."""
+        return [entry for entry in self._log() if not isinstance(entry.what, RequestEntry)]
 
     @property
     def state(self) -> dict[str, Any]:
         """The state of the hubs, in the format of `GET /_local/state`."""
-        return self._call(
+        return self._thread.call(
             lambda: {
                 name: hub_json(hub, _STATE_LIMIT)
                 for name, hub in self._emulator.hubs.items()
                 if hub.connections
             }
         )
-
-    def groups(self, client: SimulatedClient) -> tuple[str, ...]:
-        """Return the groups of a client, in the order of joining."""
-
-        def read_groups() -> tuple[str, ...]:
-            hub = self._emulator.hubs[client.hub]
-            connection = hub.connections.get(client.connection_id)
-            return tuple(connection.groups) if connection else ()
-
-        return self._call(read_groups)
 
     def fault(self, *faults: str) -> None:
         """Inject further faults, such as `503,after,count=1`.
@@ -209,45 +243,11 @@ class LocalPubSub:
             ValueError: A fault is invalid; the message says how to write it.
         """
         parsed = [parse_fault(fault) for fault in faults]
-        self._call(lambda: self._emulator.faults.add(parsed))
+        self._thread.call(lambda: self._emulator.faults.add(parsed))
 
     def reset(self) -> None:
-        """Close all connections, and clear hubs, ledger and faults."""
-        self._call(self._emulator.reset)
+        """Close all connections, and clear hubs, request log and faults."""
+        self._thread.change(self._emulator.reset)
 
-    def _call(self, function: Callable[[], _T]) -> _T:
-        """Call a function in the emulator's thread and wait for its result."""
-        loop = self._running_loop()
-
-        async def call() -> _T:
-            return function()
-
-        return asyncio.run_coroutine_threadsafe(call(), loop).result()
-
-    def _await(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._running_loop()).result()
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
-            raise RuntimeError("the emulator is not running: use `with LocalPubSub() as emulator:`")
-        return self._loop
-
-    def _run(self) -> None:
-        self._running_loop().run_forever()
-
-    def _stop_thread(self) -> None:
-        loop = self._running_loop()
-        loop.call_soon_threadsafe(loop.stop)
-        self._thread.join()
-        loop.close()
-        self._loop = None
-
-
-def _decode(message: Message) -> Any:  # noqa: ANN401 - data of any type
-    match message.data_type:
-        case DataType.TEXT:
-            return message.data.decode()
-        case DataType.JSON:
-            return json.loads(message.data)
-        case _:
-            return message.data
+    def _log(self) -> list[LogEntry]:
+        return self._thread.call(lambda: list(self._emulator.request_log.entries()))
