@@ -280,6 +280,18 @@ class Bench:
             what = f"emulator, sends to {clients:,} reliable clients, {name}"
             yield Row(what, "bare aiohttp", float(done.stdout), 1.0, Bound.LEAST)
 
+    def events(self, users: int, actions: int) -> Iterable[Row]:
+        """Measure the answers of `listen` to events, and the memory of its users."""
+        script = Path(__file__).parent / "events.py"
+        args = ["--users", str(users), "--requests", str(actions), "--rounds", str(self._rounds)]
+        done = subprocess.run(  # noqa: S603 -- the project's own
+            [self._pythons.ours, script, *args], check=True, capture_output=True, text=True
+        )
+        share, memory = map(float, done.stdout.split())
+        what = f"`listen`, {users:,} users"
+        yield Row(f"{what}, answers to `connect`", "bare aiohttp", share, 0.8, Bound.LEAST)
+        yield Row(f"{what}, peak memory in bytes per row", "", memory, 200)
+
     def _commands(self, case: Case, port: int) -> Mapping[str, Command]:
         origin = f"{'https' if case.tls else 'http'}://127.0.0.1:{port}"
         args = ["members.csv", origin, str(case.concurrency)]
@@ -391,6 +403,7 @@ def measure_rows(bench: Bench, actions: int, rows: int, members: int) -> Iterabl
     yield from bench.fan_out(actions)
     yield from bench.memory(actions, rows)
     yield from bench.difference(members)
+    yield from bench.events(rows, actions)
     yield from bench.start()
 
 

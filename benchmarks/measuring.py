@@ -55,7 +55,7 @@ class Command:
             cwd=self.folder,
             env={**os.environ, **self.settings},
             stdout=subprocess.DEVNULL,
-            preexec_fn=_on_first_core if self.is_pinned else None,  # noqa: PLW1509 -- no threads
+            preexec_fn=on_first_core if self.is_pinned else None,  # noqa: PLW1509 -- no threads
         )
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -100,7 +100,7 @@ def sink(expected: int, *args: str) -> Iterator[int]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=_on_last_core,  # noqa: PLW1509 -- there are no threads here
+        preexec_fn=on_last_core,  # noqa: PLW1509 -- there are no threads here
     )
     with process:
         if process.stdout is None or process.stdin is None:
@@ -112,11 +112,13 @@ def sink(expected: int, *args: str) -> Iterator[int]:
         raise RuntimeError(f"{expected} requests expected, {received} received")
 
 
-def _on_first_core() -> None:
+def on_first_core() -> None:
+    """Keep this process on the first core, if there are several."""
     _pin(first=True)
 
 
-def _on_last_core() -> None:
+def on_last_core() -> None:
+    """Keep this process on the last core, if there are several."""
     _pin(first=False)
 
 
