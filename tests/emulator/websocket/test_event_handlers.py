@@ -606,6 +606,20 @@ async def test_connected_and_disconnected_block_nobody(
     assert pong == {"type": "pong"}
 
 
+async def test_disconnected_comes_after_connected(
+    handler: Handler, make_connector: Callable[..., Any]
+) -> None:
+    """Also of a client that leaves before its `connected` has arrived."""
+    faults = ["delay=100ms,on=connected"]
+    async with serving(handler, make_connector, faults=faults) as connector:
+        peer, _ = await connector.open_connected(JSON)
+        await peer.socket.close()
+        disconnected = await handler.next("disconnected")
+
+    assert handler.names == ["OPTIONS", "connect", "connected", "disconnected"]
+    assert disconnected.headers["ce-id"] == "2"
+
+
 async def test_a_recovered_connection_is_connected_and_disconnected_once(
     handler: Handler, make_connector: Callable[..., Any]
 ) -> None:

@@ -68,6 +68,9 @@ _WAITING_LIMIT = 10_000
 _KEEP_ALIVE_SECONDS = 4.0
 """Less than the 5 seconds after which Node's and other servers close an unused connection."""
 
+_ORDER_SECONDS = 0.5
+"""How long `disconnected` waits for the answer to `connected`."""
+
 _STOP_SECONDS = 1.0
 """How long a stop waits for events in progress."""
 
@@ -135,6 +138,7 @@ class EventDispatcher:
         self._notifications: set[asyncio.Task[Any]] = set()
         self._blocking: set[asyncio.Task[Any]] = set()
         self._user_events: dict[str, set[asyncio.Task[Any]]] = {}
+        self._connected: dict[str, asyncio.Task[None]] = {}
         self._warning = WarningLimiter()
 
     def has_handlers(self, hub: str) -> bool:
@@ -200,18 +204,22 @@ class EventDispatcher:
         source = self._sources.get(connection_id)
         if source is not None:
             source.user_id, source.subprotocol = user_id, subprotocol
-            self._notify(source, connected_event())
+            task = self._notify(source, connected_event())
+            if task is not None:
+                self._connected[connection_id] = task
+                task.add_done_callback(lambda _: self._connected.pop(connection_id, None))
 
     def disconnected(self, connection_id: str, reason: str) -> None:
         """Send that a client has disconnected; one that causes no events is ignored.
 
-        The user events that it waits for are canceled.
+        The user events that it waits for are canceled. Its `connected` comes first, unless that
+        takes long.
         """
         for task in self._user_events.pop(connection_id, ()):
             task.cancel()
         source = self._sources.pop(connection_id, None)
         if source is not None:
-            self._notify(source, disconnected_event(reason))
+            self._notify(source, disconnected_event(reason), self._connected.get(connection_id))
 
     # The end.
 
@@ -238,14 +246,25 @@ class EventDispatcher:
     def _find(self, source: EventSource, event: Event) -> EventHandler | None:
         return find_handler(self._handlers, source.hub, event.name, is_system=event.is_system)
 
-    def _notify(self, source: EventSource, event: Event) -> None:
+    def _notify(
+        self, source: EventSource, event: Event, previous: asyncio.Task[None] | None = None
+    ) -> asyncio.Task[None] | None:
+        """Send an event in a task, which is returned, after the previous event of the client."""
         if self._find(source, event) is None:
             source.next_id += 1
         elif len(self._notifications) >= _WAITING_LIMIT:
             self._warn("`%s` of a client is not sent: too many events wait", event.name)
         else:
-            dispatch = self._dispatch(source, event, lambda _: None)
-            _ = _start(_ignore_failure(dispatch), self._notifications)
+            return _start(self._send_notification(source, event, previous), self._notifications)
+        return None
+
+    async def _send_notification(
+        self, source: EventSource, event: Event, previous: asyncio.Task[None] | None
+    ) -> None:
+        if previous is not None:
+            await asyncio.wait({previous}, timeout=_ORDER_SECONDS)
+        with suppress(EventFailedError):  # it was reported
+            await self._dispatch(source, event, lambda _: None)
 
     async def _dispatch(
         self, source: EventSource, event: Event, parse: Callable[[HandlerResponse], _T]
@@ -467,11 +486,6 @@ async def _inject(fault: InjectedFault) -> HandlerResponse:
 async def _pause(seconds: float) -> None:
     if seconds:
         await asyncio.sleep(seconds)  # noqa: TID251 - the delay of a fault; a stop cancels it
-
-
-async def _ignore_failure(dispatch: Coroutine[Any, Any, None]) -> None:
-    with suppress(EventFailedError):  # it was reported
-        await dispatch
 
 
 def _start(coroutine: Coroutine[Any, Any, _T], tasks: set[asyncio.Task[Any]]) -> asyncio.Task[_T]:
