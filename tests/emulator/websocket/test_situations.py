@@ -1,6 +1,6 @@
 """Situations of several clients and requests, from the tests and pages of Microsoft's emulator.
 
-Each is a script, one step a line, in a hub of its own. `NAME` is a client, `{NAME}` its connection:
+Each is a script for a fresh emulator, one step a line. `NAME` is a client, `{NAME}` its ID:
 
     NAME opens SUBPROTOCOL CLAIMS       and receives its `connected` frame; `simple` has none
     NAME sends FRAME                    JSON, text in quotes, or the bytes of a binary frame: 0x…
