@@ -99,7 +99,7 @@ class PlannedStep(Struct, frozen=True, tag="step", rename="camel"):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What tells a step that has changed from another step."""
+        """What distinguishes a step that has changed from another step."""
         return (self.action_name, *self.target.items())
 
 

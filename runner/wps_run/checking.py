@@ -438,7 +438,7 @@ def validate(  # noqa: PLR0913 -- what `validate` can be told, by name
         playbook: What `read_playbook` returned.
         variables: Name to value; they override the playbook's `vars`.
         binding_only: Whether what the Functions output binding does not have is a problem.
-        allowed_environment: The names of secrets that `${env.NAME}` may read all the same.
+        allowed_environment: The names of secrets that `${env.NAME}` may read nevertheless.
         environment: The names of the environment variables that are set, or None if unknown.
         root: The folder below which all files of the playbook must be, or None.
     """
@@ -515,7 +515,7 @@ def scope_of(  # noqa: PLR0913 -- what `${…}` can name, by name
             then declared variables need no values either.
         connections: The settings that hold connection strings; `${env.NAME}` does not read them.
         keys: The settings that hold keys of a gateway, likewise.
-        allowed: The names of secrets that `${env.NAME}` may read all the same.
+        allowed: The names of secrets that `${env.NAME}` may read nevertheless.
         root: The folder below which all files of the playbook must be, or None.
     """
     is_run = environment is not None

@@ -47,7 +47,7 @@ _REQUIRED = (
 _SCHEME = b"sha256="
 _HOST = re.compile(r"(?:[a-z0-9][a-z0-9.-]*|\[[0-9a-f:.]+\])(?::[0-9]+)?|\*", re.IGNORECASE)
 _SHARED_ANSWERS = 4096
-"""How many answers are kept, each for all users with the same groups."""
+"""How many answers are cached, each for all users with the same groups."""
 
 
 class Unknown(StrEnum):
@@ -95,7 +95,7 @@ _JSON = MappingProxyType({"Content-Type": "application/json"})
 
 
 class EventAnswer(NamedTuple):
-    """The answer to one request of the service. An error has no body: it tells nothing.
+    """The answer to one request of the service. An error has no body: it reveals nothing.
 
     Attributes:
         status: The HTTP status.
@@ -183,7 +183,7 @@ class Membership:
             headers: Its headers; names in any case. As pairs, if the web framework has those, so
                 that repeated ones are found; of bytes, if its texts are not decoded as UTF-8.
             body: Its body. Only its size matters: the user is in the headers.
-            method: Its method, `OPTIONS` or `POST`. None to tell it from the headers.
+            method: Its method, `OPTIONS` or `POST`. None to derive it from the headers.
         """
         event: dict[str, str] = {}
         pairs = headers.items() if isinstance(headers, Mapping) else map(_decode_pair, headers)
@@ -297,8 +297,8 @@ def membership(
         playbooks: Playbooks, or their files.
         overrides: Variables, settings, hub and connection; None for the environment alone.
         unknown: `allow` or `refuse` clients whose user is in no list.
-        allowed_origins: Hosts that may send events besides the service of the connection; `*` for
-            any.
+        allowed_origins: Hosts that may send events in addition to the service of the connection;
+            `*` for any.
         secondary_connection: The name of the setting with the connection string of the service's
             other key, so that either key may be replaced; None for none.
 

@@ -81,7 +81,7 @@ class RunOverrides:
         variables: Name to value; they override the playbook's `vars`. A value is a text, or a
             number, a boolean or a list as a file of variables has them.
         environment: Settings by name; `${env.NAME}` reads them, too.
-        allowed_environment: The names of secrets that `${env.NAME}` may read all the same.
+        allowed_environment: The names of secrets that `${env.NAME}` may read nevertheless.
         hub: The hub, or None for that of the playbook or the setting.
         connection: The name of the setting that holds the connection string, or None.
         headers: The names of headers for a gateway, and of the settings with their values.
@@ -194,7 +194,7 @@ class Plan:
 
     @property
     def hub_key(self) -> str:
-        """What tells its hub from others: two services may each have a hub of one name."""
+        """What distinguishes its hub from others: two services may each have a hub of one name."""
         return f"{self.service}/{self.hub.lower()}"
 
     def without_actions(self) -> "Plan":

@@ -105,7 +105,7 @@ def new_clients(
 
     Args:
         endpoint: Gives the endpoint of a plan.
-        ca_bundle: A file of certificates to trust besides the system's, or None.
+        ca_bundle: A file of certificates to trust in addition to the system's, or None.
 
     Raises:
         SettingsError: The file cannot be used. What the function returns raises the errors of
@@ -358,7 +358,7 @@ async def open_reader(  # noqa: PLR0913 -- by name, each with a default
         endpoint: The service.
         hub: The hub.
         options: The retries, the timeout, the concurrency and the rate of reads.
-        ca_bundle: A file of certificates to trust besides the system's, or None.
+        ca_bundle: A file of certificates to trust in addition to the system's, or None.
         secrets: Values to mask in logs and errors.
         on_wait: Called at the beginning of a wait that the service requests.
 

@@ -128,7 +128,7 @@ class Secrets:
     """Values that must not be shown, in every form that a text may have them in.
 
     The repr shows no value. Values that are shorter than `SHORTEST_SECRET` are masked only as
-    they are, since their encodings are too short to be told from other text.
+    they are, since their encodings are too short to be distinguished from other text.
 
     Args:
         values: The values.

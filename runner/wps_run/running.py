@@ -434,7 +434,7 @@ def _require_live(plans: Iterable[Plan]) -> None:
 
 
 _SPARE_FILES = 16
-"""The open files that are kept for all but connections: the event loop, the journal, files of rows,
+"""Open files that are reserved for all but connections: the event loop, the journal, files of rows,
 the resolution of names, reports, modules."""
 
 _FILES_UNKNOWN = 16

@@ -52,7 +52,7 @@ def test_existing_files_are_kept(wps_run: Script, tmp_path: Path) -> None:
     process = wps_run("init")
 
     assert process.returncode == 0
-    assert f"kept   {PLAYBOOK}, which exists already" in process.stdout
+    assert f"exists {PLAYBOOK}, so it is not changed" in process.stdout
     assert ENTRY.removeprefix("repos:\n") in process.stdout
     assert (tmp_path / PLAYBOOK).read_text() == "mine"
     assert (tmp_path / HOOKS).read_text() == "repos: []\n"

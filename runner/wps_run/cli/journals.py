@@ -261,7 +261,7 @@ def resume_notes(playbooks: Sequence[str], options: KeptOptions | None) -> Itera
 
 
 def words_of(value: object) -> tuple[str, ...]:
-    """Return the values of a repeatable option that is kept, such as the names of `--var`."""
+    """Return the values of a repeatable option in the journal, such as the names of `--var`."""
     return value if isinstance(value, tuple) else ()
 
 

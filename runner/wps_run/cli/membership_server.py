@@ -36,7 +36,7 @@ _CLOCK_NANOSECONDS = 50_000_000
 """How much the times of files may be behind the clock."""
 
 FileStates: TypeAlias = Mapping[Path, tuple[int, ...]]
-"""What tells whether each file is the same; () for one that is not there."""
+"""What shows whether each file is the same; () for one that is not there."""
 
 
 class MembershipLoader:

@@ -245,7 +245,7 @@ class HubAccess(NamedTuple):
         endpoint: The service.
         hub: The name of the hub.
         options: The timeout and the retries of reads.
-        ca_bundle: A file of certificates to trust besides the system's, or None.
+        ca_bundle: A file of certificates to trust in addition to the system's, or None.
         secrets: The secrets of the settings, to mask.
     """
 
@@ -474,7 +474,7 @@ def reused_values(
 
 
 def is_unrepeatable(value: object) -> bool:
-    """Whether the value of a kept option names a file that exists only for one command."""
+    """Whether the value of a stored option names a file that exists only for one command."""
     values = value if isinstance(value, tuple) else (value,)
     return any(str(each).startswith(("/dev/fd/", "/dev/std", "/proc/")) for each in values)
 
@@ -482,7 +482,7 @@ def is_unrepeatable(value: object) -> bool:
 def map_files(
     command: click.Command, options: "KeptOptions", change: Callable[[str], str]
 ) -> "KeptOptions":
-    """Return kept options with changed names of files, such as relative ones.
+    """Return stored options with changed names of files, such as relative ones.
 
     Args:
         command: The command that has the options.

@@ -3,7 +3,7 @@
 The main process reads and checks everything, and creates the journals. Then it forks the others,
 so that they need not do it again: each runs one shard of the plans, with a journal of its own. They
 send their results, and what they write to stderr, through a socket, in frames of JSON. When the
-last one has ended, the main process goes on with the expectations and `finally`.
+last one has ended, the main process continues with the expectations and `finally`.
 
 A process ends when its socket ends, so no process outlives the main one.
 """
@@ -375,7 +375,7 @@ class Processes:
     async def _rest(self) -> AsyncGenerator[Sequence[Result]]:
         """Yield and record results for what processes have left that ended early.
 
-        If an error kept all of them from sending anything, there is nothing to report.
+        If an error prevented all of them from sending anything, there is nothing to report.
         """
         was_killed = any(process.exit_code is None for process in self._processes)
         if was_killed or any(self._reported):

@@ -169,7 +169,7 @@ _QUOTED = re.compile(rf"{_QUOTE}|(?!(?:\w+\s+)?\w+\s*=\s*(?:{_QUOTE})).*(?:{_QUO
 """A value that begins or ends with a quote, unless it is `NAME="value"`."""
 
 _BLANKS = "\ufeff\u200b\u200e\u2060"
-"""Invisible characters that copied texts begin or end with, besides white space."""
+"""Invisible characters that copied texts begin or end with, in addition to white space."""
 
 _UNRESOLVED: Mapping[str, str] = MappingProxyType(
     {

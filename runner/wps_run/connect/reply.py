@@ -7,10 +7,10 @@ from email.utils import parsedate_to_datetime
 from typing import Literal, NamedTuple
 
 MAX_MESSAGE_LENGTH = 300
-"""The most characters of an error message that are kept."""
+"""The most characters of an error message that are shown."""
 
 MAX_CODE_LENGTH = 100
-"""The most characters of an error code that are kept."""
+"""The most characters of an error code that are shown."""
 
 MAX_RETRY_AFTER = 3600.0
 """Seconds; a longer `Retry-After` is reduced to this."""

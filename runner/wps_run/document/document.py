@@ -16,7 +16,7 @@ EntryOffsets: TypeAlias = "array[int]"
 
 OFFSETS_PER_ENTRY = 3
 _FEW_KEYS = 16
-"""Up to so many keys are searched in their order; of more, the indexes are kept."""
+"""Up to so many keys are searched in their order; of more, the indexes are stored."""
 
 _QUOTED = re.compile(r"""\"[^"\\]*(?:\\.[^"\\]*)*"|'[^']*(?:''[^']*)*'""", re.DOTALL)
 
@@ -68,7 +68,7 @@ class Document:
         return self._source.position(self._find(path)[0])
 
     def rename_keys(self, mapping: dict[str, Any], names: Mapping[str, str]) -> None:
-        """Rename keys of a mapping of this document, in place; positions are kept.
+        """Rename keys of a mapping of this document, in place; positions do not change.
 
         Args:
             mapping: The mapping.

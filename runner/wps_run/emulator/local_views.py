@@ -236,7 +236,7 @@ class LocalGroup(LocalView):
 
     @property
     def messages(self) -> list[Any]:
-        """The data of the messages that were sent to the group, whoever was in it."""
+        """The data of the messages that were sent to the group, also while it was empty."""
         return self._read(lambda hub: hub.messages(lambda _, message: message.group == self.name))
 
     @property

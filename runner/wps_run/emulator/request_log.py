@@ -1,4 +1,4 @@
-"""The log of REST requests and client events, kept in memory for assertions and the dashboard.
+"""The log of REST requests and client events, in memory for assertions and the dashboard.
 
 Memory is bounded: the oldest entries are dropped and counted.
 """
@@ -142,7 +142,7 @@ class RequestLog:
 
     Args:
         entries: The maximum number of entries.
-        size: Their approximate maximum size in bytes; the newest is kept at any size.
+        size: Their approximate maximum size in bytes; the newest remains at any size.
 
     Attributes:
         generation: How often the log was cleared.

@@ -18,7 +18,7 @@ API_VERSIONS = ("2021-10-01", "2022-11-01", "2023-07-01", "2024-01-01", "2024-12
 """The published versions, oldest first. The emulator treats all like the newest."""
 
 _PATH_CHARACTERS = "/:@!$&'()*+,;=~%"
-"""What a path may hold besides letters, digits, `_`, `.` and `-`."""
+"""What a path may hold in addition to letters, digits, `_`, `.` and `-`."""
 
 _NO_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _DECIMAL = re.compile("([+-]?)0*([0-9]{1,10})", re.ASCII)
@@ -81,7 +81,7 @@ def mask_tokens(query: str) -> str:
 
 
 def decode_path(path: str) -> str:
-    """Decode a raw path once, except for `%2F`; escapes that are not UTF-8 are kept.
+    """Decode a raw path once, except for `%2F`; escapes that are not UTF-8 remain.
 
     Raises:
         BadTargetError: The path holds a NUL.

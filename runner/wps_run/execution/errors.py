@@ -138,7 +138,7 @@ def error_for(action: RestOperation, outcome: Outcome, *, in_doubt: bool) -> Act
     Args:
         action: The action or the read.
         outcome: The outcome of its last attempt.
-        in_doubt: Whether an attempt may have been carried out all the same.
+        in_doubt: Whether an attempt may have been carried out nevertheless.
     """
     code: str
     if isinstance(outcome, NoReply):

@@ -152,7 +152,7 @@ class Executor:
         """Run steps and yield a result for each, in batches, as they end.
 
         What has started is awaited. After a stop each remaining step is `skipped`. When the
-        generator is closed early, requests in flight are cancelled without a result. May be called
+        generator is closed early, requests in flight are canceled without a result. May be called
         again for further steps; rate and concurrency limits go on.
 
         Args:

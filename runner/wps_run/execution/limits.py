@@ -105,8 +105,8 @@ class ReaderWindow:
     """Limits how many actions start before the reader of results has finished with earlier ones.
 
     Args:
-        ahead: The most results that may exist, or come, besides the one that the reader waits for
-            or has. At 0, an action starts when the reader asks for its result.
+        ahead: The most results that may exist, or come, in addition to the one that the reader
+            waits for or has. At 0, an action starts when the reader asks for its result.
 
     Attributes:
         on_open: Called when an action may start again.

@@ -143,7 +143,7 @@ class Result(Struct, frozen=True, rename="camel", tag="result"):
 
     @property
     def label(self) -> str:
-        """What readers see besides action and target: its name, and that it is of `finally`."""
+        """What readers see after action and target: its name, and that it is of `finally`."""
         return ", ".join(filter(None, (self.name, "finally" if self.final is True else "")))
 
     def as_json(self) -> dict[str, Any]:

@@ -159,7 +159,7 @@ class RetryPolicy:
             action: The action.
             delivery: The playbook's rule for sends with an unknown outcome.
             history: The attempts so far, at least one.
-            chance: From 0 to below 1, drawn anew for each call.
+            chance: From 0 to below 1, drawn again for each call.
         """
         last = history.kind if history.last else OutcomeKind.REFUSED
         if last is OutcomeKind.ACCEPTED:
@@ -252,7 +252,7 @@ def on_missing(
         action: The action.
         rule: The playbook's rule.
         history: The attempts so far; the last one found its target missing.
-        chance: From 0 to below 1, drawn anew for each call.
+        chance: From 0 to below 1, drawn again for each call.
         now: Seconds, on the clock of `history.missing_since`.
     """
     if rule.rule is MissingRule.DONE:

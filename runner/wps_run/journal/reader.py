@@ -1,6 +1,6 @@
 """Reads a journal back: what became of each action. Pure, but for the file it is given.
 
-A run may have a million actions, so only a few bytes of each are kept, and a result is read
+A run may have a million actions, so only a few bytes of each are stored, and a result is read
 again when it is needed.
 
 A run in several processes has a journal of each. `History.join` puts what they say together.

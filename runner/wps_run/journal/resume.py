@@ -190,7 +190,7 @@ class Resumption:
                 yield result_for(step, Status.SKIPPED, error=AGAIN)
 
     def _is_repeated(self, step: Step) -> bool:
-        """Whether a step of `finally` runs because other actions do, whatever became of it."""
+        """Whether a step of `finally` runs because other actions do, whatever its result."""
         if not (step.is_final and self.repeats_final):
             return False
         if self._is_in_doubt(step.index):

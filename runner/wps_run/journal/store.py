@@ -8,7 +8,7 @@ from wps_run.journal.writer import main_journal, remove_unused
 from wps_run.problems import JournalError
 
 MOST_JOURNALS = 50
-"""How many journals are kept."""
+"""How many journals remain."""
 
 SUFFIX = ".journal"
 

@@ -407,7 +407,7 @@ def main_journal(path: Path) -> Path:
     """Return the path of the main journal of a run, if this is that of one of its processes.
 
     Raises:
-        JournalError: It is, but has not kept its name.
+        JournalError: It is, but no longer has its name.
     """
     process = _process_of(path)
     if process is None or not process.number:

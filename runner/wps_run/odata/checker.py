@@ -37,7 +37,7 @@ class FilterType(StrEnum):
 
 
 class Signature(NamedTuple):
-    """One signature of a function: the types of each argument, besides null, and of the result.
+    """One signature of a function: the types of each argument but null, and of the result.
 
     Error messages name the first type of an argument.
     """

@@ -56,7 +56,7 @@ class _ExactMembers:
 
     @property
     def statement(self) -> str:
-        """The condition without what it states besides."""
+        """The condition without what else it states."""
         return statement_of(self._condition._replace(has=(), has_not=()))
 
 

@@ -450,7 +450,7 @@ class Expansion:
         """Yield the connections in a live group that are not listed, or those of listed users.
 
         Those who are listed are those who were added before: the list is not read again, since
-        whoever it has lost by then must not be removed. With a problem in it, nobody is.
+        a user who left it by then must not be removed. With a problem in it, nobody is.
 
         Raises:
             _SourceError: Nobody is listed, and nothing says that this is meant.

@@ -120,7 +120,7 @@ FORMS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "hasNot": _names("Users, or connections, who are not in the group"),
                 "users": _names("The users who are in the group, and nobody else"),
                 "connections": _names(
-                    "The connections that are in the group besides those of `users`, and no others"
+                    "The connections in the group in addition to those of `users`, and no others"
                 ),
             },
             ["has", "hasNot", "users", "connections"],

@@ -345,7 +345,7 @@ def column_source_errors(key: str, source: object, expected: str = "") -> Iterat
 
 
 def columns_of(for_each: object) -> Collection[str] | None:
-    """Return the columns of rows in the playbook; None when only a file or variable can tell."""
+    """Return the columns of rows in the playbook; None when only a file or variable shows it."""
     if isinstance(for_each, list):
         if not for_each:
             return None

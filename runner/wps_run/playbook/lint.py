@@ -100,7 +100,7 @@ def _find_warnings(
 
 
 class PlaybookOfRun(NamedTuple):
-    """A playbook, with what its `${…}` can name, and what tells its hub from others."""
+    """A playbook, with what its `${…}` can name, and what distinguishes its hub from others."""
 
     playbook: Playbook
     scope: VariableScope
@@ -315,7 +315,7 @@ class _ActionHistory:
         return earlier
 
     def add(self, index: int, action: str, locks: Sequence[Lock]) -> None:
-        """Add an action. An exclusive use begins anew each time."""
+        """Add an action. An exclusive use begins again each time."""
         self._actions[action] = index
         for lock in locks:
             if not lock.shared or self._uses.get(lock.key, ("",))[0] != lock.use:
@@ -440,7 +440,7 @@ class _Contradictions:
             message = (
                 f"`{template.action.name}` undoes `{earlier.action.name}` at "
                 f"{self._place(earlier)}, and nothing in between needs it; leave both out, or "
-                "write this one first to start afresh"
+                "write this one first"
             )
             yield _warning(template, "actionName", message, "undone-action")
 
@@ -488,7 +488,7 @@ class _Contradictions:
         return [self._target(name) for name in names]
 
     def _member(self, template: ActionTemplate) -> object:
-        """Return what tells apart those that an action adds or removes."""
+        """Return what distinguishes those that an action adds or removes."""
         return tuple(self._targets(template, "userId", "connectionId", "filter").items())
 
     def _permission(self, template: ActionTemplate) -> object:

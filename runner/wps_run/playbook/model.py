@@ -68,7 +68,7 @@ class PlaybookPart:
         document: The data of the file with its positions.
         name: The name in the file, or None.
         variables: The values in its `vars`, defaults included.
-        declarations: What its `vars` says of each variable besides its value.
+        declarations: What its `vars` says of each variable in addition to its value.
         slash_in_names: Whether names in the URL path may contain `/`.
         is_bare: Whether it is a bare batch.
         expectations: Its entries of `expect` without errors, as in the source, by index.
@@ -149,7 +149,7 @@ class ActionTemplate(NamedTuple):
 
     @property
     def entry(self) -> tuple[PlaybookPart, Path]:
-        """What tells the entry that it was made from, an action or one of `groups`, from others."""
+        """What identifies the entry that it was made from, an action or one of `groups`."""
         return self.part, self.path
 
     @property

@@ -1,4 +1,4 @@
-"""Tell playbooks and bare batches from the other YAML and JSON files of a repository."""
+"""Distinguish playbooks and bare batches from the other YAML and JSON files of a repository."""
 
 import re
 from itertools import islice

@@ -60,7 +60,7 @@ _ITEM = "item"
 """The definition of an item of `actions`: an action, or the include of a file."""
 
 FINALLY = "finally"
-"""The key of the actions that run at the end of a run, whatever became of the others."""
+"""The key of the actions that run at the end of a run, whatever the results of the others."""
 
 FINALLY_SCHEMA: Mapping[str, Any] = MappingProxyType(
     {
@@ -257,7 +257,7 @@ def data_keys(action: Action) -> tuple[str, ...]:
 
 
 def action_option_schemas() -> dict[str, Json]:
-    """Return the schema of each key that any action may have besides its properties."""
+    """Return the schema of each key that any action may have in addition to its properties."""
     label = {"type": "string", "description": "Name the action in reports."}
     options = {
         option.key: {"description": option.description, **option.schema}
@@ -297,7 +297,7 @@ def names_without_slash(actions: Actions) -> tuple[str, ...]:
 
 
 def _item_definitions(actions: Actions) -> Json:
-    """Return the schemas that tell an action and an include from each other by their keys.
+    """Return the schemas that distinguish an action from an include by their keys.
 
     The last one is for an item that has neither key yet: an editor suggests both.
     """

@@ -30,7 +30,7 @@ class PlanPart:
 
     Attributes:
         playbook: The playbook, without problems.
-        hub: What tells its hub from others; its case does not matter.
+        hub: What distinguishes its hub from others; its case does not matter.
         steps: Returns a new iterator over the playbook's steps at each call.
     """
 

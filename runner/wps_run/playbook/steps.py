@@ -477,7 +477,7 @@ def _too_many_rows(playbook: Playbook, scope: VariableScope) -> Problem | None:
 
 
 def _row_count(source: object, scope: VariableScope) -> int:
-    """Return the number of rows of a source, or 1 when only the file can tell."""
+    """Return the number of rows of a source, or 1 when only the file shows it."""
     if isinstance(source, str):
         value = scope.variables.get(source.removeprefix("${").removesuffix("}"))
         return len(value.items) if isinstance(value, ListVariable) else 1

@@ -84,7 +84,7 @@ VariableValue: TypeAlias = str | ListVariable
 
 
 class Declaration(NamedTuple):
-    """What `vars` says of a variable besides its value.
+    """What `vars` says of a variable in addition to its value.
 
     Attributes:
         type: Its type; None if it was not declared, and any single value is allowed.
@@ -383,7 +383,7 @@ class VariableScope:
         inputs: The files that the playbook names.
         connections: The settings that hold connection strings; `${env.NAME}` does not read them.
         keys: The settings that hold keys of a gateway, likewise.
-        allowed: The secrets of the environment that `${env.NAME}` may read all the same.
+        allowed: The secrets of the environment that `${env.NAME}` may read nevertheless.
         live: The groups that were read of the service; None if none was.
         parts: The scope of each included part of the playbook.
     """

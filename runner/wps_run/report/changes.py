@@ -58,7 +58,7 @@ class ChangeReport:
 
     @property
     def has_changes(self) -> bool:
-        """Whether a run would change something that reading can tell."""
+        """Whether a run would change something that reading can show."""
         return self.counts[Verdict.CHANGE] > 0
 
     def count(self, compared: Compared) -> None:

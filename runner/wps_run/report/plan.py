@@ -136,7 +136,7 @@ class PlanTextReporter:
         return unread_text(action, self._columns)
 
     def begin_final(self) -> str:
-        return "\nAfter these and the expectations, whatever became of them:\n"
+        return "\nAfter these and the expectations, whatever their results:\n"
 
     def end(self, expectations: Sequence[Expectation]) -> str:
         return f"{expectations_text(expectations)}{self._totals.as_text(self._columns)}"

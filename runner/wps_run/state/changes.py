@@ -30,7 +30,7 @@ class Verdict(StrEnum):
     """What a step would do.
 
     ABSENT: its user or connection does not exist, so that the service would answer 404.
-    NOT_KNOWN: reading cannot tell.
+    NOT_KNOWN: reading cannot show it.
     """
 
     CHANGE = "change"

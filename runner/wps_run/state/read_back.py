@@ -141,7 +141,7 @@ class Doubts:
 
 
 def _can_be_settled(action: Action, result: Result) -> bool:
-    """Whether reading can tell what became of an action. A masked name cannot be asked for."""
+    """Whether reading can show the result of an action. A masked name cannot be asked for."""
     is_doubt = result.status is Status.UNKNOWN and action.overlap.kind in _SETTLED
     return is_doubt and not any(MASK in str(value) for value in result.target.values())
 

@@ -63,9 +63,9 @@ def command(playbooks: tuple[str, ...], output: str, **options: Any) -> int:
     permissions that would be granted (+) or revoked (-), and the additions and removals of
     `groups`. Each step is compared with what the steps before it leave.
 
-    Messages and closes are not compared, nor is what a `filter` selects: reading cannot tell. Of a
-    user with several connections, one in the group is enough. Users and connections that do not
-    exist are listed, and are no changes.
+    Messages and closes are not compared, nor is what a `filter` selects: reading cannot show it.
+    Of a user with several connections, one in the group is enough. Users and connections that do
+    not exist are listed, and are no changes.
 
     The exit code is 0 if there is nothing to change, 1 if there is, and 2 if the service or a
     playbook cannot be read.
@@ -146,7 +146,7 @@ async def _compare(
 
 
 def _hub_name(plan: Plan, run: RunInfo) -> str:
-    """Return what tells the hub of a plan from others of the run, or "" if there are none."""
+    """Return what distinguishes the hub of a plan from others of the run, or "" without others."""
     if len(run.endpoints) > 1:
         return f"{plan.hub} at {plan.service}"
     return plan.hub if len({hub.lower() for hub in run.hubs}) > 1 else ""

@@ -83,7 +83,7 @@ def _write(root: Path, name: str, text: str) -> bool:
     except FileExistsError:
         if not file.is_file():
             raise UsageError(f"`{file}` or one of its folders exists, but is no file") from None
-        click.echo(f"kept   {file}, which exists already")
+        click.echo(f"exists {file}, so it is not changed")
         return False
     except OSError as error:
         raise UsageError(f"cannot write `{file}`: {error.strerror}") from None

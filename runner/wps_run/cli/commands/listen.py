@@ -87,8 +87,8 @@ _SERVER_SETTINGS = {"access_log": None, "auto_decompress": False, "max_field_siz
     "allowed_origins",
     multiple=True,
     metavar="HOST",
-    help="Let this host send events, too, such as a gateway; `*` for any. Events need a signature "
-    "all the same. Repeatable.  [default: the service of the connection]",
+    help="Let this host send events, too, such as a gateway; `*` for any. Their events need a "
+    "signature, too. Repeatable.  [default: the service of the connection]",
 )
 @click.option(
     "--secondary-connection",

@@ -117,7 +117,7 @@ def _event_option(flag: str, *names: str, **attributes: Any) -> Callable[[Decora
     "event_handler_hosts",
     multiple=True,
     metavar="HOST",
-    help="Allow event handlers on this host, besides this machine. Repeatable.",
+    help="Allow event handlers on this host, in addition to this machine. Repeatable.",
 )
 @_event_option(
     "--event-handler-timeout",

@@ -21,7 +21,7 @@ class ClientLimits:
     Attributes:
         max_messages: The most messages.
         max_bytes: The most bytes of payload.
-        recovery_seconds: How long a reliable connection is kept after its WebSocket was lost.
+        recovery_seconds: How long a reliable connection remains after its WebSocket was lost.
     """
 
     max_messages: int = 1000
