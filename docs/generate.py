@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import click
+from man_page import man_page
 
 from wps_run.actions.reference import render_markdown
 from wps_run.actions.table import ACTIONS
@@ -28,6 +29,7 @@ from wps_run.playbook.options import (
 )
 from wps_run.playbook.schema import FINALLY, FINALLY_SCHEMA
 from wps_run.report.formats import FORMATS
+from wps_run.version import VERSION
 
 DOCS = Path(__file__).parent
 
@@ -135,7 +137,11 @@ def replace_part(name: str, part: str, content: str) -> str:
 
 def pages() -> dict[str, str]:
     """Return the generated pages by their path in docs/."""
-    whole = {"reference/actions.md": render_markdown(ACTIONS), "reference/cli.md": command_line()}
+    whole = {
+        "reference/actions.md": render_markdown(ACTIONS),
+        "reference/cli.md": command_line(),
+        "man/wps-run.1": man_page(wps_run, list(COMMANDS), VERSION),
+    }
     parts = (
         ("index.md", "pages", page_list()),
         ("reference/limits.md", "limits", limit_table()),

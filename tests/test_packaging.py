@@ -44,6 +44,12 @@ def test_wheel_has_the_license_and_no_groups_of_the_development(
     assert published.get_all("Provides-Extra") == ["entra"]
 
 
+def test_wheel_installs_the_manual_page(project: Path, wheel: zipfile.ZipFile) -> None:
+    page = wheel.read(f"wps_run-{VERSION}.data/data/share/man/man1/wps-run.1")
+
+    assert page == (project / "docs/man/wps-run.1").read_bytes()
+
+
 def test_links_are_relative_in_the_repository_and_absolute_in_the_metadata(
     project: Path, wheel: zipfile.ZipFile
 ) -> None:

@@ -52,6 +52,7 @@ USES = {
     "runs": "runs",
     "resolve": "resolve j",
     "report": "report j --output json",
+    "completion": "completion bash",
     "help": "help plan",
 }
 """A command to its smallest use."""

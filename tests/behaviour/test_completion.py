@@ -6,9 +6,10 @@ import select
 import shutil
 import signal
 import struct
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ pty: Any = import_module("pty")
 fcntl: Any = import_module("fcntl")
 termios: Any = import_module("termios")
 
+Script = Callable[..., subprocess.CompletedProcess[str]]
 TAGGED = Path(__file__).parent.parent / "playbooks/ok/tags-of-each.yaml"
 SHELLS = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
@@ -34,11 +36,10 @@ SHELLS = {
     "fish": ["fish", "--no-config", "-i"],
 }
 SETUP = {
-    "bash": "PS1='$ '; eval \"$(_WPS_RUN_COMPLETE=bash_source wps-run)\"",
-    "zsh": "PS1='$ '; autoload -Uz compinit && compinit -u -D; "
-    'eval "$(_WPS_RUN_COMPLETE=zsh_source wps-run)"',
+    "bash": "PS1='$ '; eval \"$(wps-run completion bash)\"",
+    "zsh": "PS1='$ '; autoload -Uz compinit && compinit -u -D; eval \"$(wps-run completion zsh)\"",
     "fish": "function fish_prompt; echo '$ '; end; set -g fish_autosuggestion_enabled 0; "
-    "_WPS_RUN_COMPLETE=fish_source wps-run | source",
+    "wps-run completion fish | source",
 }
 
 
@@ -121,6 +122,50 @@ def test_a_shell_completes(shell: Shell) -> None:
     shell.until(r"^\$ wps-run --local")
     shell.type("my\\ folder/ro\t")
     shell.until(r"folder/rooms\.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "file"),
+    [
+        ("bash", "XDG_DATA_HOME", "bash-completion/completions/wps-run"),
+        ("zsh", "ZDOTDIR", ".zfunc/_wps-run"),
+        ("fish", "XDG_CONFIG_HOME", "fish/completions/wps-run.fish"),
+    ],
+)
+def test_completion_is_installed_where_the_shell_looks(
+    wps_run: Script, tmp_path: Path, name: str, variable: str, file: str
+) -> None:
+    """It is the script that is printed, and replaces one that is there."""
+    printed = wps_run("completion", name).stdout
+    (tmp_path / "file").write_text("")
+
+    wps_run("completion", name, "--install", **{variable: str(tmp_path)})
+    installed = wps_run("completion", name, "--install", **{variable: str(tmp_path)})
+    failed = wps_run("completion", name, "--install", **{variable: str(tmp_path / "file")})
+
+    assert (installed.returncode, failed.returncode) == (0, 2)
+    assert f"wrote  {tmp_path / file}" in installed.stdout
+    assert (tmp_path / file).read_text("utf-8") == printed
+    assert "_WPS_RUN_COMPLETE" in printed
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+def test_fish_finds_the_installed_completion(wps_run: Script, tmp_path: Path, script: Path) -> None:
+    wps_run("completion", "fish", "--install", XDG_CONFIG_HOME=str(tmp_path))
+
+    process = subprocess.run(
+        ["fish", "-c", "complete --do-complete 'wps-run --loc'"],  # noqa: S607 -- any fish
+        env={
+            "PATH": f"{script.parent}:{os.environ['PATH']}",
+            "HOME": str(tmp_path),
+            "XDG_CONFIG_HOME": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert process.stdout.startswith("--local")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "listen": "Answer the events of the service from `groups`, so that membership lasts.",
         "config": "Show the options in force, and where each comes from.",
         "init": "Create a first playbook, its schema and a pre-commit hook.",
+        "completion": "Print or install the completion of a shell.",
         "help": "Show the help of wps-run, or of a command.",
     }
 )
@@ -65,8 +66,7 @@ options have a variable. WPS_RUN_SHARD=K/N, or WPS_RUN_SHARDS=N with JOB_COMPLET
 the shard of a plan to run (docs/how-to/scale-out.md).
 
 \b
-Shell completion:  eval "$(_WPS_RUN_COMPLETE=bash_source wps-run)"   (or zsh_source)
-In fish:           _WPS_RUN_COMPLETE=fish_source wps-run | source
+Shell completion: wps-run completion bash --install (or zsh, fish). Manual page: man wps-run.
 """
 
 
