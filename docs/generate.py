@@ -1,8 +1,8 @@
-"""Write the parts of docs/ that are made from the code, and the list of all pages.
+"""Write what is made from the code: parts of docs/, the list of all pages, the typed actions.
 
     python docs/generate.py [--check]
 
-With `--check`, nothing is written; the exit code is 1 if a page is outdated. wps-run must be
+With `--check`, nothing is written; the exit code is 1 if a file is outdated. wps-run must be
 installed.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 from man_page import man_page
 
+from wps_run.actions.python_source import render_python
 from wps_run.actions.reference import render_markdown
 from wps_run.actions.table import ACTIONS
 from wps_run.cli.main import COMMANDS, wps_run
@@ -31,7 +32,8 @@ from wps_run.playbook.schema import FINALLY, FINALLY_SCHEMA
 from wps_run.report.formats import FORMATS
 from wps_run.version import VERSION
 
-DOCS = Path(__file__).parent
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 
 
 def command_line() -> str:
@@ -110,7 +112,7 @@ def limit_table() -> str:
 
 def page_list() -> str:
     """Return the list of all pages by the sections of the site; exit if a page is in none."""
-    with (DOCS.parent / "zensical.toml").open("rb") as file:
+    with (ROOT / "zensical.toml").open("rb") as file:
         sections = [entry for entry in tomllib.load(file)["project"]["nav"] if "Home" not in entry]
     lines, listed = [], {"index.md"}
     for heading, names in (pair for section in sections for pair in section.items()):
@@ -153,14 +155,16 @@ def pages() -> dict[str, str]:
 
 
 def main() -> int:
-    """Write the pages, or check them; return the exit code."""
+    """Write the files, or check them; return the exit code."""
     exit_code = 0
-    for name, text in pages().items():
-        file = DOCS / name
+    contents = {f"docs/{name}": text for name, text in pages().items()}
+    contents["runner/wps_run/playbook/action_classes.py"] = render_python(ACTIONS)
+    for name, text in contents.items():
+        file = ROOT / name
         if "--check" not in sys.argv:
             file.write_text(text, encoding="utf-8", newline="\n")
         elif not file.exists() or file.read_text("utf-8") != text:
-            sys.stderr.write(f"docs/{name} is outdated; run python docs/generate.py\n")
+            sys.stderr.write(f"{name} is outdated; run python docs/generate.py\n")
             exit_code = 1
     return exit_code
 

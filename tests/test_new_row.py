@@ -4,6 +4,7 @@ import jsonschema
 
 from wps_run.actions.fields import GROUP, REASON, Origin
 from wps_run.actions.locks import HUB, locks_of
+from wps_run.actions.python_source import render_python
 from wps_run.actions.reference import render_action, render_list, render_markdown
 from wps_run.actions.request import Request, build_request
 from wps_run.actions.table import ACTIONS, Action, Overlap, OverlapKind, Phase, Repeat
@@ -43,6 +44,15 @@ def test_a_new_row_is_in_docs_and_listing() -> None:
     assert "| `freezeGroup` † | Let nobody join a group. |" in render_markdown(TABLE)
     assert "freezeGroup" in render_list(TABLE)
     assert "- actionName: freezeGroup\n  group: launch\n" in render_action(FREEZE)
+
+
+def test_a_new_row_has_a_class() -> None:
+    """With its properties as arguments."""
+    source = render_python(TABLE)
+
+    assert "class FreezeGroup(TypedAction, frozen=True, kw_only=True):\n" in source
+    assert '    action_name: ClassVar[str] = "freezeGroup"\n    group: str\n' in source
+    assert '"freezeGroup": FreezeGroup,' in source
 
 
 def test_a_new_row_has_its_request_and_its_place_in_the_order() -> None:

@@ -31,6 +31,18 @@ NO_SLASH_PATTERN = r"^[^/]*$"
 
 _HUB = re.compile(HUB_PATTERN)
 
+_UPPER_CASE = re.compile("[A-Z]")
+
+
+def argument_name(property_name: str) -> str:
+    """Return the name in Python of a property of an action: `user_id` for `userId`."""
+    return _UPPER_CASE.sub(lambda letter: f"_{letter[0].lower()}", property_name)
+
+
+def class_name(action_name: str) -> str:
+    """Return the name in Python of an action: `SendToGroup` for `sendToGroup`."""
+    return action_name[:1].upper() + action_name[1:]
+
 
 def name_error(name: str, limit: int | None) -> str | None:
     """Return what is wrong with a name, as the predicate of a sentence, or None.

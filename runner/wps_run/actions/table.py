@@ -114,6 +114,11 @@ class RestOperation:
         """Whether a second request leaves the same state and has no other effect."""
         return self.repeat is Repeat.IDEMPOTENT
 
+    @property
+    def service_fields(self) -> tuple[Field, ...]:
+        """The properties that the service has, without other ways to write them in a playbook."""
+        return tuple(field for field in self.fields if field.origin is not Origin.PLAYBOOK)
+
     def fields_of(self, origin: Origin) -> tuple[Field, ...]:
         return tuple(field for field in self.fields if field.origin is origin)
 

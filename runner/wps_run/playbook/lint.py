@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from wps_run.actions.fields import Field, Origin
+from wps_run.actions.fields import DATA_JSON
 from wps_run.actions.locks import Lock, locks_of
 from wps_run.actions.payload import quote_json
 from wps_run.actions.table import ACTIONS, OverlapKind, Phase
@@ -16,6 +16,7 @@ from wps_run.document.document import Path
 from wps_run.playbook.expectations import EXPECT
 from wps_run.playbook.foreach import strings_in
 from wps_run.playbook.groups import GROUPS
+from wps_run.playbook.messages import NOT_IN_BINDING, not_in_binding
 from wps_run.playbook.model import ActionTemplate, Playbook, PlaybookPart, is_of_group
 from wps_run.playbook.options import CONNECTION, HUB, OPTIONS, MissingRule
 from wps_run.playbook.placeholders import find_placeholders
@@ -41,9 +42,6 @@ from wps_run.problems import Position, Problem, Severity, did_you_mean
 
 EXCLUDED_LIMIT = 200
 """More IDs, of about 40 characters each, make a URL of more than 8 KiB."""
-
-NOT_IN_BINDING = "not-in-binding"
-"""The rule of `find_not_in_binding`."""
 
 _SHOWN = 120
 """The longest JSON that a problem repeats, in characters."""
@@ -621,13 +619,6 @@ def find_not_in_binding(playbook: Playbook) -> Iterator[Problem]:
 
 def _not_in_binding(playbook: Playbook) -> Iterator[Problem]:
     for template in (*playbook.actions, *playbook.finally_actions):
-        if template.action.origin is Origin.REST:
-            yield template.problem(
-                f"`{template.action.name}` is not an action of the Functions output binding",
-                NOT_IN_BINDING,
-                "actionName",
-            )
-            continue
         if template.values.get("dataType") == "binary" and isinstance(
             template.values.get("data"), str
         ):
@@ -637,22 +628,20 @@ def _not_in_binding(playbook: Playbook) -> Iterator[Problem]:
                 NOT_IN_BINDING,
                 "data",
             )
-        for field in template.action.fields:
-            if field.origin is not Origin.BINDING and field.name in template.values:
-                yield template.problem(
-                    f"the Functions output binding has no `{field.name}` on "
-                    f"`{template.action.name}`{_instead(template, field)}",
-                    NOT_IN_BINDING,
-                    field.name,
-                    at_key=True,
-                )
+        for key, message in not_in_binding(template.action, template.values):
+            yield template.problem(
+                f"{message}{_instead(template, key)}",
+                NOT_IN_BINDING,
+                key,
+                at_key=key != "actionName",
+            )
 
 
-def _instead(template: ActionTemplate, field: Field) -> str:
+def _instead(template: ActionTemplate, key: str) -> str:
     """Return what to write in place of a property that stands for another one."""
-    if not field.replaces:
+    if key != DATA_JSON.name:
         return ""
-    text = quote_json(template.part.document.value_at((*template.path, field.name)))
+    text = quote_json(template.part.document.value_at((*template.path, key)))
     if len(text) > _SHOWN:
-        return f"; write the JSON as a string in `{field.replaces}`, with `dataType: json`"
-    return f"; write `dataType: json` and `{field.replaces}: {text}`"
+        return f"; write the JSON as a string in `{DATA_JSON.replaces}`, with `dataType: json`"
+    return f"; write `dataType: json` and `{DATA_JSON.replaces}: {text}`"

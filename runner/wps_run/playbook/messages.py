@@ -1,10 +1,10 @@
 """Messages about a wrong value or key: what is wrong and what to write instead."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from wps_run.actions.fields import Field, FieldType
+from wps_run.actions.fields import Field, FieldType, Origin
 from wps_run.actions.names import name_error
 from wps_run.actions.payload import (
     BUFFER_ERROR,
@@ -26,6 +26,9 @@ from wps_run.playbook.options import (
 )
 from wps_run.problems import SIMILAR_NAMES, did_you_mean
 from wps_run.text import has_surrogate
+
+NOT_IN_BINDING = "not-in-binding"
+"""The rule of the problems of what the Functions output binding does not have."""
 
 _SHOWN = 60
 """Values with more characters are not quoted in a message."""
@@ -268,6 +271,25 @@ def not_an_action(value: object, actions: Iterable[str]) -> str:
         return f"an action is a mapping; write `actionName: {value}`"
     actual = "here is nothing" if value is None else f"this is {describe_type(value)}"
     return f"an action is a mapping that begins with `actionName: …`; {actual}"
+
+
+def not_in_binding(action: Action, names: Container[str]) -> Iterator[tuple[str, str]]:
+    """Yield what the binding does not have of an action: the key, and the message.
+
+    Args:
+        action: The row of the action table.
+        names: The properties that are given.
+    """
+    if action.origin is Origin.REST:
+        yield (
+            "actionName",
+            f"`{action.name}` is not an action of the Functions output binding",
+        )
+        return
+    for field in action.fields:
+        if field.origin is not Origin.BINDING and field.name in names:
+            message = f"the Functions output binding has no `{field.name}` on `{action.name}`"
+            yield field.name, message
 
 
 def invalid_variable_name(name: str) -> str:

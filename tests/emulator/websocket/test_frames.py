@@ -9,7 +9,7 @@ from wps_run.emulator.websocket.frames import (
     CloseCode,
     CloseFrame,
     FrameError,
-    SendToGroup,
+    SendGroupMessage,
     checked_event,
     checked_group,
     checked_metadata,
@@ -29,10 +29,12 @@ def test_a_frame_error_closes_with_1007_by_default() -> None:
 
 def test_requests_compare_by_value() -> None:
     """By default a message has no ack, is echoed and does not expire."""
-    plain = SendToGroup("g", b"x", DataType.TEXT)
+    plain = SendGroupMessage("g", b"x", DataType.TEXT)
 
-    assert plain == SendToGroup("g", b"x", DataType.TEXT, None, no_echo=False, ttl=0, metadata={})
-    assert plain != SendToGroup("g", b"x", DataType.TEXT, 0)
+    assert plain == SendGroupMessage(
+        "g", b"x", DataType.TEXT, None, no_echo=False, ttl=0, metadata={}
+    )
+    assert plain != SendGroupMessage("g", b"x", DataType.TEXT, 0)
 
 
 @pytest.mark.parametrize("name", ["e", "E9", "a.b-c_d", "e" * 128])

@@ -22,7 +22,7 @@ from wps_run.emulator.websocket.frames import (
     Ping,
     Pong,
     SendEvent,
-    SendToGroup,
+    SendGroupMessage,
     SequenceAck,
     ServerResponse,
     Unsupported,
@@ -54,35 +54,35 @@ VALID: list[tuple[str, ClientRequest]] = [
         '{"type":"event","event":"A-b._9","ackId":3,"dataType":"text","data":"\\u00e9"}',
         SendEvent("A-b._9", "é".encode(), DataType.TEXT, 3),
     ),
-    (send(), SendToGroup("g", b"1", DataType.JSON)),
-    (send(dataType="json", data=[]), SendToGroup("g", b"[]", DataType.JSON)),
-    (send(dataType="JSON", data=False), SendToGroup("g", b"false", DataType.JSON)),
-    (send(dataType="Text", data=""), SendToGroup("g", b"", DataType.TEXT)),
-    (send(dataType="binary", data="AP8="), SendToGroup("g", b"\x00\xff", DataType.BINARY)),
+    (send(), SendGroupMessage("g", b"1", DataType.JSON)),
+    (send(dataType="json", data=[]), SendGroupMessage("g", b"[]", DataType.JSON)),
+    (send(dataType="JSON", data=False), SendGroupMessage("g", b"false", DataType.JSON)),
+    (send(dataType="Text", data=""), SendGroupMessage("g", b"", DataType.TEXT)),
+    (send(dataType="binary", data="AP8="), SendGroupMessage("g", b"\x00\xff", DataType.BINARY)),
     (
         send(dataType="protobuf", data=ANY),
-        SendToGroup("g", b"\x0a\x01t\x12\x01v", DataType.PROTOBUF),
+        SendGroupMessage("g", b"\x0a\x01t\x12\x01v", DataType.PROTOBUF),
     ),
     (
         send(ackId=1, noEcho=True, ttlSeconds=300, metadata={"k": "v"}),
-        SendToGroup("g", b"1", DataType.JSON, 1, no_echo=True, ttl=300, metadata={"k": "v"}),
+        SendGroupMessage("g", b"1", DataType.JSON, 1, no_echo=True, ttl=300, metadata={"k": "v"}),
     ),
-    (send(ttlSeconds=None, metadata=None), SendToGroup("g", b"1", DataType.JSON)),
+    (send(ttlSeconds=None, metadata=None), SendGroupMessage("g", b"1", DataType.JSON)),
     (
         '{"type":"sendToGroup","group":"g","metadata":{"k":"v"}}',
-        SendToGroup("g", b"", DataType.TEXT, metadata={"k": "v"}),
+        SendGroupMessage("g", b"", DataType.TEXT, metadata={"k": "v"}),
     ),
     (
         '{"type":"sendToGroup","group":"g","metadata":{}}',
-        SendToGroup("g", b"", DataType.TEXT),
+        SendGroupMessage("g", b"", DataType.TEXT),
     ),
     (
         '{"type":"sendToGroup","group":"g","data":' + "[" * 63 + "]" * 63 + "}",
-        SendToGroup("g", b"[" * 63 + b"]" * 63, DataType.JSON),
+        SendGroupMessage("g", b"[" * 63 + b"]" * 63, DataType.JSON),
     ),
     (
         send(data=" AP\n8=\t", dataType="binary"),
-        SendToGroup("g", b"\x00\xff", DataType.BINARY),
+        SendGroupMessage("g", b"\x00\xff", DataType.BINARY),
     ),
     ('{"type":"ping","type":"joinGroup","group":"a","group":"b"}', JoinGroup("b")),
     ('{"\\u0074ype":"\\u0070ing"}', Ping()),
@@ -250,7 +250,7 @@ def test_json_data_is_kept_unchanged(data: str, before: str, after: str) -> None
 
     request = JSON.decode(frame)
 
-    assert isinstance(request, SendToGroup)
+    assert isinstance(request, SendGroupMessage)
     assert request.data == data.encode()
 
 

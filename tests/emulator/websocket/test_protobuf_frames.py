@@ -22,7 +22,7 @@ from wps_run.emulator.websocket.frames import (
     Ping,
     Pong,
     SendEvent,
-    SendToGroup,
+    SendGroupMessage,
     SequenceAck,
     Unsupported,
 )
@@ -162,27 +162,27 @@ VALID: list[tuple[bytes, ClientRequest]] = [
         upstream(event_message={"event": "e", "ack_id": 3, "data": TEXT}),
         SendEvent("e", b"x", DataType.TEXT, 3),
     ),
-    (send(data={"text_data": ""}), SendToGroup("g", b"", DataType.TEXT)),
-    (send(data={"json_data": " [1.0e400]"}), SendToGroup("g", b" [1.0e400]", DataType.JSON)),
-    (send(data={"binary_data": b"\x00\xff"}), SendToGroup("g", b"\x00\xff", DataType.BINARY)),
-    (send(data={"protobuf_data": {}}), SendToGroup("g", b"", DataType.PROTOBUF)),
+    (send(data={"text_data": ""}), SendGroupMessage("g", b"", DataType.TEXT)),
+    (send(data={"json_data": " [1.0e400]"}), SendGroupMessage("g", b" [1.0e400]", DataType.JSON)),
+    (send(data={"binary_data": b"\x00\xff"}), SendGroupMessage("g", b"\x00\xff", DataType.BINARY)),
+    (send(data={"protobuf_data": {}}), SendGroupMessage("g", b"", DataType.PROTOBUF)),
     (
         send(data={"protobuf_data": {"type_url": "t", "value": b"v"}}),
-        SendToGroup("g", ANY, DataType.PROTOBUF),
+        SendGroupMessage("g", ANY, DataType.PROTOBUF),
     ),
     (
         send(data=TEXT, ack_id=1, no_echo=True, ttl_seconds=300, metadata={"k": "v"}),
-        SendToGroup("g", b"x", DataType.TEXT, 1, no_echo=True, ttl=300, metadata={"k": "v"}),
+        SendGroupMessage("g", b"x", DataType.TEXT, 1, no_echo=True, ttl=300, metadata={"k": "v"}),
     ),
     (
         send(metadata={"k": "v"}),
-        SendToGroup("g", b"", DataType.TEXT, metadata={"k": "v"}),
+        SendGroupMessage("g", b"", DataType.TEXT, metadata={"k": "v"}),
     ),
     (  # only 32 bits of the time to live count
         encode_bytes(
             1, encode_bytes(1, b"g"), encode_bytes(3, encode_bytes(1)), encode_number(5, 2**32 + 9)
         ),
-        SendToGroup("g", b"", DataType.TEXT, ttl=9),
+        SendGroupMessage("g", b"", DataType.TEXT, ttl=9),
     ),
     (send(stream={}, ack_id=4), Unsupported("stream", 4)),
     (
@@ -291,7 +291,7 @@ def test_the_runtime_and_the_codec_decode_the_same(members: dict[str, dict[str, 
         assert sent["group"].isspace() or "\n" in sent["group"]
         return
     (kind, data), *_ = sent["data"].items()
-    assert isinstance(result, SendToGroup)
+    assert isinstance(result, SendGroupMessage)
     assert (result.group, result.ack_id) == (sent["group"], sent["ack_id"])
     assert (result.no_echo, result.ttl) == (bool(sent["no_echo"]), sent["ttl_seconds"] or 0)
     assert result.metadata == sent["metadata"]

@@ -19,7 +19,7 @@ from wps_run.emulator.websocket.frames import (
     Ping,
     Pong,
     SendEvent,
-    SendToGroup,
+    SendGroupMessage,
     SequenceAck,
     Unsupported,
 )
@@ -63,7 +63,7 @@ def test_a_message_to_a_group_goes_to_its_members(no_echo: bool) -> None:  # noq
     hub.add_connection_to_group("c", "g")
 
     result = session.handle(
-        SendToGroup("g", b"x", TEXT, ack_id=7, no_echo=no_echo, ttl=3, metadata={"k": "v"})
+        SendGroupMessage("g", b"x", TEXT, ack_id=7, no_echo=no_echo, ttl=3, metadata={"k": "v"})
     )
 
     message = Message(b"x", TEXT, group="g", from_user="ada", ttl=3, metadata={"k": "v"})
@@ -76,7 +76,7 @@ def test_a_message_to_a_group_goes_to_its_members(no_echo: bool) -> None:  # noq
     [
         (JoinGroup("g", 1), "join group 'g'"),
         (LeaveGroup("g", 1), "leave group 'g'"),
-        (SendToGroup("g", b"", TEXT, 1), "send to group 'g'"),
+        (SendGroupMessage("g", b"", TEXT, 1), "send to group 'g'"),
     ],
 )
 def test_a_missing_permission_is_an_error(request_: ClientRequest, action: str) -> None:
@@ -101,7 +101,7 @@ def test_an_ack_id_is_acknowledged_once() -> None:
     hub.remove_connection_from_group("c", "g")
 
     duplicate = AckError("Duplicate", "Message with ack-id: 7 has been processed")
-    assert session.handle(SendToGroup("g", b"", TEXT, 7)) == SessionResult(Ack(7, duplicate))
+    assert session.handle(SendGroupMessage("g", b"", TEXT, 7)) == SessionResult(Ack(7, duplicate))
     assert hub.groups == {}
 
 
@@ -145,7 +145,7 @@ def test_pings_and_acknowledgments() -> None:
     ("request_", "code"),
     [
         (SendEvent("message", b"", TEXT), 1011),
-        (SendToGroup("x" * 1024, b"", TEXT), 1008),
+        (SendGroupMessage("x" * 1024, b"", TEXT), 1008),
     ],
 )
 def test_a_simple_client_that_fails_is_closed(request_: ClientRequest, code: int) -> None:

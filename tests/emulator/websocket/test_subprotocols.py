@@ -11,7 +11,7 @@ from wps_run.emulator.websocket.frames import (
     FrameError,
     Pong,
     SendEvent,
-    SendToGroup,
+    SendGroupMessage,
 )
 from wps_run.emulator.websocket.subprotocols import (
     SUBPROTOCOLS,
@@ -151,7 +151,7 @@ def test_invalid_modes(query: str, word: str) -> None:
 def test_frames() -> None:
     """A frame is an event or a message; there are no responses."""
     assert SimpleFrames().decode("é") == SendEvent("message", "é".encode(), DataType.TEXT)
-    assert SimpleFrames("g", no_echo=True).decode(b"\xff") == SendToGroup(
+    assert SimpleFrames("g", no_echo=True).decode(b"\xff") == SendGroupMessage(
         "g", b"\xff", DataType.BINARY, no_echo=True
     )
     assert SimpleFrames().encode_response(Pong()) == b""

@@ -73,7 +73,7 @@ class LeaveGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class SendToGroup:
+class SendGroupMessage:
     """Send a message to a group.
 
     Attributes:
@@ -123,7 +123,9 @@ class Unsupported:
     ack_id: int | None = None
 
 
-ClientRequest = JoinGroup | LeaveGroup | SendToGroup | SendEvent | Ping | SequenceAck | Unsupported
+ClientRequest = (
+    JoinGroup | LeaveGroup | SendGroupMessage | SendEvent | Ping | SequenceAck | Unsupported
+)
 """The content of one frame of a client."""
 
 

@@ -114,7 +114,7 @@ def _send_to_group(members: _Members, ack_id: int | None) -> ClientRequest:
     metadata = _metadata(members)
     data, data_type = _payload(members)
     ttl = frames.checked_ttl(_number(members, "ttlSeconds") or 0)
-    return frames.SendToGroup(
+    return frames.SendGroupMessage(
         group, data, data_type, ack_id, _flag(members, "noEcho"), ttl, metadata
     )
 

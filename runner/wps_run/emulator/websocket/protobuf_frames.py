@@ -120,7 +120,9 @@ def _send_to_group(fields: Fields) -> ClientRequest:
     ttl = frames.checked_ttl((fields.number(5) or 0) % _UINT32)
     metadata = _metadata(fields, 6)
     data, data_type = _data(fields.message(3), metadata)
-    return frames.SendToGroup(group, data, data_type, ack_id, bool(fields.number(4)), ttl, metadata)
+    return frames.SendGroupMessage(
+        group, data, data_type, ack_id, bool(fields.number(4)), ttl, metadata
+    )
 
 
 def _send_event(fields: Fields) -> ClientRequest:

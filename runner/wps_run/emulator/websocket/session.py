@@ -25,7 +25,7 @@ from wps_run.emulator.websocket.frames import (
     Ping,
     Pong,
     SendEvent,
-    SendToGroup,
+    SendGroupMessage,
     SequenceAck,
     ServerResponse,
     Unsupported,
@@ -73,7 +73,7 @@ _CLOSE_REASONS = {
 
 _EVENT_FAILED = AckError(AckErrorName.INTERNAL_SERVER_ERROR, "Internal server error")
 
-_Command = JoinGroup | LeaveGroup | SendToGroup | SendEvent | Unsupported
+_Command = JoinGroup | LeaveGroup | SendGroupMessage | SendEvent | Unsupported
 
 
 @dataclass
@@ -172,7 +172,7 @@ class Session:
                 self._require(Permission.JOIN_LEAVE_GROUP, group, "leave")
                 self._hub.remove_connection_from_group(self.connection_id, group)
                 return SessionResult(event=EventKind.LEFT, detail=group)
-            case SendToGroup():
+            case SendGroupMessage():
                 return self._send(command)
             case SendEvent(event=event) if self._takes_event(event):
                 return SessionResult(user_event=command)
@@ -186,7 +186,7 @@ class Session:
                 error = AckError(AckErrorName.BAD_REQUEST, message)
                 raise _RefusedCommandError(error, CloseCode.UNSUPPORTED_DATA, message)
 
-    def _send(self, command: SendToGroup) -> SessionResult:
+    def _send(self, command: SendGroupMessage) -> SessionResult:
         self._require(Permission.SEND_TO_GROUP, command.group, "send to")
         message = Message(
             command.data,

@@ -14,7 +14,7 @@ from wps_run.emulator.targets import Query
 from wps_run.emulator.websocket.frames import (
     ClientRequest,
     SendEvent,
-    SendToGroup,
+    SendGroupMessage,
     ServerResponse,
 )
 from wps_run.emulator.websocket.json_frames import JsonFrames
@@ -126,7 +126,7 @@ class SimpleFrames:
             data, data_type = frame, DataType.BINARY
         if self.group is None:
             return SendEvent(_EVENT, data, data_type)
-        return SendToGroup(self.group, data, data_type, no_echo=self.no_echo)
+        return SendGroupMessage(self.group, data, data_type, no_echo=self.no_echo)
 
     def encode_response(self, response: ServerResponse) -> bytes:  # noqa: ARG002 - no responses
         return b""
