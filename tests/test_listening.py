@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +15,6 @@ from hypothesis import strategies as st
 import wps_run
 from wps_run.input_limits import EVENT
 from wps_run.listening import EventAnswer, Membership, Outcome, Unknown
-from wps_run.planning import RunOverrides
 from wps_run.problems import PlaybookError, SettingsError, UsageError
 
 KEY, OTHER_KEY = "k" * 44, "o" * 44
@@ -38,12 +38,12 @@ SETTINGS = {"WebPubSubConnectionString": connection_string(), "other": connectio
 
 
 def membership(
-    folder: Path, text: str = PLAYBOOK, environment: Mapping[str, str] = SETTINGS, **options: str
+    folder: Path, text: str = PLAYBOOK, environment: Mapping[str, str] = SETTINGS, **options: Any
 ) -> Membership:
     """Return what the library makes of a playbook."""
     file = folder / "p.yaml"
     file.write_text(text)
-    return wps_run.membership(file, overrides=RunOverrides(environment=environment), **options)
+    return wps_run.membership(file, env=environment, **options)
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +256,7 @@ def test_hubs_of_one_name_at_two_services_are_told_apart_by_their_keys(tmp_path:
         "second": connection_string(OTHER_KEY, "b.webpubsub.azure.com"),
     }
     files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
-    members = wps_run.membership(*files, overrides=RunOverrides(environment=environment))
+    members = wps_run.membership(*files, env=environment)
 
     assert says(members.answer(event("ada", KEY), b"")) == (200, {"groups": ["a"]})
     assert says(members.answer(event("ada", OTHER_KEY), b"")) == (200, {"groups": ["b"]})

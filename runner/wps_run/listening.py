@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wps_run import planning
 from wps_run.actions.payload import compact_json
@@ -284,9 +284,12 @@ def _is_signed(event: Mapping[str, str], hub: ListedHub) -> bool:
     return is_signed and bool(connection)
 
 
-def membership(
+def membership(  # noqa: PLR0913 -- by name, each with a default
     *playbooks: Playbook | str | Path,
-    overrides: RunOverrides | None = None,
+    env: Mapping[str, str] | None = None,
+    hub: str | None = None,
+    connection: str | None = None,
+    variables: Mapping[str, Any] | None = None,
     unknown: str = Unknown.ALLOW,
     allowed_origins: Collection[str] = (),
     secondary_connection: str | None = None,
@@ -295,7 +298,11 @@ def membership(
 
     Args:
         playbooks: Playbooks, or their files.
-        overrides: Variables, settings, hub and connection; None for the environment alone.
+        env: Settings by name; the environment variables of this process by default.
+        hub: The hub, or None for that of a playbook or the setting `WebPubSubHub`.
+        connection: The name of the setting with the connection string, or None for that of a
+            playbook, or `WebPubSubConnectionString`.
+        variables: Values for `${name}`, which override those of playbooks.
         unknown: `allow` or `refuse` clients whose user is in no list.
         allowed_origins: Hosts that may send events in addition to the service of the connection;
             `*` for any.
@@ -307,7 +314,12 @@ def membership(
         SettingsError: A setting is missing or cannot be used.
         UsageError: A file cannot be read, nobody is listed, or an argument is wrong.
     """
-    overrides = overrides or RunOverrides(environment=dict(os.environ))
+    overrides = RunOverrides(
+        environment=dict(os.environ if env is None else env),
+        hub=hub,
+        connection=connection,
+        variables=variables or {},
+    )
     read = [each if isinstance(each, Playbook) else load_playbook(each) for each in playbooks]
     plans = plan_lists(read, overrides)
     endpoints = service_endpoints(plans)

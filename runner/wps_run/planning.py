@@ -4,6 +4,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from itertools import repeat
 from typing import Any
@@ -19,6 +20,7 @@ from wps_run.checking import (
 from wps_run.connect.settings import resolve_connection, resolve_endpoint, resolve_hub
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.input_limits import ACTIONS, EXPECTATIONS
+from wps_run.journal.format import format_moment
 from wps_run.playbook.contradictions import contradictions
 from wps_run.playbook.expectations import EXPECT, Expectation, ExpectationCheck
 from wps_run.playbook.lint import PlaybookOfRun, find_late_changes, used_variables
@@ -581,3 +583,22 @@ def used_values(plan: Plan) -> Mapping[str, VariableValue]:
 def has_expired(moment: float | None) -> bool:
     """Whether a moment, in seconds since 1970, has passed; never if it is None."""
     return moment is not None and time.time() >= moment
+
+
+def require_in_time(plans: Iterable[Plan], remedy: str) -> None:
+    """Refuse to begin a run after the moment of `notAfter`.
+
+    Args:
+        plans: The plans of the run.
+        remedy: What to do about it.
+
+    Raises:
+        UsageError: It has passed.
+    """
+    for plan in plans:
+        if has_expired(plan.options.not_after):
+            moment = format_moment(datetime.fromtimestamp(plan.options.not_after or 0, UTC))
+            raise UsageError(
+                f"nothing was sent; the moment of `notAfter` has passed ({moment}, "
+                f"{plan.playbook.document.file}); {remedy}"
+            )

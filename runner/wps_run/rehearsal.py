@@ -278,10 +278,20 @@ class Rehearsal:
             raise UsageError(str(error)) from None
         self._has_faults = bool(faults)
         self._hubs: dict[str, SimulatedClients] = {}
-        self._timers: list[asyncio.TimerHandle] = []
+        self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
 
     async def __aenter__(self) -> Self:
-        for hub, steps in self._plans:
+        self.connect(self._plans)
+        await self._emulator.start()
+        return self
+
+    def connect(self, plans: Iterable[tuple[str, Iterable[Step]]]) -> None:
+        """Connect the clients that further steps name, as on entering.
+
+        Raises:
+            UsageError: As on entering.
+        """
+        for hub, steps in plans:
             if self._seed is not None and hub.lower() not in self._hubs:
                 self._add_seed(hub.lower(), self._seed)
             for step in steps:
@@ -292,12 +302,10 @@ class Rehearsal:
                 quoted = replace_invisible(name)
                 source = "no action has" if self._seed is None else "neither seed nor action has"
                 raise UsageError(f"{source} `{quoted}` as its userId or connectionId")
-        await self._emulator.start()
         self._schedule_late_clients()
-        return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        for timer in self._timers:
+        for timer in self._timers.values():
             timer.cancel()
         await self._emulator.stop()
 
@@ -379,9 +387,9 @@ class Rehearsal:
         for hub, clients in self._hubs.items():
             for name in clients.absent:
                 seconds = self._absent.get(name)
-                if seconds is not None:
+                if seconds is not None and (hub, name) not in self._timers:
                     timer = loop.call_later(seconds, self._connect_late, hub, clients, name)
-                    self._timers.append(timer)
+                    self._timers[hub, name] = timer
 
     def _connect_late(self, hub: str, clients: SimulatedClients, name: str) -> None:
         kind = clients.absent.pop(name)

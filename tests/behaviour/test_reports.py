@@ -135,8 +135,8 @@ def test_a_rehearsal_with_a_journal_stores_no_message(wps_run: Script, tmp_path:
         (["--report", "html"], "ends with .json, .ndjson, .xml, .html, .md or .prom"),
         (["--report", "no/r.html"], "cannot write the report `no/r.html`: No such file"),
         (["--report", "p.yaml/r.html"], "cannot write the report `p.yaml/r.html`: Not a directory"),
-        (["--report", "folder.html"], "folder.html: this is a folder"),
-        (["--report", "r.md", "--report", "./r.md"], "./r.md is given twice"),
+        (["--report", "folder.html"], "the report `folder.html` is a folder"),
+        (["--report", "r.md", "--report", "./r.md"], "the report `./r.md` is given twice"),
         (["--report", "j.json", "--journal", "j.json"], "would replace a file that the run"),
     ],
 )

@@ -15,10 +15,10 @@ import jwt
 import pytest
 
 from wps_run.cli.client_urls import ClientFile, ClientUrl, UrlWriter
-from wps_run.cli.report_files import write_whole
 from wps_run.cli.terminal import exiting_on_signals
 from wps_run.connect.client_token import ClientTokenOptions
 from wps_run.problems import PlaybookError, UsageError
+from wps_run.report_files import write_whole
 
 CommandLine = Callable[..., tuple[int, str, str]]
 

@@ -25,7 +25,7 @@ from wps_run.text import Style, display_width
 
 def snapshot(**changes: Any) -> ProgressSnapshot:
     """Make a snapshot of a run in progress."""
-    counts = Counter({Status.OK: 4200, Status.FAILED: 12})
+    counts: Counter[str] = Counter({Status.OK: 4200, Status.FAILED: 12})
     return replace(ProgressSnapshot("SERVICE", 10_000, counts, 16, 512.3), **changes)
 
 

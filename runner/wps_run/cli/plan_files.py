@@ -32,7 +32,6 @@ from wps_run.cli.journals import (
     words_of,
 )
 from wps_run.cli.options import VARIABLES, map_files, option_names
-from wps_run.cli.report_files import replaced_file
 from wps_run.cli.service import ServiceAccess
 from wps_run.cli.terminal import show_message
 from wps_run.journal.format import KeptOptions, format_moment
@@ -40,6 +39,7 @@ from wps_run.journaling import groups_read, playbook_paths
 from wps_run.planning import Plan, RunOverrides
 from wps_run.playbook.shards import Shard, resolve_shard
 from wps_run.problems import SettingsError, UsageError
+from wps_run.report_files import replaced_file
 from wps_run.text import Label
 
 

@@ -109,26 +109,28 @@ class ReaderWindow:
             waits for or has. At 0, an action starts when the reader asks for its result.
 
     Attributes:
+        started: How many actions have started, or have a result without a start.
         on_open: Called when an action may start again.
     """
 
     def __init__(self, ahead: float = math.inf) -> None:
+        self.started = 0
         self.on_open: Callable[[], object] = lambda: None
-        self._free = ahead + 1
+        self._most = ahead + 1
 
     @property
     def is_full(self) -> bool:
         """Whether no further action may start."""
-        return self._free < 1
+        return self.started >= self._most
 
     def add(self, count: int = 1) -> None:
         """Count actions that start, or results that come without a start."""
-        self._free -= count
+        self.started += count
 
     def take(self, count: int = 1) -> None:
         """Count results that the reader has finished with, or does not wait for."""
         was_full = self.is_full
-        self._free += count
+        self._most += count
         if was_full and not self.is_full:
             self.on_open()
 

@@ -141,6 +141,11 @@ class Result(Struct, frozen=True, rename="camel", tag="result"):
     final: bool | UnsetType = UNSET
     earlier: bool | UnsetType = UNSET
 
+    def __repr__(self) -> str:
+        error = f" ({self.error.code})" if self.error else ""
+        target = " ".join(map(str, self.target.values()))
+        return f"<{self.action_name} {target}: {self.status}{error}>"
+
     @property
     def label(self) -> str:
         """What readers see after action and target: its name, and that it is of `finally`."""
@@ -175,6 +180,9 @@ class ExpectationResult(Struct, frozen=True, rename="camel", tag="expectation"):
     status: Status
     error: ActionError | None
     duration_ms: Milliseconds
+
+    def __repr__(self) -> str:
+        return f"<{self.statement}: {self.status}>"
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as plain data, with the keys of journals and reports."""

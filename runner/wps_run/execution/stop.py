@@ -8,6 +8,10 @@ from wps_run.execution.result import SkipReason
 class Stop:
     """Ends a run early on request.
 
+    Args:
+        grace: Seconds after an interrupt in which requests in flight may end before the run is
+            abandoned; None for as long as they take.
+
     Attributes:
         reason: Why nothing new starts, or None. The first reason stays.
         failures: How many actions failed or are unknown.
@@ -17,7 +21,8 @@ class Stop:
         abandoned: Set when requests in flight are no longer awaited.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, grace: float | None = None) -> None:
+        self._grace = grace
         self.reason: SkipReason | None = None
         self.failures = 0
         self.requested = asyncio.Event()
@@ -40,8 +45,10 @@ class Stop:
             final.request(SkipReason.JOURNAL)
         return final
 
-    def request(self, reason: SkipReason) -> None:
+    def request(self, reason: SkipReason = SkipReason.INTERRUPTED) -> None:
         """Start nothing new; requests in flight may end. May be called again.
+
+        Call it where the event loop of the run runs.
 
         Args:
             reason: The error code of the skipped actions. `INTERRUPTED` and `EXPIRED` also end
@@ -55,8 +62,10 @@ class Stop:
                 final.request(reason)
         if reason in {SkipReason.INTERRUPTED, SkipReason.EXPIRED}:
             self.pauses_ended.set()
-        if reason is SkipReason.INTERRUPTED:
+        if reason is SkipReason.INTERRUPTED and not self.interrupted.is_set():
             self.interrupted.set()
+            if self._grace is not None:
+                asyncio.get_running_loop().call_later(self._grace, self.abandon)
 
     def abandon(self) -> None:
         """Stop at once: actions whose requests are in flight end as `unknown`."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from math import ceil
+from typing import Any
 
 from wps_run.execution.result import (
     SKIPPED_BY_RULE,
@@ -96,7 +97,7 @@ class Summary:
     """The totals of a run, counted as results come.
 
     Attributes:
-        counts: The number of actions for each status.
+        counts: The number of actions for each status; its keys are of `Status`.
         skipped_by_rule: How many of the skipped ones the user asked to skip (`SKIPPED_BY_RULE`).
         limits: The codes of limits for which actions were skipped: `BUDGET`, `EXPIRED`.
         duration: Seconds that the run took.
@@ -109,7 +110,7 @@ class Summary:
         rehearsal_only: How many of the skipped ones only a rehearsal can check.
     """
 
-    counts: Counter[Status] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     skipped_by_rule: int = 0
     limits: set[str] = field(default_factory=set)
     duration: float = 0.0
@@ -118,8 +119,28 @@ class Summary:
     since_ms: float = 0.0
     started: int = 0
     earlier: int = 0
-    expectations: Counter[Status] = field(default_factory=Counter)
+    expectations: Counter[str] = field(default_factory=Counter)
     rehearsal_only: int = 0
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{self.counts[status]} {status}" for status in Status)
+        return f"<{self.total} actions: {counts}; exit code {self.exit_code}>"
+
+    def _repr_html_(self) -> str:
+        """Return a table, which notebooks show."""
+        head = "".join(f"<th>{status}</th>" for status in ("total", *Status, "exit code"))
+        numbers = (self.total, *(self.counts[status] for status in Status), self.exit_code)
+        row = "".join(f"<td>{number:,}</td>" for number in numbers)
+        return f"<table><tr>{head}</tr><tr>{row}</tr></table>"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the totals as plain data, with the keys of the last record of a run."""
+        return {
+            "total": self.total,
+            **{str(status): self.counts[status] for status in Status},
+            "durationMs": round(self.duration * 1000, 3),
+            "exitCode": self.exit_code,
+        }
 
     def count(self, result: Result) -> None:
         """Count one action, and how long it took."""

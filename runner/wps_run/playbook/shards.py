@@ -85,18 +85,23 @@ def resolve_shard(
     if shard is not None and count is not None:
         raise UsageError("--shard K/N says how many shards there are; leave out --shards")
     if shard is not None:
-        return _parse_shard(shard, "--shard")
+        return parse_shard(shard, "--shard")
     if count is not None:
         return _indexed_shard(count, "--shards", environment)
     if environment.get(SHARD_VARIABLE):
-        return _parse_shard(environment[SHARD_VARIABLE], SHARD_VARIABLE)
+        return parse_shard(environment[SHARD_VARIABLE], SHARD_VARIABLE)
     if environment.get(SHARDS_VARIABLE):
         count = _parse_count(environment[SHARDS_VARIABLE])
         return _indexed_shard(count, SHARDS_VARIABLE, environment)
     return None
 
 
-def _parse_shard(text: str, origin: str) -> Shard:
+def parse_shard(text: str, origin: str) -> Shard:
+    """Return the shard that `K/N` names; `origin` is where it is written.
+
+    Raises:
+        UsageError: It is not valid.
+    """
     match = _SHARD.fullmatch(text.strip())
     if not match:
         raise UsageError(f"{origin} must be K/N, such as 2/4 for the second of 4; not `{text}`")

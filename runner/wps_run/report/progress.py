@@ -45,7 +45,7 @@ class ProgressSnapshot:
 
     destination: str
     total: int
-    counts: Counter[Status]
+    counts: Counter[str]
     in_flight: int
     rate: float | None
     pause: float = 0.0

@@ -220,7 +220,7 @@ def summary_record(run_info: RunInfo, summary: Summary) -> dict[str, Any]:
     return record
 
 
-def _by_status(counts: Mapping[Status, int]) -> dict[str, int]:
+def _by_status(counts: Mapping[str, int]) -> dict[str, int]:
     return {str(status): counts[status] for status in Status}
 
 

@@ -320,7 +320,7 @@ def _reason(result: Result, error: ActionError) -> str:
     return f"        {message}{attempts}\n"
 
 
-def _counts(counts: Mapping[Status, int], styler: Styler) -> Iterator[str]:
+def _counts(counts: Mapping[str, int], styler: Styler) -> Iterator[str]:
     for status in Status:
         count = counts[status]
         text = f"{count} {status}"

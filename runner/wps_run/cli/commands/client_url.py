@@ -18,7 +18,6 @@ from wps_run.cli.client_urls import (
 )
 from wps_run.cli.configuration import FILE, configured
 from wps_run.cli.options import HubAccess, hub_access, hub_options
-from wps_run.cli.report_files import write_whole
 from wps_run.cli.terminal import exiting_on_signals, show_message, use_utf8_stdout
 from wps_run.connect.client_token import ClientTokenOptions, parse_lifetime
 from wps_run.playbook.messages import join_names
@@ -26,6 +25,7 @@ from wps_run.problems import UsageError
 from wps_run.report.plan import count_text
 from wps_run.report.progress import format_duration
 from wps_run.report.values import value_text
+from wps_run.report_files import write_whole
 from wps_run.text import Label
 
 

@@ -9,7 +9,7 @@ import click
 
 from wps_run.cli.configuration import FILE
 from wps_run.cli.journals import warn_if_unchecked
-from wps_run.cli.report_files import report_option, report_paths, write_reports
+from wps_run.cli.report_files import report_option, write_reports
 from wps_run.cli.run_output import text_reporter
 from wps_run.cli.terminal import show_message, write
 from wps_run.execution.summary import EXIT_FAILED
@@ -20,6 +20,7 @@ from wps_run.report.formats import OUTPUT_FORMATS, help_of
 from wps_run.report.merge import merge_histories
 from wps_run.report.run_report import RunReport, report_from_history
 from wps_run.report.text import TextReporter
+from wps_run.report_files import report_paths
 from wps_run.text import Label
 
 

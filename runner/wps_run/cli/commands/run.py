@@ -8,7 +8,6 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -57,10 +56,7 @@ from wps_run.cli.options import (
 from wps_run.cli.plan_files import approved_arguments, require_approved
 from wps_run.cli.plans import make_plans
 from wps_run.cli.progress import Progress, ProgressMode, ProgressTracker, choose_mode
-from wps_run.cli.report_files import (
-    report_option,
-    report_paths,
-)
+from wps_run.cli.report_files import report_option
 from wps_run.cli.run_output import RunOutput
 from wps_run.cli.service import ServiceAccess, show_wait
 from wps_run.cli.terminal import interrupting_signals, show_message
@@ -68,7 +64,7 @@ from wps_run.execution.result import SkipReason
 from wps_run.execution.run_info import Destination
 from wps_run.execution.stop import Stop
 from wps_run.execution.summary import Summary
-from wps_run.journal.format import KeptOptions, format_moment
+from wps_run.journal.format import KeptOptions
 from wps_run.journal.reader import History
 from wps_run.journal.resume import Resumption
 from wps_run.journal.rows_file import read_rows
@@ -81,6 +77,7 @@ from wps_run.playbook.options import CONFIRM, CONNECTION, PROCESSES, YES, Confir
 from wps_run.problems import PlaybookError, UsageError, is_out_of_files
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
 from wps_run.report.values import value_text
+from wps_run.report_files import report_paths
 from wps_run.running import RunContext
 from wps_run.text import Label
 
@@ -282,7 +279,7 @@ def command(**values: Any) -> int:
     def read_live(plans: Sequence[Plan]) -> Sequence[LiveGroups]:
         if journal.resume:
             return recorded_live(read_rows(Path(journal.resume)), plans)
-        _require_in_time(plans)
+        planning.require_in_time(plans, _LATER)
         return _live_groups(args, plans, simulation, approved)
 
     default_hub = planning.LOCAL_HUB if args.local else ""
@@ -413,19 +410,7 @@ def _arguments_of(
     return overrides, paths
 
 
-def _require_in_time(plans: Sequence[Plan]) -> None:
-    """Refuse to begin a run after the moment of `notAfter`.
-
-    Raises:
-        UsageError: It has passed.
-    """
-    for plan in plans:
-        if planning.has_expired(plan.options.not_after):
-            moment = format_moment(datetime.fromtimestamp(plan.options.not_after or 0, UTC))
-            raise UsageError(
-                f"nothing was sent; the moment of `notAfter` has passed ({moment}, "
-                f"{plan.playbook.document.file}); give a later one with --not-after"
-            )
+_LATER = "give a later one with --not-after"
 
 
 def _process_count(
@@ -548,7 +533,7 @@ def _service_context(
         run = replace(run, pace=f"{journal.processes} processes, each {run.pace}")
     in_place = _in_place(args, plans, resumption) if args.only_changes else b""
     if not journal.resume:
-        _require_in_time(plans)
+        planning.require_in_time(plans, _LATER)
     recorder = output.open_recorder(journal, run, plans, hosts)
     recorder = replace(recorder, in_place=in_place)
     processes = None
@@ -577,7 +562,7 @@ def _local_context(
         run = planning.run_info(plans, Destination.LOCAL, (local.endpoint.host,))
         # The port of the emulator differs each time, which makes no other run of it.
         if not journal.resume:
-            _require_in_time(plans)
+            planning.require_in_time(plans, _LATER)
         recorder = output.open_recorder(journal, run, plans, ["LOCAL" for _ in plans])
         if args.only_changes:
             in_place = await reading.find_in_place(

@@ -140,7 +140,7 @@ def _describe(path: Path, run: RecentRun | str) -> str:
     return "\n".join(lines)
 
 
-def _counts(counts: Mapping[Status, int]) -> str:
+def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in Status)
 
 

@@ -14,12 +14,12 @@ from wps_run.cli.inputs import (
 )
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import HubAccess, hub_access, hub_options
-from wps_run.cli.report_files import write_whole
 from wps_run.cli.service import open_reader
 from wps_run.cli.terminal import show_message, use_utf8_stdout
 from wps_run.emulator.seed import CLIENT_LIMIT, NAME_LIMIT, SeedClient, seed_text
 from wps_run.problems import UsageError
 from wps_run.report.values import value_text
+from wps_run.report_files import write_whole
 from wps_run.state.reader import ReadError, StateReader
 from wps_run.text import Label, has_surrogate
 

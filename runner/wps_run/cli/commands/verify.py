@@ -18,13 +18,14 @@ from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import hub_options, overrides_from, tag_options
 from wps_run.cli.plans import make_first_plans
 from wps_run.cli.progress import ProgressMode
-from wps_run.cli.report_files import report_option, report_paths
+from wps_run.cli.report_files import report_option
 from wps_run.cli.run_output import RunOutput
 from wps_run.cli.service import ServiceAccess
 from wps_run.execution.run_info import Destination
 from wps_run.journaling import JournalOptions
 from wps_run.problems import UsageError
 from wps_run.report.formats import OUTPUT_FORMATS, help_of
+from wps_run.report_files import report_paths
 from wps_run.running import RunContext
 
 

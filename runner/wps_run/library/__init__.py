@@ -1,0 +1,1 @@
+"""`Runner`: run actions and playbooks from Python."""
