@@ -146,6 +146,21 @@ EVENT = Limit(
     "bytes",
     "the service sends no larger message",
 )
+EVENT_HEADER = Limit(
+    "a header of an event that `wps-run listen` receives",
+    64 * 1024,
+    "bytes",
+    "keep less in the state of a connection",
+)
+EVENT_ANSWER = Limit(
+    "the answer of an event handler to the emulator",
+    1 * MIB,
+    "bytes",
+    "no client may receive a larger message",
+)
+EVENT_HANDLER_URL = Limit(
+    "the URL of an event handler of the emulator", 4096, "characters", "use a shorter one"
+)
 JOURNAL_LINE = Limit(
     "a line of a journal, or of an approved plan", 16 * MIB, "bytes", "is it a journal?"
 )

@@ -33,6 +33,7 @@ from wps_run.cli.membership_server import (
 from wps_run.cli.options import overrides_from, port_option, settings_options
 from wps_run.cli.terminal import interrupting_signals, show_message
 from wps_run.connect.endpoint import Endpoint
+from wps_run.input_limits import EVENT_HEADER
 from wps_run.listening import (
     Membership,
     Unknown,
@@ -53,7 +54,11 @@ _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 _REQUEST_SECONDS = 10.0
 """How long the service may take to send one request."""
 
-_SERVER_SETTINGS = {"access_log": None, "auto_decompress": False, "max_field_size": 64 * 1024}
+_SERVER_SETTINGS = {
+    "access_log": None,
+    "auto_decompress": False,
+    "max_field_size": EVENT_HEADER.value,
+}
 """A header may hold a connection's state. Bodies are not read, so they stay as they are."""
 
 

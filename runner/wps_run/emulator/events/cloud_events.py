@@ -20,9 +20,6 @@ from wps_run.emulator.json_text import JsonTextError, parse_json
 from wps_run.emulator.names import MetadataError, is_group_name, is_id, read_metadata
 from wps_run.emulator.protobuf_wire import ANY, WireError
 
-ANSWER_LIMIT = 1024 * 1024
-"""The most bytes of an answer: no client may receive a larger message."""
-
 USER_EVENT = "userEvent"
 """The operation of user events, whatever their names, in faults and in the request log."""
 

@@ -11,13 +11,13 @@ from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
 from wps_run.emulator.names import hub_key, is_event_name, is_hub_name
+from wps_run.input_limits import EVENT_HANDLER_URL
 from wps_run.problems import did_you_mean
 from wps_run.text import replace_invisible
 
 SYSTEM_EVENTS = ("connect", "connected", "disconnected")
 
 _PLACEHOLDER = re.compile(r"\{(hub|event)\}", re.IGNORECASE)
-_URL_LIMIT = 4096
 _ALL, _NONE = "*", "none"
 
 
@@ -135,7 +135,12 @@ def _parse_handler(
 
 def _check_url(url: str, hosts: frozenset[str]) -> None:
     shown = display_url(url)
-    if len(url) > _URL_LIMIT or not url.isascii() or not url.isprintable() or " " in url:
+    if (
+        len(url) > EVENT_HANDLER_URL.value
+        or not url.isascii()
+        or not url.isprintable()
+        or " " in url
+    ):
         raise EventHandlerError(
             f"the URL `{shown}` is too long or has blanks or characters that are not ASCII; "
             "write these as percent escapes"

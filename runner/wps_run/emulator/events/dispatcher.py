@@ -21,7 +21,6 @@ from yarl import URL
 from wps_run.emulator.connections import WarningLimiter
 from wps_run.emulator.effects import DataType, Deliver, Effect, Message
 from wps_run.emulator.events.cloud_events import (
-    ANSWER_LIMIT,
     AnswerError,
     ConnectAnswer,
     Event,
@@ -47,6 +46,7 @@ from wps_run.emulator.faults import (
     InjectedFault,
 )
 from wps_run.emulator.request_log import ClientEvent, EventKind
+from wps_run.input_limits import EVENT_ANSWER
 
 _LOG = logging.getLogger("wps_run.emulator")
 
@@ -444,9 +444,9 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > ANSWER_LIMIT:
+        if len(body) > EVENT_ANSWER.value:
             response.close()
-            raise EventFailedError(f"the answer has more than {ANSWER_LIMIT} bytes")
+            raise EventFailedError(f"the answer {EVENT_ANSWER.error}")
     return bytes(body)
 
 
