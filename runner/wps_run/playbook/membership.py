@@ -38,7 +38,7 @@ class MembershipIndex:
 
     @property
     def group_count(self) -> int:
-        """The number of groups, also of those that list nobody."""
+        """The number of groups that list somebody."""
         return len(self._groups)
 
     def add_steps(
