@@ -87,7 +87,7 @@ PHRASES: dict[str, list[str]] = {
         f"It lists at most {rows.MAX_RESULTS:,} actions",
     ],
     "reference/journal.md": [
-        f"The last {MOST_JOURNALS} journals are kept",
+        f"The last {MOST_JOURNALS} journals remain",
         f"Results are synced within {SYNC_SECONDS * 1000:.0f} ms",
     ],
     "explanation/ordering.md": [f"the latest {plan.MAX_KEYS:,} users, groups and connections"],
