@@ -39,7 +39,7 @@ _DATA = {DATA_LIMIT // 4}
 _SUMMARIES = {
     DATA.name: (
         "The message: text, bytes (sent as `binary`), or another value, which is sent as JSON. "
-        "At most 1 MiB. Kept as the text or the bytes that are sent."
+        "At most 1 MiB. The attribute is the text or the bytes that are sent."
     ),
     DATA_TYPE.name: (
         "How the data is sent and received; follows from `data` when left out. `text`: Plain "
