@@ -23,7 +23,7 @@ class SendToAll(TypedAction, frozen=True, kw_only=True):
 
     Args:
         data: The message: text, bytes (sent as `binary`), or another value, which is sent as JSON.
-            At most 1 MiB. Kept as the text or the bytes that are sent.
+            At most 1 MiB. The attribute is the text or the bytes that are sent.
         data_type: How the data is sent and received; follows from `data` when left out. `text`:
             Plain text, or UTF-8 in bytes. `json`: JSON in a text, or another value. `binary`:
             Bytes, or base64 in a text.
@@ -75,7 +75,7 @@ class SendToGroup(TypedAction, frozen=True, kw_only=True):
     Args:
         group: The group's name. Case-sensitive. At most 1,024 UTF-16 units.
         data: The message: text, bytes (sent as `binary`), or another value, which is sent as JSON.
-            At most 1 MiB. Kept as the text or the bytes that are sent.
+            At most 1 MiB. The attribute is the text or the bytes that are sent.
         data_type: How the data is sent and received; follows from `data` when left out. `text`:
             Plain text, or UTF-8 in bytes. `json`: JSON in a text, or another value. `binary`:
             Bytes, or base64 in a text.
@@ -135,7 +135,7 @@ class SendToUser(TypedAction, frozen=True, kw_only=True):
     Args:
         user_id: The user's ID. Case-sensitive; stands for all connections of the user.
         data: The message: text, bytes (sent as `binary`), or another value, which is sent as JSON.
-            At most 1 MiB. Kept as the text or the bytes that are sent.
+            At most 1 MiB. The attribute is the text or the bytes that are sent.
         data_type: How the data is sent and received; follows from `data` when left out. `text`:
             Plain text, or UTF-8 in bytes. `json`: JSON in a text, or another value. `binary`:
             Bytes, or base64 in a text.
@@ -191,7 +191,7 @@ class SendToConnection(TypedAction, frozen=True, kw_only=True):
     Args:
         connection_id: The ID of one client connection, as the service assigned it.
         data: The message: text, bytes (sent as `binary`), or another value, which is sent as JSON.
-            At most 1 MiB. Kept as the text or the bytes that are sent.
+            At most 1 MiB. The attribute is the text or the bytes that are sent.
         data_type: How the data is sent and received; follows from `data` when left out. `text`:
             Plain text, or UTF-8 in bytes. `json`: JSON in a text, or another value. `binary`:
             Bytes, or base64 in a text.

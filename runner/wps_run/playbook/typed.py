@@ -26,8 +26,8 @@ DataType: TypeAlias = Literal["text", "json", "binary"]
 """How a message is sent and received."""
 
 TEXT = cast("DataType", str(b"text", "ascii"))
-"""The default of `data_type`: equal to "text", but not the same object. So an action that is made
-without it can be told from one that is made with it, and take its type from `data`."""
+"""The default of `data_type`: equal to "text", but not the same object, so that it is known whether
+an action was made without it and takes its type from `data`."""
 
 _SHOWN = 60
 """The longest argument in the `repr` of an action, in characters."""
