@@ -8,31 +8,21 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import click
 from click.core import ParameterSource
 
 from wps_run import planning, reading, running
-from wps_run.approval import ApprovedPlan
 from wps_run.cli.configuration import (
     FILE,
-    configured,
-    load_configuration,
     override_option,
-    with_configuration,
 )
 from wps_run.cli.confirmation import confirm
 from wps_run.cli.errors import NOTHING_SENT, report_error
 from wps_run.cli.inputs import read_inputs
 from wps_run.cli.journals import (
     kept_options,
-    recorded_configuration,
-    recorded_paths,
-    require_stdin,
-    resume_command,
-    resumed_overrides,
 )
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import (
@@ -41,22 +31,17 @@ from wps_run.cli.options import (
     ca_bundle_option,
     configured_options,
     gateway_options,
-    given_command,
-    given_options,
-    map_files,
     overrides_from,
     plan_command,
     rehearsal_arguments,
     rehearsal_options,
-    reused_values,
     run_options,
     settings_options,
-    without_selection,
 )
-from wps_run.cli.plan_files import approved_arguments, require_approved
 from wps_run.cli.plans import make_plans
 from wps_run.cli.progress import Progress, ProgressMode, ProgressTracker, choose_mode
 from wps_run.cli.report_files import report_option
+from wps_run.cli.run_basis import basis_of
 from wps_run.cli.run_output import RunOutput
 from wps_run.cli.service import ServiceAccess, show_wait
 from wps_run.cli.terminal import interrupting_signals, show_message
@@ -64,14 +49,11 @@ from wps_run.execution.result import SkipReason
 from wps_run.execution.run_info import Destination
 from wps_run.execution.stop import Stop
 from wps_run.execution.summary import Summary
-from wps_run.journal.format import KeptOptions
 from wps_run.journal.reader import History
 from wps_run.journal.resume import Resumption
-from wps_run.journal.rows_file import read_rows
 from wps_run.journal.store import MOST_JOURNALS
-from wps_run.journal.writer import read_journal
-from wps_run.journaling import JournalOptions, recorded_live, resumption_of
-from wps_run.planning import Plan, RunOverrides
+from wps_run.journaling import JournalOptions, resumption_of
+from wps_run.planning import Plan
 from wps_run.playbook.live import LiveGroups
 from wps_run.playbook.options import CONFIRM, CONNECTION, PROCESSES, YES, Confirmation
 from wps_run.problems import PlaybookError, UsageError, is_out_of_files
@@ -155,7 +137,7 @@ def _point_to_plan(context: click.Context, _: click.Parameter, value: object) ->
     if value and not context.resilient_parsing:
         raise UsageError(
             "--dry-run and --check are a command of their own, which sends nothing: "
-            + plan_command(context, _plan())
+            + plan_command(context, _planning_command())
         )
 
 
@@ -255,11 +237,9 @@ def command(**values: Any) -> int:
     context = click.get_current_context()
     args = RunArguments.of(values)
     journal = args.journal_options()
-    history = read_journal(Path(journal.resume)) if journal.resume else None
-    approved = _approved_plan(args, journal)
-    recorded = _recorded_options(history, approved)
-    given = _given_options(recorded, journal, history)
-    values = _in_force(values, given, recorded or {}, journal, history=history, approved=approved)
+    basis = basis_of(journal, args.plan_file, _planning_command)
+    given = basis.given_options()
+    values = basis.values(values, given)
     args = RunArguments.of(values)
     simulation = rehearsal_arguments(
         args.faults, args.fault_seed, args.absent, args.seed, local=args.local
@@ -268,31 +248,29 @@ def command(**values: Any) -> int:
     context.with_resource(
         logging_to_stderr(args.log_level, verbose=args.verbose, secrets=overrides.secrets)
     )
-    overrides, paths = _arguments_of(args.playbooks, overrides, journal, history, approved)
+    overrides, paths = basis.arguments(overrides, args.playbooks)
     needed = filter(None, (*paths, args.journal, args.resume, args.seed, args.plan_file))
     reports = report_paths(args.reports, needed)
     playbooks = read_inputs(paths)
     assigned = [name for name, _ in values["assignments"]]
-    kept = kept_options(given, recorded or {}, overrides, assigned, playbooks)
+    kept = kept_options(given, basis.recorded or {}, overrides, assigned, playbooks)
     journal = replace(journal, kept={**configured_options(values), **kept})
 
     def read_live(plans: Sequence[Plan]) -> Sequence[LiveGroups]:
-        if journal.resume:
-            return recorded_live(read_rows(Path(journal.resume)), plans)
-        planning.require_in_time(plans, _LATER)
-        return _live_groups(args, plans, simulation, approved)
+        if (recorded := basis.live(plans, local=args.local, seeded=args.seed is not None)) is None:
+            planning.require_in_time(plans, _LATER)
+            return _live_groups(args, plans, simulation)
+        return recorded
 
     default_hub = planning.LOCAL_HUB if args.local else ""
     plans = make_plans(playbooks, overrides, assigned, default_hub=default_hub, read_live=read_live)
-    if approved:
-        access = None if args.local else args.access
-        require_approved(approved, plans, access, kept, _plan())
+    basis.require_same(plans, None if args.local else args.access, kept)
     if args.local:
         _warn_of_missing_people(args, plans, simulation["seed"])
     plans, warning = running.fit_open_files(plans, ends=2 if args.local else 1)
     if warning:
         show_message(Label.WARNING, warning)
-    journal = replace(journal, processes=_process_count(context, args, plans, history))
+    journal = replace(journal, processes=_process_count(context, args, plans, basis.history))
     output = RunOutput(args.output, reports, os.environ, quiet=args.quiet, verbose=args.verbose)
     progress = choose_mode(sys.stderr, os.environ, wanted=not (args.quiet or args.no_progress))
     gc.freeze()  # what exists now stays to the end, so the collector need not look at it again
@@ -304,110 +282,17 @@ def command(**values: Any) -> int:
             plans,
             output,
             journal,
-            resumption_of(history, plans, journal) if history else None,
+            resumption_of(basis.history, plans, journal) if basis.history else None,
         )
     )
     return asyncio.run(run_and_report(plans, output, progress, open_context))
 
 
-def _approved_plan(args: RunArguments, journal: JournalOptions) -> ApprovedPlan | None:
-    """Read the plan of `--plan`. A journal that is resumed has what its run took from it.
-
-    Raises:
-        ApprovalError: It cannot be read.
-    """
-    if args.plan_file is None or journal.resume:
-        return None
-    return ApprovedPlan.read(args.plan_file)
-
-
-def _recorded_options(history: History | None, approved: ApprovedPlan | None) -> KeptOptions | None:
-    """Return the options in the journal or the plan of a run; None if it has neither."""
-    if approved:
-        return map_files(_plan(), approved.header.options, approved.path_of)
-    return (history.options or {}) if history else None
-
-
-def _given_options(
-    recorded: KeptOptions | None, journal: JournalOptions, history: History | None
-) -> KeptOptions:
-    """Return the options of the command line; a resumed run keeps its selection.
-
-    Raises:
-        UsageError: The command line selects other actions than the run that is resumed.
-    """
-    context = click.get_current_context()
-    given = given_options(context, recorded)
-    if not history or not journal.resume:
-        return given
-    return without_selection(
-        context,
-        given,
-        journal.resume,
-        history.run.selection,
-        recorded or {},
-        is_restarted=journal.resume_if_exists,
-    )
-
-
-def _plan() -> click.Command:
+def _planning_command() -> click.Command:
+    """Return the command that makes plans."""
     from wps_run.cli.commands.plan import command  # noqa: PLC0415 -- rarely needed
 
     return command
-
-
-def _in_force(
-    values: Mapping[str, Any],
-    given: KeptOptions,
-    recorded: KeptOptions,
-    journal: JournalOptions,
-    *,
-    history: History | None,
-    approved: ApprovedPlan | None,
-) -> dict[str, Any]:
-    """Return the values of the command line, with those that are recorded and those of a file.
-
-    Raises:
-        JournalError, UsageError: An option cannot be used again.
-        PlaybookError: The configuration file is wrong, or no longer has the environment.
-    """
-    context = click.get_current_context()
-    if history and journal.resume:
-        reused = reused_values(context, recorded, given, journal.resume)
-        configuration = recorded_configuration(history, {**values, **reused}, journal.resume)
-    elif approved:
-        reused = reused_values(context, recorded, given, approved.path, _plan())
-        named = {**values, **reused}
-        folder = approved.path_of(approved.header.folder)
-        configuration = load_configuration(named["config"], named["env"], folder)
-    else:
-        return configured(values)
-    return {**with_configuration(values, configuration), **reused}
-
-
-def _arguments_of(
-    paths: tuple[str, ...],
-    overrides: RunOverrides,
-    journal: JournalOptions,
-    history: History | None,
-    approved: ApprovedPlan | None,
-) -> tuple[RunOverrides, tuple[str, ...]]:
-    """Return the overrides and the playbooks of a run, with those of its journal or its plan.
-
-    Raises:
-        UsageError: They are of another shard, or something must be given again.
-    """
-    if history and journal.resume:
-        overrides = resumed_overrides(history, overrides, journal.resume)
-        if not paths:
-            paths = recorded_paths(history)
-            options = history.options or {}
-            again = resume_command(Path(journal.resume), history.run, paths, options)
-            require_stdin(paths, journal.resume, again)
-    elif approved:
-        command_line = given_command(click.get_current_context())
-        overrides, paths = approved_arguments(approved, overrides, paths, command_line)
-    return overrides, paths
 
 
 _LATER = "give a later one with --not-after"
@@ -437,10 +322,7 @@ def _process_count(
 
 
 def _live_groups(
-    args: RunArguments,
-    plans: Sequence[Plan],
-    simulation: RehearsalArguments,
-    approved: ApprovedPlan | None,
+    args: RunArguments, plans: Sequence[Plan], simulation: RehearsalArguments
 ) -> Sequence[LiveGroups]:
     """Return the live groups of the plans as they are now; in a rehearsal, as they are simulated.
 
@@ -450,8 +332,6 @@ def _live_groups(
     """
     if args.local:
         if simulation["seed"] is None:
-            if approved and approved.header.live:
-                return recorded_live(approved.groups, plans)
             _warn_of_no_people(plans)
         absent = simulation["absent"]
         return reading.simulated_live(plans, seed=simulation["seed"], absent=absent)
