@@ -12,8 +12,8 @@ from wps_run.actions.names import hub_error, name_error, slash_error
     [
         ("", "is empty"),
         (" \t", "is blank"),
-        (".", "HTTP stacks remove"),
-        ("..", "HTTP stacks remove"),
+        (".", "HTTP libraries remove"),
+        ("..", "HTTP libraries remove"),
         ("a\nb", "U+000A"),
         ("a\x7fb", "U+007F"),
         ("a\x85b", "U+0085"),

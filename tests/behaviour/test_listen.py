@@ -113,7 +113,7 @@ def test_a_changed_file_is_read_again_and_a_wrong_one_changes_nothing(
 
     (tmp_path / "rooms.yaml").write_text(PLAYBOOK.replace("users", "user"))
     assert "rooms.yaml:1:28: error: `user` is not a key" in running.next_message("error")
-    assert "the answers stay as they were" in running.next_message("warning")
+    assert "the responses stay as they were" in running.next_message("warning")
     assert running.connect("eve") == (200, RED)
     assert running.health()["status"] == "stale"
 

@@ -347,7 +347,7 @@ def test_pause_by_retry_after_is_shown(
     terminal = at_terminal("p.yaml", "--no-journal", columns=120, **service.setting)
 
     assert terminal.until("waiting (30|29|28) s  as the service requested")
-    assert terminal.until("waiting 30 s before the next request: the answer was 429 Too Many")
+    assert terminal.until("waiting 30 s before the next request: the response was 429 Too Many")
     terminal.process.send_signal(signal.SIGINT)
 
     assert terminal.finish() == 130
@@ -371,7 +371,7 @@ def test_pause_by_retry_after_is_reported_at_once_without_a_terminal(
         _, rest = process.communicate(timeout=20)
 
     assert re.fullmatch(
-        "note: waiting 1 h before the next request: the answer was 503 Service Unavailable "
+        "note: waiting 1 h before the next request: the response was 503 Service Unavailable "
         "with a Retry-After of 1 h or more, which is limited to 1 h\n",
         line,
     )

@@ -62,7 +62,7 @@ def ten() -> list[Result]:
     throttled = (Attempt(4.0, 429, "TooManyRequests", 60.0), Attempt(70.0, 503, None, 30.0))
     results[2] = replace(results[2], duration_ms=110.0, attempts=3, tries=throttled)
     results[4] = replace(results[4], status=Status.FAILED, http_status=404, error=MISSING)
-    unsure = ActionError("timeout", "no answer within 30 s")
+    unsure = ActionError("timeout", "no response within 30 s")
     results[5] = replace(results[5], status=Status.UNKNOWN, http_status=None, error=unsure)
     skipped = {"started_ms": None, "duration_ms": 0.0, "attempts": 0, "http_status": None}
     stopped = ActionError("stopped", "an action before it failed")

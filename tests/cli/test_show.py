@@ -208,7 +208,7 @@ def test_group_that_actions_use_in_place_of_one_with_a_slash(
         (("permission", "c1", "x", "y", "z"), "answers for one group only"),
         (("group", "a/b"), "`wps-run show group a%2Fb` asks for the name"),
         (("user", "x", "a b/c"), "`wps-run show user 'a b%2Fc'`"),
-        (("connection", ".."), "HTTP stacks remove"),
+        (("connection", ".."), "HTTP libraries remove"),
         (("group", ""), "is empty"),
         (("group", "x" * 1025), "at most 1024"),
         (("user", "a\x1b[2Jb"), "`a\\u001b[2Jb` has a control character"),

@@ -320,7 +320,7 @@ async def test_an_answer_that_never_comes_may_have_been_sent(server: Any) -> Non
         outcome, _ = await client.send(SEND, timeout=0.2, request_id="b")
     silence.set()
 
-    assert outcome == NoReply(sent=True, code="timeout", message="no answer came in time")
+    assert outcome == NoReply(sent=True, code="timeout", message="no response came in time")
     assert [request.body for request in server.requests] == [b"", SEND.body]
 
 
@@ -549,7 +549,7 @@ AZURE = Endpoint("https://a.example", "k" * 44)
 @pytest.mark.parametrize(
     ("answer", "code", "message"),
     [
-        (b"HTTP/1.1 407 X\r\nProxy-Authenticate: Basic realm=x\r\n\r\n", "proxy-auth", "asks for"),
+        (b"HTTP/1.1 407 X\r\nProxy-Authenticate: Basic realm=x\r\n\r\n", "proxy-auth", "requires"),
         (b"HTTP/1.1 407 X\r\nProxy-Authenticate: NTLM\r\n\r\n", "proxy-auth", "than Basic"),
         (b"HTTP/1.1 403 Forbidden\r\n\r\n", "proxy-denied", "refused to connect"),
         (b"HTTP/1.1 405 No\r\n\r\n", "proxy-denied", "refused to connect"),
@@ -557,7 +557,7 @@ AZURE = Endpoint("https://a.example", "k" * 44)
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "proxy", "(status 502)"),
         (b"HTTP/1.1 503 No\r\nContent-Length: 3\r\n\r\nabc", "proxy", "(status 503)"),
         (b"HTTP/1.1 504 Late\r\n\r\n", "proxy", "could not connect to the service"),
-        (b"SSH-2.0-x\r\n\r\n", "proxy", "did not answer as a proxy"),
+        (b"SSH-2.0-x\r\n\r\n", "proxy", "did not respond as a proxy"),
         (b"", "proxy", "closed the connection"),
         (b"HTTP/1.1 200 OK\r\n\r\n", "proxy", "closed the connection"),
         (b"HTTP/1.1 200 OK\r\n\r\nsign in first", "proxy", "closed the connection"),
@@ -747,7 +747,7 @@ async def test_a_cancelled_send_leaves_no_connection_behind(server: Any) -> None
 def test_an_unheard_of_failure_counts_as_maybe_sent() -> None:
     """When in doubt, it may have happened."""
     assert no_reply_from(aiohttp.ClientError("Bearer x")) == NoReply(
-        sent=True, code="disconnected", message="the connection broke before an answer"
+        sent=True, code="disconnected", message="the connection broke before a response"
     )
 
 

@@ -46,7 +46,7 @@ async def test_what_was_not_answered_says_why(caplog: pytest.LogCaptureFixture) 
         taken.bind(("127.0.0.1", 0))
         await send(Endpoint(f"http://127.0.0.1:{taken.getsockname()[1]}", "k" * 44))
 
-    assert lines(caplog)[1].startswith(f"< no answer POST {TARGET} in ")
+    assert lines(caplog)[1].startswith(f"< no response POST {TARGET} in ")
     assert ": connect: the service could not be reached (" in lines(caplog)[1]
 
 

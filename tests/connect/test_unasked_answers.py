@@ -184,7 +184,7 @@ async def test_answer_before_the_request_means_that_nothing_was_sent(greeting: b
     assert outcome == NoReply(
         sent=False,
         code="connect",
-        message="the connection was closed, or brought an answer, before the request was sent",
+        message="the connection was closed, or a response arrived, before the request was sent",
     )
 
 
@@ -192,7 +192,7 @@ async def test_answer_before_the_request_means_that_nothing_was_sent(greeting: b
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (ACCEPTED, "an answer came before the whole request was sent"),
+        (ACCEPTED, "a response came before the whole request was sent"),
         (b"HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n", Reply(413)),
     ],
 )

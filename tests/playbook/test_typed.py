@@ -120,8 +120,8 @@ def test_actions_are_immutable_and_can_be_copied_and_pickled() -> None:
         (
             lambda: AddUserToGroup(user_id="..", group="red"),
             (
-                "addUserToGroup: `userId` is `..`, which HTTP stacks remove; the request would go "
-                "elsewhere"
+                "addUserToGroup: `userId` is `..`, which HTTP libraries remove; the request would "
+                "have another target"
             ),
         ),
         (

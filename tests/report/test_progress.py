@@ -225,13 +225,13 @@ def test_rates_have_about_three_digits(rate: float, text: str) -> None:
             Wait(30.0, Reply(429, retry_after=30.0), of_run=True),
             (
                 "waiting 30 s before the next request: "
-                "the answer was 429 Too Many Requests with a Retry-After of 30 s"
+                "the response was 429 Too Many Requests with a Retry-After of 30 s"
             ),
         ),
         (
             Wait(3600.2, Reply(503, retry_after=MAX_RETRY_AFTER), of_run=True),
             (
-                "waiting 1 h before the next request: the answer was 503 Service Unavailable "
+                "waiting 1 h before the next request: the response was 503 Service Unavailable "
                 "with a Retry-After of 1 h or more, which is limited to 1 h"
             ),
         ),
@@ -239,12 +239,12 @@ def test_rates_have_about_three_digits(rate: float, text: str) -> None:
             Wait(12.0, Reply(500, retry_after=11.0), of_run=False),
             (
                 "waiting 12 s before another attempt of an action: "
-                "the answer was 500 Internal Server Error with a Retry-After of 11 s"
+                "the response was 500 Internal Server Error with a Retry-After of 11 s"
             ),
         ),
         (
             Wait(4.5, Reply(503), of_run=True),
-            "waiting 5 s before the next request: the answer was 503 Service Unavailable",
+            "waiting 5 s before the next request: the response was 503 Service Unavailable",
         ),
     ],
 )

@@ -291,8 +291,8 @@ async def test_halves_of_surrogate_pairs_are_kept(
         (answer(b"", "503 Service Unavailable"), "503"),
         (answer(b"", "429 Too Many Requests"), "too many requests"),
         (b"HTTP/1.1 999 X\r\n\r\n", "999"),
-        (b"garbage\r\n\r\n", "the answer was not HTTP"),
-        (b"", "the connection broke before an answer"),
+        (b"garbage\r\n\r\n", "the response is not HTTP"),
+        (b"", "the connection broke before a response"),
     ],
 )
 async def test_only_the_service_says_that_something_is_missing(

@@ -57,12 +57,14 @@ def name_error(name: str, limit: int | None) -> str | None:
     if not name.strip():
         return "is empty" if not name else "is blank"
     if name in {".", ".."}:
-        return f"is `{name}`, which HTTP stacks remove; the request would go elsewhere"
+        return f"is `{name}`, which HTTP libraries remove; the request would have another target"
     for character in name:
         if unicodedata.category(character) == "Cc":
             return f"has a control character (U+{ord(character):04X})"
         if unicodedata.category(character) == "Cs":
-            return f"has half of a surrogate pair (U+{ord(character):04X}), which is no character"
+            return (
+                f"has half of a surrogate pair (U+{ord(character):04X}), which is not a character"
+            )
     units = len(name) + sum(character > "\uffff" for character in name)
     if limit is not None and units > limit:
         return f"is {units} UTF-16 units long, at most {limit} are allowed"

@@ -51,7 +51,9 @@ def encode_message(data: object, data_type: str) -> bytes:
     try:
         return data.encode()
     except UnicodeEncodeError:
-        raise ValueError("`data` holds half of a surrogate pair, which is no character") from None
+        raise ValueError(
+            "`data` holds half of a surrogate pair, which is not a character"
+        ) from None
 
 
 def compact_json(value: object) -> str:
@@ -133,7 +135,7 @@ _OTHER_LANGUAGE = re.compile(
 _REMEDIES = {
     "python": "this is how Python shows a value, write it with `json.dumps`",
     "quote": "JSON has only straight double quotes; from Python, write it with `json.dumps`",
-    "undefined": "JavaScript wrote `undefined`, which JSON has not: there was no value",
+    "undefined": "JavaScript wrote `undefined`, which JSON does not have: there was no value",
     "object": "JavaScript shows an object so, write it with `JSON.stringify`",
 }
 

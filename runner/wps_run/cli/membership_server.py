@@ -113,7 +113,7 @@ class MembershipLoader:
             members = await self.load()
         except Exception as error:  # noqa: BLE001 -- whatever it is, what was loaded is right
             report_error(error)
-            show_message(Label.WARNING, "nothing was reloaded; the answers stay as they were")
+            show_message(Label.WARNING, "nothing was reloaded; the responses stay as they were")
             self.failed_reloads, self.is_stale = self.failed_reloads + 1, True
             return
         self.reloads, self.is_stale = self.reloads + 1, False

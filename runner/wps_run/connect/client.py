@@ -393,25 +393,25 @@ _FAILURES = (
         NothingSentError,
         sent=False,
         code="connect",
-        message="the connection was closed, or brought an answer, before the request was sent",
-        of_proxy="the proxy {} closed the connection, or did not answer as a proxy; "
+        message="the connection was closed, or a response arrived, before the request was sent",
+        of_proxy="the proxy {} closed the connection, or did not respond as a proxy; "
         "nothing was sent",
     ),
-    _Failure(TimeoutError, sent=True, code="timeout", message="no answer came in time"),
+    _Failure(TimeoutError, sent=True, code="timeout", message="no response came in time"),
     _Failure(
         aiohttp.ClientResponseError,
         sent=True,
         code="disconnected",
-        message="the answer was not HTTP",
+        message="the response is not HTTP",
     ),
     _Failure(
         EarlyReplyError,
         sent=True,
         code="disconnected",
-        message="an answer came before the whole request was sent",
+        message="a response came before the whole request was sent",
     ),
     _Failure(
-        Exception, sent=True, code="disconnected", message="the connection broke before an answer"
+        Exception, sent=True, code="disconnected", message="the connection broke before a response"
     ),
 )
 """The first match applies."""
@@ -455,10 +455,10 @@ def _refusal_of(proxy: Proxy, error: aiohttp.ClientHttpProxyError) -> NoReply:
     status = error.status
     code: NoReplyCode
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        code, fault = "proxy-auth", "asks for a user and a password"
+        code, fault = "proxy-auth", "requires a user and a password"
         offers = error.headers.getall("Proxy-Authenticate", ()) if error.headers else ()
         if offers and not any("basic" in offer.lower() for offer in offers):
-            fault = "asks for another login than Basic, which wps-run does not have"
+            fault = "requires another authentication than Basic, which wps-run does not have"
         elif proxy.headers:
             fault = "refuses the user and the password"
     elif status in {408, 429} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -56,7 +56,7 @@ class RequestLogger:
     def log_failure(self, failure: NoReply) -> None:
         reason = f"{failure.code}: {failure.message}"
         LOG.info(
-            "< no answer %s in %s (%s): %s", self._target, self._duration, self._attempt, reason
+            "< no response %s in %s (%s): %s", self._target, self._duration, self._attempt, reason
         )
 
     @property

@@ -157,7 +157,7 @@ def _parse_string(token: str, start: int, end: int, builder: DocumentBuilder) ->
         return token[1:-1]
     value: str = json.loads(token)
     if has_surrogate(value):
-        message = "the text has half of a surrogate pair, which is no character"
+        message = "the text has half of a surrogate pair, which is not a character"
         builder.add_problem(message, "surrogate", start, end)
         return _SURROGATE.sub("\ufffd", value)
     return value

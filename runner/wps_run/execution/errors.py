@@ -14,8 +14,8 @@ _NO_USER = (
     "connection of a user in the group, put it into the client token's `webpubsub.group`"
 )
 _NO_CONNECTION = (
-    "this connection is gone; a client that reconnects gets a new connection ID, so name the "
-    "user, or take a fresh ID"
+    "this connection is closed; a client that reconnects gets a new connection ID, so name the "
+    "user, or use its current ID"
 )
 
 _STATUS_HINTS = MappingProxyType(
@@ -24,13 +24,13 @@ _STATUS_HINTS = MappingProxyType(
         401: "the token was refused: check the access key (was it rotated or disabled?), this "
         "machine's clock, and that the endpoint is the service's own, since the token names it",
         403: "the key is known but not allowed: check the service's network access control",
-        407: "a proxy between you and the service asks for a user and a password: set them in "
+        407: "a proxy between you and the service requires a user and a password: set them in "
         "`HTTPS_PROXY`",
         408: "the service waited too long for the request; try a lower `concurrency`",
         413: "the message is too large: the service takes at most 1 MiB",
         415: "the service does not take this content type; check `dataType`",
         429: "the service gets too many requests: set `rate`, lower `concurrency`, or add units",
-        511: "something between you and the service answered: this network asks for a login",
+        511: "something between you and the service answered: this network requires a login",
     }
 )
 _READ_HINTS: Mapping[int, str] = MappingProxyType(
@@ -187,7 +187,7 @@ def _reply_message(action: RestOperation, reply: Reply) -> str:
         return reply.message or f"{source} answered {status_text(reply.status)}"
     page = f" with a page ({reply.message or 'without text'})" if reply.is_page else ""
     expected = " or ".join(map(str, action.success))
-    answer = f"the answer was {status_text(reply.status)}{page}"
+    answer = f"the response was {status_text(reply.status)}{page}"
     purpose = "confirms this action" if isinstance(action, Action) else "answers a read"
     return f"{answer}; the service {purpose} with {expected}"
 

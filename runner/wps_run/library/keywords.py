@@ -58,7 +58,7 @@ class PlanKeywords(OptionKeywords, total=False):
 
     Attributes:
         variables: Values for `${name}`, which override those of playbooks.
-        allow_env: Names of secrets that `${env.NAME}` may read all the same.
+        allow_env: Names of secrets that `${env.NAME}` may read nevertheless.
         shard: The part of the plan to run, as `K/N`.
         tags, skip_tags, only, start_at: Select a part of the plan, as the options of the command
             line do.
@@ -307,7 +307,7 @@ def kept_options(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def recorded_options(kept: Mapping[str, object]) -> dict[str, Any]:
-    """Return what `kept_options`, or the command line, kept of options, as a playbook has it."""
+    """Return what the command line, or `kept_options`, has of options, as a playbook has it."""
     options: dict[str, Any] = {}
     for (*groups, key), option in OPTION_KEYWORDS.values():
         text = kept.get(str(option.flag))

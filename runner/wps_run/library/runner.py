@@ -78,7 +78,7 @@ class Target:
             playbook, or the default.
         endpoint: The URL of a reverse proxy that receives requests in place of the service.
         headers: Names of headers for a gateway, and of the settings with their values.
-        ca_bundle: A file of certificates to trust besides the system's, or None.
+        ca_bundle: A file of certificates to trust in addition to the system's, or None.
         trust_env: Whether `HTTPS_PROXY` and `NO_PROXY` of this process apply.
         is_local: Whether an emulator is the target.
         faults, fault_seed, seed: What the emulator has, as `Runner.local` says.
@@ -131,7 +131,7 @@ class Runner:
             connection_string: `Endpoint=…;AccessKey=…;Version=1.0;`.
             hub: The hub; may be left out if playbooks name it.
             endpoint: The URL of a reverse proxy that receives requests in place of the service.
-            ca_bundle: A file of certificates to trust besides the system's.
+            ca_bundle: A file of certificates to trust in addition to the system's.
 
         Raises:
             SettingsError: An argument cannot be used.
@@ -169,7 +169,7 @@ class Runner:
                 an identity; None for that of a playbook, or `WebPubSubConnectionString`.
             endpoint: The URL of a reverse proxy that receives requests in place of the service.
             headers: Headers for a gateway as `NAME=SETTING`, where SETTING names their value.
-            ca_bundle: A file of certificates to trust besides the system's.
+            ca_bundle: A file of certificates to trust in addition to the system's.
             trust_env: Whether `HTTPS_PROXY` and `NO_PROXY` of this process apply.
 
         Raises:

@@ -130,7 +130,7 @@ def text_error(field: Field, value: str) -> str | None:
     if not value and field.type is FieldType.STRING:
         return f"{what} is empty" + ("" if field.required else "; leave it out")
     if has_surrogate(value):
-        return f"{what} has half of a surrogate pair, which is no character"
+        return f"{what} has half of a surrogate pair, which is not a character"
     return None
 
 

@@ -598,7 +598,7 @@ def _json_cells(value: object) -> dict[str, str]:
                 raise ValueError(f"{name} is a single value, not {describe_type(cell)}")
             cells[key] = _LITERALS[cell]
         elif has_surrogate(cell):
-            raise ValueError("it has half of a surrogate pair, which is no character")
+            raise ValueError("it has half of a surrogate pair, which is not a character")
     return cells
 
 

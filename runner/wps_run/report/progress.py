@@ -196,7 +196,7 @@ def wait_line(wait: Wait) -> str:
     """Return the line that says that a run waits, for how long, and why."""
     waiting = format_duration(wait.seconds)
     until = "the next request" if wait.of_run else "another attempt of an action"
-    line = f"waiting {waiting} before {until}: the answer was {status_text(wait.reply.status)}"
+    line = f"waiting {waiting} before {until}: the response was {status_text(wait.reply.status)}"
     requested = wait.reply.retry_after
     if requested is None:
         return line

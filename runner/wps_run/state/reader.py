@@ -229,7 +229,7 @@ class StateReader:
 
     def _bad_answer(self, subject: str, predicate: str) -> ReadError:
         hint = "check that the endpoint is the service's own"
-        return self._error(subject, "bad-answer", f"the answer {predicate}", hint)
+        return self._error(subject, "bad-answer", f"the response {predicate}", hint)
 
     def _error(self, subject: str, code: str, reason: str, hint: str = "") -> ReadError:
         message = f"cannot read the {subject} of hub {self._hub}: {reason}"

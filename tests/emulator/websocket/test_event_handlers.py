@@ -741,7 +741,7 @@ async def test_a_handler_that_is_slow_or_down_refuses_clients_and_keeps_the_emul
         down, _ = await connector.refused_upgrade(connector.target())
 
     assert (slow, down) == (500, 500)
-    assert "no answer within 0.2 s" in caplog.text
+    assert "no response within 0.2 s" in caplog.text
     assert "http://127.0.0.1:9/e)" in caplog.text
     assert "secret" not in caplog.text
 

@@ -128,7 +128,7 @@ def command(playbooks: tuple[str, ...], **values: Any) -> None:
     SIGTERM stops it. Requests without a signature of an access key are refused.
 
     Playbooks and the files of their users are read again when they change, and on SIGHUP. If they
-    are wrong, the errors are shown, and the answers stay as they were.
+    are wrong, the errors are shown, and the responses stay as they were.
 
     GET /healthz returns what was loaded and counts of the answers, without names. -v logs each
     decision.

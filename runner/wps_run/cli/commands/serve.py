@@ -125,7 +125,7 @@ def _event_option(flag: str, *names: str, **attributes: Any) -> Callable[[Decora
     show_default=True,
     callback=_parse_timeout,
     metavar="TIME",
-    help="Wait this long for the answer of an event handler, more than 0 s.",
+    help="Wait this long for the response of an event handler, more than 0 s.",
 )
 @fault_options
 def command(

@@ -163,7 +163,7 @@ def _delete_faults(context: AdminContext, request: AdminRequest) -> RestResponse
         context.faults.replace(())
     for text in selected:
         if not context.faults.remove(text):
-            raise RefusedError(bad_request(f"no such fault is in force: `{text}`", "Faults"))
+            raise RefusedError(bad_request(f"this fault is not set: `{text}`", "Faults"))
     return NO_CONTENT
 
 

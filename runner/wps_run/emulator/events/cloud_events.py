@@ -243,11 +243,11 @@ def parse_connect_answer(answer: HandlerResponse) -> ConnectAnswer:
         parse_json(text)
         content = json.loads(text)
     except (JsonTextError, UnicodeDecodeError, ValueError, RecursionError):
-        raise AnswerError("the answer is not JSON") from None
+        raise AnswerError("the response is not JSON") from None
     if content is None:
         return ConnectAnswer()
     if not isinstance(content, dict):
-        raise AnswerError("the answer is not a JSON object")
+        raise AnswerError("the response is not a JSON object")
     values = {name.lower(): value for name, value in content.items()}
     user_id = _text(values, "userId")
     if user_id and (not is_id(user_id) or _UNFIT.search(user_id)):

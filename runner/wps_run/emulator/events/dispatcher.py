@@ -321,7 +321,7 @@ class EventDispatcher:
                         answer = await _inject(fault)
                 await _pause(decision.delay(FaultTiming.AFTER))
         except TimeoutError:
-            raise EventFailedError(f"no answer within {self._seconds:g} s") from None
+            raise EventFailedError(f"no response within {self._seconds:g} s") from None
         return answer
 
     def _update_state(self, source: EventSource, answer: HandlerResponse) -> None:
@@ -387,7 +387,7 @@ class EventDispatcher:
                 if answer.status == _NOT_FOUND:
                     answer = await self._request("GET", url, headers)
         except TimeoutError:
-            validation.reason = f"no answer within {_VALIDATION_SECONDS:g} s"
+            validation.reason = f"no response within {_VALIDATION_SECONDS:g} s"
             validation.is_allowed = False
         except EventFailedError as error:
             validation.reason, validation.is_allowed = str(error), False
@@ -419,9 +419,9 @@ class EventDispatcher:
                     response.status, response.headers, await _read_body(response)
                 )
         except (aiohttp.ClientError, OSError) as error:
-            raise EventFailedError(f"no complete answer ({type(error).__name__})") from None
+            raise EventFailedError(f"no complete response ({type(error).__name__})") from None
         except ValueError:
-            raise EventFailedError("the request or the answer has an invalid header") from None
+            raise EventFailedError("the request or the response has an invalid header") from None
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -440,7 +440,7 @@ class EventDispatcher:
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     """Read a body up to the limit."""
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise EventFailedError("the answer is compressed, which was not asked for")
+        raise EventFailedError("the response is compressed, which was not requested")
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
