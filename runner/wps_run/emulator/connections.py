@@ -22,6 +22,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from wps_run.emulator.plain_http import (
     PlainResponse,
@@ -34,6 +35,15 @@ if sys.platform != "win32":
     from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
 
 _LOG = logging.getLogger("wps_run.emulator")
+
+
+def _is_not_http_error(record: logging.LogRecord) -> bool:
+    """Filter out parser errors, which quote what the client sent: it may hold a token."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_HTTP_LOG = logging.getLogger("wps_run.emulator.http")
+_HTTP_LOG.addFilter(_is_not_http_error)
 
 REQUEST_SECONDS = 30.0
 """How long a client may take to send one request."""
@@ -278,7 +288,13 @@ class Listener:
         self._handler = handler
         self._budget = budget
         self._request_seconds = request_seconds
-        self._settings = {"keepalive_timeout": _PAUSE_SECONDS, **settings}
+        self._settings = {
+            "access_log": None,
+            "auto_decompress": False,
+            "keepalive_timeout": _PAUSE_SECONDS,
+            "logger": _HTTP_LOG,
+            **settings,
+        }
         self._server = web.Server(self._serve)
         self._sockets: list[socket.socket] = []
         self._is_accepting = True

@@ -10,7 +10,6 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from aiohttp.http import HttpProcessingError
 
 from wps_run.connect.endpoint import Endpoint
 from wps_run.emulator.admin.handler import AdminHandler
@@ -35,15 +34,6 @@ from wps_run.emulator.websocket.handshake import is_client_path
 from wps_run.emulator.websocket.send_queue import ClientLimits
 
 logging.getLogger("wps_run.emulator").addHandler(logging.NullHandler())
-
-
-def _is_not_http_error(record: logging.LogRecord) -> bool:
-    """Filter out parser errors, which quote what the client sent: it may hold a token."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
-
-
-_HTTP_LOG = logging.getLogger("wps_run.emulator.http")
-_HTTP_LOG.addFilter(_is_not_http_error)
 
 MIN_KEY_BYTES = 32
 """The minimum length of an access key, in bytes."""
@@ -183,9 +173,6 @@ class Emulator:
             self._handle,
             self._budget,
             self._request_seconds,
-            access_log=None,
-            logger=_HTTP_LOG,
-            auto_decompress=False,
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
         )

@@ -54,13 +54,6 @@ _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 _REQUEST_SECONDS = 10.0
 """How long the service may take to send one request."""
 
-_SERVER_SETTINGS = {
-    "access_log": None,
-    "auto_decompress": False,
-    "max_field_size": EVENT_HEADER.value,
-}
-"""A header may hold a connection's state. Bodies are not read, so they stay as they are."""
-
 
 @click.command("listen")
 @click.argument("playbooks", nargs=-1, type=FILE, metavar="PLAYBOOK…")
@@ -229,7 +222,9 @@ async def _listen(
     stopping = asyncio.create_task(stopped.wait())
     handler = MembershipHandler(loader, path)
     events = PlainRoute(f"POST {path} HTTP/1.1".encode(), handler.answer_event)
-    listener = Listener(handler.answer, TurnBudget(), _REQUEST_SECONDS, events, **_SERVER_SETTINGS)
+    listener = Listener(
+        handler.answer, TurnBudget(), _REQUEST_SECONDS, events, max_field_size=EVENT_HEADER.value
+    )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(listener.close)
         await _start(listener.start(host, port, None), host, port)
