@@ -124,6 +124,23 @@ def test_a_changed_file_is_read_again_and_a_wrong_one_changes_nothing(
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP here")
+def test_no_answer_is_lost_while_files_are_read_again(
+    listen: Callable[..., Listen], tmp_path: Path
+) -> None:
+    """On one connection that stays open, as that of the service does."""
+    running = listen()
+    (tmp_path / "red.csv").write_text("id\nada\n" + "".join(f"u{n}\n" for n in range(50_000)))
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
+        stream = connection.makefile("rb")
+        for number in (1, 2, 3):
+            running.child.send_signal(signal.SIGHUP)
+            while running.health()["reloads"] < number:
+                connection.sendall(event_bytes(event_headers("ada")))
+                assert read_response(stream) == (200, RED)
+    assert running.health()["answers"]["known"] > 3
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP here")
 def test_sighup_reads_all_again_and_sigterm_ends_it(listen: Callable[..., Listen]) -> None:
     """An open connection does not delay the end."""
     running = listen()
