@@ -299,7 +299,8 @@ def test_the_output_in_the_readme_is_what_the_command_prints(
 
 def links_of(page: str) -> list[str]:
     """Return the relative links of a page, without anchors."""
-    links = re.findall(r"\]\(([^)#]+)[^)]*\)", (PROJECT / page).read_text("utf-8"))
+    prose = BLOCK.sub("", (PROJECT / page).read_text("utf-8"))
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", prose)
     return [link for link in links if "://" not in link]
 
 
