@@ -92,6 +92,22 @@ def test_stream_benchmark_prints_its_table(project: Path) -> None:
     assert all(" 2000 " in line for line in measured)
 
 
+@release_only
+def test_benchmark_of_typed_actions_prints_every_row(project: Path) -> None:
+    """A few actions and one round; the figures are not checked."""
+    args = ["--actions", "100", "--rounds", "1"]
+    process = subprocess.run(
+        [sys.executable, project / "benchmarks" / "typed_actions.py", *args],
+        capture_output=True, text=True, check=False, timeout=50,
+    )  # fmt: skip
+
+    assert re.findall(r"^(.*?) +[0-9.]+ ms .* ratio [0-9.]+ ", process.stdout, re.MULTILINE) == [
+        "100 AddUserToGroup",
+        "100 SendToGroup",
+        "from wps_run import SendToGroup",
+    ]
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/explanation/speed.md"])
 def test_quoted_rows_are_in_the_results(project: Path, page: str) -> None:
     """Figures are quoted without rounding."""

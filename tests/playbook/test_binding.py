@@ -17,6 +17,10 @@ from wps_run import (
     action_from,
     to_binding,
 )
+from wps_run.actions.reference import render_call, render_example
+from wps_run.actions.table import ACTIONS as ROWS
+from wps_run.actions.table import Action
+from wps_run.document.loader import load
 from wps_run.playbook.binding import batch_text
 from wps_run.playbook.model import read_playbook
 from wps_run.problems import PlaybookError
@@ -100,24 +104,14 @@ def test_an_action_is_read_as_the_host_reads_it() -> None:
     assert action_from({**mapping, "Data": b"hi"}) == SendToGroup(group="red", data="hi")
 
 
-@pytest.mark.parametrize("name", ACTIONS)
-def test_every_action_can_be_read(name: str) -> None:
-    values = {
-        "data": "hi",
-        "user_id": "u",
-        "group": "g",
-        "connection_id": "c",
-        "permission": "sendToGroup",
-        "target_name": "t",
-        "groups": ["g"],
-        "filter": "userId eq 'u'",
-    }
-    fields = ACTIONS[name].__struct_fields__
-    action = ACTIONS[name](**{key: value for key, value in values.items() if key in fields})
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_the_example_in_python_is_that_in_yaml(row: Action) -> None:
+    """For every action; from one line of a batch the same action is read again."""
+    action = eval(render_call(row), {each.__name__: each for each in ACTIONS.values()})  # noqa: S307
+    (example,) = load(render_example(row), "example.yaml").data
 
-    (line,) = _lines([action])
-
-    assert action_from(json.loads(line)) == action
+    assert action == action_from(example)
+    assert action == action_from(json.loads(*_lines([action])))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from wps_run.actions.fields import Field, FieldType, Origin
+from wps_run.actions.names import argument_name, class_name
 from wps_run.actions.table import Action, Repeat
 
 _REPEAT = {
@@ -68,7 +69,9 @@ def _section(action: Action) -> str:
 
 ```yaml
 {render_example(action)}```
-{alternatives}"""
+{alternatives}
+In Python: `{render_call(action)}`
+"""
 
 
 def _meaning(field: Field) -> str:
@@ -97,6 +100,7 @@ def render_action(action: Action) -> str:
         f"  repeated  {_REPEAT[action.repeat]}",
         f"  origin    {_origin(action)}",
         f"  REST      {action.operation}",
+        f"  Python    {render_call(action)}",
         *([f"  confirm   {_CONFIRMATION}"] if action.is_destructive else []),
         "",
         "Properties:",
@@ -123,6 +127,16 @@ def _origin(action: Action) -> str:
 def render_example(action: Action) -> str:
     """Render the action as in a playbook, with every required property."""
     return _example_of(action, [field for field in action.fields if field.required])
+
+
+def render_call(action: Action) -> str:
+    """Render the action in Python, with every required property."""
+    arguments = (
+        f"{argument_name(field.name)}={json.dumps(field.example)}"
+        for field in action.fields
+        if field.required
+    )
+    return f"{class_name(action.name)}({', '.join(arguments)})"
 
 
 def render_alternatives(action: Action) -> str:
