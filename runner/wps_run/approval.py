@@ -36,6 +36,7 @@ from wps_run.journal.fingerprint import (
 from wps_run.journal.format import InvalidLineError, KeptOptions, decode_object, encode
 from wps_run.journal.rows_file import LiveGroup, group_lines, read_groups
 from wps_run.journaling import fingerprint_of, playbook_part
+from wps_run.paths import path_from
 from wps_run.planning import Plan
 from wps_run.playbook.files import open_input
 from wps_run.playbook.live import LiveConnection
@@ -162,10 +163,7 @@ def parts_of(
 
 def relative_to_plan(file: str, plan: str) -> str:
     """Return the path of a file relative to the folder of a plan, if there is one."""
-    try:
-        return os.path.relpath(file, Path(plan).absolute().parent)
-    except ValueError:  # another drive of Windows
-        return str(Path(file).absolute())
+    return path_from(file, Path(plan).absolute().parent)
 
 
 class StepRecorder:

@@ -15,6 +15,7 @@ from wps_run.actions.names import hub_error
 from wps_run.document.document import Document
 from wps_run.document.loader import decode, load, parse
 from wps_run.input_limits import Limit
+from wps_run.paths import path_from
 from wps_run.playbook.compiled_schema import compile_schema
 from wps_run.playbook.contradictions import contradictions
 from wps_run.playbook.expectations import (
@@ -207,7 +208,7 @@ def with_includes(playbook: Playbook, root: Path | None = None) -> Playbook:
 def relative_name(part: PlaybookPart, playbook: Playbook) -> str:
     """Return the name of the file of a part, as seen from the folder of the playbook."""
     folder = Path(playbook.document.file).parent
-    return Path(os.path.relpath(part.document.file, folder)).as_posix()
+    return path_from(part.document.file, folder)
 
 
 _ActionLists: TypeAlias = tuple[list[ActionTemplate], list[ActionTemplate]]
@@ -372,7 +373,7 @@ class _IncludeReader:
         folder = Path(document.file).parent
         for other in (Path(self._playbook.document.file).parent, self._root):
             if (other / file).is_file():
-                near = Path(os.path.relpath(other / file, folder)).as_posix()
+                near = path_from(other / file, folder)
                 return f"there is no file `{file}` beside this one; did you mean `{near}`?"
         names: Iterable[str] = ()
         with suppress(OSError):

@@ -19,7 +19,9 @@ def test_state_folder_follows_the_conventions_of_the_system(tmp_path: Path) -> N
     assert state_folder({"XDG_STATE_HOME": str(tmp_path)}, windows=False) == tmp_path / subfolder
     assert state_folder({"XDG_STATE_HOME": "relative"}, windows=False) == default / subfolder
     assert state_folder({}, windows=False) == default / subfolder
-    assert state_folder({"LOCALAPPDATA": str(tmp_path)}, windows=True) == tmp_path / subfolder
+    local = r"C:\Users\ada\AppData\Local"
+    assert state_folder({"LOCALAPPDATA": local}, windows=True) == Path(local) / subfolder
+    assert state_folder({"LOCALAPPDATA": r"\temp"}, windows=True) == default / subfolder
 
 
 async def test_prune_keeps_the_newest_journals_and_those_in_use(tmp_path: Path) -> None:

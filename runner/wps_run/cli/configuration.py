@@ -16,6 +16,7 @@ from wps_run import input_limits
 from wps_run.checking import read_text
 from wps_run.cli.terminal import show_message
 from wps_run.document.scalars import resolve_plain
+from wps_run.paths import path_from
 from wps_run.playbook.compiled_schema import compile_schema
 from wps_run.playbook.configuration import FILE_NAME, Configuration, read_configuration
 from wps_run.playbook.messages import value_error
@@ -219,8 +220,8 @@ def _is_trusted(file: Path, status: os.stat_result) -> bool:
 def _shown(file: Path) -> str:
     """Return the path as it is written from the working folder."""
     try:
-        return os.path.relpath(file)
-    except (OSError, ValueError):  # no working folder, or another drive
+        return path_from(file, Path.cwd())
+    except OSError:  # no working folder
         return str(file)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from wps_run.journal.writer import main_journal, remove_unused
 from wps_run.problems import JournalError
@@ -15,9 +15,11 @@ SUFFIX = ".journal"
 
 def state_folder(environment: Mapping[str, str], *, windows: bool) -> Path:
     """Return the folder of journals: under XDG_STATE_HOME or ~/.local/state, or LOCALAPPDATA."""
-    name = "LOCALAPPDATA" if windows else "XDG_STATE_HOME"
+    name, paths = (
+        ("LOCALAPPDATA", PureWindowsPath) if windows else ("XDG_STATE_HOME", PurePosixPath)
+    )
     value = environment.get(name, "")
-    root = Path(value) if Path(value).is_absolute() else Path.home() / ".local" / "state"
+    root = Path(value) if paths(value).is_absolute() else Path.home() / ".local" / "state"
     return root / "wps-run" / "runs"
 
 

@@ -5,7 +5,6 @@ main one, `run.journal`. The main one is created last, so that all are there if 
 """
 
 import asyncio
-import errno
 import os
 import sys
 import tempfile
@@ -14,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from glob import escape
 from itertools import chain, islice
 from pathlib import Path
-from threading import Event
 from typing import Any, BinaryIO, Self
 
 from msgspec import UNSET
 
 from wps_run.execution.result import ExpectationResult, Result
+from wps_run.journal.file_lock import try_lock
 from wps_run.journal.format import (
     LONGEST_LINE,
     Chain,
@@ -43,12 +42,6 @@ _BEGINNING = b'{"type":"run",'
 
 _BATCH = 1024
 """The most records that are appended at a time before the run begins."""
-
-_LOCKED = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
-"""The errors of a file that another process has locked, on all systems."""
-
-_LOCK_TRIES, _LOCK_PAUSE = 4, 0.01
-"""How often a lock is tried, and the seconds between."""
 
 
 def _sync_data(descriptor: int) -> None:
@@ -278,7 +271,7 @@ class Journal:
     def _lock(self) -> None:
         """Lock the file, and make sure that its name still refers to it."""
         try:
-            is_taken = not _try_lock(self._file.fileno())
+            is_taken = not try_lock(self._file.fileno())
             is_replaced = not is_taken and not _is_named(self._file.fileno(), self.path)
         except OSError as error:
             self._file.close()
@@ -517,7 +510,7 @@ def is_in_use(path: Path) -> bool:
         OSError: It cannot be opened, or its folder has no locks.
     """
     with path.open("r+b", buffering=0) as file:
-        return not _try_lock(file.fileno(), tries=1)
+        return not try_lock(file.fileno(), tries=1)
 
 
 def remove_unused(path: Path) -> bool:
@@ -533,7 +526,7 @@ def remove_unused(path: Path) -> bool:
         OSError: It cannot be opened or deleted, or its folder has no locks.
     """
     with path.open("r+b", buffering=0) as file:
-        if not _try_lock(file.fileno(), tries=1):
+        if not try_lock(file.fileno(), tries=1):
             return False
         if not all(map(remove_unused, _written_by_processes(path))):
             return False
@@ -543,21 +536,6 @@ def remove_unused(path: Path) -> bool:
     if os.name == "nt":  # Windows deletes no open file
         path.unlink()
     return True
-
-
-def _try_lock(descriptor: int, tries: int = _LOCK_TRIES) -> bool:
-    """Lock a file, and return whether that succeeded. Tries again: a check may hold the lock."""
-    for remaining in reversed(range(tries)):
-        try:
-            _lock(descriptor)
-        except OSError as error:
-            if error.errno not in _LOCKED:
-                raise
-            if remaining:
-                Event().wait(_LOCK_PAUSE)
-        else:
-            return True
-    return False
 
 
 def _is_named(descriptor: int, path: Path) -> bool:
@@ -586,22 +564,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    _LOCKED_BYTE = 2**62
-
-    def _lock(descriptor: int) -> None:
-        """Lock a byte far beyond the end, so that others can still read the journal."""
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        os.lseek(descriptor, 0, os.SEEK_END)
-
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        """Lock the file; the lock ends with the process, however it ends."""
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

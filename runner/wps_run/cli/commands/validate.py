@@ -27,6 +27,7 @@ from wps_run.cli.inputs import (
     variable_options,
 )
 from wps_run.cli.terminal import show_message, styler_for, write
+from wps_run.paths import name_below
 from wps_run.playbook.configuration import FILE_NAME, Configuration, read_configuration
 from wps_run.playbook.files import require_below
 from wps_run.playbook.lint import find_unused_assignments, used_variables
@@ -318,10 +319,8 @@ def _relative(problem: Problem) -> Problem:
     position = problem.position
     if position is None:
         return problem
-    file = Path(position.file)
-    if file.is_absolute() and file.is_relative_to(Path.cwd()):
-        file = file.relative_to(Path.cwd())
-    return problem._replace(position=position._replace(file=file.as_posix()))
+    file = name_below(Path(position.file), Path.cwd())
+    return problem._replace(position=position._replace(file=file))
 
 
 def _find_files(paths: Sequence[str]) -> Iterator[FoundFile]:
