@@ -80,13 +80,9 @@ def test_a_batch_has_each_action_on_its_own_line_and_loses_nothing() -> None:
     playbook = read_playbook(batch_text(BATCH), "batch.json")
 
     assert not playbook.problems
-    assert [action.position.line for action in playbook.actions] == list(range(2, 9))
-    assert [action_from(json.loads(line.rstrip(","))) for line in _lines(BATCH)] == BATCH
+    assert [action.position.line for action in playbook.actions] == list(range(1, 8))
+    assert [action_from(item) for item in json.loads(batch_text(BATCH))] == BATCH
     assert read_playbook(batch_text([]), "batch.json").actions == ()
-
-
-def _lines(actions: list[TypedAction]) -> list[str]:
-    return batch_text(actions).split("\n")[1:-2]
 
 
 def test_an_action_is_read_as_the_host_reads_it() -> None:
@@ -111,7 +107,7 @@ def test_the_example_in_python_is_that_in_yaml(row: Action) -> None:
     (example,) = load(render_example(row), "example.yaml").data
 
     assert action == action_from(example)
-    assert action == action_from(json.loads(*_lines([action])))
+    assert action == action_from(*json.loads(batch_text([action])))
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_actions_are_immutable_and_can_be_copied_and_pickled() -> None:
         ),
         (
             lambda: AddConnectionsToGroups(groups=["red"], filter="userId eq"),
-            "addConnectionsToGroups: `filter` is not valid: a value is missing here",
+            "addConnectionsToGroups: `filter` is not valid: a value is missing here (character 10)",
         ),
     ],
 )

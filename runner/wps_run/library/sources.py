@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from typing import Any, TypeAlias
 
-from msgspec.json import Encoder
-
 from wps_run import input_limits
 from wps_run.checking import read_text, with_includes
+from wps_run.playbook.binding import batch_text
 from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.typed import TypedAction
 from wps_run.problems import UsageError
@@ -21,8 +20,6 @@ of them. Actions in a row are one batch."""
 
 ACTIONS_NAME, TEXT_NAME, MAPPING_NAME = "<actions>", "<text>", "<playbook>"
 """What stands for the file of actions and playbooks that are not read from one."""
-
-_ENCODER = Encoder()
 
 
 def read_work(work: Sequence[Work]) -> list[Playbook]:
@@ -79,11 +76,10 @@ def _is_action(item: object) -> bool:
 def _batch(actions: list[TypedAction | Mapping[str, Any]]) -> Playbook:
     """Return a bare batch, whose line N is action N."""
     try:
-        lines = _ENCODER.encode_lines(actions).decode()
+        text = batch_text(actions)
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"an action has a value that JSON has not: {error}") from None
-    text = lines.rstrip("\n").replace("\n", ",\n")
-    return read_playbook(f"[{text}]", ACTIONS_NAME)
+    return read_playbook(text, ACTIONS_NAME)
 
 
 def _read(item: str | PathLike[str] | Mapping[str, Any] | Playbook) -> Playbook:

@@ -1,6 +1,6 @@
 """Write typed actions as JSON: for the Functions output binding, and as a bare batch."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import to_builtins
@@ -38,19 +38,17 @@ def to_binding(actions: Iterable[TypedAction]) -> str:
     return _ENCODER.encode([_binding_item(action) for action in batch]).decode()
 
 
-def batch_text(actions: Iterable[TypedAction]) -> str:
-    """Return actions as a bare batch for `read_playbook`: a JSON array with a line for each.
+def batch_text(actions: Iterable[TypedAction | Mapping[str, Any]]) -> str:
+    """Return actions, typed or in JSON, as a bare batch for `read_playbook`.
 
-    The first line is the bracket, so the first action is on line 2. Bytes are written as base64.
+    Returns:
+        A JSON array in which action N is on line N, counted from 1. Bytes are written as base64.
 
     Raises:
-        TypeError: Something else is in `actions`.
+        TypeError, ValueError, RecursionError: A mapping has a value that JSON does not have.
     """
-    batch = _checked(actions)
-    if not batch:
-        return "[]\n"
-    lines = _ENCODER.encode_lines(batch).decode()
-    return "[\n" + lines.rstrip("\n").replace("\n", ",\n") + "\n]\n"
+    lines = _ENCODER.encode_lines(actions).decode()
+    return "[" + lines.rstrip("\n").replace("\n", ",\n") + "]"
 
 
 def _checked(actions: Iterable[TypedAction]) -> list[TypedAction]:

@@ -10,6 +10,7 @@ from wps_run.actions.names import argument_name
 from wps_run.actions.payload import compact_json, encode_message
 from wps_run.actions.table import ACTIONS
 from wps_run.document.scalars import Base64
+from wps_run.playbook.constraints import Finding
 from wps_run.playbook.schema import SchemaForm
 from wps_run.playbook.validator import default_validator
 from wps_run.problems import PlaybookError, Problem, limited
@@ -45,7 +46,7 @@ def checked_values(action_name: str, values: Mapping[str, Any]) -> Values:
         {"actionName": action_name, **mapping}, SchemaForm.BATCH, slash_in_names=False
     )
     if findings:
-        problems = (_problem(action_name, each.message, each.rule) for each in findings)
+        problems = (_problem(action_name, _located(each), each.rule) for each in findings)
         raise PlaybookError(limited(problems))
     if plain.get("data_type") == "binary":
         plain["data"] = encode_message(mapping["data"], "binary")
@@ -56,6 +57,13 @@ def checked_values(action_name: str, values: Mapping[str, Any]) -> Values:
 def _arguments(action_name: str) -> Mapping[str, Field]:
     """Return the properties of an action by the name of the argument."""
     return {argument_name(field.name): field for field in ACTIONS[action_name].service_fields}
+
+
+def _located(finding: Finding) -> str:
+    """Return a message with the place in the string, which no excerpt shows."""
+    if finding.span is None:
+        return finding.message
+    return f"{finding.message} (character {finding.span[0] + 1})"
 
 
 def _problem(action_name: str, message: str, rule: str) -> Problem:
