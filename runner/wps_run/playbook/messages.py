@@ -144,9 +144,12 @@ def data_error(
         size = len(encode_message(value, data_type))
     except ValueError as error:
         return str(error)
-    if field.limit is not None and size > field.limit:
-        return f"`{field.name}` is {size} bytes, at most {field.limit} (1 MiB) are allowed"
-    return None
+    return too_long(field, size) if field.limit is not None and size > field.limit else None
+
+
+def too_long(field: Field, size: int) -> str:
+    """Explain that `data` has too many bytes."""
+    return f"`{field.name}` is {size} bytes, at most {field.limit} (1 MiB) are allowed"
 
 
 def _not_a_message(field: Field, value: object, source_text: str, *, in_batch: bool) -> str:
