@@ -4,7 +4,6 @@ A comment before a block says how it differs: `<!-- test: exit 1 -->`, `<!-- tes
 or `<!-- test: not run, REASON -->`, the latter with `; schema NAME` for YAML of another tool.
 """
 
-import ast
 import itertools
 import json
 import os
@@ -15,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import click
 import pytest
@@ -24,9 +23,7 @@ from tests.conftest import CommandServer
 from wps_run import LocalPubSub
 from wps_run.cli.main import COMMANDS
 from wps_run.cli.main import wps_run as command_line
-from wps_run.connect.reply import NoReplyCode
 from wps_run.document.loader import load
-from wps_run.execution.result import SkipReason
 
 PROJECT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -342,34 +339,3 @@ def test_every_file_that_pages_for_contributors_name_exists() -> None:
     ]
 
     assert missing == []
-
-
-def test_the_page_of_error_codes_has_exactly_the_codes_of_the_package() -> None:
-    """Each code is a heading, so that it has an anchor."""
-    text = (PROJECT / "docs" / "reference" / "errors.md").read_text("utf-8")
-
-    assert sorted(re.findall(r"^### `(.*)`$", text, re.MULTILINE)) == sorted(error_codes())
-
-
-def error_codes() -> set[str]:
-    """Return the codes of errors: of two types, and those that are written where an error is."""
-    codes = {*get_args(NoReplyCode), *SkipReason}
-    for file in (PROJECT / "runner").rglob("*.py"):
-        source = file.read_text("utf-8")
-        if not re.search(r"ActionError\(|ReadError\(|NOT_MET =", source):
-            continue
-        for node in ast.walk(ast.parse(source)):
-            match node:
-                case ast.Call(
-                    func=ast.Name("ActionError" | "ReadError"), args=[ast.Constant(str(code)), *_]
-                ):
-                    codes.add(code)
-                case ast.Call(
-                    func=ast.Attribute(attr="_error"), args=[_, ast.Constant(str(code)), *_]
-                ):
-                    codes.add(code)
-                case ast.Assign(targets=[ast.Name("NOT_MET")], value=ast.Constant(str(code))):
-                    codes.add(code)
-                case _:
-                    pass
-    return codes
