@@ -69,27 +69,40 @@ def test_unusable_folder_is_reported(wps_run: Script, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(GIT is None, reason="pre-commit needs git")
-def test_entry_works_in_pre_commit(wps_run: Script, script: Path, tmp_path: Path) -> None:
-    """With the installed wps-run, offline."""
+def test_repository_passes_its_own_pre_commit_and_a_rehearsal(
+    wps_run: Script, script: Path, tmp_path: Path
+) -> None:
+    """Offline, with the installed wps-run; a wrong playbook cannot be committed."""
     assert GIT is not None
-    wps_run("init")
-    (tmp_path / "playbooks" / "bad.yaml").write_text("actions: [{actionName: sendToAl}]\n")
-    subprocess.run([GIT, "init", "--quiet"], cwd=tmp_path, check=True)
-    subprocess.run([GIT, "add", "--all"], cwd=tmp_path, check=True)
+    environment = {
+        **os.environ,
+        "PRE_COMMIT_HOME": str(tmp_path / ".cache"),
+        "PATH": f"{script.parent}{os.pathsep}{os.environ['PATH']}",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+    }
+    folder = tmp_path / "demo"
 
-    process = subprocess.run(
-        [sys.executable, "-m", "pre_commit", "run", "--all-files", "--color", "never"],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "PRE_COMMIT_HOME": str(tmp_path / ".cache"),
-            "PATH": f"{script.parent}{os.pathsep}{os.environ['PATH']}",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
 
-    assert process.returncode == 1
-    assert "playbooks/bad.yaml:1:24: error: `sendToAl` is not an action" in process.stdout
-    assert "2 files checked, 1 problem" in process.stdout
+    git = (GIT, "-c", "user.name=t", "-c", "user.email=t@example.invalid")
+    assert wps_run("init", "demo").returncode == 0
+    assert run(*git, "init", "--quiet").returncode == 0
+    assert run(sys.executable, "-m", "pre_commit", "install").returncode == 0
+    assert run(*git, "add", "--all").returncode == 0
+
+    committed = run(*git, "commit", "--message", "The first playbook.")
+    rehearsed = run(script, "--local", "playbooks/first.yaml")
+    (folder / "playbooks" / "bad.yaml").write_text("actions: [{actionName: sendToAl}]\n")
+    run(*git, "add", "--all")
+    refused = run(*git, "commit", "--message", "A wrong playbook.")
+
+    assert committed.returncode == 0, committed.stdout + committed.stderr
+    assert "validate Web PubSub playbooks" in committed.stderr
+    assert "Passed" in committed.stderr
+    assert rehearsed.returncode == 0, rehearsed.stdout
+    assert refused.returncode == 1
+    assert "playbooks/bad.yaml:1:24: error: `sendToAl` is not an action" in refused.stderr
+    assert run(*git, "log", "--oneline").stdout.count("\n") == 1
