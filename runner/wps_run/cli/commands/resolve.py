@@ -33,11 +33,11 @@ def command(journal: str, outcomes: tuple[str, ...]) -> None:
     """Record what became of actions whose result is unknown.
 
     A message or a close that may have been carried out stays unknown, and is not sent again. When
-    you have found out what happened, say so: N is the number of the action in the report, `done`
+    you have found out what happened, record it: N is the number of the action in the report, `done`
     makes it ok, and `redo` lets the next `--resume` run it.
 
-    Without N=…, lists the actions of the run that are in doubt. The journal stays a record of both:
-    what the run knew, and what you said.
+    Without N=…, lists the actions of the run that are in doubt. The journal keeps
+    the earlier result as well.
 
     \b
     Examples:
