@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 from man_page import man_page
+from python_reference import python_reference
 
 from wps_run.actions.python_source import render_python
 from wps_run.actions.reference import render_markdown
@@ -142,6 +143,7 @@ def pages() -> dict[str, str]:
     whole = {
         "reference/actions.md": render_markdown(ACTIONS),
         "reference/cli.md": command_line(),
+        "reference/python.md": python_reference(),
         "man/wps-run.1": man_page(wps_run, list(COMMANDS), VERSION),
     }
     parts = (

@@ -436,7 +436,7 @@ def validate(  # noqa: PLR0913 -- what `validate` can be told, by name
     Names of environment variables are checked, but not their values.
 
     Args:
-        playbook: What `read_playbook` returned.
+        playbook: What `load_playbook` returned.
         variables: Name to value; they override the playbook's `vars`.
         binding_only: Whether what the Functions output binding does not have is a problem.
         allowed_environment: The names of secrets that `${env.NAME}` may read nevertheless.

@@ -123,7 +123,10 @@ def check_command_lines(script: str) -> None:
 def commands(
     tmp_path_factory: pytest.TempPathFactory, command_server: CommandServer | None
 ) -> dict[str, str]:
-    """The environment in which commands run: `wps-run` is forked, which saves its imports."""
+    """The environment in which commands run: `wps-run` is forked, which saves its imports.
+
+    So is Python: `wps-run` runs what is in `TEST_CODE`.
+    """
     folder = tmp_path_factory.mktemp("bin")
     script = Path(sys.executable).with_name("wps-run")
     environment = {
@@ -138,7 +141,8 @@ def commands(
 import json, os, socket, sys
 requests = socket.socket(fileno=int(os.environ["TEST_COMMANDS"]))
 replies, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-request = [[{str(script)!r}, *sys.argv[1:]], os.getcwd(), dict(os.environ), ""]
+code = os.environ.pop("TEST_CODE", "")
+request = [[{str(script)!r}, *sys.argv[1:]], os.getcwd(), dict(os.environ), code]
 socket.send_fds(requests, [json.dumps(request).encode()], [0, 1, 2, theirs.fileno()])
 theirs.close()
 replies.recv(16)
@@ -177,7 +181,7 @@ class PageRunner:
         elif block.language == "json":
             assert [json.loads(line) for line in block.text.splitlines()]
         elif block.language == "python":
-            self._run([sys.executable, "-c", block.text])
+            self._run_python(block.text)
         else:
             assert block.language in {"sh", "console"}, block
             script = re.sub(r"^export WebPubSubConn.*", "", commands_of(block), flags=re.MULTILINE)
@@ -197,11 +201,17 @@ class PageRunner:
         else:
             self._playbooks.append(file)
 
-    def _run(self, command: list[str], expected: int = 0) -> None:
+    def _run_python(self, text: str) -> None:
+        if "TEST_COMMANDS" in self._environment:
+            self._run(["wps-run"], TEST_CODE=f"{text}\nraise SystemExit")
+        else:
+            self._run([sys.executable, "-c", text])
+
+    def _run(self, command: list[str], expected: int = 0, **settings: str) -> None:
         process = subprocess.run(
             command,
             cwd=self._folder,
-            env=self._environment,
+            env={**self._environment, **settings},
             capture_output=True,
             text=True,
             timeout=50,

@@ -174,6 +174,7 @@ class LocalPubSub:
 
     @property
     def access_key(self) -> str:
+        """The access key, for code that signs its own tokens."""
         return self._emulator.endpoint.key
 
     def client(

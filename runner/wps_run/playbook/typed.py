@@ -48,9 +48,6 @@ class TypedAction(
     An action is immutable and checked when it is made. It is equal to another one that sends the
     same request, and can be hashed, copied and pickled.
 
-    A class compares the usual values itself, which takes a fraction of a microsecond. It passes
-    all others to `_check`, which applies the same rules as to a playbook.
-
     Attributes:
         action_name: The `actionName` of the class, such as `sendToGroup`.
     """
@@ -80,6 +77,9 @@ class TypedAction(
 
     def _check(self) -> None:
         """Bring the values to their one form, such as tuples for lists, and check them.
+
+        A class compares the usual values itself, which takes a fraction of a microsecond. It
+        passes all others to this method, which applies the same rules as to a playbook.
 
         Raises:
             PlaybookError: A value is wrong.
