@@ -227,7 +227,7 @@ def test_options_of_the_default_command_may_come_first(
         ),
         (["--local", "valdate"], "did you mean `validate`?"),
         (["apply"], "`apply` is neither a command nor a playbook; `wps-run help` lists the"),
-        (["--reprot", "valdate"], "No such option '--reprot'"),
+        (["--reprot", "valdate"], "--reprot"),
         (["--local", "none.yaml"], "cannot read `none.yaml`"),
         (["help", "plna"], "`plna` is not a command; did you mean `plan`?"),
         (["plan", "--fromat", "text"], "hint: `wps-run plan --help` shows the options"),

@@ -65,9 +65,6 @@ def report_error(error: BaseException) -> int:  # noqa: C901 -- one case a line 
 
 def _show_click_error(error: click.ClickException) -> None:
     """Show an error of click, and the command that explains the options."""
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(error.format_message(), err=True)
-        return
     show_message(Label.ERROR, error.format_message())
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:

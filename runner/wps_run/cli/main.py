@@ -95,8 +95,12 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the command first: the one that is named, else `run`.
 
-        Options of the default command may be in front of the command's name.
+        Options of the default command may be in front of the command's name. Without arguments,
+        the help is the error, in each version of click.
         """
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True, color=ctx.color)
+            ctx.exit(2)
         options = {name for parameter in self.get_params(ctx) for name in parameter.opts}
         if args and args[0] not in COMMANDS and args[0] not in options:
             place = self._first_word(args)
@@ -166,7 +170,6 @@ def _reject_misspelled(word: str) -> None:
     cls=Commands,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "terminal_width": help_width()},
-    no_args_is_help=True,
     subcommand_metavar="[run] PLAYBOOK… | COMMAND …",
 )
 @click.version_option(package_name="wps-run", prog_name="wps-run")

@@ -69,7 +69,7 @@ def result_schema() -> Json:
     classes = {each.__name__: each for each in Struct.__subclasses__()}
     closed = {
         name: _closed(component, classes[name]) if name in classes else _enumeration(component)
-        for name, component in sorted(components.items())
+        for name, component in sorted(_in_order(components).items())
     }
     for name in (Result.__name__, ExpectationResult.__name__):
         closed[name] |= _NOT_OK_HAS_ERROR
@@ -103,6 +103,18 @@ def result_schema() -> Json:
             **{name: schema for name, schema in closed.items() if name not in _ONLY_IN_JOURNALS},
             **journal,
         },
+    }
+
+
+def _in_order(schema: Any) -> Any:  # noqa: ANN401 -- a part of a schema
+    """Return a schema whose unions have one order; that of msgspec depends on its version."""
+    if isinstance(schema, list):
+        return [_in_order(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: sorted(_in_order(value), key=str) if key == "anyOf" else _in_order(value)
+        for key, value in schema.items()
     }
 
 
