@@ -1,5 +1,7 @@
 """Every block of code in the documentation runs, or is checked without running; links are valid.
 
+What a console session shows after its commands is printed by them; `…` stands for the rest.
+
 A comment before a block says how it differs: `<!-- test: exit 1 -->`, `<!-- test: run by FILE -->`
 or `<!-- test: not run, REASON -->`, the latter with `; schema NAME` for YAML of another tool.
 """
@@ -31,6 +33,9 @@ PAGES = sorted(
     for page in (*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"))
 )
 
+COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)$\n?", re.MULTILINE)
+"""A command in a console session, which shows afterwards what it prints."""
+
 BASH = shutil.which("bash") or "bash"
 
 MARK = re.compile(
@@ -46,9 +51,8 @@ BLOCK = re.compile(
 PEOPLE = {
     "ada": ("launch", "launch-red", "lobby"),
     "grace": ("lobby",),
-    "linus": ("lobby",),
+    "linus": ("launch", "lobby"),
     "eve": (),
-    "troll": ("launch",),
 }
 """Users of the service on which pages run their commands, to their groups."""
 
@@ -58,7 +62,6 @@ FILES = {
     "users.csv": "userId,team\nada,red\ngrace,red\nlinus,blue\n",
     "rooms.yaml": "hub: chat\ngroups:\n  launch-red: {users: [ada, grace]}\nactions:\n"
     "- {actionName: sendToGroup, group: launch-red, data: Hi}\n",
-    "launch.yaml": "hub: chat\ngroups:\n  launch-red: {users: [ada, eve], prune: true}\n",
     "playbook.yaml": "hub: chat\ngroups:\n  launch: {users: [ada]}\nactions:\n"
     "- {actionName: sendToGroup, group: launch, data: Hi}\n",
 }
@@ -97,7 +100,7 @@ def commands_of(block: Block) -> str:
     """Return the shell script of a block: of a console session without what it prints."""
     if block.language == "sh":
         return block.text
-    return "\n".join(re.findall(r"^\$ ((?:.*\\\n)*.*)$", block.text, re.MULTILINE))
+    return "\n".join(match[1] for match in COMMAND.finditer(block.text))
 
 
 def check_command_lines(script: str) -> None:
@@ -186,7 +189,10 @@ class PageRunner:
             assert block.language in {"sh", "console"}, block
             script = re.sub(r"^export WebPubSubConn.*", "", commands_of(block), flags=re.MULTILINE)
             expected = int(block.mark["exit"]) if block.mark else 0
-            self._run([BASH, "-e", "-o", "pipefail", "-c", script], expected)
+            printed = self._run([BASH, "-e", "-o", "pipefail", "-c", script], expected)
+            if block.language == "console":
+                shown = COMMAND.sub("", block.text).replace("…\n", "").splitlines()
+                assert set(shown) <= {*printed.splitlines(), ""}, printed
 
     def _write(self, text: str) -> None:
         name = re.search(r"\A(?:#.*\n)?# ([\w./-]+\.yaml)\n", text)
@@ -207,7 +213,7 @@ class PageRunner:
         else:
             self._run([sys.executable, "-c", text])
 
-    def _run(self, command: list[str], expected: int = 0, **settings: str) -> None:
+    def _run(self, command: list[str], expected: int = 0, **settings: str) -> str:
         process = subprocess.run(
             command,
             cwd=self._folder,
@@ -219,7 +225,9 @@ class PageRunner:
             stdin=subprocess.DEVNULL,
             pass_fds=[int(self._environment.get("TEST_COMMANDS", 1))],
         )
-        assert process.returncode == expected, f"{command}\n{process.stdout}{process.stderr}"
+        printed = f"{process.stdout}{process.stderr}"
+        assert process.returncode == expected, f"{command}\n{printed}"
+        return re.sub(r"\b127\.0\.0\.1:\d+", "my.webpubsub.azure.com", printed)
 
     def validate_playbooks(self) -> None:
         """Check all playbooks of the page, with the files that the page shows or writes."""
@@ -234,7 +242,7 @@ def test_every_block_of_a_page_runs(
     """Without a comment, a block runs, or is a playbook that is valid. Texts are output."""
     service.reset()
     for user, groups in PEOPLE.items():
-        service.client(user, hub="chat", groups=groups)
+        service.client(user, hub="chat", groups=groups, connection_id=f"{user}-1")
     service.client(hub="chat", connection_id="wall-display", groups=("launch", "launch-red"))
     environment = {
         **commands,
