@@ -1,7 +1,5 @@
-"""Uses of typed actions that only type checkers read: an unneeded `type: ignore` is an error.
-
-pyright reads the same comments with `enableTypeIgnoreComments`.
-"""
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+"""Uses of typed actions that only type checkers read: an unneeded `type: ignore` is an error."""
 
 from collections.abc import Mapping
 
