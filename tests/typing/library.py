@@ -15,8 +15,8 @@ from wps_run import (
     Problem,
     Result,
     ResultStream,
-    Runner,
     RunKeywords,
+    Runner,
     SendToAll,
     Status,
     Stop,
@@ -109,4 +109,4 @@ async def bad(runner: Runner) -> None:
     run_sync(HI, env="WebPubSubConnectionString")  # type: ignore[arg-type]
     async for result in runner.run(HI):
         result.status = Status.OK  # type: ignore[misc]
-        print(result.state)  # type: ignore[attr-defined]
+        str(result.state)  # type: ignore[attr-defined]
