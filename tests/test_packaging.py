@@ -99,13 +99,14 @@ def test_address_and_version_are_repeated_from_one_place(project: Path, tmp_path
         "runner/wps_run/version.py": (project / "runner/wps_run/version.py").read_text("utf-8"),
         ".ci/references": (project / ".ci/references").read_text("utf-8"),
         "README.md": f"[site]({REPOSITORY}/x)\n- repo: {REPOSITORY}\n  rev: v{VERSION}\n",
-        "use.yaml": f"- uses: wps-run/wps-run@v{VERSION}\n- uses: actions/checkout@v4\n",
+        "use.yaml": f"- uses: wps-run/wps-run@v{VERSION}\n- uses: actions/checkout@v4\n"
+        f"- {{name: wps-run/wps-run, ref: refs/tags/v{VERSION}}}\nimage: wps-run:{VERSION}\n",
     }
-    repository = "https://example.com/team/runner"
+    repository, later = "https://example.com/team/runner", "9.8.7"
     repeated = files["pyproject.toml"].count(REPOSITORY)
     files["pyproject.toml"] = files["pyproject.toml"].replace(REPOSITORY, repository, 1)
     version = files["runner/wps_run/version.py"]
-    files["runner/wps_run/version.py"] = version.replace(VERSION, "9.8.7")
+    files["runner/wps_run/version.py"] = version.replace(VERSION, later)
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, "utf-8")
@@ -120,7 +121,10 @@ def test_address_and_version_are_repeated_from_one_place(project: Path, tmp_path
     assert (written.returncode, after.returncode, after.stderr) == (0, 0, "")
     assert (tmp_path / "pyproject.toml").read_text("utf-8").count(repository) == repeated
     assert f'REPOSITORY = "{repository}"' in (tmp_path / "runner/wps_run/version.py").read_text()
-    entry = f"[site]({repository}/x)\n- repo: {repository}\n  rev: v9.8.7\n"
+    entry = f"[site]({repository}/x)\n- repo: {repository}\n  rev: v{later}\n"
     assert (tmp_path / "README.md").read_text() == entry
-    uses = "- uses: team/runner@v9.8.7\n- uses: actions/checkout@v4\n"
+    uses = (
+        f"- uses: team/runner@v{later}\n- uses: actions/checkout@v4\n"
+        f"- {{name: team/runner, ref: refs/tags/v{later}}}\nimage: wps-run:{later}\n"
+    )
     assert (tmp_path / "use.yaml").read_text() == uses
