@@ -333,28 +333,34 @@ async def _run_plan(  # noqa: PLR0913, PLR0917 -- the parts of the run of one pl
     """Yield the results of one plan; what ended it early is appended to `failures`."""
     doubts = Doubts()
 
-    def without_start(results: Sequence[Result]) -> Sequence[Result]:
-        window.add(len(results))
+    def certain(results: Sequence[Result]) -> Sequence[Result]:
+        reported = doubts.hold(results)
+        window.take(len(results) - len(reported))
+        return reported
+
+    async def settled() -> Sequence[Result]:
+        results = await settle(doubts)
+        window.restore(len(results))
         return results
 
     earlier = recorder.earlier_results(plan.steps())
     while batch := tuple(islice(earlier, BATCH)):
-        yield without_start(doubts.hold(batch))
+        window.add(len(batch))
+        yield certain(batch)
     # Before a step starts that conflicts with one of them.
-    yield without_start(await settle(doubts))
+    yield await settled()
     left_out = recorder.left_out(plan.steps)
     while batch := tuple(islice(left_out, BATCH)):
-        yield without_start(batch)
+        window.add(len(batch))
+        yield batch
     for steps in recorder.steps_to_run(plan.steps):
         async with aclosing(executor.run(steps)) as batches:
             try:
                 async for results in batches:
-                    certain = doubts.hold(results)
-                    window.take(len(results) - len(certain))
-                    yield certain
+                    yield certain(results)
             except Exception as error:  # noqa: BLE001 -- raised after a result for every action
                 failures.append(error)
-    yield without_start(await settle(doubts))
+    yield await settled()
 
 
 async def _settle(
@@ -376,16 +382,7 @@ async def _settle(
             doubts.mark_started(resumption.earlier_results(plan.steps()))
         for plan in plans:
             doubts.mark_in_flight(resumption.in_flight(plan.steps()))
-    reading = asyncio.create_task(doubts.settle(source))
-    interruption = asyncio.create_task(stop.interrupted.wait())
-    try:
-        await asyncio.wait((reading, interruption), return_when=asyncio.FIRST_COMPLETED)
-        if reading.done():
-            reading.result()
-    finally:
-        for task in (reading, interruption):
-            task.cancel()
-        await asyncio.gather(reading, interruption, return_exceptions=True)
+    await stop.unless_interrupted(doubts.settle(source))
     results = recorder.record_settled(doubts.release())
     stop.failures -= sum(result.status is Status.OK for result in results)
     return results

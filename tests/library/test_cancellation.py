@@ -1,13 +1,28 @@
 """However a program leaves a run, nothing new starts and every action is accounted for."""
 
 import asyncio
+import gc
+import json
+import signal
+import sys
+import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from wps_run import AddUserToGroup, Result, Runner, SendToUser, Stop, Summary
+from wps_run import (
+    AddUserToGroup,
+    Result,
+    Runner,
+    SendToUser,
+    Stop,
+    Summary,
+    UsageError,
+    to_binding,
+)
 
 TOTAL = 200
 JOINS = [AddUserToGroup(user_id=f"user-{number}", group="red") for number in range(TOTAL)]
@@ -200,3 +215,173 @@ async def test_a_slow_reader_of_results_in_doubt_is_not_waited_for() -> None:
             async for result in runner.run(JOINS[:20], ahead=0, attempts=1, on_error="continue")
         ]
     assert [result.status for result in results] == ["ok"] * 20
+
+
+WITH_FINALLY: dict[str, Any] = {
+    "actions": [
+        {"actionName": "addUserToGroup", "userId": f"user-{number}", "group": "red"}
+        for number in range(40)
+    ],
+    "expect": [{"user": "ada", "connected": True}],
+    "finally": [{"actionName": "sendToUser", "userId": "bo", "data": "bye"}] * 3,
+}
+
+
+@pytest.mark.parametrize("ahead", [0, 1000])
+async def test_what_is_in_finally_runs_when_the_reader_leaves(service: Service, ahead: int) -> None:
+    async with runner_of(service) as runner:
+        async for _ in runner.run(WITH_FINALLY, ahead=ahead):
+            break
+    counts = runner.last.counts
+    assert runner.last.total == 43
+    assert counts["ok"] == service.received >= 4
+    assert counts["skipped"] == 43 - counts["ok"]
+
+
+async def test_a_run_may_be_canceled_at_any_moment(service: Service, tmp_path: Path) -> None:
+    """Its account, journal and report agree, and its journal can be resumed."""
+    totals = set()
+    for turns in (0, 1, 2, 3, 5, 8, 15, 30, 60, 90, 120, 200, 300):
+        journal, report = tmp_path / f"{turns}.journal", tmp_path / f"{turns}.json"
+        service.received = 0
+        async with runner_of(service) as runner:
+            run = runner.run(WITH_FINALLY, journal=journal, reports=report, mode="concurrent")
+            task = asyncio.create_task(results_of(run))
+            for _ in range(turns):
+                await turn_of_the_event_loop()
+            task.cancel()
+            await asyncio.wait({task})
+            last = runner.last
+            totals.add(last.counts["ok"])
+            if not turns:  # nothing had begun
+                assert last.total == service.received == 0
+                continue
+            assert (last.total, last.counts["ok"]) == (43, service.received)
+            lines = [json.loads(line) for line in journal.read_text().splitlines()]
+            for summary in (lines[-1], json.loads(report.read_text())["summary"]):
+                assert {key: summary[key] for key in last.as_json()} == last.as_json()
+            rest = await results_of(runner.run(WITH_FINALLY, resume=journal, mode="concurrent"))
+            assert [result.status for result in rest] == ["ok"] * 43
+            assert service.received <= 46  # only what is in `finally` is sent twice
+    assert len(totals) > 2
+
+
+async def turn_of_the_event_loop() -> None:
+    loop = asyncio.get_running_loop()
+    turn = loop.create_future()
+    loop.call_soon(turn.set_result, None)
+    await turn
+
+
+async def results_of(run: AsyncIterator[Result]) -> list[Result]:
+    return [result async for result in run]
+
+
+async def test_what_was_read_back_is_no_longer_in_flight() -> None:
+    work = [JOINS[:20], [AddUserToGroup(user_id="user-0", group="blue")] * 20]
+    playbooks = [{"actions": json.loads(to_binding(batch))} for batch in work]
+    async with Runner.local(hub="chat", faults="500,after,count=20") as runner:
+        options: Any = {"attempts": 1, "on_error": "continue", "ahead": 0}
+        async for result in runner.run(*playbooks, **options):
+            if result.index == 25:
+                break
+        assert runner.last.counts == {"ok": 26, "unknown": 0, "skipped": 14}
+
+
+async def test_garbage_collection_in_another_thread_stops_a_run(service: Service) -> None:
+    async with runner_of(service) as runner:
+        run = runner.run(JOINS, ahead=0)
+        await anext(run)
+        cycle: list[Any] = [run]
+        cycle.append(cycle)
+        del run, cycle
+        thread = threading.Thread(target=gc.collect)
+        thread.start()
+        await asyncio.to_thread(thread.join)
+    check(runner.last, service)
+
+
+async def test_a_stop_is_requested_from_another_thread(service: Service) -> None:
+    service.answered_at_once = 50
+    service.is_open.clear()
+    stop = Stop(grace=0)
+    async with runner_of(service) as runner:
+        task = asyncio.create_task(read_all(runner, stop=stop))
+        await service.waiting.wait()
+        await asyncio.to_thread(stop.request)
+        await task
+        check(runner.last, service, unknown=service.received - 50)
+        with pytest.raises(UsageError, match="another run"):
+            await read_all(runner, stop=stop)
+
+
+async def test_a_canceled_exit_ends_all_runs(service: Service) -> None:
+    service.answered_at_once = 0
+    service.is_open.clear()
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def leave_with_two_runs() -> None:
+        async with runner_of(service) as runner:
+            for _ in range(2):
+                service.waiting.clear()
+                tasks.append(asyncio.create_task(read_all(runner)))
+                await service.waiting.wait()
+
+    task = asyncio.create_task(leave_with_two_runs())
+    while service.received < 32:
+        service.waiting.clear()
+        await service.waiting.wait()
+    await asyncio.wait({task}, timeout=0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    done, _ = await asyncio.wait(tasks, timeout=5)
+    assert [task.result() for task in done] == [[], []]
+
+
+async def test_a_runner_is_opened_once(service: Service) -> None:
+    runner = runner_of(service)
+    async with runner:
+        with pytest.raises(UsageError, match="opened once"):
+            await runner.__aenter__()
+        run = runner.run(JOINS)
+        await run.aclose()
+        assert await results_of(run) == []
+    with pytest.raises(UsageError, match="opened once"):
+        await runner.__aenter__()
+    with pytest.raises(UsageError, match="not open"):
+        await read_all(runner)
+
+
+INTERRUPTED = """
+import sys
+from wps_run import SendToUser, run_sync
+sends = [SendToUser(user_id=f"user-{number}", data="hi") for number in range(200)]
+try:
+    run_sync(sends, connection_string=sys.argv[1], hub="chat", mode="concurrent")
+except KeyboardInterrupt as error:
+    print(*error.__notes__)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+async def test_an_interrupt_of_run_sync_has_the_account_as_a_note(service: Service) -> None:
+    service.answered_at_once = 50
+    service.is_open.clear()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-c", INTERRUPTED, service.connection_string),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await service.waiting.wait()
+    process.send_signal(signal.SIGINT)
+    service.is_open.set()
+    output, errors = await process.communicate()
+    received = service.received
+    assert (output.decode().strip(), errors) == (
+        (
+            f"the run until then: <200 actions: {received} ok, 0 failed, 0 unknown, "
+            f"{200 - received} skipped; exit code 1>"
+        ),
+        b"",
+    )

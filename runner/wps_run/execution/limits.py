@@ -116,23 +116,34 @@ class ReaderWindow:
     def __init__(self, ahead: float = math.inf) -> None:
         self.started = 0
         self.on_open: Callable[[], object] = lambda: None
-        self._most = ahead + 1
+        self._ahead = ahead
+        self._unread = 0
 
     @property
     def is_full(self) -> bool:
         """Whether no further action may start."""
-        return self.started >= self._most
+        return self._unread > self._ahead
 
     def add(self, count: int = 1) -> None:
         """Count actions that start, or results that come without a start."""
         self.started += count
+        self._unread += count
 
     def take(self, count: int = 1) -> None:
-        """Count results that the reader has finished with, or does not wait for."""
+        """Count results that the reader has finished with, or that are held back for now."""
         was_full = self.is_full
-        self._most += count
+        self._unread -= count
         if was_full and not self.is_full:
             self.on_open()
+
+    def open(self) -> None:
+        """Hold nothing back any more: nobody reads the results."""
+        self._ahead = math.inf
+        self.on_open()
+
+    def restore(self, count: int) -> None:
+        """Count results that were held back, and now come."""
+        self._unread += count
 
 
 class Wait(NamedTuple):

@@ -3,8 +3,8 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, aclosing, nullcontext, suppress
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from wps_run.library.keywords import (
     texts,
 )
 from wps_run.library.sources import Work, read_work
-from wps_run.library.stream import LOG, ActiveRun, ResultStream
+from wps_run.library.stream import LOG, ActiveRun, ResultStream, end_runs
 from wps_run.planning import LOCAL_HUB, Plan, RunOverrides
 from wps_run.playbook.live import LiveConnection, LiveGroups
 from wps_run.playbook.model import Playbook
@@ -113,6 +113,7 @@ class Runner:
         self._connections: dict[Endpoint, Connections] = {}
         self._rehearsal: Rehearsal | None = None
         self._stack: AsyncExitStack | None = None
+        self._was_opened = False
         self._active: set[ActiveRun] = set()
         self._latest: ActiveRun | None = None
 
@@ -225,6 +226,9 @@ class Runner:
         return f"<Runner {where}, hub {self.target.hub or 'of the playbook'}>"
 
     async def __aenter__(self) -> Self:
+        if self._was_opened:
+            raise UsageError("a runner is opened once; make another one")
+        self._was_opened = True
         self._stack = AsyncExitStack()
         if self.target.is_local:
             from wps_run.rehearsal import Rehearsal  # noqa: PLC0415 -- only rehearsals need it
@@ -243,8 +247,7 @@ class Runner:
     async def __aexit__(self, *exc_info: object) -> None:
         stack, self._stack = self._stack, None
         try:
-            for run in tuple(self._active):
-                await run.end()
+            await end_runs(self._active)
         finally:
             for connections in self._connections.values():
                 await connections.close()
@@ -260,7 +263,7 @@ class Runner:
         reader has left, every action is accounted for: what may have been sent is `unknown` until
         its response is there.
         """
-        return self._latest.account() if self._latest else Summary()
+        return self._latest.account if self._latest else Summary()
 
     @property
     def expectations(self) -> tuple[ExpectationResult, ...]:
@@ -285,7 +288,7 @@ class Runner:
 
         Args:
             work: Typed actions, or playbooks as file names, texts, mappings or `Playbook`.
-            options: Those of `RunKeywords`; options of a playbook override it.
+            options: Those of `RunKeywords`; they override those of a playbook.
 
         Raises:
             TypeError: An option is unknown.
@@ -301,6 +304,7 @@ class Runner:
 
     async def _carry_out(self, run: ActiveRun, work: Sequence[Work], settings: RunSettings) -> None:
         self._require_open()
+        run.stop.attach()
         self._latest = run
         self._active.add(run)
         try:
@@ -331,7 +335,7 @@ class Runner:
             warn=partial(LOG.warning, "%s"),
         )
         try:
-            recorder = await self._leave_out(plans, recorder, settings)
+            recorder = await self._leave_out(plans, recorder, settings, run.stop)
             context = RunContext(
                 run_info,
                 self._open_client,
@@ -348,18 +352,20 @@ class Runner:
                 async with aclosing(batches):
                     await run.put(batches)
             finally:
+                run.summary = run.complete_account()
                 await _write_end(context, run.summary, reports)
         finally:
             recorder.discard_temporary()
 
     async def _leave_out(
-        self, plans: Sequence[Plan], recorder: RunRecorder, settings: RunSettings
+        self, plans: Sequence[Plan], recorder: RunRecorder, settings: RunSettings, stop: Stop
     ) -> RunRecorder:
         """Return the recorder that leaves out what would change nothing, if that is asked for."""
         if not settings.values.get("only_changes"):
             return recorder
-        in_place = await find_in_place(plans, self._source, recorder.resumption)
-        return replace(recorder, in_place=in_place)
+        reading = find_in_place(plans, self._source, recorder.resumption)
+        in_place = await stop.unless_interrupted(reading)
+        return recorder if in_place is None else replace(recorder, in_place=in_place)
 
     async def diff(
         self, *work: Work, **options: Unpack[PlanKeywords]
@@ -655,18 +661,8 @@ def run_sync(
         Exception: What `Runner.run` raises.
     """
     RunSettings.of(options, RunKeywords, "run_sync")
-    if sum((env is not None, connection_string is not None, local)) != 1:
-        raise UsageError(
-            "say where to run: `env=os.environ`, `connection_string=…`, or `local=True`"
-        )
-    if connection_string is not None:
-        runner = Runner.from_connection_string(connection_string, hub=hub)
-    elif env is not None:
-        runner = Runner.from_env(hub=hub, env=env)
-    else:
-        runner = Runner.local(hub=hub)
-
-    stop = options.setdefault("stop", Stop())
+    runner = _runner_for(env, connection_string, local, hub)
+    stop = options["stop"] = options.get("stop") or Stop()
 
     async def run_all() -> Summary:
         async with runner:
@@ -676,32 +672,64 @@ def run_sync(
             return runner.last
 
     try:
+        if _is_in_event_loop():
+            return _run_in_thread(run_all, stop)
+        return asyncio.run(run_all())
+    except BaseException as error:
+        if runner.last.total:
+            error.add_note(f"the run until then: {runner.last!r}")
+        raise
+
+
+def _runner_for(
+    env: Mapping[str, str] | None,
+    connection_string: str | None,
+    local: bool,  # noqa: FBT001 -- as the keyword of `run_sync`
+    hub: str | None,
+) -> Runner:
+    """Return the runner for the place where `run_sync` runs.
+
+    Raises:
+        UsageError: There is not exactly one.
+    """
+    if sum((env is not None, connection_string is not None, bool(local))) != 1:
+        raise UsageError(
+            "say where to run: `env=os.environ`, `connection_string=…`, or `local=True`"
+        )
+    if connection_string is not None:
+        return Runner.from_connection_string(connection_string, hub=hub)
+    if env is not None:
+        return Runner.from_env(hub=hub, env=env)
+    return Runner.local(hub=hub)
+
+
+def _is_in_event_loop() -> bool:
+    try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(run_all())
-    return _run_in_thread(run_all, stop)
+        return False
+    return True
 
 
 def _run_in_thread(run_all: Callable[[], Coroutine[None, None, Summary]], stop: Stop) -> Summary:
     """Run in an event loop in a thread of its own, and wait for the end.
 
-    An interrupt of the caller stops the run; it is raised when the run has ended.
+    An interrupt of the caller stops the run, and a second one abandons it. It is raised at the end.
     """
-    loops: list[asyncio.AbstractEventLoop] = []
-
-    async def run() -> Summary:
-        loops.append(asyncio.get_running_loop())
-        return await run_all()
-
+    interrupt: KeyboardInterrupt | None = None
     with ThreadPoolExecutor(1) as thread:
-        ended = thread.submit(asyncio.run, run())
-        try:
-            return ended.result()
-        except KeyboardInterrupt:
-            for loop in loops:
-                with suppress(RuntimeError):  # it is closed
-                    loop.call_soon_threadsafe(stop.request)
-            raise
+        ended = thread.submit(lambda: asyncio.run(run_all()))
+        while not ended.done():
+            try:
+                wait([ended])
+            except KeyboardInterrupt as error:
+                if interrupt:
+                    stop.abandon()
+                stop.request()
+                interrupt = error
+    if interrupt:
+        raise interrupt
+    return ended.result()
 
 
 def _journal_options(settings: RunSettings) -> JournalOptions:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Self
@@ -33,6 +33,7 @@ class ActiveRun:
         summary: Its totals so far.
         expectations: The results of its expectations so far.
         error: What ended it, or None.
+        task: The task, once it has started.
     """
 
     def __init__(self, ahead: int, stop: Stop) -> None:
@@ -42,7 +43,7 @@ class ActiveRun:
         self.summary = Summary()
         self.expectations: list[ExpectationResult] = []
         self.error: Exception | None = None
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
         self._buffer: deque[Result] = deque()
         self._changed = asyncio.Event()
         self._taken = asyncio.Event()
@@ -51,7 +52,7 @@ class ActiveRun:
 
     def start(self, work: Coroutine[None, None, None]) -> None:
         """Start the task that calls `put` with what it gets."""
-        self._task = asyncio.create_task(self._carry_out(work))
+        self.task = asyncio.create_task(self._carry_out(work))
 
     async def _carry_out(self, work: Coroutine[None, None, None]) -> None:
         try:
@@ -80,7 +81,7 @@ class ActiveRun:
             Exception: What ended the run, once, behind its last result.
         """
         while not self._buffer:
-            if self._has_ended:
+            if self._has_ended or not self.task:
                 error, self.error = self.error, None
                 if error:
                     raise error
@@ -98,41 +99,65 @@ class ActiveRun:
             self._has_reader = False
             self._buffer.clear()
             self._taken.set()
-            if self._task and not self._has_ended:
+            if self.task and not self._has_ended:
                 self.stop.request()
+                self.window.open()  # what is in `finally` still runs
 
-    async def end(self) -> None:
-        """Stop the run unless it has ended, and wait for its end.
+    def leave_from_any_thread(self) -> None:
+        """Do the same when garbage is collected, which may be in another thread."""
+        if not self.task:
+            return
+        loop = self.task.get_loop()
+        if asyncio._get_running_loop() is loop:  # noqa: SLF001 -- does not raise if there is none
+            self.leave()
+        else:
+            with suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(self.leave)
 
-        When this is canceled, requests in flight are abandoned.
-        """
-        self.leave()
-        canceled = False
-        while self._task and not self._task.done():
-            try:
-                await asyncio.wait({self._task})
-            except asyncio.CancelledError:
-                canceled = True
-                self.stop.abandon()
+    def take_error(self) -> None:
+        """Log what ended the run if nobody has read it."""
         error, self.error = self.error, None
         if error:
             LOG.error("a run whose results were not read to the end failed: %s", error)
-        if canceled:
-            raise asyncio.CancelledError
 
+    @property
     def account(self) -> Summary:
-        """Return the totals, complete once the run has ended or its reader has left.
+        """The totals: those so far, and complete once the run has ended or its reader has left."""
+        is_complete = self._has_ended or not self._has_reader
+        return self.complete_account() if is_complete else replace(self.summary)
 
-        Before the end, what may have been sent counts as unknown then, and the rest as skipped.
+    def complete_account(self) -> Summary:
+        """Return totals of all actions.
+
+        Before the end, what may have been sent counts as unknown, and the rest as skipped.
         """
-        if self._has_reader and not self._has_ended:
-            return self.summary
         rest = max(0, self.total - self.summary.total)
         in_flight = max(0, min(self.window.started - self.summary.total, rest))
         counts = Counter(self.summary.counts)
         counts[Status.UNKNOWN] += in_flight
         counts[Status.SKIPPED] += rest - in_flight
         return replace(self.summary, counts=counts)
+
+
+async def end_runs(runs: Iterable[ActiveRun]) -> None:
+    """Stop the runs that have not ended, and wait for their end.
+
+    When this is canceled, requests in flight are abandoned.
+    """
+    runs, is_canceled = tuple(runs), False
+    for run in runs:
+        run.leave()
+    while tasks := {run.task for run in runs if run.task and not run.task.done()}:
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError:
+            is_canceled = True
+            for run in runs:
+                run.stop.abandon()
+    for run in runs:
+        run.take_error()
+    if is_canceled:
+        raise asyncio.CancelledError
 
 
 class ResultStream:
@@ -164,7 +189,7 @@ class ResultStream:
         try:
             result = await self._run.next()
         except asyncio.CancelledError:
-            await self._run.end()
+            await end_runs((self._run,))
             raise
         if result is None:
             raise StopAsyncIteration
@@ -174,8 +199,7 @@ class ResultStream:
     async def aclose(self) -> None:
         """Stop the run unless it has ended, and wait until every action is accounted for."""
         self._start = None
-        await self._run.end()
+        await end_runs((self._run,))
 
     def __del__(self) -> None:
-        with suppress(RuntimeError):  # the event loop is closed
-            self._run.leave()
+        self._run.leave_from_any_thread()
