@@ -5,6 +5,7 @@ json`.
 What a struct has is in the schema without further work.
 """
 
+import inspect
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -212,7 +213,7 @@ def _first_line(struct: type[Struct]) -> str:
 
 def _attributes(struct: type[Struct]) -> dict[str, str]:
     """Return what the docstring of a struct says of its attributes, by the keys of its record."""
-    _, _, section = (struct.__doc__ or "").partition("Attributes:\n")
+    _, _, section = inspect.cleandoc(struct.__doc__ or "").partition("Attributes:\n")
     texts = dict(_ATTRIBUTE.findall(section))
     return {
         field.encode_name: " ".join(texts[field.name].split())
@@ -221,5 +222,8 @@ def _attributes(struct: type[Struct]) -> dict[str, str]:
     }
 
 
-_ATTRIBUTE = re.compile(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", re.MULTILINE)
-"""An attribute in a docstring, whose text may go on in lines that are further indented."""
+_ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
+"""An attribute in a docstring, whose text may go on in lines that are further indented.
+
+Python 3.13 removes the common indentation of docstrings, earlier versions do not.
+"""
