@@ -141,8 +141,9 @@ def _options() -> Iterator[str]:
     yield ""
     yield "| keyword | type | |"
     yield "|---|---|---|"
-    for keyword, (_, option) in OPTION_KEYWORDS.items():
-        kind = types[keyword].replace("|", "\\|")
+    for keyword, annotation in types.items():
+        _, option = OPTION_KEYWORDS[keyword]
+        kind = annotation.replace("|", "\\|")
         yield f"| `{keyword}` | `{kind}` | {option.description} |"
     yield ""
 

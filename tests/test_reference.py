@@ -12,6 +12,7 @@ from wps_run.cli.errors import BUG
 from wps_run.connect.reply import NoReplyCode
 from wps_run.execution.result import Result, SkipReason
 from wps_run.execution.summary import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN
+from wps_run.library.keywords import OPTION_KEYWORDS, OptionKeywords
 
 PROJECT = Path(__file__).parents[1]
 REFERENCE = PROJECT / "docs" / "reference"
@@ -37,6 +38,11 @@ def test_the_page_of_exit_codes_has_every_exit_code() -> None:
 
     killed = {137}
     assert codes - killed == {EXIT_OK, EXIT_FAILED, 2, EXIT_UNKNOWN, BUG, 129, 130, 141, 143}
+
+
+def test_the_keywords_of_options_are_typed() -> None:
+    """The page on Python lists those that have a type."""
+    assert list(OptionKeywords.__annotations__) == list(OPTION_KEYWORDS)
 
 
 def operations_in(cells: list[str]) -> Iterator[tuple[str, str]]:
