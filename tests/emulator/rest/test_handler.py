@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -27,7 +28,8 @@ async def exchange_bytes(emulator: Emulator, data: bytes) -> bytes:
         return await reader.read()
     finally:
         writer.close()
-        await writer.wait_closed()
+        with suppress(ConnectionError):  # with Python 3.13: the server did not read all
+            await writer.wait_closed()
 
 
 async def test_health_needs_no_token(call: Any) -> None:
