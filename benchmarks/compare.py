@@ -254,6 +254,8 @@ class Bench:
             "click, yaml": ["-c", "import click, yaml"],
             "--help": [script, "--help"],
             "validate": [script, "validate", "small.yaml"],
+            "msgspec": ["-c", "import msgspec"],
+            "action": ["-c", "from wps_run import SendToGroup"],
         }
         rounds = rotate(
             {name: self._command([python, *args]) for name, args in commands.items()},
@@ -263,6 +265,8 @@ class Bench:
         yield Row("`--help`", "`import click` alone", share, 1.15)
         share = ratio(rounds, "validate", "click, yaml")
         yield Row("`validate` of one small file", "`import click, yaml` alone", share, 1.7)
+        share = ratio(rounds, "action", "msgspec")
+        yield Row("`from wps_run import SendToGroup`", "`import msgspec` alone", share, 1.5)
 
     def fan_out(self, actions: int) -> Iterable[Row]:
         """Measure the emulator's sends to its reliable clients; few actions mean few of both."""
@@ -291,6 +295,19 @@ class Bench:
         what = f"`listen`, {users:,} users"
         yield Row(f"{what}, answers to `connect`", "bare aiohttp", share, 0.8, Bound.LEAST)
         yield Row(f"{what}, peak memory in bytes per row", "", memory, 200)
+
+    def library(self, actions: int, made: int) -> Iterable[Row]:
+        """Measure typed actions: their runs, and how they are made."""
+        script = Path(__file__).parent / "library.py"
+        args = ["--actions", str(actions), "--made", str(made), "--rounds", str(self._rounds)]
+        done = subprocess.run(  # noqa: S603 -- the project's own
+            [self._pythons.ours, script, *args], check=True, capture_output=True, text=True
+        )
+        runs, making = map(float, done.stdout.split())
+        what = "typed actions to results, processor time"
+        yield Row(what, "the same actions in YAML", runs, 1.05)
+        what = f"making {made:,} typed actions"
+        yield Row(what, "as many msgspec Structs with a constraint", making, 1.5)
 
     def _commands(self, case: Case, port: int) -> Mapping[str, Command]:
         origin = f"{'https' if case.tls else 'http'}://127.0.0.1:{port}"
@@ -404,6 +421,7 @@ def measure_rows(bench: Bench, actions: int, rows: int, members: int) -> Iterabl
     yield from bench.memory(actions, rows)
     yield from bench.difference(members)
     yield from bench.events(rows, actions)
+    yield from bench.library(actions, members)
     yield from bench.start()
 
 
