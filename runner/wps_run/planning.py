@@ -47,13 +47,12 @@ from wps_run.playbook.steps import (
     Step,
     StepBlock,
     StepCheck,
+    StepMaker,
     UnreadAction,
     check_steps,
     find_named_step,
     key_position,
     live_sources_of,
-    make_step_blocks,
-    make_steps,
     repeated_group,
     select_actions,
     unread_actions,
@@ -242,27 +241,20 @@ class Plan:
 
     def steps(self, *, all_shards: bool = False) -> Iterator[Step]:
         """Return a new iterator over its steps, by default only those of its shard."""
-        return make_steps(
-            self.playbook,
-            self.scope,
-            self.options,
-            self.hub,
-            first=self.first,
-            shard=None if all_shards else self.shard,
-            selection=self.selection,
-            is_final=self.is_final,
-        )
+        return self._step_maker(None if all_shards else self.shard).steps()
 
     def step_blocks(self) -> Iterator[Step | StepBlock]:
         """Return its steps, those of lists of members in blocks where names are simple."""
-        if self.shard or self.selection.is_by_index:
-            return self.steps()
-        return make_step_blocks(
+        return self._step_maker(self.shard).blocks()
+
+    def _step_maker(self, shard: Shard | None) -> StepMaker:
+        return StepMaker(
             self.playbook,
             self.scope,
             self.options,
             self.hub,
             first=self.first,
+            shard=shard,
             selection=self.selection,
             is_final=self.is_final,
         )

@@ -13,7 +13,7 @@ from wps_run.playbook.files import Files
 from wps_run.playbook.lint import find_not_in_binding
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import RunOptions
-from wps_run.playbook.steps import check_steps, make_steps
+from wps_run.playbook.steps import StepMaker, check_steps
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, format_problem
 
@@ -27,7 +27,7 @@ def bodies_of(text: str, folder: Path = Path(), **variables: str) -> list[str]:
     playbook = read_playbook(text, "p.yaml")
     assert not playbook.problems
     assert check_steps(playbook, _scope(folder, **variables)).problems == ()
-    steps = list(make_steps(playbook, _scope(folder, **variables), RunOptions(), "chat"))
+    steps = list(StepMaker(playbook, _scope(folder, **variables), RunOptions(), "chat").steps())
     assert {step.request.content_type for step in steps} == {"application/json"}
     assert {step.values["dataType"] for step in steps} == {"json"}
     return [step.request.body.decode() for step in steps]
@@ -76,7 +76,9 @@ actions:
     dataJson: {from: "${who}", text: "<${each.text}>", n: [1, "${each.text}${who}"]}
 """
     playbook = read_playbook(text, "p.yaml")
-    steps = make_steps(playbook, VariableScope(playbook.parts[0].variables), RunOptions(), "chat")
+    steps = StepMaker(
+        playbook, VariableScope(playbook.parts[0].variables), RunOptions(), "chat"
+    ).steps()
 
     who = 'Ada "A" \\ B'
     assert [json.loads(step.request.body) for step in steps] == [

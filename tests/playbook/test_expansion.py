@@ -21,7 +21,7 @@ from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.rows import DEFAULT_FORMAT, Row, RowFormat, Rows
 from wps_run.playbook.schema import SchemaForm
-from wps_run.playbook.steps import Step, check_steps, make_steps
+from wps_run.playbook.steps import Step, StepMaker, check_steps
 from wps_run.playbook.validator import default_validator
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import (
@@ -50,7 +50,7 @@ def scope(playbook: Playbook, folder: Path | str = ".") -> VariableScope:
 def steps_of(actions: str, folder: Path | str = ".") -> list[Step]:
     """The steps of a playbook of these actions."""
     playbook = read(actions)
-    return list(make_steps(playbook, scope(playbook, folder), RunOptions(), "chat"))
+    return list(StepMaker(playbook, scope(playbook, folder), RunOptions(), "chat").steps())
 
 
 def messages_of(actions: str, folder: Path | str = ".") -> list[str]:
@@ -206,7 +206,7 @@ def test_a_row_that_went_bad_after_the_check_is_not_sent(tmp_path: Path) -> None
         "  - {forEach: {file: m.csv}, actionName: closeUserConnections, userId: '${each.u}'}\n"
     )
     assert check_steps(playbook, scope(playbook, tmp_path)).problems == ()
-    stream = make_steps(playbook, scope(playbook, tmp_path), RunOptions(), "chat")
+    stream = StepMaker(playbook, scope(playbook, tmp_path), RunOptions(), "chat").steps()
 
     (tmp_path / "m.csv").write_text("u\nada\n..\n")
 

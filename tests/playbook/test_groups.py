@@ -16,9 +16,8 @@ from wps_run.playbook.shards import Shard
 from wps_run.playbook.steps import (
     Step,
     StepBlock,
+    StepMaker,
     check_steps,
-    make_step_blocks,
-    make_steps,
 )
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, format_problem
@@ -40,7 +39,7 @@ def steps_of(text: str, live: LiveGroups | None = None, folder: Path = Path()) -
     playbook = read(text)
     scope = scope_of(playbook, live, folder)
     checked = check_steps(playbook, scope)
-    steps = list(make_steps(playbook, scope, RunOptions(), "chat"))
+    steps = list(StepMaker(playbook, scope, RunOptions(), "chat").steps())
     assert checked.problems == ()
     assert checked.steps == len(steps)
     return steps
@@ -146,7 +145,7 @@ def test_roles_of_rows_in_a_file_are_granted_one_by_one(tmp_path: Path) -> None:
 
     playbook = read(text)
     scope = scope_of(playbook, folder=tmp_path)
-    steps = make_step_blocks(playbook, scope, RunOptions(), "chat")
+    steps = StepMaker(playbook, scope, RunOptions(), "chat").blocks()
     assert [step.action.name for step in steps if isinstance(step, Step)][-2:] == [
         "grantPermission",
         "grantPermission",
@@ -220,7 +219,7 @@ def test_a_wrong_row_keeps_prune_from_removing_anybody() -> None:
 
     assert [problem.rule for problem in checked.problems] == ["value"]
     with pytest.raises(PlaybookError):
-        list(make_steps(playbook, scope, RunOptions(), "chat"))
+        list(StepMaker(playbook, scope, RunOptions(), "chat").steps())
 
 
 def test_a_list_that_changes_during_a_run_ends_it_before_anybody_is_removed(
@@ -232,7 +231,7 @@ def test_a_list_that_changes_during_a_run_ends_it_before_anybody_is_removed(
     playbook = read("groups: {red: {users: {file: red.csv}, prune: true}}")
     scope = scope_of(playbook, live(red={"c1": "bob", "c2": "eve"}), tmp_path)
     assert not check_steps(playbook, scope).problems
-    steps = make_steps(playbook, scope, RunOptions(), "chat")
+    steps = StepMaker(playbook, scope, RunOptions(), "chat").steps()
     added = [next(steps), next(steps)]
 
     file.write_text("userId\nada\n")
@@ -346,7 +345,7 @@ def test_a_file_is_read_once_to_check_it_and_once_for_the_steps(tmp_path: Path) 
     checked = check_steps(playbook, scope, earlier=earlier)
     assert reads == ["red.csv"]
 
-    steps = list(make_steps(playbook, scope, RunOptions(), "chat"))
+    steps = list(StepMaker(playbook, scope, RunOptions(), "chat").steps())
 
     assert reads == ["red.csv", "red.csv"]
     assert [step.values for step in steps] == [
@@ -388,8 +387,8 @@ def test_blocks_of_steps_are_the_steps_one_by_one(
     assert (check.steps, check.owned) == (one_by_one.steps, one_by_one.owned)
     if check.problems:
         return
-    steps = list(make_steps(playbook, scope, RunOptions(), "chat", first=7))
-    parts = list(make_step_blocks(playbook, scope, RunOptions(), "chat", first=7))
+    steps = list(StepMaker(playbook, scope, RunOptions(), "chat", first=7).steps())
+    parts = list(StepMaker(playbook, scope, RunOptions(), "chat", first=7).blocks())
     unrolled = [
         part.step(index) if isinstance(part, StepBlock) else part
         for part in parts

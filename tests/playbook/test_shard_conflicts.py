@@ -16,7 +16,7 @@ from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.shard_conflicts import HashMarks, PlanPart, find_conflict, require_commuting
 from wps_run.playbook.shards import shard_of
-from wps_run.playbook.steps import Step, make_steps
+from wps_run.playbook.steps import Step, StepMaker
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, format_problem
 
@@ -61,7 +61,9 @@ def part(actions: Sequence[dict[str, Any]], hub: str = "chat", first: int = 0) -
     assert playbook.problems == ()
     scope = VariableScope({}, {})
     return PlanPart(
-        playbook, hub, lambda: make_steps(playbook, scope, RunOptions(), hub, first=first)
+        playbook,
+        hub,
+        lambda: StepMaker(playbook, scope, RunOptions(), hub, first=first).steps(),
     )
 
 
@@ -215,7 +217,9 @@ def test_the_conflict_names_both_actions_with_place_name_and_target() -> None:
         "p.yaml",
     )
     plan_part = PlanPart(
-        playbook, "chat", lambda: make_steps(playbook, VariableScope({}, {}), RunOptions(), "chat")
+        playbook,
+        "chat",
+        lambda: StepMaker(playbook, VariableScope({}, {}), RunOptions(), "chat").steps(),
     )
 
     with pytest.raises(PlaybookError) as caught:

@@ -10,7 +10,7 @@ from wps_run.actions.table import ACTIONS
 from wps_run.playbook.files import Files
 from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import Delivery, Mode, OnError, RunOptions
-from wps_run.playbook.steps import Step, check_steps, make_steps
+from wps_run.playbook.steps import Step, StepMaker, check_steps
 from wps_run.playbook.variables import VariableScope
 from wps_run.problems import PlaybookError, format_problem
 
@@ -25,7 +25,7 @@ def read(actions: str) -> Playbook:
 def steps_of(playbook: Playbook, first: int = 0, **changes: Any) -> list[Step]:
     """Its steps in hub `chat`."""
     scope = VariableScope(playbook.parts[0].variables, {"TEAM": "red"})
-    return list(make_steps(playbook, scope, RunOptions(**changes), "chat", first=first))
+    return list(StepMaker(playbook, scope, RunOptions(**changes), "chat", first=first).steps())
 
 
 def problems_of(playbook: Playbook) -> list[str]:
@@ -153,7 +153,7 @@ def test_a_bad_value_never_becomes_a_step() -> None:
 def test_steps_are_made_one_at_a_time() -> None:
     """A long playbook does not have all its requests in memory."""
     playbook = read("  - {actionName: sendToAll, data: x}\n" * 1000)
-    stream = make_steps(playbook, VariableScope(), RunOptions(), "chat")
+    stream = StepMaker(playbook, VariableScope(), RunOptions(), "chat").steps()
 
     assert check_steps(playbook, VariableScope()).steps == 1000
     assert next(stream).index == 0

@@ -18,7 +18,7 @@ from wps_run.playbook.files import Files
 from wps_run.playbook.live import LiveConnection
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import RunOptions
-from wps_run.playbook.steps import Step, make_step_blocks, make_steps
+from wps_run.playbook.steps import Step, StepMaker
 from wps_run.playbook.variables import VariableScope
 from wps_run.rehearsal import SimulatedClients, SimulatedState
 from wps_run.report.changes import ChangeReport
@@ -63,7 +63,7 @@ def steps_of(actions: Sequence[str]) -> list[Step]:
     lines = "".join(f"  - {{{action}}}\n" for action in actions)
     playbook = read_playbook(f"actions:\n{lines}", "p.yaml")
     assert playbook.problems == ()
-    return list(make_steps(playbook, VariableScope(), RunOptions(), "chat"))
+    return list(StepMaker(playbook, VariableScope(), RunOptions(), "chat").steps())
 
 
 async def changes_of(hub: StateSource, *actions: str) -> list[StepChange]:
@@ -387,11 +387,11 @@ async def test_a_block_of_steps_is_judged_as_the_steps_are(tmp_path: Path) -> No
     scope = VariableScope(inputs=Files(tmp_path))
     expected = [IN_PLACE] * 2498 + [CHANGE, CHANGE, IN_PLACE, ABSENT]
 
-    single = make_steps(playbook, scope, RunOptions(), "chat")
+    single = StepMaker(playbook, scope, RunOptions(), "chat").steps()
     one_by_one = [part async for part in compare(single, hub)]
     assert [change.verdict for changes, _ in one_by_one for change in changes] == expected
 
-    blocks = make_step_blocks(playbook, scope, RunOptions(), "chat")
+    blocks = StepMaker(playbook, scope, RunOptions(), "chat").blocks()
     compared = [part async for part in compare(blocks, hub)]
     verdicts = dict.fromkeys(index for _, block in compared for index in block)
     verdicts = dict.fromkeys(verdicts, IN_PLACE)

@@ -600,20 +600,11 @@ def find_named_step(
     return None
 
 
-def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
-    playbook: Playbook,
-    scope: VariableScope,
-    options: RunOptions,
-    hub: str,
-    *,
-    first: int = 0,
-    shard: "Shard | None" = None,
-    selection: Selection = NO_SELECTION,
-    is_final: bool = False,
-) -> Iterator[Step]:
-    """Make the steps of a playbook one at a time, in the playbook's order.
+@dataclass(frozen=True, slots=True)
+class StepMaker:
+    """Makes the steps of a playbook, in its order.
 
-    Args:
+    Attributes:
         playbook: A playbook without problems.
         scope: The variables and files.
         options: The merged options of the run.
@@ -622,59 +613,99 @@ def make_steps(  # noqa: PLR0913 -- what a step is made of, by name
         shard: Makes only the steps of this shard, with the same indexes; None for all steps.
         selection: Makes only the selected steps, with the same indexes.
         is_final: Whether these are the steps of `finally`.
-
-    Raises:
-        PlaybookError: An expanded value is wrong. After `check_steps` without problems this
-            happens only when a file has changed.
     """
-    steps = make_step_blocks(
-        playbook,
-        scope,
-        options,
-        hub,
-        first=first,
-        shard=shard,
-        selection=selection,
-        is_final=is_final,
-        expand=_expand,
-    )
-    return cast("Iterator[Step]", steps)  # there are no blocks
 
+    playbook: Playbook
+    scope: VariableScope
+    options: RunOptions
+    hub: str
+    first: int = 0
+    shard: "Shard | None" = None
+    selection: Selection = NO_SELECTION
+    is_final: bool = False
 
-def make_step_blocks(  # noqa: PLR0913 -- the same
-    playbook: Playbook,
-    scope: VariableScope,
-    options: RunOptions,
-    hub: str,
-    *,
-    first: int = 0,
-    shard: "Shard | None" = None,
-    selection: Selection = NO_SELECTION,
-    is_final: bool = False,
-    expand: _Expand = _expand_in_blocks,
-) -> Iterator[Step | StepBlock]:
-    """Make the same steps; those of lists of members in blocks where names are simple.
+    def steps(self) -> Iterator[Step]:
+        """Return a new iterator that makes the steps one at a time.
 
-    Arguments and errors are those of `make_steps`, but for `expand`: what expands an action. With a
-    shard or a selection by index there must be no blocks.
-    """
-    index = first
-    members = GroupMembers(playbook, scope, is_whole=False)
-    for number, template in enumerate(playbook.actions):
-        make = _step_maker(template, number, options, hub, secrets=scope.secrets, is_final=is_final)
-        is_made = _step_filter(template, shard, selection, index)
-        for expanded in members.record(template, expand(template, scope, members)):
-            if isinstance(expanded, MemberBlock):
-                block = StepBlock(index, expanded, make)
-                if selection.has_tags(template.tags):
-                    yield block
-                index += len(block.indexes)
-                continue
-            if expanded.problems:
-                raise PlaybookError(_without_secrets(expanded, scope.secrets).problems)
-            if is_made(expanded.values):
-                yield make(expanded, index)
-            index += 1
+        Raises:
+            PlaybookError: An expanded value is wrong. After `check_steps` without problems this
+                happens only when a file has changed.
+        """
+        return cast("Iterator[Step]", self._make(_expand))  # there are no blocks
+
+    def blocks(self) -> Iterator[Step | StepBlock]:
+        """Return the same, with those of lists of members in blocks where names are simple.
+
+        Where only some steps of a list are made, there are no blocks.
+        """
+        return self._make(
+            _expand if self.shard or self.selection.is_by_index else _expand_in_blocks
+        )
+
+    def _make(self, expand: _Expand) -> Iterator[Step | StepBlock]:
+        index = self.first
+        secrets, selection = self.scope.secrets, self.selection
+        members = GroupMembers(self.playbook, self.scope, is_whole=False)
+        for number, template in enumerate(self.playbook.actions):
+            make = self._maker(template, number)
+            is_made = _step_filter(template, self.shard, selection, index)
+            for expanded in members.record(template, expand(template, self.scope, members)):
+                if isinstance(expanded, MemberBlock):
+                    block = StepBlock(index, expanded, make)
+                    if selection.has_tags(template.tags):
+                        yield block
+                    index += len(block.indexes)
+                    continue
+                if expanded.problems:
+                    raise PlaybookError(_without_secrets(expanded, secrets).problems)
+                if is_made(expanded.values):
+                    yield make(expanded, index)
+                index += 1
+
+    def _maker(
+        self, template: ActionTemplate, number: int
+    ) -> Callable[[ExpandedAction, int], Step]:
+        """Return what makes the steps of one action; rows share all that it prepares."""
+        own, action, options = template.options, template.action, self.options
+        on_error = OnError(own.get("onError", options.on_error))
+        delivery = Delivery(own.get("delivery", options.delivery))
+        timeout = parse_duration(own.get("timeout", options.timeout))
+        on_missing = (
+            parse_on_missing(own["onMissing"]) if "onMissing" in own else options.on_missing
+        )
+        if template.prunes:
+            on_missing = OnMissing(MissingRule.DONE)
+        make_request = RequestTemplate(action, self.hub).fill
+        make_locks = locks_for(action)
+        is_sequential = options.mode is Mode.SEQUENTIAL
+        types = {action_field.type for action_field in action.fields}
+        secrets, is_final = self.scope.secrets, self.is_final
+        needs_conversion = not types.isdisjoint({FieldType.DATA, FieldType.STRINGS})
+
+        def make(expanded: ExpandedAction, index: int) -> Step:
+            values = _convert(action, expanded.values) if needs_conversion else expanded.values
+            position = expanded.position
+            request = make_request(values)
+            request.cells = expanded.row.cells or None
+            return Step(
+                index,
+                number,
+                expanded.item,
+                action,
+                values,
+                request,
+                EXCLUSIVE if is_sequential else make_locks(values),
+                f"{position.file}:{position.line}",
+                expanded.label and secrets.mask(expanded.label),
+                on_error,
+                delivery,
+                timeout,
+                on_missing,
+                secrets,
+                is_final,
+            )
+
+        return make
 
 
 def _step_filter(
@@ -691,55 +722,6 @@ def _step_filter(
         return is_owned
     indexes = count(first)
     return lambda values: selection.has_index(next(indexes)) and is_owned(values)
-
-
-def _step_maker(  # noqa: PLR0913 -- what a step is made of
-    template: ActionTemplate,
-    number: int,
-    options: RunOptions,
-    hub: str,
-    *,
-    secrets: Secrets,
-    is_final: bool,
-) -> Callable[[ExpandedAction, int], Step]:
-    """Return the function that makes the steps of one action; rows share all that it prepares."""
-    own, action = template.options, template.action
-    on_error = OnError(own.get("onError", options.on_error))
-    delivery = Delivery(own.get("delivery", options.delivery))
-    timeout = parse_duration(own.get("timeout", options.timeout))
-    on_missing = parse_on_missing(own["onMissing"]) if "onMissing" in own else options.on_missing
-    if template.prunes:
-        on_missing = OnMissing(MissingRule.DONE)
-    make_request = RequestTemplate(action, hub).fill
-    make_locks = locks_for(action)
-    is_sequential = options.mode is Mode.SEQUENTIAL
-    types = {action_field.type for action_field in action.fields}
-    needs_conversion = not types.isdisjoint({FieldType.DATA, FieldType.STRINGS})
-
-    def make(expanded: ExpandedAction, index: int) -> Step:
-        values = _convert(action, expanded.values) if needs_conversion else expanded.values
-        position = expanded.position
-        request = make_request(values)
-        request.cells = expanded.row.cells or None
-        return Step(
-            index,
-            number,
-            expanded.item,
-            action,
-            values,
-            request,
-            EXCLUSIVE if is_sequential else make_locks(values),
-            f"{position.file}:{position.line}",
-            expanded.label and secrets.mask(expanded.label),
-            on_error,
-            delivery,
-            timeout,
-            on_missing,
-            secrets,
-            is_final,
-        )
-
-    return make
 
 
 def _convert(action: Action, values: Mapping[str, Any]) -> dict[str, Value]:
