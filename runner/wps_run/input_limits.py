@@ -39,6 +39,12 @@ PLAYBOOK = Limit("a playbook or bare batch, also on standard input", 16 * MIB, "
 PLAYBOOKS = Limit(
     "all playbooks of a run together", 64 * MIB, "bytes", "run them in several commands"
 )
+WORK = Limit(
+    "actions, mappings and texts of a run in Python, as JSON",
+    64 * MIB,
+    "bytes",
+    "divide them among several runs, or put rows into CSV or NDJSON files",
+)
 PLAYBOOK_FILES = Limit(
     "playbooks of one command, named or found in folders",
     10_000,

@@ -1,21 +1,26 @@
 """The keyword arguments of a run: those of the options table, and those of the library. Pure."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from operator import index
 from os import PathLike, fspath
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, SupportsIndex, TypeAlias, TypedDict
 
 from wps_run.execution.stop import Stop
+from wps_run.journal.format import KeptOptions
+from wps_run.playbook.configuration import kept_configuration
 from wps_run.playbook.model import read_playbook
 from wps_run.playbook.options import (
+    OPTIONS,
     FailureLimit,
     Option,
     RunOptions,
     options_of,
+    override_values,
     parse_failure_limit,
 )
 from wps_run.playbook.selection import Selection, parse_selection
@@ -29,6 +34,8 @@ Texts: TypeAlias = str | Collection[str]
 """One text or several."""
 
 FilePath: TypeAlias = str | PathLike[str]
+
+_NONE: KeptOptions = MappingProxyType({})
 
 DEFAULT_AHEAD = 1000
 """How many results a run may be ahead of its reader by default."""
@@ -121,7 +128,7 @@ class RunSettings:
 
     Attributes:
         options: Values of options, as a playbook has them.
-        values: All other arguments that were given, by keyword.
+        values: All other arguments that were given, by keyword: several texts or files as a tuple.
     """
 
     options: Mapping[str, Any]
@@ -148,19 +155,17 @@ class RunSettings:
         given = {name: value for name, value in given.items() if value is not None}
         options = {name: value for name, value in given.items() if name in OPTION_KEYWORDS}
         others = {name: value for name, value in given.items() if name not in OPTION_KEYWORDS}
-        for name, value in others.items():
-            if check := _CHECKS.get(name):
-                check(name, value)
-        return cls(_checked_options(options), others)
+        values = {name: _CHECKS[name](name, value) for name, value in others.items()}
+        return cls(_checked_options(options), values)
 
     @property
     def selection(self) -> Selection:
         """The part of the plan to carry out."""
         values = self.values
         return parse_selection(
-            texts(values.get("tags", ())),
-            texts(values.get("skip_tags", ())),
-            texts(values.get("only", ())),
+            values.get("tags", ()),
+            values.get("skip_tags", ()),
+            values.get("only", ()),
             values.get("start_at"),
         )
 
@@ -170,16 +175,11 @@ class RunSettings:
         text = self.values.get("shard")
         return None if text is None else parse_shard(text, "`shard`")
 
-    def path(self, name: str) -> str | None:
-        """Return a file by its keyword, or None."""
-        return None if (value := self.values.get(name)) is None else fspath(value)
-
     @property
     def reports(self) -> tuple[str, ...]:
         """The report files."""
-        value = self.values.get("reports", ())
-        is_one = isinstance(value, str | PathLike)
-        return tuple(map(fspath, [value] if is_one else value))
+        files: tuple[str, ...] = self.values.get("reports", ())
+        return files
 
 
 NO_SETTINGS = RunSettings({}, {})
@@ -198,38 +198,51 @@ def _checked_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     options: dict[str, Any] = {}
     for name, value in given.items():
-        (*groups, key), _ = OPTION_KEYWORDS[name]
-        parent = options
-        for group in groups:
-            parent = parent.setdefault(group, {})
-        parent[key] = _plain(name, value)
-    try:
-        text = json.dumps({**options, "actions": []}, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"an option of a run has a value that no playbook has: {error}") from None
+        keys, _ = OPTION_KEYWORDS[name]
+        _set_at(options, keys, _json_value(name, value))
+    text = json.dumps({**options, "actions": []})
     problems = read_playbook(text, "<options>").problems
     if problems:
         raise UsageError("; ".join(_in_python(problem.message) for problem in problems))
     return options
 
 
-def _plain(name: str, value: object) -> object:
+def _json_value(name: str, value: object) -> object:
     """Return a value of an option as JSON has it.
+
+    What JSON has not becomes an empty list, which no option takes: the error says what is allowed.
+    """
+    plain = _plain(name, value)
+    try:
+        json.dumps(plain, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return []
+    return plain
+
+
+def _plain(name: str, value: object) -> object:
+    """Return a value of an option without the types of Python.
 
     Raises:
         UsageError: A moment has no time zone.
     """
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise UsageError(f"`{name}` needs a time zone, such as `datetime.now(UTC)` has")
-        return value.isoformat(timespec="seconds")
-    if isinstance(value, Mapping):
-        return {key: _plain(name, item) for key, item in value.items()}
-    return value
+    plain = value
+    match value:
+        case Enum():
+            plain = value.value
+        case timedelta():
+            plain = value.total_seconds()
+        case datetime():
+            if value.tzinfo is None:
+                raise UsageError(f"`{name}` needs a time zone, such as `datetime.now(UTC)` has")
+            plain = value.isoformat(timespec="milliseconds")
+        case Mapping():
+            plain = {key: _plain(name, item) for key, item in value.items()}
+        case SupportsIndex() if not isinstance(value, bool):  # such as a whole number of NumPy
+            plain = index(value)
+        case _:
+            pass
+    return plain
 
 
 def _in_python(message: str) -> str:
@@ -239,50 +252,85 @@ def _in_python(message: str) -> str:
     return message
 
 
-def _check_type(*types: type, what: str) -> "_Check":
-    def check(name: str, value: object) -> None:
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+def in_python(message: str) -> str:
+    """Return a message about an option of the command line with the keyword in its place."""
+    for name in PlanKeywords.__annotations__:
+        message = message.replace(f"--{name.replace('_', '-')}", f"`{name}`")
+    return message
+
+
+_Check: TypeAlias = Callable[[str, Any], Any]
+"""Checks the value of a keyword, and returns it as `RunSettings` has it."""
+
+
+def _of_type(*types: type, what: str) -> _Check:
+    def check(name: str, value: Any) -> Any:  # noqa: ANN401 -- any value
+        if not isinstance(value, types):
             raise UsageError(f"`{name}` must be {what}, not {type(value).__name__}")
+        return value
 
     return check
 
 
-def _check_texts(name: str, value: object) -> None:
+def _check_variables(name: str, value: object) -> object:
+    if not isinstance(value, Mapping):
+        raise UsageError(
+            f"`{name}` must be a mapping of names to values, not {type(value).__name__}"
+        )
+    for key, item in value.items():
+        try:
+            json.dumps(item, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UsageError(f"`{name}`: `{key}` has a value that JSON has not: {error}") from None
+    return value
+
+
+def _check_texts(name: str, value: object) -> tuple[str, ...]:
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, Iterable) or isinstance(items, Mapping | bytes):
         raise UsageError(f"`{name}` must be a text or several, not {type(value).__name__}")
+    items = tuple(items)
     for item in items:
         if not isinstance(item, str):
             raise UsageError(f"`{name}` must be texts; one is {type(item).__name__}")
+    return items
 
 
-def _check_files(name: str, value: object) -> None:
+def _check_file(name: str, value: object) -> str:
+    if not isinstance(value, str | PathLike):
+        raise UsageError(f"`{name}` must be a file name, not {type(value).__name__}")
+    if not (file := fspath(value)):
+        raise UsageError(f"`{name}` is empty; name a file, or leave it out")
+    return file
+
+
+def _check_files(name: str, value: object) -> tuple[str, ...]:
     items = [value] if isinstance(value, str | PathLike) else value
-    if not isinstance(items, Collection) or isinstance(items, bytes):
+    if not isinstance(items, Iterable) or isinstance(items, bytes):
         raise UsageError(f"`{name}` must be a file name or several, not {type(value).__name__}")
-    for item in items:
-        _check_file(name, item)
+    return tuple(_check_file(name, item) for item in items)
 
 
-def _check_ahead(name: str, value: object) -> None:
-    if type(value) is not int or not 0 <= value <= MOST_AHEAD:
-        raise UsageError(f"`{name}` must be a whole number from 0 to {MOST_AHEAD:,}")
+def _check_ahead(name: str, value: object) -> int:
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool):
+        ahead = index(value)
+        if 0 <= ahead <= MOST_AHEAD:
+            return ahead
+    raise UsageError(f"`{name}` must be a whole number from 0 to {MOST_AHEAD:,}")
 
 
-_Check: TypeAlias = Any
-_check_file = _check_type(str, PathLike, what="a file name")
-_check_flag = _check_type(bool, what="True or False")
+_check_flag = _of_type(bool, what="True or False")
 _CHECKS: Mapping[str, _Check] = MappingProxyType(
     {
-        "variables": _check_type(Mapping, what="a mapping of names to values"),
+        "variables": _check_variables,
         "allow_env": _check_texts,
-        "shard": _check_type(str, what='a text such as `"1/4"`'),
+        "shard": _of_type(str, what='a text such as `"1/4"`'),
         "tags": _check_texts,
         "skip_tags": _check_texts,
         "only": _check_texts,
-        "start_at": _check_type(str, what="the name of an action"),
+        "start_at": _of_type(str, what="the name of an action"),
         "ahead": _check_ahead,
-        "stop": _check_type(Stop, what="a `Stop`"),
+        "stop": _of_type(Stop, what="a `Stop`"),
         "journal": _check_file,
         "resume": _check_file,
         "resume_if_exists": _check_flag,
@@ -292,32 +340,60 @@ _CHECKS: Mapping[str, _Check] = MappingProxyType(
         "reports": _check_files,
     }
 )
+"""Every keyword that is no option of a playbook, and its check."""
 
 
-def kept_options(options: Mapping[str, Any]) -> dict[str, str]:
-    """Return the options in the form in which a journal keeps those of a command line."""
-    kept: dict[str, str] = {}
-    for keys, option in OPTION_KEYWORDS.values():
-        value: Any = options
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if option.flag and value is not None:
-            kept[option.flag] = str(value)
-    return kept
+def kept_options(options: Mapping[str, Any], earlier: KeptOptions = _NONE) -> dict[str, Any]:
+    """Return options in the form in which a journal keeps those of a command line.
 
+    Those without a flag are kept as those of a configuration file.
 
-def recorded_options(kept: Mapping[str, object]) -> dict[str, Any]:
-    """Return what the command line, or `kept_options`, has of options, as a playbook has it."""
-    options: dict[str, Any] = {}
+    Args:
+        options: Values as a playbook has them.
+        earlier: What the journal has of earlier parts of the run, which is kept, too.
+    """
+    kept: dict[str, Any] = dict(earlier)
+    rest: dict[str, Any] = {}
     for (*groups, key), option in OPTION_KEYWORDS.values():
+        value = _value_at(options, (*groups, key))
+        if value is not None and option.flag:
+            kept[option.flag] = str(value)
+        elif value is not None:
+            _set_at(rest, (*groups, key), value)
+    configuration = kept_configuration(earlier, None, {})
+    return kept | dict(
+        configuration._replace(options=override_values(configuration.options, rest)).kept()
+    )
+
+
+def recorded_options(kept: KeptOptions) -> dict[str, Any]:
+    """Return what `kept_options`, or the command line, kept of options, as a playbook has it."""
+    options: dict[str, Any] = {}
+    for keys, option in OPTION_KEYWORDS.values():
         text = kept.get(str(option.flag))
-        if not option.flag or not isinstance(text, str):
-            continue
-        parent = options
-        for group in groups:
-            parent = parent.setdefault(group, {})
-        parent[key] = _number_or_text(text, option)
-    return options
+        if option.flag and isinstance(text, str):
+            _set_at(options, keys, _number_or_text(text, option))
+    configured = kept_configuration(kept, None, {}).options
+    of_playbook = {key: value for key, value in configured.items() if key in OPTIONS}
+    return dict(override_values(of_playbook, options))
+
+
+def recorded_defaults(kept: KeptOptions) -> Mapping[str, Any]:
+    """Return what counts where a playbook has no value, from a configuration file."""
+    return kept_configuration(kept, None, {}).defaults
+
+
+def _value_at(options: Mapping[str, Any], keys: Iterable[str]) -> object:
+    value: Any = options
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _set_at(options: dict[str, Any], keys: Sequence[str], value: object) -> None:
+    for key in keys[:-1]:
+        options = options.setdefault(key, {})
+    options[keys[-1]] = value
 
 
 def _number_or_text(text: str, option: Option) -> object:

@@ -32,17 +32,19 @@ from wps_run.library.keywords import (
     RunKeywords,
     RunSettings,
     Texts,
+    in_python,
     kept_options,
+    recorded_defaults,
     recorded_options,
     texts,
 )
-from wps_run.library.sources import Work, read_work
+from wps_run.library.sources import Work, collect
 from wps_run.library.stream import LOG, ActiveRun, ResultStream, end_runs
 from wps_run.planning import LOCAL_HUB, Plan, RunOverrides
 from wps_run.playbook.live import LiveConnection, LiveGroups
 from wps_run.playbook.model import Playbook
 from wps_run.playbook.options import RunOptions, override_values
-from wps_run.problems import JournalError, UsageError, format_problem
+from wps_run.problems import JournalError, Problem, UsageError, format_problem
 from wps_run.reading import (
     OpenSource,
     compare_plans,
@@ -313,9 +315,8 @@ class Runner:
             self._active.discard(run)
 
     async def _run_plans(self, run: ActiveRun, work: Sequence[Work], settings: RunSettings) -> None:
-        journal = _journal_options(settings)
-        playbooks = await asyncio.to_thread(read_work, work)
-        plans = await self._plan(playbooks, settings, journal.resume)
+        journal = await asyncio.to_thread(_journal_options, settings)
+        plans = await self._plan(work, settings, journal.resume)
         if not journal.resume:
             planning.require_in_time(plans, "give a later one")
         plans, warning = running.fit_open_files(plans, ends=2 if self.target.is_local else 1)
@@ -384,8 +385,7 @@ class Runner:
         """
         self._require_open()
         settings = RunSettings.of(options, PlanKeywords, "diff")
-        playbooks = await asyncio.to_thread(read_work, work)
-        plans = await self._plan(playbooks, settings)
+        plans = await self._plan(work, settings)
         async with aclosing(compare_plans(plans, self._source)) as blocks:
             async for plan, compared in blocks:
                 for change in compared.changes:
@@ -406,8 +406,7 @@ class Runner:
         """
         self._require_open()
         settings = RunSettings.of(options, PlanKeywords, "verify")
-        playbooks = await asyncio.to_thread(read_work, work)
-        plans = await self._plan(playbooks, settings, is_live=False)
+        plans = await self._plan(work, settings, is_live=False)
         plans = tuple(plan.without_actions() for plan in plans if not plan.is_final)
         if not any(plan.expectations for plan in plans):
             raise UsageError("nothing was checked; the playbook has no `expect`")
@@ -495,7 +494,7 @@ class Runner:
             options=settings.options,
             variables=settings.values.get("variables", {}),
             environment=self.target.environment,
-            allowed_environment=texts(settings.values.get("allow_env", ())),
+            allowed_environment=settings.values.get("allow_env", ()),
             hub=self.target.hub,
             connection=self.target.connection,
             headers=self.target.headers,
@@ -505,33 +504,43 @@ class Runner:
 
     async def _plan(
         self,
-        playbooks: Sequence[Playbook],
+        work: Sequence[Work],
         settings: RunSettings,
         resumed: str | None = None,
         *,
         is_live: bool = True,
     ) -> tuple[Plan, ...]:
-        """Check and plan playbooks, with the live groups that they need."""
-        overrides = self._overrides(settings)
-        if resumed:
-            overrides = _with_recorded(overrides, resumed)
-        plan = partial(
-            planning.plan,
-            playbooks,
-            overrides,
-            default_hub=LOCAL_HUB if self.target.is_local else "",
-        )
+        """Read, check and plan playbooks, with the live groups that they need."""
+        sources = await collect(work)
+        playbooks = await asyncio.to_thread(sources.read)
+        plan = partial(self._plan_playbooks, playbooks, settings, resumed)
         plans = await asyncio.to_thread(plan)
-        for warning in (*find_run_warnings(playbooks), *planning.find_warnings(plans)):
+        for warning in await asyncio.to_thread(_find_warnings, playbooks, plans, settings):
             LOG.warning("%s", format_problem(warning))
         if self._rehearsal:
             self._rehearsal.connect((each.hub, each.steps()) for each in plans)
         if is_live and any(each.live_groups for each in plans):
             live = await self._live_groups(plans, resumed)
-            plans = await asyncio.to_thread(partial(plan, live=live, earlier=plans))
+            plans = await asyncio.to_thread(plan, live=live, earlier=plans)
             if self._rehearsal:
                 self._rehearsal.connect((each.hub, each.steps()) for each in plans)
         return plans
+
+    def _plan_playbooks(
+        self,
+        playbooks: Sequence[Playbook],
+        settings: RunSettings,
+        resumed: str | None,
+        **live: Any,  # noqa: ANN401 -- as `planning.plan` has them
+    ) -> tuple[Plan, ...]:
+        try:
+            overrides = self._overrides(settings)
+            if resumed:
+                overrides = _with_recorded(overrides, resumed)
+            default_hub = LOCAL_HUB if self.target.is_local else ""
+            return planning.plan(playbooks, overrides, default_hub=default_hub, **live)
+        except UsageError as error:
+            raise UsageError(in_python(str(error))) from None
 
     async def _live_groups(
         self, plans: Sequence[Plan], resumed: str | None
@@ -739,7 +748,8 @@ def _journal_options(settings: RunSettings) -> JournalOptions:
         UsageError: Two arguments contradict each other.
         JournalError: The journal cannot be read.
     """
-    values, journal, resume = settings.values, settings.path("journal"), settings.path("resume")
+    values = settings.values
+    journal, resume = values.get("journal"), values.get("resume")
     if journal and resume:
         raise UsageError("`resume` continues its own journal; leave out `journal`")
     if values.get("resume_if_exists") and not journal:
@@ -758,7 +768,15 @@ def _journal_options(settings: RunSettings) -> JournalOptions:
         skip_failed=values.get("skip_failed", False),
     ).resolved()
     earlier = (read_journal(Path(options.resume)).options or {}) if options.resume else {}
-    return replace(options, kept={**earlier, **kept_options(settings.options)})
+    return replace(options, kept=kept_options(settings.options, earlier))
+
+
+def _find_warnings(
+    playbooks: Sequence[Playbook], plans: Sequence[Plan], settings: RunSettings
+) -> Sequence[Problem]:
+    """Return the warnings about playbooks, about variables that none of them uses, and plans."""
+    about_playbooks = find_run_warnings(playbooks, settings.values.get("variables", ()))
+    return (*about_playbooks, *planning.find_warnings(plans))
 
 
 def _with_recorded(overrides: RunOverrides, journal: str) -> RunOverrides:
@@ -768,6 +786,7 @@ def _with_recorded(overrides: RunOverrides, journal: str) -> RunOverrides:
     return replace(
         overrides,
         options=override_values(recorded, overrides.options),
+        defaults=recorded_defaults(history.options or {}),
         shard=overrides.shard or history.run.shard,
     )
 
