@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from wps_run import input_limits
+from wps_run.actions.fields import NAME_LIMIT, PERMISSION
+from wps_run.actions.names import name_error
 from wps_run.connect.client import Client, load_ca_bundle
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.settings import resolve_endpoint
@@ -43,11 +45,13 @@ from wps_run.playbook.live import LiveConnection, LiveGroups
 from wps_run.playbook.options import RunOptions
 from wps_run.playbook.rows import InputError
 from wps_run.playbook.steps import Step, StepBlock
-from wps_run.problems import SettingsError
+from wps_run.problems import SettingsError, UsageError, did_you_mean
 from wps_run.redaction import NO_SECRETS, Secrets
+from wps_run.report.values import CUT_AT, value_text
 from wps_run.state.changes import Compared, LiveState, Verdict, compare
 from wps_run.state.expectations import INTERRUPTED, check_expectation, result_of
 from wps_run.state.reader import ReadError, StateReader, StateSource
+from wps_run.text import escape_invisible, truncate_middle
 
 if TYPE_CHECKING:
     from wps_run.emulator.seed import SeedClient
@@ -384,3 +388,39 @@ def load_tls(ca_bundle: str) -> ssl.SSLContext:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise SettingsError(f"cannot read the CA bundle `{ca_bundle}`: {reason}") from None
     return load_ca_bundle(ca_bundle, raw)
+
+
+def check_name(kind: str, name: str, ask: Callable[[str], str] | None = None) -> None:
+    """Refuse a name of a user, connection or group that cannot be asked for.
+
+    Args:
+        kind: What it names.
+        name: The name.
+        ask: Returns the command or call that asks for a name in a path; None for a name that is
+            not in a path.
+
+    Raises:
+        UsageError: No client can have the name, or the service would read another one.
+    """
+    shown = f"the {kind} `{truncate_middle(escape_invisible(name), CUT_AT)}`"
+    if error := name_error(name, NAME_LIMIT if kind == "group" else None):
+        raise UsageError(f"{shown} {error}")
+    if ask and "/" in name:
+        call = ask(name.replace("/", "%2F"))
+        raise UsageError(
+            f"{shown} has a `/`: the service cannot be asked for it, since it reads a `/` in a "
+            f"path as `%2F`; `{call}` asks for the name that actions with "
+            "`slashInNames: allow` use in its place"
+        )
+
+
+def check_permission(permission: str) -> None:
+    """Refuse what is no permission.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if permission not in PERMISSION.choices:
+        known = " or ".join(f"`{name}`" for name in PERMISSION.choices)
+        near = did_you_mean(permission, PERMISSION.choices)
+        raise UsageError(f"the permission {value_text(permission)} must be {known}{near}")

@@ -290,6 +290,17 @@ async def test_show_diff_and_verify(service: LocalPubSub, *, is_local: bool) -> 
             await runner.verify(PLAYBOOK)
 
 
+async def test_names_are_checked_as_on_the_command_line(service: LocalPubSub) -> None:
+    async with runner_of(service) as runner:
+        with pytest.raises(UsageError, match=r"`show\(group='a%2Fb'\)` asks for the name"):
+            await runner.show(group="a/b")
+        with pytest.raises(UsageError, match="must be `sendToGroup` or `joinLeaveGroup`"):
+            await runner.show(connection="c", permission="send", group="red")
+        with pytest.raises(UsageError, match="the user `` is empty"):
+            await runner.show(user="")
+    assert not service.requests
+
+
 async def test_expectations_of_a_run(service: LocalPubSub) -> None:
     service.client("ada", hub="chat")
     text = (

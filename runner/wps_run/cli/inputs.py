@@ -1,6 +1,5 @@
 """Playbooks and variables that are named on the command line."""
 
-import shlex
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -8,8 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from wps_run import input_limits
-from wps_run.actions.fields import NAME_LIMIT
-from wps_run.actions.names import name_error
 from wps_run.checking import STDIN, STDIN_NAME, load_variables, read_text, with_includes
 from wps_run.cli.configuration import FILE, Decorated, override_option
 from wps_run.document.loader import decode, load
@@ -24,8 +21,6 @@ from wps_run.problems import (
     limited,
     sort_problems,
 )
-from wps_run.report.values import CUT_AT
-from wps_run.text import escape_invisible, truncate_middle
 
 if TYPE_CHECKING:
     from wps_run.emulator.seed import SeedClient
@@ -181,26 +176,3 @@ def check_count(playbooks: int) -> None:
     """
     if playbooks > input_limits.PLAYBOOK_FILES.value:
         raise UsageError(f"the command {input_limits.PLAYBOOK_FILES.error}")
-
-
-def check_name(kind: str, name: str, command: str | None = None) -> None:
-    """Refuse a name of a user, connection or group that cannot be asked for.
-
-    Args:
-        kind: What it names.
-        name: The name.
-        command: The command that asks for it in a path; None for a name that is not in a path.
-
-    Raises:
-        UsageError: No client can have the name, or the service would read another one.
-    """
-    shown = f"the {kind} `{truncate_middle(escape_invisible(name), CUT_AT)}`"
-    if error := name_error(name, NAME_LIMIT if kind == "group" else None):
-        raise UsageError(f"{shown} {error}")
-    if command is not None and "/" in name:
-        sent = shlex.quote(name.replace("/", "%2F"))
-        raise UsageError(
-            f"{shown} has a `/`: the service cannot be asked for it, since it reads a `/` in a "
-            f"path as `%2F`; `{command} {sent}` asks for the name that actions with "
-            "`slashInNames: allow` use in its place"
-        )

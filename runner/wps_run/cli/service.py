@@ -1,6 +1,7 @@
 """How a command reaches the service, by its options."""
 
 import asyncio
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -87,3 +88,8 @@ def open_reader(access: HubAccess) -> AbstractAsyncContextManager[StateReader]:
 def show_wait(wait: Wait) -> None:
     """Say on stderr that the service asks for a pause."""
     show_message(Label.NOTE, wait_line(wait))
+
+
+def shown_command(command: str, name: str) -> str:
+    """Return a command line with a name, for a shell."""
+    return f"{command} {shlex.quote(name)}"

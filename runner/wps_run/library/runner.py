@@ -47,6 +47,8 @@ from wps_run.playbook.options import RunOptions, override_values
 from wps_run.problems import JournalError, Problem, UsageError, format_problem
 from wps_run.reading import (
     OpenSource,
+    check_name,
+    check_permission,
     compare_plans,
     find_in_place,
     load_tls,
@@ -390,7 +392,8 @@ class Runner:
             async for plan, compared in blocks:
                 for change in compared.changes:
                     if change.verdict is not Verdict.IN_PLACE:
-                        yield PlannedChange(change, plan.hub)
+                        endpoint = None if self._rehearsal else plan.service
+                        yield PlannedChange(change, plan.hub, endpoint)
 
     async def verify(
         self, *work: Work, **options: Unpack[PlanKeywords]
@@ -447,10 +450,12 @@ class Runner:
 
         Raises:
             TypeError: The arguments do not name one thing.
+            UsageError: The service cannot be asked for a name.
             ReadError: The service cannot be read.
             SettingsError: A setting is missing or cannot be used.
         """
         self._require_open()
+        _check_names(group=group, user=user, connection=connection, permission=permission)
         async with AsyncExitStack() as stack:
             source = await self._hub_source(stack)
             match (group, user, connection, permission):
@@ -597,6 +602,21 @@ class Runner:
         return service_source(self._open_client)
 
 
+def _check_names(*, permission: str | None, **names: str | None) -> None:
+    """Refuse names that no client can have, or that the service cannot be asked for.
+
+    Raises:
+        UsageError: One of them is such a name.
+    """
+    if permission is not None:
+        check_permission(permission)
+    for kind, name in names.items():
+        if isinstance(name, str):
+            is_in_path = not (permission and kind == "group")
+            ask = partial("show({}={!r})".format, kind) if is_in_path else None
+            check_name(kind, name, ask)
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
     """What one action would do, compared with the live state.
@@ -604,10 +624,12 @@ class PlannedChange:
     Attributes:
         change: The step, the verdict, and the reason.
         hub: Its hub.
+        endpoint: The host and port of its service; None in a rehearsal.
     """
 
     change: StepChange
     hub: str
+    endpoint: str | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -635,7 +657,7 @@ class PlannedChange:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data, with the keys of `wps-run diff --output ndjson`."""
-        record: dict[str, Any] = to_builtins(change_record(self.change, self.hub, None))
+        record: dict[str, Any] = to_builtins(change_record(self.change, self.hub, self.endpoint))
         return record
 
 

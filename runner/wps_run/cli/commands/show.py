@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,13 +11,13 @@ import click
 
 from wps_run.actions.fields import PERMISSION
 from wps_run.cli.configuration import configured
-from wps_run.cli.inputs import check_name
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import HubAccess, hub_access, hub_options, records_option
-from wps_run.cli.service import open_reader
+from wps_run.cli.service import open_reader, shown_command
 from wps_run.cli.terminal import columns_of, use_utf8_stdout
 from wps_run.playbook.live import LiveConnection
-from wps_run.problems import UsageError, did_you_mean
+from wps_run.problems import UsageError
+from wps_run.reading import check_name, check_permission
 from wps_run.report.records import line
 from wps_run.report.values import CUT_AT, value_text
 from wps_run.state.reader import StateReader
@@ -100,7 +101,7 @@ def _check_names(kind: str, names: Sequence[str]) -> None:
         raise UsageError(f"name the {kind}: `wps-run show {_USAGE.get(kind, f'{kind} NAME')}`")
     if kind != "permission":
         for name in names:
-            check_name(kind, name, f"wps-run show {kind}")
+            check_name(kind, name, partial(shown_command, f"wps-run show {kind}"))
         return
     if len(names) != 3:  # noqa: PLR2004 -- connection, permission, group
         raise UsageError(
@@ -108,11 +109,8 @@ def _check_names(kind: str, names: Sequence[str]) -> None:
             f"answers for one group only: `wps-run show {_USAGE[kind]}`"
         )
     connection, permission, group = names
-    check_name("connection", connection, "wps-run show connection")
-    if permission not in PERMISSION.choices:
-        known = " or ".join(f"`{name}`" for name in PERMISSION.choices)
-        near = did_you_mean(permission, PERMISSION.choices)
-        raise UsageError(f"the permission {value_text(permission)} must be {known}{near}")
+    check_name("connection", connection, partial(shown_command, "wps-run show connection"))
+    check_permission(permission)
     check_name("group", group)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,13 @@ import click
 
 from wps_run import input_limits
 from wps_run.cli.configuration import FILE, configured
-from wps_run.cli.inputs import (
-    check_name,
-)
 from wps_run.cli.logs import log_options, logging_to_stderr
 from wps_run.cli.options import HubAccess, hub_access, hub_options
-from wps_run.cli.service import open_reader
+from wps_run.cli.service import open_reader, shown_command
 from wps_run.cli.terminal import show_message, use_utf8_stdout
 from wps_run.emulator.seed import CLIENT_LIMIT, NAME_LIMIT, SeedClient, seed_text
 from wps_run.problems import UsageError
+from wps_run.reading import check_name
 from wps_run.report.values import value_text
 from wps_run.report_files import write_whole
 from wps_run.state.reader import ReadError, StateReader
@@ -63,7 +62,7 @@ def command(
     if not wanted:
         raise UsageError("name the groups: `wps-run snapshot --group NAME`")
     for name in wanted:
-        check_name("group", name, "wps-run snapshot --group")
+        check_name("group", name, partial(shown_command, "wps-run snapshot --group"))
     access = hub_access(configured(values))
     context = click.get_current_context()
     context.with_resource(
