@@ -36,7 +36,7 @@ def imports(modules: list[str]) -> dict[str, set[str]]:
             name.removeprefix(f"{PACKAGE}.")
             for name in graph.find_modules_directly_imported_by(f"{PACKAGE}.{module}")
         }
-        & set(modules)
+        & (set(modules) - {module})
         for module in modules
     }
 

@@ -176,14 +176,14 @@ def test_a_batch_without_findings_fits_the_published_schema(batch: list[Any]) ->
     assert any(found) or PUBLISHED[True].is_valid(batch)
 
 
-TOP_LEVEL = sorted(set(playbook_schema()["properties"]) - {"actions"})
+TOP_LEVEL = sorted(set(playbook_schema()["properties"]) - {"actions", "finally"})
 
 
 @given(
     data=st.dictionaries(st.sampled_from([*TOP_LEVEL, "x-y", "Hub"]), ANYTHING | st.just({"a": 1}))
 )
 def test_the_published_schema_and_ours_agree_on_the_other_keys(data: dict[str, Any]) -> None:
-    """Run options, variables, hub and connection."""
+    """Run options, variables, hub and connection; the items of lists of actions are not checked."""
     playbook = {**data, "actions": []}
 
     assert PUBLISHED[False].is_valid(playbook) is (

@@ -15,8 +15,7 @@ from wps_run.actions.payload import CONTENT_TYPES
 from wps_run.actions.table import Action
 from wps_run.document.document import Path
 from wps_run.document.scalars import Base64
-from wps_run.odata.checker import check_filter
-from wps_run.odata.syntax import FilterError
+from wps_run.odata import filter_error
 from wps_run.playbook import messages
 from wps_run.playbook.compiled_schema import Predicate, compile_schema, conjunction
 from wps_run.playbook.references import referenced_names
@@ -92,9 +91,7 @@ def _string_findings(field: Field, value: str, path: Path) -> Iterator[Finding]:
 
 
 def _expression_findings(field: Field, value: str) -> Iterator[Finding]:
-    try:
-        check_filter(value)
-    except FilterError as error:
+    if error := filter_error(value):
         message = f"`{field.name}` is not valid: {error.explanation}"
         yield Finding((field.name,), message, "filter", span=(error.start, error.width))
 

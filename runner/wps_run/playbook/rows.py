@@ -4,7 +4,6 @@ A row that cannot be read is a `Problem` in its place, so that one bad row does 
 """
 
 import codecs
-import csv
 import json
 import re
 from array import array
@@ -367,6 +366,9 @@ def read_csv_column(
 _BLOCK = 1000
 """The lines of a block."""
 
+_LONGEST_CELL = 131_072
+"""Characters; the `csv` module accepts no longer cells by default."""
+
 _UNUSUAL = frozenset('"\r\0\ufffd')
 """What a simple header does not have."""
 
@@ -375,7 +377,7 @@ def _simple_cells(
     lines: Sequence[bytes], delimiter: str, width: int, index: int
 ) -> Sequence[str] | None:
     """Return the cells of a column of simple lines; None if one of the lines is not simple."""
-    if max(map(len, lines)) > csv.field_size_limit():
+    if max(map(len, lines)) > _LONGEST_CELL:
         return None
     try:
         text = b"".join(lines).decode()
@@ -464,6 +466,8 @@ def _csv_records(
     lines: Iterable[bytes], file: str, row_format: RowFormat
 ) -> Iterator[tuple[int, list[str] | Problem]]:
     """Yield the cells of each record, with the number of the line that it begins in."""
+    import csv  # noqa: PLC0415 -- few playbooks need it, and the start counts
+
     problems: list[Problem] = []
     quoted: list[str] = []
     delimiter, encoding = row_format
@@ -531,7 +535,7 @@ def _csv_message(error: str, *, is_multiline: bool) -> str:
     if "unexpected end" in error:
         return "a quote opens in this row and is never closed"
     if "field limit" in error:
-        limit = f"{csv.field_size_limit():,} characters"
+        limit = f"{_LONGEST_CELL:,} characters"
         if is_multiline:
             return f"a quote opens in this row and is not closed within {limit}"
         return f"a cell is longer than {limit}; put long messages into files and use `dataFile`"

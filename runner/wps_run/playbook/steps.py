@@ -600,8 +600,7 @@ def find_named_step(
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class StepMaker:
+class StepMaker(NamedTuple):
     """Makes the steps of a playbook, in its order.
 
     Attributes:
@@ -631,18 +630,16 @@ class StepMaker:
             PlaybookError: An expanded value is wrong. After `check_steps` without problems this
                 happens only when a file has changed.
         """
-        return cast("Iterator[Step]", self._make(_expand))  # there are no blocks
+        return cast("Iterator[Step]", self._all(_expand))  # there are no blocks
 
     def blocks(self) -> Iterator[Step | StepBlock]:
         """Return the same, with those of lists of members in blocks where names are simple.
 
         Where only some steps of a list are made, there are no blocks.
         """
-        return self._make(
-            _expand if self.shard or self.selection.is_by_index else _expand_in_blocks
-        )
+        return self._all(_expand if self.shard or self.selection.is_by_index else _expand_in_blocks)
 
-    def _make(self, expand: _Expand) -> Iterator[Step | StepBlock]:
+    def _all(self, expand: _Expand) -> Iterator[Step | StepBlock]:
         index = self.first
         secrets, selection = self.scope.secrets, self.selection
         members = GroupMembers(self.playbook, self.scope, is_whole=False)

@@ -16,8 +16,7 @@ from wps_run.actions.payload import compact_json
 from wps_run.document.document import Path
 from wps_run.document.json import json_error
 from wps_run.input_limits import EXPANDED
-from wps_run.odata.checker import check_filter
-from wps_run.odata.syntax import FilterError
+from wps_run.odata import filter_error
 from wps_run.playbook.references import (
     REFERENCE,
     FilterFormError,
@@ -107,9 +106,7 @@ class Template(NamedTuple):
         unusable = self.unusable_column(cells)
         if unusable or self.syntax is not EXPRESSION:
             return unusable
-        try:
-            check_filter(self.fill(cells))
-        except FilterError as error:
+        if error := filter_error(self.fill(cells)):
             column = self.columns[self.quoted.index(False)]
             message = f"{error.explanation} (after its variables are filled in)"
             return column, FilterFormError(reference_to(column), message)
@@ -292,14 +289,12 @@ def expression_error(text: str, scope: VariableScope) -> tuple[str, int, int] | 
     error = None
     for placeholders in product(_PLACEHOLDERS, repeat=unknown):
         filled, offsets, _ = _fill_expression(text, scope, placeholders)
-        try:
-            check_filter(filled)
-        except FilterError as found:
-            start = _source_offset(offsets, found.start)
-            end = _source_offset(offsets, found.start + found.width)
-            error = error or (found.explanation, start, max(end - start, 1))
-        else:
+        found = filter_error(filled)
+        if not found:
             return None
+        start = _source_offset(offsets, found.start)
+        end = _source_offset(offsets, found.start + found.width)
+        error = error or (found.explanation, start, max(end - start, 1))
     return error
 
 
