@@ -346,11 +346,11 @@ _CHECKS: Mapping[str, _Check] = MappingProxyType(
 def kept_options(options: Mapping[str, Any], earlier: KeptOptions = _NONE) -> dict[str, Any]:
     """Return options in the form in which a journal keeps those of a command line.
 
-    Those without a flag are kept as those of a configuration file.
+    Those without a flag are recorded as those of a configuration file.
 
     Args:
         options: Values as a playbook has them.
-        earlier: What the journal has of earlier parts of the run, which is kept, too.
+        earlier: What the journal has of earlier parts of the run, which stays.
     """
     kept: dict[str, Any] = dict(earlier)
     rest: dict[str, Any] = {}
@@ -367,7 +367,7 @@ def kept_options(options: Mapping[str, Any], earlier: KeptOptions = _NONE) -> di
 
 
 def recorded_options(kept: KeptOptions) -> dict[str, Any]:
-    """Return what `kept_options`, or the command line, kept of options, as a playbook has it."""
+    """Return what `kept_options`, or the command line, recorded, as a playbook has it."""
     options: dict[str, Any] = {}
     for keys, option in OPTION_KEYWORDS.values():
         text = kept.get(str(option.flag))
