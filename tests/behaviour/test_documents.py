@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -165,7 +166,10 @@ def service() -> Iterator[LocalPubSub]:
 
 
 class PageRunner:
-    """Runs the blocks of a page, one after the other, in a folder with the files that they name."""
+    """Runs the blocks of a page as a reader does, in a folder with the files that they name.
+
+    A `cd` of a block holds for the blocks after it.
+    """
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._folder = folder
@@ -188,8 +192,12 @@ class PageRunner:
         else:
             assert block.language in {"sh", "console"}, block
             script = re.sub(r"^export WebPubSubConn.*", "", commands_of(block), flags=re.MULTILINE)
+            script = f"trap 'pwd > \"$TEST_FOLDER\"' EXIT\n{script}"
             expected = int(block.mark["exit"]) if block.mark else 0
-            printed = self._run([BASH, "-e", "-o", "pipefail", "-c", script], expected)
+            command = [BASH, "-e", "-o", "pipefail", "-c", script]
+            with tempfile.NamedTemporaryFile("r", encoding="utf-8") as folder:
+                printed = self._run(command, expected, TEST_FOLDER=folder.name)
+                self._folder = Path(folder.read().rstrip("\n"))
             if block.language == "console":
                 shown = COMMAND.sub("", block.text).replace("…\n", "").splitlines()
                 assert set(shown) <= {*printed.splitlines(), ""}, printed
@@ -205,7 +213,7 @@ class PageRunner:
         if "clients" in data:
             self._run(["wps-run", "--local", "--seed", file, "playbook.yaml"])
         else:
-            self._playbooks.append(file)
+            self._playbooks.append(str(self._folder / file))
 
     def _run_python(self, text: str) -> None:
         if "TEST_COMMANDS" in self._environment:

@@ -1,6 +1,7 @@
 """`wps-run init` creates files that validate and run, and overwrites nothing."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,18 +18,20 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 GIT = shutil.which("git")
 
 
-def test_commands_that_init_prints_succeed(wps_run: Script, tmp_path: Path) -> None:
-    process = wps_run("init", "demo")
+@pytest.mark.parametrize("folder", ["demo", "my playbooks; echo x"])
+def test_commands_that_init_prints_succeed(wps_run: Script, tmp_path: Path, folder: str) -> None:
+    """They can be pasted into a shell, which reads no name of a folder as a command."""
+    process = wps_run("init", folder)
 
     assert (process.returncode, process.stderr) == (0, "")
     for name in (PLAYBOOK, SCHEMA, HOOKS):
-        assert f"wrote  {Path('demo', name)}\n" in process.stdout
+        assert f"wrote  {Path(folder, name)}\n" in process.stdout
     commands = process.stdout.partition("Next:\n")[2].splitlines()
     assert len(commands) == 2
     for command in commands:
-        assert wps_run(*command.split()[1:]).returncode == 0
-    assert wps_run("validate", "--strict", "demo").returncode == 0
-    schema = (tmp_path / "demo" / SCHEMA).read_text("utf-8")
+        assert wps_run(*shlex.split(command)[1:]).returncode == 0
+    assert wps_run("validate", "--strict", folder).returncode == 0
+    schema = (tmp_path / folder / SCHEMA).read_text("utf-8")
     assert schema == schema_text(playbook_schema())
 
 
