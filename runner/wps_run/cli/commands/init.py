@@ -1,5 +1,6 @@
 """`wps-run init`: create a first playbook, its schema and a pre-commit hook."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -65,7 +66,7 @@ def command(folder: str) -> None:
     if not _write(root, HOOKS, ENTRY):
         click.echo(f"\nIf {root / HOOKS} has no such hook yet, add it to its `repos`:\n")
         click.echo(ENTRY.removeprefix("repos:\n"), nl=False)
-    playbook = root / PLAYBOOK
+    playbook = shlex.quote(str(root / PLAYBOOK))
     click.echo(f"\nNext:\n  wps-run validate {playbook}\n  wps-run --local {playbook}")
 
 
