@@ -2,9 +2,9 @@
 
 A connection has `request_seconds` for each request, from its start or from the first byte of the
 request to the last one. Pauses between requests and open WebSockets have no such limit. When the
-process runs short of file descriptors, the connection that has been unused for longest is closed
-for each new one. Clients that send faster than they are served share a time budget per turn of
-the event loop, so that the others wait briefly.
+process runs short of file descriptors, an unused connection is closed for each new one: first those
+that wait longest for a whole request. Clients that send faster than they are served, or what is
+slow to parse, share a time budget per turn of the event loop, so that the others wait briefly.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import _ErrInfo
 
 from wps_run.emulator.plain_http import (
     PlainResponse,
@@ -58,13 +59,21 @@ _BACKLOG = 1024
 """How many connections the system keeps until they are accepted."""
 
 _READ_BYTES = 64 * 1024
-"""The maximum size of one read."""
+"""The maximum size of one read of a body of a known length."""
 
-_FRAMES_READ_BYTES = 4 * 1024
-"""The same for WebSockets: the frames of one read are parsed at once, however small they are."""
+_FIRST_READ_BYTES = 16 * 1024
+"""The same before the head of a request is known."""
+
+_PARTS_READ_BYTES = 4 * 1024
+"""The same for the parts of WebSockets and chunked bodies: those of one read are parsed at once,
+however small they are.
+"""
 
 _TURN_SECONDS = 0.001
 """The time budget in one turn of the event loop."""
+
+_SLOW_PARSE_SECONDS = _TURN_SECONDS / 4
+"""A client that sends what takes longer to parse has no further read in the same turn."""
 
 _RESERVED_DESCRIPTORS = 32
 """File descriptors that connections leave free, for other files; at most an eighth of the limit."""
@@ -102,6 +111,7 @@ class TurnBudget:
 
     The first frame or request of a client in a turn is handled at once. Those that follow it are
     handled while the turn has time left; then their clients wait, and one continues per turn.
+    Clients that send what is slow to parse wait as well.
     """
 
     def __init__(self) -> None:
@@ -124,6 +134,15 @@ class TurnBudget:
         if not self._is_turn_counted:
             self._count_turn(loop)
         return self._turn
+
+    def call_in_turn(self, resume: Callable[[], None]) -> None:
+        """Call a function when it is the turn of a client to continue."""
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        waiter.add_done_callback(lambda _: resume())
+        self._waiting.append(waiter)
+        if not self._is_turn_counted:
+            self._count_turn(loop)
 
     def _count_turn(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_turn_counted = True
@@ -151,6 +170,7 @@ class HttpConnection(web.RequestHandler, asyncio.BufferedProtocol):
     __slots__ = (
         "_expected",
         "_first_bytes",
+        "_has_failed",
         "_held",
         "_is_served",
         "_is_unused",
@@ -167,7 +187,8 @@ class HttpConnection(web.RequestHandler, asyncio.BufferedProtocol):
         self.opening: asyncio.Task[Any] | None = None
         self.last_turn = -1
         self._listener = listener
-        self._read_bytes = _READ_BYTES
+        self._read_bytes = _FIRST_READ_BYTES
+        self._has_failed = False  # to parse what the client sends
         self._is_unused = True  # the next byte begins a request
         self._held = b""  # the first part of a plain request
         self._is_served = False
@@ -181,6 +202,8 @@ class HttpConnection(web.RequestHandler, asyncio.BufferedProtocol):
         return self._listener.read_buffer[: self._read_bytes]
 
     def buffer_updated(self, nbytes: int) -> None:
+        if self._has_failed:
+            return
         data = self._held + bytes(self._listener.read_buffer[:nbytes])
         if self._is_unused:
             if self._answer_plain(data):
@@ -190,7 +213,21 @@ class HttpConnection(web.RequestHandler, asyncio.BufferedProtocol):
             self._is_unused, self._held = False, b""
             self._first_bytes, self._received = data, 0
         self._received += len(data)
+        start = time.perf_counter()
         self.data_received(data)
+        if time.perf_counter() - start > _SLOW_PARSE_SECONDS and not self._upgraded:
+            self._wait_for_turn()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse data. After an error, ignore what follows, and keep no data with the error."""
+        super().data_received(data)
+        last = self._messages[-1][0] if self._messages else None
+        if isinstance(last, _ErrInfo):
+            self._has_failed = True
+            error: BaseException | None = last.exc
+            while error is not None:
+                error.__traceback__ = None  # its frames form a reference cycle with the error
+                error = error.__context__
 
     def _answer_plain(self, data: bytes) -> bool:
         """Answer a plain request, or hold its first part; return False if it is for aiohttp.
@@ -217,13 +254,24 @@ class HttpConnection(web.RequestHandler, asyncio.BufferedProtocol):
         transport.write(_encode(response))
         return True
 
+    def _wait_for_turn(self) -> None:
+        """Read on when it is the turn of this client, unless aiohttp waits then."""
+        if self.transport is not None:
+            self.transport.pause_reading()
+            self._listener.budget.call_in_turn(self._read_on)
+
+    def _read_on(self) -> None:
+        is_paused = self._reading_paused or self._buffer_paused  # by aiohttp
+        if self.transport is not None and not is_paused:
+            self.transport.resume_reading()
+
     def begin(self, request: web.BaseRequest) -> None:
         """Note that a request is being served, which has its head and perhaps no body yet."""
         self._is_served, self._is_whole = True, False
         head_size = self._first_bytes.find(_HEAD_END) + len(_HEAD_END)
         self._expected = head_size + (request.content_length or 0)
-        if hdrs.UPGRADE in request.headers:
-            self._read_bytes = _FRAMES_READ_BYTES
+        has_parts = hdrs.UPGRADE in request.headers or hdrs.TRANSFER_ENCODING in request.headers
+        self._read_bytes = _PARTS_READ_BYTES if has_parts else _READ_BYTES
         request.content.on_eof(self._complete)
 
     def finish(self) -> None:
@@ -234,6 +282,7 @@ class HttpConnection(web.RequestHandler, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._listener.forget(self)
+        self._first_bytes = self._held = b""
         super().connection_lost(exc)
 
     def drop(self) -> None:
@@ -269,6 +318,7 @@ class Listener:
         settings: Further settings of aiohttp's `web.Server`.
 
     Attributes:
+        budget: As given.
         plain_route: As given.
         port: The port, once it listens.
         read_buffer: Where all connections read to.
@@ -286,7 +336,7 @@ class Listener:
         self.port = 0
         self.read_buffer = memoryview(bytearray(_READ_BYTES))
         self._handler = handler
-        self._budget = budget
+        self.budget = budget
         self._request_seconds = request_seconds
         self._settings = {
             "access_log": None,
@@ -374,7 +424,7 @@ class Listener:
         assert isinstance(connection, HttpConnection)  # noqa: S101 - this listener made it
         connection.begin(request)
         try:
-            connection.last_turn = await self._budget.enter(connection.last_turn)
+            connection.last_turn = await self.budget.enter(connection.last_turn)
             return await self._handler(request)
         finally:
             connection.finish()
@@ -398,10 +448,8 @@ class Listener:
             try:
                 accepted, _ = await loop.sock_accept(listening)
             except OSError as error:
-                if error.errno in _OUT_OF_RESOURCES:
-                    self._warn(str(error.strerror))
-                    await self._drop_oldest()
-                await asyncio.sleep(_RETRY_SECONDS)  # noqa: TID251 - nothing signals free descriptors
+                if not await self._is_mended(error):
+                    await asyncio.sleep(_RETRY_SECONDS)  # noqa: TID251 - nothing signals free descriptors
                 continue
             try:
                 has_room = not _is_near_limit(accepted) or await self._make_room()
@@ -409,7 +457,7 @@ class Listener:
                 accepted.close()
                 raise
             if has_room:
-                self._open(accepted, context)
+                self._open(_with_lowest_number(accepted), context)
             else:
                 _refuse(accepted, is_tls=context is not None)
             await asyncio.sleep(0)  # noqa: TID251 - yields: many new connections delay no other
@@ -424,14 +472,24 @@ class Listener:
         connection.opening = opening
         self.expect_request(connection)
         self._tasks.add(opening)
-        opening.add_done_callback(partial(self._finish_opening, accepted))
+        opening.add_done_callback(partial(self._finish_opening, connection, accepted))
 
-    def _finish_opening(self, accepted: socket.socket, opening: asyncio.Future[Any]) -> None:
+    def _finish_opening(
+        self, connection: HttpConnection, accepted: socket.socket, opening: asyncio.Future[Any]
+    ) -> None:
+        connection.opening = None
         self._tasks.discard(opening)
         if opening.cancelled():
             accepted.close()  # nothing else does so if it had not begun
         else:
             opening.exception()  # of a TLS handshake: not of interest
+
+    async def _is_mended(self, error: OSError) -> bool:
+        """Close an unused connection if an accept failed for want of resources."""
+        if error.errno not in _OUT_OF_RESOURCES:
+            return False
+        self._warn(str(error.strerror))
+        return await self._drop_oldest()
 
     async def _make_room(self) -> bool:
         """Close an unused connection for a new one; return False if all are in use."""
@@ -439,18 +497,29 @@ class Listener:
         return await self._drop_oldest()
 
     async def _drop_oldest(self) -> bool:
-        """Close the connection that has been unused for longest; return False if none is."""
+        """Close an unused connection; return False if there is none.
+
+        First come those that have not sent a whole request, since they cost their client least.
+        """
         while True:
+            now = asyncio.get_running_loop().time()
             oldest = [next(iter(unused.items())) for unused in self._unused if unused]
             if not oldest:
                 return False
-            connection, since = min(oldest, key=lambda item: item[1])
-            wait = since + _UNUSED_SECONDS - asyncio.get_running_loop().time()
-            if wait <= 0:
-                self.forget(connection)
-                connection.drop()
-                return True
-            await asyncio.sleep(wait)  # noqa: TID251 - its request may be on the way
+            waits = [since + _UNUSED_SECONDS - now for _, since in oldest]
+            for (connection, _), wait in zip(oldest, waits, strict=True):
+                if wait <= 0:
+                    await self._drop(connection)
+                    return True
+            await asyncio.sleep(min(waits))  # noqa: TID251 - its request may be on the way
+
+    async def _drop(self, connection: HttpConnection) -> None:
+        """Close a connection, and wait until its file descriptor is free."""
+        self.forget(connection)
+        connection.drop()
+        if connection.opening is not None:
+            await asyncio.wait([connection.opening])
+        await asyncio.sleep(0)  # noqa: TID251 - yields to the transport, which closes
 
     def _warn(self, reason: str) -> None:
         if self._warning.allows():
@@ -490,6 +559,21 @@ def _is_near_limit(accepted: socket.socket) -> bool:
     if limit is None:
         return False
     return accepted.fileno() >= limit - min(_RESERVED_DESCRIPTORS, limit // 8)
+
+
+def _with_lowest_number(accepted: socket.socket) -> socket.socket:
+    """Move a connection to the lowest free file descriptor if it is near the limit.
+
+    Without this, closing the oldest connections would leave the last descriptors in use.
+    """
+    if not _is_near_limit(accepted):
+        return accepted
+    try:
+        moved = accepted.dup()
+    except OSError:
+        return accepted
+    accepted.close()
+    return moved
 
 
 def _refuse(accepted: socket.socket, *, is_tls: bool) -> None:
