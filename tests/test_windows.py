@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from wps_run.cli.terminal import shell_line
 from wps_run.journal import file_lock
 from wps_run.paths import name_below, path_from
 
@@ -48,6 +49,19 @@ def test_backslash_is_a_character_elsewhere() -> None:
 )
 def test_ci_services_get_names_from_the_working_folder(file: str, expected: str) -> None:
     assert name_below(PureWindowsPath(file), PureWindowsPath(r"c:\work")) == expected
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [("win32", r'wps-run "my files\a.yaml"'), ("linux", r"wps-run 'my files\a.yaml'")],
+)
+def test_commands_to_paste_are_for_the_shell_of_the_system(
+    monkeypatch: pytest.MonkeyPatch, system: str, expected: str
+) -> None:
+    """In `cmd`, single quotes are no quotes."""
+    monkeypatch.setattr(sys, "platform", system)
+
+    assert shell_line(["wps-run", r"my files\a.yaml"]) == expected
 
 
 def locking_of_windows(descriptor: int, mode: int, count: int) -> None:

@@ -1,6 +1,5 @@
 """The journal of a run: a new one, a named one, an earlier one that is resumed, or none."""
 
-import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +13,7 @@ from click.core import ParameterSource
 from wps_run.checking import STDIN
 from wps_run.cli.configuration import load_configuration
 from wps_run.cli.options import CONFIRMED, ENVIRONMENT, VARIABLES, VARIABLES_FILE, is_unrepeatable
-from wps_run.cli.terminal import show_message
+from wps_run.cli.terminal import shell_line, show_message
 from wps_run.connect.settings import HUB_SETTING, SettingFinder, merge_settings
 from wps_run.execution.run_info import Destination, RunInfo
 from wps_run.journal.format import (
@@ -276,12 +275,3 @@ def near(file: str) -> str:
     folder = working_folder()
     is_below = folder and Path(file).is_relative_to(folder)
     return path_word(Path(file).relative_to(folder)) if is_below else file
-
-
-def shell_line(words: Sequence[str]) -> str:
-    """Return arguments as a line for a shell."""
-    if sys.platform == "win32":
-        from subprocess import list2cmdline  # noqa: PLC0415 -- only Windows needs it
-
-        return list2cmdline(words)
-    return shlex.join(words)

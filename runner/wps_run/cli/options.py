@@ -1,7 +1,6 @@
 """Options that several commands share; those of a run are made from `playbook.options`."""
 
 import os
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from wps_run.cli.configuration import (
     parameter_name,
 )
 from wps_run.cli.inputs import read_input, read_seed_file, read_variables, variable_options
+from wps_run.cli.terminal import shell_line
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.function_files import FunctionBinding, parse_function, parse_settings
 from wps_run.connect.settings import (
@@ -375,7 +375,7 @@ def given_command(context: click.Context) -> str:
     for option, group in split_arguments(context.command, context.meta[_ARGUMENTS]):
         if option != VARIABLES:
             words += map(_without_secrets, group)
-    return shlex.join(words)
+    return shell_line(words)
 
 
 def configured_options(values: Mapping[str, Any]) -> "KeptOptions":
@@ -392,7 +392,7 @@ def plan_command(context: click.Context, plan: click.Command) -> str:
     for option, group in split_arguments(context.command, context.meta[_ARGUMENTS]):
         if option is None or option in known:
             words += map(_without_secrets, group)
-    return shlex.join(words)
+    return shell_line(words)
 
 
 def without_selection(

@@ -26,14 +26,13 @@ from wps_run.cli.journals import (
     path_word,
     require_stdin,
     reused_overrides,
-    shell_line,
     variable_words,
     with_playbooks,
     words_of,
 )
 from wps_run.cli.options import VARIABLES, map_files, option_names
 from wps_run.cli.service import ServiceAccess
-from wps_run.cli.terminal import show_message
+from wps_run.cli.terminal import shell_line, show_message
 from wps_run.journal.format import KeptOptions, format_moment
 from wps_run.journaling import groups_read, playbook_paths
 from wps_run.planning import Plan, RunOverrides

@@ -1,7 +1,6 @@
 """`--report FILE`: the report files of a run, and the job summary of GitHub Actions."""
 
 import os
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 from wps_run.cli.configuration import Decorated
-from wps_run.cli.terminal import show_message
+from wps_run.cli.terminal import shell_line, show_message
 from wps_run.report.formats import FILE_FORMATS, help_of
 from wps_run.report.markdown import markdown
 from wps_run.report.run_report import RunReport
@@ -73,7 +72,7 @@ def write_reports(paths: Iterable[Path], report: RunReport, journal: Path | None
         succeeded = False
         show_message(Label.ERROR, f"cannot write the report `{path}`: {error.strerror}")
         if journal:
-            again = shlex.join(["wps-run", "report", str(journal), "--report", str(path)])
+            again = shell_line(["wps-run", "report", str(journal), "--report", str(path)])
             show_message(Label.HINT, f"nothing is lost; to write it again: {again}")
     return succeeded
 

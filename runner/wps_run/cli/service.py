@@ -1,7 +1,6 @@
 """How a command reaches the service, by its options."""
 
 import asyncio
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from wps_run import reading
 from wps_run.cli.options import HubAccess
-from wps_run.cli.terminal import show_message
+from wps_run.cli.terminal import shell_line, show_message
 from wps_run.connect.endpoint import Endpoint
 from wps_run.execution.limits import Wait
 from wps_run.planning import Plan
@@ -92,4 +91,4 @@ def show_wait(wait: Wait) -> None:
 
 def shown_command(command: str, name: str) -> str:
     """Return a command line with a name, for a shell."""
-    return f"{command} {shlex.quote(name)}"
+    return f"{command} {shell_line([name])}"

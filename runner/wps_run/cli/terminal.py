@@ -7,6 +7,7 @@ import codecs
 import contextlib
 import io
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -201,3 +202,12 @@ def _escape_unencodable(error: UnicodeError) -> tuple[str, int]:
 
 def _escape(character: str) -> str:
     return character.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def shell_line(words: Sequence[str]) -> str:
+    """Return arguments as a line to paste into a shell: `cmd` on Windows, else a POSIX shell."""
+    if sys.platform == "win32":
+        from subprocess import list2cmdline  # noqa: PLC0415 -- only Windows needs it
+
+        return list2cmdline(words)
+    return shlex.join(words)

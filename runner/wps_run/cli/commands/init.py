@@ -1,11 +1,11 @@
 """`wps-run init`: create a first playbook, its schema and a pre-commit hook."""
 
-import shlex
 from pathlib import Path
 
 import click
 
 from wps_run.cli.configuration import FILE
+from wps_run.cli.terminal import shell_line
 from wps_run.playbook.schema import SCHEMA_FILES, schema_text
 from wps_run.problems import UsageError
 
@@ -66,7 +66,7 @@ def command(folder: str) -> None:
     if not _write(root, HOOKS, ENTRY):
         click.echo(f"\nIf {root / HOOKS} has no such hook yet, add it to its `repos`:\n")
         click.echo(ENTRY.removeprefix("repos:\n"), nl=False)
-    playbook = shlex.quote(str(root / PLAYBOOK))
+    playbook = shell_line([str(root / PLAYBOOK)])
     click.echo(f"\nNext:\n  wps-run validate {playbook}\n  wps-run --local {playbook}")
 
 
