@@ -283,7 +283,7 @@ def test_every_block_that_is_not_run_is_checked(tmp_path: Path) -> None:
             else:
                 assert block.language == "dockerfile", (page, block)
     tools = {
-        "kubernetes": ["kubernetes_validate", "--quiet"],
+        "kubernetes": ["kubernetes_validate", "--strict", "--quiet"],
         "pre-commit": ["pre_commit", "validate-config"],
     }
     for schema, files in schemas.items():
