@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from itertools import starmap
+from subprocess import list2cmdline
 from typing import Any
 
 import pytest
@@ -287,6 +288,15 @@ UNKNOWN = (
     "may or may not have happened: check before you run again; --resume repeats only interrupted "
     "actions that are safe to repeat"
 )
+
+
+def test_command_of_a_next_step_is_for_the_shell_of_the_system() -> None:
+    """Here for `cmd` of Windows, which has no single quotes."""
+    summary = Summary(Counter({Status.UNKNOWN: 1}))
+
+    lines = [line for _, line in next_steps(summary, "", "my j", shell_line=list2cmdline)]
+
+    assert lines[-1].endswith('wps-run resolve "my j" N=done|redo')
 
 
 @pytest.mark.parametrize(

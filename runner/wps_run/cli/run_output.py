@@ -12,7 +12,14 @@ from wps_run import running
 from wps_run.cli.errors import discard_stdout
 from wps_run.cli.journals import PLACEHOLDER, resume_command, resume_notes, show_journal_error
 from wps_run.cli.report_files import JOB_SUMMARY, add_job_summary, write_reports
-from wps_run.cli.terminal import StdoutError, columns_of, show_message, styler_for, use_utf8_stdout
+from wps_run.cli.terminal import (
+    StdoutError,
+    columns_of,
+    shell_line,
+    show_message,
+    styler_for,
+    use_utf8_stdout,
+)
 from wps_run.execution.result import ExpectationResult, Result, SkipReason
 from wps_run.execution.run_info import RunInfo
 from wps_run.execution.summary import EXIT_FAILED, Summary
@@ -156,7 +163,7 @@ class RunOutput:
         lines: list[tuple[Label, str]] = []
         if self._is_text and (summary.exit_code or sys.stderr.isatty()):
             path = str(journal.path) if journal else ""
-            lines += next_steps(summary, resume, path, list(map(str, reports)))
+            lines += next_steps(summary, resume, path, list(map(str, reports)), shell_line)
         if journal and (summary.not_done > 0 or summary.not_checked > 0):
             changes = [change for code, change in _RAISED.items() if code in summary.limits]
             remedy = "".join(f", {text}" for text, _ in changes)

@@ -256,7 +256,11 @@ def summary_line(run_info: RunInfo, summary: Summary, styler: Styler = unstyled)
 
 
 def next_steps(
-    summary: Summary, resume_command: str, journal: str, reports: Sequence[str] = ()
+    summary: Summary,
+    resume_command: str,
+    journal: str,
+    reports: Sequence[str] = (),
+    shell_line: Callable[[Sequence[str]], str] = shlex.join,
 ) -> Iterator[tuple[Label, str]]:
     """Yield one line, with its label, for each file that a run wrote, and each thing to do next.
 
@@ -265,6 +269,7 @@ def next_steps(
         resume_command: The command that resumes it; "" when it has no journal.
         journal: The path of its journal; "" when it has none.
         reports: The paths of its reports.
+        shell_line: Returns arguments as a line for the shell of this system.
     """
     if journal:
         yield Label.NOTE, f"journal: {journal}"
@@ -281,7 +286,7 @@ def next_steps(
         message = f"{actions} may or may not have happened: check before you run again{repeats}"
         yield Label.WARNING, message
         if journal:
-            command = f"wps-run resolve {shlex.quote(journal)} N=done|redo"
+            command = f"{shell_line(['wps-run', 'resolve', journal])} N=done|redo"
             yield Label.HINT, f"to record what you find out: {command}"
     if summary.counts[Status.FAILED] and resume_command:
         yield Label.HINT, f"to retry the failed actions: {resume_command} --failed"
