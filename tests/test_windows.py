@@ -23,7 +23,7 @@ from wps_run.paths import name_below, path_from
     ("file", "folder", "expected"),
     [
         (r"C:\Work\playbooks\a.yaml", r"c:\work", "playbooks/a.yaml"),
-        (r"C:\work\rows.csv", r"C:\work\playbooks", "../rows.csv"),
+        (r"C:\srv\rows.csv", r"C:\srv\playbooks", "../rows.csv"),
         (r"D:\rows\a.csv", r"C:\work", "D:/rows/a.csv"),
         (r"\\server\share\a.csv", r"C:\work", "//server/share/a.csv"),
     ],
@@ -34,8 +34,8 @@ def test_paths_on_windows_have_forward_slashes(file: str, folder: str, expected:
 
 
 def test_backslash_is_a_character_elsewhere() -> None:
-    assert path_from(r"/work/a\b.yaml", "/work", posixpath) == r"a\b.yaml"
-    assert name_below(PurePosixPath(r"/work/a\b.yaml"), PurePosixPath("/work")) == r"a\b.yaml"
+    assert path_from(r"/srv/a\b.yaml", "/srv", posixpath) == r"a\b.yaml"
+    assert name_below(PurePosixPath(r"/srv/a\b.yaml"), PurePosixPath("/srv")) == r"a\b.yaml"
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_backslash_is_a_character_elsewhere() -> None:
         (r"C:\Work\playbooks\a b.yaml", "playbooks/a b.yaml"),
         (r"C:\other\a.yaml", "C:/other/a.yaml"),
         (r"playbooks\a.yaml", "playbooks/a.yaml"),
-        (r"\work\a.yaml", "/work/a.yaml"),
+        (r"\srv\a.yaml", "/srv/a.yaml"),
     ],
 )
 def test_ci_services_get_names_from_the_working_folder(file: str, expected: str) -> None:

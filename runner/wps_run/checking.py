@@ -8,7 +8,7 @@ from enum import Enum
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from wps_run import input_limits
 from wps_run.actions.names import hub_error
@@ -77,6 +77,9 @@ from wps_run.problems import (
 )
 from wps_run.redaction import is_like_key, is_secret_value
 
+if TYPE_CHECKING:
+    from wps_run.emulator.seed import SeedClient
+
 DEFAULT_CONNECTION = str(CONNECTION.default)
 """The setting that holds the connection string unless the playbook names another one."""
 
@@ -100,6 +103,36 @@ def load_playbook(path: str | Path) -> Playbook:
     playbook = with_includes(read_playbook(read_text(path), str(path)))
     raise_errors(playbook.problems)
     return playbook
+
+
+def load_seed(path: str, default_hub: str | None = None) -> "list[SeedClient]":
+    """Read the clients of a seed file.
+
+    Args:
+        path: The file.
+        default_hub: The hub of clients for which the file has none; None for that of `serve`.
+
+    Raises:
+        UsageError: The file cannot be read, or is empty.
+        PlaybookError: It is invalid; each problem has its position.
+    """
+    from wps_run.emulator import seed  # noqa: PLC0415 -- few commands need the emulator
+
+    text = read_text(path, input_limits.SEED)
+    if all(line.lstrip()[:1] in {"", "#"} for line in text.splitlines()):
+        raise UsageError(f"the seed `{path}` is empty; write it as {seed.EXAMPLE}")
+    document = load(text, path)
+    try:
+        return seed.read_seed(
+            document.data, seed.DEFAULT_HUB if default_hub is None else default_hub
+        )
+    except seed.SeedError as error:
+        raise PlaybookError(
+            sort_problems(
+                document.problem(problem.message, "seed", problem.path)
+                for problem in error.problems
+            )
+        ) from None
 
 
 class Skipped(Enum):

@@ -70,7 +70,10 @@ class Problem(NamedTuple):
 
 
 class WpsRunError(Exception):
-    """An expected failure, whose message is for the user. Nothing was sent.
+    """An expected failure, whose message is for the user.
+
+    Nothing was sent, unless it says that a journal or a report cannot be written: then every action
+    has its result.
 
     WpsRunError
      +- PlaybookError    a playbook, a variable or a row is wrong

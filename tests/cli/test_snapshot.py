@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import CommandLine
 
-from wps_run.cli.inputs import read_seed_file
+from wps_run.checking import load_seed
 from wps_run.emulator.testing import LocalPubSub
 
 NASTY = 'ye"s: {#}\\ \u2028\u202e\u00a0é😀${n}'
@@ -68,7 +68,7 @@ def test_names_are_read_as_they_are(snapshot: CommandLine) -> None:
     """They cannot end the quotes, reverse a line, or stand for a number of `count`."""
     assert snapshot("--group", NASTY, "--output", "people.yaml") == (0, "", "")
 
-    (client,) = read_seed_file("people.yaml")
+    (client,) = load_seed("people.yaml")
     assert (client.user_id, client.connection_id, client.groups) == (
         NASTY,
         f"{CONTROLS}{NASTY}",
@@ -106,7 +106,7 @@ def test_only_its_owner_can_read_the_file(snapshot: CommandLine) -> None:
 
     assert snapshot("--group", "red", "--output", "people.yaml") == (0, "", "")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert len(read_seed_file("people.yaml")) == 3
+    assert len(load_seed("people.yaml")) == 3
     assert [path.name for path in Path().iterdir()] == ["people.yaml"]
 
 
@@ -114,7 +114,7 @@ def test_an_empty_group_is_a_note(snapshot: CommandLine) -> None:
     code, out, errors = snapshot("--group", "nobody", "--output", "people.yaml")
 
     assert (code, out, errors) == (0, "", "note: group nobody has no connections\n")
-    assert read_seed_file("people.yaml") == []
+    assert load_seed("people.yaml") == []
 
 
 def test_a_group_must_be_named(snapshot: CommandLine) -> None:

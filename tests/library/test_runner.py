@@ -257,6 +257,17 @@ async def test_faults_can_be_rehearsed() -> None:
     assert (result.status, result.attempts) == (Status.OK, 2)
 
 
+async def test_the_people_of_a_seed_can_be_rehearsed_with(tmp_path: Path) -> None:
+    (tmp_path / "people.yaml").write_text("clients:\n  - {userId: bo, groups: [red]}\n")
+    async with Runner.local(hub="chat", seed=tmp_path / "people.yaml") as runner:
+        (result,) = await results_of(runner, [ADD])
+        assert (result.status, result.http_status) == (Status.FAILED, 404)
+        (member,) = await runner.show(group="red")
+        assert member.user_id == "bo"
+    with pytest.raises(UsageError, match=r"none\.yaml"):
+        Runner.local(seed=tmp_path / "none.yaml")
+
+
 @pytest.mark.parametrize("is_local", [True, False])
 async def test_show_diff_and_verify(service: LocalPubSub, *, is_local: bool) -> None:
     expected = {

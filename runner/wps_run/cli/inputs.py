@@ -9,7 +9,7 @@ import click
 from wps_run import input_limits
 from wps_run.checking import STDIN, STDIN_NAME, load_variables, read_text, with_includes
 from wps_run.cli.configuration import FILE, Decorated, override_option
-from wps_run.document.loader import decode, load
+from wps_run.document.loader import decode
 from wps_run.playbook.model import Playbook, read_playbook
 from wps_run.playbook.options import ALLOW_ENV
 from wps_run.playbook.variables import VariableValue
@@ -19,11 +19,10 @@ from wps_run.problems import (
     Problem,
     UsageError,
     limited,
-    sort_problems,
 )
 
 if TYPE_CHECKING:
-    from wps_run.emulator.seed import SeedClient
+    pass
 
 
 def _assignments(
@@ -76,36 +75,6 @@ def read_variables(
         variables.update(load_variables(file))
     variables.update(assignments)
     return variables
-
-
-def read_seed_file(path: str, default_hub: str | None = None) -> "list[SeedClient]":
-    """Read the clients of a seed file.
-
-    Args:
-        path: The file.
-        default_hub: The hub of clients for which the file has none; None for that of `serve`.
-
-    Raises:
-        UsageError: The file cannot be read, or is empty.
-        PlaybookError: It is invalid; each problem has its position.
-    """
-    from wps_run.emulator import seed  # noqa: PLC0415 -- few commands need the emulator
-
-    text = read_text(path, input_limits.SEED)
-    if all(line.lstrip()[:1] in {"", "#"} for line in text.splitlines()):
-        raise UsageError(f"the seed `{path}` is empty; write it as {seed.EXAMPLE}")
-    document = load(text, path)
-    try:
-        return seed.read_seed(
-            document.data, seed.DEFAULT_HUB if default_hub is None else default_hub
-        )
-    except seed.SeedError as error:
-        raise PlaybookError(
-            sort_problems(
-                document.problem(problem.message, "seed", problem.path)
-                for problem in error.problems
-            )
-        ) from None
 
 
 def read_input(path: str) -> Playbook:

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from wps_run import input_limits
-from wps_run.checking import STDIN, read_text
+from wps_run.checking import STDIN, load_seed, read_text
 from wps_run.cli.configuration import (
     FILE,
     Decorated,
@@ -19,7 +19,7 @@ from wps_run.cli.configuration import (
     override_option,
     parameter_name,
 )
-from wps_run.cli.inputs import read_input, read_seed_file, read_variables, variable_options
+from wps_run.cli.inputs import read_input, read_variables, variable_options
 from wps_run.cli.terminal import shell_line
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.function_files import FunctionBinding, parse_function, parse_settings
@@ -656,5 +656,5 @@ def rehearsal_arguments(
         "faults": faults,
         "fault_seed": fault_seed,
         "absent": dict(absent),
-        "seed": None if seed is None else read_seed_file(seed, default_hub=""),
+        "seed": None if seed is None else load_seed(seed, default_hub=""),
     }

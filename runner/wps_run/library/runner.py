@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 from msgspec import to_builtins
 
 from wps_run import journaling, planning, running
-from wps_run.checking import DEFAULT_CONNECTION, find_run_warnings
+from wps_run.checking import DEFAULT_CONNECTION, find_run_warnings, load_seed
 from wps_run.connect.client import Client, Connections
 from wps_run.connect.endpoint import Endpoint
 from wps_run.connect.settings import parse_header_setting, resolve_endpoint, resolve_hub
@@ -28,6 +28,7 @@ from wps_run.journaling import JournalOptions
 from wps_run.library.keywords import (
     DEFAULT_AHEAD,
     NO_SETTINGS,
+    FilePath,
     PlanKeywords,
     RunKeywords,
     RunSettings,
@@ -72,7 +73,7 @@ _MOST_CONNECTIONS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RunnerTarget:
     """Where a `Runner` runs.
 
     Attributes:
@@ -111,7 +112,7 @@ class Runner:
         target: Where it runs.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: RunnerTarget) -> None:
         self.target = target
         self._tls = load_tls(target.ca_bundle) if target.ca_bundle else None
         self._connections: dict[Endpoint, Connections] = {}
@@ -144,7 +145,7 @@ class Runner:
         environment = {DEFAULT_CONNECTION: connection_string}
         resolve_endpoint(DEFAULT_CONNECTION, environment, endpoint)
         return cls(
-            Target(
+            RunnerTarget(
                 environment,
                 hub,
                 DEFAULT_CONNECTION,
@@ -181,7 +182,7 @@ class Runner:
             SettingsError: A header is not `NAME=SETTING`, or `ca_bundle` cannot be used.
         """
         return cls(
-            Target(
+            RunnerTarget(
                 dict(os.environ if env is None else env),
                 hub,
                 connection,
@@ -199,7 +200,7 @@ class Runner:
         hub: str | None = None,
         faults: Texts = (),
         fault_seed: int | None = None,
-        seed: "Iterable[SeedClient] | None" = None,
+        seed: FilePath | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Self:
         """Return a runner that rehearses against an emulator of its own.
@@ -211,17 +212,22 @@ class Runner:
             hub: The hub, or None for that of a playbook, else `local`.
             faults: Faults to inject, as `wps-run serve --help` describes.
             fault_seed: The seed of their random decisions, or None for a new one.
-            seed: The simulated clients, in place of one for each name.
+            seed: A file with the simulated clients, such as `wps-run snapshot` writes, in place of
+                one for each name.
             env: Settings for `${env.NAME}`; none by default.
+
+        Raises:
+            UsageError: The file of the seed cannot be read, or is empty.
+            PlaybookError: The seed is wrong.
         """
         return cls(
-            Target(
+            RunnerTarget(
                 dict(env or {}),
                 hub,
                 is_local=True,
                 faults=texts(faults),
                 fault_seed=fault_seed,
-                seed=None if seed is None else tuple(seed),
+                seed=None if seed is None else tuple(load_seed(os.fspath(seed), default_hub="")),
             )
         )
 

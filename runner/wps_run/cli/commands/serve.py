@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wps_run import input_limits
-from wps_run.checking import read_text
+from wps_run.checking import load_seed, read_text
 from wps_run.cli.configuration import FILE, Decorated
-from wps_run.cli.inputs import read_seed_file
 from wps_run.cli.options import fault_options, port_option
 from wps_run.cli.terminal import interrupting_signals, show_message
 from wps_run.emulator.events.configuration import SYSTEM_EVENTS
@@ -218,7 +217,7 @@ def command(
     except ValueError as error:
         raise UsageError(str(error)) from None
     if seed is not None:
-        emulator.connect(read_seed_file(seed))
+        emulator.connect(load_seed(seed))
     asyncio.run(_serve(emulator, host, port))
 
 
