@@ -31,7 +31,7 @@ def main() -> int:
     command = os.environ["INPUT_COMMAND"]
     if command not in COMMANDS:
         print(f"::error title=wps-run::`command` is {', '.join(COMMANDS)}, not {command!r}")
-        return 2
+        return ended(2)
     arguments = [*COMMANDS[command], *lines("ARGUMENTS"), "--", *lines("PLAYBOOKS")]
     run = [sys.executable, "-m", "wps_run", *arguments]
     output = subprocess.PIPE if command == "plan" else None
@@ -40,10 +40,15 @@ def main() -> int:
         print(process.stdout, end="", flush=True)
         if process.returncode == 0:
             comment(process.stdout)
+    return ended(process.returncode)
+
+
+def ended(code: int) -> int:
+    """Write the output of the action, and return the exit code."""
     if file := os.environ.get("GITHUB_OUTPUT"):
         with Path(file).open("a", encoding="utf-8") as outputs:
-            outputs.write(f"exit-code={process.returncode}\n")
-    return process.returncode
+            outputs.write(f"exit-code={code}\n")
+    return code
 
 
 def lines(name: str) -> list[str]:
