@@ -42,6 +42,12 @@ def test_hint_names_the_remedy(action: str, outcome: Outcome, remedy: str) -> No
     assert remedy in error_for(ACTIONS[action], outcome, in_doubt=False).hint
 
 
+def test_a_message_that_may_have_been_sent_is_not_to_be_sent_again_later() -> None:
+    hint = error_for(ACTIONS["sendToAll"], Reply(502), in_doubt=True).hint
+    assert "check before running it again" in hint
+    assert "try again later" not in hint
+
+
 def test_error_has_the_code_and_message_of_the_service() -> None:
     reply = Reply(404, "Warning.User.NotExisted", "User `ada` is not found.")
     error = error_for(ACTIONS["addUserToGroup"], reply, in_doubt=False)

@@ -80,7 +80,7 @@ _REDIRECT = (
     "redirects are not followed, since the token is only for this endpoint; check it, and whether "
     "something between you and the service answered, such as the login page of a network"
 )
-_SERVICE_TROUBLE = "trouble inside the service or on the way to it; try again later"
+_SERVICE_TROUBLE = "trouble inside the service or on the way to it"
 
 _NO_REPLY_HINTS: Mapping[str, str] = MappingProxyType(
     {
@@ -148,6 +148,8 @@ def error_for(action: RestOperation, outcome: Outcome, *, in_doubt: bool) -> Act
         code = outcome.code or f"http-{outcome.status}"
         message = _reply_message(action, outcome)
         hint = _reply_hint(action, outcome)
+    if hint.endswith(_SERVICE_TROUBLE) and not in_doubt:
+        hint += "; try again later"
     hints = filter(None, (_doubt_hint(action, in_doubt=in_doubt), hint))
     return ActionError(code, message, "; ".join(hints))
 
