@@ -19,7 +19,7 @@ import aiohttp
 import jwt
 import pytest
 
-from wps_run.emulator.connections import REQUEST_SECONDS
+from wps_run.emulator.connections import REQUEST_SECONDS, HttpConnection
 from wps_run.emulator.server import Emulator
 
 JSON = "json.webpubsub.azure.v1"
@@ -124,6 +124,38 @@ async def test_pauses_websockets_and_slow_answers_have_no_limit(
         assert await peer.request(type="ping") == {"type": "pong"}
         writer.close()
         slow_writer.close()
+
+
+# Memory.
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"", b""),
+        (UPGRADE, b""),
+        (HEALTH, b" 200 OK"),
+        (HEALTH[:-2] + b"X: " + b"x" * 60_000, b" 400 Bad Request"),
+        (b"\x00\xff" * 30_000, b" 400 Bad Request"),
+    ],
+    ids=["nothing", "half a head", "a request", "an endless header", "garbage"],
+)
+async def test_closed_connection_is_freed_without_the_garbage_collector(
+    sent: bytes, answer: bytes
+) -> None:
+    """It is in no reference cycle: many that are closed at once take no memory."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with Emulator() as emulator:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port_of(emulator))
+            writer.write(sent)
+            if answer:
+                assert answer in await reader.readline()
+            writer.close()
+        assert not [each for each in gc.get_objects() if isinstance(each, HttpConnection)]
+    finally:
+        gc.enable()
 
 
 # File descriptors.
