@@ -455,7 +455,7 @@ def _problems_of_use(part: PlaybookPart, include: Include, document: Document) -
         yield document.problem(message, INCLUDE, (*include.path, INCLUDE))
 
 
-def validate(  # noqa: PLR0913 -- what `validate` can be told, by name
+def validate(  # noqa: PLR0913 -- the options of `validate`, by name
     playbook: Playbook,
     variables: Mapping[str, VariableValue],
     *,
